@@ -1,0 +1,42 @@
+# Daily life. On a fresh Debian or Ubuntu machine each target first installs what it needs (as root).
+PYTHON ?= python3
+export PYTHON
+PYTEST := .venv/bin/python -m pytest
+
+.PHONY: help setup packages demo check test test-faults test-runtimes clean
+
+help:
+	@echo "make setup          packages and .venv"
+	@echo "make demo           three containers, a killed service, and what survives it"
+	@echo "make check          format, lint, types, direction of the imports"
+	@echo "make test           all tests but the two below"
+	@echo "make test-faults    the long campaign of kills and faults"
+	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
+	@echo "make clean          remove .venv and all that was built"
+
+setup: packages .venv/installed
+
+packages:
+	@scripts/packages
+
+.venv/installed: pyproject.toml constraints.txt scripts/venv | packages
+	@scripts/venv
+
+demo: setup
+	@.venv/bin/python scripts/demo.py
+
+check: .venv/installed
+	@scripts/check
+
+test: setup
+	$(PYTEST) -m "not faults and not runtimes"
+
+test-faults: setup
+	$(PYTEST) -m faults
+
+test-runtimes: setup
+	$(PYTEST) -m runtimes
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
