@@ -1,0 +1,1 @@
+"""Where allocations are kept: narrow protocols, and a small package for each kind of database."""

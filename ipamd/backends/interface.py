@@ -1,0 +1,279 @@
+"""The border to storage: what the engine asks of a database, and all that it knows of one.
+
+A backend keeps rows, holds locks and makes writes durable; it decides nothing. Every method answers for
+the whole batch at once. A method may raise `Unavailable` when the database does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Allocation, Ending
+from ipamd.models.block import Block
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.identity import Digest
+from ipamd.models.instant import Instant
+from ipamd.models.issued import Order
+from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.pool import Pool
+from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd.models.reservation import Reservation
+
+T = TypeVar("T")
+
+
+class ConstraintViolated(Exception):
+    """What was written contradicts a constraint of the schema; nothing of the unit of work was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedRelease:
+    """A release that outlives what it freed, so that a call which it overtook is known when it arrives."""
+
+    digest: Digest
+    order: Order
+    undo: bool
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of some holders: their live allocations by position, and their remembered releases."""
+
+    held: Mapping[Digest, Sequence[Allocation]]
+    releases: Mapping[Digest, Sequence[RememberedRelease]]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """One block, by its number."""
+
+    pool: str
+    first: int
+
+
+class Whose(Enum):
+    """Which blocks of a pool a search means, seen from one node."""
+
+    ANYBODYS = "all blocks"
+    OWN = "blocks of the node"
+    NOBODYS = "blocks without a node"
+    EMPTY_OF_OTHERS = "blocks of other nodes, with nothing allocated"
+
+
+@dataclass(frozen=True, slots=True)
+class WithRoom:
+    """Up to `limit` blocks of a pool that have had an address free since `free_before` or longer.
+
+    Those free longest come first. `node` is the node that looks, None where `whose` is `ANYBODYS`.
+    `but_not` are numbers of blocks that the caller has already.
+    """
+
+    pool: str
+    whose: Whose
+    node: NodeKey | None
+    free_before: Instant
+    limit: int
+    but_not: frozenset[int] = frozenset()
+
+
+BlockSearch = Numbered | WithRoom
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """The blocks of one search, locked until the unit of work ends.
+
+    `passed_over` says that another unit of work holds blocks that the search wanted: what was found is not
+    all that there is.
+    """
+
+    blocks: Sequence[Block]
+    passed_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A live allocation that ends."""
+
+    id: int
+    until: Instant
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A live allocation whose ADD came again."""
+
+    id: int
+    generation: int
+    repeated: Order
+
+
+@dataclass(slots=True)
+class Changes:
+    """All that a unit of work writes. Endings are written before beginnings: an address may pass on."""
+
+    begun: list[Allocation] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
+    repeated: list[Repeated] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    remembered: list[RememberedRelease] = field(default_factory=list)
+
+
+class Transaction(Protocol):
+    """One unit of work on allocations: durable when it ends, or nothing of it happened."""
+
+    async def find(self, digests: Sequence[Digest]) -> Found:
+        """What these holders have; on a database with concurrent writers they are locked first."""
+        ...
+
+    async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
+        """Lock blocks and read them as last committed; one answer for each search, in order.
+
+        A `Numbered` block that has not been carved answers with no block.
+        """
+        ...
+
+    async def revision(self) -> int:
+        """The catalogue's revision as last committed; called after the blocks are locked."""
+        ...
+
+    async def write(self, changes: Changes) -> None:
+        """Write all of it; raises `ConstraintViolated` where the schema forbids it."""
+        ...
+
+    async def pin_catalogue(self) -> int:
+        """The catalogue's revision, which no change raises before this unit of work ends."""
+        ...
+
+    async def cursor(self, pool: str) -> int:
+        """Where carving goes on in a pool: every block below it is carved or outside the mask."""
+        ...
+
+    async def carve(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> int:
+        """Add blocks but those that exist, move the cursor unless it is None; how many were new."""
+        ...
+
+
+class Catalogue(Protocol):
+    """One change of what admins decide; changes come one after another."""
+
+    async def raise_revision(self) -> int:
+        """Take the catalogue for this change; the new revision."""
+        ...
+
+    async def load(self, known: Snapshot) -> Snapshot:
+        """The catalogue as it stands; reads only what changed after `known`."""
+        ...
+
+    async def save(self, entry: Pool | Reservation | Node) -> None:
+        """Add or replace an entry; its `revision` is the new one."""
+        ...
+
+    async def remove(self, entry: Pool | Reservation | Node) -> None:
+        """Remove an entry; a pool goes with its blocks and its cursor. History stays."""
+        ...
+
+    async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
+        """Lock and read the blocks that hold any address from `first` to `last`, waiting for each."""
+        ...
+
+    async def rewrite(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> None:
+        """Write back blocks that a change touched, and set the pool's cursor unless it is None."""
+        ...
+
+    async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:
+        """The live allocation of an address."""
+        ...
+
+    async def boots(self, node: NodeKey) -> Sequence[Boot]:
+        """The boots of a node, in the order of their numbers."""
+        ...
+
+    async def save_boot(self, node: NodeKey, boot: Boot) -> None:
+        """Add a boot; raises `ConstraintViolated` when its identity or number is known."""
+        ...
+
+
+class Ledger(Protocol):
+    """Reading only, from connections of its own: never in the way of a writer."""
+
+    async def snapshot(self, known: Snapshot) -> Snapshot:
+        """The catalogue as last committed; reads only what changed after `known`."""
+        ...
+
+    async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
+        """Live allocations whose id is above `after`, by id."""
+        ...
+
+    async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
+        """Allocations, live and ended, whose id is below `before`, latest first."""
+        ...
+
+    async def held_by(self, digest: Digest) -> Sequence[Allocation]:
+        """The live allocations of one holder, by position."""
+        ...
+
+    async def allocation(self, allocation: int) -> Allocation | None:
+        """One row, live or ended."""
+        ...
+
+    async def by_idempotency_key(self, key: str) -> Allocation | None:
+        """The row that a request with this key made, live or ended."""
+        ...
+
+    async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
+        """Sums over the blocks of some pools; a pool without blocks is left out."""
+        ...
+
+    async def blocks(self, pool: str, freed_after: Instant, numbers: Sequence[int]) -> Sequence[Block]:
+        """The blocks of a pool freed from after an instant, and the numbered ones."""
+        ...
+
+    async def contacts(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Instant]:
+        """When nodes were last heard from, as last written."""
+        ...
+
+
+Work = Callable[[Transaction], Coroutine[Any, Any, T]]
+Change = Callable[[Catalogue], Coroutine[Any, Any, T]]
+
+
+class Backend(Protocol):
+    """One open database. Opened by the function that the entry point of the URL's scheme names."""
+
+    ledger: Ledger
+
+    @property
+    def lanes(self) -> int:
+        """How many units of work are worth having under way at once."""
+        ...
+
+    def transact(self, work: Work[T]) -> Awaitable[T]:
+        """Run one unit of work to its end and make it durable; an exception undoes it and is passed on."""
+        ...
+
+    def change(self, work: Change[T]) -> Awaitable[T]:
+        """Run one change of the catalogue, in the same way."""
+        ...
+
+    async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
+        """Write when nodes were last heard from, in one statement."""
+        ...
+
+    async def forget_releases(self, before: Instant) -> None:
+        """Drop remembered releases whose time is over, in small pieces."""
+        ...
+
+    async def ready(self) -> str | None:
+        """None when the database answers and its schema fits, else the sentence that says what is wrong."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is under way and let the database go."""
+        ...

@@ -1,0 +1,100 @@
+"""Addresses, prefixes and ranges as people write them, read strictly."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+LONGEST_TEXT: Final = 64
+"""No address, prefix or range of two IPv6 addresses that anybody writes by hand is longer than twice this."""
+
+
+def parse_address(text: str) -> IPAddress:
+    """Read one address; raises ValueError with a sentence.
+
+    Leading zeros, zone identifiers and IPv4-mapped IPv6 addresses are refused: each of them lets one
+    address be written in two ways, or means an address that is not the one written.
+    """
+    if len(text) > LONGEST_TEXT or not text.isascii():
+        raise ValueError(f"{text[:LONGEST_TEXT]!r} is not an IPv4 or IPv6 address")
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone identifier, which belongs to one host only")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IPv4 or IPv6 address") from None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        raise ValueError(f"{text!r} is an IPv4-mapped IPv6 address: write {address.ipv4_mapped}")
+    return address
+
+
+def parse_network(text: str) -> IPNetwork:
+    """Read one prefix, whose host bits must be zero; raises ValueError with a sentence."""
+    address_text, slash, length_text = text[: 2 * LONGEST_TEXT].partition("/")
+    if not slash or not (length_text.isascii() and length_text.isdigit() and len(length_text) <= 3):
+        raise ValueError(f"{text[:LONGEST_TEXT]!r} is not a prefix such as 10.0.0.0/16 or fd00::/64")
+    if len(length_text) > 1 and length_text.startswith("0"):
+        raise ValueError(f"{text!r} has a prefix length with leading zeros")
+    address = parse_address(address_text)
+    if int(length_text) > address.max_prefixlen:
+        raise ValueError(f"{text!r} has a prefix length over {address.max_prefixlen}")
+    try:
+        return ipaddress.ip_network((address, int(length_text)))
+    except ValueError:
+        network = ipaddress.ip_network((address, int(length_text)), strict=False)
+        raise ValueError(f"{text!r} has host bits set: write {network}") from None
+
+
+def address_in(family: int, value: int) -> IPAddress:
+    """The address of a family (4 or 6) with this numeric value."""
+    return IPv4Address(value) if family == 4 else IPv6Address(value)
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRange:
+    """The addresses from `first` to `last`, both included, of one family."""
+
+    first: IPAddress
+    last: IPAddress
+
+    @classmethod
+    def parse(cls, text: str) -> AddressRange:
+        """Read `ADDRESS`, `PREFIX` or `FIRST-LAST`; raises ValueError with a sentence."""
+        if "/" in text:
+            network = parse_network(text)
+            return cls(network[0], network[-1])
+        first_text, dash, last_text = text.partition("-")
+        first = parse_address(first_text)
+        last = parse_address(last_text) if dash else first
+        if first.version != last.version or int(first) > int(last):
+            raise ValueError(f"{text!r} is not a range: write FIRST-LAST, the lower address first")
+        return cls(first, last)
+
+    @property
+    def family(self) -> int:
+        return self.first.version
+
+    @property
+    def size(self) -> int:
+        return int(self.last) - int(self.first) + 1
+
+    def overlaps(self, other: AddressRange) -> bool:
+        return (
+            self.family == other.family
+            and int(self.first) <= int(other.last)
+            and int(other.first) <= int(self.last)
+        )
+
+    def contains(self, address: IPAddress) -> bool:
+        return address.version == self.family and int(self.first) <= int(address) <= int(self.last)
+
+    def __str__(self) -> str:
+        if self.first == self.last:
+            return str(self.first)
+        networks = list(ipaddress.summarize_address_range(self.first, self.last))
+        return str(networks[0]) if len(networks) == 1 else f"{self.first}-{self.last}"

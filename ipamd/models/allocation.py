@@ -1,0 +1,74 @@
+"""One holder's time with one address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ipamd.models.address import IPAddress
+from ipamd.models.identity import Digest, Holder
+from ipamd.models.instant import Instant
+from ipamd.models.issued import Order
+
+
+class Ending(StrEnum):
+    """Why a holder's time with an address ended."""
+
+    RELEASED = "released"  # the runtime's DEL
+    UNDONE = "undone"  # the ADD that took it gave up
+    COLLECTED = "collected"  # the runtime's GC did not name it
+    ADMIN = "admin"  # somebody released it by hand
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What runs in the container, as far as the runtime told."""
+
+    namespace: str | None = None
+    name: str | None = None
+    uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkNamespace:
+    """Device and inode of the container's network namespace, which tell it from every other of this boot."""
+
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """An admin's `Idempotency-Key`, with the hash of the body it came with; unique for each token."""
+
+    key: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """A row of the table that tells who has an address and who had it; live while `until` is None.
+
+    `position` is the place of the address in its request's answer. `taken` is the order of the call that
+    took it, `repeated` that of the last repeat (at first the same); `generation` counts both, from 1.
+    `id` is None until the row is stored.
+    """
+
+    id: int | None
+    space: str
+    address: IPAddress
+    pool: str
+    block: int
+    holder: Holder
+    digest: Digest
+    position: int
+    workload: Workload
+    boot: str | None
+    netns: NetworkNamespace | None
+    since: Instant
+    until: Instant | None
+    ending: Ending | None
+    generation: int
+    taken: Order
+    repeated: Order
+    idempotency: Idempotency | None = None

@@ -1,0 +1,193 @@
+"""What can go wrong, named in the domain. Each edge maps these once: to CNI codes, to problem documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ipamd.models.address import IPAddress
+from ipamd.models.instant import Instant, rfc3339
+
+
+class DomainError(Exception):
+    """A request that changes nothing, and why. `str()` is a sentence that says what to do.
+
+    `code` is stable: programs compare it, people search for it.
+    """
+
+    code: ClassVar[str]
+
+
+class InvalidValue(DomainError):
+    """A value of a request that cannot be meant: `field` names it as the caller wrote it."""
+
+    code = "invalid"
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field = field
+        self.why = why
+
+
+class RequestTooLarge(DomainError):
+    """A request beyond the limits of one transaction."""
+
+    code = "too-large"
+
+
+class PoolUnknown(DomainError):
+    """A request names a pool that does not exist."""
+
+    code = "pool-unknown"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no pool {name!r}: create it, or name another")
+        self.name = name
+
+
+class NotAllowed(DomainError):
+    """A pool's selectors, or the caller's role, forbid it."""
+
+    code = "not-allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Fullness:
+    """How full a pool was when nothing in it was free. `ready_at`: when its next address has cooled down."""
+
+    pool: str
+    size: int
+    allocated: int
+    cooling: int
+    draining: bool
+    ready_at: Instant | None
+
+    def __str__(self) -> str:
+        if self.draining:
+            return f"pool {self.pool} is draining"
+        text = f"pool {self.pool} has {self.allocated} of {self.size} allocated, {self.cooling} cooling down"
+        return f"{text}, the next ready at {rfc3339(self.ready_at)}" if self.ready_at is not None else text
+
+
+class NothingFree(DomainError):
+    """No pool that may serve the request has an address ready."""
+
+    code = "nothing-free"
+
+    def __init__(self, pools: tuple[str, ...], fullness: tuple[Fullness, ...] = ()) -> None:
+        described = "; ".join(map(str, fullness)) or ", ".join(pools)
+        super().__init__(f"no address is free: {described}" if pools else "no pool may serve this request")
+        self.pools = pools
+        self.fullness = fullness
+
+
+class AddressTaken(DomainError):
+    """A requested or reserved address is held by somebody else."""
+
+    code = "address-taken"
+
+    def __init__(
+        self, space: str, address: IPAddress, by: str | None = None, allocation: int | None = None
+    ) -> None:
+        sentence = f"{address} is held by {by or 'another holder'}"
+        if allocation is not None:
+            sentence += f": release it with `ipamctl allocation release {allocation}` if that is wrong"
+        super().__init__(sentence)
+        self.space = space
+        self.address = address
+        self.by = by
+        self.allocation = allocation
+
+
+class AddressUnavailable(DomainError):
+    """A requested address that this request cannot get, whoever holds it."""
+
+    code = "address-unavailable"
+
+    def __init__(self, address: IPAddress, why: str) -> None:
+        super().__init__(f"{address} cannot be had: {why}")
+        self.address = address
+
+
+class Overtaken(DomainError):
+    """A call that was issued before a release of the same holder that has been carried out."""
+
+    code = "overtaken"
+
+    def __init__(self) -> None:
+        super().__init__("a later DEL of this container has been carried out: this ADD takes nothing")
+
+
+class NotHeld(DomainError):
+    """A check of a holder that has no address."""
+
+    code = "not-held"
+
+
+class Unavailable(DomainError):
+    """ipamd cannot answer now; the same request may succeed later."""
+
+    code = "unavailable"
+
+
+class PoolExists(DomainError):
+    """A pool is made with a name that is taken."""
+
+    code = "pool-exists"
+
+
+class PoolOverlaps(DomainError):
+    """A pool would share addresses with another of its space."""
+
+    code = "pool-overlaps"
+
+
+class PoolInUse(DomainError):
+    """A pool is deleted while addresses of it are held."""
+
+    code = "pool-in-use"
+
+
+class WouldStrand(DomainError):
+    """A change would put held addresses outside what their pool may hand out."""
+
+    code = "would-strand"
+
+
+class ReservationConflicts(DomainError):
+    """A reservation would share addresses with another, or with a holder that is not its own."""
+
+    code = "reservation-conflicts"
+
+
+class NotFound(DomainError):
+    """Something is named that does not exist."""
+
+    code = "not-found"
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"there is no {what} {name!r}")
+
+
+class StaleRevision(DomainError):
+    """A change was made from a version of something that has changed since."""
+
+    code = "stale"
+
+
+class IdempotencyMismatch(DomainError):
+    """An idempotency key comes again with another body."""
+
+    code = "idempotency-mismatch"
+
+
+class SchemaUnfit(DomainError):
+    """The database's schema is not one that this ipamd can work on."""
+
+    code = "schema-unfit"
+
+
+class DatabaseUnfit(DomainError):
+    """The database's address is wrong, or the database cannot be opened."""
+
+    code = "database-unfit"

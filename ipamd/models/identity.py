@@ -1,0 +1,58 @@
+"""Who holds an address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from ipamd.models.node import NodeKey
+
+Digest = bytes
+"""16 bytes that stand for a holder in every index."""
+
+DIGEST_SIZE: Final = 16
+
+
+def digest_of(*parts: str) -> Digest:
+    """The digest over several texts, each with its length, so that no two lists of texts share one."""
+    hashed = blake2b(digest_size=DIGEST_SIZE)
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        hashed.update(len(encoded).to_bytes(4, "big"))
+        hashed.update(encoded)
+    return hashed.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One interface of one container on one node, in one CNI network of one cluster."""
+
+    cluster: str
+    network: str
+    node: str
+    container_id: str
+    ifname: str
+
+    @property
+    def digest(self) -> Digest:
+        return digest_of(self.cluster, self.network, self.node, self.container_id, self.ifname)
+
+    @property
+    def node_key(self) -> NodeKey:
+        return NodeKey(self.cluster, self.node)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Something that is no container and holds an address: a VM, a device, a load balancer.
+
+    The digest is made before the request is queued, from the idempotency key where there is one, so that
+    a repeated request is recognised as a container's is.
+    """
+
+    name: str
+    digest: Digest
+
+
+Holder = Identity | Owner

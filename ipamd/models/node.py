@@ -1,0 +1,35 @@
+"""Nodes as ipamd knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class NodeKey(NamedTuple):
+    """A node of a cluster; two clusters may have nodes of one name."""
+
+    cluster: str
+    name: str
+
+
+class Boot(NamedTuple):
+    """One start of a node's kernel. Of two boots the one with the larger number is the later."""
+
+    identity: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node with the labels that an admin gave it."""
+
+    cluster: str
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    revision: int = 0
+
+    @property
+    def key(self) -> NodeKey:
+        return NodeKey(self.cluster, self.name)

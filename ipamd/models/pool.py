@@ -1,0 +1,109 @@
+"""Pools: what addresses there are, for whom, and what their holders are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from ipamd.models.address import AddressRange, IPAddress, IPNetwork
+
+DEFAULT_SPACE: Final = "default"
+DEFAULT_CLUSTER: Final = "default"
+DEFAULT_COOLDOWN: Final = 60
+DEFAULT_BLOCK_LENGTH: Final = MappingProxyType({4: 26, 6: 122})
+LARGEST_BLOCK_BITS: Final = 10
+"""A block holds at most 2 ** this many addresses: its whole state is read and written with each change."""
+
+
+class PoolState(StrEnum):
+    """`draining` keeps what is allocated and gives nothing new."""
+
+    ACTIVE = "active"
+    DRAINING = "draining"
+
+
+class Affinity(StrEnum):
+    """Whether a block belongs to the node that first took from it."""
+
+    ANY = "any"
+    NODE = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route for containers; the optional keys are the specification's (CNI 1.1.0, "Result types")."""
+
+    dst: IPNetwork
+    gw: IPAddress | None = None
+    mtu: int | None = None
+    advmss: int | None = None
+    priority: int | None = None
+    table: int | None = None
+    scope: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """What a container's resolver is told (CNI "dns")."""
+
+    nameservers: tuple[str, ...] = ()
+    domain: str | None = None
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.nameservers or self.domain or self.search or self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Selectors:
+    """Who may use a pool. Empty means everybody; all that are given must match, labels all, of a list one."""
+
+    clusters: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    node_labels: Mapping[str, str] = field(default_factory=dict)
+    namespaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A subnet with its rules. Its name is unique, whatever its space.
+
+    `block_length` is the prefix length of its blocks, `cooldown` in seconds, `gateway` as it is told to
+    containers (None: there is none), `revision` the catalogue's when the pool last changed.
+    """
+
+    name: str
+    subnet: IPNetwork
+    space: str = DEFAULT_SPACE
+    ranges: tuple[AddressRange, ...] = ()
+    exclusions: tuple[AddressRange, ...] = ()
+    gateway: IPAddress | None = None
+    routes: tuple[Route, ...] = ()
+    dns: Dns = Dns()
+    block_length: int
+    affinity: Affinity = Affinity.ANY
+    cooldown: int = DEFAULT_COOLDOWN
+    state: PoolState = PoolState.ACTIVE
+    priority: int = 0
+    auto_assign: bool = True
+    masquerade: bool = False
+    selectors: Selectors = Selectors()
+    revision: int = 0
+
+    @property
+    def family(self) -> int:
+        return self.subnet.version
+
+    @property
+    def block_size(self) -> int:
+        """Addresses in one block."""
+        return 1 << (self.subnet.max_prefixlen - self.block_length)
+
+    def block_of(self, address: int) -> int:
+        """The number of the block that holds an address: the block's first address."""
+        return address & -self.block_size

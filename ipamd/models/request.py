@@ -1,0 +1,63 @@
+"""What a caller may ask of the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Ending, Idempotency, NetworkNamespace, Workload
+from ipamd.models.identity import Digest, Holder, Identity, Owner
+from ipamd.models.issued import Issued
+from ipamd.models.node import NodeKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllocationRequest:
+    """Addresses for one holder, all of them or none.
+
+    `slots` asks for one address each, from the first pool of the slot that has one; empty means that
+    selectors choose, one address for each family. `requested` are addresses that the holder must get.
+    `timeout` is how many seconds the caller waits.
+    """
+
+    holder: Holder
+    slots: tuple[tuple[str, ...], ...] = ()
+    requested: tuple[IPAddress, ...] = ()
+    workload: Workload = field(default_factory=Workload)
+    issued: Issued | None = None
+    netns: NetworkNamespace | None = None
+    idempotency: Idempotency | None = None
+    node: NodeKey | None = None
+    """For an `Owner`: on whose behalf selectors and affinity are read. An `Identity` names its own."""
+    timeout: float = 10.0
+
+    @property
+    def digest(self) -> Digest:
+        return self.holder.digest
+
+    @property
+    def node_key(self) -> NodeKey | None:
+        return self.holder.node_key if isinstance(self.holder, Identity) else self.node
+
+    @property
+    def owner(self) -> str | None:
+        return self.holder.name if isinstance(self.holder, Owner) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The end of what a holder has.
+
+    With `undo` it frees only what the ADD of this very `issued` took and nobody has repeated since.
+    `delivered` is the moment of delivery of a release that waited in a spool. `allocation` narrows it to
+    one row. `node` is the node whose calls `issued` orders.
+    """
+
+    digest: Digest
+    node: NodeKey | None = None
+    issued: Issued | None = None
+    delivered: Issued | None = None
+    undo: bool = False
+    ending: Ending = Ending.RELEASED
+    allocation: int | None = None
+    timeout: float = 10.0

@@ -1,0 +1,33 @@
+"""Addresses that are kept for somebody, or for nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ipamd.models.address import AddressRange
+from ipamd.models.pool import DEFAULT_SPACE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """An address or prefix that only its holder gets.
+
+    The holder is a workload (`namespace` and `name`) or an `owner`; with neither, nobody gets it.
+    `id` is the catalogue's revision that made it.
+    """
+
+    id: int
+    addresses: AddressRange
+    space: str = DEFAULT_SPACE
+    namespace: str | None = None
+    name: str | None = None
+    owner: str | None = None
+    note: str | None = None
+    revision: int = 0
+
+    @property
+    def holder(self) -> str:
+        """The holder as a sentence names it."""
+        if self.owner is not None:
+            return self.owner
+        return f"{self.namespace}/{self.name}" if self.name is not None else "nobody"
