@@ -1,0 +1,107 @@
+"""The service as users run it: a process with its SQLite file and its sockets in a scratch folder."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+EXECUTABLES = Path(sys.executable).parent
+START_SECONDS = 30
+
+
+class IpamdProcess:
+    """A real `ipamd serve` that can be stopped, killed and started again on the same database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = folder / "ipamd.sqlite"
+        self.socket = folder / "ipamd.sock"
+        self.log = folder / "ipamd.log"
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://localhost", timeout=10
+        )
+
+    @property
+    def endpoint(self) -> str:
+        """Where plugins in any network namespace reach the service."""
+        return f"unix://{self.socket}"
+
+    @property
+    def tcp_endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the service and return when it is ready to serve."""
+        command = [str(EXECUTABLES / "ipamd"), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--uds", str(self.socket), "--database-url", f"sqlite:///{self.database}"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"ipamd did not become ready:\n{self.log.read_text()}")
+            time.sleep(0.02)
+
+    def _ready(self) -> bool:
+        try:
+            return self.http.get("/readyz").is_success
+        except httpx.TransportError:
+            return False
+
+    def kill(self) -> None:
+        """End the service as a crash does (SIGKILL)."""
+        self._end(kill=True)
+
+    def stop(self) -> None:
+        """End the service as an operator does (SIGTERM)."""
+        self._end(kill=False)
+
+    def _end(self, *, kill: bool) -> None:
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill() if kill else self.process.terminate()
+        try:
+            self.process.wait(timeout=20)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    def create_pool(self, name: str, subnet: str, **fields: Any) -> None:
+        """Create a pool; raise with the problem's text where that is refused."""
+        answer = self.http.post("/v1/pools", json={"name": name, "subnet": subnet, **fields})
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+
+    def allocations(self, **filters: str) -> list[dict[str, Any]]:
+        """All live allocations that match, over all pages."""
+        items: list[dict[str, Any]] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            query = filters if not cursor else {**filters, "cursor": cursor}
+            answer = self.http.get("/v1/allocations", params=query)
+            assert answer.status_code == httpx.codes.OK, answer.text
+            page = answer.json()
+            items += page["items"]
+            cursor = page["next"]
+        return items
+
+    def addresses(self, **filters: str) -> set[str]:
+        """The addresses that are held now, without prefix length."""
+        return {item["address"].split("/")[0] for item in self.allocations(**filters)}
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
