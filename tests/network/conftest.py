@@ -1,0 +1,94 @@
+"""Real namespaces, real plugins, real runtimes; each fixture takes away what it made."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.network.containerd import Containerd
+from tests.network.namespace import Namespace
+from tests.network.plugin import Document, Runtime
+from tests.network.podman import Podman
+from tests.service import EXECUTABLES, IpamdProcess
+
+DEBIAN_PLUGINS = Path("/usr/lib/cni")
+
+MakeNamespace = Callable[[str], Namespace]
+Ipam = Callable[..., Document]
+
+
+@pytest.fixture
+def make_namespace(scratch: Path) -> Iterator[MakeNamespace]:
+    """Makes network namespaces by a short name."""
+    made: list[Namespace] = []
+
+    def make(name: str) -> Namespace:
+        namespace = Namespace(f"{scratch.name}-{name}")
+        namespace.create()
+        made.append(namespace)
+        return namespace
+
+    yield make
+    for namespace in reversed(made):
+        namespace.delete()
+
+
+@pytest.fixture
+def node(make_namespace: MakeNamespace) -> Namespace:
+    """The network namespace that plays the host."""
+    return make_namespace("node")
+
+
+@pytest.fixture
+def reference_plugins(scratch: Path) -> Path:
+    """A folder of executables as a node has it: Debian's reference plugins and ours beside them."""
+    folder = scratch / "bin"
+    folder.mkdir()
+    for plugin in DEBIAN_PLUGINS.iterdir():
+        (folder / plugin.name).symlink_to(plugin)
+    (folder / "ipamd-ipam").symlink_to(EXECUTABLES / "ipamd-ipam")
+    return folder
+
+
+@pytest.fixture
+def runtime(node: Namespace, reference_plugins: Path) -> Runtime:
+    """Calls the plugins on the node as a container runtime does."""
+    return Runtime(node, reference_plugins)
+
+
+@pytest.fixture
+def ipam(scratch: Path, ipamd_process: IpamdProcess) -> Ipam:
+    """Makes the `ipam` section that a network needs to ask the service, for the pools named."""
+
+    def section(*pools: str, **more: Any) -> Document:
+        state = str(scratch / "node")
+        fixed = {
+            "type": "ipamd-ipam",
+            "endpoint": ipamd_process.endpoint,
+            "node": "node-a",
+            "stateDir": state,
+        }
+        return {**fixed, "pools": list(pools), **more}
+
+    return section
+
+
+@pytest.fixture
+def containerd(scratch: Path, node: Namespace, reference_plugins: Path) -> Iterator[Containerd]:
+    """A containerd that is not started yet, so that a test configures its network first."""
+    folder = scratch / "containerd"
+    folder.mkdir()
+    daemon = Containerd(folder, node, reference_plugins)
+    yield daemon
+    daemon.remove_everything()
+
+
+@pytest.fixture
+def podman(scratch: Path, node: Namespace, reference_plugins: Path) -> Iterator[Podman]:
+    """A podman with the image loaded, whose network a test configures first."""
+    folder = scratch / "podman"
+    folder.mkdir()
+    engine = Podman(folder, node, reference_plugins)
+    yield engine
+    engine.remove_everything()

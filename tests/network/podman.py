@@ -1,0 +1,85 @@
+"""A real podman with the CNI backend: own storage, own networks, own network namespace."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.network import image, leftovers
+from tests.network.namespace import Namespace, run
+
+CONTAINERS = """
+[network]
+network_backend = "cni"
+cni_plugin_dirs = ["{plugins}"]
+network_config_dir = "{folder}/net.d"
+default_network = "podman"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+lock_type = "file"
+runtime = "runc"
+[containers]
+default_ulimits = ["nofile=1024:4096", "nproc=4096:8192"]
+log_driver = "k8s-file"
+"""
+STORAGE = """
+[storage]
+driver = "overlay"
+runroot = "{folder}/run"
+graphroot = "{folder}/root"
+"""
+
+
+class Podman:
+    """One podman that owns a folder and one CNI network."""
+
+    def __init__(self, folder: Path, node: Namespace, plugins: Path) -> None:
+        self.folder = folder
+        self.node = node
+        self.network = folder.parent.name
+        self.cgroup = folder.parent.name
+        (folder / "net.d").mkdir()
+        (folder / "containers.conf").write_text(CONTAINERS.format(folder=folder, plugins=plugins))
+        (folder / "storage.conf").write_text(STORAGE.format(folder=folder))
+
+    def configure_network(self, version: str, *plugins: dict[str, Any]) -> None:
+        document = {"cniVersion": version, "name": self.network, "plugins": plugins}
+        (self.folder / "net.d" / "10-pods.conflist").write_text(json.dumps(document))
+
+    def load_image(self) -> None:
+        archive = self.folder / "image.tar"
+        image.write_image(archive)
+        self("load", "--quiet", "--input", str(archive))
+
+    def run(self, name: str, *options: str) -> None:
+        """Start a container that sleeps, on the network."""
+        fixed = ("--name", name, "--network", self.network, "--cgroup-parent", f"/{self.cgroup}")
+        self("run", "--detach", "--stop-timeout", "0", *fixed, *options, image.REFERENCE)
+
+    def execute(self, name: str, *command: str) -> str:
+        return self("exec", name, *command)
+
+    def container_id(self, name: str) -> str:
+        return self("inspect", "--format", "{{.Id}}", name).strip()
+
+    def __call__(self, *arguments: str) -> str:
+        """Run a podman command and return what it printed."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "CONTAINERS_CONF": str(self.folder / "containers.conf"),
+            "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
+        }
+        command = [*self.node.prefix(), "podman", "--tmpdir", str(self.folder / "tmp"), *arguments]
+        return run(*command, env=environment)
+
+    def remove_everything(self) -> None:
+        """Remove containers, monitors, mounts, cgroups, in whatever state a test left them."""
+        try:
+            self("rm", "--all", "--force", "--time", "0")
+        finally:
+            leftovers.end_processes(self.folder, self.cgroup)
+            leftovers.unmount_below(self.folder)
+            leftovers.remove_cgroups(self.cgroup)
+            leftovers.forget_results(self.network)
