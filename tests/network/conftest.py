@@ -40,15 +40,18 @@ def node(make_namespace: MakeNamespace) -> Namespace:
     return make_namespace("node")
 
 
+def plugin_folder(folder: Path, reference: Path) -> Path:
+    """Link the reference plugins and ours into one folder, as a node has them."""
+    folder.mkdir()
+    for plugin in (*reference.iterdir(), EXECUTABLES / "ipamd-ipam"):
+        (folder / plugin.name).symlink_to(plugin)
+    return folder
+
+
 @pytest.fixture
 def reference_plugins(scratch: Path) -> Path:
-    """A folder of executables as a node has it: Debian's reference plugins and ours beside them."""
-    folder = scratch / "bin"
-    folder.mkdir()
-    for plugin in DEBIAN_PLUGINS.iterdir():
-        (folder / plugin.name).symlink_to(plugin)
-    (folder / "ipamd-ipam").symlink_to(EXECUTABLES / "ipamd-ipam")
-    return folder
+    """A folder of executables with Debian's reference plugins and ours beside them."""
+    return plugin_folder(scratch / "bin", DEBIAN_PLUGINS)
 
 
 @pytest.fixture

@@ -1,0 +1,39 @@
+"""containerd 2.1 and the reference plugins 1.9, out of Debian sid."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.network.conftest import ipam, make_namespace, node, plugin_folder, runtime
+from tests.network.containerd import Containerd
+from tests.network.namespace import Namespace
+from tests.runtimes import sid
+
+__all__ = ["containerd", "ipam", "make_namespace", "node", "reference_plugins", "runtime", "sid_root"]
+
+
+@pytest.fixture(scope="session")
+def sid_root(pytestconfig: pytest.Config) -> Path:
+    """The folder with the unpacked packages; the first test waits for the download."""
+    root = pytestconfig.rootpath / "build" / "sid"
+    sid.unpack(root)
+    return root
+
+
+@pytest.fixture
+def reference_plugins(scratch: Path, sid_root: Path) -> Path:
+    """A folder of executables with sid's reference plugins and ours beside them."""
+    return plugin_folder(scratch / "bin", sid_root / "usr" / "lib" / "cni")
+
+
+@pytest.fixture
+def containerd(
+    scratch: Path, node: Namespace, reference_plugins: Path, sid_root: Path
+) -> Iterator[Containerd]:
+    """A containerd 2.1 that is not started yet, so that a test configures its network first."""
+    folder = scratch / "containerd"
+    folder.mkdir()
+    daemon = Containerd(folder, node, reference_plugins, sid_root / "usr" / "bin")
+    yield daemon
+    daemon.remove_everything()

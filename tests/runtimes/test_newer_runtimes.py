@@ -1,0 +1,107 @@
+"""containerd 2.1 with the reference plugins 1.9: the specification 1.1.0 with STATUS."""
+
+from typing import Any
+
+import pytest
+
+from tests.network.conftest import Ipam, MakeNamespace
+from tests.network.containerd import Containerd
+from tests.network.plugin import Attachment, PluginRefused, Runtime, addresses, supported_versions
+from tests.service import IpamdProcess
+
+pytestmark = [pytest.mark.runtimes, pytest.mark.timeout(600)]
+
+BRIDGE: dict[str, Any] = {"type": "bridge", "bridge": "cni0", "isGateway": True}
+
+
+@pytest.fixture
+def service(ipamd_process: IpamdProcess) -> IpamdProcess:
+    ipamd_process.create_pool("pods-v4", "10.62.0.0/24", routes=[{"dst": "0.0.0.0/0"}])
+    ipamd_process.create_pool("pods-v6", "fd00:62::/64", routes=[{"dst": "::/0"}])
+    return ipamd_process
+
+
+def start(containerd: Containerd, ipam: dict[str, Any]) -> Containerd:
+    containerd.configure_network("1.1.0", {**BRIDGE, "ipam": ipam})
+    containerd.start()
+    return containerd
+
+
+def test_pods_get_addresses_and_give_them_back(
+    service: IpamdProcess, ipam: Ipam, containerd: Containerd
+) -> None:
+    cluster = start(containerd, ipam("pods-v4", "pods-v6"))
+
+    web, other = cluster.run_pod("web"), cluster.run_pod("other")
+    container = cluster.cri.start_container(web)
+
+    assert service.addresses() == {*web.addresses, *other.addresses}
+    for address in ("10.62.0.1", other.addresses[0]):
+        cluster.cri.execute(container, "ping", "-c", "1", "-W", "5", address)
+    cluster.cri.stop_pod(web.id)
+    cluster.cri.stop_pod(web.id)
+    assert service.addresses() == set(other.addresses)
+
+
+def test_a_node_stays_ready_while_ipamd_is_down(
+    service: IpamdProcess, ipam: Ipam, containerd: Containerd
+) -> None:
+    cluster = start(containerd, ipam("pods-v4", "pods-v6"))
+    web = cluster.run_pod("web")
+    service.kill()
+
+    assert cluster.cri.network_ready()
+
+    cluster.cri.stop_pod(web.id)
+    service.start()
+    following = cluster.run_pod("following")
+    assert service.addresses() == set(following.addresses)
+
+
+def test_a_node_whose_operator_wants_it_is_not_ready_while_ipamd_is_down(
+    service: IpamdProcess, ipam: Ipam, containerd: Containerd
+) -> None:
+    cluster = start(containerd, ipam("pods-v4", "pods-v6", status="service", timeout=2))
+    assert cluster.cri.network_ready()
+
+    service.kill()
+    assert not cluster.cri.network_ready()
+
+    service.start()
+    assert cluster.cri.network_ready()
+
+
+@pytest.mark.parametrize("main_plugin", [BRIDGE, {"type": "ptp"}], ids=["bridge", "ptp"])
+def test_the_plugins_of_1_1_0_add_check_and_delete(
+    main_plugin: dict[str, Any],
+    service: IpamdProcess,
+    ipam: Ipam,
+    runtime: Runtime,
+    make_namespace: MakeNamespace,
+) -> None:
+    container = make_namespace("container")
+    config = {"cniVersion": "1.1.0", "name": "pods", **main_plugin, "ipam": ipam("pods-v4", "pods-v6")}
+    attachment = Attachment("web", str(container.path))
+
+    result = runtime.add(config, attachment)
+
+    assert "1.1.0" in supported_versions(runtime.plugins / main_plugin["type"])
+    assert container.addresses("eth0") == addresses(result)
+    runtime.check(config, attachment, result)
+    for gateway in ("10.62.0.1", "fd00:62::1"):
+        container.ping(gateway)
+    runtime.delete(config, attachment)
+    assert service.addresses() == set()
+
+
+def test_status_is_handed_on_and_by_default_asks_nobody(
+    service: IpamdProcess, ipam: Ipam, runtime: Runtime
+) -> None:
+    network = {"cniVersion": "1.1.0", "name": "pods", **BRIDGE}
+    service.kill()
+
+    runtime.status({**network, "ipam": ipam("pods-v4")})
+    with pytest.raises(PluginRefused) as refusal:
+        runtime.status({**network, "ipam": ipam("pods-v4", status="service", timeout=2)})
+
+    assert refusal.value.code == 50
