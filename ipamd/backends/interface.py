@@ -129,7 +129,10 @@ class Transaction(Protocol):
     """One unit of work on allocations: durable when it ends, or nothing of it happened."""
 
     async def find(self, digests: Sequence[Digest]) -> Found:
-        """What these holders have; on a database with concurrent writers they are locked first."""
+        """What these holders have, an entry for each of them even where it is empty.
+
+        On a database with concurrent writers the holders are locked first.
+        """
         ...
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
@@ -144,7 +147,10 @@ class Transaction(Protocol):
         ...
 
     async def write(self, changes: Changes) -> None:
-        """Write all of it; raises `ConstraintViolated` where the schema forbids it."""
+        """Write all of it; raises `ConstraintViolated` where the schema forbids it.
+
+        So it does where a row that ends or repeats is not live, or a block that is written does not exist.
+        """
         ...
 
     async def pin_catalogue(self) -> int:
@@ -212,7 +218,10 @@ class Ledger(Protocol):
         ...
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
-        """Allocations, live and ended, whose id is below `before`, latest first."""
+        """Allocations, live and ended, the latest begun first.
+
+        `before` is the id of the last allocation of the page before; an id that is not known ends the list.
+        """
         ...
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
@@ -224,7 +233,7 @@ class Ledger(Protocol):
         ...
 
     async def by_idempotency_key(self, key: str) -> Allocation | None:
-        """The row that a request with this key made, live or ended."""
+        """The row that a request with this key made, live or ended; of several the first by position."""
         ...
 
     async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
@@ -232,7 +241,7 @@ class Ledger(Protocol):
         ...
 
     async def blocks(self, pool: str, freed_after: Instant, numbers: Sequence[int]) -> Sequence[Block]:
-        """The blocks of a pool freed from after an instant, and the numbered ones."""
+        """The blocks of a pool whose `last_freed` is after an instant, and the numbered ones."""
         ...
 
     async def contacts(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Instant]:

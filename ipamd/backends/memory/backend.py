@@ -1,0 +1,66 @@
+"""The database that is no file: for trying ipamd out, and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
+
+from ipamd.backends.drive import run_to_end
+from ipamd.backends.interface import Backend, Change, Ledger, Work
+from ipamd.backends.memory.catalogue import MemoryCatalogue
+from ipamd.backends.memory.ledger import MemoryLedger
+from ipamd.backends.memory.tables import Tables
+from ipamd.backends.memory.transaction import MemoryTransaction
+from ipamd.models.errors import DatabaseUnfit, Unavailable
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+
+T = TypeVar("T")
+
+
+class MemoryBackend:
+    """See `Backend`. What it keeps is gone with the process."""
+
+    lanes = 1
+
+    def __init__(self) -> None:
+        self._tables = Tables()
+        self._closed = False
+        self.ledger: Ledger = MemoryLedger(self._tables)
+
+    async def transact(self, work: Work[T]) -> T:
+        return self._run(work(MemoryTransaction(self._tables)))
+
+    async def change(self, work: Change[T]) -> T:
+        return self._run(work(MemoryCatalogue(self._tables)))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._closed:
+            work.close()
+            raise Unavailable("the database is closed")
+        try:
+            result = run_to_end(work)
+        except BaseException:
+            self._tables.journal.undo()
+            raise
+        self._tables.journal.keep()
+        return result
+
+    async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
+        self._tables.contacts.update(contacts)
+
+    async def forget_releases(self, before: Instant) -> None:
+        self._tables.releases.forget(before)
+
+    async def ready(self) -> str | None:
+        return "the database is closed" if self._closed else None
+
+    async def close(self) -> None:
+        self._closed = True
+
+
+async def open_memory(url: str) -> Backend:
+    """An empty database; raises DatabaseUnfit when the URL says more than `memory://`."""
+    if url.partition(":")[2].strip("/"):
+        raise DatabaseUnfit(f"{url!r} names something: a database in memory is memory://")
+    return MemoryBackend()

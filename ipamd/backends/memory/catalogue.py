@@ -1,0 +1,84 @@
+"""A change of the catalogue in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from ipamd.backends.interface import ConstraintViolated
+from ipamd.backends.memory.tables import Tables
+from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.pool import Pool
+from ipamd.models.reservation import Reservation
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class MemoryCatalogue:
+    """See `Catalogue`. A snapshot is never changed: each change makes the next one from it."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def raise_revision(self) -> int:
+        before = self._tables.snapshot
+        self._tables.snapshot = replace(before, revision=before.revision + 1)
+        return before.revision + 1
+
+    async def load(self, known: Snapshot) -> Snapshot:
+        return self._tables.snapshot
+
+    async def save(self, entry: Pool | Reservation | Node) -> None:
+        now = self._tables.snapshot
+        match replace(entry, revision=now.revision):
+            case Pool() as pool:
+                self._tables.snapshot = replace(now, pools={**now.pools, pool.name: pool})
+            case Reservation() as kept:
+                self._tables.snapshot = replace(now, reservations={**now.reservations, kept.id: kept})
+            case Node() as node:
+                self._tables.snapshot = replace(now, nodes={**now.nodes, node.key: node})
+
+    async def remove(self, entry: Pool | Reservation | Node) -> None:
+        now = self._tables.snapshot
+        match entry:
+            case Pool():
+                self._tables.blocks.forget(entry.name)
+                self._tables.snapshot = replace(now, pools=_without(now.pools, entry.name))
+            case Reservation():
+                self._tables.snapshot = replace(now, reservations=_without(now.reservations, entry.id))
+            case Node():
+                self._tables.journal.drop(self._tables.contacts, entry.key)
+                self._tables.snapshot = replace(now, nodes=_without(now.nodes, entry.key))
+
+    async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
+        return self._tables.blocks.between(pool, first, last)
+
+    async def rewrite(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> None:
+        for block in blocks:
+            self._tables.blocks.write(block)
+        if cursor is not None:
+            self._tables.journal.put(self._tables.blocks.cursors, pool, cursor)
+
+    async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:
+        held = self._tables.allocations.by_address.get((space, address))
+        return None if held is None else self._tables.allocations.rows[held]
+
+    async def boots(self, node: NodeKey) -> Sequence[Boot]:
+        return self._tables.boots.get(node, ())
+
+    async def save_boot(self, node: NodeKey, boot: Boot) -> None:
+        known = self._tables.boots.get(node, ())
+        if any(other.identity == boot.identity or other.number == boot.number for other in known):
+            raise ConstraintViolated(f"boot {boot.identity} or its number {boot.number} is known")
+        boots = tuple(sorted((*known, boot), key=lambda one: one.number))
+        self._tables.journal.put(self._tables.boots, node, boots)
+
+
+def _without(entries: Mapping[K, V], key: K) -> dict[K, V]:
+    return {other: entry for other, entry in entries.items() if other != key}

@@ -1,0 +1,128 @@
+"""Reading from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+
+from ipamd.backends.memory.tables import Tables
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.identity import Digest, Identity, Owner
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+
+
+class MemoryLedger:
+    """See `Ledger`. Pages walk over the rows: who keeps a hundred thousand of them wants a database."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def snapshot(self, known: Snapshot) -> Snapshot:
+        return self._tables.snapshot
+
+    async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
+        rows = self._tables.allocations.rows
+        live: Iterable[Allocation] = (row for row in rows.values() if row.until is None)
+        if query.address is not None:
+            held = self._tables.allocations.by_address.get((query.space, query.address))
+            live = () if held is None else (rows[held],)
+        matching = (row for row in live if _asked_for(row, query) and _id(row) > (after or 0))
+        return list(islice(matching, limit))
+
+    async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
+        rows = self._tables.allocations.rows
+        latest_first = sorted(
+            (row for row in rows.values() if _remembered(row, query)), key=_age, reverse=True
+        )
+        if before is not None:
+            last = rows.get(before)
+            latest_first = [row for row in latest_first if last is not None and _age(row) < _age(last)]
+        return latest_first[:limit]
+
+    async def held_by(self, digest: Digest) -> Sequence[Allocation]:
+        return self._tables.allocations.held_by(digest)
+
+    async def allocation(self, allocation: int) -> Allocation | None:
+        return self._tables.allocations.rows.get(allocation)
+
+    async def by_idempotency_key(self, key: str) -> Allocation | None:
+        allocations = self._tables.allocations
+        return next(
+            (allocations.rows[row] for (used, _), row in allocations.by_key.items() if used == key), None
+        )
+
+    async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
+        blocks = self._tables.blocks
+        return {
+            pool: Fill(
+                blocks=len(blocks.rows[pool]),
+                allocated=sum(block.allocated for block in blocks.rows[pool].values()),
+                next_free_since=blocks.longest_free(pool),
+            )
+            for pool in pools
+            if blocks.rows.get(pool)
+        }
+
+    async def blocks(self, pool: str, freed_after: Instant, numbers: Sequence[int]) -> Sequence[Block]:
+        rows = self._tables.blocks.rows.get(pool, {})
+        wanted = {first for first, block in rows.items() if block.last_freed > freed_after}
+        return self._tables.blocks_numbered(pool, sorted(wanted.union(numbers)))
+
+    async def contacts(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Instant]:
+        known = self._tables.contacts
+        return {node: known[node] for node in nodes if node in known}
+
+
+def _id(row: Allocation) -> int:
+    assert row.id is not None  # a stored row has one
+    return row.id
+
+
+def _age(row: Allocation) -> tuple[Instant, int]:
+    return row.since, _id(row)
+
+
+def _asked_for(row: Allocation, query: AllocationQuery) -> bool:
+    holder = row.holder
+    identity = holder if isinstance(holder, Identity) else None
+    asked = (
+        (query.pool, row.pool),
+        (query.cluster, identity and identity.cluster),
+        (query.node, identity and identity.node),
+        (query.network, identity and identity.network),
+        (query.container_id, identity and identity.container_id),
+        (query.owner, holder.name if isinstance(holder, Owner) else None),
+        (query.namespace, row.workload.namespace),
+        (query.name, row.workload.name),
+    )
+    return all(wanted is None or wanted == there for wanted, there in asked)
+
+
+def _remembered(row: Allocation, query: HistoryQuery) -> bool:
+    holder = row.holder if isinstance(row.holder, Identity) else None
+    asked = (
+        (query.namespace, row.workload.namespace),
+        (query.name, row.workload.name),
+        (query.cluster, holder and holder.cluster),
+        (query.node, holder and holder.node),
+    )
+    if not all(wanted is None or wanted == there for wanted, there in asked):
+        return False
+    if query.address is not None and (query.space, query.address) != (row.space, row.address):
+        return False
+    return _held_when(row, query)
+
+
+def _held_when(row: Allocation, query: HistoryQuery) -> bool:
+    """An allocation holds from its `since` on, and no longer at its `until`."""
+    not_begun = [moment for moment in (query.at, query.before) if moment is not None and row.since > moment]
+    over = [moment for moment in (query.at, query.after) if moment is not None and _ended_by(row, moment)]
+    return not not_begun and not over
+
+
+def _ended_by(row: Allocation, moment: Instant) -> bool:
+    return row.until is not None and row.until <= moment

@@ -1,0 +1,233 @@
+"""The rows in memory, with the constraints that a database's schema has."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from ipamd.backends.interface import ConstraintViolated, Ended, RememberedRelease, Repeated, Whose, WithRoom
+from ipamd.backends.memory.journal import Journal, RoomEntry
+from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.identity import Digest
+from ipamd.models.instant import Instant
+from ipamd.models.node import Boot, NodeKey
+
+REVISION: Final = "revision"
+
+
+class Allocations:
+    """The table that tells who has an address and who had it."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.rows: dict[int, Allocation] = {}
+        self.by_address: dict[tuple[str, IPAddress], int] = {}
+        self.by_holder: dict[Digest, dict[int, int]] = {}
+        self.by_key: dict[tuple[str, int], int] = {}
+        self._last_id = 0
+
+    def held_by(self, digest: Digest) -> list[Allocation]:
+        """The live rows of a holder, by position."""
+        positions = self.by_holder.get(digest, {})
+        return [self.rows[positions[position]] for position in sorted(positions)]
+
+    def begin(self, allocation: Allocation) -> None:
+        """Add a row; its address and its holder's position must be free, its idempotency key new."""
+        address, positions = (allocation.space, allocation.address), self.by_holder.get(allocation.digest, {})
+        if address in self.by_address:
+            raise ConstraintViolated(f"{allocation.address} is held in space {allocation.space}")
+        if allocation.position in positions:
+            raise ConstraintViolated(f"the holder has an address at position {allocation.position}")
+        self._last_id += 1  # never taken back: an id names one row for ever
+        row = replace(allocation, id=self._last_id)
+        if row.idempotency is not None:
+            key = (row.idempotency.key, row.position)
+            if key in self.by_key:
+                raise ConstraintViolated("the idempotency key has been used")
+            self.journal.put(self.by_key, key, self._last_id)
+        self.journal.put(self.by_address, address, self._last_id)
+        self.journal.put(self.by_holder, row.digest, {**positions, row.position: self._last_id})
+        self.journal.put(self.rows, self._last_id, row)
+
+    def end(self, ended: Ended) -> None:
+        """End a live row; its address and its holder's position are free from here on."""
+        row = self._live(ended.id)
+        self.journal.put(self.rows, ended.id, replace(row, until=ended.until, ending=ended.ending))
+        self.journal.drop(self.by_address, (row.space, row.address))
+        left = {at: other for at, other in self.by_holder[row.digest].items() if at != row.position}
+        if left:
+            self.journal.put(self.by_holder, row.digest, left)
+        else:
+            self.journal.drop(self.by_holder, row.digest)
+
+    def repeat(self, repeated: Repeated) -> None:
+        """Note that a live row's ADD came again."""
+        row = self._live(repeated.id)
+        again = replace(row, generation=repeated.generation, repeated=repeated.repeated)
+        self.journal.put(self.rows, repeated.id, again)
+
+    def _live(self, allocation: int) -> Allocation:
+        row = self.rows.get(allocation)
+        if row is None or row.until is not None:
+            raise ConstraintViolated(f"allocation {allocation} is not live")
+        return row
+
+
+class Blocks:
+    """The blocks of all pools, and for the search those with an address free, longest free first."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.rows: dict[str, dict[int, Block]] = defaultdict(dict)
+        self.cursors: dict[str, int] = {}
+        self._of_all: dict[str, list[RoomEntry]] = defaultdict(list)
+        self._of_node: dict[tuple[str, NodeKey | None], list[RoomEntry]] = defaultdict(list)
+        self._empty: dict[str, list[RoomEntry]] = defaultdict(list)
+
+    def get(self, pool: str, first: int) -> Block | None:
+        """A copy of one block."""
+        block = self.rows[pool].get(first)
+        return None if block is None else copy_of(block)
+
+    def search(self, search: WithRoom) -> list[Block]:
+        """Copies of the blocks that a search means."""
+        found: list[Block] = []
+        for since, first in self._room(search):
+            if since > search.free_before or len(found) == search.limit:
+                break
+            block = self.rows[search.pool][first]
+            foreign = search.whose is not Whose.EMPTY_OF_OTHERS or block.node != search.node
+            if first not in search.but_not and foreign:
+                found.append(copy_of(block))
+        return found
+
+    def _room(self, search: WithRoom) -> list[RoomEntry]:
+        match search.whose:
+            case Whose.ANYBODYS:
+                return self._of_all[search.pool]
+            case Whose.OWN:
+                return self._of_node[search.pool, search.node]
+            case Whose.NOBODYS:
+                return self._of_node[search.pool, None]
+            case Whose.EMPTY_OF_OTHERS:
+                return self._empty[search.pool]
+
+    def between(self, pool: str, first: int, last: int) -> list[Block]:
+        """Copies of the blocks that hold any address from `first` to `last`, in their order."""
+        rows = self.rows[pool].values()
+        hit = [copy_of(block) for block in rows if block.first <= last and block.first + block.size > first]
+        return sorted(hit, key=lambda block: block.first)
+
+    def add(self, block: Block) -> bool:
+        """Add a block unless it exists; whether it is new."""
+        if block.first in self.rows[block.pool]:
+            return False
+        self._put(block)
+        return True
+
+    def write(self, block: Block) -> None:
+        """Write back a block."""
+        before = self.rows[block.pool].get(block.first)
+        if before is None:
+            raise ConstraintViolated(f"pool {block.pool} has no block {block.first}")
+        for room, entry in self._rooms_of(before):
+            self.journal.delete(room, entry)
+        self._put(block)
+
+    def _put(self, block: Block) -> None:
+        kept = copy_of(block)
+        self.journal.put(self.rows[block.pool], block.first, kept)
+        for room, entry in self._rooms_of(kept):
+            self.journal.insert(room, entry)
+
+    def _rooms_of(self, block: Block) -> list[tuple[list[RoomEntry], RoomEntry]]:
+        if block.next_free_since is None:
+            return []
+        entry = (block.next_free_since, block.first)
+        rooms = [self._of_all[block.pool], self._of_node[block.pool, block.node]]
+        if block.node is not None and block.allocated == 0:
+            rooms.append(self._empty[block.pool])
+        return [(room, entry) for room in rooms]
+
+    def forget(self, pool: str) -> None:
+        """Drop a pool's blocks and its cursor."""
+        for block in list(self.rows[pool].values()):
+            for room, entry in self._rooms_of(block):
+                self.journal.delete(room, entry)
+            self.journal.drop(self.rows[pool], block.first)
+        self.journal.drop(self.cursors, pool)
+
+    def longest_free(self, pool: str) -> Instant | None:
+        """Since when the pool's next address is free."""
+        room = self._of_all[pool]
+        return room[0][0] if room else None
+
+
+def copy_of(block: Block) -> Block:
+    """A block that can be changed without changing this one."""
+    return replace(block, free_since=array("q", block.free_since))
+
+
+class Releases:
+    """Releases to remember: the last of each holder, and each undo."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.rows: dict[Digest, tuple[RememberedRelease, ...]] = {}
+
+    def remember(self, release: RememberedRelease) -> None:
+        """Keep a release in place of those that it makes superfluous."""
+        known = self.rows.get(release.digest, ())
+        rivals = [other for other in known if _same_memory(other, release)]
+        if any((other.order, other.until) > (release.order, release.until) for other in rivals):
+            return
+        kept = tuple(other for other in known if other not in rivals)
+        self.journal.put(self.rows, release.digest, (*kept, release))
+
+    def forget(self, before: Instant) -> None:
+        """Drop those whose time is over."""
+        for digest, known in list(self.rows.items()):
+            kept = tuple(release for release in known if release.until > before)
+            if kept:
+                self.rows[digest] = kept
+            else:
+                del self.rows[digest]
+
+
+def _same_memory(one: RememberedRelease, other: RememberedRelease) -> bool:
+    if one.undo or other.undo:
+        return one.undo == other.undo and one.order == other.order
+    return True
+
+
+class Tables:
+    """All that the memory backend keeps."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.allocations = Allocations(self.journal)
+        self.blocks = Blocks(self.journal)
+        self.releases = Releases(self.journal)
+        self.catalogue: dict[str, Snapshot] = {REVISION: Snapshot()}
+        self.boots: dict[NodeKey, tuple[Boot, ...]] = {}
+        self.contacts: dict[NodeKey, Instant] = {}
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The catalogue as it stands."""
+        return self.catalogue[REVISION]
+
+    @snapshot.setter
+    def snapshot(self, snapshot: Snapshot) -> None:
+        self.journal.put(self.catalogue, REVISION, snapshot)
+
+    def blocks_numbered(self, pool: str, numbers: Sequence[int]) -> list[Block]:
+        """Copies of those of the blocks that exist."""
+        found = (self.blocks.get(pool, first) for first in numbers)
+        return [block for block in found if block is not None]

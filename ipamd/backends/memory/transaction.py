@@ -1,0 +1,59 @@
+"""A unit of work on the allocations in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ipamd.backends.interface import BlockSearch, Changes, Found, Locked, Numbered
+from ipamd.backends.memory.tables import Tables
+from ipamd.models.block import Block
+from ipamd.models.identity import Digest
+
+
+class MemoryTransaction:
+    """See `Transaction`. Nothing else runs meanwhile, so that nothing needs a lock."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def find(self, digests: Sequence[Digest]) -> Found:
+        return Found(
+            held={digest: self._tables.allocations.held_by(digest) for digest in digests},
+            releases={digest: self._tables.releases.rows.get(digest, ()) for digest in digests},
+        )
+
+    async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
+        return [Locked(self._matching(search)) for search in searches]
+
+    def _matching(self, search: BlockSearch) -> list[Block]:
+        if isinstance(search, Numbered):
+            return self._tables.blocks_numbered(search.pool, [search.first])
+        return self._tables.blocks.search(search)
+
+    async def revision(self) -> int:
+        return self._tables.snapshot.revision
+
+    async def write(self, changes: Changes) -> None:
+        allocations = self._tables.allocations
+        for ended in changes.ended:
+            allocations.end(ended)
+        for repeated in changes.repeated:
+            allocations.repeat(repeated)
+        for begun in changes.begun:
+            allocations.begin(begun)
+        for block in changes.blocks:
+            self._tables.blocks.write(block)
+        for release in changes.remembered:
+            self._tables.releases.remember(release)
+
+    async def pin_catalogue(self) -> int:
+        return self._tables.snapshot.revision
+
+    async def cursor(self, pool: str) -> int:
+        return self._tables.blocks.cursors.get(pool, 0)
+
+    async def carve(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> int:
+        new = sum(self._tables.blocks.add(block) for block in blocks)
+        if cursor is not None:
+            self._tables.journal.put(self._tables.blocks.cursors, pool, cursor)
+        return new
