@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help setup packages demo check test test-faults test-runtimes clean
+.PHONY: help setup packages demo-packages demo check test test-faults test-runtimes clean
 
 help:
 	@echo "make setup          packages and .venv"
@@ -17,13 +17,16 @@ help:
 setup: packages .venv/installed
 
 packages:
-	@scripts/packages
+	@scripts/packages demo tests
 
-.venv/installed: pyproject.toml constraints.txt scripts/venv | packages
+demo-packages:
+	@scripts/packages demo
+
+.venv/installed: pyproject.toml constraints.txt scripts/venv | demo-packages
 	@scripts/venv
 
-demo: setup
-	@.venv/bin/python scripts/demo.py
+demo: .venv/installed
+	@.venv/bin/python -m scripts.demo
 
 check: .venv/installed
 	@scripts/check

@@ -17,10 +17,10 @@ START_SECONDS = 30
 class IpamdProcess:
     """A real `ipamd serve` that can be stopped, killed and started again on the same database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, socket: Path | None = None) -> None:
         self.folder = folder
         self.database = folder / "ipamd.sqlite"
-        self.socket = folder / "ipamd.sock"
+        self.socket = socket or folder / "ipamd.sock"
         self.log = folder / "ipamd.log"
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
