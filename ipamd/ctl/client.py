@@ -1,0 +1,191 @@
+"""REST as `ipamctl` speaks it: one connection to one ipamd, every error a `Failure`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import httpx
+
+from ipamd.ctl.endpoint import Access
+from ipamd.ctl.failure import ExitCode, Failure
+
+TIMEOUT: Final = httpx.Timeout(30, connect=5)
+PAGE: Final = 500
+"""Rows asked for at once; ipamd may give fewer."""
+
+Query = Mapping[str, str | int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A body that was read as JSON (None where there is none), with the version that `If-Match` takes."""
+
+    body: Any
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows of a list, over all its pages; `next` is None unless a limit cut it short."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+
+
+class Client:
+    """One ipamd. Used as a context manager."""
+
+    def __init__(self, access: Access) -> None:
+        endpoint = access.endpoint
+        self.endpoint = endpoint
+        headers = {"Accept": "application/json"}
+        if access.token is not None:
+            headers["Authorization"] = f"Bearer {access.token}"
+        # A transport of our own keeps the proxies of the environment out of the way to ipamd.
+        transport = httpx.HTTPTransport(uds=endpoint.socket) if endpoint.socket else httpx.HTTPTransport()
+        self._http = httpx.Client(
+            base_url=endpoint.base_url, transport=transport, headers=headers, timeout=TIMEOUT
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, query: Query | None = None) -> Answer:
+        return self._ask("GET", path, query=query)
+
+    def find(self, path: str) -> Answer | None:
+        """What is there, None where ipamd says that nothing is."""
+        response = self._send("GET", path)
+        if response.status_code == httpx.codes.NOT_FOUND and _problem(response) is not None:
+            return None
+        return self._read(response)
+
+    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
+        return self._ask("POST", path, body=body, headers=headers)
+
+    def put(self, path: str, body: Any, if_match: str | None = None) -> Answer:
+        return self._ask("PUT", path, body=body, headers=_precondition(if_match))
+
+    def patch(self, path: str, body: Any, if_match: str | None = None) -> Answer:
+        return self._ask("PATCH", path, body=body, headers=_precondition(if_match))
+
+    def delete(self, path: str, query: Query | None = None, if_match: str | None = None) -> Answer:
+        return self._ask("DELETE", path, query=query, headers=_precondition(if_match))
+
+    def pages(self, path: str, query: Query | None = None, limit: int | None = None) -> Listing:
+        """All rows, or the first `limit`: follows the pages until there is no next one."""
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            size = PAGE if limit is None else min(PAGE, limit - len(items))
+            page = self.get(path, {**(query or {}), "limit": size, "cursor": cursor}).body
+            if not isinstance(page, dict) or not isinstance(page.get("items"), list):
+                raise self._foreign("a list without items")
+            items += page["items"]
+            cursor = page.get("next")
+            if cursor is None or (limit is not None and len(items) >= limit):
+                return Listing(items, cursor)
+
+    def probe(self, path: str) -> httpx.Response:
+        """An answer as it came, whatever its status; raises Failure only where there is none."""
+        return self._send("GET", path)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        return self._read(self._send(method, path, query=query, body=body, headers=headers))
+
+    def _read(self, response: httpx.Response) -> Answer:
+        if not response.is_success:
+            raise self._refusal(response)
+        if not response.content:
+            return Answer(None, response.headers.get("ETag"))
+        try:
+            return Answer(response.json(), response.headers.get("ETag"))
+        except ValueError:
+            raise self._foreign("something that is not JSON") from None
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        given = {key: value for key, value in (query or {}).items() if value is not None}
+        content = None if body is None else json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            return self._http.request(
+                method, path, params=given, content=content, headers={**kind, **(headers or {})}
+            )
+        except httpx.ConnectError as error:
+            raise self._unreachable(_reason(error)) from None
+        except httpx.TimeoutException:
+            raise self._unreachable("nothing came in time") from None
+        except httpx.TransportError as error:
+            raise self._unreachable(f"the connection broke: {_reason(error)}") from None
+
+    def _unreachable(self, why: str) -> Failure:
+        return Failure(
+            f"ipamd does not answer at {self.endpoint.text}: is it running? Start it with `ipamd serve`, or "
+            f"say where it is with --endpoint or IPAMD_ENDPOINT ({why})",
+            ExitCode.UNREACHABLE,
+        )
+
+    def _foreign(self, what: str) -> Failure:
+        return Failure(f"{self.endpoint.text} answers, but with {what}: is that ipamd?", ExitCode.UNREACHABLE)
+
+    def _refusal(self, response: httpx.Response) -> Failure:
+        problem = _problem(response)
+        if problem is None:
+            return self._foreign(f"status {response.status_code} and no reason")
+        sentence = problem.get("detail") or problem.get("title") or f"status {response.status_code}"
+        unavailable = response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        return Failure(str(sentence), ExitCode.UNREACHABLE if unavailable else ExitCode.REFUSED)
+
+
+def segment(text: str) -> str:
+    """A name as one segment of a path."""
+    return quote(text, safe="")
+
+
+def _reason(error: httpx.TransportError) -> str:
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+
+
+def _precondition(if_match: str | None) -> dict[str, str]:
+    if if_match is None:
+        return {}
+    # People type the revision; HTTP wants an entity tag in quotes (RFC 9110, section 8.8.3).
+    return {"If-Match": if_match if if_match.startswith(('"', "*")) else f'"{if_match}"'}
+
+
+def _problem(response: httpx.Response) -> dict[str, Any] | None:
+    """The problem document of an answer (RFC 9457), None where it holds none."""
+    if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
+        return None
+    try:
+        document = response.json()
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None

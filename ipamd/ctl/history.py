@@ -1,0 +1,89 @@
+"""`ipamctl history`: who has and who had an address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import typer
+
+from ipamd.ctl.allocation import holder_of, node_of
+from ipamd.ctl.paging import Limit
+from ipamd.ctl.session import Session, command
+
+COLUMNS: Final = ("ADDRESS", "POOL", "HOLDER", "NODE", "CONTAINER", "SINCE", "UNTIL", "ENDING")
+TIME: Final = "TIME"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Which allocations, live and ended; all that is given must match."""
+
+    at: Annotated[str | None, typer.Option("--at", metavar=TIME, help="Who held at this moment.")] = None
+    after: Annotated[str | None, typer.Option("--after", metavar=TIME, help="Held after this moment.")] = None
+    before: Annotated[str | None, typer.Option("--before", metavar=TIME, help="Held before this moment.")] = (
+        None
+    )
+    space: Annotated[str | None, typer.Option("--space", metavar="NAME")] = None
+    namespace: Annotated[str | None, typer.Option("--namespace", metavar="NAME")] = None
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME")] = None
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME")] = None
+    node: Annotated[str | None, typer.Option("--node", metavar="NAME")] = None
+
+    def query(self) -> dict[str, str | None]:
+        """The question as REST takes it."""
+        return {
+            "at": _moment(self.at, "--at"),
+            "after": _moment(self.after, "--after"),
+            "before": _moment(self.before, "--before"),
+            "space": self.space,
+            "namespace": self.namespace,
+            "name": self.name,
+            "cluster": self.cluster,
+            "node": self.node,
+        }
+
+
+def register(application: typer.Typer) -> None:
+    """Add `history` to the command."""
+    command(application, "history")(history)
+
+
+def history(
+    session: Session,
+    question: Question,
+    address: Annotated[str | None, typer.Argument(metavar="ADDRESS")] = None,
+    limit: Limit = None,
+) -> None:
+    """Who has and who had an address, a workload's or a node's addresses; latest first.
+
+    A TIME is 2026-01-31T12:00:00Z or with another offset; without one it is this machine's local time.
+    """
+    listing = session.client.pages("/v1/history", {"address": address, **question.query()}, limit)
+    session.show_list(listing, COLUMNS, _row)
+
+
+def _row(item: dict[str, Any]) -> Iterable[Any]:
+    return (
+        item["address"],
+        item["pool"],
+        holder_of(item),
+        node_of(item),
+        (item["container_id"] or "-")[:12],
+        item["since"],
+        item["until"] or "now",
+        item["ending"],
+    )
+
+
+def _moment(text: str | None, option: str) -> str | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is not a time such as 2026-01-31T12:00:00Z", param_hint=option
+        ) from None

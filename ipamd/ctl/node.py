@@ -1,0 +1,70 @@
+"""`ipamctl node`: the nodes that ipamd has heard of, and the labels that admins give them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from ipamd.ctl.client import segment
+from ipamd.ctl.paging import Limit
+from ipamd.ctl.session import Session, command
+from ipamd.models.pool import DEFAULT_CLUSTER
+
+commands = typer.Typer(name="node", help="Nodes and their labels.", no_args_is_help=True)
+
+NODES: Final = "/v1/nodes"
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
+
+
+@command(commands, "list")
+def list_nodes(session: Session, limit: Limit = None) -> None:
+    """All nodes."""
+    session.show_list(
+        session.client.pages(NODES, limit=limit),
+        ("CLUSTER", "NAME", "LABELS", "LAST CONTACT"),
+        lambda node: (node["cluster"], node["name"], node["labels"], node.get("last_contact")),
+    )
+
+
+@command(commands, "show")
+def show(session: Session, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
+    """One node with all its fields."""
+    session.show_record(session.client.get(_path(cluster, name)).body)
+
+
+@command(commands, "label")
+def label(
+    session: Session,
+    name: Name,
+    changes: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE|KEY-...", help="Set a label, or take one away.")
+    ],
+    cluster: Cluster = DEFAULT_CLUSTER,
+) -> None:
+    """Change a node's labels, which pools select by; a node that ipamd does not know is made."""
+    wanted = [_change(text) for text in changes]
+    current = session.client.find(_path(cluster, name))
+    labels: dict[str, str] = dict(current.body["labels"]) if current is not None else {}
+    for key, value in wanted:
+        if value is None:
+            labels.pop(key, None)
+        else:
+            labels[key] = value
+    answer = session.client.put(_path(cluster, name), {"labels": labels}, current.etag if current else None)
+    shown = " ".join(f"{key}={value}" for key, value in labels.items()) or "no labels"
+    session.show_done(f"node {name} of cluster {cluster} has {shown}", answer)
+
+
+def _change(text: str) -> tuple[str, str | None]:
+    key, equals, value = text.partition("=")
+    if key and equals:
+        return key, value
+    if not equals and len(text) > 1 and text.endswith("-"):
+        return text[:-1], None
+    raise typer.BadParameter(f"{text!r} is neither KEY=VALUE nor KEY-", param_hint="KEY=VALUE|KEY-")
+
+
+def _path(cluster: str, name: str) -> str:
+    return f"{NODES}/{segment(cluster)}/{segment(name)}"

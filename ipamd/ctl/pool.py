@@ -1,0 +1,197 @@
+"""`ipamctl pool`: what addresses there are, and for whom."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+import typer
+
+from ipamd.ctl.client import segment
+from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.paging import Limit
+from ipamd.ctl.pool_options import PoolOptions
+from ipamd.ctl.render import print_json
+from ipamd.ctl.session import Output, Session, command
+from ipamd.ctl.usage import print_usage, usage_of, usage_of_all
+from ipamd.models.address import AddressRange
+from ipamd.models.pool import PoolState
+
+commands = typer.Typer(name="pool", help="Subnets with their rules.", no_args_is_help=True)
+
+POOLS: Final = "/v1/pools"
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+IfMatch = Annotated[
+    str | None,
+    typer.Option("--if-match", metavar="REVISION", help="Only if the pool has not changed since."),
+]
+
+
+class Clearable(StrEnum):
+    """What `pool edit --clear` empties."""
+
+    RANGES = "ranges"
+    EXCLUSIONS = "exclusions"
+    ROUTES = "routes"
+    DNS = "dns"
+    CLUSTERS = "clusters"
+    NETWORKS = "networks"
+    NODES = "nodes"
+    NODE_LABELS = "node-labels"
+    NAMESPACES = "namespaces"
+
+
+SELECTORS: Final = {
+    Clearable.CLUSTERS: "clusters",
+    Clearable.NETWORKS: "networks",
+    Clearable.NODES: "nodes",
+    Clearable.NODE_LABELS: "node_labels",
+    Clearable.NAMESPACES: "namespaces",
+}
+
+
+@command(commands, "create")
+def create(
+    session: Session,
+    name: Name,
+    subnet: Annotated[str, typer.Option("--subnet", metavar="CIDR", help="10.0.0.0/16 or fd00::/64.")],
+    options: PoolOptions,
+    space: Annotated[
+        str | None,
+        typer.Option("--space", metavar="NAME", help="Address space; inside one no two pools overlap."),
+    ] = None,
+) -> None:
+    """Make a pool."""
+    body = {"name": name, "subnet": subnet, **options.body()}
+    if space is not None:
+        body["space"] = space
+    answer = session.client.post(POOLS, body)
+    session.show_done(f"pool {name} created with {answer.body['subnet']}", answer)
+
+
+@command(commands, "list")
+def list_pools(session: Session, limit: Limit = None) -> None:
+    """All pools."""
+    session.show_list(
+        session.client.pages(POOLS, limit=limit),
+        ("NAME", "SPACE", "SUBNET", "GATEWAY", "STATE", "PRIORITY", "AUTO", "ONLY FOR"),
+        lambda pool: (
+            pool["name"],
+            pool["space"],
+            pool["subnet"],
+            pool["gateway"],
+            pool["state"],
+            pool["priority"],
+            pool["auto_assign"],
+            pool["selectors"],
+        ),
+    )
+
+
+@command(commands, "show")
+def show(session: Session, name: Name) -> None:
+    """One pool with all its fields."""
+    session.show_record(session.client.get(_path(name)).body)
+
+
+@command(commands, "edit")
+def edit(
+    session: Session,
+    name: Name,
+    options: PoolOptions,
+    subnet: Annotated[
+        str | None, typer.Option("--subnet", metavar="CIDR", help="Grow to a shorter prefix.")
+    ] = None,
+    state: Annotated[
+        PoolState | None, typer.Option("--state", help="`draining` gives nothing new and keeps what is held.")
+    ] = None,
+    add_exclude: Annotated[
+        list[str] | None,
+        typer.Option("--add-exclude", metavar="RANGE", help="Beside the exclusions that there are."),
+    ] = None,
+    remove_exclude: Annotated[
+        list[str] | None, typer.Option("--remove-exclude", metavar="RANGE", help="As `pool show` writes it.")
+    ] = None,
+    clear: Annotated[
+        list[Clearable] | None, typer.Option("--clear", help="Empty this field; repeatable.")
+    ] = None,
+    if_match: IfMatch = None,
+) -> None:
+    """Change a pool: what is not given stays, a list that is given replaces the pool's."""
+    changes = options.body()
+    changes |= {key: value for key, value in (("subnet", subnet), ("state", state)) if value is not None}
+    relative = bool(add_exclude or remove_exclude or clear or changes.keys() & {"dns", "selectors"})
+    if not changes and not relative:
+        raise typer.BadParameter("say what to change", param_hint="pool edit")
+    if (add_exclude or remove_exclude) and options.exclusions:
+        raise typer.BadParameter("replaces what --add-exclude would change", param_hint="--exclude")
+    if relative:
+        # What is added or taken away depends on what is there: the revision that was read must still be.
+        current = session.client.get(_path(name))
+        if_match = if_match or current.etag
+        pool = current.body
+        for part in ("dns", "selectors"):
+            if part in changes:
+                changes[part] = {**pool[part], **changes[part]}
+        if add_exclude or remove_exclude:
+            changes["exclusions"] = _exclusions(pool, add_exclude or [], remove_exclude or [])
+        for field in clear or []:
+            _clear(field, pool, changes)
+    answer = session.client.patch(_path(name), changes, if_match)
+    session.show_done(f"pool {name} changed", answer)
+
+
+@command(commands, "delete")
+def delete(session: Session, name: Name, if_match: IfMatch = None) -> None:
+    """Remove a pool that nobody holds an address of."""
+    session.show_done(f"pool {name} deleted", session.client.delete(_path(name), if_match=if_match))
+
+
+@command(commands, "usage")
+def usage(
+    session: Session,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Default: all pools.")] = None,
+) -> None:
+    """How full a pool is, or all of them."""
+    found = [usage_of(session.client, name)] if name is not None else usage_of_all(session.client)
+    if session.output is Output.TABLE:
+        print_usage(found)
+    elif name is not None:
+        print_json(found[0])
+    else:
+        print_json({"items": found, "next": None})
+
+
+def _path(name: str) -> str:
+    return f"{POOLS}/{segment(name)}"
+
+
+def _exclusions(pool: dict[str, Any], add: list[str], remove: list[str]) -> list[str]:
+    """The pool's exclusions after the change; two ways to write one range are the same range."""
+    kept = {AddressRange.parse(text): text for text in pool["exclusions"]}
+    for text in remove:
+        if kept.pop(_range(text, "--remove-exclude"), None) is None:
+            known = ", ".join(pool["exclusions"]) or "nothing"
+            raise Failure(
+                f"pool {pool['name']} does not exclude {text}: it excludes {known}", ExitCode.REFUSED
+            )
+    for text in add:
+        kept.setdefault(_range(text, "--add-exclude"), text)
+    return list(kept.values())
+
+
+def _range(text: str, option: str) -> AddressRange:
+    try:
+        return AddressRange.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def _clear(field: Clearable, pool: dict[str, Any], changes: dict[str, Any]) -> None:
+    if field in SELECTORS:
+        selectors = changes.setdefault("selectors", dict(pool["selectors"]))
+        selectors[SELECTORS[field]] = {} if field is Clearable.NODE_LABELS else []
+    elif field is Clearable.DNS:
+        changes["dns"] = {}
+    else:
+        changes[field.value] = []

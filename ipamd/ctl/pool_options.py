@@ -1,0 +1,160 @@
+"""The fields of a pool as options of the command line, and as the JSON that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from ipamd.models.pool import Affinity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """What `pool create` and `pool edit` both take; what is not given is left out of the body."""
+
+    gateway: Annotated[
+        str | None,
+        typer.Option("--gateway", metavar="ADDRESS", help="Default: the first usable address of the subnet."),
+    ] = None
+    no_gateway: Annotated[bool, typer.Option("--no-gateway", help="Containers are told no gateway.")] = False
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--range", metavar="RANGE", help="Give only from ADDRESS, PREFIX or FIRST-LAST; repeatable."
+        ),
+    ] = None
+    exclusions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude", metavar="RANGE", help="Never give ADDRESS, PREFIX or FIRST-LAST; repeatable."
+        ),
+    ] = None
+    routes: Annotated[
+        list[str] | None,
+        typer.Option("--route", metavar="DST[,GW]", help="A route for the pool's containers; repeatable."),
+    ] = None
+    dns: Annotated[
+        list[str] | None,
+        typer.Option("--dns", metavar="ADDRESS", help="A name server for containers; repeatable."),
+    ] = None
+    dns_domain: Annotated[str | None, typer.Option("--dns-domain", metavar="NAME")] = None
+    dns_search: Annotated[
+        list[str] | None, typer.Option("--dns-search", metavar="NAME", help="Repeatable.")
+    ] = None
+    dns_options: Annotated[
+        list[str] | None, typer.Option("--dns-option", metavar="OPTION", help="Repeatable.")
+    ] = None
+    block_size: Annotated[
+        int | None,
+        typer.Option(
+            "--block-size", metavar="LENGTH", help="Prefix length of a block: 26 for IPv4, 122 for IPv6."
+        ),
+    ] = None
+    affinity: Annotated[
+        Affinity | None,
+        typer.Option("--affinity", help="Whether a block belongs to the node that first took from it."),
+    ] = None
+    cooldown: Annotated[
+        int | None,
+        typer.Option("--cooldown", metavar="SECONDS", help="How long a released address rests; default 60."),
+    ] = None
+    priority: Annotated[
+        int | None,
+        typer.Option("--priority", metavar="NUMBER", help="Of several pools that match, the higher first."),
+    ] = None
+    auto_assign: Annotated[
+        bool | None,
+        typer.Option("--auto-assign/--no-auto-assign", help="Whether it serves requests that name no pool."),
+    ] = None
+    masquerade: Annotated[bool | None, typer.Option("--masquerade/--no-masquerade")] = None
+    clusters: Annotated[
+        list[str] | None,
+        typer.Option("--cluster", metavar="NAME", help="Only for this cluster; repeatable."),
+    ] = None
+    networks: Annotated[
+        list[str] | None,
+        typer.Option("--network", metavar="NAME", help="Only for this CNI network; repeatable."),
+    ] = None
+    nodes: Annotated[
+        list[str] | None, typer.Option("--node", metavar="NAME", help="Only for this node; repeatable.")
+    ] = None
+    node_labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--node-label", metavar="KEY=VALUE", help="Only for nodes with all of these labels; repeatable."
+        ),
+    ] = None
+    namespaces: Annotated[
+        list[str] | None,
+        typer.Option("--namespace", metavar="NAME", help="Only for this namespace; repeatable."),
+    ] = None
+
+    def body(self) -> dict[str, Any]:
+        """The fields that are given, as REST names them."""
+        if self.no_gateway and self.gateway is not None:
+            raise typer.BadParameter("give --gateway or --no-gateway, not both", param_hint="--gateway")
+        fields: dict[str, Any] = {
+            "ranges": self.ranges,
+            "exclusions": self.exclusions,
+            "routes": [route_from(text) for text in self.routes or ()],
+            "dns": self.resolver(),
+            "selectors": self.selectors(),
+            "gateway": self.gateway,
+            "block_size": self.block_size,
+            "affinity": self.affinity,
+            "cooldown": self.cooldown,
+            "priority": self.priority,
+            "auto_assign": self.auto_assign,
+            "masquerade": self.masquerade,
+        }
+        body = _given(fields)
+        if self.no_gateway:
+            body["gateway"] = None
+        return body
+
+    def resolver(self) -> dict[str, Any]:
+        """What is given of the pool's `dns`."""
+        return _given(
+            {
+                "nameservers": self.dns,
+                "domain": self.dns_domain,
+                "search": self.dns_search,
+                "options": self.dns_options,
+            }
+        )
+
+    def selectors(self) -> dict[str, Any]:
+        """What is given of the pool's `selectors`."""
+        return _given(
+            {
+                "clusters": self.clusters,
+                "networks": self.networks,
+                "nodes": self.nodes,
+                "node_labels": labels_from(self.node_labels or ()),
+                "namespaces": self.namespaces,
+            }
+        )
+
+
+def route_from(text: str) -> dict[str, str]:
+    """`DST[,GW]` as a route of REST."""
+    dst, comma, gw = text.partition(",")
+    return {"dst": dst, "gw": gw} if comma else {"dst": dst}
+
+
+def labels_from(texts: Sequence[str]) -> dict[str, str]:
+    """`KEY=VALUE` texts as labels."""
+    labels: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--node-label")
+        labels[key] = value
+    return labels
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value not in (None, [], {})}

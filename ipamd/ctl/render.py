@@ -1,0 +1,85 @@
+"""What people see, and what programs read.
+
+Names, labels and notes come from whoever wrote a configuration: on a terminal they are shown as text,
+without markup, and what is not printable (control characters, marks that turn the direction of writing)
+is shown as its escape.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+UNBROKEN: Final = 100_000
+"""The width of what is no terminal: there no cell is broken, so that a line stays a row for grep and awk."""
+
+
+def escape(text: str) -> str:
+    """The text with everything unprintable shown as Python would write it in a string."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def as_text(value: Any) -> str:
+    """A value of JSON as people read it in a cell."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        pairs = (f"{key}={as_text(part)}" for key, part in value.items() if part not in (None, [], {}))
+        return escape(" ".join(pairs)) or "-"
+    if isinstance(value, list):
+        return ", ".join(as_text(part) for part in value) or "-"
+    return escape(str(value))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A row for each row; cells too wide for the terminal are folded, never cut."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(as_text(cell)) for cell in row))
+    _console().print(table)
+
+
+def print_record(record: Mapping[str, Any]) -> None:
+    """One thing, a line for each of its fields."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in record.items():
+        table.add_row(Text(key.replace("_", " ")), Text(as_text(value)))
+    _console().print(table)
+
+
+def print_line(text: str) -> None:
+    """One sentence on what was done."""
+    _console().print(Text(escape(text)), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Exactly the value, in ASCII, so that no terminal and no locale changes what it says."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+
+
+def complain(text: str) -> None:
+    """One sentence on stderr, without colours: the last thing that a failing command says."""
+    sys.stderr.write(f"ipamctl: {escape(text)}\n")
+
+
+def _console() -> Console:
+    return Console(
+        width=None if sys.stdout.isatty() else UNBROKEN, highlight=False, markup=False, emoji=False
+    )

@@ -1,0 +1,172 @@
+"""What every command has: the way to ipamd and the form of its output.
+
+A command is a function whose first parameter is a `Session`. A parameter that is a dataclass stands for
+one option for each of its fields, so that options which several commands share are written once.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, ParamSpec, cast, get_type_hints
+
+import typer
+
+from ipamd.ctl.client import Answer, Client, Listing
+from ipamd.ctl.endpoint import Access
+from ipamd.ctl.render import print_json, print_line, print_record, print_table
+
+P = ParamSpec("P")
+
+
+class Output(StrEnum):
+    """The form of what a command prints."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """Options of every command; before the command's name they count too, after it they win."""
+
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint",
+            metavar="URL",
+            help="http://HOST:PORT, https://HOST:PORT or unix:///PATH; else IPAMD_ENDPOINT, the profile "
+            "file, http://127.0.0.1:8750.",
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file", metavar="PATH", help="File with the bearer token; else IPAMD_TOKEN_FILE."
+        ),
+    ] = None
+    output: Annotated[
+        Output | None, typer.Option("--output", "-o", help="Tables for people or JSON for programs.")
+    ] = None
+
+    def over(self, outer: SessionOptions) -> SessionOptions:
+        """These options, and `outer` where one of them is not given."""
+        return SessionOptions(
+            endpoint=self.endpoint or outer.endpoint,
+            token_file=self.token_file or outer.token_file,
+            output=self.output or outer.output,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of a command against one ipamd."""
+
+    client: Client
+    output: Output
+
+    def show_list(
+        self, listing: Listing, columns: Sequence[str], row: Callable[[Any], Iterable[Any]]
+    ) -> None:
+        """A list: as REST answers it, or a table with a row for each item."""
+        if self.output is Output.JSON:
+            print_json({"items": listing.items, "next": listing.next})
+            return
+        print_table(columns, [tuple(row(item)) for item in listing.items])
+        if listing.next is not None:
+            typer.echo("there are more: raise --limit, or leave it out", err=True)
+
+    def show_record(self, body: Any) -> None:
+        """One thing with all its fields."""
+        if self.output is Output.JSON:
+            print_json(body)
+        else:
+            print_record(body)
+
+    def show_done(self, sentence: str, answer: Answer) -> None:
+        """What was done: the thing as it now is (nothing where it is gone), or a sentence."""
+        if self.output is Output.TABLE:
+            print_line(sentence)
+        elif answer.body is not None:
+            print_json(answer.body)
+
+
+def command(
+    group: typer.Typer, name: str
+) -> Callable[[Callable[Concatenate[Session, P], None]], Callable[..., None]]:
+    """Register a function as a command of a group; its docstring is the command's help."""
+
+    def register(function: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
+        hints = get_type_hints(function, include_extras=True)
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+
+        @functools.wraps(function)
+        def run(context: typer.Context, **given: Any) -> None:
+            options: SessionOptions = _gather(SessionOptions, given)
+            options = options.over(context.find_object(SessionOptions) or SessionOptions())
+            arguments = {
+                parameter.name: _gather(hints[parameter.name], given)
+                if is_dataclass(hints[parameter.name])
+                else given[parameter.name]
+                for parameter in parameters
+            }
+            access = Access.resolve(options.endpoint, options.token_file, os.environ)
+            with Client(access) as client:
+                cast(Any, function)(Session(client, options.output or Output.TABLE), **arguments)
+
+        _describe(run, [_context(), *_expanded(parameters, hints), *_fields_of(SessionOptions)])
+        group.command(name)(run)
+        return run
+
+    return register
+
+
+def takes(options: type[Any]) -> Callable[[Callable[[typer.Context, Any], None]], Callable[..., None]]:
+    """For a group's callback: gives a function the values of a dataclass of options."""
+
+    def wrap(function: Callable[[typer.Context, Any], None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(context: typer.Context, **given: Any) -> None:
+            function(context, _gather(options, given))
+
+        _describe(run, [_context(), *_fields_of(options)])
+        return run
+
+    return wrap
+
+
+def _context() -> inspect.Parameter:
+    return inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+
+def _expanded(parameters: Iterable[inspect.Parameter], hints: dict[str, Any]) -> Iterable[inspect.Parameter]:
+    for parameter in parameters:
+        hint = hints[parameter.name]
+        if is_dataclass(hint):
+            yield from _fields_of(cast(type[Any], hint))
+        else:
+            yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint)
+
+
+def _fields_of(options: type[Any]) -> Iterable[inspect.Parameter]:
+    hints = get_type_hints(options, include_extras=True)
+    for field in fields(options):
+        yield inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+
+
+def _gather(options: Any, given: dict[str, Any]) -> Any:
+    return options(**{field.name: given[field.name] for field in fields(options)})
+
+
+def _describe(run: Any, parameters: list[inspect.Parameter]) -> None:
+    """Tell Typer, which reads signature and annotations, what the function takes."""
+    run.__signature__ = inspect.Signature(parameters)
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del run.__wrapped__

@@ -1,0 +1,39 @@
+"""`ipamctl status`: is ipamd there, can it serve, and how full are its pools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.render import print_json, print_record, print_table
+from ipamd.ctl.session import Output, Session, command
+from ipamd.ctl.usage import print_usage, usage_of_all
+
+
+def register(application: typer.Typer) -> None:
+    """Add `status` to the command."""
+    command(application, "status")(status)
+
+
+def status(session: Session) -> None:
+    """Whether ipamd answers and can serve, and how full its pools are; ends with 3 where it cannot."""
+    client = session.client
+    healthy, ready = client.probe("/healthz"), client.probe("/readyz")
+    found: dict[str, Any] = {
+        "endpoint": client.endpoint.text,
+        "healthy": healthy.is_success,
+        "ready": ready.is_success,
+        "version": client.get("/openapi.json").body["info"]["version"] if healthy.is_success else None,
+    }
+    usages = usage_of_all(client) if ready.is_success else []
+    if session.output is Output.JSON:
+        print_json({**found, "pools": usages})
+    else:
+        print_record(found)
+        if usages:
+            print_table((), ())
+            print_usage(usages)
+    if not ready.is_success:
+        raise Failure(f"ipamd at {client.endpoint.text} is not ready", ExitCode.UNREACHABLE)

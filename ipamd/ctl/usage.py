@@ -1,0 +1,35 @@
+"""How full pools are, as `pool usage` and `status` show it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ipamd.ctl.client import Client, segment
+from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.render import print_table
+
+COUNTS: Final = ("size", "allocated", "cooling", "reserved", "excluded", "free")
+
+
+def usage_of(client: Client, pool: str) -> dict[str, Any]:
+    """The counts of one pool, under its name."""
+    counts = client.get(f"/v1/pools/{segment(pool)}/usage").body
+    return {"pool": pool, **{key: counts[key] for key in COUNTS}}
+
+
+def usage_of_all(client: Client) -> list[dict[str, Any]]:
+    """The counts of every pool; a pool that is deleted meanwhile is left out."""
+    found = []
+    for pool in client.pages("/v1/pools").items:
+        try:
+            found.append(usage_of(client, pool["name"]))
+        except Failure as failure:
+            if failure.exit_code is not ExitCode.REFUSED:
+                raise
+    return found
+
+
+def print_usage(usages: list[dict[str, Any]]) -> None:
+    """A table with a row for each pool."""
+    columns = ("pool", *COUNTS)
+    print_table([column.upper() for column in columns], [[row[key] for key in columns] for row in usages])
