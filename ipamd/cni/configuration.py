@@ -1,0 +1,116 @@
+"""What a network configuration says to its IPAM plugin (its `ipam` object)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ipamd.cni import reading
+from ipamd.cni.error import CniError, Code, invalid, too_large
+from ipamd.models.address import IPAddress
+from ipamd.models.pool import Dns, Route
+
+LARGEST_INTEGER: Final = (1 << 32) - 1
+"""Route metrics and table numbers are 32 bits wide in the kernel."""
+
+MOST_ROUTES: Final = 256
+MOST_POOLS: Final = 64
+MOST_ADDRESSES: Final = 16
+MOST_DNS_ENTRIES: Final = 64
+
+Slots = tuple[tuple[str, ...], ...]
+
+# Keys by which other IPAM plugins are told which addresses to give. Were they passed over, a configuration
+# that was copied from one of them would silently get addresses from elsewhere.
+_FOREIGN: Final = (
+    *("ranges", "subnet", "rangeStart", "rangeEnd", "gateway", "resolvConf"),  # host-local
+    *("range", "range_start", "range_end", "exclude"),  # Whereabouts
+    *("addresses", "pool"),  # static; a slip of the pen
+)
+_ROUTE_NUMBERS: Final = ("mtu", "advmss", "priority", "table", "scope")
+
+
+def read_ipam(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The `ipam` object, without anything that would have to be ignored."""
+    ipam = reading.mapping(config.get("ipam"), "ipam")
+    for key in _FOREIGN:
+        if key in ipam:
+            raise CniError(
+                Code.UNSUPPORTED_FIELD,
+                f"unsupported field ipam.{key}: {reading.shown(ipam[key])}",
+                "name pools of ipamd with ipam.pools, or leave it out and let their selectors choose",
+            )
+    return ipam
+
+
+def read_slots(value: object, key: str) -> Slots:
+    """Pools as they are listed: a slot for each address, each with its alternatives in order."""
+    slots = tuple(_slot(entry, f"{key}[{place}]") for place, entry in enumerate(reading.listing(value, key)))
+    if len(slots) > MOST_ADDRESSES:
+        raise too_large(f"{key}: asks for {len(slots)} addresses, {MOST_ADDRESSES} at most")
+    named = sum(map(len, slots))
+    if named > MOST_POOLS:
+        raise too_large(f"{key}: names {named} pools, {MOST_POOLS} at most")
+    return slots
+
+
+def _slot(entry: object, key: str) -> tuple[str, ...]:
+    if isinstance(entry, str):
+        return (reading.pool_name(entry, key),)
+    if not isinstance(entry, list):
+        raise reading.mistyped(key, "a string or a list of strings", entry)
+    if not entry:
+        raise invalid(key, "names no pool")
+    if len(entry) > MOST_POOLS:
+        raise too_large(f"{key}: names {len(entry)} pools, {MOST_POOLS} at most")
+    return tuple(reading.pool_name(name, f"{key}[{place}]") for place, name in enumerate(entry))
+
+
+def read_routes(ipam: Mapping[str, Any]) -> tuple[Route, ...]:
+    """The configuration's own routes, which are added to those of the pools."""
+    entries = reading.listing(ipam.get("routes"), "ipam.routes")
+    if len(entries) > MOST_ROUTES:
+        raise too_large(f"ipam.routes: has {len(entries)} routes, {MOST_ROUTES} at most")
+    return tuple(_route(entry, f"ipam.routes[{place}]") for place, entry in enumerate(entries))
+
+
+def _route(entry: object, key: str) -> Route:
+    if not isinstance(entry, dict):
+        raise reading.mistyped(key, "an object", entry)
+    dst = reading.prefix(entry.get("dst"), f"{key}.dst")
+    gw: IPAddress | None = None
+    if entry.get("gw") is not None:
+        gw = reading.address(entry["gw"], f"{key}.gw")
+        if gw.version != dst.version:
+            raise invalid(f"{key}.gw", f"{gw} is not of the family of {dst}")
+    numbers = {
+        name: reading.integer(entry[name], f"{key}.{name}", 0, LARGEST_INTEGER)
+        for name in _ROUTE_NUMBERS
+        if entry.get(name) is not None
+    }
+    return Route(dst, gw, **numbers)
+
+
+def read_dns(ipam: Mapping[str, Any]) -> Dns:
+    """The configuration's own DNS settings, which are added to those of the pools."""
+    dns = reading.mapping(ipam.get("dns"), "ipam.dns")
+    if not dns:
+        return Dns()
+    servers = _texts(dns, "nameservers")
+    for place, server in enumerate(servers):
+        reading.address(server, f"ipam.dns.nameservers[{place}]")
+    domain = dns.get("domain")
+    return Dns(
+        nameservers=servers,
+        domain=reading.text(domain, "ipam.dns.domain") if domain not in (None, "") else None,
+        search=_texts(dns, "search"),
+        options=_texts(dns, "options"),
+    )
+
+
+def _texts(dns: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    key = f"ipam.dns.{name}"
+    entries = reading.listing(dns.get(name), key)
+    if len(entries) > MOST_DNS_ENTRIES:
+        raise too_large(f"{key}: has {len(entries)} entries, {MOST_DNS_ENTRIES} at most")
+    return tuple(reading.text(entry, f"{key}[{place}]") for place, entry in enumerate(entries))

@@ -1,0 +1,111 @@
+"""CNI error objects, and the one table from the domain's errors to CNI codes and HTTP statuses."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from ipamd.cni.version import NEWEST
+from ipamd.models import errors
+
+
+class Code(IntEnum):
+    """CNI specification 1.1.0, "Error"; from 100 on our own (docs/cni.md)."""
+
+    INCOMPATIBLE_VERSION = 1
+    UNSUPPORTED_FIELD = 2
+    BAD_ENVIRONMENT = 4
+    CANNOT_DECODE = 6
+    INVALID_CONFIGURATION = 7
+    TRY_AGAIN_LATER = 11
+    NOT_AVAILABLE = 50
+    NOTHING_FREE = 100
+    ADDRESS_TAKEN = 101
+    ADDRESS_UNAVAILABLE = 102
+    TOO_LARGE = 103
+    OVERTAKEN = 104
+    NOT_ALLOWED = 105
+    INTERNAL = 999
+
+
+_STATUSES: Final = {
+    Code.INCOMPATIBLE_VERSION: HTTPStatus.BAD_REQUEST,
+    Code.UNSUPPORTED_FIELD: HTTPStatus.BAD_REQUEST,
+    Code.BAD_ENVIRONMENT: HTTPStatus.BAD_REQUEST,
+    Code.CANNOT_DECODE: HTTPStatus.BAD_REQUEST,
+    Code.INVALID_CONFIGURATION: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Code.TRY_AGAIN_LATER: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.NOT_AVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.NOTHING_FREE: HTTPStatus.CONFLICT,
+    Code.ADDRESS_TAKEN: HTTPStatus.CONFLICT,
+    Code.ADDRESS_UNAVAILABLE: HTTPStatus.CONFLICT,
+    Code.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Code.OVERTAKEN: HTTPStatus.CONFLICT,
+    Code.NOT_ALLOWED: HTTPStatus.FORBIDDEN,
+    Code.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+# Code 3 (container unknown) is left out on purpose: it tells the runtime that nothing needs cleaning up,
+# and ipamd knows nothing of the interfaces that a main plugin made.
+_CODES: Final[dict[type[errors.DomainError], Code]] = {
+    errors.InvalidValue: Code.INVALID_CONFIGURATION,
+    errors.RequestTooLarge: Code.TOO_LARGE,
+    errors.PoolUnknown: Code.INVALID_CONFIGURATION,
+    errors.NotAllowed: Code.NOT_ALLOWED,
+    errors.NothingFree: Code.NOTHING_FREE,
+    errors.AddressTaken: Code.ADDRESS_TAKEN,
+    errors.AddressUnavailable: Code.ADDRESS_UNAVAILABLE,
+    errors.Overtaken: Code.OVERTAKEN,
+    errors.NotHeld: Code.ADDRESS_UNAVAILABLE,
+    errors.Unavailable: Code.TRY_AGAIN_LATER,
+    errors.SchemaUnfit: Code.TRY_AGAIN_LATER,
+    errors.DatabaseUnfit: Code.TRY_AGAIN_LATER,
+}
+
+
+class CniError(Exception):
+    """An answer that is no: the error object of the specification.
+
+    `version` is the configuration's cniVersion, None until it is known.
+    """
+
+    def __init__(self, code: Code, message: str, details: str = "", version: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details
+        self.version = version
+
+    @classmethod
+    def from_domain(cls, error: errors.DomainError, version: str | None = None) -> CniError:
+        """The same refusal in CNI's words."""
+        return cls(_CODES.get(type(error), Code.INTERNAL), str(error), version=version)
+
+    @property
+    def status(self) -> HTTPStatus:
+        """An HTTP status of the same kind. 503 is kept for what the caller should try again."""
+        return _STATUSES[self.code]
+
+    def encode(self) -> bytes:
+        """The error object as it goes to the plugin's stdout."""
+        body: dict[str, str | int] = {
+            "cniVersion": self.version or NEWEST,
+            "code": int(self.code),
+            "msg": self.message,
+        }
+        if self.details:
+            body["details"] = self.details
+        return msgspec.json.encode(body)
+
+
+def invalid(key: str, why: str) -> CniError:
+    """The configuration is wrong at a key."""
+    return CniError(Code.INVALID_CONFIGURATION, f"{key}: {why}")
+
+
+def too_large(what: str) -> CniError:
+    """A request beyond the limits of one transaction."""
+    return CniError(Code.TOO_LARGE, what)

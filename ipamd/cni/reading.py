@@ -1,0 +1,136 @@
+"""Strict reading of decoded JSON: the value that was meant, or an error that names its key and value."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ipamd.cni.error import CniError, invalid
+from ipamd.models.address import IPAddress, IPNetwork, parse_address, parse_network
+
+LONGEST_NAME: Final = 253
+"""As long as a host name may be; no name of Kubernetes is longer."""
+
+LONGEST_QUOTE: Final = 80
+
+_DECODER: Final = msgspec.json.Decoder()
+
+_POOL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def parse_json(raw: bytes | str) -> Any:
+    """Decode JSON; raises ValueError with a sentence, whatever the bytes are.
+
+    The decoder refuses what is not UTF-8 and half a surrogate pair, but ends what is nested too deeply
+    with RecursionError.
+    """
+    try:
+        return _DECODER.decode(raw)
+    except RecursionError:
+        raise ValueError("JSON is nested too deeply") from None
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: short, and in ASCII, so that nothing foreign acts on a terminal."""
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        value = value[: LONGEST_QUOTE + 1]
+    quoted = json.dumps(value).replace("\x7f", "\\u007f")
+    return quoted if len(quoted) <= LONGEST_QUOTE else quoted[:LONGEST_QUOTE] + "..."
+
+
+def mistyped(key: str, expected: str, value: object) -> CniError:
+    """A value of the wrong type."""
+    return invalid(key, f"expected {expected}, got {shown(value)}")
+
+
+def text(value: object, key: str, longest: int = LONGEST_NAME) -> str:
+    """A text of printable characters that is not empty."""
+    if not isinstance(value, str):
+        raise mistyped(key, "a string", value)
+    if not value:
+        raise invalid(key, "is empty")
+    if len(value) > longest:
+        raise invalid(key, f"is longer than {longest} characters: {shown(value)}")
+    if not value.isprintable():
+        raise invalid(key, f"holds characters that cannot be printed: {shown(value)}")
+    return value
+
+
+def integer(value: object, key: str, lowest: int, highest: int) -> int:
+    """A whole number within bounds; `true` is not one."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise mistyped(key, "an integer", value)
+    if not lowest <= value <= highest:
+        raise invalid(key, f"expected {lowest} to {highest}, got {shown(value)}")
+    return value
+
+
+def boolean(value: object, key: str) -> bool:
+    """`true` or `false`."""
+    if not isinstance(value, bool):
+        raise mistyped(key, "true or false", value)
+    return value
+
+
+def listing(value: object, key: str) -> Sequence[Any]:
+    """A list; null counts as an empty one, as encoders in Go write it."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise mistyped(key, "a list", value)
+    return value
+
+
+def mapping(value: object, key: str) -> Mapping[str, Any]:
+    """An object; null counts as an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise mistyped(key, "an object", value)
+    return value
+
+
+def address(value: object, key: str) -> IPAddress:
+    """One address, without prefix length."""
+    written = text(value, key)
+    try:
+        return parse_address(written)
+    except ValueError as error:
+        raise invalid(key, str(error)) from None
+
+
+def prefix(value: object, key: str) -> IPNetwork:
+    """One prefix whose host bits are zero."""
+    written = text(value, key)
+    try:
+        return parse_network(written)
+    except ValueError as error:
+        raise invalid(key, str(error)) from None
+
+
+def address_of_interface(value: object, key: str) -> IPAddress:
+    """An address as interfaces have it, with or without prefix length."""
+    written, slash, length = text(value, key).partition("/")
+    found = address(written, key)
+    plain = (
+        length.isascii() and length.isdigit() and len(length) <= 3 and (length == "0" or length[:1] != "0")
+    )
+    if slash and not (plain and int(length) <= found.max_prefixlen):
+        raise invalid(key, f"{shown(value)} has no valid prefix length")
+    return found
+
+
+def pool_name(value: object, key: str) -> str:
+    """The name of a pool: 1-63 letters, digits, `.`, `-` and `_`, the first a letter or digit."""
+    name = text(value, key)
+    if _POOL_NAME.fullmatch(name) is None:
+        raise invalid(key, f"{shown(name)} cannot be the name of a pool")
+    return name

@@ -1,0 +1,210 @@
+"""The body of a plugin's call, read into what the engine is asked.
+
+One function for each command. All of them raise `CniError` and nothing else, whatever the bytes are.
+A DEL is read for its identity alone: a configuration that has become wrong must not keep an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from ipamd.cni import reading
+from ipamd.cni.body import Body, Caller
+from ipamd.cni.configuration import Slots, read_dns, read_ipam, read_routes
+from ipamd.cni.error import CniError, Code, invalid
+from ipamd.cni.result import Additions
+from ipamd.cni.version import at_least
+from ipamd.cni.wishes import Wishes, read_args, read_workload
+from ipamd.models.address import IPAddress
+from ipamd.models.issued import Issued
+from ipamd.models.request import AllocationRequest, Release
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """An ADD: what to ask of the engine, and what the configuration adds to the answer."""
+
+    caller: Caller
+    request: AllocationRequest
+    additions: Additions
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A DEL."""
+
+    caller: Caller
+    release: Release
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A CHECK; `addresses` are those of its prevResult, other plugins' too."""
+
+    caller: Caller
+    addresses: tuple[IPAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """A GC; `keep` has the container ID and interface of every attachment that lives."""
+
+    caller: Caller
+    keep: frozenset[tuple[str, str]]
+    issued: Issued | None
+
+
+class Wanted(StrEnum):
+    """How much STATUS shall look at (the configuration's `ipam.status`)."""
+
+    INSTALLATION = "installation"
+    SERVICE = "service"
+    CAPACITY = "capacity"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A STATUS."""
+
+    caller: Caller
+    wanted: Wanted
+    slots: Slots
+
+
+def read_add(raw: bytes) -> Add:
+    """The body of `POST /v1/cni/add`."""
+    return _reading(raw, _add)
+
+
+def read_del(raw: bytes) -> Delete:
+    """The body of `POST /v1/cni/del`."""
+    return _reading(raw, _del)
+
+
+def read_check(raw: bytes) -> Check:
+    """The body of `POST /v1/cni/check`."""
+    return _reading(raw, _check)
+
+
+def read_gc(raw: bytes) -> Collect:
+    """The body of `POST /v1/cni/gc`."""
+    return _reading(raw, _gc)
+
+
+def read_status(raw: bytes) -> Status:
+    """The body of `POST /v1/cni/status`."""
+    return _reading(raw, _status)
+
+
+def _reading(raw: bytes, read: Callable[[Body], T]) -> T:
+    body = Body(raw)
+    try:
+        return read(body)
+    except CniError as error:
+        error.version = body.version
+        raise
+
+
+def _add(body: Body) -> Add:
+    caller = body.caller("container_id", "netns", "ifname", "path")
+    identity = caller.identity
+    ipam = read_ipam(body.config)
+    args = read_args(body.get("args"))
+    wishes = Wishes(body.config, args, identity.network, identity.ifname)
+    request = AllocationRequest(
+        holder=identity,
+        slots=wishes.pools(ipam),
+        requested=wishes.addresses(),
+        workload=read_workload(args),
+        issued=body.issued("issued"),
+        netns=body.netns(),
+        timeout=body.timeout(),
+    )
+    return Add(caller, request, Additions(read_routes(ipam), read_dns(ipam)))
+
+
+def _del(body: Body) -> Delete:
+    caller = body.caller("container_id", "ifname", "path")
+    release = Release(
+        digest=caller.identity.digest,
+        node=caller.identity.node_key,
+        issued=body.issued("issued"),
+        delivered=body.issued("delivered"),
+        undo=reading.boolean(body.get("undo", False), "undo"),
+        timeout=body.timeout(),
+    )
+    if release.undo and release.issued is None:
+        raise invalid("issued", "an undo must say which ADD it takes back")
+    return Delete(caller, release)
+
+
+def _check(body: Body) -> Check:
+    if not at_least(body.version, "0.4.0"):
+        raise CniError(Code.INCOMPATIBLE_VERSION, "config version does not allow CHECK")
+    caller = body.caller("container_id", "netns", "ifname", "path")
+    previous = body.config.get("prevResult")
+    if previous is None:
+        raise invalid("prevResult", "is required for CHECK")
+    return Check(caller, _addresses_of(reading.mapping(previous, "prevResult")))
+
+
+def _gc(body: Body) -> Collect:
+    if not at_least(body.version, "1.1.0"):
+        raise CniError(Code.INCOMPATIBLE_VERSION, "config version does not allow GC")
+    caller = body.caller("path")
+    return Collect(caller, _attachments(body.config), body.issued("issued"))
+
+
+def _status(body: Body) -> Status:
+    if not at_least(body.version, "1.1.0"):
+        raise CniError(Code.INCOMPATIBLE_VERSION, "config version does not allow STATUS")
+    caller = body.caller("path")
+    ipam = read_ipam(body.config)
+    wanted = ipam.get("status", Wanted.INSTALLATION)
+    if not isinstance(wanted, str) or wanted not in list(Wanted):
+        raise reading.mistyped("ipam.status", "installation, service or capacity", wanted)
+    slots = Wishes(body.config, {}, caller.identity.network, "").pools(ipam)
+    return Status(caller, Wanted(wanted), slots)
+
+
+def _addresses_of(previous: Mapping[str, Any]) -> tuple[IPAddress, ...]:
+    """The addresses of a result of any version."""
+    found: list[IPAddress] = []
+    for family in ("ip4", "ip6"):
+        if previous.get(family) is not None:
+            key = f"prevResult.{family}"
+            entry = reading.mapping(previous[family], key)
+            found.append(reading.address_of_interface(entry.get("ip"), f"{key}.ip"))
+    for place, entry in enumerate(reading.listing(previous.get("ips"), "prevResult.ips")):
+        key = f"prevResult.ips[{place}]"
+        if not isinstance(entry, dict):
+            raise reading.mistyped(key, "an object", entry)
+        found.append(reading.address_of_interface(entry.get("address"), f"{key}.address"))
+    return tuple(found)
+
+
+def _attachments(config: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """What lives, as the runtime says. Without such a list everything would be freed: so it must be there."""
+    key = "cni.dev/valid-attachments"
+    if key not in config:
+        key = "cni.dev/attachments" if "cni.dev/attachments" in config else key
+    entries = config.get(key)
+    if not isinstance(entries, list):
+        raise reading.mistyped(key, "a list", entries)
+    return frozenset(_attachment(entry, f"{key}[{place}]") for place, entry in enumerate(entries))
+
+
+def _attachment(entry: object, key: str) -> tuple[str, str]:
+    if not isinstance(entry, dict):
+        raise reading.mistyped(key, "an object", entry)
+    container_id, ifname = entry.get("containerID"), entry.get("ifname")
+    if not isinstance(container_id, str):
+        raise reading.mistyped(f"{key}.containerID", "a string", container_id)
+    if not isinstance(ifname, str):
+        raise reading.mistyped(f"{key}.ifname", "a string", ifname)
+    return container_id, ifname

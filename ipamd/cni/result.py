@@ -1,0 +1,127 @@
+"""Results in every version of the specification ("Result types" of each).
+
+An IPAM plugin's result has no `interfaces` and no `ips[].interface`: it knows of none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from ipamd.cni.error import CniError, Code
+from ipamd.cni.version import at_least
+from ipamd.models.outcome import Grant, Granted
+from ipamd.models.pool import Dns, Route
+
+_ROUTE_NUMBERS: Final = ("mtu", "advmss", "priority", "table", "scope")
+"""Keys that came with 1.1.0; a stricter reader of an older result refuses them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What the network configuration adds to the routes and DNS of the pools."""
+
+    routes: tuple[Route, ...] = ()
+    dns: Dns = field(default_factory=Dns)
+
+
+def encode(granted: Granted, additions: Additions, version: str) -> bytes:
+    """The result of an ADD in the version that was asked for.
+
+    Raises `CniError` (code 7) where the version cannot say it: before 0.3.0 a result has one address of a
+    family at most.
+    """
+    routes = tuple(dict.fromkeys((*_pool_routes(granted.grants), *additions.routes)))
+    dns = _dns(_merged(granted.grants, additions.dns))
+    if at_least(version, "0.3.0"):
+        body = _flat(granted.grants, routes, version)
+    else:
+        body = _by_family(granted.grants, routes, version)
+    if dns:
+        body["dns"] = dns
+    return msgspec.json.encode(body)
+
+
+def _pool_routes(grants: Sequence[Grant]) -> Iterator[Route]:
+    for grant in grants:
+        yield from grant.pool.routes
+
+
+def _merged(grants: Sequence[Grant], own: Dns) -> Dns:
+    """The settings of the pools, then the configuration's; of the domains the configuration's wins."""
+    every = [grant.pool.dns for grant in grants if grant.pool.dns]
+    if not every:
+        return own
+    every.append(own)
+    return Dns(
+        nameservers=tuple(dict.fromkeys(server for dns in every for server in dns.nameservers)),
+        domain=own.domain or next((dns.domain for dns in every if dns.domain), None),
+        search=tuple(dict.fromkeys(name for dns in every for name in dns.search)),
+        options=tuple(dict.fromkeys(option for dns in every for option in dns.options)),
+    )
+
+
+def _dns(dns: Dns) -> dict[str, Any]:
+    values = {
+        "nameservers": dns.nameservers,
+        "domain": dns.domain,
+        "search": dns.search,
+        "options": dns.options,
+    }
+    return {key: value for key, value in values.items() if value}
+
+
+def _flat(grants: Sequence[Grant], routes: Sequence[Route], version: str) -> dict[str, Any]:
+    """From 0.3.0 on: one list of addresses; up to 0.4.0 each names its family."""
+    ips = []
+    for grant in grants:
+        ip = {} if at_least(version, "1.0.0") else {"version": str(grant.address.version)}
+        ip["address"] = _with_length(grant)
+        if grant.pool.gateway is not None:
+            ip["gateway"] = str(grant.pool.gateway)
+        ips.append(ip)
+    body: dict[str, Any] = {"cniVersion": version, "ips": ips}
+    if routes:
+        body["routes"] = [_route(route, numbers=at_least(version, "1.1.0")) for route in routes]
+    return body
+
+
+def _by_family(grants: Sequence[Grant], routes: Sequence[Route], version: str) -> dict[str, Any]:
+    """0.1.0 and 0.2.0: an object for each family, with the routes of that family."""
+    body: dict[str, Any] = {"cniVersion": version}
+    for grant in grants:
+        family = f"ip{grant.address.version}"
+        if family in body:
+            raise CniError(
+                Code.INVALID_CONFIGURATION,
+                f"cniVersion: a result of version {version} has one IPv{grant.address.version} address "
+                "at most: name fewer pools, or a newer version",
+                version=version,
+            )
+        ip: dict[str, Any] = {"ip": _with_length(grant)}
+        if grant.pool.gateway is not None:
+            ip["gateway"] = str(grant.pool.gateway)
+        own = [_route(route) for route in routes if route.dst.version == grant.address.version]
+        if own:
+            ip["routes"] = own
+        body[family] = ip
+    return body
+
+
+def _with_length(grant: Grant) -> str:
+    return f"{grant.address}/{grant.pool.subnet.prefixlen}"
+
+
+def _route(route: Route, *, numbers: bool = False) -> dict[str, Any]:
+    entry: dict[str, Any] = {"dst": str(route.dst)}
+    if route.gw is not None:
+        entry["gw"] = str(route.gw)
+    if numbers:
+        for name in _ROUTE_NUMBERS:
+            value = getattr(route, name)
+            if value is not None:
+                entry[name] = value
+    return entry
