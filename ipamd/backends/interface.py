@@ -190,7 +190,7 @@ class Catalogue(Protocol):
         ...
 
     async def rewrite(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> None:
-        """Write back blocks that a change touched, and set the pool's cursor unless it is None."""
+        """Write back blocks that a change touched; the pool's cursor is lowered to `cursor`, never raised."""
         ...
 
     async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ipamd.models.address import IPAddress
-from ipamd.models.identity import Digest, Holder
+from ipamd.models.identity import Digest, Holder, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.issued import Order
 
@@ -72,3 +72,12 @@ class Allocation:
     taken: Order
     repeated: Order
     idempotency: Idempotency | None = None
+
+    @property
+    def held_by(self) -> str:
+        """The holder as a sentence names it."""
+        if isinstance(self.holder, Owner):
+            return self.holder.name
+        container = f"container {self.holder.container_id} on node {self.holder.node}"
+        workload = self.workload
+        return f"{workload.namespace or ''}/{workload.name} ({container})" if workload.name else container

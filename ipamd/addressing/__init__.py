@@ -1,0 +1,1 @@
+"""Arithmetic of prefixes, blocks and what may be handed out. Pure: no I/O, no clock."""

@@ -1,0 +1,125 @@
+"""One block at work: which of its addresses comes next, and what taking and giving back does to it."""
+
+from __future__ import annotations
+
+from ipamd.models.address import IPNetwork
+from ipamd.models.block import HELD, Block
+from ipamd.models.instant import Instant
+from ipamd.models.pool import DEFAULT_BLOCK_LENGTH, LARGEST_BLOCK_BITS
+
+
+def effective_block_length(subnet: IPNetwork, asked: int | None = None) -> int:
+    """The prefix length of a pool's blocks: as asked, else /26 or /122; at least the subnet's.
+
+    Raises ValueError with a sentence for a length that the family does not have or that makes a block
+    too large to be read and written with every change.
+    """
+    longest = subnet.max_prefixlen
+    length = DEFAULT_BLOCK_LENGTH[subnet.version] if asked is None else asked
+    if not longest - LARGEST_BLOCK_BITS <= length <= longest:
+        raise ValueError(f"a block is a /{longest - LARGEST_BLOCK_BITS} to a /{longest}, not a /{length}")
+    return max(length, subnet.prefixlen)
+
+
+def held_bits(block: Block) -> int:
+    """Which addresses of a block are held."""
+    held = 0
+    for offset, since in enumerate(block.free_since):
+        if since == HELD:
+            held |= 1 << offset
+    return held
+
+
+def count_freed_after(block: Block, among: int, instant: Instant) -> int:
+    """How many of the addresses `among` were given back after an instant, and are free still."""
+    return sum(
+        instant < since < HELD and among >> offset & 1 for offset, since in enumerate(block.free_since)
+    )
+
+
+def longest_free_since(block: Block, assignable: int) -> Instant | None:
+    """Since when the address that may be handed out next is free; None where there is none."""
+    oldest = min(
+        (since for offset, since in enumerate(block.free_since) if assignable >> offset & 1), default=HELD
+    )
+    return None if oldest == HELD else oldest
+
+
+class OpenBlock:
+    """A locked block while a batch works on it: its free, assignable addresses in the order of their turn.
+
+    `assignable` says which addresses anybody may get, as bits. The order is made once, so that the many
+    requests of a batch that share a block do not search it again.
+    """
+
+    __slots__ = ("_assignable", "_taken", "_turns", "block", "changed")
+
+    def __init__(self, block: Block, assignable: int) -> None:
+        self.block = block
+        self.changed = False
+        self._assignable = assignable
+        self._taken: dict[int, Instant] = {}
+        free_since = block.free_since
+        turns = [
+            offset for offset in range(block.size) if assignable >> offset & 1 and free_since[offset] != HELD
+        ]
+        turns.sort(key=free_since.__getitem__, reverse=True)
+        self._turns = turns  # the next one last, where popping is cheap
+
+    @property
+    def next_free_since(self) -> Instant | None:
+        """Since when the next address is free; None where there is none."""
+        return self.block.free_since[self._turns[-1]] if self._turns else None
+
+    def take_next(self, free_before: Instant) -> int | None:
+        """Take the address free longest, if it has been free since `free_before` or longer: its value."""
+        since = self.next_free_since
+        if since is None or since > free_before:
+            return None
+        return self._hold(self._turns.pop())
+
+    def take_among(self, among: int) -> int | None:
+        """Take the one of these addresses (bit i: `first + i`) that is free longest, also a reserved one."""
+        free_since = self.block.free_since
+        free = [o for o in range(self.block.size) if among >> o & 1 and free_since[o] != HELD]
+        if not free:
+            return None
+        offset = min(free, key=free_since.__getitem__)
+        if offset in self._turns:
+            self._turns.remove(offset)
+        return self._hold(offset)
+
+    def give_back(self, value: int, now: Instant) -> None:
+        """End the holding of an address: the last in turn from now on."""
+        offset = value - self.block.first
+        if self.block.free_since[offset] != HELD:
+            return
+        self._free(offset, now)
+        self.block.last_freed = max(self.block.last_freed, now)
+        if self._assignable >> offset & 1:
+            self._turns.insert(0, offset)
+
+    def untake(self, value: int) -> None:
+        """Put back what this batch took and does not need, as if it had never been taken."""
+        offset = value - self.block.first
+        self._free(offset, self._taken.pop(offset))
+        if self._assignable >> offset & 1:
+            self._turns.append(offset)
+            self._turns.sort(key=self.block.free_since.__getitem__, reverse=True)
+
+    def close(self) -> Block:
+        """The block as it is to be written."""
+        self.block.next_free_since = self.next_free_since
+        return self.block
+
+    def _hold(self, offset: int) -> int:
+        self._taken[offset] = self.block.free_since[offset]
+        self.block.free_since[offset] = HELD
+        self.block.allocated += 1
+        self.changed = True
+        return self.block.first + offset
+
+    def _free(self, offset: int, since: Instant) -> None:
+        self.block.free_since[offset] = since
+        self.block.allocated -= 1
+        self.changed = True

@@ -1,0 +1,97 @@
+"""What a pool may hand out: its addresses less what the subnet, the gateway and its admins keep back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ipamd.addressing.gateway import set_apart
+from ipamd.addressing.ranges import Spans
+from ipamd.models.address import AddressRange, IPAddress
+from ipamd.models.pool import Pool
+from ipamd.models.reservation import Reservation
+
+
+class Mask:
+    """The rules of a pool and of the reservations in it, as sets of addresses.
+
+    `offered` is the subnet, or the ranges inside it; `usable` what a holder may have at all; `reserved`
+    what of it is kept for somebody; `assignable` what anybody may get unasked.
+    """
+
+    __slots__ = ("_reservations", "assignable", "offered", "pool", "reserved", "usable")
+
+    def __init__(self, pool: Pool, reservations: Iterable[Reservation] = ()) -> None:
+        subnet = (int(pool.subnet[0]), int(pool.subnet[-1]))
+        self.pool = pool
+        self.offered = Spans(map(_span, pool.ranges) if pool.ranges else [subnet])
+        withheld = [(value, value) for value, _ in set_apart(pool.subnet)]
+        withheld += map(_span, pool.exclusions)
+        if pool.gateway is not None and pool.gateway in pool.subnet:
+            withheld.append((int(pool.gateway), int(pool.gateway)))
+        self.usable = self.offered.minus(Spans(withheld))
+        self._reservations = tuple(
+            reservation
+            for reservation in reservations
+            if meets(reservation.addresses, pool, reservation.space)
+        )
+        self.reserved = self.usable.meeting(Spans(_span(each.addresses) for each in self._reservations))
+        self.assignable = self.usable.minus(self.reserved)
+
+    def assignable_in(self, block: int) -> int:
+        """Which addresses of a block anybody may get: bit i stands for `block + i`."""
+        return self.assignable.bits(block, self.pool.block_size)
+
+    def blocks_from(self, cursor: int) -> Iterator[int]:
+        """The numbers of the blocks at or above a cursor that hold something assignable, in order."""
+        return _blocks(self.pool, self.assignable, cursor)
+
+    def usable_within(self, addresses: AddressRange) -> Spans:
+        """What of a range a holder may have, whatever it is reserved for."""
+        return self.usable.meeting(Spans([_span(addresses)]))
+
+    def blocks_meeting(self, spans: Spans) -> Iterator[int]:
+        """The numbers of the blocks that hold any of these addresses, in order."""
+        return _blocks(self.pool, spans, 0)
+
+    def reservation_of(self, address: IPAddress) -> Reservation | None:
+        """The reservation that an address belongs to."""
+        for reservation in self._reservations:
+            if reservation.addresses.contains(address):
+                return reservation
+        return None
+
+    def why_not(self, address: IPAddress) -> str | None:
+        """Why no holder may have an address, as the end of a sentence; None when one may."""
+        name, value = self.pool.name, int(address)
+        if address not in self.pool.subnet:
+            return f"it is outside pool {name} ({self.pool.subnet})"
+        for kept, what in set_apart(self.pool.subnet):
+            if value == kept:
+                return f"it is {what} of pool {name}"
+        if address == self.pool.gateway:
+            return f"it is the gateway of pool {name}"
+        if any(exclusion.contains(address) for exclusion in self.pool.exclusions):
+            return f"it is excluded from pool {name}"
+        return None if value in self.usable else f"it is outside the ranges of pool {name}"
+
+
+def meets(addresses: AddressRange, pool: Pool, space: str) -> bool:
+    """Whether any of these addresses of a space lie in a pool's subnet."""
+    return (
+        space == pool.space
+        and addresses.family == pool.family
+        and int(addresses.first) <= int(pool.subnet[-1])
+        and int(pool.subnet[0]) <= int(addresses.last)
+    )
+
+
+def _blocks(pool: Pool, spans: Spans, cursor: int) -> Iterator[int]:
+    at = spans.next_from(cursor)
+    while at is not None:
+        block = pool.block_of(at)
+        yield block
+        at = spans.next_from(block + pool.block_size)
+
+
+def _span(addresses: AddressRange) -> tuple[int, int]:
+    return int(addresses.first), int(addresses.last)

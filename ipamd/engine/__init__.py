@@ -1,0 +1,1 @@
+"""Decides who gets which address. Knows neither HTTP nor SQL."""

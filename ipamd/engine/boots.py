@@ -1,0 +1,102 @@
+"""The boots of nodes, numbered in the order in which ipamd heard of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from ipamd.backends.interface import Backend, Catalogue, ConstraintViolated
+from ipamd.engine.clock import Clock
+from ipamd.models.errors import Unavailable
+from ipamd.models.instant import Instant
+from ipamd.models.issued import Issued, Order
+from ipamd.models.node import Boot, NodeKey
+
+GAP: Final = 1 << 32
+"""Between two numbers, so that a boot of which only a spool tells finds its place between them."""
+
+ATTEMPTS: Final = 4
+"""Other replicas may number the same boot at the same time; each attempt sees what they did."""
+
+Numbers = dict[str, int]
+
+
+class Boots:
+    """Turns what a call says of its time into its place in the order of its node's calls."""
+
+    def __init__(self, backend: Backend, clock: Clock) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._numbers: dict[NodeKey, Numbers] = {}
+        self._latest: dict[NodeKey, tuple[Order, Instant]] = {}
+        self._numbering = asyncio.Lock()
+
+    async def order_of(self, node: NodeKey, issued: Issued, delivered: Issued | None = None) -> Order:
+        """The order of a call; of two boots the one heard of later is the later.
+
+        What comes out of a spool names the boot in which it is delivered too: its own boot is before that.
+        """
+        numbers = self._numbers.get(node, {})
+        if issued.boot not in numbers or (delivered is not None and delivered.boot not in numbers):
+            numbers = await self._learn(node, issued, delivered)
+        number = numbers[issued.boot]
+        if delivered is not None and delivered.boot != issued.boot:
+            return Order(min(number, numbers[delivered.boot] - 1), issued.uptime_ns)
+        order = Order(number, issued.uptime_ns)
+        if delivered is None and (node not in self._latest or self._latest[node][0] < order):
+            self._latest[node] = order, self._clock()
+        return order
+
+    def order_on_arrival(self, node: NodeKey | None) -> Order:
+        """The order of a call that does not say when it was issued: as it arrives.
+
+        By the node's clock where a call has told it, so that it is later than what came before. Before
+        every boot where none has: any release that names its moment is later.
+        """
+        now = self._clock()
+        if node is None or node not in self._latest:
+            return Order(0, now * 1000)
+        (boot, uptime_ns), heard = self._latest[node]
+        return Order(boot, uptime_ns + (now - heard) * 1000)
+
+    async def _learn(self, node: NodeKey, issued: Issued, delivered: Issued | None) -> Numbers:
+        """Read the node's boots, and number those that nobody has heard of."""
+        async with self._numbering:
+            for _ in range(ATTEMPTS):
+                try:
+                    known = await self._backend.change(_numbering(node, issued, delivered))
+                except ConstraintViolated:
+                    continue
+                self._numbers[node] = known
+                return known
+        raise Unavailable(f"the boots of node {node.name} are being numbered elsewhere: try again")
+
+
+def _numbering(
+    node: NodeKey, issued: Issued, delivered: Issued | None
+) -> Callable[[Catalogue], Coroutine[Any, Any, Numbers]]:
+    async def number(catalogue: Catalogue) -> Numbers:
+        known = {boot.identity: boot.number for boot in await catalogue.boots(node)}
+        for boot in missing_boots(known, issued.boot, delivered.boot if delivered else issued.boot):
+            await catalogue.save_boot(node, boot)
+            known[boot.identity] = boot.number
+        return known
+
+    return number
+
+
+def missing_boots(known: Numbers, own: str, delivering: str) -> list[Boot]:
+    """The boots to add so that both are known, a new `own` before `delivering` and after all before that."""
+    missing = []
+    last = max(known.values(), default=0)
+    if own not in known and delivering in known:
+        ceiling = known[delivering]
+        floor = max((number for number in known.values() if number < ceiling), default=0)
+        missing.append(Boot(own, (floor + ceiling) // 2))
+    elif own not in known:
+        last += GAP
+        missing.append(Boot(own, last))
+    if delivering not in known and delivering != own:
+        missing.append(Boot(delivering, last + GAP))
+    return missing

@@ -1,0 +1,62 @@
+"""Requests on their way through the engine: each with its place in the order of its node's calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ipamd.models.identity import Digest
+from ipamd.models.issued import Order
+from ipamd.models.node import NodeKey
+from ipamd.models.outcome import Granted, Refused, Released
+from ipamd.models.request import AllocationRequest, Release
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for addresses, in order."""
+
+    request: AllocationRequest
+    order: Order
+
+    @property
+    def digest(self) -> Digest:
+        return self.request.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """A release, in order; `order` is None when it was issued as it arrived and frees all that is held.
+
+    `remember` is the order under which it is remembered, None where no late call need be told of it.
+    """
+
+    release: Release
+    order: Order | None
+    remember: Order | None
+
+    @property
+    def digest(self) -> Digest:
+        return self.release.digest
+
+
+Call = Ask | Free
+
+
+@dataclass(frozen=True, slots=True)
+class BlockWanted:
+    """A block that must be carved before a request can be served: of a pool, maybe a certain one."""
+
+    pool: str
+    node: NodeKey | None
+    first: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """Undecided: nothing was taken, and the request is to be settled again when these blocks are carved."""
+
+    wanted: tuple[BlockWanted, ...]
+
+
+Verdict = Granted | Released | Refused | Lacking
+"""An outcome, or what stands in the way of one."""

@@ -1,0 +1,95 @@
+"""Makes new blocks, in short transactions of their own that hold no other block."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Set
+from itertools import islice
+from typing import Final
+
+from ipamd.backends.interface import Transaction
+from ipamd.engine.call import BlockWanted
+from ipamd.engine.catalogue import Catalogue, CatalogueChanged
+from ipamd.models.block import new_block
+from ipamd.models.node import NodeKey
+from ipamd.models.pool import Pool
+
+LONGEST_STRIDE: Final = 64
+"""The most blocks that are carved ahead of their need."""
+
+WINDOW: Final = 256
+"""How many block numbers one statement tries."""
+
+WINDOWS: Final = 16
+"""How many statements one transaction tries: after a change of the mask the way to the next may be long."""
+
+
+class Carver:
+    """Remembers, for this process, how fast pools grow and which have no block left to carve.
+
+    A pool without affinity is carved in strides that double, so that a pool that grows costs few commits;
+    a block of a node is carved alone, for it serves that node only.
+    """
+
+    def __init__(self) -> None:
+        self._strides: dict[str, int] = {}
+        self._carved_out: dict[str, int] = {}
+
+    def carved_out(self, catalogue: Catalogue) -> frozenset[str]:
+        """The pools of which every block is carved, as of this revision."""
+        return frozenset(
+            pool for pool, revision in self._carved_out.items() if revision == catalogue.revision
+        )
+
+    def remember(self, carved_out: Set[str], catalogue: Catalogue) -> None:
+        """Note what a transaction found carved out, once it is durable."""
+        self._carved_out.update(dict.fromkeys(carved_out, catalogue.revision))
+
+    async def carve(
+        self, wanted: Iterable[BlockWanted], transaction: Transaction, catalogue: Catalogue
+    ) -> Set[str]:
+        """Carve what requests lack; the pools that have no block left.
+
+        Raises CatalogueChanged when the mask may not be the one known here.
+        """
+        if await transaction.pin_catalogue() != catalogue.revision:
+            raise CatalogueChanged
+        lacking: Counter[tuple[str, NodeKey | None]] = Counter()
+        certain: dict[tuple[str, int], NodeKey | None] = {}
+        for each in wanted:
+            if each.pool not in catalogue.pools:
+                continue
+            if each.first is None:
+                lacking[each.pool, each.node] += 1
+            else:
+                certain[each.pool, each.first] = each.node
+        for (name, first), node in certain.items():
+            pool = catalogue.pools[name]
+            if pool.block_of(first) == first:
+                await transaction.carve(name, [new_block(name, first, pool.block_size, node)], None)
+        carved_out = set()
+        for (name, node), requests in lacking.items():
+            if not await self._carve_next(catalogue.pools[name], node, requests, transaction, catalogue):
+                carved_out.add(name)
+        return carved_out
+
+    async def _carve_next(
+        self, pool: Pool, node: NodeKey | None, requests: int, transaction: Transaction, catalogue: Catalogue
+    ) -> bool:
+        """Carve from the pool's cursor on, past the blocks that exist; False when there is nothing beyond."""
+        needed = -(-requests // pool.block_size)
+        if node is None:
+            needed = max(needed, self._strides.get(pool.name, 1))
+            self._strides[pool.name] = min(2 * needed, LONGEST_STRIDE)
+        mask = catalogue.mask(pool)
+        cursor = await transaction.cursor(pool.name)
+        for _ in range(WINDOWS):
+            numbers = list(islice(mask.blocks_from(cursor), min(needed, WINDOW)))
+            if not numbers:
+                return False
+            cursor = numbers[-1] + pool.block_size
+            blocks = [new_block(pool.name, first, pool.block_size, node) for first in numbers]
+            needed -= await transaction.carve(pool.name, blocks, cursor)
+            if needed <= 0:
+                break
+        return True

@@ -1,0 +1,75 @@
+"""The catalogue as the engine reads it: one revision, with what follows from it computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from ipamd.addressing.mask import Mask
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.node import NodeKey
+from ipamd.models.pool import Pool
+from ipamd.models.reservation import Reservation
+
+KEPT_CHOICES: Final = 50_000
+
+
+class Asker(NamedTuple):
+    """What selectors look at."""
+
+    cluster: str | None
+    network: str | None
+    node: str | None
+    namespace: str | None
+
+
+class CatalogueChanged(Exception):
+    """What admins decided has changed since a batch read it: load it and decide again."""
+
+
+class Catalogue:
+    """An immutable view of pools, reservations and nodes at one revision."""
+
+    def __init__(self, snapshot: Snapshot, previous: Catalogue | None = None) -> None:
+        self.snapshot = snapshot
+        self._masks: dict[str, Mask] = {}
+        self._by_workload: dict[tuple[str | None, str | None], list[Reservation]] = {}
+        self._by_owner: dict[str, list[Reservation]] = {}
+        for reservation in snapshot.reservations.values():
+            if reservation.owner is not None:
+                self._by_owner.setdefault(reservation.owner, []).append(reservation)
+            elif reservation.name is not None:
+                key = reservation.namespace, reservation.name
+                self._by_workload.setdefault(key, []).append(reservation)
+        self.choices: dict[object, tuple[tuple[Pool, ...], ...]] = {}
+        """What selectors made of a question before; `choice` fills it, a new revision forgets it."""
+        if previous is not None and previous.snapshot.reservations == snapshot.reservations:
+            self._masks = {
+                name: mask for name, mask in previous._masks.items() if snapshot.pools.get(name) is mask.pool
+            }
+
+    @property
+    def revision(self) -> int:
+        return self.snapshot.revision
+
+    @property
+    def pools(self) -> Mapping[str, Pool]:
+        return self.snapshot.pools
+
+    def mask(self, pool: Pool) -> Mask:
+        """What a pool may hand out."""
+        mask = self._masks.get(pool.name)
+        if mask is None:
+            mask = self._masks[pool.name] = Mask(pool, self.snapshot.reservations.values())
+        return mask
+
+    def reserved_for(self, namespace: str | None, name: str | None, owner: str | None) -> list[Reservation]:
+        """The reservations of a workload or an owner."""
+        if owner is not None:
+            return self._by_owner.get(owner, [])
+        return self._by_workload.get((namespace, name), []) if name is not None else []
+
+    def labels(self, node: NodeKey) -> Mapping[str, str]:
+        """A node's labels; none for a node that no admin has labelled."""
+        known = self.snapshot.nodes.get(node)
+        return known.labels if known is not None else {}

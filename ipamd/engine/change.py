@@ -1,0 +1,93 @@
+"""What an admin's change means for blocks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ipamd.addressing.block import effective_block_length
+from ipamd.addressing.mask import Mask
+from ipamd.addressing.ranges import Spans
+from ipamd.models.errors import InvalidValue, PoolOverlaps
+from ipamd.models.pool import Pool
+from ipamd.models.reservation import Reservation
+
+
+@dataclass(frozen=True, slots=True)
+class MaskChange:
+    """What becomes of a pool's addresses when its mask changes.
+
+    `lost` may not be held any more, `withdrawn` may be held but is not handed out unasked any more,
+    `gained` may be handed out from now on.
+    """
+
+    lost: Spans
+    withdrawn: Spans
+    gained: Spans
+
+    @classmethod
+    def between(cls, old: Mask, new: Mask) -> MaskChange:
+        return cls(
+            lost=old.usable.minus(new.usable),
+            withdrawn=old.assignable.minus(new.assignable),
+            gained=new.assignable.minus(old.assignable),
+        )
+
+    @property
+    def touched(self) -> Spans:
+        """The addresses whose blocks must be looked at again."""
+        return Spans([*self.lost, *self.withdrawn, *self.gained])
+
+
+def validate(pool: Pool) -> None:
+    """Raise InvalidValue where a pool contradicts itself."""
+    for field, ranges in (("ranges", pool.ranges), ("exclusions", pool.exclusions)):
+        for each in ranges:
+            if each.first not in pool.subnet or each.last not in pool.subnet:
+                raise InvalidValue(field, f"{each} lies outside the subnet {pool.subnet}")
+    gateway = pool.gateway
+    if (
+        gateway is not None
+        and gateway not in pool.subnet
+        and not (gateway.version == pool.family and gateway.is_link_local)
+    ):
+        raise InvalidValue("gateway", f"{gateway} lies outside the subnet {pool.subnet}")
+    for route in pool.routes:
+        if route.dst.version != pool.family or (route.gw is not None and route.gw.version != pool.family):
+            raise InvalidValue("routes", f"{route.dst} is not of the subnet's family, IPv{pool.family}")
+    if pool.cooldown < 0:
+        raise InvalidValue("cooldown", f"{pool.cooldown} is not a number of seconds from 0 on")
+    try:
+        effective_block_length(pool.subnet, pool.block_length)
+    except ValueError as error:
+        raise InvalidValue("block_size", str(error)) from None
+
+
+def validate_edit(old: Pool, new: Pool) -> None:
+    """Raise InvalidValue where a pool changes what is fixed."""
+    if (old.name, old.space) != (new.name, new.space):
+        raise InvalidValue("name", "the name and the space of a pool are fixed")
+    if old.family != new.family or not old.subnet.subnet_of(new.subnet):  # type: ignore[arg-type]  # of one family
+        raise InvalidValue("subnet", f"{old.subnet} may only grow, to a shorter prefix around it")
+
+
+def refuse_overlap(pool: Pool, others: Iterable[Pool]) -> None:
+    """Raise PoolOverlaps where a pool shares addresses with another of its space."""
+    for other in others:
+        if (
+            other.space == pool.space
+            and other.family == pool.family
+            and other.name != pool.name
+            and other.subnet.overlaps(pool.subnet)
+        ):
+            raise PoolOverlaps(
+                f"subnet {pool.subnet} overlaps pool {other.name} ({other.subnet}) of space {pool.space}"
+            )
+
+
+def overlapping(reservation: Reservation, others: Iterable[Reservation]) -> Reservation | None:
+    """Another reservation that shares addresses with this one."""
+    for other in others:
+        if other.space == reservation.space and other.addresses.overlaps(reservation.addresses):
+            return other
+    return None

@@ -1,0 +1,153 @@
+"""Which pools may serve a request, in which order, and why the others may not. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ipamd.engine.catalogue import KEPT_CHOICES, Asker, Catalogue
+from ipamd.models.address import AddressRange, IPAddress
+from ipamd.models.errors import AddressUnavailable, NotAllowed, PoolUnknown
+from ipamd.models.identity import Identity
+from ipamd.models.node import NodeKey
+from ipamd.models.pool import Pool
+from ipamd.models.request import AllocationRequest
+
+Alternatives = tuple[Pool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One address that a request needs: from which pools in turn, and where it must lie if that is given."""
+
+    pools: Alternatives
+    place: AddressRange | None = None
+
+
+def wishes(request: AllocationRequest, catalogue: Catalogue) -> list[Wish]:
+    """What a request needs, one wish for each address of the answer.
+
+    Raises PoolUnknown, NotAllowed, AddressUnavailable. An empty list: no pool is meant for this request.
+    """
+    wanted = [Wish(pools) for pools in alternatives(request.slots, asker_of(request), catalogue)]
+    for address in request.requested:
+        _place(address, wanted, request, catalogue)
+    if catalogue.snapshot.reservations:
+        wanted = [_reserved(wish, request, catalogue) for wish in wanted]
+    return wanted
+
+
+def asker_of(request: AllocationRequest) -> Asker:
+    """What selectors may know of who asks."""
+    holder, node = request.holder, request.node_key
+    return Asker(
+        node.cluster if node else None,
+        holder.network if isinstance(holder, Identity) else None,
+        node.name if node else None,
+        request.workload.namespace,
+    )
+
+
+def alternatives(
+    slots: tuple[tuple[str, ...], ...], asker: Asker, catalogue: Catalogue
+) -> tuple[Alternatives, ...]:
+    """The pools of each address: as named, else by selectors, one address for each family that has a pool."""
+    question = slots, asker
+    chosen = catalogue.choices.get(question)
+    if chosen is None:
+        if slots:
+            chosen = tuple(_named(slot, asker, catalogue) for slot in slots)
+        else:
+            chosen = _selected(asker, catalogue)
+        if len(catalogue.choices) < KEPT_CHOICES:
+            catalogue.choices[question] = chosen
+    return chosen
+
+
+def why_not_selected(pool: Pool, asker: Asker, catalogue: Catalogue) -> str | None:
+    """Which selector of a pool keeps somebody out, as the end of a sentence; None when all match."""
+    selectors = pool.selectors
+    lists = (
+        ("cluster", asker.cluster, selectors.clusters),
+        ("network", asker.network, selectors.networks),
+        ("node", asker.node, selectors.nodes),
+        ("namespace", asker.namespace, selectors.namespaces),
+    )
+    for what, value, allowed in lists:
+        if allowed and value not in allowed:
+            return f"pool {pool.name} is for {what} {' or '.join(allowed)}, not for {value or 'none'}"
+    if selectors.node_labels:
+        labels = catalogue.labels(NodeKey(asker.cluster or "", asker.node or ""))
+        for key, value in selectors.node_labels.items():
+            if labels.get(key) != value:
+                return f"pool {pool.name} is for nodes labelled {key}={value}"
+    return None
+
+
+def _named(slot: tuple[str, ...], asker: Asker, catalogue: Catalogue) -> Alternatives:
+    pools: list[Pool] = []
+    refusals: list[str] = []
+    for name in slot:
+        pool = catalogue.pools.get(name)
+        if pool is None:
+            raise PoolUnknown(name)
+        refusal = why_not_selected(pool, asker, catalogue)
+        if refusal is None:
+            pools.append(pool)
+        else:
+            refusals.append(refusal)
+    if not pools:
+        raise NotAllowed("; ".join(refusals))
+    return tuple(pools)
+
+
+def _selected(asker: Asker, catalogue: Catalogue) -> tuple[Alternatives, ...]:
+    matching = [
+        pool
+        for pool in catalogue.pools.values()
+        if pool.auto_assign and why_not_selected(pool, asker, catalogue) is None
+    ]
+    matching.sort(key=lambda pool: (-pool.priority, pool.name))
+    families = (tuple(pool for pool in matching if pool.family == family) for family in (4, 6))
+    return tuple(pools for pools in families if pools)
+
+
+def _place(address: IPAddress, wanted: list[Wish], request: AllocationRequest, catalogue: Catalogue) -> None:
+    """Bind the first wish that may have a requested address to it."""
+    refusal: str | None = None
+    for at, wish in enumerate(wanted):
+        if wish.place is not None:
+            continue
+        for pool in wish.pools:
+            if address not in pool.subnet:
+                continue
+            refusal = _why_not(address, pool, request, catalogue)
+            if refusal is None:
+                wanted[at] = Wish((pool,), AddressRange(address, address))
+                return
+    names = ", ".join(sorted({pool.name for wish in wanted for pool in wish.pools}))
+    raise AddressUnavailable(
+        address,
+        refusal or (f"no address of this request comes from a pool with it (pools: {names or 'none'})"),
+    )
+
+
+def _why_not(address: IPAddress, pool: Pool, request: AllocationRequest, catalogue: Catalogue) -> str | None:
+    mask = catalogue.mask(pool)
+    reservation = mask.reservation_of(address)
+    own = catalogue.reserved_for(request.workload.namespace, request.workload.name, request.owner)
+    if reservation is not None and reservation not in own:
+        return f"it is reserved for {reservation.holder}"
+    return mask.why_not(address)
+
+
+def _reserved(wish: Wish, request: AllocationRequest, catalogue: Catalogue) -> Wish:
+    """A wish bound to the holder's own reservation, where one lies in a pool that may serve it."""
+    if wish.place is not None:
+        return wish
+    for reservation in catalogue.reserved_for(
+        request.workload.namespace, request.workload.name, request.owner
+    ):
+        for pool in wish.pools:
+            if reservation.space == pool.space and reservation.addresses.first in pool.subnet:
+                return replace(wish, pools=(pool,), place=reservation.addresses)
+    return wish

@@ -1,0 +1,187 @@
+"""The engine as its edges see it: requests in, outcomes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Final
+
+import structlog
+
+from ipamd.backends.interface import Backend
+from ipamd.engine.administration import Administration
+from ipamd.engine.batching import Batching
+from ipamd.engine.boots import Boots
+from ipamd.engine.call import Ask, Call, Free
+from ipamd.engine.catalogue import Asker, Catalogue
+from ipamd.engine.choice import alternatives
+from ipamd.engine.clock import Clock, wall_clock
+from ipamd.engine.collection import Collection, leftovers
+from ipamd.engine.usage import Usage, fullness, usage
+from ipamd.models.address import IPAddress
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, NotFound, NotHeld, NothingFree
+from ipamd.models.identity import Identity
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+from ipamd.models.outcome import Outcome, Refused, Released
+from ipamd.models.pool import PoolState
+from ipamd.models.query import AllocationQuery
+from ipamd.models.request import AllocationRequest, Release
+
+UPKEEP_EVERY: Final = 30.0
+"""Seconds between two rounds of upkeep: contacts are written, releases forgotten whose time is over."""
+
+log = structlog.get_logger()
+
+
+class Engine:
+    """Decides who gets which address; one for each process."""
+
+    def __init__(self, backend: Backend, clock: Clock) -> None:
+        self.backend = backend
+        self._clock = clock
+        self._catalogue = Catalogue(Snapshot())
+        self._refreshing = asyncio.Lock()
+        self._boots = Boots(backend, clock)
+        self._contacts: dict[NodeKey, Instant] = {}
+        self._batching = Batching(backend, clock, lambda: self._catalogue, self.refresh)
+        self._upkeep = asyncio.create_task(self._keep_up())
+        self.administration = Administration(backend, lambda: self._catalogue, self.refresh)
+
+    @classmethod
+    async def open(cls, backend: Backend, clock: Clock | None = None) -> Engine:
+        """An engine that knows the catalogue and takes requests."""
+        engine = cls(backend, clock or wall_clock())
+        await engine.refresh()
+        return engine
+
+    async def close(self) -> None:
+        """Answer what was taken, write what is only in memory, and let the database go."""
+        await self._batching.close()
+        self._upkeep.cancel()
+        await asyncio.gather(self._upkeep, return_exceptions=True)
+        await self._write_contacts()
+        await self.backend.close()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self._catalogue
+
+    async def refresh(self) -> Catalogue:
+        """Load what admins changed since it was last loaded."""
+        async with self._refreshing:
+            known = self._catalogue
+            snapshot = await self.backend.ledger.snapshot(known.snapshot)
+            if snapshot.revision != known.revision:
+                self._catalogue = Catalogue(snapshot, known)
+            return self._catalogue
+
+    async def submit(self, request: AllocationRequest | Release) -> Outcome:
+        """Decide a request with the batch that it falls into, durably."""
+        try:
+            call = await self._ordered(request)
+            outcome = await self._batching.submit(call, request.timeout)
+            if isinstance(outcome, Refused):
+                return Refused(await self._explained(outcome.error))
+        except DomainError as error:
+            return Refused(error)
+        return outcome
+
+    async def check(self, identity: Identity, seen: Sequence[IPAddress]) -> Refused | None:
+        """Whether a container holds addresses, and its interface still has all of them (CNI CHECK)."""
+        held = await self.backend.ledger.held_by(identity.digest)
+        if not held:
+            return Refused(NotHeld(f"container {identity.container_id} holds no address: run ADD again"))
+        for row in held:
+            if row.address not in seen:
+                listed = ", ".join(map(str, seen)) or "none"
+                why = f"it is held for this container, and prevResult lists {listed}"
+                return Refused(AddressUnavailable(row.address, why))
+        return None
+
+    async def collect(self, collection: Collection) -> Released:
+        """Free what a runtime no longer knows (CNI GC); raises the error that stopped it, if any."""
+        freed: list[IPAddress] = []
+        spared = 0
+        failed: DomainError | None = None
+        async with aclosing(leftovers(collection, self.backend.ledger)) as pages:
+            async for releases in pages:
+                for outcome in await asyncio.gather(*map(self.submit, releases)):
+                    if isinstance(outcome, Released):
+                        freed += outcome.addresses
+                        spared += outcome.spared
+                    elif isinstance(outcome, Refused):
+                        failed = outcome.error
+        if failed is not None:
+            raise failed
+        return Released(tuple(freed), spared)
+
+    async def usage(self, pool: str) -> Usage:
+        """How full a pool is; raises NotFound."""
+        known = self._catalogue.pools.get(pool)
+        if known is None:
+            raise NotFound("pool", pool)
+        return await usage(known, self._catalogue, self.backend.ledger, self._clock())
+
+    async def has_room(
+        self, slots: tuple[tuple[str, ...], ...], node: NodeKey, network: str, namespace: str | None = None
+    ) -> DomainError | None:
+        """Why a request with these slots would find nothing free; None when it would be served."""
+        asker = Asker(node.cluster, network, node.name, namespace)
+        try:
+            chosen = alternatives(slots, asker, self._catalogue)
+        except DomainError as error:
+            return error
+        for pools in chosen:
+            counted = [await self.usage(pool.name) for pool in pools if pool.state is PoolState.ACTIVE]
+            if not any(each.free > 0 for each in counted):
+                return await self._explained(NothingFree(tuple(pool.name for pool in pools)))
+        return None if chosen else NothingFree(())
+
+    def heard_from(self, node: NodeKey) -> None:
+        """Note that a node called."""
+        self._contacts[node] = self._clock()
+
+    def last_contact(self, node: NodeKey) -> Instant | None:
+        """When a node called, if it did since contacts were last written."""
+        return self._contacts.get(node)
+
+    async def _ordered(self, request: AllocationRequest | Release) -> Call:
+        if isinstance(request, AllocationRequest):
+            node, issued = request.node_key, request.issued
+            if node is None or issued is None:
+                return Ask(request, self._boots.order_on_arrival(node))
+            return Ask(request, await self._boots.order_of(node, issued))
+        if request.node is None or request.issued is None:
+            arrival = self._boots.order_on_arrival(request.node)
+            return Free(request, None, arrival if request.node is not None else None)
+        order = await self._boots.order_of(request.node, request.issued, request.delivered)
+        return Free(request, order, order)
+
+    async def _explained(self, error: DomainError) -> DomainError:
+        """An error with what its reader needs: how full the pools are, who has the address."""
+        if isinstance(error, NothingFree) and error.pools:
+            catalogue = self._catalogue
+            described = await fullness(error.pools, catalogue, self.backend.ledger, self._clock())
+            return NothingFree(error.pools, described)
+        if isinstance(error, AddressTaken):
+            query = AllocationQuery(address=error.address, space=error.space)
+            for row in await self.backend.ledger.page(query, None, 1):
+                return AddressTaken(error.space, error.address, row.held_by, row.id)
+        return error
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(UPKEEP_EVERY)
+            try:
+                await self._write_contacts()
+                await self.backend.forget_releases(self._clock())
+            except DomainError as error:
+                log.warning("upkeep failed and is tried again", error=str(error), seconds=UPKEEP_EVERY)
+
+    async def _write_contacts(self) -> None:
+        contacts, self._contacts = self._contacts, {}
+        if contacts:
+            await self.backend.record_contacts(contacts)

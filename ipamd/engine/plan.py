@@ -1,0 +1,191 @@
+"""What becomes of a batch: decided in memory, from what a transaction found, with no I/O of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from typing import Final
+
+from ipamd.backends.interface import BlockSearch, Changes, Ended, Found, Locked, RememberedRelease, Repeated
+from ipamd.engine import order
+from ipamd.engine.call import Ask, BlockWanted, Call, Free, Lacking, Verdict
+from ipamd.engine.catalogue import Catalogue, CatalogueChanged
+from ipamd.engine.choice import Wish, wishes
+from ipamd.engine.places import Missing, Place, Places
+from ipamd.models.allocation import Allocation
+from ipamd.models.errors import AddressUnavailable, DomainError, NothingFree, Overtaken
+from ipamd.models.instant import SECOND, Instant
+from ipamd.models.outcome import Grant, Granted, Refused, Released
+
+REMEMBERED_FOR: Final = 15 * 60 * SECOND
+"""How long a release is told to calls that it overtook: longer than any runtime waits for an ADD."""
+
+
+class Plan:
+    """One batch on its way to verdicts.
+
+    Calls that need no block are decided at once. The others are tried in their order, again after each
+    search, until each has a verdict: releases first, since what they free may serve the rest.
+    """
+
+    def __init__(
+        self, calls: Sequence[Call], found: Found, catalogue: Catalogue, carved_out: Set[str], now: Instant
+    ) -> None:
+        self._calls = calls
+        self._found = found
+        self._catalogue = catalogue
+        self._now = now
+        self._places = Places(catalogue, carved_out, now)
+        self._changes = Changes()
+        self._verdicts: list[Verdict | None] = [None] * len(calls)
+        self._releases: dict[int, tuple[Free, list[Allocation]]] = {}
+        self._asks: dict[int, tuple[Ask, list[Wish]]] = {}
+        for at, call in enumerate(calls):
+            if isinstance(call, Free):
+                self._begin_release(at, call)
+            else:
+                self._begin_ask(at, call)
+        self._advance()
+
+    def searches(self) -> list[BlockSearch]:
+        """The blocks that undecided calls still need; none when every call has its verdict."""
+        return self._places.searches()
+
+    def receive(self, searches: Sequence[BlockSearch], locked: Sequence[Locked]) -> None:
+        """Take in what the searches found, and go on."""
+        self._places.receive(searches, locked)
+        self._advance()
+
+    def changes(self) -> Changes:
+        """All that the verdicts make necessary to write."""
+        self._changes.blocks = self._places.changed()
+        return self._changes
+
+    def verdicts(self) -> list[Verdict]:
+        """One for each call, in their order."""
+        return [verdict for verdict in self._verdicts if verdict is not None]
+
+    def _begin_release(self, at: int, call: Free) -> None:
+        release = call.release
+        if call.remember is not None:
+            until = self._now + REMEMBERED_FOR
+            self._changes.remembered.append(
+                RememberedRelease(call.digest, call.remember, release.undo, until)
+            )
+        held = self._held(call)
+        meant = [row for row in held if release.allocation in (None, row.id)]
+        ending = [row for row in meant if order.frees(call.order, release.undo, row)]
+        if ending:
+            self._releases[at] = call, ending
+        else:
+            self._verdicts[at] = Released((), spared=len(meant))
+
+    def _begin_ask(self, at: int, call: Ask) -> None:
+        held = self._held(call)
+        try:
+            if order.overtaken(call.order, self._found.releases.get(call.digest, ())):
+                raise Overtaken
+            if held:
+                self._verdicts[at] = self._repeat(call, held)
+                return
+            wanted = wishes(call.request, self._catalogue)
+            if not wanted:
+                raise NothingFree(())
+            self._asks[at] = call, wanted
+        except DomainError as error:
+            self._verdicts[at] = Refused(error)
+
+    def _held(self, call: Call) -> Sequence[Allocation]:
+        held = self._found.held.get(call.digest, ())
+        if any(row.pool not in self._catalogue.pools for row in held):
+            raise CatalogueChanged
+        return held
+
+    def _repeat(self, call: Ask, held: Sequence[Allocation]) -> Granted:
+        """The same answer as before; written anew, so that a commit of its own stands behind it."""
+        addresses = [row.address for row in held]
+        others = [address for address in call.request.requested if address not in addresses]
+        if others:
+            holds = " and ".join(map(str, addresses))
+            raise AddressUnavailable(others[0], f"this holder has {holds}: release it first")
+        for row in held:
+            generation, latest = order.repeat(row, call.order)
+            self._changes.repeated.append(Repeated(stored_id(row), generation, latest))
+        pools = self._catalogue.pools
+        return Granted(tuple(Grant(row.address, pools[row.pool]) for row in held), repeated=True)
+
+    def _advance(self) -> None:
+        """Try every call that has no verdict."""
+        for at, (release, rows) in list(self._releases.items()):
+            self._try_release(at, release, rows)
+        for at, (ask, wanted) in list(self._asks.items()):
+            self._try_ask(at, ask, wanted)
+
+    def _try_release(self, at: int, call: Free, rows: list[Allocation]) -> None:
+        at_hand = [self._places.is_open(row.pool, row.block) for row in rows]  # each asks for its own
+        if not all(at_hand):
+            return
+        del self._releases[at]
+        for row in rows:
+            self._places.give_back(row.pool, row.block, int(row.address))
+            self._changes.ended.append(Ended(stored_id(row), self._now, call.release.ending))
+        self._verdicts[at] = Released(tuple(row.address for row in rows))
+
+    def _try_ask(self, at: int, call: Ask, wanted: list[Wish]) -> None:
+        taken: list[Place] = []
+        missing: list[Missing] = []
+        verdict: Verdict | None = None
+        try:
+            for wish in wanted:
+                found = self._places.take(wish, call.request.node_key)
+                if isinstance(found, Place):
+                    taken.append(found)
+                else:
+                    missing.append(found)
+        except DomainError as error:
+            verdict = Refused(error)
+        blocks = tuple(each for each in missing if isinstance(each, BlockWanted))
+        if verdict is None and not missing:
+            verdict = self._grant(call, taken)
+        else:
+            for place in reversed(taken):
+                self._places.untake(place)
+        if verdict is None and len(blocks) == len(missing):
+            verdict = Lacking(blocks)
+        if verdict is not None:
+            del self._asks[at]
+            self._verdicts[at] = verdict
+
+    def _grant(self, call: Ask, taken: list[Place]) -> Granted:
+        request = call.request
+        boot = request.issued.boot if request.issued is not None else None
+        for position, (pool, address) in enumerate(taken):
+            self._changes.begun.append(
+                Allocation(
+                    id=None,
+                    space=pool.space,
+                    address=address,
+                    pool=pool.name,
+                    block=pool.block_of(int(address)),
+                    holder=request.holder,
+                    digest=call.digest,
+                    position=position,
+                    workload=request.workload,
+                    boot=boot,
+                    netns=request.netns,
+                    since=self._now,
+                    until=None,
+                    ending=None,
+                    generation=1,
+                    taken=call.order,
+                    repeated=call.order,
+                    idempotency=request.idempotency,
+                )
+            )
+        return Granted(tuple(Grant(place.address, place.pool) for place in taken), repeated=False)
+
+
+def stored_id(row: Allocation) -> int:
+    """The id of a row that came out of a database, where every row has one."""
+    if row.id is None:
+        raise ValueError(f"the allocation of {row.address} was never stored")
+    return row.id

@@ -1,0 +1,29 @@
+"""The heart: one coroutine that decides a batch, the same for every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+from ipamd.backends.interface import Transaction
+from ipamd.engine.call import Call, Verdict
+from ipamd.engine.catalogue import Catalogue, CatalogueChanged
+from ipamd.engine.plan import Plan
+from ipamd.models.instant import Instant
+
+
+async def settle(
+    calls: Sequence[Call], transaction: Transaction, catalogue: Catalogue, carved_out: Set[str], now: Instant
+) -> Sequence[Verdict]:
+    """Decide a batch whole: every call gets its verdict, and all that follows is written or none of it.
+
+    No two calls are of one holder. `carved_out` names the pools of which every block is carved. Raises
+    CatalogueChanged, and what the transaction raises.
+    """
+    found = await transaction.find([call.digest for call in calls])
+    plan = Plan(calls, found, catalogue, carved_out, now)
+    while searches := plan.searches():
+        plan.receive(searches, await transaction.lock(searches))
+    if await transaction.revision() != catalogue.revision:
+        raise CatalogueChanged
+    await transaction.write(plan.changes())
+    return plan.verdicts()

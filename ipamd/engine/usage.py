@@ -1,0 +1,84 @@
+"""How full pools are: sums over blocks, and arithmetic. No allocation is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ipamd.addressing.block import count_freed_after, held_bits
+from ipamd.backends.interface import Ledger
+from ipamd.engine.catalogue import Catalogue
+from ipamd.models.errors import Fullness
+from ipamd.models.instant import SECOND, Instant
+from ipamd.models.pool import Pool, PoolState
+
+MOST_DESCRIBED: Final = 8
+"""How many pools an error describes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Addresses of a pool. `size` is the sum of the others.
+
+    `reserved` are those kept for a holder that does not have them now; `excluded` those that no holder
+    may have; `cooling` those given back so lately that they are not handed out again yet.
+    """
+
+    size: int
+    allocated: int
+    cooling: int
+    reserved: int
+    excluded: int
+    free: int
+
+
+async def usage(pool: Pool, catalogue: Catalogue, ledger: Ledger, now: Instant) -> Usage:
+    """Count a pool's addresses.
+
+    Reads the sums of its blocks, and whole only those in which something may cool down or be reserved.
+    """
+    mask = catalogue.mask(pool)
+    cooled = now - pool.cooldown * SECOND
+    reserved_blocks = list(mask.blocks_meeting(mask.reserved))
+    fill = (await ledger.fill([pool.name])).get(pool.name)
+    blocks = await ledger.blocks(pool.name, cooled, reserved_blocks) if fill is not None else ()
+    cooling = sum(count_freed_after(block, mask.assignable_in(block.first), cooled) for block in blocks)
+    reserved_held = sum(
+        (held_bits(block) & mask.reserved.bits(block.first, block.size)).bit_count() for block in blocks
+    )
+    allocated = fill.allocated if fill is not None else 0
+    size, usable = mask.offered.total, mask.usable.total
+    reserved = mask.reserved.total - reserved_held
+    return Usage(
+        size=size,
+        allocated=allocated,
+        cooling=cooling,
+        reserved=reserved,
+        excluded=size - usable,
+        free=usable - allocated - cooling - reserved,
+    )
+
+
+async def fullness(
+    pools: Sequence[str], catalogue: Catalogue, ledger: Ledger, now: Instant
+) -> tuple[Fullness, ...]:
+    """What an error says of the pools in which nothing was free."""
+    known = [catalogue.pools[name] for name in pools[:MOST_DESCRIBED] if name in catalogue.pools]
+    fills = await ledger.fill([pool.name for pool in known])
+    described = []
+    for pool in known:
+        counted = await usage(pool, catalogue, ledger, now)
+        fill = fills.get(pool.name)
+        since = fill.next_free_since if fill is not None else None
+        described.append(
+            Fullness(
+                pool.name,
+                counted.size,
+                counted.allocated,
+                counted.cooling,
+                pool.state is PoolState.DRAINING,
+                since + pool.cooldown * SECOND if since is not None else None,
+            )
+        )
+    return tuple(described)
