@@ -60,11 +60,10 @@ class OpenBlock:
         self._assignable = assignable
         self._taken: dict[int, Instant] = {}
         free_since = block.free_since
-        turns = [
-            offset for offset in range(block.size) if assignable >> offset & 1 and free_since[offset] != HELD
-        ]
+        downwards = range(block.size - 1, -1, -1)
+        turns = [o for o in downwards if assignable >> o & 1 and free_since[o] != HELD]
         turns.sort(key=free_since.__getitem__, reverse=True)
-        self._turns = turns  # the next one last, where popping is cheap
+        self._turns = turns  # the next one last, where popping is cheap; of equals the lowest
 
     @property
     def next_free_since(self) -> Instant | None:

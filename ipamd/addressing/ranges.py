@@ -50,6 +50,11 @@ class Spans:
         """How many values there are."""
         return sum(last - first + 1 for first, last in self)
 
+    @property
+    def hull(self) -> Span | None:
+        """From the smallest value to the largest; None when there is none."""
+        return (self._firsts[0], self._lasts[-1]) if self._firsts else None
+
     def between(self, first: int, last: int) -> Iterator[Span]:
         """The parts that lie from `first` to `last`, in order; skips to the first by bisection."""
         at = max(bisect_right(self._firsts, first) - 1, 0)

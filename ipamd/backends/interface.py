@@ -244,8 +244,8 @@ class Ledger(Protocol):
         """The blocks of a pool whose `last_freed` is after an instant, and the numbered ones."""
         ...
 
-    async def contacts(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Instant]:
-        """When nodes were last heard from, as last written."""
+    async def contacts(self) -> Mapping[NodeKey, Instant]:
+        """Every node that was ever heard from, and when it last was, as last written."""
         ...
 
 

@@ -41,13 +41,15 @@ class Clearable(StrEnum):
     NAMESPACES = "namespaces"
 
 
-SELECTORS: Final = {
-    Clearable.CLUSTERS: "clusters",
-    Clearable.NETWORKS: "networks",
-    Clearable.NODES: "nodes",
-    Clearable.NODE_LABELS: "node_labels",
-    Clearable.NAMESPACES: "namespaces",
-}
+SELECTORS: Final = frozenset(
+    {
+        Clearable.CLUSTERS,
+        Clearable.NETWORKS,
+        Clearable.NODES,
+        Clearable.NODE_LABELS,
+        Clearable.NAMESPACES,
+    }
+)
 
 
 @command(commands, "create")
@@ -117,26 +119,23 @@ def edit(
     ] = None,
     if_match: IfMatch = None,
 ) -> None:
-    """Change a pool: what is not given stays, a list that is given replaces the pool's."""
+    """Change a pool: what is not given stays.
+
+    A list that is given replaces the pool's; a label that is given is set beside the others.
+    """
     changes = options.body()
     changes |= {key: value for key, value in (("subnet", subnet), ("state", state)) if value is not None}
-    relative = bool(add_exclude or remove_exclude or clear or changes.keys() & {"dns", "selectors"})
-    if not changes and not relative:
-        raise typer.BadParameter("say what to change", param_hint="pool edit")
-    if (add_exclude or remove_exclude) and options.exclusions:
-        raise typer.BadParameter("replaces what --add-exclude would change", param_hint="--exclude")
-    if relative:
-        # What is added or taken away depends on what is there: the revision that was read must still be.
+    for field in clear or []:
+        _clear(field, changes)
+    if add_exclude or remove_exclude:
+        if "exclusions" in changes:
+            raise typer.BadParameter("the exclusions are replaced already", param_hint="--add-exclude")
+        # What comes out depends on what was there: the revision that was read must still be the last.
         current = session.client.get(_path(name))
+        changes["exclusions"] = _exclusions(current.body, add_exclude or [], remove_exclude or [])
         if_match = if_match or current.etag
-        pool = current.body
-        for part in ("dns", "selectors"):
-            if part in changes:
-                changes[part] = {**pool[part], **changes[part]}
-        if add_exclude or remove_exclude:
-            changes["exclusions"] = _exclusions(pool, add_exclude or [], remove_exclude or [])
-        for field in clear or []:
-            _clear(field, pool, changes)
+    if not changes:
+        raise typer.BadParameter("say what to change", param_hint="pool edit")
     answer = session.client.patch(_path(name), changes, if_match)
     session.show_done(f"pool {name} changed", answer)
 
@@ -187,11 +186,10 @@ def _range(text: str, option: str) -> AddressRange:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
-def _clear(field: Clearable, pool: dict[str, Any], changes: dict[str, Any]) -> None:
-    if field in SELECTORS:
-        selectors = changes.setdefault("selectors", dict(pool["selectors"]))
-        selectors[SELECTORS[field]] = {} if field is Clearable.NODE_LABELS else []
-    elif field is Clearable.DNS:
-        changes["dns"] = {}
-    else:
-        changes[field.value] = []
+def _clear(field: Clearable, changes: dict[str, Any]) -> None:
+    """Ask for a field's default, which is empty (null in a merge patch, RFC 7396)."""
+    where = changes.setdefault("selectors", {}) if field in SELECTORS else changes
+    key = field.value.replace("-", "_")
+    if key in where:
+        raise typer.BadParameter(f"{field} are given and cleared", param_hint="--clear")
+    where[key] = None

@@ -40,9 +40,8 @@ async def usage(pool: Pool, catalogue: Catalogue, ledger: Ledger, now: Instant) 
     """
     mask = catalogue.mask(pool)
     cooled = now - pool.cooldown * SECOND
-    reserved_blocks = list(mask.blocks_meeting(mask.reserved))
     fill = (await ledger.fill([pool.name])).get(pool.name)
-    blocks = await ledger.blocks(pool.name, cooled, reserved_blocks) if fill is not None else ()
+    blocks = await ledger.blocks(pool.name, cooled, mask.reserved.hull) if fill is not None else ()
     cooling = sum(count_freed_after(block, mask.assignable_in(block.first), cooled) for block in blocks)
     reserved_held = sum(
         (held_bits(block) & mask.reserved.bits(block.first, block.size)).bit_count() for block in blocks

@@ -62,7 +62,7 @@ class MemoryCatalogue:
     async def rewrite(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> None:
         for block in blocks:
             self._tables.blocks.write(block)
-        if cursor is not None:
+        if cursor is not None and cursor < self._tables.blocks.cursors.get(pool, 0):
             self._tables.journal.put(self._tables.blocks.cursors, pool, cursor)
 
     async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:

@@ -67,14 +67,17 @@ class MemoryLedger:
             if blocks.rows.get(pool)
         }
 
-    async def blocks(self, pool: str, freed_after: Instant, numbers: Sequence[int]) -> Sequence[Block]:
+    async def blocks(
+        self, pool: str, freed_after: Instant, between: tuple[int, int] | None
+    ) -> Sequence[Block]:
         rows = self._tables.blocks.rows.get(pool, {})
         wanted = {first for first, block in rows.items() if block.last_freed > freed_after}
-        return self._tables.blocks_numbered(pool, sorted(wanted.union(numbers)))
+        if between is not None:
+            wanted.update(block.first for block in self._tables.blocks.between(pool, *between))
+        return self._tables.blocks_numbered(pool, sorted(wanted))
 
-    async def contacts(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Instant]:
-        known = self._tables.contacts
-        return {node: known[node] for node in nodes if node in known}
+    async def contacts(self) -> Mapping[NodeKey, Instant]:
+        return dict(self._tables.contacts)
 
 
 def _id(row: Allocation) -> int:
