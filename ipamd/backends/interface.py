@@ -240,8 +240,10 @@ class Ledger(Protocol):
         """Sums over the blocks of some pools; a pool without blocks is left out."""
         ...
 
-    async def blocks(self, pool: str, freed_after: Instant, numbers: Sequence[int]) -> Sequence[Block]:
-        """The blocks of a pool whose `last_freed` is after an instant, and the numbered ones."""
+    async def blocks(
+        self, pool: str, freed_after: Instant, between: tuple[int, int] | None
+    ) -> Sequence[Block]:
+        """The blocks of a pool freed from after an instant, and those that hold any address between two."""
         ...
 
     async def contacts(self) -> Mapping[NodeKey, Instant]:
