@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from ipamd.ctl.failure import ExitCode, Failure
-from ipamd.ctl.render import print_json, print_record, print_table
+from ipamd.ctl.render import print_json, print_line, print_record
 from ipamd.ctl.session import Output, Session, command
 from ipamd.ctl.usage import print_usage, usage_of_all
 
@@ -33,7 +33,7 @@ def status(session: Session) -> None:
     else:
         print_record(found)
         if usages:
-            print_table((), ())
+            print_line("")
             print_usage(usages)
     if not ready.is_success:
         raise Failure(f"ipamd at {client.endpoint.text} is not ready", ExitCode.UNREACHABLE)
