@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tests.network.namespace import Namespace, run
-from tests.network.plugin import Attachment, Runtime, addresses
+from tests.network.plugin import Attachment, Document, PluginRefused, Runtime, addresses
 from tests.service import EXECUTABLES, IpamdProcess
 
 INSIDE: Final = "IPAMD_DEMO_INSIDE"
@@ -42,7 +42,7 @@ def main() -> int:
             demonstrate(cleanup)
         prove(not left_behind(), "clean-up", f"left behind: {left_behind()}")
         say("clean-up", "namespaces, bridge, sockets and files are gone")
-    except (NotShownError, AssertionError, subprocess.SubprocessError) as problem:
+    except (NotShownError, PluginRefused, AssertionError, subprocess.SubprocessError) as problem:
         print(f"The demo failed: {problem}", file=sys.stderr)
         return 1
     return 0
@@ -66,63 +66,99 @@ def demonstrate(cleanup: ExitStack) -> None:
     scratch = cleanup.enter_context(scratch_folder())
     service = cleanup.enter_context(ipamd(scratch))
     say("ipamd", f"one process, one SQLite file, one Unix socket: {service.socket}")
-
-    ipamctl(service, "pool", "create", "demo-v4", "--subnet", "10.42.0.0/24", "--route", "0.0.0.0/0")
-    ipamctl(service, "pool", "create", "demo-v6", "--subnet", "fd42::/64", "--route", "::/0")
+    ipamctl(
+        service, "pool", "create", "demo-v4", "--subnet", "10.42.0.0/24", "--route", "0.0.0.0/0,10.42.0.1"
+    )
+    ipamctl(service, "pool", "create", "demo-v6", "--subnet", "fd42::/64", "--route", "::/0,fd42::1")
     say("pools", "ipamctl made demo-v4 (10.42.0.0/24) and demo-v6 (fd42::/64)")
 
     node = cleanup.enter_context(namespace("node"))
     containers = {name: cleanup.enter_context(namespace(name)) for name in CONTAINERS}
-    attachments = {name: Attachment(name, str(inside.path)) for name, inside in containers.items()}
-    runtime = Runtime(node, plugin_folder(scratch / "bin"))
-    network = configuration(service, scratch)
-    held = {name: addresses(runtime.add(network, who, pod(name))) for name, who in attachments.items()}
-    for name, inside in containers.items():
-        prove(
-            inside.addresses("eth0") == held[name], name, f"has {inside.addresses('eth0')} on its interface"
-        )
-        say(name, f"the bridge plugin asked ipamd-ipam and put {words(held[name])} on eth0")
+    network = Network(Runtime(node, plugin_folder(scratch / "bin")), configuration(service, scratch))
+    connect(service, network, containers)
+    delete_while_ipamd_is_dead(service, network, containers["db"])
+    deliver_the_release(service, network)
+    ask_history(service, network.released)
 
-    for name, inside in containers.items():
-        for address in {*GATEWAYS, *(bare(a) for other in held if other != name for a in held[other])}:
-            inside.ping(address)
-    say("ping", "every container reaches the gateway and both others, over IPv4 and over IPv6")
-
-    prove(holders(service) == held, "ipamctl", f"shows {holders(service)} for {held}")
-    print(ipamctl(service, "allocation", "list"))
-    say("ipamctl", "knows who has what, and it is what the interfaces have")
-
-    service.kill()
-    begin = time.monotonic()
-    runtime.delete(network, attachments["db"])
-    took = time.monotonic() - begin
-    prove(not containers["db"].has_interface("eth0"), "db", "still has its interface")
-    say(
-        "kill -9",
-        f"ipamd is dead, and db was deleted all the same, in {took:.2f} s: its release waits on the node",
-    )
-
-    service.start()
-    prove(holders(service) == held, "start", f"ipamd remembers {holders(service)} of {held}")
-    say("start", "ipamd is back and has lost nothing: every address is where it was, db's too")
-
-    again = runtime.add(network, Attachment("web", attachments["web"].netns, "eth1"), pod("web"))
-    runtime.delete(network, Attachment("web", attachments["web"].netns, "eth1"))
-    released = held.pop("db")
-    prove(holders(service) == held, "release", f"expected {held}, found {holders(service)}")
-    prove(not addresses(again) & released, "release", f"{again} was given at once to somebody else")
-    say("release", f"the node's next call took it along: {words(released)} is free, web and api have theirs")
-
-    for address in sorted(bare(address) for address in released):
-        past = json.loads(ipamctl(service, "history", address, "-o", "json"))["items"]
-        names = [entry["workload"]["name"] for entry in past]
-        prove(names == ["db"], "history", f"of {address} is {past}")
-    say("history", f"ipamd remembers that db had {words(released)}")
-
-    for name in held:
-        runtime.delete(network, attachments[name])
+    for name in list(network.results):
+        network.remove(name)
     prove(holders(service) == {}, "the end", f"still held: {holders(service)}")
     say("the end", "the last two containers are deleted, and no address is held")
+
+
+class Network:
+    """The demo's network, and the containers on it with what the plugin answered them."""
+
+    def __init__(self, runtime: Runtime, config: Document) -> None:
+        self.runtime = runtime
+        self.config = config
+        self.results: dict[str, Document] = {}
+        self.released: set[str] = set()
+
+    def add(self, container: str) -> set[str]:
+        """Connect a container and return its addresses."""
+        args = f"IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME={container}"
+        self.results[container] = self.runtime.add(self.config, attachment(container), args)
+        return self.held()[container]
+
+    def check(self, container: str) -> None:
+        self.runtime.check(self.config, attachment(container), self.results[container])
+
+    def remove(self, container: str) -> None:
+        self.runtime.delete(self.config, attachment(container))
+        self.released = bare(addresses(self.results.pop(container)))
+
+    def held(self) -> dict[str, set[str]]:
+        """What each container was told."""
+        return {container: bare(addresses(result)) for container, result in self.results.items()}
+
+
+def connect(service: IpamdProcess, network: Network, containers: dict[str, Namespace]) -> None:
+    for name, inside in containers.items():
+        told, found = network.add(name), bare(inside.addresses("eth0"))
+        prove(found == told, name, f"was told {told} and has {found}")
+        say(name, f"the bridge plugin asked ipamd-ipam and put {words(told)} on eth0")
+    held = network.held()
+    for name, inside in containers.items():
+        for address in set(GATEWAYS).union(*held.values()) - held[name]:
+            inside.ping(address)
+    say("ping", "each container reaches the gateway and both others, over IPv4 and over IPv6")
+    prove(holders(service) == held, "ipamctl", f"shows {holders(service)}, the containers have {held}")
+    print(ipamctl(service, "allocation", "list"))
+    say("ipamctl", "says who has what, and it is what the interfaces have")
+
+
+def delete_while_ipamd_is_dead(service: IpamdProcess, network: Network, inside: Namespace) -> None:
+    held = network.held()
+    service.kill()
+    begin = time.monotonic()
+    network.remove("db")
+    took = time.monotonic() - begin
+    prove(not inside.has_interface("eth0"), "kill -9", "db still has its interface")
+    say(
+        "kill -9",
+        f"ipamd is dead; db was deleted all the same, in {took:.2f} s: its release waits on the node",
+    )
+    service.start()
+    prove(holders(service) == held, "restart", f"of {held} ipamd remembers {holders(service)}")
+    say("restart", "ipamd is back and lost nothing: every address is where it was, db's still too")
+
+
+def deliver_the_release(service: IpamdProcess, network: Network) -> None:
+    network.check("web")
+    held = network.held()
+    prove(holders(service) == held, "release", f"expected {held}, found {holders(service)}")
+    say("release", f"the node's next call, CHECK of web, delivered it: {words(network.released)} came back")
+    say("", "and web and api are where they were")
+
+
+def ask_history(service: IpamdProcess, released: set[str]) -> None:
+    for address in sorted(released):
+        past = json.loads(ipamctl(service, "history", address, "-o", "json"))["items"]
+        names = [entry["container_id"] for entry in past]
+        prove(names == ["db"], "history", f"of {address} names {names}")
+        print(ipamctl(service, "history", address))
+    say("history", "says who had them and until when: db")
 
 
 @contextmanager
@@ -153,7 +189,7 @@ def ipamd(scratch: Path) -> Iterator[IpamdProcess]:
 
 @contextmanager
 def namespace(name: str) -> Iterator[Namespace]:
-    inside = Namespace(f"ipamd-demo-{name}")
+    inside = namespace_of(name)
     inside.create()
     try:
         yield inside
@@ -169,7 +205,7 @@ def plugin_folder(folder: Path) -> Path:
     return folder
 
 
-def configuration(service: IpamdProcess, scratch: Path) -> dict[str, Any]:
+def configuration(service: IpamdProcess, scratch: Path) -> Document:
     """A network as an operator writes it; the state folder is a scratch one here."""
     section = {
         "type": "ipamd-ipam",
@@ -188,9 +224,12 @@ def configuration(service: IpamdProcess, scratch: Path) -> dict[str, Any]:
     }
 
 
-def pod(name: str) -> str:
-    """What a runtime tells the plugin about the workload (CNI_ARGS)."""
-    return f"IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME={name}"
+def attachment(container: str) -> Attachment:
+    return Attachment(container, str(namespace_of(container).path))
+
+
+def namespace_of(name: str) -> Namespace:
+    return Namespace(f"ipamd-demo-{name}")
 
 
 def ipamctl(service: IpamdProcess, *arguments: str) -> str:
@@ -201,7 +240,7 @@ def holders(service: IpamdProcess) -> dict[str, set[str]]:
     """Who holds which addresses, as ipamctl says it."""
     found: dict[str, set[str]] = {}
     for item in json.loads(ipamctl(service, "allocation", "list", "-o", "json"))["items"]:
-        found.setdefault(item["workload"]["name"], set()).add(item["address"])
+        found.setdefault(item["container_id"], set()).add(item["address"])
     return found
 
 
@@ -209,12 +248,13 @@ def left_behind() -> list[str]:
     return [str(path) for path in Path("/run/netns").glob("ipamd-demo-*")]
 
 
-def bare(address: str) -> str:
-    return address.split("/")[0]
+def bare(found: set[str]) -> set[str]:
+    """The addresses without their prefix lengths."""
+    return {address.split("/")[0] for address in found}
 
 
 def words(held: set[str]) -> str:
-    return " and ".join(bare(address) for address in sorted(held))
+    return " and ".join(sorted(held))
 
 
 def prove(shown: bool, step: str, otherwise: str) -> None:
