@@ -97,9 +97,10 @@ class Client:
             if cursor is None or (limit is not None and len(items) >= limit):
                 return Listing(items, cursor)
 
-    def probe(self, path: str) -> httpx.Response:
-        """An answer as it came, whatever its status; raises Failure only where there is none."""
-        return self._send("GET", path)
+    def probe(self, path: str) -> str | None:
+        """None where this is answered with yes, else the reason; raises Failure where ipamd is silent."""
+        response = self._send("GET", path)
+        return None if response.is_success else self._refusal(response).sentence
 
     def _ask(
         self,
@@ -131,6 +132,9 @@ class Client:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
+        for key, value in (headers or {}).items():
+            if not (value.isascii() and value.isprintable()):
+                raise Failure(f"{key} must be printable ASCII characters, not {value!r}", ExitCode.USAGE)
         given = {key: value for key, value in (query or {}).items() if value is not None}
         content = None if body is None else json.dumps(body).encode()
         kind = {} if body is None else {"Content-Type": "application/json"}
@@ -165,8 +169,11 @@ class Client:
 
 
 def segment(text: str) -> str:
-    """A name as one segment of a path."""
-    return quote(text, safe="")
+    """A name as one segment of a path, never two and never none."""
+    if not text:
+        raise Failure("a name is empty: write it out", ExitCode.USAGE)
+    # RFC 3986, section 5.2.4: a plain dot or two would take segments away.
+    return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
 
 
 def _reason(error: httpx.TransportError) -> str:

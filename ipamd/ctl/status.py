@@ -20,14 +20,14 @@ def register(application: typer.Typer) -> None:
 def status(session: Session) -> None:
     """Whether ipamd answers and can serve, and how full its pools are; ends with 3 where it cannot."""
     client = session.client
-    healthy, ready = client.probe("/healthz"), client.probe("/readyz")
+    unwell, unready = client.probe("/healthz"), client.probe("/readyz")
     found: dict[str, Any] = {
         "endpoint": client.endpoint.text,
-        "healthy": healthy.is_success,
-        "ready": ready.is_success,
-        "version": client.get("/openapi.json").body["info"]["version"] if healthy.is_success else None,
+        "healthy": unwell is None,
+        "ready": unready is None,
+        "version": client.get("/openapi.json").body["info"]["version"] if unwell is None else None,
     }
-    usages = usage_of_all(client) if ready.is_success else []
+    usages = usage_of_all(client) if unready is None else []
     if session.output is Output.JSON:
         print_json({**found, "pools": usages})
     else:
@@ -35,5 +35,6 @@ def status(session: Session) -> None:
         if usages:
             print_line("")
             print_usage(usages)
-    if not ready.is_success:
-        raise Failure(f"ipamd at {client.endpoint.text} is not ready", ExitCode.UNREACHABLE)
+    why = unwell or unready
+    if why is not None:
+        raise Failure(f"ipamd at {client.endpoint.text} cannot serve: {why}", ExitCode.UNREACHABLE)
