@@ -1,0 +1,56 @@
+"""Asking a destination once: its endpoints in order, until one answers."""
+
+from __future__ import annotations
+
+from ipam_plugin import answer, exchange, request
+from ipam_plugin.answer import REFUSED, YES, Answer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipam_plugin.clock import Deadline, Moment
+    from ipam_plugin.destination import Destination
+
+
+class Outcome:
+    """What came of a round.
+
+    `answer` is a yes or a refusal, None where nobody gave one, and `why` then says what was seen instead.
+    `doubtful`: a request may have reached ipamd whose end nobody knows. `lost`: the last connection failed.
+    """
+
+    def __init__(self) -> None:
+        self.answer: Answer | None = None
+        self.why: list[str] = []
+        self.doubtful = False
+        self.lost = False
+
+
+def ask(
+    whom: Destination,
+    verb: str,
+    headers: list[tuple[str, str]],
+    kept: bytes,
+    deadline: Deadline,
+    spooled: int | None,
+    delivered: Moment | None = None,
+) -> Outcome:
+    """Ask for a verb with the lasting part of a request; Failure for credentials that cannot be used."""
+    outcome = Outcome()
+    path = f"/v1/cni/{verb.lower()}"
+    for position, one in enumerate(whom.endpoints):
+        limit = deadline.share(len(whom.endpoints) - position)
+        body = request.complete(kept, limit, spooled, delivered)
+        try:
+            got = answer.read(verb, exchange.post(whom, one, path, headers, body, limit))
+        except exchange.Lost as lost:
+            outcome.why.append(str(lost))
+            outcome.doubtful = outcome.doubtful or lost.sent
+            outcome.lost = True
+            continue
+        outcome.lost = False
+        if got.kind in (YES, REFUSED):
+            outcome.answer = got
+            return outcome
+        outcome.why.append(f"{one.text}: {got.msg}")
+        outcome.doubtful = outcome.doubtful or got.code == 0
+    return outcome

@@ -1,0 +1,183 @@
+"""The network configuration on stdin and /etc/ipamd/node.json, as far as the plugin itself reads them."""
+
+from __future__ import annotations
+
+import os
+
+from ipam_plugin import destination, environment, platform
+from ipam_plugin.destination import Destination, Unusable, absolute_path
+from ipam_plugin.failure import (
+    BAD_ENVIRONMENT,
+    INCOMPATIBLE_VERSION,
+    INVALID_CONFIGURATION,
+    IO_FAILURE,
+    Failure,
+    reason,
+)
+from ipam_plugin.files import Unfit, read_regular
+from ipam_plugin.quoting import show
+from ipam_plugin.scanner import NotJson, parse_object
+
+VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
+_FIRST_VERSION = {"CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}
+NODE_JSON = "/etc/ipamd/node.json"
+_NODE_KEYS = ("endpoint", "node", "cluster", "stateDir", "tokenFile", "caFile", "certFile", "keyFile")
+_NODE_JSON_BYTES = 65536
+_ENDPOINTS = ["unix:///run/ipamd/agent.sock", "unix:///run/ipamd/ipamd.sock"]
+_STATE_DIR = "/var/lib/ipamd-node"
+_NAME_BYTES = 253
+DEFAULT_TIMEOUT = 10.0
+_LONGEST_TIMEOUT = 600
+INSTALLATION, SERVICE, CAPACITY = "installation", "service", "capacity"
+_STATUS = (INSTALLATION, SERVICE, CAPACITY)
+
+
+class Settings:
+    """What the plugin needs to know to ask: whom, as which node, for how long, and where state is kept."""
+
+    def __init__(
+        self, destination: Destination, node: str, cluster: str, state_dir: str, timeout: float, status: str
+    ) -> None:
+        self.destination = destination
+        self.node = node
+        self.cluster = cluster
+        self.state_dir = state_dir
+        self.timeout = timeout
+        self.status = status
+
+
+def version(configuration: dict[str, object]) -> str:
+    """Give the configuration's cniVersion, whatever it is; Failure 7 where it is no text."""
+    given = configuration.get("cniVersion", "0.1.0")
+    if not isinstance(given, str):
+        raise _invalid("cniVersion", "must be a text", given)
+    return given
+
+
+def check(configuration: dict[str, object], verb: str) -> None:
+    """Check what the specification demands of the configuration; Failure 1 or 7."""
+    given = version(configuration)
+    if given not in VERSIONS:
+        raise Failure(
+            INCOMPATIBLE_VERSION,
+            f"cniVersion {show(given)} is not supported",
+            f"supported: {', '.join(VERSIONS)}",
+        )
+    if VERSIONS.index(given) < VERSIONS.index(_FIRST_VERSION.get(verb, "0.1.0")):
+        raise Failure(INCOMPATIBLE_VERSION, f"config version does not allow {verb}")
+    name = configuration.get("name")
+    if not isinstance(name, str) or not environment.is_name(name):
+        why = "must be letters, digits, '_', '.', '-' after a letter or digit"
+        raise _invalid("name", why, name) if "name" in configuration else _missing("name")
+
+
+def settings(configuration: dict[str, object]) -> Settings:
+    """Read the `ipam` section together with node.json, which alone counts where it exists; Failure 5 or 7."""
+    if "ipam" not in configuration:
+        raise _missing("ipam")
+    section = configuration["ipam"]
+    if not isinstance(section, dict):
+        raise _invalid("ipam", "must be an object", section)
+    on_node = _node_json()
+    if on_node is not None:
+        for key in _NODE_KEYS:
+            if key in section:
+                raise _invalid(f"ipam.{key}", f"comes from {NODE_JSON} alone on this node", section[key])
+    try:
+        timeout = _timeout(section)
+        status = _status(section)
+    except Unusable as error:
+        raise Failure(INVALID_CONFIGURATION, f"ipam.{error}") from error
+    try:
+        values = section if on_node is None else on_node
+        cluster = _name(values, "cluster") or "default"
+        state_dir = absolute_path(values, "stateDir", _STATE_DIR)
+        token = f"{state_dir}/token"
+        whom = destination.read(values, _ENDPOINTS, token if _exists(token) else "")
+        node = _name(values, "node") or _node_name(state_dir)
+    except Unusable as error:
+        place = "ipam." if on_node is None else f"{NODE_JSON}: "
+        raise Failure(INVALID_CONFIGURATION, f"{place}{error}") from error
+    return Settings(whom, node, cluster, state_dir, timeout, status)
+
+
+def _node_json() -> dict[str, object] | None:
+    if not _exists(NODE_JSON):
+        return None
+    try:
+        return parse_object(read_regular(NODE_JSON, _NODE_JSON_BYTES).data)
+    except OSError as error:
+        raise Failure(IO_FAILURE, f"{NODE_JSON} cannot be read: {reason(error)}") from error
+    except (NotJson, Unfit) as error:
+        raise Failure(INVALID_CONFIGURATION, f"{NODE_JSON} is no JSON object: {error}") from error
+
+
+def _exists(path: str) -> bool:
+    """Tell whether there is such a name; what cannot be seen counts as there, so that reading it says why."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno not in (2, 20)
+    return True
+
+
+def _timeout(section: dict[str, object]) -> float:
+    given = section.get("timeout", DEFAULT_TIMEOUT)
+    if isinstance(given, (int, float)) and not isinstance(given, bool) and 0 < given <= _LONGEST_TIMEOUT:
+        return float(given)
+    raise Unusable("timeout", f"must be a number of seconds over 0 and up to {_LONGEST_TIMEOUT}", given)
+
+
+def _status(section: dict[str, object]) -> str:
+    given = section.get("status", INSTALLATION)
+    if isinstance(given, str) and given in _STATUS:
+        return given
+    raise Unusable("status", f"must be one of {', '.join(_STATUS)}", given)
+
+
+def _name(values: dict[str, object], key: str) -> str:
+    """Give the name under a key, "" where there is no such key."""
+    if key not in values:
+        return ""
+    name = values[key]
+    if not isinstance(name, str) or not _is_node_name(name):
+        raise Unusable(key, f"must be a name of 1 to {_NAME_BYTES} bytes without control characters", name)
+    return name
+
+
+def _is_node_name(name: str) -> bool:
+    return 0 < len(name.encode()) <= _NAME_BYTES and all(" " < c != "\x7f" for c in name)
+
+
+def _node_name(state_dir: str) -> str:
+    """Find this node's name where it is not configured: NODE_NAME, the file in stateDir, the host's."""
+    try:
+        name = platform.environment("NODE_NAME")
+    except ValueError as error:
+        raise Failure(BAD_ENVIRONMENT, "NODE_NAME is not UTF-8") from error
+    source = "NODE_NAME"
+    if not name:
+        source = f"{state_dir}/node"
+        name = _node_file(source) if _exists(source) else None
+    if name is None:
+        source, name = "the host name", platform.host_name()
+    if not _is_node_name(name):
+        raise Failure(INVALID_CONFIGURATION, f"{source} is no name for a node: {show(name)}")
+    return name
+
+
+def _node_file(path: str) -> str:
+    try:
+        return read_regular(path, _NAME_BYTES + 2).data.decode().strip()
+    except OSError as error:
+        raise Failure(IO_FAILURE, f"{path} cannot be read: {reason(error)}") from error
+    except ValueError as error:
+        raise Failure(INVALID_CONFIGURATION, f"{path} is no name for a node: {error}") from error
+
+
+def _invalid(key: str, why: str, value: object) -> Failure:
+    return Failure(INVALID_CONFIGURATION, f"{key}: {why}, not {show(value)}")
+
+
+def _missing(key: str) -> Failure:
+    return Failure(INVALID_CONFIGURATION, f"{key}: is missing")

@@ -1,0 +1,87 @@
+"""Delivering what waits in the spool, after a call has had its own answer."""
+
+from __future__ import annotations
+
+from ipam_plugin import clock, destination, platform
+from ipam_plugin.answer import HOPELESS, YES
+from ipam_plugin.ask import Outcome, ask
+from ipam_plugin.failure import UNDECODABLE, Failure
+from ipam_plugin.scanner import parse_object
+from ipam_plugin.spool import request_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipam_plugin.spool import Spool
+
+_ENTRIES = 16
+_SECONDS = 0.2
+
+
+class _Unreadable(ValueError):
+    """An entry is none: nobody can deliver it."""
+
+
+def deliver(spool: Spool, skip: str) -> None:
+    """Try at most 16 entries within 200 ms, from a random place; `skip` was tried a moment ago.
+
+    Stops at the first connection that fails, for the next would fail too, and leaves at once where another
+    call delivers. What cannot be done now waits for the next call; nothing of it changes this call's answer.
+    """
+    deadline = clock.after(platform.uptime_ns(), _SECONDS)
+    try:
+        names = [name for name in spool.names() if name != skip]
+        if not names or not spool.is_own():
+            return
+        lock = spool.lock()
+    except (OSError, ValueError):
+        return
+    if lock is None:
+        return
+    start = platform.random_number() % len(names)
+    try:
+        for name in (names[start:] + names[:start])[:_ENTRIES]:
+            if deadline.left_ms() == 0 or not _deliver_one(spool, name, deadline, len(names)):
+                return
+    finally:
+        platform.close(lock)
+
+
+def _deliver_one(spool: Spool, name: str, deadline: clock.Deadline, spooled: int) -> bool:
+    """Deliver an entry if that can be done now; tell whether the next is worth a try."""
+    try:
+        outcome = _ask(spool.read(name), deadline, spooled)
+    except OSError:
+        return True  # delivered by the call that had the lock before
+    except ValueError as error:
+        refusal = Failure(UNDECODABLE, f"not an entry of the spool: {error}").encode("1.1.0")
+        return _settle(spool, name, refusal)
+    except Failure:
+        return True  # its credentials cannot be used now: they may be replaced
+    answer = outcome.answer
+    if answer is None:
+        return not outcome.lost
+    if answer.kind == YES:
+        return _settle(spool, name, None)
+    return _settle(spool, name, answer.body) if answer.code in HOPELESS else True
+
+
+def _ask(entry: bytes, deadline: clock.Deadline, spooled: int) -> Outcome:
+    values = parse_object(entry)
+    kept = request_of(entry)
+    if not isinstance(values.get("request"), dict) or "endpoint" not in values:
+        raise _Unreadable("no request or no endpoint")
+    whom = destination.read(values, [], "")
+    whom.load()
+    return ask(whom, "DEL", [], kept, deadline, spooled, clock.now())
+
+
+def _settle(spool: Spool, name: str, refusal: bytes | None) -> bool:
+    """Forget a delivered entry or set a refused one aside; tell whether that could be done."""
+    try:
+        if refusal is None:
+            spool.drop(name)
+        else:
+            spool.set_aside(name, refusal)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,89 @@
+"""Files read with care and written durably."""
+
+from __future__ import annotations
+
+import os
+
+from ipam_plugin import platform
+
+_PIECE = 65536
+
+
+class Unfit(ValueError):
+    """A file is not what it should be; says what."""
+
+
+class Held:
+    """What was in a regular file when it was open, with its mode and owner then."""
+
+    def __init__(self, data: bytes, mode: int, owner: int) -> None:
+        self.data = data
+        self.mode = mode
+        self.owner = owner
+
+
+def read_regular(path: str, limit: int) -> Held:
+    """Read a regular file of at most so many bytes; OSError, or Unfit for anything else.
+
+    Looked at before it is opened, since opening a device may do something, and again afterwards, since only
+    the open file counts; opened without blocking, since a pipe would wait for a writer.
+    """
+    if os.stat(path)[0] & platform.S_IFMT != platform.S_IFREG:
+        raise Unfit("not a regular file")
+    file = platform.open_file(path, platform.O_RDONLY | platform.O_NONBLOCK | platform.O_CLOEXEC)
+    try:
+        mode, owner, _ = platform.file_status(file)
+        if mode & platform.S_IFMT != platform.S_IFREG:
+            raise Unfit("not a regular file")
+        return Held(read_all(file, limit), mode, owner)
+    finally:
+        platform.close(file)
+
+
+def read_all(file: int, limit: int) -> bytes:
+    """Read an open file to its end; Unfit where it holds more than the limit."""
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        piece = platform.read(file, _PIECE)
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            raise Unfit(f"larger than {limit} bytes")
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Write all of the bytes; OSError where the system does not take them."""
+    rest = memoryview(data)
+    while len(rest):
+        rest = rest[platform.write(file, rest) :]
+
+
+def write_durably(folder: str, name: str, data: bytes) -> None:
+    """Make a new file, mode 0600, whole and on disk under its name when this returns; OSError otherwise."""
+    path = f"{folder}/{name}"
+    unfinished = f"{folder}/.{name}"
+    flags = platform.O_WRONLY | platform.O_CREAT | platform.O_EXCL | platform.O_CLOEXEC
+    file = platform.open_file(unfinished, flags, 0o600)
+    try:
+        try:
+            write_all(file, data)
+            platform.sync(file)
+        finally:
+            platform.close(file)
+        os.rename(unfinished, path)
+    except OSError:
+        os.unlink(unfinished)
+        raise
+    sync_folder(folder)
+
+
+def sync_folder(folder: str) -> None:
+    """Make the names in a folder durable."""
+    file = platform.open_file(folder, platform.O_RDONLY | platform.O_DIRECTORY | platform.O_CLOEXEC)
+    try:
+        platform.sync(file)
+    finally:
+        platform.close(file)

@@ -1,0 +1,101 @@
+"""The primitives that the two Pythons have under different names, picked once.
+
+Both modules offer the same functions, which raise OSError with the number of the system's error; paths are
+texts, descriptors are integers, sockets do not block.
+"""
+
+import sys
+
+MICROPYTHON = sys.implementation.name == "micropython"
+
+if MICROPYTHON:
+    from ipam_plugin.platform.micropython import (
+        O_DIRECTORY,
+        close,
+        effective_user,
+        environment,
+        file_status,
+        guard_streams,
+        host_name,
+        inet_address,
+        inet_bytes,
+        make_folder,
+        new_socket,
+        open_file,
+        process_id,
+        random_number,
+        read,
+        secure,
+        sync,
+        try_lock,
+        unix_address,
+        uptime_ns,
+        write,
+    )
+else:
+    from ipam_plugin.platform.cpython import (
+        O_DIRECTORY,
+        close,
+        effective_user,
+        environment,
+        file_status,
+        guard_streams,
+        host_name,
+        inet_address,
+        inet_bytes,
+        make_folder,
+        new_socket,
+        open_file,
+        process_id,
+        random_number,
+        read,
+        secure,
+        sync,
+        try_lock,
+        unix_address,
+        uptime_ns,
+        write,
+    )
+
+# The same numbers on every Linux architecture.
+O_RDONLY = 0
+O_WRONLY = 1
+O_CREAT = 0o100
+O_EXCL = 0o200
+O_NONBLOCK = 0o4000
+O_CLOEXEC = 0o2000000
+S_IFMT = 0o170000
+S_IFREG = 0o100000
+
+__all__ = [
+    "MICROPYTHON",
+    "O_CLOEXEC",
+    "O_CREAT",
+    "O_DIRECTORY",
+    "O_EXCL",
+    "O_NONBLOCK",
+    "O_RDONLY",
+    "O_WRONLY",
+    "S_IFMT",
+    "S_IFREG",
+    "close",
+    "effective_user",
+    "environment",
+    "file_status",
+    "guard_streams",
+    "host_name",
+    "inet_address",
+    "inet_bytes",
+    "make_folder",
+    "new_socket",
+    "open_file",
+    "process_id",
+    "random_number",
+    "read",
+    "secure",
+    "sync",
+    "try_lock",
+    "unix_address",
+    "uptime_ns",
+    "write",
+]

@@ -1,0 +1,195 @@
+"""The primitives under CPython, for tests and installations by pip."""
+
+from __future__ import annotations
+
+import _socket  # socket itself costs 5 ms of imports
+import os
+import select
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from ipam_plugin.platform.shapes import Address, Stream
+
+    A = TypeVar("A")
+    R = TypeVar("R")
+
+O_DIRECTORY = os.O_DIRECTORY
+
+effective_user = os.geteuid
+process_id = os.getpid
+
+
+def guard_streams() -> None:
+    """Fill what is closed of descriptors 0 to 2, lest a socket becomes stdout; using them fails (EBADF)."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open("/", os.O_PATH)
+
+
+def environment(name: str) -> str | None:
+    """Give a variable, None where it is not set; ValueError where it is not UTF-8."""
+    value = os.environ.get(name)
+    if value is not None:
+        value.encode()
+    return value
+
+
+def uptime_ns() -> int:
+    """Give CLOCK_BOOTTIME, which goes on while the machine sleeps and never steps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def host_name() -> str:
+    """Give the kernel's host name."""
+    return os.uname().nodename
+
+
+def random_number() -> int:
+    """Give 16 random bits."""
+    return int.from_bytes(os.urandom(2), "big")
+
+
+def open_file(path: str, flags: int, mode: int = 0) -> int:
+    """Open a file; the descriptor is closed in programs that are started."""
+    return os.open(path, flags, mode)
+
+
+def make_folder(path: str, mode: int) -> None:
+    """Make a folder."""
+    os.mkdir(path, mode)
+
+
+def read(file: int, size: int) -> bytes:
+    """Read at most so many bytes, none at the end."""
+    return os.read(file, size)
+
+
+def write(file: int, data: bytes | memoryview) -> int:
+    """Write a part and give its size."""
+    return os.write(file, data)
+
+
+def sync(file: int) -> None:
+    """Make a file or a folder durable."""
+    os.fsync(file)
+
+
+def close(file: int) -> None:
+    """Close a file."""
+    os.close(file)
+
+
+def file_status(file: int) -> tuple[int, int, int]:
+    """Give mode, owner and size of an open file."""
+    status = os.fstat(file)
+    return status.st_mode, status.st_uid, status.st_size
+
+
+def try_lock(file: int) -> bool:
+    """Take the file's exclusive lock (flock) if nobody holds it; it goes with the descriptor."""
+    import fcntl  # only a call that finds entries in its spool needs it
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def new_socket(family: int, kind: int) -> _socket.socket:
+    """Make a socket that does not block."""
+    made = _socket.socket(family, kind)
+    made.setblocking(False)
+    return made
+
+
+def unix_address(path: str) -> Address:
+    """Give what connect takes for a Unix socket."""
+    return path
+
+
+def inet_bytes(family: int, text: str) -> bytes:
+    """Give a numeric address as bytes; OSError where it is none of that family."""
+    return _socket.inet_pton(family, text)
+
+
+def inet_address(family: int, text: str, port: int) -> Address:
+    """Give what connect takes for a numeric address."""
+    return text, port
+
+
+def secure(sock: _socket.socket, host: str, ca: bytes, certificate: bytes, key: bytes) -> Stream:
+    """Put TLS over a connected socket; PEM; the server must prove to be `host`. ValueError for bad PEM."""
+    return TlsStream(sock, host, ca, certificate + b"\n" + key if certificate else b"")
+
+
+class TlsStream:
+    """TLS over a socket that does not block; None means: wait for `events`, then call again."""
+
+    def __init__(self, sock: _socket.socket, host: str, ca: bytes, chain: bytes) -> None:
+        import socket
+        import ssl
+
+        self._ssl = ssl
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(cadata=ca.decode("ascii"))
+            if chain:
+                _load_chain(context, chain)
+        except ssl.SSLError as error:
+            raise ValueError(str(error)) from error
+        plain = socket.socket(fileno=sock.detach())
+        plain.setblocking(False)
+        self._inner = context.wrap_socket(
+            plain, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+        self._shaken = False
+        self.events = select.POLLIN
+
+    def fileno(self) -> int:
+        return self._inner.fileno()
+
+    def send(self, data: bytes | memoryview) -> int | None:
+        """Send a part, shaking hands before the first; ValueError where the server is not to be trusted."""
+        return self._try(self._send, data)
+
+    def receive(self, size: int) -> bytes | None:
+        """Give what came, at most so many bytes, none at the end."""
+        return self._try(self._inner.recv, size)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def _send(self, data: bytes | memoryview) -> int:
+        if not self._shaken:
+            self._inner.do_handshake()
+            self._shaken = True
+        return self._inner.send(data)
+
+    def _try(self, step: Callable[[A], R], argument: A) -> R | None:
+        try:
+            return step(argument)
+        except self._ssl.SSLWantReadError:
+            self.events = select.POLLIN
+        except self._ssl.SSLWantWriteError:
+            self.events = select.POLLOUT
+        except self._ssl.SSLError as error:  # its errno is the library's, not the system's
+            raise ValueError(str(error)) from error
+        return None
+
+
+def _load_chain(context: ssl.SSLContext, chain: bytes) -> None:
+    """Load from memory what the library takes from files only; an encrypted key must not ask a terminal."""
+    memory = os.memfd_create("ipamd-ipam", os.MFD_CLOEXEC)
+    try:
+        os.write(memory, chain)
+        context.load_cert_chain(f"/proc/self/fd/{memory}", password="")
+    finally:
+        os.close(memory)

@@ -1,0 +1,58 @@
+"""The body of a request: the configuration's bytes as they came, in an envelope of what else is known.
+
+What stays the same from try to try, and in the spool, is made once; what changes is put before it each time.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ipam_plugin.quoting import quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipam_plugin.clock import Deadline, Moment
+    from ipam_plugin.configuration import Settings
+    from ipam_plugin.environment import Call
+
+
+def keep(
+    call: Call, settings: Settings, issued: Moment, configuration: bytes, *, undo: bool = False
+) -> bytes:
+    """Give the lasting part, a JSON object; `undo` marks the release of what this very ADD took."""
+    members = [
+        f'"container_id":{quote(call.container_id)}',
+        f'"netns":{quote(call.netns)}',
+        f'"netns_id":{namespace_id(call.netns)}',
+        f'"ifname":{quote(call.ifname)}',
+        f'"args":{quote(call.args)}',
+        f'"path":{quote(call.path)}',
+        f'"cluster":{quote(settings.cluster)}',
+        f'"node":{quote(settings.node)}',
+        f'"issued":{issued.encode()}',
+    ]
+    if undo:
+        members.append('"undo":true')
+    return b"".join([b"{", ",".join(members).encode(), b',"config":', configuration, b"}"])
+
+
+def complete(kept: bytes, deadline: Deadline, spooled: int | None, delivered: Moment | None) -> bytes:
+    """Put before the lasting part what holds for this try: the seconds left, and how many entries wait."""
+    left = deadline.left_ms()
+    members = f'{{"timeout":{left // 1000}.{left % 1000:03d},'
+    if spooled is not None:
+        members += f'"spooled":{spooled},'
+    if delivered is not None:
+        members += f'"delivered":{delivered.encode()},'
+    return members.encode() + kept[1:]
+
+
+def namespace_id(path: str) -> str:
+    """Give device and inode of a namespace as a JSON array, null where there is none any more."""
+    if not path:
+        return "null"
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "null"
+    return f"[{status[2]},{status[1]}]"

@@ -1,0 +1,221 @@
+"""A strict JSON scanner (RFC 8259).
+
+MicroPython's own json accepts what is cut off, misplaced commas and raw control characters, so it can neither
+decide that stdin is invalid (code 6) nor that its bytes may be put into a request as they are.
+"""
+
+from __future__ import annotations
+
+MAX_DEPTH = 128
+_EXACT_DIGITS = 18  # what a signed 64-bit integer always holds; longer ones become floats
+
+_SPACE = b" \t\n\r"
+_DIGITS = b"0123456789"
+_HEXADECIMAL = "0123456789abcdefABCDEF"
+_ESCAPES = {
+    0x22: '"', 0x5C: "\\", 0x2F: "/", 0x62: "\b", 0x66: "\f", 0x6E: "\n", 0x72: "\r", 0x74: "\t",
+}  # fmt: skip
+_LITERALS: tuple[tuple[bytes, object], ...] = ((b"true", True), (b"false", False), (b"null", None))
+# Where the second byte of a UTF-8 sequence is bound more closely (Unicode, table 3-7): lead, lowest, highest.
+_SECOND_BYTES = ((0xE0, 0xA0, 0xBF), (0xED, 0x80, 0x9F), (0xF0, 0x90, 0xBF), (0xF4, 0x80, 0x8F))
+_NEVER_IN_UTF8 = (b"\xc0", b"\xc1", b"\xf5", b"\xf6", b"\xf7")
+
+
+class NotJson(ValueError):
+    """The bytes are not one JSON value in UTF-8; says where and why."""
+
+    def __init__(self, position: int, why: str) -> None:
+        super().__init__(f"byte {position}: {why}")
+
+
+def parse(data: bytes) -> object:
+    """Give the value that the bytes hold: dict, list, str, int, float, bool or None.
+
+    Of a name that comes twice in an object the last counts. Integers of more than 18 digits become floats.
+    Raises NotJson, also for lone surrogates and for more than MAX_DEPTH levels.
+    """
+    _check_utf8(data)
+    scanner = _Scanner(data)
+    value = scanner.value(MAX_DEPTH)
+    scanner.space()
+    if scanner.at != len(data):
+        raise NotJson(scanner.at, "text after the value")
+    return value
+
+
+def parse_object(data: bytes) -> dict[str, object]:
+    """Give the object that the bytes hold; raises NotJson for any other value."""
+    value = parse(data)
+    if not isinstance(value, dict):
+        raise NotJson(0, "not an object")
+    return value
+
+
+def _check_utf8(data: bytes) -> None:
+    try:
+        if len(data.decode()) == len(data):
+            return
+    except ValueError as error:
+        raise NotJson(0, "not UTF-8") from error
+    # MicroPython's decode lets overlong forms, surrogates and code points over U+10FFFF pass.
+    for never in _NEVER_IN_UTF8:
+        if never in data:
+            raise NotJson(data.find(never), "not UTF-8")
+    for lead, lowest, highest in _SECOND_BYTES:
+        at = data.find(bytes([lead]))
+        while at >= 0:
+            if not lowest <= data[at + 1] <= highest:
+                raise NotJson(at, "not UTF-8")
+            at = data.find(bytes([lead]), at + 1)
+
+
+class _Scanner:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def fail(self, why: str) -> NotJson:
+        return NotJson(self.at, "cut off" if self.at >= len(self.data) else why)
+
+    def next(self) -> int:
+        """Give the byte at the position, 0 at the end; no value and no separator is a NUL."""
+        return self.data[self.at] if self.at < len(self.data) else 0
+
+    def space(self) -> int:
+        """Pass over white space and give the byte behind it."""
+        while self.next() in _SPACE:
+            self.at += 1
+        return self.next()
+
+    def take(self, byte: int) -> bool:
+        """Pass over white space and the byte, if it comes next."""
+        if self.space() != byte:
+            return False
+        self.at += 1
+        return True
+
+    def value(self, depth: int) -> object:
+        first = self.space()
+        if first == 0x22:
+            return self.text()
+        if first == 0x7B or first == 0x5B:
+            if depth == 0:
+                raise self.fail("nested too deeply")
+            self.at += 1
+            return self.members(depth) if first == 0x7B else self.items(depth)
+        if first == 0x2D or first in _DIGITS:
+            return self.number()
+        for name, value in _LITERALS:
+            if self.data.startswith(name, self.at):
+                self.at += len(name)
+                return value
+        raise self.fail("no value")
+
+    def members(self, depth: int) -> dict[str, object]:
+        found: dict[str, object] = {}
+        if self.take(0x7D):
+            return found
+        while True:
+            if self.space() != 0x22:
+                raise self.fail("no name in quotes")
+            name = self.text()
+            if not self.take(0x3A):
+                raise self.fail("no colon after a name")
+            found[name] = self.value(depth - 1)
+            if self.take(0x7D):
+                return found
+            if not self.take(0x2C):
+                raise self.fail("neither comma nor closing brace")
+
+    def items(self, depth: int) -> list[object]:
+        found: list[object] = []
+        if self.take(0x5D):
+            return found
+        while True:
+            found.append(self.value(depth - 1))
+            if self.take(0x5D):
+                return found
+            if not self.take(0x2C):
+                raise self.fail("neither comma nor closing bracket")
+
+    def text(self) -> str:
+        self.at += 1
+        pieces: list[str] = []
+        end = -1
+        while True:
+            if end < self.at:  # looked for again only where an escaped quote was passed: else quadratic
+                end = self.data.find(b'"', self.at)
+            if end < 0:
+                self.at = len(self.data)
+                raise self.fail("")
+            escape = self.data.find(b"\\", self.at, end)
+            pieces.append(self.plain(end if escape < 0 else escape))
+            if escape < 0:
+                self.at += 1
+                return "".join(pieces)
+            pieces.append(self.escape())
+
+    def plain(self, end: int) -> str:
+        piece = self.data[self.at : end]
+        if piece and min(piece) < 0x20:
+            raise self.fail("a control character in a string")
+        self.at = end
+        return piece.decode()
+
+    def escape(self) -> str:
+        self.at += 1
+        kind = self.next()
+        if kind != 0x75:
+            if kind not in _ESCAPES:
+                raise self.fail("no such escape")
+            self.at += 1
+            return _ESCAPES[kind]
+        code = self.code_unit()
+        if 0xD800 <= code < 0xDC00 and self.data.startswith(b"\\u", self.at):
+            self.at += 1
+            low = self.code_unit()
+            if not 0xDC00 <= low < 0xE000:
+                raise self.fail("half of a surrogate pair")
+            code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00)
+        elif 0xD800 <= code < 0xE000:
+            raise self.fail("half of a surrogate pair")
+        return chr(code)
+
+    def code_unit(self) -> int:
+        """Read uXXXX."""
+        digits = self.data[self.at + 1 : self.at + 5]
+        if len(digits) < 4 or max(digits) > 0x7F:
+            raise self.fail("not four hexadecimal digits")
+        text = digits.decode()
+        for digit in text:
+            if digit not in _HEXADECIMAL:
+                raise self.fail("not four hexadecimal digits")
+        self.at += 5
+        return int(text, 16)
+
+    def number(self) -> int | float:
+        start = self.at
+        if self.next() == 0x2D:
+            self.at += 1
+        if self.next() == 0x30:
+            self.at += 1
+        else:
+            self.digits()
+        whole = self.at
+        if self.next() == 0x2E:
+            self.at += 1
+            self.digits()
+        if self.next() in b"eE":
+            self.at += 1
+            if self.next() in b"+-":
+                self.at += 1
+            self.digits()
+        text = self.data[start : self.at].decode()
+        return int(text) if whole == self.at and len(text) <= _EXACT_DIGITS else float(text)
+
+    def digits(self) -> None:
+        first = self.at
+        while self.next() in _DIGITS:
+            self.at += 1
+        if self.at == first:
+            raise self.fail("no digit in a number")

@@ -1,0 +1,168 @@
+"""Releases that could not be delivered: one file each, under stateDir.
+
+An entry is one JSON object: the destination to which alone it goes, then `request`, the lasting part of the
+request that was not answered. `spool/` holds the entries that wait, `spool/set-aside/` those that ipamd will
+never take, each with its reason beside it; moved back into `spool/` an entry waits again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ipam_plugin import platform
+from ipam_plugin.clock import rfc3339
+from ipam_plugin.failure import IO_FAILURE, Failure, reason
+from ipam_plugin.files import read_regular, sync_folder, write_all, write_durably
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipam_plugin.destination import Destination
+
+_ENDING = ".json"
+_REASON_ENDING = ".reason"
+_REQUEST = b',"request":'
+_ENTRY_BYTES = 1 << 20
+_FOLDER_MODE = 0o700
+_STATE_MODE = 0o755
+_WRITABLE_BY_OTHERS = 0o022
+_ENOENT, _EEXIST = 2, 17
+
+
+class Spool:
+    """The spool of one state folder."""
+
+    def __init__(self, state_dir: str) -> None:
+        self._state = state_dir
+        self._folder = f"{state_dir}/spool"
+        self._aside = f"{self._folder}/set-aside"
+
+    def names(self) -> list[str]:
+        """Give the names of the entries that wait; OSError or ValueError where they cannot be listed."""
+        try:
+            return [name for name in os.listdir(self._folder) if _is_entry(name)]
+        except OSError as error:
+            if error.errno != _ENOENT:
+                raise
+            return []
+
+    def count(self) -> int | None:
+        """Give how many entries wait, None where that cannot be seen: no call fails for it."""
+        try:
+            return len(self.names())
+        except (OSError, ValueError):
+            return None
+
+    def put(self, whom: Destination, kept: bytes, refusal: bytes | None = None) -> str:
+        """Write an entry durably and give its name; with ipamd's refusal it is set aside from the start.
+
+        Failure 5 where it cannot be written.
+        """
+        wall = time.time_ns()
+        name = f"{wall}-{platform.uptime_ns()}-{platform.process_id()}{_ENDING}"
+        data = b"".join([b"{", whom.encode().encode(), _REQUEST, kept, b"}"])
+        folder = self._folder if refusal is None else self._aside
+        try:
+            self._prepare(folder)
+            if refusal is not None:
+                write_durably(folder, name + _REASON_ENDING, _dated(refusal, wall))
+            write_durably(folder, name, data)
+        except OSError as error:
+            raise Failure(
+                IO_FAILURE, f"the release cannot be written into {folder}: {reason(error)}"
+            ) from error
+        return name
+
+    def read(self, name: str) -> bytes:
+        """Give an entry; OSError, or ValueError where it is not a regular file of an entry's size."""
+        return read_regular(f"{self._folder}/{name}", _ENTRY_BYTES).data
+
+    def drop(self, name: str) -> None:
+        """Forget a delivered entry; one that a crash brings back is delivered twice, which is harmless."""
+        os.unlink(f"{self._folder}/{name}")
+
+    def set_aside(self, name: str, refusal: bytes) -> None:
+        """Put an entry where nobody tries it again, with the reason beside it; OSError where that fails."""
+        self._prepare(self._aside)
+        aside = name + _REASON_ENDING
+        if aside not in os.listdir(self._aside):  # left by a crash in between
+            write_durably(self._aside, aside, _dated(refusal, time.time_ns()))
+        os.rename(f"{self._folder}/{name}", f"{self._aside}/{name}")
+        sync_folder(self._aside)
+
+    def lock(self) -> int | None:
+        """Take the right to deliver and give the descriptor that holds it, None where another call has it."""
+        flags = platform.O_WRONLY | platform.O_CREAT | platform.O_CLOEXEC
+        file = platform.open_file(f"{self._folder}/.lock", flags, 0o600)
+        if platform.try_lock(file):
+            return file
+        platform.close(file)
+        return None
+
+    def is_own(self) -> bool:
+        """Tell whether only this user can have put entries there: they decide where tokens are sent."""
+        status = os.stat(self._folder)
+        return status[4] == platform.effective_user() and status[0] & _WRITABLE_BY_OTHERS == 0
+
+    def try_out(self) -> None:
+        """See that a release could be written now; OSError where not."""
+        self._prepare(self._folder)
+        path = f"{self._folder}/.trial-{platform.process_id()}"
+        flags = platform.O_WRONLY | platform.O_CREAT | platform.O_CLOEXEC
+        file = platform.open_file(path, flags, 0o600)
+        try:
+            write_all(file, b"?")
+        finally:
+            platform.close(file)
+            os.unlink(path)
+
+    def _prepare(self, folder: str) -> None:
+        if _is_there(folder):
+            return
+        parts = self._state.split("/")
+        for length in range(2, len(parts) + 1):
+            _make("/".join(parts[:length]), _STATE_MODE)
+        _make(self._folder, _FOLDER_MODE)
+        if folder != self._folder:
+            _make(folder, _FOLDER_MODE)
+
+
+def request_of(entry: bytes) -> bytes:
+    """Give the lasting part of an entry's request; ValueError where there is none.
+
+    No JSON string holds what comes before it, for there its quotes would be escaped.
+    """
+    at = entry.find(_REQUEST)
+    if at < 0 or not entry.endswith(b"}}"):
+        raise ValueError("no request")
+    return entry[at + len(_REQUEST) : -1]
+
+
+def _is_entry(name: str) -> bool:
+    return name.endswith(_ENDING) and not name.startswith(".")
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno != _ENOENT:
+            raise
+        return False
+    return True
+
+
+def _make(path: str, mode: int) -> None:
+    """Make a folder, if it is not there, so that it survives a crash like what is put into it."""
+    try:
+        platform.make_folder(path, mode)
+    except OSError as error:
+        if error.errno != _EEXIST:
+            raise
+        return
+    parent = path[: path.rfind("/")] or "/"
+    sync_folder(parent)
+
+
+def _dated(refusal: bytes, wall: int) -> bytes:
+    return rfc3339(wall).encode() + b" " + refusal + b"\n"

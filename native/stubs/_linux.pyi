@@ -1,0 +1,17 @@
+# The C module of the static executable: system calls with integers, None and buffers.
+O_DIRECTORY: int
+SYS_clock_gettime: int
+SYS_close: int
+SYS_flock: int
+SYS_fsync: int
+SYS_geteuid: int
+SYS_getpid: int
+SYS_getrandom: int
+SYS_mkdirat: int
+SYS_openat: int
+SYS_read: int
+SYS_statx: int
+SYS_uname: int
+SYS_write: int
+
+def syscall(number: int, *arguments: int | bytes | bytearray | memoryview | None) -> int: ...
