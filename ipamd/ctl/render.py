@@ -37,11 +37,15 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        pairs = (f"{key}={as_text(part)}" for key, part in value.items() if part not in (None, [], {}))
-        return escape(" ".join(pairs)) or "-"
+        return " ".join(_pair(key, part) for key, part in value.items() if part not in (None, [], {})) or "-"
     if isinstance(value, list):
         return ", ".join(as_text(part) for part in value) or "-"
     return escape(str(value))
+
+
+def _pair(key: str, value: Any) -> str:
+    text = as_text(value)
+    return f"{escape(key)}({text})" if isinstance(value, Mapping) else f"{escape(key)}={text}"
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -51,7 +55,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         table.add_column(Text(column), overflow="fold")
     for row in rows:
         table.add_row(*(Text(as_text(cell)) for cell in row))
-    _console().print(table)
+    _print(table)
 
 
 def print_record(record: Mapping[str, Any]) -> None:
@@ -61,12 +65,12 @@ def print_record(record: Mapping[str, Any]) -> None:
     table.add_column(overflow="fold")
     for key, value in record.items():
         table.add_row(Text(key.replace("_", " ")), Text(as_text(value)))
-    _console().print(table)
+    _print(table)
 
 
 def print_line(text: str) -> None:
     """One sentence on what was done."""
-    _console().print(Text(escape(text)), soft_wrap=True)
+    sys.stdout.write(escape(text) + "\n")
 
 
 def print_json(value: Any) -> None:
@@ -79,7 +83,15 @@ def complain(text: str) -> None:
     sys.stderr.write(f"ipamctl: {escape(text)}\n")
 
 
-def _console() -> Console:
-    return Console(
-        width=None if sys.stdout.isatty() else UNBROKEN, highlight=False, markup=False, emoji=False
-    )
+def _print(table: Table) -> None:
+    if sys.stdout.isatty():
+        _console(None).print(table)
+        return
+    console = _console(UNBROKEN)
+    with console.capture() as printed:
+        console.print(table)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in printed.get().splitlines())
+
+
+def _console(width: int | None) -> Console:
+    return Console(width=width, highlight=False, markup=False, emoji=False)
