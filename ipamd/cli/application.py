@@ -1,0 +1,52 @@
+"""The command `ipamd`: its subcommands, and how its errors end."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ipamd import __version__
+from ipamd.cli.serve import serve
+from ipamd.models.errors import DomainError, InvalidValue
+
+
+class _Sentences(TyperGroup):
+    """Ends a failing command with one sentence on stderr: 2 for a wrong setting, 1 for all else."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (DomainError, OSError) as error:
+            sys.stderr.write(f"ipamd: {error}\n")
+            raise typer.Exit(2 if isinstance(error, InvalidValue) else 1) from None
+
+
+application = typer.Typer(
+    cls=_Sentences,
+    help="The service that gives the addresses of container networks.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+application.command("serve")(serve)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ipamd {__version__}")
+        raise typer.Exit
+
+
+@application.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end."),
+    ] = False,
+) -> None:
+    del version  # its callback has ended the program where it is given

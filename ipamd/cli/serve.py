@@ -1,0 +1,62 @@
+"""`ipamd serve`: the service from its database up to its listeners."""
+
+from __future__ import annotations
+
+import uvloop
+
+from ipamd.api.server import serve as listen
+from ipamd.backends.registry import open_backend
+from ipamd.cli import logs
+from ipamd.cli.settings import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    DatabaseUrl,
+    Format,
+    Host,
+    Level,
+    LogFormat,
+    LogLevel,
+    Port,
+    ServeSettings,
+    Uds,
+    database_url_or_default,
+)
+from ipamd.engine.engine import Engine
+
+
+def serve(
+    host: Host = DEFAULT_HOST,
+    port: Port = DEFAULT_PORT,
+    uds: Uds = None,
+    database_url: DatabaseUrl = None,
+    log_level: Level = LogLevel.INFO,
+    log_format: Format = LogFormat.TEXT,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then answer what was taken, and end.
+
+    A SQLite database is made and migrated where that is needed.
+    """
+    settings = ServeSettings(
+        host=host,
+        port=port,
+        uds=uds,
+        database_url=database_url_or_default(database_url),
+        log_level=log_level,
+        log_format=log_format,
+    )
+    logs.configure(settings.log_level, settings.log_format)
+    uvloop.run(run(settings))
+
+
+async def run(settings: ServeSettings) -> None:
+    """The service's whole life. Raises DomainError where it cannot start, OSError from its listeners."""
+    backend = await open_backend(settings.database_url)
+    try:
+        engine = await Engine.open(backend)
+    except BaseException:
+        await backend.close()
+        raise
+    try:
+        await listen(engine, host=settings.host, port=settings.port, uds=settings.uds)
+    finally:
+        await engine.close()  # lets the database go, too

@@ -1,0 +1,95 @@
+"""Every setting of the service: its name, its variable, its default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8750
+
+
+class LogLevel(StrEnum):
+    """The least severe line that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """`text` for people, `json` for programs: one object a line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Host = Annotated[
+    str, typer.Option("--host", envvar="IPAMD_HOST", show_envvar=True, help="Address to listen on; loopback.")
+]
+Port = Annotated[
+    int,
+    typer.Option("--port", envvar="IPAMD_PORT", show_envvar=True, min=1, max=65535, help="TCP port."),
+]
+Uds = Annotated[
+    Path | None,
+    typer.Option(
+        "--uds", envvar="IPAMD_UDS", show_envvar=True, metavar="PATH", help="Unix socket to listen on too."
+    ),
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        envvar="IPAMD_DATABASE_URL",
+        show_envvar=True,
+        metavar="URL",
+        help="sqlite:///PATH or memory://. Default: a SQLite file in the state folder.",
+    ),
+]
+Level = Annotated[
+    LogLevel,
+    typer.Option("--log-level", envvar="IPAMD_LOG_LEVEL", show_envvar=True, help="Least severe line."),
+]
+Format = Annotated[
+    LogFormat,
+    typer.Option("--log-format", envvar="IPAMD_LOG_FORMAT", show_envvar=True, help="Form of a line."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings:
+    """What `ipamd serve` runs with. `uds` is a Unix socket's path, None for TCP alone."""
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    uds: Path | None = None
+    database_url: str
+    log_level: LogLevel = LogLevel.INFO
+    log_format: LogFormat = LogFormat.TEXT
+
+
+def database_url_or_default(url: str | None) -> str:
+    """The URL that is given, or that of the SQLite file in the state folder, which is made if need be."""
+    if url:
+        return url
+    folder = state_folder(os.environ, root=os.geteuid() == 0)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'ipamd.sqlite'}"
+
+
+def state_folder(environment: Mapping[str, str], *, root: bool) -> Path:
+    """Where the service keeps its own file: /var/lib/ipamd for root, else under the user's state folder."""
+    if root:
+        return Path("/var/lib/ipamd")
+    named = environment.get("XDG_STATE_HOME", "")
+    # The XDG specification has relative paths ignored.
+    folder = Path(named) if named.startswith("/") else Path("~/.local/state").expanduser()
+    return folder / "ipamd"
