@@ -1,0 +1,71 @@
+"""One ASGI application: the plugin's calls by the lean route, everything else by FastAPI."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ipamd import __version__
+from ipamd.api import documentation, problems
+from ipamd.api.body import LARGEST_BODY, BodyTooLarge, ClientGone, again, read_body
+from ipamd.api.cni import PREFIX, CniRoute
+from ipamd.api.routers import allocations, health, history, nodes, pools, reservations
+from ipamd.engine.engine import Engine
+
+_PROBLEM: dict[str, Any] = {"model": problems.ProblemDocument, "content": {problems.MEDIA_TYPE: {}}}
+DESCRIPTION = (
+    "Pools, allocations, reservations, nodes and history. Errors are problem documents (RFC 9457) whose "
+    "`code` is stable. Lists come in pages: hand `next` back as `cursor`. The plugin's calls, "
+    "`POST /v1/cni/{add,del,check,gc,status}`, are described in docs/cni.md."
+)
+
+
+class Application:
+    """What the listeners serve."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._cni: ASGIApp = CniRoute(engine)
+        self._admin: ASGIApp = administration(engine)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._admin(scope, receive, send)
+        elif scope["path"].startswith(PREFIX):
+            await self._cni(scope, receive, send)
+        else:
+            await self._administer(scope, receive, send)
+
+    async def _administer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await read_body(scope, receive, LARGEST_BODY)
+        except ClientGone:
+            return
+        except BodyTooLarge:
+            why = f"a body has {LARGEST_BODY} bytes at most"
+            await problems.Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", why)(
+                scope, receive, send
+            )
+            return
+        await self._admin(scope, again(body, receive), send)
+
+
+def administration(engine: Engine) -> FastAPI:
+    """The admin API."""
+    application = FastAPI(
+        title="ipamd",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
+    )
+    application.state.engine = engine
+    problems.install(application)
+    for noun in (pools, allocations, reservations, nodes, history, health):
+        application.include_router(noun.router)
+    documentation.install(application)
+    return application

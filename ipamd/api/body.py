@@ -1,0 +1,60 @@
+"""Reading a request's body within its limit, before anything is made of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.types import Message, Receive, Scope
+
+KIBIBYTE: Final = 1024
+LARGEST_BODY: Final = 256 * KIBIBYTE
+LARGEST_COLLECTION: Final = 4096 * KIBIBYTE
+"""CNI GC names every attachment of a node."""
+
+
+class BodyTooLarge(Exception):
+    """A body beyond its limit; what came of it is dropped, the rest is not read."""
+
+
+class ClientGone(Exception):
+    """The connection ended before the body did: there is nobody to answer."""
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of a name, None where there is none."""
+    for key, value in scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found
+    return None
+
+
+async def read_body(scope: Scope, receive: Receive, largest: int) -> bytes:
+    """The whole body; raises BodyTooLarge, ClientGone."""
+    announced = header(scope, b"content-length")
+    if announced is not None and announced.isdigit() and int(announced[:20]) > largest:
+        raise BodyTooLarge
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > largest:
+            raise BodyTooLarge
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def again(body: bytes, receive: Receive) -> Receive:
+    """A `receive` for the next application, which finds the body that was read already."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay

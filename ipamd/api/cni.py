@@ -1,0 +1,239 @@
+"""The lean route for the plugin's calls: bytes in, one decision, bytes out. No framework in between.
+
+An error that nobody foresaw is left to the server, which answers 500 without a CNI error object: so the
+plugin knows that it does not know, and spools the undoing of its ADD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION, BodyTooLarge, ClientGone, read_body
+from ipamd.api.problems import Problem
+from ipamd.cni import request, result
+from ipamd.cni.body import Caller
+from ipamd.cni.error import CniError, Code, too_large
+from ipamd.engine.collection import Collection
+from ipamd.engine.engine import Engine
+from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Workload
+from ipamd.models.errors import DomainError
+from ipamd.models.outcome import Granted, Refused, Released
+from ipamd.models.request import AllocationRequest, Release
+
+PREFIX: Final = "/v1/cni/"
+
+_NO_CONTENT: Final = HTTPStatus.NO_CONTENT
+_JSON: Final = (b"content-type", b"application/json")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What goes back, and what the log says of it."""
+
+    caller: Caller
+    body: bytes
+    outcome: str
+    facts: dict[str, Any]
+
+
+class CniRoute:
+    """`POST /v1/cni/{add,del,check,gc,status}` as an ASGI application."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._verbs: dict[str, Callable[[bytes], Awaitable[_Answer]]] = {
+            "add": self._add,
+            "del": self._del,
+            "check": self._check,
+            "gc": self._gc,
+            "status": self._status,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        verb = scope["path"].removeprefix(PREFIX)
+        decide = self._verbs.get(verb)
+        if decide is None:
+            await Problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such call")(scope, receive, send)
+            return
+        if scope["method"] != "POST":
+            refusal = Problem(
+                HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", "use POST", headers={"Allow": "POST"}
+            )
+            await refusal(scope, receive, send)
+            return
+        try:
+            raw = await read_body(scope, receive, LARGEST_COLLECTION if verb == "gc" else LARGEST_BODY)
+        except ClientGone:
+            return
+        except BodyTooLarge:
+            status, body = _refused(verb, too_large("the request is larger than ipamd takes"))
+        else:
+            status, body = await _decided(verb, decide, raw)
+        await _send(send, status, body)
+
+    async def _add(self, raw: bytes) -> _Answer:
+        call = request.read_add(raw)
+        self._heard(call.caller)
+        outcome = await self._engine.submit(call.request)
+        if not isinstance(outcome, Granted):
+            raise _Refusal(call.caller, _error(outcome))
+        try:
+            body = result.encode(outcome, call.additions, call.caller.version)
+        except CniError as error:
+            await self._give_back(call.request, outcome)
+            raise _Refusal(call.caller, error) from None
+        return _Answer(
+            call.caller,
+            body,
+            "repeated" if outcome.repeated else "granted",
+            {
+                "addresses": _joined(tuple(grant.address for grant in outcome.grants)),
+                "pools": " ".join(grant.pool.name for grant in outcome.grants),
+                **_workload(call.request.workload),
+            },
+        )
+
+    async def _give_back(self, taken: AllocationRequest, granted: Granted) -> None:
+        """Undo what this ADD took: its addresses cannot be told in the version that it asked for."""
+        if not granted.repeated:
+            await self._engine.submit(
+                Release(
+                    digest=taken.digest,
+                    node=taken.node_key,
+                    issued=taken.issued,
+                    undo=taken.issued is not None,
+                )
+            )
+
+    async def _del(self, raw: bytes) -> _Answer:
+        call = request.read_del(raw)
+        self._heard(call.caller)
+        outcome = await self._engine.submit(call.release)
+        if not isinstance(outcome, Released):
+            raise _Refusal(call.caller, _error(outcome))
+        return _Answer(call.caller, b"", "released", {"undo": call.release.undo, **_released(outcome)})
+
+    async def _check(self, raw: bytes) -> _Answer:
+        call = request.read_check(raw)
+        self._heard(call.caller)
+        refused = await self._engine.check(call.caller.identity, call.addresses)
+        if refused is not None:
+            raise _Refusal(call.caller, refused.error)
+        return _Answer(call.caller, b"", "held", {"addresses": _joined(call.addresses)})
+
+    async def _gc(self, raw: bytes) -> _Answer:
+        call = request.read_gc(raw)
+        self._heard(call.caller)
+        identity = call.caller.identity
+        sweep = Collection(
+            cluster=identity.cluster,
+            node=identity.node,
+            network=identity.network,
+            keep=call.keep,
+            issued=call.issued,
+        )
+        try:
+            outcome = await self._engine.collect(sweep)
+        except DomainError as error:
+            raise _Refusal(call.caller, error) from None
+        return _Answer(call.caller, b"", "collected", {"kept": len(call.keep), **_released(outcome)})
+
+    async def _status(self, raw: bytes) -> _Answer:
+        call = request.read_status(raw)
+        self._heard(call.caller)
+        why: str | None = None
+        if call.wanted is not request.Wanted.INSTALLATION:
+            why = await self._engine.backend.ready()
+        if why is None and call.wanted is request.Wanted.CAPACITY:
+            identity = call.caller.identity
+            error = await self._engine.has_room(call.slots, identity.node_key, identity.network, None)
+            why = str(error) if error is not None else None
+        if why is not None:
+            raise _Refusal(call.caller, CniError(Code.NOT_AVAILABLE, why))
+        return _Answer(call.caller, b"", "available", {"wanted": call.wanted.value})
+
+    def _heard(self, caller: Caller) -> None:
+        self._engine.heard_from(caller.identity.node_key)
+
+
+class _Refusal(Exception):
+    """A call that was understood and is refused: its caller is known."""
+
+    def __init__(self, caller: Caller, error: DomainError | CniError) -> None:
+        super().__init__(str(error))
+        self.caller = caller
+        if isinstance(error, DomainError):
+            error = CniError.from_domain(error)
+        error.version = caller.version
+        self.error = error
+
+
+async def _decided(
+    verb: str, decide: Callable[[bytes], Awaitable[_Answer]], raw: bytes
+) -> tuple[HTTPStatus, bytes]:
+    """Status and body of the answer; the decision's line is in the log."""
+    try:
+        answer = await decide(raw)
+    except _Refusal as refusal:
+        return _refused(verb, refusal.error, **_who(refusal.caller))
+    except CniError as error:
+        return _refused(verb, error)
+    except DomainError as error:
+        return _refused(verb, CniError.from_domain(error))
+    log.info(verb, outcome=answer.outcome, **_who(answer.caller), **answer.facts)
+    return (HTTPStatus.OK if answer.body else _NO_CONTENT), answer.body
+
+
+def _refused(verb: str, error: CniError, **who: Any) -> tuple[HTTPStatus, bytes]:
+    log.info(verb, outcome="refused", **who, code=int(error.code), why=error.message)
+    return error.status, error.encode()
+
+
+def _error(outcome: object) -> DomainError:
+    if isinstance(outcome, Refused):
+        return outcome.error
+    raise AssertionError(f"the engine answered {outcome!r}")
+
+
+def _who(caller: Caller) -> dict[str, Any]:
+    identity = caller.identity
+    who: dict[str, Any] = {
+        "cluster": identity.cluster,
+        "network": identity.network,
+        "node": identity.node,
+        "container_id": identity.container_id,
+        "ifname": identity.ifname,
+    }
+    if caller.spooled:
+        who["spooled"] = caller.spooled
+    return who
+
+
+def _workload(workload: Workload) -> dict[str, str]:
+    named = {"namespace": workload.namespace, "name": workload.name}
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def _released(outcome: Released) -> dict[str, Any]:
+    return {"addresses": _joined(outcome.addresses), "spared": outcome.spared}
+
+
+def _joined(addresses: tuple[IPAddress, ...]) -> str:
+    return " ".join(map(str, addresses))
+
+
+async def _send(send: Send, status: HTTPStatus, body: bytes) -> None:
+    headers = []
+    if status is not _NO_CONTENT:
+        headers = [_JSON, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": int(status), "headers": headers})
+    await send({"type": "http.response.body", "body": body})

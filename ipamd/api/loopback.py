@@ -1,0 +1,64 @@
+"""Keeps web pages out while there are no tokens.
+
+A page that a browser on this machine shows may send requests to loopback. Two things give it away: its name
+for us (a name of its own that resolves to 127.0.0.1 is how it would be allowed to read the answer), and
+that without a preflight, which we never grant, it can send no body of type application/json.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ipamd.api.body import header
+from ipamd.api.problems import Problem
+
+_OURS: Final = re.compile(rb"(127\.0\.0\.1|\[::1\]|localhost)(:[0-9]{1,5})?", re.IGNORECASE)
+_JSON: Final = (b"application/json", b"application/merge-patch+json")
+_WITHOUT_BODY: Final = ("GET", "HEAD", "OPTIONS")
+
+
+class Loopback:
+    """An application behind this guard. On a Unix socket, which no page reaches, every Host is good."""
+
+    def __init__(self, application: ASGIApp, *, any_host: bool) -> None:
+        self._application = application
+        self._any_host = any_host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        application = self._application
+        if scope["type"] == "http":
+            application = self._refusal(scope) or application
+        await application(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        host = header(scope, b"host") or b""
+        if not self._any_host and _OURS.fullmatch(host) is None:
+            return Problem(
+                HTTPStatus.FORBIDDEN,
+                "not-allowed",
+                "ipamd answers to the Hosts 127.0.0.1, [::1] and localhost only, while it has no tokens",
+            )
+        if _has_body(scope) and not _is_json(scope):
+            return Problem(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "send the body with Content-Type: application/json",
+            )
+        return None
+
+
+def _has_body(scope: Scope) -> bool:
+    if scope["method"] in _WITHOUT_BODY:
+        return False
+    if header(scope, b"transfer-encoding") is not None:
+        return True
+    return (header(scope, b"content-length") or b"0").strip(b"0 ") != b""
+
+
+def _is_json(scope: Scope) -> bool:
+    kind = (header(scope, b"content-type") or b"").partition(b";")[0].strip().lower()
+    return kind in _JSON

@@ -1,0 +1,88 @@
+"""Lists page by page: a limit, an opaque cursor, and where the next page begins."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
+
+from ipamd.api.schemas.text import Document
+from ipamd.models.errors import InvalidValue
+
+DEFAULT_LIMIT = 100
+MOST_ROWS = 1000
+LARGEST_ID = (1 << 63) - 1
+
+T = TypeVar("T")
+Key = int | list[str]
+"""Where a page ended: the last row's number, or the names that it is sorted by."""
+
+
+class PageQuery(Document):
+    """Which page of a list."""
+
+    limit: Annotated[int, Field(strict=False, ge=1, le=MOST_ROWS)] = DEFAULT_LIMIT
+    cursor: Annotated[str, Field(max_length=2048)] | None = Field(
+        None, description="What `next` of the page before said."
+    )
+
+    def after_number(self) -> int | None:
+        """The row after which the page begins, of a list by number; raises InvalidValue."""
+        key = self._key()
+        if key is None or (isinstance(key, int) and 0 <= key <= LARGEST_ID):
+            return key
+        raise _foreign()
+
+    def after_names(self, count: int) -> tuple[str, ...] | None:
+        """The names after which the page begins, of a list by `count` names; raises InvalidValue."""
+        key = self._key()
+        if key is None:
+            return None
+        if isinstance(key, list) and len(key) == count:
+            return tuple(key)
+        raise _foreign()
+
+    def _key(self) -> Key | None:
+        if self.cursor is None:
+            return None
+        try:
+            key = json.loads(urlsafe_b64decode(self.cursor.encode("ascii")))
+        except (ValueError, RecursionError):
+            raise _foreign() from None
+        if isinstance(key, int) and not isinstance(key, bool):
+            return key
+        if isinstance(key, list) and all(isinstance(name, str) for name in key):
+            return key
+        raise _foreign()
+
+
+def page(rows: Sequence[T], limit: int, show: Callable[[T], Any], key: Callable[[T], Key]) -> dict[str, Any]:
+    """A page out of up to `limit + 1` rows: the one too many tells that there is a next page."""
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return {"items": [show(row) for row in shown], "next": _cursor(key(shown[-1])) if more else None}
+
+
+def page_of_names(
+    rows: Sequence[T],
+    query: PageQuery,
+    show: Callable[[T], Any],
+    names: Callable[[T], Sequence[str]],
+) -> dict[str, Any]:
+    """A page of rows in memory, which are sorted by names."""
+    rows = sorted(rows, key=lambda row: tuple(names(row)))
+    after = query.after_names(len(names(rows[0]))) if rows else None
+    if after is not None:
+        rows = [row for row in rows if tuple(names(row)) > after]
+    return page(rows, query.limit, show, lambda row: list(names(row)))
+
+
+def _cursor(key: Key) -> str:
+    return urlsafe_b64encode(json.dumps(key, separators=(",", ":")).encode()).decode()
+
+
+def _foreign() -> InvalidValue:
+    return InvalidValue("cursor", "is not one of this list: take it from `next`, or leave it out")

@@ -1,0 +1,169 @@
+"""Errors as problem documents (RFC 9457), and the one table from the domain's errors to HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ipamd.models import errors
+
+MEDIA_TYPE: Final = "application/problem+json"
+MOST_LISTED: Final = 20
+"""How many wrong fields a problem lists: a body may have a million."""
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+_STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
+    errors.InvalidValue: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.PoolUnknown: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotAllowed: HTTPStatus.FORBIDDEN,
+    errors.NothingFree: HTTPStatus.CONFLICT,
+    errors.AddressTaken: HTTPStatus.CONFLICT,
+    errors.AddressUnavailable: HTTPStatus.CONFLICT,
+    errors.Overtaken: HTTPStatus.CONFLICT,
+    errors.NotHeld: HTTPStatus.NOT_FOUND,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.PoolExists: HTTPStatus.CONFLICT,
+    errors.PoolOverlaps: HTTPStatus.CONFLICT,
+    errors.PoolInUse: HTTPStatus.CONFLICT,
+    errors.WouldStrand: HTTPStatus.CONFLICT,
+    errors.ReservationConflicts: HTTPStatus.CONFLICT,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.StaleRevision: HTTPStatus.PRECONDITION_FAILED,
+    errors.IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.SchemaUnfit: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DatabaseUnfit: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class ProblemDocument(BaseModel):
+    """What every error looks like; `code` is stable."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+
+
+class Problem(Exception):
+    """An answer that is no, where no error of the domain says it."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        members: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.members = members or {}
+        self.headers = headers or {}
+
+    @classmethod
+    def from_domain(cls, error: errors.DomainError) -> Problem:
+        """The same refusal in HTTP's words."""
+        status = _STATUSES.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+        members: dict[str, Any] = {}
+        if isinstance(error, errors.InvalidValue):
+            members["errors"] = [{"field": error.field, "why": error.why}]
+        if isinstance(error, errors.AddressTaken) and error.allocation is not None:
+            members["allocation"] = error.allocation
+        headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+        return cls(status, error.code, str(error), members, headers)
+
+    def response(self) -> Response:
+        """The document, in ASCII: what it quotes may be no valid Unicode."""
+        document = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "code": self.code,
+            "detail": self.detail,
+            **self.members,
+        }
+        return Response(json.dumps(document), self.status, self.headers, MEDIA_TYPE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request with the document, as an ASGI application."""
+        await self.response()(scope, receive, send)
+
+
+def install(application: FastAPI) -> None:
+    """Have every error of an application answered with a problem document."""
+    application.add_exception_handler(Problem, _answer)
+    application.add_exception_handler(errors.DomainError, _answer)
+    application.add_exception_handler(RequestValidationError, _answer)
+    application.add_exception_handler(ValidationError, _answer)
+    application.add_exception_handler(HTTPException, _answer)
+    application.add_exception_handler(Exception, _answer)
+
+
+async def _answer(_request: Request, error: Exception) -> Response:
+    return _problem_of(error).response()
+
+
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, errors.DomainError):
+        return Problem.from_domain(error)
+    if isinstance(error, RequestValidationError | ValidationError):
+        return _of_validation(error.errors())
+    if isinstance(error, HTTPException):
+        return _of_http(error)
+    # Starlette raises it again after this answer, and the server logs it with its traceback.
+    return Problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "ipamd made a mistake: its log says more about it"
+    )
+
+
+def _of_http(error: HTTPException) -> Problem:
+    status = HTTPStatus(error.status_code)
+    code = status.phrase.lower().replace(" ", "-")
+    if status is HTTPStatus.BAD_REQUEST:
+        # FastAPI answers so when the body cannot be decoded for a reason that is not JSON's own.
+        return Problem(status, "invalid-json", "the body is not JSON that can be read")
+    return Problem(status, code, str(error.detail), headers=error.headers)
+
+
+def _of_validation(found: Sequence[Any]) -> Problem:
+    if any(each["type"] == "json_invalid" for each in found):
+        return Problem(HTTPStatus.BAD_REQUEST, "invalid-json", "the body is not valid JSON")
+    listed = [{"field": _field(each["loc"]), "why": _why(each)} for each in found[:MOST_LISTED]]
+    detail = "; ".join(f"{each['field']}: {each['why']}" for each in listed)
+    if len(found) > MOST_LISTED:
+        detail += f"; and {len(found) - MOST_LISTED} more"
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, errors.InvalidValue.code, detail, {"errors": listed})
+
+
+def _field(location: Sequence[int | str]) -> str:
+    """A field as the caller wrote it: `routes[0].dst`."""
+    path = ""
+    parts = location[1:] if location and location[0] in ("body", "query", "path", "header") else location
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            plain = part if _PLAIN.fullmatch(part) else json.dumps(part[:64])
+            path += f".{plain}" if path else plain
+    return path or "body"
+
+
+def _why(each: Mapping[str, Any]) -> str:
+    return str(each["msg"]).removeprefix("Value error, ")[:500]

@@ -1,0 +1,35 @@
+"""What every router needs: the engine of this process, and the shape of a page."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Path, Request
+from pydantic import BaseModel
+
+from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.engine import Engine
+
+
+def _engine(request: Request) -> Engine:
+    return cast(Engine, request.app.state.engine)
+
+
+TheEngine = Annotated[Engine, Depends(_engine)]
+
+
+async def _catalogue(engine: TheEngine) -> Catalogue:
+    return await engine.refresh()
+
+
+CurrentCatalogue = Annotated[Catalogue, Depends(_catalogue)]
+"""The catalogue as it stands in the database now: an admin reads what another replica has just written."""
+
+RowId = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
+
+
+class Page(BaseModel):
+    """A page of a list; `next` is the cursor of the next one, null on the last."""
+
+    items: list[dict[str, Any]]
+    next: str | None

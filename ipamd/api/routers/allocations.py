@@ -1,0 +1,185 @@
+"""Allocations: who has an address now; addresses for what is no container; release by hand."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from uuid import uuid4
+
+import structlog
+from fastapi import APIRouter, Header, Query, Response
+
+from ipamd.api.paging import PageQuery, page
+from ipamd.api.routers.access import CurrentCatalogue, Page, RowId, TheEngine
+from ipamd.api.schemas.allocation import AllocationFilter, NewAllocation, document_of
+from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.engine import Engine
+from ipamd.models.address import parse_address
+from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload
+from ipamd.models.errors import AddressUnavailable, IdempotencyMismatch, InvalidValue, NotFound, Unavailable
+from ipamd.models.identity import Owner, digest_of
+from ipamd.models.node import NodeKey
+from ipamd.models.outcome import Refused
+from ipamd.models.pool import DEFAULT_SPACE
+from ipamd.models.query import AllocationQuery
+from ipamd.models.request import AllocationRequest, Release
+
+router = APIRouter(prefix="/v1/allocations", tags=["allocations"])
+log = structlog.get_logger()
+
+NO_TOKEN: Final = ""
+"""Whose keys these are: until there are tokens, everybody's."""
+
+_KEY: Final = re.compile(r"[!-~]{1,255}")
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(description="1 to 255 printable characters. The same key again answers as the first time did."),
+]
+
+
+class AllocationsQuery(AllocationFilter, PageQuery):
+    """Which allocations, and which page of them."""
+
+
+@router.get("", response_model=Page)
+async def list_allocations(query: Annotated[AllocationsQuery, Query()], engine: TheEngine) -> dict[str, Any]:
+    """Who has an address now, oldest first."""
+    given = query.model_dump(exclude={"limit", "cursor", "address"})
+    address = parse_address(query.address) if query.address is not None else None
+    wanted = AllocationQuery(**given, address=address)
+    rows = await engine.backend.ledger.page(wanted, query.after_number(), query.limit + 1)
+    return page(rows, query.limit, document_of, number_of)
+
+
+@router.post("", status_code=HTTPStatus.CREATED)
+async def allocate(
+    body: NewAllocation,
+    engine: TheEngine,
+    catalogue: CurrentCatalogue,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> dict[str, Any]:
+    """Give an address to a VM, a device, a load balancer."""
+    key = _Key(_checked(idempotency_key), body.fingerprint())
+    allocation = await key.first_answer(engine)
+    if allocation is None:
+        allocation = await _allocate(body, key, engine, catalogue)
+    response.headers["Location"] = f"/v1/allocations/{allocation.id}"
+    return document_of(allocation)
+
+
+@router.get("/{number}")
+async def read_allocation(number: RowId, engine: TheEngine) -> dict[str, Any]:
+    """One allocation, whether it goes on or has ended."""
+    return document_of(await _row(engine, number))
+
+
+@router.delete("/{number}", status_code=HTTPStatus.NO_CONTENT)
+async def release(number: RowId, engine: TheEngine) -> None:
+    """Take an address from its holder, whoever that is. What has ended already stays as it ended."""
+    row = await _row(engine, number)
+    if row.until is not None:
+        return
+    outcome = await engine.submit(Release(digest=row.digest, ending=Ending.ADMIN, allocation=number))
+    if isinstance(outcome, Refused):
+        raise outcome.error
+    log.info("release", outcome="released by hand", allocation=number, address=str(row.address))
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """An `Idempotency-Key`, if there is one, with what its body asked for."""
+
+    key: str | None
+    fingerprint: bytes
+
+    async def first_answer(self, engine: Engine) -> Allocation | None:
+        """What this key gave before; raises IdempotencyMismatch where it asked for something else."""
+        if self.key is None:
+            return None
+        row = await engine.backend.ledger.by_idempotency_key(self.key)
+        if row is not None:
+            self.check(row)
+        return row
+
+    def check(self, row: Allocation) -> None:
+        """Whether an allocation is what this key asked for."""
+        if self.key is not None and (row.idempotency is None or row.idempotency.body != self.fingerprint):
+            raise IdempotencyMismatch(
+                f"the Idempotency-Key {self.key!r} came before with another body: use a new key"
+            )
+
+    def owner(self, name: str) -> Owner:
+        """The holder, recognised again by the key."""
+        if self.key is None:
+            return Owner(name, uuid4().bytes)
+        return Owner(name, digest_of("idempotency", NO_TOKEN, self.key))
+
+    def value(self) -> Idempotency | None:
+        return Idempotency(self.key, self.fingerprint) if self.key is not None else None
+
+
+async def _allocate(body: NewAllocation, key: _Key, engine: Engine, catalogue: Catalogue) -> Allocation:
+    holder = key.owner(body.owner)
+    address = parse_address(body.address) if body.address is not None else None
+    request = AllocationRequest(
+        holder=holder,
+        slots=((body.pool,) if body.pool is not None else _pools(body, catalogue),),
+        requested=(address,) if address is not None else (),
+        workload=Workload(body.namespace, body.name),
+        idempotency=key.value(),
+        node=NodeKey(body.cluster, body.node) if body.node is not None else None,
+    )
+    outcome = await engine.submit(request)
+    if isinstance(outcome, Refused):
+        log.info("allocate", outcome=outcome.error.code, owner=body.owner, why=str(outcome.error))
+        raise outcome.error
+    rows = await engine.backend.ledger.held_by(holder.digest)
+    if not rows:
+        raise Unavailable("the address was released again before it could be shown: ask once more")
+    key.check(rows[0])
+    log.info("allocate", outcome="granted", owner=body.owner, address=str(rows[0].address), pool=rows[0].pool)
+    return rows[0]
+
+
+def _pools(body: NewAllocation, catalogue: Catalogue) -> tuple[str, ...]:
+    """The pools that may serve somebody who names none: the one of the address, else those of `space`.
+
+    One address is given, of the first that has one: those of higher priority come first, then by name.
+    """
+    in_space = [pool for pool in catalogue.pools.values() if pool.space == (body.space or DEFAULT_SPACE)]
+    if body.address is not None:
+        address = parse_address(body.address)
+        found = tuple(pool.name for pool in in_space if address in pool.subnet)
+        if not found:
+            raise AddressUnavailable(address, f"no pool of space {body.space or DEFAULT_SPACE} has it")
+        return found
+    chosen = sorted(
+        (pool for pool in in_space if pool.auto_assign), key=lambda pool: (-pool.priority, pool.name)
+    )
+    if not chosen:
+        raise InvalidValue("pool", "no pool gives addresses unasked: name one")
+    return tuple(pool.name for pool in chosen)
+
+
+def _checked(key: str | None) -> str | None:
+    if key is not None and _KEY.fullmatch(key) is None:
+        raise InvalidValue("Idempotency-Key", "write 1 to 255 printable ASCII characters without spaces")
+    return key
+
+
+async def _row(engine: Engine, number: int) -> Allocation:
+    row = await engine.backend.ledger.allocation(number)
+    if row is None:
+        raise NotFound("allocation", str(number))
+    return row
+
+
+def number_of(row: Allocation) -> int:
+    """A row's number, which every row has that was read."""
+    if row.id is None:
+        raise AssertionError("a row that was read has its number")
+    return row.id

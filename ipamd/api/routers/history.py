@@ -1,0 +1,45 @@
+"""History: who has and who had an address."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from ipamd.api.paging import PageQuery, page
+from ipamd.api.routers.access import Page, TheEngine
+from ipamd.api.routers.allocations import number_of
+from ipamd.api.schemas.allocation import HistoryFilter, document_of
+from ipamd.api.schemas.text import moment
+from ipamd.models.address import parse_address
+from ipamd.models.query import HistoryQuery
+
+router = APIRouter(prefix="/v1/history", tags=["history"])
+
+
+class HistoryPageQuery(HistoryFilter, PageQuery):
+    """Which allocations, and which page of them."""
+
+
+@router.get("", response_model=Page)
+async def read_history(query: Annotated[HistoryPageQuery, Query()], engine: TheEngine) -> dict[str, Any]:
+    """Allocations that go on and that have ended, latest first.
+
+    `at` keeps those that held at that moment, `after` and `before` those that held at any moment between.
+    """
+    moments = {
+        name: moment(value)
+        for name, value in (("at", query.at), ("after", query.after), ("before", query.before))
+        if value is not None
+    }
+    wanted = HistoryQuery(
+        address=parse_address(query.address) if query.address is not None else None,
+        space=query.space,
+        namespace=query.namespace,
+        name=query.name,
+        cluster=query.cluster,
+        node=query.node,
+        **moments,
+    )
+    rows = await engine.backend.ledger.history(wanted, query.after_number(), query.limit + 1)
+    return page(rows, query.limit, document_of, number_of)

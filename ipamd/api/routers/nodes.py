@@ -1,0 +1,114 @@
+"""Nodes: the labels that admins give them, and when they were last heard of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Path, Query, Response
+
+from ipamd.api.paging import PageQuery, page_of_names
+from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
+from ipamd.api.routers.access import CurrentCatalogue, Page, TheEngine
+from ipamd.api.schemas.node import NodeFilter, NodeLabels, document_of
+from ipamd.api.schemas.text import Word
+from ipamd.engine.engine import Engine
+from ipamd.models.errors import NotFound
+from ipamd.models.instant import Instant
+from ipamd.models.node import Node, NodeKey
+
+router = APIRouter(prefix="/v1/nodes", tags=["nodes"])
+log = structlog.get_logger()
+
+Segment = Annotated[Word, Path()]
+
+
+class NodesQuery(NodeFilter, PageQuery):
+    """Which nodes, and which page of them."""
+
+
+@router.get("", response_model=Page)
+async def list_nodes(
+    query: Annotated[NodesQuery, Query()], engine: TheEngine, catalogue: CurrentCatalogue
+) -> dict[str, Any]:
+    """The nodes that have called or that admins labelled, by cluster and name."""
+    known = catalogue.snapshot.nodes
+    contacts = await _contacts(engine, known)
+    keys = [key for key in contacts.keys() | known.keys() if query.cluster in (None, key.cluster)]
+    return page_of_names(
+        keys,
+        query,
+        lambda key: document_of(
+            known.get(key) or Node(cluster=key.cluster, name=key.name), contacts.get(key)
+        ),
+        lambda key: key,
+    )
+
+
+@router.get("/{cluster}/{name}")
+async def read_node(
+    cluster: Segment, name: Segment, engine: TheEngine, catalogue: CurrentCatalogue, response: Response
+) -> dict[str, Any]:
+    """One node that has called or that an admin labelled; without labels it has no ETag."""
+    key = NodeKey(cluster, name)
+    node = catalogue.snapshot.nodes.get(key)
+    contact = (await _contacts(engine, [key])).get(key)
+    if node is not None:
+        response.headers.update(entity_tag(node.revision))
+    elif contact is None:
+        raise NotFound("node", f"{cluster}/{name}")
+    return document_of(node or Node(cluster=cluster, name=name), contact)
+
+
+@router.put("/{cluster}/{name}")
+async def save_node(
+    cluster: Segment,
+    name: Segment,
+    body: NodeLabels,
+    engine: TheEngine,
+    catalogue: CurrentCatalogue,
+    response: Response,
+    if_match: IfMatch = None,
+) -> dict[str, Any]:
+    """Give a node its labels, all of them; a node that is not known is made."""
+    key = NodeKey(cluster, name)
+    known = catalogue.snapshot.nodes.get(key)
+    expected = expected_revision(if_match, known.revision if known is not None else None)
+    node = await engine.administration.save_node(
+        Node(cluster=cluster, name=name, labels=body.labels), expected
+    )
+    log.info("node", outcome="labelled", cluster=cluster, node=name, labels=dict(node.labels))
+    if known is None:
+        response.status_code = HTTPStatus.CREATED
+    response.headers.update(entity_tag(node.revision))
+    return document_of(node, (await _contacts(engine, [key])).get(key))
+
+
+@router.delete("/{cluster}/{name}", status_code=HTTPStatus.NO_CONTENT)
+async def delete_node(
+    cluster: Segment,
+    name: Segment,
+    engine: TheEngine,
+    catalogue: CurrentCatalogue,
+    if_match: IfMatch = None,
+) -> None:
+    """Forget a node's labels. What is allocated on it stays allocated."""
+    key = NodeKey(cluster, name)
+    node = catalogue.snapshot.nodes.get(key)
+    if node is None:
+        raise NotFound("node", f"{cluster}/{name}")
+    expected_revision(if_match, node.revision)
+    await engine.administration.delete_node(key)
+    log.info("node", outcome="forgotten", cluster=cluster, node=name)
+
+
+async def _contacts(engine: Engine, keys: Iterable[NodeKey]) -> dict[NodeKey, Instant]:
+    """When nodes last called: as written, and for these also as this process heard since."""
+    contacts = dict(await engine.backend.ledger.contacts())
+    for key in contacts.keys() | set(keys):
+        latest = engine.last_contact(key)
+        if latest is not None:
+            contacts[key] = latest
+    return contacts

@@ -1,0 +1,92 @@
+"""Reservations: addresses that are kept for a holder, or for nobody."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Query, Response
+
+from ipamd.api.paging import PageQuery, page
+from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
+from ipamd.api.routers.access import CurrentCatalogue, Page, RowId, TheEngine
+from ipamd.api.schemas.reservation import NewReservation, ReservationFilter, document_of
+from ipamd.engine.catalogue import Catalogue
+from ipamd.models.address import parse_address
+from ipamd.models.errors import NotFound
+from ipamd.models.reservation import Reservation
+
+router = APIRouter(prefix="/v1/reservations", tags=["reservations"])
+log = structlog.get_logger()
+
+
+class ReservationsQuery(ReservationFilter, PageQuery):
+    """Which reservations, and which page of them."""
+
+
+@router.post("", status_code=HTTPStatus.CREATED)
+async def reserve(body: NewReservation, engine: TheEngine, response: Response) -> dict[str, Any]:
+    """Keep an address or prefix."""
+    reservation = await engine.administration.create_reservation(body.value())
+    log.info(
+        "reservation",
+        outcome="created",
+        reservation=reservation.id,
+        addresses=str(reservation.addresses),
+        holder=reservation.holder,
+    )
+    response.headers["Location"] = f"/v1/reservations/{reservation.id}"
+    return _shown(reservation, response)
+
+
+@router.get("", response_model=Page)
+async def list_reservations(
+    query: Annotated[ReservationsQuery, Query()], catalogue: CurrentCatalogue
+) -> dict[str, Any]:
+    """What is kept, oldest first."""
+    after = query.after_number() or 0
+    found = [
+        reservation
+        for number, reservation in sorted(catalogue.snapshot.reservations.items())
+        if number > after and _matches(reservation, query)
+    ]
+    return page(found, query.limit, document_of, lambda reservation: reservation.id)
+
+
+@router.get("/{number}")
+async def read_reservation(number: RowId, catalogue: CurrentCatalogue, response: Response) -> dict[str, Any]:
+    """One reservation."""
+    return _shown(_reservation(catalogue, number), response)
+
+
+@router.delete("/{number}", status_code=HTTPStatus.NO_CONTENT)
+async def delete_reservation(
+    number: RowId, engine: TheEngine, catalogue: CurrentCatalogue, if_match: IfMatch = None
+) -> None:
+    """Keep it no longer. Who holds the address now goes on holding it."""
+    expected = expected_revision(if_match, _reservation(catalogue, number).revision)
+    await engine.administration.delete_reservation(number, expected)
+    log.info("reservation", outcome="deleted", reservation=number)
+
+
+def _reservation(catalogue: Catalogue, number: int) -> Reservation:
+    reservation = catalogue.snapshot.reservations.get(number)
+    if reservation is None:
+        raise NotFound("reservation", str(number))
+    return reservation
+
+
+def _shown(reservation: Reservation, response: Response) -> dict[str, Any]:
+    response.headers.update(entity_tag(reservation.revision))
+    return document_of(reservation)
+
+
+def _matches(reservation: Reservation, query: ReservationsQuery) -> bool:
+    return (
+        query.space in (None, reservation.space)
+        and query.namespace in (None, reservation.namespace)
+        and query.name in (None, reservation.name)
+        and query.owner in (None, reservation.owner)
+        and (query.address is None or reservation.addresses.contains(parse_address(query.address)))
+    )

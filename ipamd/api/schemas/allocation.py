@@ -1,0 +1,86 @@
+"""Allocations as JSON, and the request for one by something that is no container."""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from typing import Any
+
+from ipamd.api.schemas.text import Address, Document, Moment, Name, Note, Word
+from ipamd.models.allocation import Allocation
+from ipamd.models.identity import Identity
+from ipamd.models.instant import rfc3339
+from ipamd.models.pool import DEFAULT_CLUSTER, DEFAULT_SPACE
+
+
+class NewAllocation(Document):
+    """One address for an owner: of the pool that is named, or this very address, or as selectors choose."""
+
+    owner: Word
+    pool: Name | None = None
+    address: Address | None = None
+    space: Name | None = None
+    cluster: Word = DEFAULT_CLUSTER
+    node: Word | None = None
+    namespace: Word | None = None
+    name: Word | None = None
+
+    def fingerprint(self) -> bytes:
+        """16 bytes that two bodies share only if they ask for the same."""
+        canonical = json.dumps(self.model_dump(), sort_keys=True)
+        return blake2b(canonical.encode(), digest_size=16).digest()
+
+
+class AllocationFilter(Document):
+    """Which live allocations; all that is given must match."""
+
+    pool: Word | None = None
+    cluster: Word | None = None
+    node: Word | None = None
+    network: Word | None = None
+    namespace: Word | None = None
+    name: Word | None = None
+    container_id: Note | None = None
+    owner: Word | None = None
+    address: Address | None = None
+    space: Word = DEFAULT_SPACE
+
+
+class HistoryFilter(Document):
+    """Which allocations, live and ended; all that is given must match."""
+
+    address: Address | None = None
+    space: Word = DEFAULT_SPACE
+    namespace: Word | None = None
+    name: Word | None = None
+    cluster: Word | None = None
+    node: Word | None = None
+    at: Moment | None = None
+    after: Moment | None = None
+    before: Moment | None = None
+
+
+def document_of(allocation: Allocation) -> dict[str, Any]:
+    """An allocation as it is shown; what its holder does not have is null."""
+    holder = allocation.holder
+    identity = holder if isinstance(holder, Identity) else None
+    owner = None if isinstance(holder, Identity) else holder.name
+    return {
+        "id": allocation.id,
+        "space": allocation.space,
+        "address": str(allocation.address),
+        "pool": allocation.pool,
+        "cluster": identity.cluster if identity else None,
+        "network": identity.network if identity else None,
+        "node": identity.node if identity else None,
+        "container_id": identity.container_id if identity else None,
+        "ifname": identity.ifname if identity else None,
+        "owner": owner,
+        "namespace": allocation.workload.namespace,
+        "name": allocation.workload.name,
+        "uid": allocation.workload.uid,
+        "since": rfc3339(allocation.since),
+        "until": rfc3339(allocation.until) if allocation.until is not None else None,
+        "ending": allocation.ending.value if allocation.ending is not None else None,
+        "generation": allocation.generation,
+    }

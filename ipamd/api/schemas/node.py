@@ -1,0 +1,35 @@
+"""Nodes as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ipamd.api.schemas.text import Document, Word
+from ipamd.models.instant import Instant, rfc3339
+from ipamd.models.node import Node
+
+Label = Annotated[str, Field(max_length=253, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class NodeLabels(Document):
+    """The labels of a node, all of them."""
+
+    labels: Annotated[dict[Word, Label], Field(max_length=64)]
+
+
+class NodeFilter(Document):
+    """Which nodes."""
+
+    cluster: Word | None = None
+
+
+def document_of(node: Node, last_contact: Instant | None) -> dict[str, Any]:
+    """A node as it is shown."""
+    return {
+        "cluster": node.cluster,
+        "name": node.name,
+        "labels": dict(node.labels),
+        "last_contact": rfc3339(last_contact) if last_contact is not None else None,
+    }

@@ -1,0 +1,245 @@
+"""A pool as JSON: created from it, changed by a merge patch, shown as it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ipamd.addressing.block import effective_block_length
+from ipamd.addressing.gateway import default_gateway
+from ipamd.api.schemas.text import Address, Document, Name, Prefix, Range, Word, without_nulls
+from ipamd.models.address import AddressRange, parse_address, parse_network
+from ipamd.models.errors import InvalidValue
+from ipamd.models.pool import (
+    DEFAULT_COOLDOWN,
+    DEFAULT_SPACE,
+    Affinity,
+    Dns,
+    Pool,
+    PoolState,
+    Route,
+    Selectors,
+)
+
+MOST_RANGES = 1024
+MOST_ROUTES = 256
+MOST_WORDS = 1024
+
+Unsigned = Annotated[int, Field(ge=0, le=(1 << 32) - 1)]
+Words = Annotated[list[Word], Field(max_length=MOST_WORDS)]
+Ranges = Annotated[list[Range], Field(max_length=MOST_RANGES)]
+
+
+class RouteDocument(Document):
+    """A route of a pool. Without `gw` containers send to the pool's gateway."""
+
+    dst: Prefix
+    gw: Address | None = None
+    mtu: Unsigned | None = None
+    advmss: Unsigned | None = None
+    priority: Unsigned | None = None
+    table: Unsigned | None = None
+    scope: Annotated[int, Field(ge=0, le=255)] | None = None
+
+    def value(self) -> Route:
+        """The same as a value."""
+        given = without_nulls(self)
+        dst = parse_network(given.pop("dst"))
+        gw = parse_address(given.pop("gw")) if "gw" in given else None
+        if gw is not None and gw.version != dst.version:
+            raise InvalidValue("gw", f"{gw} is not of the family of {dst}")
+        return Route(dst, gw, **given)
+
+
+class DnsDocument(Document):
+    """What a container's resolver is told."""
+
+    nameservers: Annotated[list[Address], Field(max_length=64)] | None = None
+    domain: Word | None = None
+    search: Annotated[list[Word], Field(max_length=64)] | None = None
+    options: Annotated[list[Word], Field(max_length=64)] | None = None
+
+
+class SelectorsDocument(Document):
+    """Who may use a pool: all that are given must match, of a list one, of labels all."""
+
+    clusters: Words | None = None
+    networks: Words | None = None
+    nodes: Words | None = None
+    node_labels: Annotated[dict[Word, Annotated[str, Field(max_length=253)]], Field(max_length=64)] | None = (
+        None
+    )
+    namespaces: Words | None = None
+
+
+class _Settings(Document):
+    """What may be said of a pool when it is made, and changed later. Null means the default."""
+
+    ranges: Ranges | None = None
+    exclusions: Ranges | None = None
+    gateway: Address | None = Field(
+        None, description="Absent: the first usable address. Null: containers are told none."
+    )
+    routes: Annotated[list[RouteDocument], Field(max_length=MOST_ROUTES)] | None = None
+    dns: DnsDocument | None = None
+    block_size: Annotated[int, Field(ge=0, le=128)] | None = Field(
+        None, description="The prefix length of the pool's blocks; default 26 or 122."
+    )
+    affinity: Literal["any", "node"] | None = None
+    cooldown: Annotated[int, Field(ge=0, le=31_536_000, description="Seconds.")] | None = None
+    state: Literal["active", "draining"] | None = None
+    priority: Annotated[int, Field(ge=-(1 << 31), lt=1 << 31)] | None = None
+    auto_assign: bool | None = None
+    masquerade: bool | None = None
+    selectors: SelectorsDocument | None = None
+
+
+class NewPool(_Settings):
+    """A pool to make."""
+
+    name: Name
+    space: Name = DEFAULT_SPACE
+    subnet: Prefix
+
+    def value(self) -> Pool:
+        """The pool that is meant; raises InvalidValue."""
+        subnet = parse_network(self.subnet)
+        if "gateway" in self.model_fields_set:
+            gateway = parse_address(self.gateway) if self.gateway is not None else None
+        else:
+            gateway = default_gateway(subnet)
+        with _field("block_size"):
+            block_length = effective_block_length(subnet, self.block_size)
+        return Pool(
+            name=self.name,
+            space=self.space,
+            subnet=subnet,
+            ranges=tuple(map(AddressRange.parse, self.ranges or ())),
+            exclusions=tuple(map(AddressRange.parse, self.exclusions or ())),
+            gateway=gateway,
+            routes=tuple(route.value() for route in self.routes or ()),
+            dns=_dns(self.dns or DnsDocument()),
+            block_length=block_length,
+            affinity=Affinity(self.affinity or Affinity.ANY),
+            cooldown=DEFAULT_COOLDOWN if self.cooldown is None else self.cooldown,
+            state=PoolState(self.state or PoolState.ACTIVE),
+            priority=self.priority or 0,
+            auto_assign=self.auto_assign is not False,
+            masquerade=bool(self.masquerade),
+            selectors=_selectors(self.selectors or SelectorsDocument()),
+        )
+
+
+class PoolPatch(_Settings):
+    """A merge patch (RFC 7396): what is absent stays, null resets; a null gateway means that there is none.
+
+    Name and space stay for ever; they may be repeated.
+    """
+
+    name: Name | None = None
+    space: Name | None = None
+    subnet: Prefix | None = None
+
+    def apply(self, pool: Pool) -> Pool:
+        """The pool as changed; raises InvalidValue, and pydantic's ValidationError."""
+        patch = self.model_dump(exclude_unset=True)
+        for field in ("name", "space", "subnet"):
+            if field in patch and patch[field] is None:
+                raise InvalidValue(field, "cannot be null")
+        for field in ("name", "space"):
+            if field in patch and patch[field] != getattr(pool, field):
+                raise InvalidValue(field, "cannot be changed: make another pool, and drain this one")
+        merged = _merge(document_of(pool), patch)
+        if "gateway" in patch:
+            merged["gateway"] = patch["gateway"]
+        return NewPool.model_validate(merged).value()
+
+
+def document_of(pool: Pool) -> dict[str, Any]:
+    """A pool as it is shown; what `NewPool` takes, too."""
+    selectors = pool.selectors
+    return {
+        "name": pool.name,
+        "space": pool.space,
+        "subnet": str(pool.subnet),
+        "ranges": [str(entry) for entry in pool.ranges],
+        "exclusions": [str(entry) for entry in pool.exclusions],
+        "gateway": str(pool.gateway) if pool.gateway is not None else None,
+        "routes": [route_document(route) for route in pool.routes],
+        "dns": {
+            "nameservers": list(pool.dns.nameservers),
+            "domain": pool.dns.domain,
+            "search": list(pool.dns.search),
+            "options": list(pool.dns.options),
+        },
+        "block_size": pool.block_length,
+        "affinity": pool.affinity.value,
+        "cooldown": pool.cooldown,
+        "state": pool.state.value,
+        "priority": pool.priority,
+        "auto_assign": pool.auto_assign,
+        "masquerade": pool.masquerade,
+        "selectors": {
+            "clusters": list(selectors.clusters),
+            "networks": list(selectors.networks),
+            "nodes": list(selectors.nodes),
+            "node_labels": dict(selectors.node_labels),
+            "namespaces": list(selectors.namespaces),
+        },
+    }
+
+
+def route_document(route: Route) -> dict[str, Any]:
+    """A route as it is shown, without what it does not say."""
+    numbers = {key: getattr(route, key) for key in ("mtu", "advmss", "priority", "table", "scope")}
+    gw = {"gw": str(route.gw)} if route.gw is not None else {}
+    return {
+        "dst": str(route.dst),
+        **gw,
+        **{key: value for key, value in numbers.items() if value is not None},
+    }
+
+
+def _dns(document: DnsDocument) -> Dns:
+    return Dns(
+        nameservers=tuple(document.nameservers or ()),
+        domain=document.domain,
+        search=tuple(document.search or ()),
+        options=tuple(document.options or ()),
+    )
+
+
+def _selectors(document: SelectorsDocument) -> Selectors:
+    return Selectors(
+        clusters=tuple(document.clusters or ()),
+        networks=tuple(document.networks or ()),
+        nodes=tuple(document.nodes or ()),
+        node_labels=dict(document.node_labels or {}),
+        namespaces=tuple(document.namespaces or ()),
+    )
+
+
+def _merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """RFC 7396, section 2."""
+    merged = dict(target)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            own = merged.get(key)
+            merged[key] = _merge(own if isinstance(own, dict) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+@contextmanager
+def _field(name: str) -> Iterator[None]:
+    """Names the field that a sentence is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise InvalidValue(name, str(error)) from None

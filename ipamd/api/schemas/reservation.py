@@ -1,0 +1,61 @@
+"""Reservations as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipamd.api.schemas.text import Address, Document, Name, Note, Range, Word
+from ipamd.models.address import AddressRange
+from ipamd.models.errors import InvalidValue
+from ipamd.models.pool import DEFAULT_SPACE
+from ipamd.models.reservation import Reservation
+
+
+class NewReservation(Document):
+    """Addresses to keep for a workload (`namespace` and `name`), for an `owner`, or for nobody."""
+
+    address: Range
+    space: Name = DEFAULT_SPACE
+    namespace: Word | None = None
+    name: Word | None = None
+    owner: Word | None = None
+    note: Note | None = None
+
+    def value(self) -> Reservation:
+        """The reservation that is meant, without its id; raises InvalidValue."""
+        if (self.namespace is None) != (self.name is None):
+            raise InvalidValue("namespace", "a workload is named by namespace and name together")
+        if self.owner is not None and self.name is not None:
+            raise InvalidValue("owner", "a reservation is for a workload or for an owner, not for both")
+        return Reservation(
+            id=0,
+            addresses=AddressRange.parse(self.address),
+            space=self.space,
+            namespace=self.namespace,
+            name=self.name,
+            owner=self.owner,
+            note=self.note,
+        )
+
+
+class ReservationFilter(Document):
+    """Which reservations; all that is given must match, an address by lying inside."""
+
+    space: Word | None = None
+    namespace: Word | None = None
+    name: Word | None = None
+    owner: Word | None = None
+    address: Address | None = None
+
+
+def document_of(reservation: Reservation) -> dict[str, Any]:
+    """A reservation as it is shown."""
+    return {
+        "id": reservation.id,
+        "address": str(reservation.addresses),
+        "space": reservation.space,
+        "namespace": reservation.namespace,
+        "name": reservation.name,
+        "owner": reservation.owner,
+        "note": reservation.note,
+    }

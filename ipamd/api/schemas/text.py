@@ -1,0 +1,91 @@
+"""Texts, addresses and moments as the admin API takes them, read strictly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+from ipamd.models.address import AddressRange, parse_address, parse_network
+from ipamd.models.instant import Instant, from_datetime
+
+NO_MOMENT: Final = "is not a time such as 2026-01-31T12:00:00Z or 2026-01-31T12:00:00.5+01:00"
+
+_MOMENT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+"""RFC 3339, section 5.6, which is stricter than what Python reads."""
+
+
+class Document(BaseModel):
+    """A JSON object all of whose fields are known, none of them converted from another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def _storable(text: str) -> str:
+    """NUL ends a text for half of all databases, and half a surrogate pair has no UTF-8."""
+    if "\0" in text:
+        raise ValueError("holds a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is not valid Unicode") from None
+    return text
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds characters that cannot be printed")
+    return text
+
+
+def _accepted_by(read: Callable[[str], object]) -> Callable[[str], str]:
+    """A check that a text is one that `read` takes; the text itself goes on."""
+
+    def check(text: str) -> str:
+        read(text)
+        return text
+
+    return check
+
+
+Word = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=253),
+    AfterValidator(_storable),
+    AfterValidator(_printable),
+]
+"""A name that somebody else chose: of a node, a network, a workload. Any printable characters."""
+
+Note = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_storable)]
+"""Free text for people, shown as text."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", max_length=63)]
+"""A name of ours: of a pool, an address space, a cluster."""
+
+Address = Annotated[str, AfterValidator(_accepted_by(parse_address))]
+Prefix = Annotated[str, AfterValidator(_accepted_by(parse_network))]
+Range = Annotated[str, AfterValidator(_accepted_by(AddressRange.parse))]
+"""An address, a prefix or `first-last`."""
+
+
+def moment(text: str) -> Instant:
+    """An RFC 3339 time with its offset; raises ValueError with a sentence."""
+    if _MOMENT.fullmatch(text) is None:
+        raise ValueError(NO_MOMENT)
+    try:
+        return from_datetime(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        raise ValueError(NO_MOMENT) from None
+
+
+Moment = Annotated[str, StringConstraints(max_length=64), AfterValidator(_accepted_by(moment))]
+
+
+def without_nulls(value: BaseModel) -> dict[str, Any]:
+    """The fields of a document that were given and are not null."""
+    return {key: found for key, found in value.model_dump(exclude_unset=True).items() if found is not None}

@@ -1,0 +1,182 @@
+"""The listeners: TCP on loopback and a Unix socket, one event loop, one application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import grp
+import os
+import signal
+import socket
+import stat
+from collections.abc import Generator, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from ipamd.api.application import Application
+from ipamd.api.loopback import Loopback
+from ipamd.engine.engine import Engine
+from ipamd.models.errors import InvalidValue
+
+GRACE: Final = 15
+"""Seconds for what was taken to be answered, once the service is told to end."""
+
+BACKLOG: Final = 2048
+GROUP: Final = "ipamd"
+SOCKET_MODE: Final = 0o660
+LONGEST_SOCKET_PATH: Final = 107
+"""Bytes of a path in `sockaddr_un` (unix(7)), less the NUL at its end."""
+
+_PROBE_SECONDS: Final = 1.0
+
+log = structlog.get_logger()
+
+
+class _Server(uvicorn.Server):
+    """One listener. Signals are its owner's business: several listeners end together."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+async def serve(engine: Engine, *, host: str, port: int, uds: Path | None) -> None:
+    """Serve until SIGTERM or SIGINT, then answer what was taken, and return.
+
+    Raises InvalidValue for an address that may not be listened on, OSError for one that cannot.
+    """
+    application = Application(engine)
+    with contextlib.ExitStack() as sockets:
+        tcp = sockets.enter_context(_tcp_socket(host, port))
+        listeners = [(_server(Loopback(application, any_host=False)), tcp)]
+        if uds is not None:
+            unix = sockets.enter_context(_unix_socket(uds))
+            listeners.append((_server(Loopback(application, any_host=True)), unix))
+        with _until_told_to_end([server for server, _ in listeners]):
+            log.info("listening", host=host, port=tcp.getsockname()[1], uds=str(uds) if uds else None)
+            async with asyncio.TaskGroup() as tasks:
+                for server, listener in listeners:
+                    tasks.create_task(server.serve(sockets=[listener]))
+    log.info("ended")
+
+
+def _server(application: ASGIApp) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            application,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            backlog=BACKLOG,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+        )
+    )
+
+
+@contextlib.contextmanager
+def _until_told_to_end(servers: list[_Server]) -> Iterator[None]:
+    """Ends the servers at the first SIGTERM or SIGINT; at the second without waiting for anybody."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        for server in servers:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _tcp_socket(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        address = ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
+    except ValueError:
+        raise InvalidValue("--host", f"{host!r} is not an address: write 127.0.0.1 or ::1") from None
+    if not address.is_loopback:
+        raise InvalidValue(
+            "--host", f"{address} is not loopback, and without tokens ipamd serves loopback and --uds only"
+        )
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((str(address), port))
+        except OSError as error:
+            raise OSError(f"cannot listen on {address} port {port}: {error.strerror}") from None
+        yield listener
+
+
+@contextlib.contextmanager
+def _unix_socket(path: Path) -> Iterator[socket.socket]:
+    """A Unix socket for root and the group `ipamd`. The file goes with it."""
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise InvalidValue(
+            "--uds", f"{path} is longer than the {LONGEST_SOCKET_PATH} bytes of a socket's path"
+        )
+    _make_way(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        # The mask counts while the file is made: at no moment may others connect.
+        before = os.umask(0o777 & ~SOCKET_MODE)
+        try:
+            listener.bind(str(path))
+        except OSError as error:
+            raise OSError(f"cannot listen on {path}: {error.strerror}") from None
+        finally:
+            os.umask(before)
+        _give_to_group(path)
+        made = path.stat()
+        try:
+            yield listener
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                now = path.stat()
+                if (now.st_dev, now.st_ino) == (made.st_dev, made.st_ino):
+                    path.unlink()
+
+
+def _make_way(path: Path) -> None:
+    """Remove the socket that a killed process left behind; raises InvalidValue for anything else."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise InvalidValue("--uds", f"{path} is there already and is no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_SECONDS)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except TimeoutError:
+            pass  # somebody listens there, and is busy
+    raise InvalidValue("--uds", f"another process listens on {path}: end it, or name another path")
+
+
+def _give_to_group(path: Path) -> None:
+    try:
+        group = grp.getgrnam(GROUP).gr_gid
+    except KeyError:
+        return
+    try:
+        os.chown(path, -1, group)
+    except PermissionError:
+        log.warning("the socket stays with its own group", uds=str(path), wanted=GROUP)
