@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from ipamd.ctl.endpoint import Access
+from ipamd.ctl.endpoint import Access, Endpoint
 from ipamd.ctl.failure import ExitCode, Failure
 
 TIMEOUT: Final = httpx.Timeout(30, connect=5)
@@ -48,7 +49,7 @@ class Client:
         if access.token is not None:
             headers["Authorization"] = f"Bearer {access.token}"
         # A transport of our own keeps the proxies of the environment out of the way to ipamd.
-        transport = httpx.HTTPTransport(uds=endpoint.socket) if endpoint.socket else httpx.HTTPTransport()
+        transport = httpx.HTTPTransport(uds=endpoint.socket, verify=_authorities(endpoint))
         self._http = httpx.Client(
             base_url=endpoint.base_url, transport=transport, headers=headers, timeout=TIMEOUT
         )
@@ -174,6 +175,14 @@ def segment(text: str) -> str:
         raise Failure("a name is empty: write it out", ExitCode.USAGE)
     # RFC 3986, section 5.2.4: a plain dot or two would take segments away.
     return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
+
+
+def _authorities(endpoint: Endpoint) -> ssl.SSLContext:
+    """Whom to trust: the authorities of this machine, or of SSL_CERT_FILE and SSL_CERT_DIR."""
+    if endpoint.base_url.startswith("https:"):
+        return ssl.create_default_context()
+    # Without TLS nobody need be trusted, and reading the machine's authorities takes longer than a request.
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _reason(error: httpx.TransportError) -> str:
