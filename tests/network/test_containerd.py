@@ -69,7 +69,7 @@ def test_the_service_knows_which_pod_holds_an_address(service: IpamdProcess, clu
     cluster.run_pod("other")
 
     assert service.addresses(namespace="default", name="web") == set(web.addresses)
-    assert service.addresses(container=web.id) == set(web.addresses)
+    assert service.addresses(container_id=web.id) == set(web.addresses)
 
 
 def test_a_container_that_is_started_again_keeps_its_pods_addresses(

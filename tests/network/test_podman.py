@@ -46,7 +46,7 @@ def test_containers_get_addresses_of_both_families_and_reach_gateway_and_each_ot
     web, other = on_interface(engine, "web"), on_interface(engine, "other")
     assert len(web) == len(other) == 2
     assert service.addresses() == web | other
-    assert service.addresses(container=engine.container_id("web")) == web
+    assert service.addresses(container_id=engine.container_id("web")) == web
     for address in (GATEWAY, GATEWAY6, *other):
         engine.execute("web", "ping6" if ":" in address else "ping", "-c", "1", "-W", "5", address)
 
