@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from ipamd import __version__
+from ipamd.cli.migrate import migrate
 from ipamd.cli.serve import serve
 from ipamd.models.errors import DomainError, InvalidValue
 
@@ -34,6 +35,7 @@ application = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 application.command("serve")(serve)
+application.command("migrate")(migrate)
 
 
 def _print_version(asked: bool) -> None:

@@ -20,6 +20,7 @@ from ipamd.cli.settings import (
     ServeSettings,
     Uds,
     database_url_or_default,
+    make_state_folder,
 )
 from ipamd.engine.engine import Engine
 
@@ -44,6 +45,8 @@ def serve(
         log_level=log_level,
         log_format=log_format,
     )
+    if not database_url:
+        make_state_folder()
     logs.configure(settings.log_level, settings.log_format)
     uvloop.run(run(settings))
 

@@ -77,12 +77,17 @@ class ServeSettings:
 
 
 def database_url_or_default(url: str | None) -> str:
-    """The URL that is given, or that of the SQLite file in the state folder, which is made if need be."""
-    if url:
-        return url
-    folder = state_folder(os.environ, root=os.geteuid() == 0)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return f"sqlite:///{folder / 'ipamd.sqlite'}"
+    """The URL that is given, or that of the SQLite file in the state folder."""
+    return url or f"sqlite:///{_own_state_folder() / 'ipamd.sqlite'}"
+
+
+def make_state_folder() -> None:
+    """Make the folder of the default database, for this user alone, unless it is there."""
+    _own_state_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _own_state_folder() -> Path:
+    return state_folder(os.environ, root=os.geteuid() == 0)
 
 
 def state_folder(environment: Mapping[str, str], *, root: bool) -> Path:
