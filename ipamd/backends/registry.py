@@ -17,7 +17,7 @@ def installed() -> dict[str, EntryPoint]:
 
 
 async def open_backend(url: str) -> Backend:
-    """Open the database of a URL such as `sqlite:///var/lib/ipamd/ipamd.sqlite` or `memory://`.
+    """Open the database of a URL such as `sqlite:////var/lib/ipamd/ipamd.sqlite` or `memory://`.
 
     An entry point of the group `ipamd.backends` is named for a scheme and leads to an async function that
     takes the URL and answers the open backend. Raises DatabaseUnfit for a scheme that nothing serves, and

@@ -1,0 +1,129 @@
+"""A change of what admins decide, in SQL, and the reading of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ipamd.backends.sql import statements
+from ipamd.backends.sql.rows import (
+    allocation_of,
+    block_of,
+    cursor_bytes,
+    node_of,
+    node_values,
+    number_bytes,
+    pool_of,
+    pool_values,
+    reservation_of,
+    reservation_values,
+)
+from ipamd.backends.sql.session import Session
+from ipamd.backends.sql.transaction import write_blocks
+from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.pool import Pool
+from ipamd.models.reservation import Reservation
+
+
+class SqlCatalogue:
+    """See `Catalogue`. What is removed leaves its name and the revision, for those who know it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def raise_revision(self) -> int:
+        await self._session.run(statements.RAISE_REVISION)
+        return await self._revision()
+
+    async def _revision(self) -> int:
+        [(revision,)] = await self._session.fetch(statements.REVISION)
+        return int(revision)
+
+    async def load(self, known: Snapshot) -> Snapshot:
+        return await load(self._session, known)
+
+    async def save(self, entry: Pool | Reservation | Node) -> None:
+        match replace(entry, revision=await self._revision()):
+            case Pool() as pool:
+                await self._session.run(statements.SAVE_POOL, *pool_values(pool))
+            case Reservation() as reservation:
+                await self._session.run(statements.SAVE_RESERVATION, *reservation_values(reservation))
+            case Node() as node:
+                await self._session.run(statements.SAVE_NODE, *node_values(node))
+
+    async def remove(self, entry: Pool | Reservation | Node) -> None:
+        match entry:
+            case Pool():
+                for statement in statements.DROP_POOL:
+                    await self._session.run(statement, entry.name)
+                gone = ("pool", "", entry.name)
+            case Reservation():
+                await self._session.run(statements.DROP_RESERVATION, entry.id)
+                gone = ("reservation", "", str(entry.id))
+            case Node():
+                for statement in statements.DROP_NODE:
+                    await self._session.run(statement, *entry.key)
+                gone = ("node", *entry.key)
+        await self._session.run(statements.NOTE_REMOVAL, *gone, await self._revision())
+
+    async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
+        return await blocks_between(self._session, pool, first, last)
+
+    async def rewrite(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> None:
+        await write_blocks(self._session, blocks)
+        if cursor is not None:
+            await self._session.run(statements.LOWER_CURSOR, pool, cursor_bytes(cursor))
+
+    async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:
+        rows = await self._session.fetch(statements.LIVE_BY_ADDRESS, space, address.packed)
+        return allocation_of(rows[0]) if rows else None
+
+    async def boots(self, node: NodeKey) -> Sequence[Boot]:
+        rows = await self._session.fetch(statements.BOOTS, *node)
+        return [Boot(identity, number) for identity, number in rows]
+
+    async def save_boot(self, node: NodeKey, boot: Boot) -> None:
+        row = (node.cluster, node.name, boot.number, boot.identity)
+        await self._session.run_many(statements.SAVE_BOOT, [row])
+
+
+async def load(session: Session, known: Snapshot) -> Snapshot:
+    """The catalogue, from what is known of it and what changed since.
+
+    What is known may be later than the database: then the database was put back, and all of it is read.
+    """
+    [(revision,)] = await session.fetch(statements.REVISION)
+    if revision == known.revision:
+        return known
+    if revision < known.revision:
+        known = Snapshot()
+    pools, reservations, nodes = dict(known.pools), dict(known.reservations), dict(known.nodes)
+    # What was removed may have come again since: so removals first.
+    for kind, cluster, name, _ in await session.fetch(statements.REMOVED_AFTER, known.revision):
+        match kind:
+            case "pool":
+                pools.pop(name, None)
+            case "reservation":
+                reservations.pop(int(name), None)
+            case "node":
+                nodes.pop(NodeKey(cluster, name), None)
+    for row in await session.fetch(statements.POOLS_AFTER, known.revision):
+        pool = pool_of(row)
+        pools[pool.name] = pool
+    for row in await session.fetch(statements.RESERVATIONS_AFTER, known.revision):
+        reservation = reservation_of(row)
+        reservations[reservation.id] = reservation
+    for row in await session.fetch(statements.NODES_AFTER, known.revision):
+        node = node_of(row)
+        nodes[node.key] = node
+    return Snapshot(revision, pools, reservations, nodes)
+
+
+async def blocks_between(session: Session, pool: str, first: int, last: int) -> list[Block]:
+    """The blocks of a pool that hold any address from `first` to `last`, in their order."""
+    rows = await session.fetch(statements.BLOCKS_BETWEEN, pool, number_bytes(first), number_bytes(last))
+    return [block for block in map(block_of, rows) if block.first + block.size > first]

@@ -1,0 +1,131 @@
+"""Reading, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from heapq import merge
+from itertools import chain, islice
+from typing import Any, Protocol, TypeVar
+
+from ipamd.backends.sql import listing, statements
+from ipamd.backends.sql.catalogue import blocks_between, load
+from ipamd.backends.sql.rows import allocation_of, block_of
+from ipamd.backends.sql.session import Session, Statement
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.identity import Digest
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+
+T = TypeVar("T")
+
+Reading = Callable[[Session], Coroutine[Any, Any, T]]
+
+
+class Reader(Protocol):
+    """Runs readings, each on one state of the database, never in the way of a writer."""
+
+    def read(self, reading: Reading[T]) -> Awaitable[T]:
+        """Run one reading to its end."""
+        ...
+
+
+class SqlLedger:
+    """See `Ledger`."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def snapshot(self, known: Snapshot) -> Snapshot:
+        return await self._reader.read(lambda session: load(session, known))
+
+    async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
+        given = _given(
+            address=query.address and query.address.packed,
+            space=query.space if query.address is not None else None,
+            container_id=query.container_id,
+            owner=query.owner,
+            name=query.name,
+            node=query.node,
+            namespace=query.namespace,
+            pool=query.pool,
+            network=query.network,
+            cluster=query.cluster,
+        )
+        statement = listing.live_page(tuple(given))
+        return await self._reader.read(
+            lambda session: _allocations(session, statement, *given.values(), after or 0, limit)
+        )
+
+    async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
+        given = _given(
+            address=query.address and query.address.packed,
+            space=query.space if query.address is not None else None,
+            name=query.name,
+            node=query.node,
+            namespace=query.namespace,
+            cluster=query.cluster,
+        )
+        begun_by = [moment for moment in (query.at, query.before) if moment is not None]
+        held_after = [moment for moment in (query.at, query.after) if moment is not None]
+        moments = _given(begun_by=min(begun_by, default=None), held_after=max(held_after, default=None))
+        pages = listing.history_pages(tuple(given), tuple(moments), goes_on=before is not None)
+        values = [*given.values(), *([] if before is None else [before]), *moments.values(), limit]
+
+        async def reading(session: Session) -> list[Allocation]:
+            found = [await _allocations(session, page, *values) for page in pages]
+            latest_first = merge(*found, key=lambda one: (one.since, one.id), reverse=True)
+            return list(islice(latest_first, limit))
+
+        return await self._reader.read(reading)
+
+    async def held_by(self, digest: Digest) -> Sequence[Allocation]:
+        return await self._reader.read(
+            lambda session: _allocations(session, statements.live_by_digest(1), digest)
+        )
+
+    async def allocation(self, allocation: int) -> Allocation | None:
+        return await self._first(statements.ALLOCATION_BY_ID, allocation)
+
+    async def by_idempotency_key(self, key: str) -> Allocation | None:
+        return await self._first(statements.ALLOCATION_BY_KEY, key)
+
+    async def _first(self, statement: Statement, *values: Any) -> Allocation | None:
+        rows = await self._reader.read(lambda session: _allocations(session, statement, *values))
+        return rows[0] if rows else None
+
+    async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
+        async def reading(session: Session) -> dict[str, Fill]:
+            pieces = statements.in_pieces(list(pools))
+            rows = [await session.fetch(statements.fill_of_pools(len(keys)), *keys) for keys in pieces]
+            return {
+                pool: Fill(blocks, int(allocated), next_free)
+                for pool, blocks, allocated, next_free in chain(*rows)
+            }
+
+        return await self._reader.read(reading)
+
+    async def blocks(
+        self, pool: str, freed_after: Instant, between: tuple[int, int] | None
+    ) -> Sequence[Block]:
+        async def reading(session: Session) -> list[Block]:
+            freed = map(block_of, await session.fetch(statements.BLOCKS_FREED_AFTER, pool, freed_after))
+            there = [] if between is None else await blocks_between(session, pool, *between)
+            found = {block.first: block for block in chain(freed, there)}
+            return [found[first] for first in sorted(found)]
+
+        return await self._reader.read(reading)
+
+    async def contacts(self) -> Mapping[NodeKey, Instant]:
+        rows = await self._reader.read(lambda session: session.fetch(statements.CONTACTS))
+        return {NodeKey(cluster, node): heard for cluster, node, heard in rows}
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+async def _allocations(session: Session, statement: Statement, *values: Any) -> list[Allocation]:
+    return [allocation_of(row) for row in await session.fetch(statement, *values)]

@@ -1,0 +1,105 @@
+"""Bringing a database's schema up to date: all that `ipamd migrate` does.
+
+The migrations stand in the folder `migrations/` of a checkout, which a wheel carries inside the package. The
+number of a migration is the revision of the schema; only upwards is promised.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+import ipamd
+from ipamd.backends.sql.schema import REVISION
+from ipamd.backends.sql.sqlite.connection import connect, engine_for, version_of
+from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
+from ipamd.backends.sql.version import SchemaVersion
+from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
+
+
+class Migration(NamedTuple):
+    """One step of the schema: its revision and what it does, in one line."""
+
+    revision: int
+    title: str
+
+
+def history() -> list[Migration]:
+    """All migrations that this ipamd has, the first one first."""
+    scripts = ScriptDirectory.from_config(_config())
+    steps = [Migration(int(script.revision), script.doc) for script in scripts.walk_revisions()]
+    return sorted(steps)
+
+
+def current(url: str) -> SchemaVersion:
+    """At which revision a database's schema is, zeros where there is none; raises DatabaseUnfit."""
+    path = _path_of(url)
+    if not path.exists():
+        return SchemaVersion(0, 0)
+    return _with_database(path, None)
+
+
+def upgrade(url: str, to: int | None = None) -> SchemaVersion:
+    """Migrate a database, made where it is missing, to a revision or to the latest; what it is then.
+
+    All of it happens or nothing. Raises DatabaseUnfit when the database cannot be used, SchemaUnfit when the
+    revision is not among ours or would be a step back.
+    """
+    return _with_database(_path_of(url), REVISION if to is None else to)
+
+
+def apply(connection: Connection, to: int = REVISION) -> None:
+    """Migrate over a connection that is in no transaction; what `upgrade` does once it has the database."""
+    known = [migration.revision for migration in history()]
+    if to not in known:
+        raise SchemaUnfit(f"there is no revision {to} of the schema: this ipamd knows 1 to {known[-1]}")
+    found = version_of(connection).revision
+    if found > to:
+        raise SchemaUnfit(f"the database's schema is at revision {found}: there is no way back to {to}")
+    config = _config()
+    config.attributes["connection"] = connection
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        command.upgrade(config, f"{to:04d}")
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql("COMMIT")
+
+
+def _with_database(path: Path, to: int | None) -> SchemaVersion:
+    file = DatabaseFile(path)
+    try:
+        with connect(engine_for(path)) as connection:
+            if to is not None:
+                apply(connection, to)
+            return version_of(connection)
+    except DBAPIError as error:
+        raise DatabaseUnfit(f"the database {path} cannot be used: {error.orig}") from error
+    finally:
+        file.let_go()
+
+
+def _path_of(url: str) -> Path:
+    if not url.startswith("sqlite:"):
+        raise DatabaseUnfit("only a database on disk has a schema to migrate: sqlite:///PATH")
+    return path_of(url)
+
+
+def folder() -> Path:
+    """Where the migrations are."""
+    package = Path(ipamd.__file__).parent
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(folder()).replace("%", "%%"))
+    return config

@@ -1,0 +1,321 @@
+"""The tables, with the promises that the database itself keeps.
+
+Addresses are their packed bytes (4 or 16), instants integers, lists and mappings JSON in text: what a driver
+takes as it is. The number of a block is 16 bytes whatever its family, so that the order of bytes is the
+order of numbers and no search needs to know the family.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeEngine
+
+REVISION: Final = 1
+"""The revision of the schema that this code was written for: the number of the latest migration."""
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "ck": "%(table_name)s_%(constraint_name)s",
+        "pk": "%(table_name)s_key",
+        "uq": "%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+SERIAL: Final[TypeEngine[int]] = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite counts up columns of the type INTEGER only."""
+
+
+def needed(name: str, kind: type[TypeEngine[Any]] = Text) -> Column[Any]:
+    """A column that has a value in every row."""
+    return Column(name, kind, nullable=False)
+
+
+def optional(name: str, kind: type[TypeEngine[Any]] = Text) -> Column[Any]:
+    """A column that may be null."""
+    return Column(name, kind, nullable=True)
+
+
+ALLOCATION: Final = Table(
+    "allocation",
+    METADATA,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    needed("space"),
+    needed("address", LargeBinary),
+    needed("pool"),
+    needed("place", BigInteger),  # of the address in its block: address minus the block's number
+    needed("digest", LargeBinary),
+    needed("position", BigInteger),
+    optional("cluster"),
+    optional("network"),
+    optional("node"),
+    optional("container_id"),
+    optional("ifname"),
+    optional("owner"),
+    optional("namespace"),
+    optional("name"),
+    optional("uid"),
+    optional("boot"),
+    optional("netns_device", BigInteger),
+    optional("netns_inode", BigInteger),
+    needed("since", BigInteger),
+    optional("until", BigInteger),
+    optional("ending"),
+    needed("generation", BigInteger),
+    needed("taken_boot", BigInteger),
+    needed("taken_uptime", BigInteger),
+    needed("repeated_boot", BigInteger),
+    needed("repeated_uptime", BigInteger),
+    optional("idempotency_key"),
+    optional("idempotency_body", LargeBinary),
+    CheckConstraint("length(address) IN (4, 16)", name="address"),
+    CheckConstraint("length(digest) = 16", name="digest"),
+    CheckConstraint("place >= 0 AND position >= 0 AND generation >= 1", name="counts"),
+    CheckConstraint("(until IS NULL) = (ending IS NULL)", name="ending"),
+    CheckConstraint(
+        "(container_id IS NULL) = (owner IS NOT NULL) AND (container_id IS NULL) = (node IS NULL)",
+        name="holder",
+    ),
+    CheckConstraint("(idempotency_key IS NULL) = (idempotency_body IS NULL)", name="idempotency"),
+    sqlite_autoincrement=True,  # an id names one row for ever, also when that row was pruned
+)
+
+
+def _live(name: str, *columns: str, unique: bool = False) -> None:
+    """An index over who has an address."""
+    _partial(ALLOCATION, name, columns, "until IS NULL", unique=unique)
+
+
+def _ended(name: str, *columns: str) -> None:
+    """An index over who had an address."""
+    _partial(ALLOCATION, name, columns, "until IS NOT NULL")
+
+
+def _partial(
+    table: Table, name: str, columns: tuple[str, ...], predicate: str, *, unique: bool = False
+) -> None:
+    where = text(predicate)
+    Index(
+        name,
+        *(table.c[column] for column in columns),
+        unique=unique,
+        sqlite_where=where,
+        postgresql_where=where,
+    )
+
+
+# An address has one owner at a time; a holder has one address at each position.
+_live("allocation_one_owner", "space", "address", unique=True)
+_live("allocation_one_answer", "digest", "position", unique=True)
+_partial(
+    ALLOCATION,
+    "allocation_one_key",
+    ("idempotency_key", "position"),
+    "idempotency_key IS NOT NULL",
+    unique=True,
+)
+# Pages of live allocations, one index for each filter; columns that few rows have are not indexed where null.
+_live("allocation_live", "id")
+_live("allocation_live_pool", "pool", "id")
+_live("allocation_live_cluster", "cluster", "id")
+_live("allocation_live_network", "network", "id")
+_live("allocation_live_node", "node", "id")
+_live("allocation_live_container", "container_id", "id")
+for _column in ("owner", "namespace", "name"):
+    _partial(
+        ALLOCATION,
+        f"allocation_live_{_column}",
+        (_column, "id"),
+        f"until IS NULL AND {_column} IS NOT NULL",
+    )
+# History, latest first. By moment and by namespace an index holds live rows too: they come in the order of
+# time, so that adding to it costs little, and one walk over it answers.
+_ended("allocation_ended_address", "space", "address", "since", "id")
+_ended("allocation_ended_node", "node", "since", "id")
+_partial(
+    ALLOCATION,
+    "allocation_ended_name",
+    ("name", "since", "id"),
+    "until IS NOT NULL AND name IS NOT NULL",
+)
+Index("allocation_since", ALLOCATION.c.since, ALLOCATION.c.id)
+_partial(ALLOCATION, "allocation_since_namespace", ("namespace", "since", "id"), "namespace IS NOT NULL")
+
+BLOCK: Final = Table(
+    "block",
+    METADATA,
+    needed("pool"),
+    needed("first", LargeBinary),
+    optional("cluster"),
+    optional("node"),
+    needed("free_since", LargeBinary),  # 64-bit integers, the lowest byte first, one for each address
+    needed("allocated", BigInteger),
+    needed("last_freed", BigInteger),
+    optional("next_free_since", BigInteger),
+    PrimaryKeyConstraint("pool", "first"),
+    CheckConstraint("length(first) = 16", name="first"),
+    CheckConstraint("length(free_since) > 0 AND length(free_since) % 8 = 0", name="free_since"),
+    CheckConstraint("allocated >= 0 AND allocated <= length(free_since) / 8", name="allocated"),
+    CheckConstraint("(cluster IS NULL) = (node IS NULL)", name="node"),
+)
+# The search for an address reads the first entry of one of these, however many blocks there are.
+_partial(BLOCK, "block_room", ("pool", "next_free_since", "first"), "next_free_since IS NOT NULL")
+_partial(
+    BLOCK,
+    "block_room_node",
+    ("pool", "cluster", "node", "next_free_since", "first"),
+    "next_free_since IS NOT NULL",
+)
+_partial(
+    BLOCK,
+    "block_room_empty",
+    ("pool", "next_free_since", "first"),
+    "next_free_since IS NOT NULL AND allocated = 0 AND node IS NOT NULL",
+)
+# Sums over a pool's blocks read this index alone; its order answers what was freed lately.
+Index("block_sums", BLOCK.c.pool, BLOCK.c.last_freed, BLOCK.c.allocated, BLOCK.c.next_free_since)
+
+CARVING: Final = Table(
+    "carving",
+    METADATA,
+    needed("pool"),
+    needed("reached", LargeBinary),  # 17 bytes: one past the last address is a place too
+    PrimaryKeyConstraint("pool"),
+    CheckConstraint("length(reached) = 17", name="reached"),
+)
+
+RELEASE: Final = Table(
+    "release",
+    METADATA,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    needed("digest", LargeBinary),
+    needed("order_boot", BigInteger),
+    needed("order_uptime", BigInteger),
+    needed("undo", Boolean),
+    needed("until", BigInteger),
+    CheckConstraint("length(digest) = 16", name="digest"),
+)
+_partial(RELEASE, "release_last", ("digest",), "NOT undo", unique=True)
+_partial(RELEASE, "release_undo", ("digest", "order_boot", "order_uptime"), "undo", unique=True)
+Index("release_until", RELEASE.c.until)
+
+CATALOGUE: Final = Table(
+    "catalogue",
+    METADATA,
+    needed("id", Integer),
+    needed("revision", BigInteger),
+    PrimaryKeyConstraint("id"),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+POOL: Final = Table(
+    "pool",
+    METADATA,
+    needed("name"),
+    needed("space"),
+    needed("subnet"),
+    needed("ranges"),
+    needed("exclusions"),
+    optional("gateway"),
+    needed("routes"),
+    needed("dns"),
+    needed("block_length", BigInteger),
+    needed("affinity"),
+    needed("cooldown", BigInteger),
+    needed("state"),
+    needed("priority", BigInteger),
+    needed("auto_assign", Boolean),
+    needed("masquerade", Boolean),
+    needed("selectors"),
+    needed("revision", BigInteger),
+    PrimaryKeyConstraint("name"),
+    CheckConstraint("block_length >= 0 AND block_length <= 128 AND cooldown >= 0", name="counts"),
+)
+Index("pool_revision", POOL.c.revision)
+
+RESERVATION: Final = Table(
+    "reservation",
+    METADATA,
+    needed("id", BigInteger),
+    needed("space"),
+    needed("first", LargeBinary),
+    needed("last", LargeBinary),
+    optional("namespace"),
+    optional("name"),
+    optional("owner"),
+    optional("note"),
+    needed("revision", BigInteger),
+    PrimaryKeyConstraint("id"),
+    CheckConstraint(
+        "length(first) IN (4, 16) AND length(first) = length(last) AND first <= last", name="addresses"
+    ),
+)
+Index("reservation_revision", RESERVATION.c.revision)
+
+NODE: Final = Table(
+    "node",
+    METADATA,
+    needed("cluster"),
+    needed("name"),
+    needed("labels"),
+    needed("revision", BigInteger),
+    PrimaryKeyConstraint("cluster", "name"),
+)
+Index("node_revision", NODE.c.revision)
+
+REMOVED: Final = Table(
+    "removed",
+    METADATA,
+    needed("kind"),
+    needed("cluster"),  # empty but for a node
+    needed("name"),
+    needed("revision", BigInteger),
+    PrimaryKeyConstraint("kind", "cluster", "name"),
+    CheckConstraint("kind IN ('pool', 'reservation', 'node')", name="kind"),
+)
+Index("removed_revision", REMOVED.c.revision)
+
+BOOT: Final = Table(
+    "boot",
+    METADATA,
+    needed("cluster"),
+    needed("node"),
+    needed("number", BigInteger),
+    needed("identity"),
+    PrimaryKeyConstraint("cluster", "node", "number"),
+    UniqueConstraint("cluster", "node", "identity"),
+)
+
+CONTACT: Final = Table(
+    "contact",
+    METADATA,
+    needed("cluster"),
+    needed("node"),
+    needed("heard", BigInteger),
+    PrimaryKeyConstraint("cluster", "node"),
+)
+
+SCHEMA_VERSION: Final = Table(
+    "schema_version",
+    METADATA,
+    needed("id", Integer),
+    needed("revision", BigInteger),
+    needed("oldest_code", BigInteger),  # the oldest revision whose code may still run on this schema
+    PrimaryKeyConstraint("id"),
+    CheckConstraint("id = 1", name="one_row"),
+)

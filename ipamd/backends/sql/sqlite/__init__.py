@@ -1,0 +1,1 @@
+"""What is SQLite's own: the file, the settings, the thread that writes."""

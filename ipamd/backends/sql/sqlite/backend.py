@@ -1,0 +1,177 @@
+"""A backend on SQLite: one thread that writes, connections of their own that read."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from ipamd.backends.interface import Backend, Change, Ledger, Work
+from ipamd.backends.sql import statements
+from ipamd.backends.sql.catalogue import SqlCatalogue
+from ipamd.backends.sql.ledger import Reading, SqlLedger
+from ipamd.backends.sql.schema import REVISION
+from ipamd.backends.sql.session import Session
+from ipamd.backends.sql.sqlite.connection import (
+    READER_SETTINGS,
+    SqliteSession,
+    connect,
+    engine_for,
+    schema_version,
+    version_of,
+)
+from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
+from ipamd.backends.sql.transaction import SqlTransaction
+from ipamd.backends.sql.version import misfit
+from ipamd.models.errors import DatabaseUnfit, SchemaUnfit, Unavailable
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+
+T = TypeVar("T")
+
+READERS: Final = 2
+FORGOTTEN_AT_ONCE: Final = 1000
+
+
+class SqliteReader:
+    """Connections that read, each of a thread of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._of_thread = threading.local()
+        self._connections: list[Connection] = []
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="ipamd-read")
+
+    async def read(self, reading: Reading[T]) -> T:
+        return await _in_thread(
+            self._threads, lambda: self._session().whole("BEGIN", reading(self._session()))
+        )
+
+    def _session(self) -> SqliteSession:
+        known: SqliteSession | None = getattr(self._of_thread, "session", None)
+        if known is None:
+            connection = self._engine.connect()
+            for setting in READER_SETTINGS:
+                connection.exec_driver_sql(setting)
+            self._connections.append(connection)
+            known = self._of_thread.session = SqliteSession(connection)
+        return known
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        for connection in self._connections:
+            connection.close()
+
+
+class SqliteBackend:
+    """See `Backend`. Every write of the process runs on one thread, whole units of work one after another."""
+
+    lanes = 1
+
+    def __init__(
+        self, file: DatabaseFile, engine: Engine, connection: Connection, writer: ThreadPoolExecutor
+    ) -> None:
+        self._file = file
+        self._engine = engine
+        self._connection = connection
+        self._writer = writer
+        self._session = SqliteSession(connection)
+        self._reader = SqliteReader(engine)
+        self._closed = False
+        self.ledger: Ledger = SqlLedger(self._reader)
+
+    async def transact(self, work: Work[T]) -> T:
+        return await self._write(lambda session: work(SqlTransaction(session)))
+
+    async def change(self, work: Change[T]) -> T:
+        return await self._write(lambda session: work(SqlCatalogue(session)))
+
+    async def _write(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+        if self._closed:
+            raise Unavailable("the database is closed")
+        # The lock is taken at the beginning: one taken between reading and writing could be refused.
+        return await _in_thread(
+            self._writer, lambda: self._session.whole("BEGIN IMMEDIATE", work(self._session))
+        )
+
+    async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
+        rows = [(*node, heard) for node, heard in contacts.items()]
+        if rows:
+            await self._write(lambda session: session.run_many(statements.SAVE_CONTACT, rows))
+
+    async def forget_releases(self, before: Instant) -> None:
+        forgotten = FORGOTTEN_AT_ONCE
+        while forgotten == FORGOTTEN_AT_ONCE:
+            forgotten = await self._write(
+                lambda session: session.run(statements.FORGET_RELEASES, before, FORGOTTEN_AT_ONCE)
+            )
+
+    async def ready(self) -> str | None:
+        if self._closed:
+            return "the database is closed"
+        try:
+            return misfit(await self._reader.read(schema_version))
+        except Unavailable as error:
+            return str(error)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        self._reader.close()
+        self._writer.submit(self._connection.close).result()  # the last one moves the journal into the file
+        self._writer.shutdown()
+        self._engine.dispose()
+        self._file.let_go()
+
+
+async def _in_thread(threads: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, call)
+
+
+async def open_sqlite(url: str) -> Backend:
+    """Open `sqlite:///PATH`, made and migrated where that is needed.
+
+    Raises DatabaseUnfit when the file cannot be used, SchemaUnfit when it needs a newer ipamd.
+    """
+    writer = ThreadPoolExecutor(1, thread_name_prefix="ipamd-write")
+    try:
+        return await _in_thread(writer, lambda: _opened(path_of(url), writer))
+    except BaseException:
+        writer.shutdown(wait=False)
+        raise
+
+
+def _opened(path: Path, writer: ThreadPoolExecutor) -> SqliteBackend:
+    file = DatabaseFile(path)
+    engine = engine_for(path)
+    try:
+        connection = connect(engine)
+        _migrate(connection)
+    except DBAPIError as error:
+        file.let_go()
+        raise DatabaseUnfit(f"the database {path} cannot be used: {error.orig}") from error
+    except BaseException:
+        file.let_go()
+        raise
+    return SqliteBackend(file, engine, connection, writer)
+
+
+def _migrate(connection: Connection) -> None:
+    if version_of(connection).revision < REVISION:
+        # Late, for alembic takes longer to import than all the rest, and is seldom needed.
+        from ipamd.backends.sql import migrations
+
+        migrations.apply(connection)
+    sentence = misfit(version_of(connection))
+    if sentence is not None:
+        raise SchemaUnfit(sentence)

@@ -1,0 +1,383 @@
+"""The statements of a unit of work and of a change, each for a whole batch and compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    ColumnElement,
+    Table,
+    TextClause,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    not_,
+    select,
+    text,
+    tuple_,
+    update,
+)
+
+# SQLite took PostgreSQL's `ON CONFLICT`, and SQLAlchemy's construct for PostgreSQL compiles for both.
+from sqlalchemy.dialects.postgresql import Insert as Upsert
+
+from ipamd.backends.interface import Whose
+from ipamd.backends.sql.schema import (
+    ALLOCATION,
+    BLOCK,
+    BOOT,
+    CARVING,
+    CATALOGUE,
+    CONTACT,
+    NODE,
+    POOL,
+    RELEASE,
+    REMOVED,
+    RESERVATION,
+    SCHEMA_VERSION,
+)
+from ipamd.backends.sql.session import Statement
+
+T = TypeVar("T")
+
+LARGEST_LIST: Final = 512
+"""More keys than this are looked up in several statements."""
+
+BLOCK_COLUMNS: Final = (
+    BLOCK.c.pool,
+    BLOCK.c.first,
+    BLOCK.c.cluster,
+    BLOCK.c.node,
+    BLOCK.c.free_since,
+    BLOCK.c.allocated,
+    BLOCK.c.last_freed,
+    BLOCK.c.next_free_since,
+)
+BOOT_COLUMNS: Final = (BOOT.c.identity, BOOT.c.number)
+
+
+def padded(keys: Sequence[T]) -> list[T]:
+    """A list filled up to a power of two with its last key, so that few lengths are compiled."""
+    length = 1 << (len(keys) - 1).bit_length()
+    return [*keys, *[keys[-1]] * (length - len(keys))]
+
+
+def in_pieces(keys: Sequence[T]) -> list[list[T]]:
+    """Lists of keys, each padded, none longer than a statement takes."""
+    starts = range(0, len(keys), LARGEST_LIST)
+    return [padded(keys[start : start + LARGEST_LIST]) for start in starts]
+
+
+def _numbered(length: int) -> tuple[list[BindParameter[Any]], tuple[str, ...]]:
+    names = tuple(f"key_{number}" for number in range(length))
+    return [bindparam(name) for name in names], names
+
+
+def _added(table: Table, *leave_out: str) -> Statement:
+    names = tuple(column.name for column in table.columns if column.name not in leave_out)
+    return Statement(insert(table).values({name: bindparam(name) for name in names}).inline(), names)
+
+
+def _upsert(table: Table, *leave_out: str) -> tuple[Upsert, tuple[str, ...]]:
+    names = tuple(column.name for column in table.columns if column.name not in leave_out)
+    return Upsert(table).values({name: bindparam(name) for name in names}).inline(), names
+
+
+def _replaced(table: Table) -> Statement:
+    """Add a row, or put it in the place of the one with its key."""
+    upsert, names = _upsert(table)
+    keys = [column.name for column in table.primary_key]
+    others = {name: upsert.excluded[name] for name in names if name not in keys}
+    return Statement(upsert.on_conflict_do_update(index_elements=keys, set_=others), names)
+
+
+# Allocations.
+
+BEGIN_ALLOCATION: Final = _added(ALLOCATION, "id")
+
+END_ALLOCATION: Final = Statement(
+    update(ALLOCATION)
+    .where(ALLOCATION.c.id == bindparam("row"), ALLOCATION.c.until.is_(None))
+    .values(until=bindparam("ended"), ending=bindparam("why")),
+    ("ended", "why", "row"),
+)
+
+REPEAT_ALLOCATION: Final = Statement(
+    update(ALLOCATION)
+    .where(ALLOCATION.c.id == bindparam("row"), ALLOCATION.c.until.is_(None))
+    .values(
+        generation=bindparam("count"),
+        repeated_boot=bindparam("in_boot"),
+        repeated_uptime=bindparam("at_uptime"),
+    ),
+    ("count", "in_boot", "at_uptime", "row"),
+)
+
+LIVE_BY_ADDRESS: Final = Statement(
+    select(ALLOCATION).where(
+        ALLOCATION.c.space == bindparam("in_space"),
+        ALLOCATION.c.address == bindparam("bytes"),
+        ALLOCATION.c.until.is_(None),
+    ),
+    ("in_space", "bytes"),
+)
+
+
+@lru_cache
+def live_by_digest(length: int) -> Statement:
+    """What some holders have, by holder and position."""
+    keys, names = _numbered(length)
+    return Statement(
+        select(ALLOCATION)
+        .where(ALLOCATION.c.digest.in_(keys), ALLOCATION.c.until.is_(None))
+        .order_by(ALLOCATION.c.digest, ALLOCATION.c.position),
+        names,
+    )
+
+
+ALLOCATION_BY_ID: Final = Statement(select(ALLOCATION).where(ALLOCATION.c.id == bindparam("row")), ("row",))
+ALLOCATION_BY_KEY: Final = Statement(
+    select(ALLOCATION)
+    .where(ALLOCATION.c.idempotency_key == bindparam("key"))
+    .order_by(ALLOCATION.c.position),
+    ("key",),
+)
+
+# Releases that are remembered.
+
+
+@lru_cache
+def releases_by_digest(length: int) -> Statement:
+    """The releases that are remembered of some holders."""
+    keys, names = _numbered(length)
+    columns = (
+        RELEASE.c.digest,
+        RELEASE.c.order_boot,
+        RELEASE.c.order_uptime,
+        RELEASE.c.undo,
+        RELEASE.c.until,
+    )
+    return Statement(select(*columns).where(RELEASE.c.digest.in_(keys)).order_by(RELEASE.c.id), names)
+
+
+def _remember_release() -> Statement:
+    """Of a holder's releases the last is kept: it overtakes whatever the earlier ones do."""
+    upsert, names = _upsert(RELEASE, "id")
+    new = upsert.excluded
+    later = tuple_(new.order_boot, new.order_uptime, new.until) > tuple_(
+        RELEASE.c.order_boot, RELEASE.c.order_uptime, RELEASE.c.until
+    )
+    changed = {name: new[name] for name in ("order_boot", "order_uptime", "until")}
+    return Statement(
+        upsert.on_conflict_do_update(
+            index_elements=["digest"], index_where=text("NOT undo"), set_=changed, where=later
+        ),
+        names,
+    )
+
+
+def _remember_undo() -> Statement:
+    """An undo means one ADD, so that each of a holder's undos is kept."""
+    upsert, names = _upsert(RELEASE, "id")
+    return Statement(
+        upsert.on_conflict_do_update(
+            index_elements=["digest", "order_boot", "order_uptime"],
+            index_where=text("undo"),
+            set_={"until": upsert.excluded.until},
+            where=upsert.excluded.until > RELEASE.c.until,
+        ),
+        names,
+    )
+
+
+REMEMBER_RELEASE: Final = _remember_release()
+REMEMBER_UNDO: Final = _remember_undo()
+
+FORGET_RELEASES: Final = Statement(
+    delete(RELEASE).where(
+        RELEASE.c.id.in_(
+            select(RELEASE.c.id).where(RELEASE.c.until <= bindparam("moment")).limit(bindparam("piece"))
+        )
+    ),
+    ("moment", "piece"),
+)
+
+# Blocks.
+
+WRITE_BLOCK: Final = Statement(
+    update(BLOCK)
+    .where(BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.first == bindparam("number"))
+    .values({column.name: bindparam(f"new_{column.name}") for column in BLOCK_COLUMNS[2:]}),
+    ("of_pool", "number", *(f"new_{column.name}" for column in BLOCK_COLUMNS[2:])),
+)
+
+
+def _carve_block() -> Statement:
+    upsert, names = _upsert(BLOCK)
+    return Statement(upsert.on_conflict_do_nothing(index_elements=["pool", "first"]), names)
+
+
+CARVE_BLOCK: Final = _carve_block()
+
+
+@lru_cache
+def blocks_by_number(length: int) -> Statement:
+    """Blocks of a pool by their numbers, in that order."""
+    keys, names = _numbered(length)
+    return Statement(
+        select(*BLOCK_COLUMNS)
+        .where(BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.first.in_(keys))
+        .order_by(BLOCK.c.first),
+        ("of_pool", *names),
+    )
+
+
+def _blocks_with_room(whose: Whose) -> Statement:
+    conditions: list[ColumnElement[bool] | TextClause] = [
+        BLOCK.c.pool == bindparam("of_pool"),
+        BLOCK.c.next_free_since <= bindparam("free_before"),
+    ]
+    names: tuple[str, ...] = ("of_pool", "free_before", "most")
+    of_node = (BLOCK.c.cluster == bindparam("of_cluster")) & (BLOCK.c.node == bindparam("of_node"))
+    match whose:
+        case Whose.ANYBODYS:
+            pass
+        case Whose.OWN:
+            conditions.append(of_node)
+            names = (*names, "of_cluster", "of_node")
+        case Whose.NOBODYS:
+            conditions += [BLOCK.c.cluster.is_(None), BLOCK.c.node.is_(None)]
+        case Whose.EMPTY_OF_OTHERS:
+            # As text, for a predicate with a parameter does not match that of the partial index.
+            conditions += [text("allocated = 0"), BLOCK.c.node.is_not(None), not_(of_node)]
+            names = (*names, "of_cluster", "of_node")
+    return Statement(
+        select(*BLOCK_COLUMNS)
+        .where(*conditions)
+        .order_by(BLOCK.c.next_free_since, BLOCK.c.first)
+        .limit(bindparam("most")),
+        names,
+    )
+
+
+BLOCKS_WITH_ROOM: Final = {whose: _blocks_with_room(whose) for whose in Whose}
+
+BLOCKS_BETWEEN: Final = Statement(
+    select(*BLOCK_COLUMNS)
+    .where(
+        BLOCK.c.pool == bindparam("of_pool"),
+        BLOCK.c.first <= bindparam("last"),
+        # The block before the first address may hold it too.
+        BLOCK.c.first
+        >= func.coalesce(
+            select(func.max(BLOCK.c.first))
+            .where(BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.first <= bindparam("from"))
+            .correlate(None)
+            .scalar_subquery(),
+            bindparam("from"),
+        ),
+    )
+    .order_by(BLOCK.c.first),
+    ("of_pool", "from", "last"),
+)
+
+BLOCKS_FREED_AFTER: Final = Statement(
+    select(*BLOCK_COLUMNS).where(
+        BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.last_freed > bindparam("moment")
+    ),
+    ("of_pool", "moment"),
+)
+
+
+@lru_cache
+def fill_of_pools(length: int) -> Statement:
+    """Sums over the blocks of some pools, from an index alone."""
+    keys, names = _numbered(length)
+    return Statement(
+        select(BLOCK.c.pool, func.count(), func.sum(BLOCK.c.allocated), func.min(BLOCK.c.next_free_since))
+        .where(BLOCK.c.pool.in_(keys))
+        .group_by(BLOCK.c.pool),
+        names,
+    )
+
+
+CURSOR: Final = Statement(
+    select(CARVING.c.reached).where(CARVING.c.pool == bindparam("of_pool")), ("of_pool",)
+)
+MOVE_CURSOR: Final = _replaced(CARVING)
+LOWER_CURSOR: Final = Statement(
+    update(CARVING)
+    .where(CARVING.c.pool == bindparam("of_pool"), CARVING.c.reached > bindparam("back_to"))
+    .values(reached=bindparam("back_to")),
+    ("of_pool", "back_to"),
+)
+
+# The catalogue.
+
+REVISION: Final = Statement(select(CATALOGUE.c.revision), ())
+RAISE_REVISION: Final = Statement(
+    update(CATALOGUE).values(revision=CATALOGUE.c.revision + literal_column("1")), ()
+)
+
+SAVE_POOL: Final = _replaced(POOL)
+SAVE_RESERVATION: Final = _replaced(RESERVATION)
+SAVE_NODE: Final = _replaced(NODE)
+NOTE_REMOVAL: Final = _replaced(REMOVED)
+
+
+def _changed_after(table: Table) -> Statement:
+    return Statement(select(table).where(table.c.revision > bindparam("known")), ("known",))
+
+
+POOLS_AFTER: Final = _changed_after(POOL)
+RESERVATIONS_AFTER: Final = _changed_after(RESERVATION)
+NODES_AFTER: Final = _changed_after(NODE)
+REMOVED_AFTER: Final = _changed_after(REMOVED)
+
+
+def _drop(construct: ClauseElement, *names: str) -> Statement:
+    return Statement(construct, names)
+
+
+DROP_POOL: Final = (
+    _drop(delete(BLOCK).where(BLOCK.c.pool == bindparam("of_pool")), "of_pool"),
+    _drop(delete(CARVING).where(CARVING.c.pool == bindparam("of_pool")), "of_pool"),
+    _drop(delete(POOL).where(POOL.c.name == bindparam("of_pool")), "of_pool"),
+)
+DROP_RESERVATION: Final = _drop(delete(RESERVATION).where(RESERVATION.c.id == bindparam("row")), "row")
+DROP_NODE: Final = (
+    _drop(
+        delete(NODE).where(NODE.c.cluster == bindparam("of_cluster"), NODE.c.name == bindparam("of_node")),
+        "of_cluster",
+        "of_node",
+    ),
+    _drop(
+        delete(CONTACT).where(
+            CONTACT.c.cluster == bindparam("of_cluster"), CONTACT.c.node == bindparam("of_node")
+        ),
+        "of_cluster",
+        "of_node",
+    ),
+)
+
+# Nodes' boots and last contacts.
+
+BOOTS: Final = Statement(
+    select(*BOOT_COLUMNS)
+    .where(BOOT.c.cluster == bindparam("of_cluster"), BOOT.c.node == bindparam("of_node"))
+    .order_by(BOOT.c.number),
+    ("of_cluster", "of_node"),
+)
+SAVE_BOOT: Final = _added(BOOT)
+SAVE_CONTACT: Final = _replaced(CONTACT)
+
+
+CONTACTS: Final = Statement(select(CONTACT), ())
+
+SCHEMA: Final = Statement(select(SCHEMA_VERSION.c.revision, SCHEMA_VERSION.c.oldest_code), ())

@@ -1,0 +1,141 @@
+"""A unit of work on allocations, in SQL."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from ipamd.backends.interface import (
+    BlockSearch,
+    Changes,
+    ConstraintViolated,
+    Found,
+    Locked,
+    Numbered,
+    RememberedRelease,
+    Whose,
+    WithRoom,
+)
+from ipamd.backends.sql import statements
+from ipamd.backends.sql.rows import (
+    allocation_of,
+    allocation_values,
+    block_of,
+    block_values,
+    cursor_bytes,
+    number_bytes,
+    release_of,
+    release_values,
+)
+from ipamd.backends.sql.session import Session, Statement, Values
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.identity import Digest
+
+
+class SqlTransaction:
+    """See `Transaction`. For a database with one writer, where reading is locking."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def find(self, digests: Sequence[Digest]) -> Found:
+        held: dict[Digest, list[Allocation]] = {digest: [] for digest in digests}
+        releases: dict[Digest, list[RememberedRelease]] = {digest: [] for digest in digests}
+        for keys in statements.in_pieces(list(held)):
+            for row in await self._session.fetch(statements.live_by_digest(len(keys)), *keys):
+                allocation = allocation_of(row)
+                held[allocation.digest].append(allocation)
+            for row in await self._session.fetch(statements.releases_by_digest(len(keys)), *keys):
+                release = release_of(row)
+                releases[release.digest].append(release)
+        return Found(held, releases)
+
+    async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
+        numbers: dict[str, set[int]] = defaultdict(set)
+        for search in searches:
+            if isinstance(search, Numbered):
+                numbers[search.pool].add(search.first)
+        numbered = {pool: await self._numbered(pool, wanted) for pool, wanted in numbers.items()}
+        locked: list[Locked] = []
+        for search in searches:
+            if isinstance(search, Numbered):
+                block = numbered[search.pool].get(search.first)
+                locked.append(Locked([] if block is None else [block]))
+            else:
+                locked.append(Locked(await self._with_room(search)))
+        return locked
+
+    async def _numbered(self, pool: str, numbers: set[int]) -> dict[int, Block]:
+        found: dict[int, Block] = {}
+        for keys in statements.in_pieces([number_bytes(number) for number in sorted(numbers)]):
+            rows = await self._session.fetch(statements.blocks_by_number(len(keys)), pool, *keys)
+            found.update((block.first, block) for block in map(block_of, rows))
+        return found
+
+    async def _with_room(self, search: WithRoom) -> list[Block]:
+        # What the caller has already is left out here: at most that many more are read.
+        most = search.limit + len(search.but_not)
+        parameters: Values = (search.pool, search.free_before, most)
+        if search.whose in (Whose.OWN, Whose.EMPTY_OF_OTHERS):
+            if search.node is None:
+                raise ValueError(f"a search for {search.whose.value} needs the node that looks")
+            parameters = (*parameters, search.node.cluster, search.node.name)
+        rows = await self._session.fetch(statements.BLOCKS_WITH_ROOM[search.whose], *parameters)
+        blocks = (block_of(row) for row in rows)
+        return [block for block in blocks if block.first not in search.but_not][: search.limit]
+
+    async def revision(self) -> int:
+        [(revision,)] = await self._session.fetch(statements.REVISION)
+        return int(revision)
+
+    async def write(self, changes: Changes) -> None:
+        if changes.ended:
+            await self._write_live(
+                statements.END_ALLOCATION,
+                [(ended.until, ended.ending.value, ended.id) for ended in changes.ended],
+            )
+        if changes.repeated:
+            await self._write_live(
+                statements.REPEAT_ALLOCATION,
+                [(repeat.generation, *repeat.repeated, repeat.id) for repeat in changes.repeated],
+            )
+        if changes.begun:
+            begun = [allocation_values(allocation) for allocation in changes.begun]
+            await self._session.run_many(statements.BEGIN_ALLOCATION, begun)
+        await write_blocks(self._session, changes.blocks)
+        await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])
+        await self._remember(statements.REMEMBER_UNDO, [one for one in changes.remembered if one.undo])
+
+    async def _write_live(self, statement: Statement, rows: list[Values]) -> None:
+        if await self._session.run_many(statement, rows) != len(rows):
+            raise ConstraintViolated("an allocation that ends or repeats is not live")
+
+    async def _remember(self, statement: Statement, releases: list[RememberedRelease]) -> None:
+        if releases:
+            await self._session.run_many(statement, [release_values(release) for release in releases])
+
+    async def pin_catalogue(self) -> int:
+        return await self.revision()
+
+    async def cursor(self, pool: str) -> int:
+        rows = await self._session.fetch(statements.CURSOR, pool)
+        return int.from_bytes(rows[0][0], "big") if rows else 0
+
+    async def carve(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> int:
+        new = 0
+        if blocks:
+            rows = [block_values(block) for block in blocks]
+            new = await self._session.run_many(statements.CARVE_BLOCK, rows)
+        if cursor is not None:
+            await self._session.run(statements.MOVE_CURSOR, pool, cursor_bytes(cursor))
+        return new
+
+
+async def write_blocks(session: Session, blocks: Sequence[Block]) -> None:
+    """Write back blocks; raises ConstraintViolated when one of them does not exist."""
+    if not blocks:
+        return
+    rows = [block_values(block) for block in blocks]
+    if await session.run_many(statements.WRITE_BLOCK, rows) != len(rows):
+        raise ConstraintViolated("a block that is written does not exist")
