@@ -1,0 +1,109 @@
+"""`ipamctl allocation`, `reservation`, `history` and `node`."""
+
+from datetime import datetime, timedelta
+
+from ipamd.ctl.client import PAGE
+from tests.ctl.conftest import Ipamctl
+from tests.service import IpamdProcess
+
+
+def test_an_owner_gets_an_address_and_gives_it_back(ipamctl: Ipamctl) -> None:
+    ipamctl("pool", "create", "p", "--subnet", "10.1.0.0/24")
+
+    made = ipamctl.json("allocation", "create", "printer", "--address", "10.1.0.20")
+    listed = ipamctl.rows("allocation", "list", "--owner", "printer")
+    shown = ipamctl.json("allocation", "show", "10.1.0.20")
+    said = ipamctl("allocation", "release", "10.1.0.20")
+
+    assert made["address"] == "10.1.0.20"
+    assert [row[:5] for row in listed] == [[str(made["id"]), "10.1.0.20", "default", "p", "printer"]]
+    assert shown == made
+    assert said == f"allocation {made['id']} released\n"
+    assert ipamctl.refused("allocation", "release", "10.1.0.20") == "nobody holds 10.1.0.20"
+
+
+def test_the_same_key_gives_the_same_address(ipamctl: Ipamctl) -> None:
+    ipamctl("pool", "create", "p", "--subnet", "10.2.0.0/24")
+    asked = ("allocation", "create", "vm", "--pool", "p", "--idempotency-key", "once")
+
+    first, again = ipamctl.json(*asked), ipamctl.json(*asked)
+    other = ipamctl.json("allocation", "create", "vm", "--pool", "p")
+
+    assert first["address"] == again["address"] != other["address"]
+    assert len(ipamctl.rows("allocation", "list")) == 2
+
+
+def test_an_address_that_is_held_is_refused_with_its_holder(ipamctl: Ipamctl) -> None:
+    ipamctl("pool", "create", "p", "--subnet", "10.3.0.0/24")
+    ipamctl("allocation", "create", "printer", "--address", "10.3.0.5")
+
+    sentence = ipamctl.refused("allocation", "create", "scanner", "--address", "10.3.0.5")
+
+    assert "printer" in sentence
+
+
+def test_a_list_is_followed_over_its_pages(ipamctl: Ipamctl, ipamd_process: IpamdProcess) -> None:
+    more_than_a_page = PAGE + 1
+    ipamd_process.create_pool("p", "10.4.0.0/22")
+    given = set()
+    for number in range(more_than_a_page):
+        answer = ipamd_process.http.post("/v1/allocations", json={"owner": f"vm-{number}", "pool": "p"})
+        given.add(answer.json()["address"])
+
+    everything = ipamctl.json("allocation", "list")
+    some = ipamctl.run("allocation", "list", "--limit", "3")
+
+    assert len(everything["items"]) == more_than_a_page
+    assert {item["address"] for item in everything["items"]} == given
+    assert everything["next"] is None
+    assert [line.split()[0] for line in some.stdout.splitlines()] == ["ID", "1", "2", "3"]
+    assert some.stderr == "there are more: raise --limit, or leave it out\n"
+    assert ipamctl.json("allocation", "list", "--limit", str(PAGE))["next"] is not None
+
+
+def test_a_reserved_address_goes_to_its_holder_only(ipamctl: Ipamctl) -> None:
+    ipamctl("pool", "create", "p", "--subnet", "10.4.0.0/24")
+
+    said = ipamctl("reservation", "create", "10.4.0.9", "--owner", "printer", "--note", "third floor")
+    [row] = ipamctl.json("reservation", "list")["items"]
+    sentence = ipamctl.refused("allocation", "create", "scanner", "--address", "10.4.0.9")
+    got = ipamctl.json("allocation", "create", "printer", "--address", "10.4.0.9")
+    ipamctl("reservation", "delete", str(row["id"]))
+
+    assert said == f"10.4.0.9 is kept for printer (reservation {row['id']})\n"
+    assert (row["owner"], row["note"]) == ("printer", "third floor")
+    assert "10.4.0.9" in sentence
+    assert got["address"] == "10.4.0.9"
+    assert ipamctl.json("reservation", "list")["items"] == []
+
+
+def test_history_says_who_had_an_address_at_a_moment(ipamctl: Ipamctl) -> None:
+    ipamctl("pool", "create", "p", "--subnet", "10.5.0.0/24", "--cooldown", "0")
+    first = ipamctl.json("allocation", "create", "printer", "--address", "10.5.0.5")
+    ipamctl("allocation", "release", "10.5.0.5")
+    second = ipamctl.json("allocation", "create", "scanner", "--address", "10.5.0.5")
+    earlier = datetime.fromisoformat(first["since"]) - timedelta(seconds=1)
+
+    everybody = ipamctl.json("history", "10.5.0.5")["items"]
+
+    assert [item["owner"] for item in everybody] == ["scanner", "printer"]
+    assert [item["until"] is None for item in everybody] == [True, False]
+    for allocation, owner in ((first, "printer"), (second, "scanner")):
+        [item] = ipamctl.json("history", "10.5.0.5", "--at", allocation["since"])["items"]
+        assert item["owner"] == owner
+    assert ipamctl.json("history", "10.5.0.5", "--at", earlier.isoformat())["items"] == []
+    assert [row[2] for row in ipamctl.rows("history", "10.5.0.5", "--at", second["since"])] == ["scanner"]
+
+
+def test_a_node_gets_labels_one_by_one(ipamctl: Ipamctl) -> None:
+    ipamctl("node", "label", "n1", "rack=r1", "zone=a")
+    said = ipamctl("node", "label", "n1", "rack=r2", "zone-")
+    ipamctl("node", "label", "n1", "disk=ssd", "--cluster", "east")
+
+    assert said == "node n1 of cluster default has rack=r2\n"
+    assert ipamctl.json("node", "show", "n1")["labels"] == {"rack": "r2"}
+    assert sorted(row[:3] for row in ipamctl.rows("node", "list")) == [
+        ["default", "n1", "rack=r2"],
+        ["east", "n1", "disk=ssd"],
+    ]
+    assert "n2" in ipamctl.refused("node", "show", "n2")
