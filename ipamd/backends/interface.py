@@ -6,7 +6,7 @@ the whole batch at once. A method may raise `Unavailable` when the database does
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, TypeVar
@@ -42,10 +42,14 @@ class RememberedRelease:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is known of some holders: their live allocations by position, and their remembered releases."""
+    """What is known of some holders: their live allocations by position, and their remembered releases.
+
+    Of those in `busy` nothing is known: another unit of work is about them.
+    """
 
     held: Mapping[Digest, Sequence[Allocation]]
     releases: Mapping[Digest, Sequence[RememberedRelease]]
+    busy: Set[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +269,13 @@ class Backend(Protocol):
         """How many units of work are worth having under way at once."""
         ...
 
-    def transact(self, work: Work[T]) -> Awaitable[T]:
-        """Run one unit of work to its end and make it durable; an exception undoes it and is passed on."""
+    def transact(self, work: Work[T], patience: float | None = None) -> Awaitable[T]:
+        """Run one unit of work to its end and make it durable; an exception undoes it and is passed on.
+
+        Where units of work run beside each other, one without `patience` never waits for what another
+        holds: it is told `busy` and `passed_over`. One with it waits, so many seconds for each, and is
+        refused with `Unavailable` when they are over.
+        """
         ...
 
     def change(self, work: Change[T]) -> Awaitable[T]:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import structlog
 
-from ipamd.backends.interface import Backend, ConstraintViolated, Transaction
-from ipamd.engine.call import BlockWanted, Call, Lacking, Verdict
-from ipamd.engine.carving import Carver
-from ipamd.engine.catalogue import Catalogue, CatalogueChanged
-from ipamd.engine.clock import Clock
-from ipamd.engine.settle import settle
+from ipamd.engine.call import Call, Lacking, Postponed, Verdict
+from ipamd.engine.settling import Settling
 from ipamd.models.errors import DomainError, Unavailable
 from ipamd.models.identity import Digest
 from ipamd.models.outcome import Outcome, Refused
@@ -24,11 +19,8 @@ from ipamd.models.outcome import Outcome, Refused
 LARGEST_BATCH: Final = 256
 LONGEST_QUEUE: Final = 20_000
 
-ATTEMPTS: Final = 8
-"""How often one batch is settled when the catalogue changes under it."""
-
-VIOLATIONS: Final = 2
-"""How often a batch may violate a constraint before its calls are settled one by one."""
+PATIENT_CALLS: Final = 4
+"""How many calls at once are settled alone, waiting for what others hold."""
 
 log = structlog.get_logger()
 
@@ -43,25 +35,20 @@ class _Waiting:
 
 
 class Batching:
-    """The queue before the database. As many batches are under way as the backend has lanes."""
+    """The queue before the database. At most `lanes` batches are under way at once.
 
-    def __init__(
-        self,
-        backend: Backend,
-        clock: Clock,
-        catalogue: Callable[[], Catalogue],
-        refresh: Callable[[], Awaitable[Catalogue]],
-    ) -> None:
-        self._backend = backend
-        self._clock = clock
-        self._catalogue = catalogue
-        self._refresh = refresh
-        self._carver = Carver()
+    Beside them a small lane settles alone, and patiently, the calls that met a lock of somebody else's.
+    """
+
+    def __init__(self, settling: Settling, lanes: int) -> None:
+        self._settling = settling
         self._queue: deque[_Waiting] = deque()
         self._busy: set[Digest] = set()
         self._arrived = asyncio.Event()
         self._closing = False
-        self._lanes = [asyncio.create_task(self._lane()) for _ in range(backend.lanes)]
+        self._lanes = [asyncio.create_task(self._lane()) for _ in range(lanes)]
+        self._patient_lane = asyncio.Semaphore(PATIENT_CALLS)
+        self._patient: set[asyncio.Task[None]] = set()
 
     async def submit(self, call: Call, patience: float) -> Outcome:
         """Queue a call and wait for its outcome; `patience` in seconds bounds the time in the queue."""
@@ -81,13 +68,14 @@ class Batching:
         await asyncio.gather(*self._lanes)
 
     async def _lane(self) -> None:
-        while not (self._closing and not self._queue):
+        while not (self._closing and not self._queue and not self._busy):
             batch = self._collect()
             if batch:
                 await self._answer(batch)
             else:
                 self._arrived.clear()
                 await self._arrived.wait()
+        self._arrived.set()  # for the other lanes
 
     def _collect(self) -> list[_Waiting]:
         """The next batch: no two calls of one holder, none whose caller is gone or whose time ran out."""
@@ -99,7 +87,7 @@ class Batching:
             if waiting.answer.done():
                 continue
             if waiting.deadline <= now:
-                waiting.answer.set_result(Refused(Unavailable("the time ran out while the call waited")))
+                tell(waiting, out_of_time())
             elif waiting.call.digest in self._busy:
                 held_back.append(waiting)
             else:
@@ -108,21 +96,12 @@ class Batching:
         self._queue.extendleft(reversed(held_back))
         return batch
 
-    async def _answer(self, batch: list[_Waiting]) -> None:
-        """Settle a batch and tell its callers; those that lack a block come first in the next one."""
+    async def _answer(self, batch: list[_Waiting], patience: float | None = None) -> None:
+        """Settle a batch and tell its callers, whatever happens to it."""
+        postponed: list[_Waiting] = []
         try:
-            verdicts = await self._settle([waiting.call for waiting in batch])
-            lacking = [
-                (waiting, verdict)
-                for waiting, verdict in zip(batch, verdicts, strict=True)
-                if isinstance(verdict, Lacking)
-            ]
-            for waiting, verdict in zip(batch, verdicts, strict=True):
-                if not isinstance(verdict, Lacking):
-                    tell(waiting, verdict)
-            if lacking:
-                await self._carve([wanted for _, verdict in lacking for wanted in verdict.wanted])
-                self._queue.extendleft(waiting for waiting, _ in reversed(lacking))
+            verdicts = await self._settling.settle([waiting.call for waiting in batch], patience)
+            postponed = await self._tell_all(batch, verdicts)
         except DomainError as error:
             for waiting in batch:
                 tell(waiting, Refused(error))
@@ -131,55 +110,54 @@ class Batching:
             await self._answer_alone(batch, error)
         finally:
             self._busy.difference_update(waiting.call.digest for waiting in batch)
+            self._busy.update(waiting.call.digest for waiting in postponed)
             self._arrived.set()
+        for waiting in postponed:
+            task = asyncio.create_task(self._answer_patiently(waiting))
+            self._patient.add(task)
+            task.add_done_callback(self._patient.discard)
+
+    async def _tell_all(self, batch: Sequence[_Waiting], verdicts: Sequence[Verdict]) -> list[_Waiting]:
+        """Tell what is decided. What lacks a block comes first in the next batch; the postponed are left."""
+        lacking: list[tuple[_Waiting, Lacking]] = []
+        postponed: list[_Waiting] = []
+        for waiting, verdict in zip(batch, verdicts, strict=True):
+            match verdict:
+                case Lacking():
+                    lacking.append((waiting, verdict))
+                case Postponed():
+                    postponed.append(waiting)
+                case _:
+                    tell(waiting, verdict)
+        if lacking:
+            await self._settling.carve([wanted for _, verdict in lacking for wanted in verdict.wanted])
+            self._queue.extendleft(waiting for waiting, _ in reversed(lacking))
+        return postponed
+
+    async def _answer_patiently(self, waiting: _Waiting) -> None:
+        async with self._patient_lane:
+            left = waiting.deadline - asyncio.get_running_loop().time()
+            if left > 0:
+                await self._answer([waiting], left)
+                return
+        tell(waiting, out_of_time())
+        self._busy.discard(waiting.call.digest)
+        self._arrived.set()
 
     async def _answer_alone(self, batch: list[_Waiting], error: Exception) -> None:
         """After a failure that no rule foresees: each call on its own, so that only a bad one fails."""
+        unanswered = [waiting for waiting in batch if not waiting.answer.done()]
         if len(batch) > 1:
-            for waiting in batch:
+            for waiting in unanswered:
                 await self._answer([waiting])
-        elif not batch[0].answer.done():
-            batch[0].answer.set_exception(error)
+        else:
+            for waiting in unanswered:
+                waiting.answer.set_exception(error)
 
-    async def _settle(self, calls: Sequence[Call]) -> Sequence[Verdict]:
-        violations = 0
-        for _ in range(ATTEMPTS):
-            catalogue = self._catalogue()
-            work = partial(self._settle_once, calls, catalogue)
-            try:
-                return await self._backend.transact(work)
-            except CatalogueChanged:
-                await self._refresh()
-            except ConstraintViolated:
-                violations += 1
-                if violations == VIOLATIONS:
-                    break
-        if len(calls) > 1:
-            return [verdict for call in calls for verdict in await self._settle([call])]
-        return [Refused(Unavailable("the database was changed by others at every attempt: try again"))]
 
-    async def _settle_once(
-        self, calls: Sequence[Call], catalogue: Catalogue, transaction: Transaction
-    ) -> Sequence[Verdict]:
-        carved_out = self._carver.carved_out(catalogue)
-        return await settle(calls, transaction, catalogue, carved_out, self._clock())
-
-    async def _carve(self, wanted: Sequence[BlockWanted]) -> None:
-        for _ in range(ATTEMPTS):
-            catalogue = self._catalogue()
-            work = partial(self._carve_once, wanted, catalogue)
-            try:
-                self._carver.remember(await self._backend.transact(work), catalogue)
-            except CatalogueChanged:
-                await self._refresh()
-            else:
-                return
-        raise Unavailable("the pools changed at every attempt to carve a block: try again")
-
-    async def _carve_once(
-        self, wanted: Sequence[BlockWanted], catalogue: Catalogue, transaction: Transaction
-    ) -> Set[str]:
-        return await self._carver.carve(wanted, transaction, catalogue)
+def out_of_time() -> Refused:
+    """What a caller is told whose call was never settled."""
+    return Refused(Unavailable("the time ran out while the call waited: try again"))
 
 
 def tell(waiting: _Waiting, outcome: Outcome) -> None:

@@ -58,5 +58,10 @@ class Lacking:
     wanted: tuple[BlockWanted, ...]
 
 
-Verdict = Granted | Released | Refused | Lacking
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Undecided: others hold what the request needs, and it is to be settled alone, waiting for them."""
+
+
+Verdict = Granted | Released | Refused | Lacking | Postponed
 """An outcome, or what stands in the way of one."""

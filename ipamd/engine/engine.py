@@ -18,6 +18,7 @@ from ipamd.engine.catalogue import Asker, Catalogue
 from ipamd.engine.choice import alternatives
 from ipamd.engine.clock import Clock, wall_clock
 from ipamd.engine.collection import Collection, leftovers
+from ipamd.engine.settling import Settling
 from ipamd.engine.usage import Usage, fullness, usage
 from ipamd.models.address import IPAddress
 from ipamd.models.catalogue import Snapshot
@@ -46,7 +47,9 @@ class Engine:
         self._refreshing = asyncio.Lock()
         self._boots = Boots(backend, clock)
         self._contacts: dict[NodeKey, Instant] = {}
-        self._batching = Batching(backend, clock, lambda: self._catalogue, self.refresh)
+        self._batching = Batching(
+            Settling(backend, clock, lambda: self._catalogue, self.refresh), backend.lanes
+        )
         self._upkeep = asyncio.create_task(self._keep_up())
         self.administration = Administration(backend, lambda: self._catalogue, self.refresh)
 

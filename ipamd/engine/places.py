@@ -34,10 +34,11 @@ class Place(NamedTuple):
     address: IPAddress
 
 
-class Searching(Enum):
-    """The answer lies in blocks that the next search brings."""
+class Absent(Enum):
+    """Why an address cannot be taken yet: its block comes with the next search, or others hold it."""
 
-    BLOCKS = "blocks"
+    SEARCHED = "searched"
+    ELSEWHERE = "elsewhere"
 
 
 class Carving(Enum):
@@ -46,7 +47,7 @@ class Carving(Enum):
     STEP = "carve"
 
 
-Missing = Searching | BlockWanted
+Missing = Absent | BlockWanted
 
 
 class _Room(NamedTuple):
@@ -66,7 +67,8 @@ class Places:
         self._now = now
         self._open: dict[str, dict[int, OpenBlock]] = {}
         self._turns: dict[tuple[str, NodeKey | None], list[tuple[Instant, int]]] = {}
-        self._absent: set[Numbered] = set()
+        self._uncarved: set[Numbered] = set()
+        self._elsewhere: set[Numbered | _Room] = set()
         self._spent: set[_Room] = set()
         self._searched: set[_Room] = set()
         self._wanted: dict[Numbered, None] = {}
@@ -86,12 +88,15 @@ class Places:
                 return found
         raise NothingFree(tuple(pool.name for pool in wish.pools))
 
-    def is_open(self, pool: str, number: int) -> bool:
-        """Whether a block is at hand; if not, the next search brings it."""
+    def missing(self, pool: str, number: int) -> Absent | None:
+        """None when a block is at hand; if it may come with the next search, it is noted for it."""
         if number in self._open.get(pool, ()):
-            return True
-        self._wanted[Numbered(pool, number)] = None
-        return False
+            return None
+        wanted = Numbered(pool, number)
+        if wanted in self._elsewhere:
+            return Absent.ELSEWHERE
+        self._wanted[wanted] = None
+        return Absent.SEARCHED
 
     def give_back(self, pool: str, number: int, address: int) -> None:
         """End the holding of an address of an open block."""
@@ -120,12 +125,12 @@ class Places:
                 self._open_block(block)
             if isinstance(search, Numbered):
                 if not found.blocks:
-                    self._absent.add(search)
+                    (self._elsewhere if found.passed_over else self._uncarved).add(search)
                 continue
             room = _Room(search.pool, search.whose, search.node)
             self._searched.add(room)
             if len(found.blocks) < search.limit:
-                self._spent.add(room)
+                (self._elsewhere if found.passed_over else self._spent).add(room)
 
     def changed(self) -> list[Block]:
         """The blocks to write."""
@@ -159,9 +164,11 @@ class Places:
                 self._belong(block, step, owner)
                 self._await_turn(block)
                 return Place(pool, address_in(pool.family, value))
+            if room in self._elsewhere:
+                return Absent.ELSEWHERE
             if room not in self._spent:
                 self._demand[room] += 1
-                return Searching.BLOCKS
+                return Absent.SEARCHED
         return None
 
     def _take_at(self, place: AddressRange, pool: Pool, node: NodeKey | None) -> Place | Missing:
@@ -171,10 +178,11 @@ class Places:
         if not usable:
             raise AddressUnavailable(place.first, mask.why_not(place.first) or f"pool {pool.name} keeps it")
         for number in mask.blocks_meeting(usable):
-            if Numbered(pool.name, number) in self._absent:
+            if Numbered(pool.name, number) in self._uncarved:
                 return BlockWanted(pool.name, node if pool.affinity is Affinity.NODE else None, number)
-            if not self.is_open(pool.name, number):
-                return Searching.BLOCKS
+            missing = self.missing(pool.name, number)
+            if missing is not None:
+                return missing
             block = self._open[pool.name][number]
             value = block.take_among(usable.bits(number, pool.block_size))
             if value is not None:

@@ -7,10 +7,10 @@ from typing import Final
 
 from ipamd.backends.interface import BlockSearch, Changes, Ended, Found, Locked, RememberedRelease, Repeated
 from ipamd.engine import order
-from ipamd.engine.call import Ask, BlockWanted, Call, Free, Lacking, Verdict
+from ipamd.engine.call import Ask, BlockWanted, Call, Free, Lacking, Postponed, Verdict
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
 from ipamd.engine.choice import Wish, wishes
-from ipamd.engine.places import Missing, Place, Places
+from ipamd.engine.places import Absent, Missing, Place, Places
 from ipamd.models.allocation import Allocation
 from ipamd.models.errors import AddressUnavailable, DomainError, NothingFree, Overtaken
 from ipamd.models.instant import SECOND, Instant
@@ -37,10 +37,12 @@ class Plan:
         self._places = Places(catalogue, carved_out, now)
         self._changes = Changes()
         self._verdicts: list[Verdict | None] = [None] * len(calls)
-        self._releases: dict[int, tuple[Free, list[Allocation]]] = {}
+        self._releases: dict[int, tuple[Free, list[Allocation], int]] = {}
         self._asks: dict[int, tuple[Ask, list[Wish]]] = {}
         for at, call in enumerate(calls):
-            if isinstance(call, Free):
+            if call.digest in found.busy:
+                self._verdicts[at] = Postponed()
+            elif isinstance(call, Free):
                 self._begin_release(at, call)
             else:
                 self._begin_ask(at, call)
@@ -66,18 +68,10 @@ class Plan:
 
     def _begin_release(self, at: int, call: Free) -> None:
         release = call.release
-        if call.remember is not None:
-            until = self._now + REMEMBERED_FOR
-            self._changes.remembered.append(
-                RememberedRelease(call.digest, call.remember, release.undo, until)
-            )
         held = self._held(call)
         meant = [row for row in held if release.allocation in (None, row.id)]
         ending = [row for row in meant if order.frees(call.order, release.undo, row)]
-        if ending:
-            self._releases[at] = call, ending
-        else:
-            self._verdicts[at] = Released((), spared=len(meant))
+        self._releases[at] = call, ending, len(meant) - len(ending)
 
     def _begin_ask(self, at: int, call: Ask) -> None:
         held = self._held(call)
@@ -115,20 +109,31 @@ class Plan:
 
     def _advance(self) -> None:
         """Try every call that has no verdict."""
-        for at, (release, rows) in list(self._releases.items()):
-            self._try_release(at, release, rows)
+        for at, (release, rows, spared) in list(self._releases.items()):
+            self._try_release(at, release, rows, spared)
         for at, (ask, wanted) in list(self._asks.items()):
             self._try_ask(at, ask, wanted)
 
-    def _try_release(self, at: int, call: Free, rows: list[Allocation]) -> None:
-        at_hand = [self._places.is_open(row.pool, row.block) for row in rows]  # each asks for its own
-        if not all(at_hand):
+    def _try_release(self, at: int, call: Free, rows: list[Allocation], spared: int) -> None:
+        missing = {self._places.missing(row.pool, row.block) for row in rows}
+        if Absent.ELSEWHERE in missing:
+            self._verdicts[at] = Postponed()
+        elif Absent.SEARCHED in missing:
             return
+        else:
+            self._release(call, rows)
+            self._verdicts[at] = Released(tuple(row.address for row in rows), spared)
         del self._releases[at]
+
+    def _release(self, call: Free, rows: list[Allocation]) -> None:
         for row in rows:
             self._places.give_back(row.pool, row.block, int(row.address))
             self._changes.ended.append(Ended(stored_id(row), self._now, call.release.ending))
-        self._verdicts[at] = Released(tuple(row.address for row in rows))
+        if call.remember is not None:
+            until = self._now + REMEMBERED_FOR
+            self._changes.remembered.append(
+                RememberedRelease(call.digest, call.remember, call.release.undo, until)
+            )
 
     def _try_ask(self, at: int, call: Ask, wanted: list[Wish]) -> None:
         taken: list[Place] = []
@@ -149,6 +154,8 @@ class Plan:
         else:
             for place in reversed(taken):
                 self._places.untake(place)
+        if verdict is None and Absent.ELSEWHERE in missing:
+            verdict = Postponed()
         if verdict is None and len(blocks) == len(missing):
             verdict = Lacking(blocks)
         if verdict is not None:

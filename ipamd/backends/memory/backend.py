@@ -28,7 +28,7 @@ class MemoryBackend:
         self._closed = False
         self.ledger: Ledger = MemoryLedger(self._tables)
 
-    async def transact(self, work: Work[T]) -> T:
+    async def transact(self, work: Work[T], patience: float | None = None) -> T:
         return self._run(work(MemoryTransaction(self._tables)))
 
     async def change(self, work: Change[T]) -> T:
