@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,9 @@ LONGEST_NAME: Final = 253
 LONGEST_QUOTE: Final = 80
 
 _DECODER: Final = msgspec.json.Decoder()
+
+# A network's routes come with every call, the same each time: reading them is a third of reading an ADD.
+_known_prefix: Final = lru_cache(maxsize=1024)(parse_network)
 
 _POOL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -111,7 +115,7 @@ def prefix(value: object, key: str) -> IPNetwork:
     """One prefix whose host bits are zero."""
     written = text(value, key)
     try:
-        return parse_network(written)
+        return _known_prefix(written)
     except ValueError as error:
         raise invalid(key, str(error)) from None
 
