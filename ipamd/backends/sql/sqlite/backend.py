@@ -86,7 +86,7 @@ class SqliteBackend:
         self._closed = False
         self.ledger: Ledger = SqlLedger(self._reader)
 
-    async def transact(self, work: Work[T]) -> T:
+    async def transact(self, work: Work[T], patience: float | None = None) -> T:
         return await self._write(lambda session: work(SqlTransaction(session)))
 
     async def change(self, work: Change[T]) -> T:

@@ -1,0 +1,175 @@
+"""What ipamd promises, as plainly as it can be said: one dictionary, no blocks, no batches, no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ipamd.models.address import AddressRange, IPAddress
+from ipamd.models.instant import SECOND, Instant
+from ipamd.models.issued import Issued
+from ipamd.models.pool import Pool, PoolState
+
+Moment = tuple[int, int]
+Answer = tuple[object, ...]
+
+
+@dataclass
+class Holding:
+    """What one container holds, and which calls told of it."""
+
+    addresses: list[tuple[str, IPAddress]]
+    taken: Moment
+    repeated: Moment
+    told_others: bool = False
+
+
+@dataclass
+class Kept:
+    """A reservation; `workload` None keeps it for nobody."""
+
+    addresses: AddressRange
+    workload: str | None
+
+
+@dataclass
+class Model:
+    """Pools, what is held in them, and since when the rest is free."""
+
+    pools: dict[str, Pool] = field(default_factory=dict)
+    kept: dict[int, Kept] = field(default_factory=dict)
+    holdings: dict[int, Holding] = field(default_factory=dict)
+    freed: dict[tuple[str, IPAddress], Instant] = field(default_factory=dict)
+    deletes: dict[int, list[Moment]] = field(default_factory=dict)
+    undone: dict[int, list[Moment]] = field(default_factory=dict)
+    boots: dict[str, list[str]] = field(default_factory=dict)
+    now: Instant = 0
+
+    def moment(self, node: str, issued: Issued, delivered: Issued | None = None) -> Moment:
+        """Boots count in the order in which they were heard of, a spooled call's before its deliverer's."""
+        heard = self.boots.setdefault(node, [])
+        if issued.boot not in heard:
+            at = heard.index(delivered.boot) if delivered and delivered.boot in heard else len(heard)
+            heard.insert(at, issued.boot)
+            self._renumber(node, at)
+        if delivered and delivered.boot not in heard:
+            heard.append(delivered.boot)
+        return heard.index(issued.boot), issued.uptime_ns
+
+    def _renumber(self, node: str, at: int) -> None:
+        """A boot found its place before others: what was noted by number moves up."""
+
+        def moved(moment: Moment) -> Moment:
+            return (moment[0] + 1, moment[1]) if moment[0] >= at else moment
+
+        for container, holding in self.holdings.items():
+            if node_of(container) == node:
+                holding.taken, holding.repeated = moved(holding.taken), moved(holding.repeated)
+        for noted in (self.deletes, self.undone):
+            for container, moments in noted.items():
+                if node_of(container) == node:
+                    noted[container] = [moved(moment) for moment in moments]
+
+    def usable(self, pool: Pool) -> set[IPAddress]:
+        """Every address that a holder of the pool may have."""
+        ends = {pool.subnet[0]} | ({pool.subnet[-1]} if pool.family == 4 else set())
+        excluded = {a for a in pool.subnet if any(each.contains(a) for each in pool.exclusions)}
+        return set(pool.subnet) - ends - excluded - {pool.gateway}
+
+    def held(self, pool: str) -> set[IPAddress]:
+        return {a for holding in self.holdings.values() for name, a in holding.addresses if name == pool}
+
+    def keeper(self, address: IPAddress) -> Kept | None:
+        return next((kept for kept in self.kept.values() if kept.addresses.contains(address)), None)
+
+    def cooling(self, pool: Pool) -> set[IPAddress]:
+        since = self.now - pool.cooldown * SECOND
+        return {a for (name, a), freed in self.freed.items() if name == pool.name and freed > since}
+
+    def ready(self, pool: Pool) -> set[IPAddress]:
+        """What the pool would give to somebody who asks for nothing in particular."""
+        if pool.state is PoolState.DRAINING:
+            return set()
+        assignable = {address for address in self.usable(pool) if self.keeper(address) is None}
+        return assignable - self.held(pool.name) - self.cooling(pool)
+
+    def fits(self, container: int, slots: list[list[str]], addresses: list[IPAddress]) -> bool:
+        """Whether these addresses, in the order of the slots, are an answer that the promises allow."""
+        own = self.reserved_for(container)
+        for slot, address in zip(slots, addresses, strict=True):
+            pools = [self.pools[name] for name in slot]
+            reserved = [p for p in pools if any(r.first in p.subnet for r in own)]
+            if reserved:
+                if not any(r.contains(address) for r in own) or address in self.held(reserved[0].name):
+                    return False
+                continue
+            first = next((pool for pool in pools if self.ready(pool)), None)
+            if first is None or address not in self.ready(first):
+                return False
+        return len(set(addresses)) == len(addresses)
+
+    def reserved_for(self, container: int) -> list[AddressRange]:
+        return [kept.addresses for kept in self.kept.values() if kept.workload == workload_of(container)]
+
+    def serves(self, container: int, slots: list[list[str]]) -> bool:
+        """Whether every slot has something to give, when nothing in particular is asked for."""
+        own = self.reserved_for(container)
+        for slot in slots:
+            pools = [self.pools[name] for name in slot]
+            reserved = next((p for p in pools if any(r.first in p.subnet for r in own)), None)
+            if reserved is None:
+                if not any(self.ready(pool) for pool in pools):
+                    return False
+            elif reserved.state is PoolState.DRAINING or not any(
+                a in self.usable(reserved) and a not in self.held(reserved.name)
+                for r in own[:1]
+                for a in reserved.subnet
+                if r.contains(a)
+            ):
+                return False
+        return True
+
+    def overtaken(self, container: int, moment: Moment) -> bool:
+        late = any(moment < delete for delete in self.deletes.get(container, []))
+        return late or moment in self.undone.get(container, [])
+
+    def granted(self, container: int, addresses: list[tuple[str, IPAddress]], moment: Moment) -> None:
+        self.holdings[container] = Holding(addresses, moment, moment)
+        for each in addresses:
+            self.freed.pop(each, None)
+
+    def repeated(self, container: int, moment: Moment) -> None:
+        holding = self.holdings[container]
+        holding.told_others |= moment != holding.taken
+        holding.repeated = max(holding.repeated, moment)
+
+    def release(self, container: int, moment: Moment, undo: bool = False) -> set[IPAddress]:
+        """Carry a release out, and remember it: the addresses that it frees."""
+        (self.undone if undo else self.deletes).setdefault(container, []).append(moment)
+        holding = self.holdings.get(container)
+        if holding is None:
+            return set()
+        own = holding.taken == moment and not holding.told_others
+        if own if undo else holding.repeated < moment:
+            return self.end(container)
+        return set()
+
+    def end(self, container: int) -> set[IPAddress]:
+        holding = self.holdings.pop(container)
+        self.freed |= dict.fromkeys(holding.addresses, self.now)
+        return {address for _, address in holding.addresses}
+
+    def edit(self, name: str, **fields: object) -> bool:
+        """Change a pool unless that strands somebody: whether it was done."""
+        changed = replace(self.pools[name], **fields)  # type: ignore[arg-type]  # fields of Pool, by the caller
+        if not self.held(name) <= self.usable(changed):
+            return False
+        self.pools[name] = changed
+        return True
+
+
+def node_of(container: int) -> str:
+    return f"n{container % 2}"
+
+
+def workload_of(container: int) -> str:
+    return f"web-{container}"

@@ -1,0 +1,390 @@
+"""One random history against every backend and a plain model: the same answers, and every promise kept."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Coroutine
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ipamd.addressing.gateway import default_gateway
+from ipamd.backends.registry import open_backend
+from ipamd.engine.collection import Collection
+from ipamd.engine.engine import Engine
+from ipamd.models.address import AddressRange, IPAddress
+from ipamd.models.allocation import Workload
+from ipamd.models.errors import DomainError
+from ipamd.models.identity import Identity
+from ipamd.models.instant import SECOND
+from ipamd.models.issued import Issued
+from ipamd.models.node import NodeKey
+from ipamd.models.outcome import Granted, Outcome, Refused, Released
+from ipamd.models.pool import Affinity, Pool, PoolState
+from ipamd.models.query import AllocationQuery
+from ipamd.models.request import AllocationRequest, Release
+from ipamd.models.reservation import Reservation
+from tests.properties.model import Answer, Kept, Model, node_of, workload_of
+
+T = TypeVar("T")
+
+CONTAINERS = st.integers(0, 5)
+SLOTS = st.sampled_from(
+    [
+        [["tiny"]],
+        [["plain"]],
+        [["six"]],
+        [["affine"]],
+        [["plain"], ["six"]],
+        [["tiny", "plain"]],
+        [["affine"], ["six"], ["tiny"]],
+    ]
+)
+LATE = st.one_of(st.just(0), st.just(0), st.integers(1, 12))
+"""How many calls ago a call was issued: most are in order."""
+
+POOLS = ["tiny", "plain", "affine", "six"]
+
+
+def pool(name: str, subnet: str, block_length: int, **fields: Any) -> Pool:
+    network = ip_network(subnet)
+    gateway = default_gateway(network)
+    return Pool(name=name, subnet=network, gateway=gateway, block_length=block_length, cooldown=5, **fields)
+
+
+class History(RuleBasedStateMachine):
+    """Drives every backend's engine with the same calls, at the same instants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.folder = tempfile.TemporaryDirectory()
+        self.model = Model(now=1_000 * SECOND)
+        self.calls = 100
+        self.boot = {"n0": 0, "n1": 0}
+        self.numbers: list[int] = []
+
+    @initialize()
+    def open(self) -> None:
+        urls = ["memory://", f"sqlite:///{Path(self.folder.name) / 'ipamd.sqlite'}"]
+        self.engines = [self.run(self.opened(url)) for url in urls]
+        for made in (
+            pool("tiny", "10.0.0.0/30", 30),
+            pool("plain", "10.0.0.16/28", 30),
+            pool("affine", "10.0.1.0/28", 30, affinity=Affinity.NODE),
+            pool("six", "fd00::/125", 126),
+        ):
+            self.every(lambda engine, made=made: engine.administration.create_pool(made))
+            self.model.pools[made.name] = made
+
+    def teardown(self) -> None:
+        for engine in self.engines:
+            self.run(engine.close())
+        self.loop.close()
+        self.folder.cleanup()
+
+    async def opened(self, url: str) -> Engine:
+        return await Engine.open(await open_backend(url), clock=lambda: self.model.now)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    def every(self, ask: Any) -> Any:
+        """Ask each engine the same; they must answer the same."""
+        answers = [self.run(told(ask(engine))) for engine in self.engines]
+        assert all(answer == answers[0] for answer in answers), answers
+        return answers[0]
+
+    def issued(self, node: str, late: int) -> Issued:
+        self.calls += 1
+        return Issued(f"boot-{node}-{self.boot[node]}", self.calls - late)
+
+    @rule(container=CONTAINERS, slots=SLOTS, late=LATE)
+    def add(self, container: int, slots: list[list[str]], late: int) -> None:
+        issued = self.issued(node_of(container), late)
+        moment = self.model.moment(node_of(container), issued)
+        answer = self.every(lambda engine: engine.submit(ask(container, slots, issued)))
+        if self.model.overtaken(container, moment):
+            assert answer == ("refused", "overtaken")
+        elif container in self.model.holdings:
+            held = [address for _, address in self.model.holdings[container].addresses]
+            assert answer == ("granted", held, True)
+            self.model.repeated(container, moment)
+        elif not self.model.serves(container, slots):
+            assert answer in [
+                ("refused", "nothing-free"),
+                ("refused", "address-taken"),
+                ("refused", "address-unavailable"),
+            ]
+        else:
+            kind, addresses, repeated = answer
+            assert (kind, repeated) == ("granted", False)
+            assert self.model.fits(container, slots, addresses)
+            self.model.granted(container, [(self.pool_of(each), each) for each in addresses], moment)
+
+    @rule(container=CONTAINERS, name=st.sampled_from(POOLS), offset=st.integers(0, 15))
+    def add_with_a_requested_address(self, container: int, name: str, offset: int) -> None:
+        pool = self.model.pools[name]
+        address = pool.subnet[0] + offset
+        issued = self.issued(node_of(container), 0)
+        moment = self.model.moment(node_of(container), issued)
+        answer = self.every(lambda engine: engine.submit(ask(container, [[name]], issued, (address,))))
+        keeper = self.model.keeper(address)
+        foreign = keeper is not None and keeper.workload != workload_of(container)
+        if self.model.overtaken(container, moment):
+            assert answer == ("refused", "overtaken")
+        elif container in self.model.holdings:
+            held = [each for _, each in self.model.holdings[container].addresses]
+            if address in held:
+                assert answer == ("granted", held, True)
+                self.model.repeated(container, moment)
+            else:
+                assert answer == ("refused", "address-unavailable")
+        elif address not in self.model.usable(pool) or foreign:
+            assert answer == ("refused", "address-unavailable")
+        elif pool.state is PoolState.DRAINING:
+            assert answer == ("refused", "nothing-free")
+        elif address in self.model.held(name):
+            assert answer == ("refused", "address-taken")
+        else:
+            assert answer == ("granted", [address], False)
+            self.model.granted(container, [(name, address)], moment)
+
+    @rule(container=CONTAINERS, late=LATE)
+    def delete(self, container: int, late: int) -> None:
+        issued = self.issued(node_of(container), late)
+        moment = self.model.moment(node_of(container), issued)
+        answer = self.every(lambda engine: engine.submit(release(container, issued)))
+        assert answer == ("released", self.model.release(container, moment))
+
+    @rule(container=CONTAINERS, late=LATE)
+    def undo(self, container: int, late: int) -> None:
+        issued = self.issued(node_of(container), late)
+        moment = self.model.moment(node_of(container), issued)
+        answer = self.every(lambda engine: engine.submit(replace(release(container, issued), undo=True)))
+        assert answer == ("released", self.model.release(container, moment, undo=True))
+
+    @rule(container=CONTAINERS)
+    def undo_what_was_just_taken(self, container: int) -> None:
+        """An ADD whose answer is lost, undone by its plugin, and then arriving once more."""
+        if container in self.model.holdings or not self.model.serves(container, [["plain"]]):
+            return
+        issued = self.issued(node_of(container), 0)
+        moment = self.model.moment(node_of(container), issued)
+        answer = self.every(lambda engine: engine.submit(ask(container, [["plain"]], issued)))
+        if answer[0] != "granted":
+            assert self.model.overtaken(container, moment)
+            return
+        self.model.granted(container, [("plain", each) for each in answer[1]], moment)
+        answer = self.every(lambda engine: engine.submit(replace(release(container, issued), undo=True)))
+        freed = self.model.release(container, moment, undo=True)
+        assert answer == ("released", freed)
+        assert freed
+        answer = self.every(lambda engine: engine.submit(ask(container, [["plain"]], issued)))
+        assert answer == ("refused", "overtaken")
+
+    @rule(container=CONTAINERS)
+    def undo_the_add_that_took(self, container: int) -> None:
+        """By then another ADD may have been told of the address."""
+        holding = self.model.holdings.get(container)
+        if holding is not None:
+            boot, uptime_ns = holding.taken
+            issued = Issued(self.model.boots[node_of(container)][boot], uptime_ns)
+            answer = self.every(lambda engine: engine.submit(replace(release(container, issued), undo=True)))
+            assert answer == ("released", self.model.release(container, holding.taken, undo=True))
+
+    @rule(container=CONTAINERS, age=st.integers(1, 3))
+    def delete_out_of_a_spool(self, container: int, age: int) -> None:
+        """A release of an earlier boot, maybe one that nobody heard of, delivered in this one."""
+        node = node_of(container)
+        issued = self.issued(node, 0)
+        old = Issued(f"boot-{node}-{self.boot[node] - age}", issued.uptime_ns)
+        moment = self.model.moment(node, old, issued)
+        answer = self.every(lambda engine: engine.submit(replace(release(container, old), delivered=issued)))
+        assert answer == ("released", self.model.release(container, moment))
+
+    @rule(node=st.sampled_from(["n0", "n1"]))
+    def reboot(self, node: str) -> None:
+        self.boot[node] += 1
+
+    @rule(node=st.sampled_from(["n0", "n1"]), keep=st.sets(CONTAINERS), late=LATE)
+    def collect(self, node: str, keep: set[int], late: int) -> None:
+        issued = self.issued(node, late)
+        moment = self.model.moment(node, issued)
+        sweep = Collection(
+            cluster="default",
+            node=node,
+            network="pods",
+            keep=frozenset((f"c{container}", "eth0") for container in keep),
+            issued=issued,
+        )
+        answer = self.every(lambda engine: engine.collect(sweep))
+        freed: set[IPAddress] = set()
+        for container in list(self.model.holdings):
+            if node_of(container) == node and container not in keep:
+                freed |= self.model.release(container, moment)
+        assert answer == ("released", freed)
+
+    @rule(seconds=st.integers(1, 6))
+    def wait(self, seconds: int) -> None:
+        self.model.now += seconds * SECOND
+
+    @rule(name=st.sampled_from(POOLS), offset=st.integers(0, 7))
+    def exclude(self, name: str, offset: int) -> None:
+        address = self.model.pools[name].subnet[0] + offset
+        if address in self.model.pools[name].subnet:
+            excluded = (*self.model.pools[name].exclusions, AddressRange(address, address))
+            self.edit(name, exclusions=excluded)
+
+    @rule(name=st.sampled_from(POOLS))
+    def include_again(self, name: str) -> None:
+        self.edit(name, exclusions=())
+
+    @rule(name=st.sampled_from(POOLS))
+    def drain_and_back(self, name: str) -> None:
+        draining = self.model.pools[name].state is PoolState.DRAINING
+        self.edit(name, state=PoolState.ACTIVE if draining else PoolState.DRAINING)
+
+    @rule(name=st.sampled_from(POOLS), seconds=st.integers(0, 5))
+    def cool_longer_or_shorter(self, name: str, seconds: int) -> None:
+        self.edit(name, cooldown=seconds)
+
+    @rule()
+    def grow(self) -> None:
+        self.edit("tiny", subnet=ip_network("10.0.0.0/29"))
+
+    @rule(
+        offset=st.integers(0, 14),
+        size=st.sampled_from([1, 1, 2, 4]),
+        container=st.one_of(st.none(), CONTAINERS),
+    )
+    def reserve(self, offset: int, size: int, container: int | None) -> None:
+        first = self.model.pools["plain"].subnet[0] + offset
+        addresses = AddressRange(first, first + size - 1)
+        workload = workload_of(container) if container is not None else None
+        asked = Reservation(
+            id=0, addresses=addresses, namespace="default" if workload else None, name=workload
+        )
+        answer = self.every(lambda engine: engine.administration.create_reservation(asked))
+        taken = any(kept.addresses.overlaps(addresses) for kept in self.model.kept.values())
+        foreign = any(
+            addresses.contains(address) and workload != workload_of(holder)
+            for holder, holding in self.model.holdings.items()
+            for _, address in holding.addresses
+        )
+        if taken or foreign:
+            assert answer == ("refused", "reservation-conflicts")
+        else:
+            self.model.kept[answer[1]] = Kept(addresses, workload)
+
+    @precondition(lambda self: self.model.kept)
+    @rule(data=st.data())
+    def give_a_reservation_back(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(self.model.kept)))
+        self.every(lambda engine: engine.administration.delete_reservation(number))
+        del self.model.kept[number]
+
+    @invariant()
+    def the_record_says_who_holds_what(self) -> None:
+        listed = self.every(lambda engine: engine.backend.ledger.page(AllocationQuery(), None, 1000))
+        expected = {
+            (f"c{container}", address)
+            for container, holding in self.model.holdings.items()
+            for _, address in holding.addresses
+        }
+        assert listed == ("rows", expected)
+
+    @invariant()
+    def usage_adds_up(self) -> None:
+        for name, pool in self.model.pools.items():
+            usage = self.every(lambda engine, name=name: engine.usage(name))[1]
+            held, usable = self.model.held(name), self.model.usable(pool)
+            kept = {address for address in usable if self.model.keeper(address)}
+            cooling = self.model.cooling(pool) & usable - kept - held
+            assert (
+                usage.size,
+                usage.allocated,
+                usage.cooling,
+                usage.reserved,
+                usage.excluded,
+                usage.free,
+            ) == (
+                pool.subnet.num_addresses,
+                len(held),
+                len(cooling),
+                len(kept - held),
+                pool.subnet.num_addresses - len(usable),
+                len(usable - held - kept - cooling),
+            )
+
+    def edit(self, name: str, **fields: Any) -> None:
+        answer = self.every(
+            lambda engine: engine.administration.edit_pool(name, lambda old: replace(old, **fields), None)
+        )
+        if not self.model.edit(name, **fields):
+            assert answer == ("refused", "would-strand")
+        else:
+            assert answer[0] == "pool"
+
+    def pool_of(self, address: IPAddress) -> str:
+        return next(name for name, pool in self.model.pools.items() if address in pool.subnet)
+
+
+def identity(container: int) -> Identity:
+    return Identity("default", "pods", node_of(container), f"c{container}", "eth0")
+
+
+def ask(
+    container: int, slots: list[list[str]], issued: Issued, requested: tuple[IPAddress, ...] = ()
+) -> AllocationRequest:
+    return AllocationRequest(
+        holder=identity(container),
+        slots=tuple(map(tuple, slots)),
+        requested=requested,
+        workload=Workload("default", workload_of(container)),
+        issued=issued,
+    )
+
+
+def release(container: int, issued: Issued) -> Release:
+    return Release(
+        digest=identity(container).digest, node=NodeKey("default", node_of(container)), issued=issued
+    )
+
+
+async def told(work: Coroutine[Any, Any, Any]) -> Answer:
+    """What an engine answered, as a value that two engines can be compared by."""
+    try:
+        answer: Outcome | Any = await work
+    except DomainError as refusal:
+        return "refused", refusal.code
+    match answer:
+        case Granted(grants, repeated):
+            return "granted", [grant.address for grant in grants], repeated
+        case Released(addresses):
+            return "released", set(addresses)
+        case Refused(error):
+            return "refused", error.code
+        case Pool():
+            return "pool", answer
+        case Reservation():
+            return "reservation", answer.id
+        case list() | tuple():
+            return "rows", {(row.holder.container_id, row.address) for row in answer}
+        case _:
+            return "value", answer
+
+
+TestHistory = History.TestCase
+TestHistory.settings = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
