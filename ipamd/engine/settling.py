@@ -1,0 +1,81 @@
+"""Settles calls as often as it takes when others change what they depend on, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence, Set
+from functools import partial
+from typing import Final
+
+from ipamd.backends.interface import Backend, ConstraintViolated, Transaction
+from ipamd.engine.call import BlockWanted, Call, Verdict
+from ipamd.engine.carving import Carver
+from ipamd.engine.catalogue import Catalogue, CatalogueChanged
+from ipamd.engine.clock import Clock
+from ipamd.engine.settle import settle
+from ipamd.models.errors import Unavailable
+from ipamd.models.outcome import Refused
+
+ATTEMPTS: Final = 8
+"""How often calls are settled, or blocks carved, when the catalogue changes under them."""
+
+VIOLATIONS: Final = 2
+"""How often a batch may violate a constraint before its calls are settled one by one."""
+
+
+class Settling:
+    """Units of work on the catalogue of the moment."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        clock: Clock,
+        known: Callable[[], Catalogue],
+        refresh: Callable[[], Awaitable[Catalogue]],
+    ) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._known = known
+        self._refresh = refresh
+        self._carver = Carver()
+
+    async def settle(self, calls: Sequence[Call], patience: float | None = None) -> Sequence[Verdict]:
+        """A verdict for each call, durable; `patience` as in `Backend.transact`. Raises Unavailable."""
+        violations = 0
+        for _ in range(ATTEMPTS):
+            catalogue = self._known()
+            work = partial(self._settle_once, calls, catalogue)
+            try:
+                return await self._backend.transact(work, patience)
+            except CatalogueChanged:
+                await self._refresh()
+            except ConstraintViolated:
+                violations += 1
+                if violations == VIOLATIONS:
+                    break
+        if len(calls) > 1:
+            return [verdict for call in calls for verdict in await self.settle([call], patience)]
+        return [Refused(Unavailable("the database was changed by others at every attempt: try again"))]
+
+    async def carve(self, wanted: Sequence[BlockWanted]) -> None:
+        """Carve the blocks that calls lack, or learn that there are none. Raises Unavailable."""
+        for _ in range(ATTEMPTS):
+            catalogue = self._known()
+            work = partial(self._carve_once, wanted, catalogue)
+            try:
+                self._carver.remember(await self._backend.transact(work), catalogue)
+            except CatalogueChanged:
+                await self._refresh()
+            else:
+                return
+        raise Unavailable("the pools changed at every attempt to carve a block: try again")
+
+    async def _settle_once(
+        self, calls: Sequence[Call], catalogue: Catalogue, transaction: Transaction
+    ) -> Sequence[Verdict]:
+        carved_out = self._carver.carved_out(catalogue)
+        return await settle(calls, transaction, catalogue, carved_out, self._clock())
+
+    async def _carve_once(
+        self, wanted: Sequence[BlockWanted], catalogue: Catalogue, transaction: Transaction
+    ) -> Set[str]:
+        return await self._carver.carve(wanted, transaction, catalogue)
