@@ -147,6 +147,8 @@ class Client:
             raise self._unreachable(_reason(error)) from None
         except httpx.TimeoutException:
             raise self._unreachable("nothing came in time") from None
+        except httpx.InvalidURL as error:
+            raise Failure(f"that cannot be asked: {error}", ExitCode.USAGE) from None
         except httpx.TransportError as error:
             raise self._unreachable(f"the connection broke: {_reason(error)}") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from ipamd.ctl.failure import ExitCode, Failure
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:8750"
 ENDPOINT_VARIABLE: Final = "IPAMD_ENDPOINT"
 TOKEN_FILE_VARIABLE: Final = "IPAMD_TOKEN_FILE"  # noqa: S105 - the name of a variable, not a token
+_HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
+_PLAIN: Final = re.compile(r"[!-~]+")
 PROFILE_KEYS: Final = ("endpoint", "token_file")
 
 
@@ -43,7 +46,7 @@ class Endpoint:
             raise _unusable(text) from None
         if parts.scheme not in ("http", "https") or not host or port == 0 or parts.username is not None:
             raise _unusable(text)
-        if parts.query or parts.fragment or not text.isprintable():
+        if parts.query or parts.fragment or not _is_host(host) or not _PLAIN.fullmatch(text):
             raise _unusable(text)
         return cls(text, text.rstrip("/"), None, confidential=parts.scheme == "https" or _is_loopback(host))
 
@@ -128,6 +131,16 @@ def _read_token(path: Path) -> str:
     if not token or not token.isprintable() or " " in token:
         raise Failure(f"{path} does not hold a token: it must be one word on one line", ExitCode.USAGE)
     return token
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is an address, or a name that the resolver takes (RFC 1123, section 2.1, and `_`)."""
+    if ":" not in text:
+        return _HOST_NAME.fullmatch(text) is not None
+    try:
+        return ipaddress.IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

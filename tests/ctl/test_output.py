@@ -125,6 +125,23 @@ def test_a_wrong_command_line_is_exit_code_2(lone_ipamctl: Ipamctl) -> None:
         assert done.stderr
 
 
+def test_what_is_no_endpoint_is_refused_as_such(lone_ipamctl: Ipamctl) -> None:
+    for text in (
+        *("127.0.0.1:8750", "ftp://127.0.0.1", "unix://relative", "http://", "http://[::1", "http://a b"),
+        *(
+            "http://127.0.0.1:65536",
+            "http://127.0.0.1:0",
+            "http://user@host",
+            "http://host/?query",
+            "http://h#f",
+        ),
+        *("http://\u00e4..b", f"http://{'a' * 64}.example", "http://[fe80::1%25eth0]", "http://h\x1b[2J"),
+    ):
+        sentence = lone_ipamctl.refused("pool", "list", "--endpoint", text, exit_code=2)
+        assert "is no endpoint" in sentence
+        assert "\x1b" not in sentence
+
+
 def test_the_help_lists_the_exit_codes(lone_ipamctl: Ipamctl) -> None:
     text = lone_ipamctl("--help")
 
