@@ -1,4 +1,4 @@
-"""`ipamctl node`: the nodes that ipamd has heard of, and the labels that admins give them."""
+"""`ipamctl node`: the labels that admins give to nodes, and when these were last heard from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
 
 @command(commands, "list")
 def list_nodes(session: Session, limit: Limit = None) -> None:
-    """All nodes."""
+    """The nodes that were given labels."""
     session.show_list(
         session.client.pages(NODES, limit=limit),
         ("CLUSTER", "NAME", "LABELS", "LAST CONTACT"),
@@ -30,7 +30,7 @@ def list_nodes(session: Session, limit: Limit = None) -> None:
 
 @command(commands, "show")
 def show(session: Session, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
-    """One node with all its fields."""
+    """One node with all its fields, also one without labels that has called."""
     session.show_record(session.client.get(_path(cluster, name)).body)
 
 
