@@ -9,17 +9,22 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ipamd import __version__
-from ipamd.api import documentation, problems
-from ipamd.api.body import LARGEST_BODY, BodyTooLarge, ClientGone, again, read_body
+from ipamd.api import documentation
+from ipamd.api.body import LARGEST_BODY, BodyTooLarge, BodyTooSlow, ClientGone, again, read_body, why_not_json
 from ipamd.api.cni import PREFIX, CniRoute
+from ipamd.api.problems import MEDIA_TYPE, TOO_SLOW, Problem, ProblemDocument
+from ipamd.api.problems import install as install_problems
 from ipamd.api.routers import allocations, health, history, nodes, pools, reservations
 from ipamd.engine.engine import Engine
 
-_PROBLEM: dict[str, Any] = {"model": problems.ProblemDocument, "content": {problems.MEDIA_TYPE: {}}}
+_PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}}
 DESCRIPTION = (
     "Pools, allocations, reservations, nodes and history. Errors are problem documents (RFC 9457) whose "
     "`code` is stable. Lists come in pages: hand `next` back as `cursor`. The plugin's calls, "
     "`POST /v1/cni/{add,del,check,gc,status}`, are described in docs/cni.md."
+)
+_TOO_LARGE = Problem(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"a body has {LARGEST_BODY} bytes at most"
 )
 
 
@@ -43,11 +48,16 @@ class Application:
             body = await read_body(scope, receive, LARGEST_BODY)
         except ClientGone:
             return
+        except BodyTooSlow:
+            await TOO_SLOW(scope, receive, send)
+            return
         except BodyTooLarge:
-            why = f"a body has {LARGEST_BODY} bytes at most"
-            await problems.Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", why)(
-                scope, receive, send
-            )
+            await _TOO_LARGE(scope, receive, send)
+            return
+        why = why_not_json(body) if body else None
+        if why is not None:
+            refusal = Problem(HTTPStatus.BAD_REQUEST, "invalid-json", f"the body is not valid JSON: {why}")
+            await refusal(scope, receive, send)
             return
         await self._admin(scope, again(body, receive), send)
 
@@ -64,7 +74,7 @@ def administration(engine: Engine) -> FastAPI:
         responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
     )
     application.state.engine = engine
-    problems.install(application)
+    install_problems(application)
     for noun in (pools, allocations, reservations, nodes, history, health):
         application.include_router(noun.router)
     documentation.install(application)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
+import msgspec
 from starlette.types import Message, Receive, Scope
 
 KIBIBYTE: Final = 1024
@@ -11,9 +13,18 @@ LARGEST_BODY: Final = 256 * KIBIBYTE
 LARGEST_COLLECTION: Final = 4096 * KIBIBYTE
 """CNI GC names every attachment of a node."""
 
+LONGEST_WAIT: Final = 5.0
+"""Seconds until the last byte of a body must be there."""
+
+_DECODER: Final = msgspec.json.Decoder()
+
 
 class BodyTooLarge(Exception):
     """A body beyond its limit; what came of it is dropped, the rest is not read."""
+
+
+class BodyTooSlow(Exception):
+    """A body that did not come in time: its sender must not keep the service from ending."""
 
 
 class ClientGone(Exception):
@@ -30,10 +41,18 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 async def read_body(scope: Scope, receive: Receive, largest: int) -> bytes:
-    """The whole body; raises BodyTooLarge, ClientGone."""
+    """The whole body; raises BodyTooLarge, BodyTooSlow, ClientGone."""
     announced = header(scope, b"content-length")
     if announced is not None and announced.isdigit() and int(announced[:20]) > largest:
         raise BodyTooLarge
+    try:
+        async with asyncio.timeout(LONGEST_WAIT):
+            return await _read(receive, largest)
+    except TimeoutError:
+        raise BodyTooSlow from None
+
+
+async def _read(receive: Receive, largest: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     more = True
@@ -48,6 +67,20 @@ async def read_body(scope: Scope, receive: Receive, largest: int) -> bytes:
         chunks.append(chunk)
         more = message.get("more_body", False)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def why_not_json(body: bytes) -> str | None:
+    """What keeps a body from being JSON as RFC 8259 has it, None where nothing does.
+
+    Python's own reader takes more: UTF-16, NaN, half a surrogate pair. Such a body is refused whole.
+    """
+    try:
+        _DECODER.decode(body)
+    except RecursionError:
+        return "it is nested too deeply"
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def again(body: bytes, receive: Receive) -> Receive:

@@ -14,8 +14,8 @@ from typing import Any, Final
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION, BodyTooLarge, ClientGone, read_body
-from ipamd.api.problems import Problem
+from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION, BodyTooLarge, BodyTooSlow, ClientGone, read_body
+from ipamd.api.problems import TOO_SLOW, Problem
 from ipamd.cni import request, result
 from ipamd.cni.body import Caller
 from ipamd.cni.error import CniError, Code, too_large
@@ -73,6 +73,9 @@ class CniRoute:
         try:
             raw = await read_body(scope, receive, LARGEST_COLLECTION if verb == "gc" else LARGEST_BODY)
         except ClientGone:
+            return
+        except BodyTooSlow:
+            await TOO_SLOW(scope, receive, send)
             return
         except BodyTooLarge:
             status, body = _refused(verb, too_large("the request is larger than ipamd takes"))

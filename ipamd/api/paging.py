@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from ipamd.api.schemas.text import Document
+from ipamd.api.schemas.text import Document, Number
 from ipamd.models.errors import InvalidValue
 
 DEFAULT_LIMIT = 100
@@ -24,7 +24,7 @@ Key = int | list[str]
 class PageQuery(Document):
     """Which page of a list."""
 
-    limit: Annotated[int, Field(strict=False, ge=1, le=MOST_ROWS)] = DEFAULT_LIMIT
+    limit: Annotated[Number, Field(ge=1, le=MOST_ROWS)] = DEFAULT_LIMIT
     cursor: Annotated[str, Field(max_length=2048)] | None = Field(
         None, description="What `next` of the page before said."
     )

@@ -104,6 +104,14 @@ class Problem(Exception):
         await self.response()(scope, receive, send)
 
 
+TOO_SLOW: Final = Problem(
+    HTTPStatus.REQUEST_TIMEOUT,
+    "too-slow",
+    "the body did not come in time: send it again",
+    headers={"Connection": "close"},
+)
+
+
 def install(application: FastAPI) -> None:
     """Have every error of an application answered with a problem document."""
     application.add_exception_handler(Problem, _answer)
@@ -136,15 +144,10 @@ def _problem_of(error: Exception) -> Problem:
 def _of_http(error: HTTPException) -> Problem:
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "-")
-    if status is HTTPStatus.BAD_REQUEST:
-        # FastAPI answers so when the body cannot be decoded for a reason that is not JSON's own.
-        return Problem(status, "invalid-json", "the body is not JSON that can be read")
     return Problem(status, code, str(error.detail), headers=error.headers)
 
 
 def _of_validation(found: Sequence[Any]) -> Problem:
-    if any(each["type"] == "json_invalid" for each in found):
-        return Problem(HTTPStatus.BAD_REQUEST, "invalid-json", "the body is not valid JSON")
     listed = [{"field": _field(each["loc"]), "why": _why(each)} for each in found[:MOST_LISTED]]
     detail = "; ".join(f"{each['field']}: {each['why']}" for each in listed)
     if len(found) > MOST_LISTED:

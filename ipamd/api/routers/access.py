@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Path, Request
 from pydantic import BaseModel
 
+from ipamd.api.schemas.text import Number
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 
@@ -25,7 +26,7 @@ async def _catalogue(engine: TheEngine) -> Catalogue:
 CurrentCatalogue = Annotated[Catalogue, Depends(_catalogue)]
 """The catalogue as it stands in the database now: an admin reads what another replica has just written."""
 
-RowId = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
+RowId = Annotated[Number, Path(ge=1, le=(1 << 63) - 1)]
 
 
 class Page(BaseModel):

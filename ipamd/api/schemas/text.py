@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from ipamd.models.address import AddressRange, parse_address, parse_network
 from ipamd.models.instant import Instant, from_datetime
@@ -53,6 +53,16 @@ def _accepted_by(read: Callable[[str], object]) -> Callable[[str], str]:
     return check
 
 
+def _digits(written: object) -> object:
+    """Of what a URL says only digits are a number: pydantic would take `1.0` and ` 1` too."""
+    if isinstance(written, str) and not (written.isascii() and written.isdigit()):
+        raise ValueError("is not a whole number")
+    return written
+
+
+Number = Annotated[int, BeforeValidator(_digits), Field(strict=False)]
+"""A whole number in a URL."""
+
 Word = Annotated[
     str,
     StringConstraints(min_length=1, max_length=253),
@@ -78,7 +88,7 @@ def moment(text: str) -> Instant:
     if _MOMENT.fullmatch(text) is None:
         raise ValueError(NO_MOMENT)
     try:
-        return from_datetime(datetime.fromisoformat(text))
+        return from_datetime(datetime.fromisoformat(text.upper()))
     except (ValueError, OverflowError):
         raise ValueError(NO_MOMENT) from None
 
