@@ -185,7 +185,7 @@ class Releases:
         """Keep a release in place of those that it makes superfluous."""
         known = self.rows.get(release.digest, ())
         rivals = [other for other in known if _same_memory(other, release)]
-        if any((other.order, other.until) > (release.order, release.until) for other in rivals):
+        if any((other.order, other.until) >= (release.order, release.until) for other in rivals):
             return
         kept = tuple(other for other in known if other not in rivals)
         self.journal.put(self.rows, release.digest, (*kept, release))

@@ -6,18 +6,21 @@ number of a migration is the revision of the schema; only upwards is promised.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
 
 import ipamd
 from ipamd.backends.sql.schema import REVISION
-from ipamd.backends.sql.sqlite.connection import connect, engine_for, version_of
+from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, connect, version_of
 from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
 from ipamd.backends.sql.version import SchemaVersion
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
@@ -54,7 +57,7 @@ def upgrade(url: str, to: int | None = None) -> SchemaVersion:
     return _with_database(_path_of(url), REVISION if to is None else to)
 
 
-def apply(connection: Connection, to: int = REVISION) -> None:
+def apply(connection: sqlite3.Connection, to: int = REVISION) -> None:
     """Migrate over a connection that is in no transaction; what `upgrade` does once it has the database."""
     known = [migration.revision for migration in history()]
     if to not in known:
@@ -62,26 +65,33 @@ def apply(connection: Connection, to: int = REVISION) -> None:
     found = version_of(connection).revision
     if found > to:
         raise SchemaUnfit(f"the database's schema is at revision {found}: there is no way back to {to}")
-    config = _config()
-    config.attributes["connection"] = connection
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    try:
-        command.upgrade(config, f"{to:04d}")
-    except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
-        raise
-    connection.exec_driver_sql("COMMIT")
+    # Lent to SQLAlchemy as it is: in autocommit, so that the transaction is the one that begins here.
+    engine = create_engine(
+        "sqlite://", creator=lambda: connection, poolclass=StaticPool, isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as lent:
+        config = _config()
+        config.attributes["connection"] = lent
+        try:
+            lent.exec_driver_sql("BEGIN IMMEDIATE")
+            command.upgrade(config, f"{to:04d}")
+            lent.exec_driver_sql("COMMIT")
+        except DBAPIError as error:
+            raise error.orig or error from error
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
 
 def _with_database(path: Path, to: int | None) -> SchemaVersion:
     file = DatabaseFile(path)
     try:
-        with connect(engine_for(path)) as connection:
+        with closing(connect(path, WRITER_SETTINGS)) as connection:
             if to is not None:
                 apply(connection, to)
             return version_of(connection)
-    except DBAPIError as error:
-        raise DatabaseUnfit(f"the database {path} cannot be used: {error.orig}") from error
+    except sqlite3.Error as error:
+        raise DatabaseUnfit(f"the database {path} cannot be used: {error}") from error
     finally:
         file.let_go()
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
-
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from ipamd.backends.interface import Backend, Change, Ledger, Work
 from ipamd.backends.sql import statements
@@ -20,9 +18,9 @@ from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.session import Session
 from ipamd.backends.sql.sqlite.connection import (
     READER_SETTINGS,
+    WRITER_SETTINGS,
     SqliteSession,
     connect,
-    engine_for,
     schema_version,
     version_of,
 )
@@ -42,10 +40,10 @@ FORGOTTEN_AT_ONCE: Final = 1000
 class SqliteReader:
     """Connections that read, each of a thread of its own."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._of_thread = threading.local()
-        self._connections: list[Connection] = []
+        self._connections: list[sqlite3.Connection] = []
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="ipamd-read")
 
     async def read(self, reading: Reading[T]) -> T:
@@ -56,9 +54,7 @@ class SqliteReader:
     def _session(self) -> SqliteSession:
         known: SqliteSession | None = getattr(self._of_thread, "session", None)
         if known is None:
-            connection = self._engine.connect()
-            for setting in READER_SETTINGS:
-                connection.exec_driver_sql(setting)
+            connection = connect(self._path, READER_SETTINGS)
             self._connections.append(connection)
             known = self._of_thread.session = SqliteSession(connection)
         return known
@@ -75,14 +71,13 @@ class SqliteBackend:
     lanes = 1
 
     def __init__(
-        self, file: DatabaseFile, engine: Engine, connection: Connection, writer: ThreadPoolExecutor
+        self, file: DatabaseFile, connection: sqlite3.Connection, writer: ThreadPoolExecutor
     ) -> None:
         self._file = file
-        self._engine = engine
         self._connection = connection
         self._writer = writer
         self._session = SqliteSession(connection)
-        self._reader = SqliteReader(engine)
+        self._reader = SqliteReader(file.path)
         self._closed = False
         self.ledger: Ledger = SqlLedger(self._reader)
 
@@ -130,7 +125,6 @@ class SqliteBackend:
         self._reader.close()
         self._writer.submit(self._connection.close).result()  # the last one moves the journal into the file
         self._writer.shutdown()
-        self._engine.dispose()
         self._file.let_go()
 
 
@@ -153,20 +147,23 @@ async def open_sqlite(url: str) -> Backend:
 
 def _opened(path: Path, writer: ThreadPoolExecutor) -> SqliteBackend:
     file = DatabaseFile(path)
-    engine = engine_for(path)
     try:
-        connection = connect(engine)
-        _migrate(connection)
-    except DBAPIError as error:
+        connection = connect(path, WRITER_SETTINGS)
+        try:
+            _migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
         file.let_go()
-        raise DatabaseUnfit(f"the database {path} cannot be used: {error.orig}") from error
+        raise DatabaseUnfit(f"the database {path} cannot be used: {error}") from error
     except BaseException:
         file.let_go()
         raise
-    return SqliteBackend(file, engine, connection, writer)
+    return SqliteBackend(file, connection, writer)
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: sqlite3.Connection) -> None:
     if version_of(connection).revision < REVISION:
         # Late, for alembic takes longer to import than all the rest, and is seldom needed.
         from ipamd.backends.sql import migrations

@@ -1,0 +1,96 @@
+"""Each kind of database, open and empty, and allocations to put into it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ipamd.backends.interface import Backend, Changes, Ended
+from ipamd.backends.registry import open_backend
+from ipamd.models.allocation import Allocation, Ending, Workload
+from ipamd.models.block import Block
+from ipamd.models.identity import Identity
+from ipamd.models.issued import Order
+from ipamd.models.query import AllocationQuery
+
+NOW = 1_700_000_000_000_000
+
+
+@pytest.fixture
+def database_path(scratch: Path) -> Path:
+    return scratch / "state" / "ipamd.sqlite"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def backend(request: pytest.FixtureRequest, database_path: Path) -> AsyncIterator[Backend]:
+    """An empty database of each kind."""
+    url = "memory://" if request.param == "memory" else f"sqlite:///{database_path}"
+    database = await open_backend(url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def sqlite(database_path: Path) -> AsyncIterator[Backend]:
+    """An empty SQLite database."""
+    database = await open_backend(f"sqlite:///{database_path}")
+    yield database
+    await database.close()
+
+
+def container(name: str, node: str = "node-1", cluster: str = "default", network: str = "pods") -> Identity:
+    return Identity(cluster, network, node, name, "eth0")
+
+
+def allocation(address: str = "10.0.0.1", container_id: str = "c1", **fields: Any) -> Allocation:
+    """A live allocation of a container, from a pool with blocks of 64 addresses."""
+    holder = fields.pop("holder", container(container_id))
+    value = ip_address(address)
+    given: dict[str, Any] = {
+        "id": None,
+        "space": "default",
+        "address": value,
+        "pool": "pods",
+        "block": int(value) & ~63,
+        "holder": holder,
+        "digest": holder.digest,
+        "position": 0,
+        "workload": Workload(),
+        "boot": None,
+        "netns": None,
+        "since": NOW,
+        "until": None,
+        "ending": None,
+        "generation": 1,
+        "taken": Order(1, 10),
+        "repeated": Order(1, 10),
+    }
+    return Allocation(**(given | fields))
+
+
+async def write(backend: Backend, changes: Changes) -> None:
+    """One unit of work that writes."""
+    await backend.transact(lambda transaction: transaction.write(changes))
+
+
+async def begin(backend: Backend, *allocations: Allocation) -> list[Allocation]:
+    """Store live allocations; as they are stored, in the order of their ids."""
+    known = await backend.ledger.page(AllocationQuery(), None, 1_000_000)
+    after = known[-1].id if known else None
+    await write(backend, Changes(begun=list(allocations)))
+    return list(await backend.ledger.page(AllocationQuery(), after, 1_000_000))
+
+
+async def end(backend: Backend, stored: Allocation, until: int) -> Allocation:
+    """End a live allocation; as it is stored then."""
+    assert stored.id is not None
+    await write(backend, Changes(ended=[Ended(stored.id, until, Ending.RELEASED)]))
+    return replace(stored, until=until, ending=Ending.RELEASED)
+
+
+async def carve(backend: Backend, *blocks: Block, cursor: int | None = None) -> int:
+    """Add blocks of one pool; how many were new."""
+    return await backend.transact(lambda transaction: transaction.carve(blocks[0].pool, blocks, cursor))
