@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION, BodyTooLarge, BodyTooSlow, ClientGone, read_body
 from ipamd.api.problems import TOO_SLOW, Problem
 from ipamd.cni import request, result
-from ipamd.cni.body import Caller
+from ipamd.cni.caller import Caller
 from ipamd.cni.error import CniError, Code, too_large
 from ipamd.engine.collection import Collection
 from ipamd.engine.engine import Engine
@@ -88,12 +88,12 @@ class CniRoute:
         self._heard(call.caller)
         outcome = await self._engine.submit(call.request)
         if not isinstance(outcome, Granted):
-            raise _Refusal(call.caller, _error(outcome))
+            raise CniError.from_domain(_error(outcome)).to(call.caller)
         try:
             body = result.encode(outcome, call.additions, call.caller.version)
         except CniError as error:
             await self._give_back(call.request, outcome)
-            raise _Refusal(call.caller, error) from None
+            raise error.to(call.caller) from None
         return _Answer(
             call.caller,
             body,
@@ -122,7 +122,7 @@ class CniRoute:
         self._heard(call.caller)
         outcome = await self._engine.submit(call.release)
         if not isinstance(outcome, Released):
-            raise _Refusal(call.caller, _error(outcome))
+            raise CniError.from_domain(_error(outcome)).to(call.caller)
         return _Answer(call.caller, b"", "released", {"undo": call.release.undo, **_released(outcome)})
 
     async def _check(self, raw: bytes) -> _Answer:
@@ -130,7 +130,7 @@ class CniRoute:
         self._heard(call.caller)
         refused = await self._engine.check(call.caller.identity, call.addresses)
         if refused is not None:
-            raise _Refusal(call.caller, refused.error)
+            raise CniError.from_domain(refused.error).to(call.caller)
         return _Answer(call.caller, b"", "held", {"addresses": _joined(call.addresses)})
 
     async def _gc(self, raw: bytes) -> _Answer:
@@ -147,7 +147,7 @@ class CniRoute:
         try:
             outcome = await self._engine.collect(sweep)
         except DomainError as error:
-            raise _Refusal(call.caller, error) from None
+            raise CniError.from_domain(error).to(call.caller) from None
         return _Answer(call.caller, b"", "collected", {"kept": len(call.keep), **_released(outcome)})
 
     async def _status(self, raw: bytes) -> _Answer:
@@ -161,23 +161,11 @@ class CniRoute:
             error = await self._engine.has_room(call.slots, identity.node_key, identity.network, None)
             why = str(error) if error is not None else None
         if why is not None:
-            raise _Refusal(call.caller, CniError(Code.NOT_AVAILABLE, why))
+            raise CniError(Code.NOT_AVAILABLE, why).to(call.caller)
         return _Answer(call.caller, b"", "available", {"wanted": call.wanted.value})
 
     def _heard(self, caller: Caller) -> None:
         self._engine.heard_from(caller.identity.node_key)
-
-
-class _Refusal(Exception):
-    """A call that was understood and is refused: its caller is known."""
-
-    def __init__(self, caller: Caller, error: DomainError | CniError) -> None:
-        super().__init__(str(error))
-        self.caller = caller
-        if isinstance(error, DomainError):
-            error = CniError.from_domain(error)
-        error.version = caller.version
-        self.error = error
 
 
 async def _decided(
@@ -186,8 +174,6 @@ async def _decided(
     """Status and body of the answer; the decision's line is in the log."""
     try:
         answer = await decide(raw)
-    except _Refusal as refusal:
-        return _refused(verb, refusal.error, **_who(refusal.caller))
     except CniError as error:
         return _refused(verb, error)
     except DomainError as error:
@@ -196,7 +182,8 @@ async def _decided(
     return (HTTPStatus.OK if answer.body else _NO_CONTENT), answer.body
 
 
-def _refused(verb: str, error: CniError, **who: Any) -> tuple[HTTPStatus, bytes]:
+def _refused(verb: str, error: CniError) -> tuple[HTTPStatus, bytes]:
+    who = _who(error.caller) if error.caller is not None else {}
     log.info(verb, outcome="refused", **who, code=int(error.code), why=error.message)
     return error.status, error.encode()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ipamd.cni import reading
+from ipamd.cni.caller import Caller
 from ipamd.cni.error import CniError, Code, invalid
 from ipamd.cni.version import OLDEST, VERSIONS, is_supported
 from ipamd.models.allocation import NetworkNamespace
@@ -35,18 +35,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _BOOT: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls and in which version it speaks; container and interface are empty for GC and STATUS.
-
-    `spooled` is how many releases wait on the node.
-    """
-
-    version: str
-    identity: Identity
-    spooled: int
-
-
 class Body:
     """A decoded body, whose keys are known and whose version we speak."""
 
@@ -61,6 +49,8 @@ class Body:
         self._refuse_unknown_keys()
         self.config = self._configuration()
         self.version = self._version()
+        self.identified: Caller | None = None
+        """Who calls, once it is known: what is wrong from then on is known to be theirs."""
 
     def _refuse_unknown_keys(self) -> None:
         unknown = self._values.keys() - _KEYS
@@ -111,7 +101,8 @@ class Body:
             ifname=self._values["ifname"] if "ifname" in named else "",
         )
         spooled = reading.integer(self.get("spooled", 0), "spooled", 0, LARGEST_INTEGER)
-        return Caller(self.version, identity, spooled)
+        self.identified = Caller(self.version, identity, spooled)
+        return self.identified
 
     def _check_environment(self, variables: tuple[str, ...]) -> None:
         missing = [_VARIABLES[key] for key in variables if self.get(key, "") == ""]

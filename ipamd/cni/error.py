@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from ipamd.cni.caller import Caller
 from ipamd.cni.version import NEWEST
 from ipamd.models import errors
 
@@ -69,7 +70,7 @@ _CODES: Final[dict[type[errors.DomainError], Code]] = {
 class CniError(Exception):
     """An answer that is no: the error object of the specification.
 
-    `version` is the configuration's cniVersion, None until it is known.
+    `version` is the configuration's cniVersion, `caller` who gets it; None until they are known.
     """
 
     def __init__(self, code: Code, message: str, details: str = "", version: str | None = None) -> None:
@@ -78,11 +79,18 @@ class CniError(Exception):
         self.message = message
         self.details = details
         self.version = version
+        self.caller: Caller | None = None
 
     @classmethod
-    def from_domain(cls, error: errors.DomainError, version: str | None = None) -> CniError:
+    def from_domain(cls, error: errors.DomainError) -> CniError:
         """The same refusal in CNI's words."""
-        return cls(_CODES.get(type(error), Code.INTERNAL), str(error), version=version)
+        return cls(_CODES.get(type(error), Code.INTERNAL), str(error))
+
+    def to(self, caller: Caller) -> CniError:
+        """The same, for somebody who is known."""
+        self.caller = caller
+        self.version = caller.version
+        return self
 
     @property
     def status(self) -> HTTPStatus:

@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from ipamd.cni import reading
-from ipamd.cni.body import Body, Caller
+from ipamd.cni.body import Body
+from ipamd.cni.caller import Caller
 from ipamd.cni.configuration import Slots, read_dns, read_ipam, read_routes
 from ipamd.cni.error import CniError, Code, invalid
 from ipamd.cni.result import Additions
@@ -107,6 +108,7 @@ def _reading(raw: bytes, read: Callable[[Body], T]) -> T:
         return read(body)
     except CniError as error:
         error.version = body.version
+        error.caller = body.identified
         raise
 
 

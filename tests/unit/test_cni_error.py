@@ -5,8 +5,10 @@ from ipaddress import ip_address
 
 import pytest
 
+from ipamd.cni.caller import Caller
 from ipamd.cni.error import CniError, Code
 from ipamd.models import errors
+from ipamd.models.identity import Identity
 
 ADDRESS = ip_address("10.0.0.5")
 
@@ -31,7 +33,9 @@ ADDRESS = ip_address("10.0.0.5")
 def test_an_error_of_the_domain_has_one_code_and_its_own_sentence(
     error: errors.DomainError, code: int, status: int
 ) -> None:
-    answer = CniError.from_domain(error, "1.0.0")
+    answer = CniError.from_domain(error).to(
+        Caller("1.0.0", Identity("default", "pods", "n1", "c1", "eth0"), 0)
+    )
 
     assert (answer.code, answer.status) == (code, status)
     assert json.loads(answer.encode()) == {"cniVersion": "1.0.0", "code": code, "msg": str(error)}

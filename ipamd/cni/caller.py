@@ -1,0 +1,19 @@
+"""Who calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ipamd.models.identity import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls and in which version it speaks; container and interface are empty for GC and STATUS.
+
+    `spooled` is how many releases wait on the node.
+    """
+
+    version: str
+    identity: Identity
+    spooled: int
