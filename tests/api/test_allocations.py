@@ -1,5 +1,6 @@
 """Allocations over REST: for what is no container, listed, released by hand."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.api.conftest import NewPool
 from tests.api.plugin_call import call
+from tests.service import IpamdProcess
 
 
 def test_an_owner_gets_an_address_of_the_pool_it_names(new_pool: NewPool, http: httpx.Client) -> None:
@@ -130,6 +132,27 @@ def test_an_idempotency_key_with_another_body_is_422(new_pool: NewPool, http: ht
     answer = http.post("/v1/allocations", json={"owner": "other", "pool": pool}, headers=headers)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-mismatch")
+    assert len(http.get("/v1/allocations", params={"pool": pool}).json()["items"]) == 1
+
+
+def test_one_idempotency_key_many_times_at_once_gives_one_address(
+    service: IpamdProcess, new_pool: NewPool, http: httpx.Client
+) -> None:
+    pool = new_pool()["name"]
+    headers = {"Idempotency-Key": str(uuid4())}
+
+    def ask(number: int) -> httpx.Response:
+        body = {"owner": ("one", "another")[number % 2], "pool": pool}
+        return httpx.post(f"{service.tcp_endpoint}/v1/allocations", json=body, headers=headers)
+
+    with ThreadPoolExecutor(12) as clients:
+        answers = list(clients.map(ask, range(12)))
+
+    given = [answer for answer in answers if answer.status_code == 201]
+    others = [answer for answer in answers if answer.status_code != 201]
+    assert {answer.json()["id"] for answer in given} == {given[0].json()["id"]}
+    assert len(given) == 6
+    assert [answer.json()["code"] for answer in others] == ["idempotency-mismatch"] * 6
     assert len(http.get("/v1/allocations", params={"pool": pool}).json()["items"]) == 1
 
 
