@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,42 @@ from tests.service import IpamdProcess
 
 @pytest.fixture
 def scratch() -> Iterator[Path]:
-    """A folder that is gone afterwards; its path is short enough for Unix sockets (107 bytes)."""
-    folder = Path(tempfile.mkdtemp(prefix="ipamd-"))
-    yield folder
-    shutil.rmtree(folder)
+    """A folder that is gone afterwards."""
+    with scratch_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
 def ipamd_process(scratch: Path) -> Iterator[IpamdProcess]:
     """The service, ready, with an empty database."""
-    service = IpamdProcess(scratch)
-    service.start()
-    yield service
-    service.stop()
-    service.http.close()
+    with running_service(scratch) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def lasting_ipamd() -> Iterator[IpamdProcess]:
+    """One service for all tests of a module, which each keep to an address space of their own."""
+    with scratch_folder() as folder, running_service(folder) as service:
+        yield service
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder whose path is short enough for Unix sockets (107 bytes), and remove it."""
+    folder = Path(tempfile.mkdtemp(prefix="ipamd-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def running_service(folder: Path) -> Iterator[IpamdProcess]:
+    service = IpamdProcess(folder)
+    try:
+        service.start()
+        yield service
+        service.stop()
+    finally:
+        service.kill()
+        service.http.close()

@@ -1,6 +1,6 @@
 """Real namespaces, real plugins, real runtimes; each fixture takes away what it made."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +60,24 @@ def runtime(node: Namespace, reference_plugins: Path) -> Runtime:
     return Runtime(node, reference_plugins)
 
 
+def ipam_section(service: IpamdProcess, scratch: Path, pools: Sequence[str], **more: Any) -> Document:
+    """The `ipam` section that a network on the node needs to ask the service for these pools."""
+    return {
+        "type": "ipamd-ipam",
+        "endpoint": service.endpoint,
+        "node": "node-a",
+        "stateDir": str(scratch / "node"),
+        "pools": list(pools),
+        **more,
+    }
+
+
 @pytest.fixture
 def ipam(scratch: Path, ipamd_process: IpamdProcess) -> Ipam:
-    """Makes the `ipam` section that a network needs to ask the service, for the pools named."""
+    """Makes the `ipam` section for the pools named."""
 
     def section(*pools: str, **more: Any) -> Document:
-        state = str(scratch / "node")
-        fixed = {
-            "type": "ipamd-ipam",
-            "endpoint": ipamd_process.endpoint,
-            "node": "node-a",
-            "stateDir": state,
-        }
-        return {**fixed, "pools": list(pools), **more}
+        return ipam_section(ipamd_process, scratch, pools, **more)
 
     return section
 

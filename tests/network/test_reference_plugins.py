@@ -1,11 +1,13 @@
 """Debian's bridge, ptp and macvlan with ipamd-ipam, in every version of the specification they speak."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.network.conftest import DEBIAN_PLUGINS, Ipam, MakeNamespace
+from tests.network.conftest import DEBIAN_PLUGINS, MakeNamespace, ipam_section
 from tests.network.namespace import Namespace
 from tests.network.plugin import (
     Attachment,
@@ -47,7 +49,8 @@ class Containers:
 
     @property
     def attachments(self) -> tuple[Attachment, Attachment]:
-        return Attachment("first", str(self.first.path)), Attachment("second", str(self.second.path))
+        first, second = self.first, self.second
+        return Attachment(first.name, str(first.path)), Attachment(second.name, str(second.path))
 
 
 @pytest.fixture
@@ -65,14 +68,39 @@ def uplink(node: Namespace) -> Namespace:
     return node
 
 
-def create_pools(service: IpamdProcess, families: tuple[int, ...], *, gateway: bool) -> list[str]:
-    for family in families:
+@dataclass(frozen=True)
+class Space:
+    """An address space of one test on a service that others use too."""
+
+    name: str
+    service: IpamdProcess
+    scratch: Path
+
+    def create_pool(self, family: int, **fields: Any) -> str:
+        """Create the pool of a family and return its name."""
+        name = f"{self.name}-{family}"
+        self.service.create_pool(name, SUBNETS[family], space=self.name, **fields)
+        return name
+
+    def section(self, *pools: str) -> Document:
+        return ipam_section(self.service, self.scratch, pools)
+
+    def ipam(self, families: tuple[int, ...], *, gateway: bool) -> Document:
+        """Create a pool for each family, and return the section that asks for one address of each."""
+        fields: dict[int, Document] = {family: {"gateway": None} for family in families}
         if gateway:
-            routes = [{"dst": DEFAULT_ROUTES[family], "gw": GATEWAYS[family]}]
-            service.create_pool(f"pods-{family}", SUBNETS[family], routes=routes)
-        else:
-            service.create_pool(f"pods-{family}", SUBNETS[family], gateway=None)
-    return [f"pods-{family}" for family in families]
+            route = {family: {"dst": DEFAULT_ROUTES[family], "gw": GATEWAYS[family]} for family in families}
+            fields = {family: {"routes": [route[family]]} for family in families}
+        return self.section(*(self.create_pool(family, **fields[family]) for family in families))
+
+    def held(self) -> set[str]:
+        """The addresses of this space that are held now."""
+        return {item["address"] for item in self.service.allocations() if item["space"] == self.name}
+
+
+@pytest.fixture
+def space(scratch: Path, lasting_ipamd: IpamdProcess) -> Space:
+    return Space(scratch.name, lasting_ipamd, scratch)
 
 
 def network(main_plugin: str, version: str, ipam: Document) -> Document:
@@ -89,8 +117,9 @@ def assert_check(runtime: Runtime, config: Document, attachment: Attachment, res
     assert refusal.value.code == 1
 
 
-def bare(address: str) -> str:
-    return str(ipaddress.ip_interface(address).ip)
+def bare(result: Document) -> set[str]:
+    """The addresses of a result, without prefix length."""
+    return {str(ipaddress.ip_interface(address).ip) for address in addresses(result)}
 
 
 @pytest.mark.parametrize("families", FAMILIES.values(), ids=FAMILIES)
@@ -98,18 +127,16 @@ def test_containers_reach_gateway_and_each_other_and_give_their_addresses_back(
     main_plugin: str,
     spoken_version: str,
     families: tuple[int, ...],
-    ipamd_process: IpamdProcess,
-    ipam: Ipam,
+    space: Space,
     runtime: Runtime,
     containers: Containers,
     uplink: Namespace,
 ) -> None:
-    pools = create_pools(ipamd_process, families, gateway=True)
     if main_plugin == "macvlan":
         for family in families:
             length = SUBNETS[family].split("/")[1]
             uplink.run("ip", "address", "add", f"{GATEWAYS[family]}/{length}", "dev", "router")
-    config = network(main_plugin, spoken_version, ipam(*pools))
+    config = network(main_plugin, spoken_version, space.ipam(families, gateway=True))
     first, second = containers.attachments
 
     result = runtime.add(config, first)
@@ -118,19 +145,17 @@ def test_containers_reach_gateway_and_each_other_and_give_their_addresses_back(
     assert {ipaddress.ip_interface(address).version for address in addresses(result)} == set(families)
     assert containers.first.addresses("eth0") == addresses(result)
     assert containers.second.addresses("eth0") == addresses(other)
-    assert ipamd_process.addresses() == {bare(address) for address in addresses(result) | addresses(other)}
+    assert space.held() == bare(result) | bare(other)
     assert_check(runtime, config, first, result)
-    for family in families:
-        containers.first.ping(GATEWAYS[family])
-    for address in addresses(other):
-        containers.first.ping(bare(address))
+    for address in {*bare(other), *(GATEWAYS[family] for family in families)}:
+        containers.first.ping(address)
 
     runtime.delete(config, first)
     assert not containers.first.has_interface("eth0")
-    assert ipamd_process.addresses() == {bare(address) for address in addresses(other)}
+    assert space.held() == bare(other)
     runtime.delete(config, first)
-    runtime.delete(config, Attachment("second", netns=""))
-    assert ipamd_process.addresses() == set()
+    runtime.delete(config, replace(second, netns=""))
+    assert space.held() == set()
 
 
 @pytest.mark.parametrize("families", FAMILIES.values(), ids=FAMILIES)
@@ -140,14 +165,12 @@ def test_containers_of_a_pool_without_gateway_reach_each_other(
     main_plugin: str,
     version: str,
     families: tuple[int, ...],
-    ipamd_process: IpamdProcess,
-    ipam: Ipam,
+    space: Space,
     runtime: Runtime,
     containers: Containers,
     uplink: Namespace,
 ) -> None:
-    pools = create_pools(ipamd_process, families, gateway=False)
-    config = {**network(main_plugin, version, ipam(*pools)), "isGateway": False}
+    config = {**network(main_plugin, version, space.ipam(families, gateway=False)), "isGateway": False}
     first, second = containers.attachments
 
     result = runtime.add(config, first)
@@ -156,87 +179,72 @@ def test_containers_of_a_pool_without_gateway_reach_each_other(
     other = runtime.add(config, second)
 
     assert containers.first.addresses("eth0") == addresses(result)
-    for address in addresses(other):
-        containers.first.ping(bare(address))
-
+    for address in bare(other):
+        containers.first.ping(address)
     runtime.delete(config, first)
     runtime.delete(config, second)
-    assert ipamd_process.addresses() == set()
+    assert space.held() == set()
 
 
 @pytest.mark.parametrize("families", FAMILIES.values(), ids=FAMILIES)
 def test_ptp_cannot_do_without_a_gateway_and_leaves_no_address_held(
-    families: tuple[int, ...],
-    ipamd_process: IpamdProcess,
-    ipam: Ipam,
-    runtime: Runtime,
-    containers: Containers,
+    families: tuple[int, ...], space: Space, runtime: Runtime, containers: Containers
 ) -> None:
-    pools = create_pools(ipamd_process, families, gateway=False)
-    config = network("ptp", "1.0.0", ipam(*pools))
+    config = network("ptp", "1.0.0", space.ipam(families, gateway=False))
     first, _ = containers.attachments
 
-    with pytest.raises(PluginRefused):
+    with pytest.raises(PluginRefused, match="failed to add"):
         runtime.add(config, first)
 
-    assert ipamd_process.addresses() == set()
+    assert space.held() == set()
 
 
 def test_a_gateway_outside_the_subnet_serves_ptp(
-    ipamd_process: IpamdProcess, ipam: Ipam, runtime: Runtime, containers: Containers
+    space: Space, runtime: Runtime, containers: Containers
 ) -> None:
     # Without routes of the pool: ptp adds them before the one to the gateway, and they need that one.
-    ipamd_process.create_pool("pods", "10.61.0.0/24", gateway="169.254.1.1")
-    config = network("ptp", "1.0.0", ipam("pods"))
+    pool = space.create_pool(4, gateway="169.254.1.1")
+    config = network("ptp", "1.0.0", space.section(pool))
     first, second = containers.attachments
 
     runtime.add(config, first)
     other = runtime.add(config, second)
 
-    containers.first.ping("169.254.1.1")
-    for address in addresses(other):
-        containers.first.ping(bare(address))
-    runtime.delete(config, first)
-    runtime.delete(config, second)
+    for address in {"169.254.1.1", *bare(other)}:
+        containers.first.ping(address)
 
 
 @pytest.mark.parametrize("main_plugin", MAIN_PLUGINS)
 def test_del_succeeds_while_ipamd_is_down_and_arrives_with_a_later_call(
     main_plugin: str,
+    scratch: Path,
     ipamd_process: IpamdProcess,
-    ipam: Ipam,
     runtime: Runtime,
     containers: Containers,
     uplink: Namespace,
 ) -> None:
-    pools = create_pools(ipamd_process, (4, 6), gateway=True)
-    config = network(main_plugin, "1.0.0", ipam(*pools))
+    space = Space("pods", ipamd_process, scratch)
+    config = network(main_plugin, "1.0.0", space.ipam((4, 6), gateway=True))
     first, second = containers.attachments
-    runtime.add(config, first)
+    result = runtime.add(config, first)
     ipamd_process.kill()
 
     runtime.delete(config, first)
 
     assert not containers.first.has_interface("eth0")
     ipamd_process.start()
-    assert len(ipamd_process.addresses()) == 2
+    assert space.held() == bare(result)
     other = runtime.add(config, second)
-    assert ipamd_process.addresses() == {bare(address) for address in addresses(other)}
+    assert space.held() == bare(other)
 
 
 @pytest.mark.parametrize("main_plugin", ["bridge", "macvlan"])
 def test_a_container_joins_one_network_twice_and_leaves_it_once(
-    main_plugin: str,
-    ipamd_process: IpamdProcess,
-    ipam: Ipam,
-    runtime: Runtime,
-    containers: Containers,
-    uplink: Namespace,
+    main_plugin: str, space: Space, runtime: Runtime, containers: Containers, uplink: Namespace
 ) -> None:
-    ipamd_process.create_pool("pods", SUBNETS[4])
-    config = network(main_plugin, "1.0.0", ipam("pods"))
-    netns = str(containers.first.path)
-    eth0, eth1 = Attachment("first", netns, "eth0"), Attachment("first", netns, "eth1")
+    config = network(main_plugin, "1.0.0", space.section(space.create_pool(4)))
+    eth0, _ = containers.attachments
+    eth1 = replace(eth0, ifname="eth1")
 
     one = runtime.add(config, eth0)
     two = runtime.add(config, eth1)
@@ -244,21 +252,19 @@ def test_a_container_joins_one_network_twice_and_leaves_it_once(
     assert containers.first.addresses("eth0") == addresses(one)
     assert containers.first.addresses("eth1") == addresses(two)
     runtime.delete(config, eth1)
-    assert ipamd_process.addresses() == {bare(address) for address in addresses(one)}
-    runtime.delete(config, eth0)
+    assert space.held() == bare(one)
 
 
 def test_a_repeated_add_of_a_living_container_under_bridge_keeps_its_address(
-    ipamd_process: IpamdProcess, ipam: Ipam, runtime: Runtime, containers: Containers
+    space: Space, runtime: Runtime, containers: Containers
 ) -> None:
-    pools = create_pools(ipamd_process, (4, 6), gateway=True)
-    config = network("bridge", "1.0.0", ipam(*pools))
+    config = network("bridge", "1.0.0", space.ipam((4, 6), gateway=True))
     first, _ = containers.attachments
     result = runtime.add(config, first)
 
-    with pytest.raises(PluginRefused):
+    with pytest.raises(PluginRefused, match="already exists"):
         runtime.add(config, first)
 
     assert containers.first.addresses("eth0") == addresses(result)
-    assert ipamd_process.addresses() == {bare(address) for address in addresses(result)}
+    assert space.held() == bare(result)
     runtime.check(config, first, result)
