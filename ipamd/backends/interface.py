@@ -218,7 +218,11 @@ class Ledger(Protocol):
         ...
 
     async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
-        """Live allocations whose id is above `after`, by id."""
+        """Live allocations, the earliest begun first.
+
+        `after` is the id of the last allocation of the page before, live or ended; an id that is not known
+        ends the list.
+        """
         ...
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:

@@ -74,32 +74,7 @@ def create_allocations() -> None:
         ),
         sqlite_autoincrement=True,
     )
-    partial_index(
-        "allocation_ended_address", "allocation", ["space", "address", "since", "id"], "until IS NOT NULL"
-    )
-    partial_index(
-        "allocation_ended_name",
-        "allocation",
-        ["name", "since", "id"],
-        "until IS NOT NULL AND name IS NOT NULL",
-    )
-    partial_index("allocation_ended_node", "allocation", ["node", "since", "id"], "until IS NOT NULL")
-    partial_index("allocation_live", "allocation", ["id"], "until IS NULL")
-    partial_index("allocation_live_cluster", "allocation", ["cluster", "id"], "until IS NULL")
-    partial_index("allocation_live_container", "allocation", ["container_id", "id"], "until IS NULL")
-    partial_index("allocation_live_name", "allocation", ["name", "id"], "until IS NULL AND name IS NOT NULL")
-    partial_index(
-        "allocation_live_namespace",
-        "allocation",
-        ["namespace", "id"],
-        "until IS NULL AND namespace IS NOT NULL",
-    )
-    partial_index("allocation_live_network", "allocation", ["network", "id"], "until IS NULL")
-    partial_index("allocation_live_node", "allocation", ["node", "id"], "until IS NULL")
-    partial_index(
-        "allocation_live_owner", "allocation", ["owner", "id"], "until IS NULL AND owner IS NOT NULL"
-    )
-    partial_index("allocation_live_pool", "allocation", ["pool", "id"], "until IS NULL")
+    partial_index("allocation_one_owner", "allocation", ["space", "address"], "until IS NULL", unique=True)
     partial_index("allocation_one_answer", "allocation", ["digest", "position"], "until IS NULL", unique=True)
     partial_index(
         "allocation_one_key",
@@ -108,11 +83,44 @@ def create_allocations() -> None:
         "idempotency_key IS NOT NULL",
         unique=True,
     )
-    partial_index("allocation_one_owner", "allocation", ["space", "address"], "until IS NULL", unique=True)
-    op.create_index("allocation_since", "allocation", ["since", "id"])
+    partial_index("allocation_live", "allocation", ["since", "id"], "until IS NULL")
+    partial_index("allocation_live_pool", "allocation", ["pool", "since", "id"], "until IS NULL")
+    partial_index("allocation_live_cluster", "allocation", ["cluster", "since", "id"], "until IS NULL")
+    partial_index("allocation_live_network", "allocation", ["network", "since", "id"], "until IS NULL")
+    partial_index("allocation_live_node", "allocation", ["node", "since", "id"], "until IS NULL")
     partial_index(
-        "allocation_since_namespace", "allocation", ["namespace", "since", "id"], "namespace IS NOT NULL"
+        "allocation_live_container_id", "allocation", ["container_id", "since", "id"], "until IS NULL"
     )
+    partial_index(
+        "allocation_live_owner", "allocation", ["owner", "since", "id"], "until IS NULL AND owner IS NOT NULL"
+    )
+    partial_index(
+        "allocation_live_namespace",
+        "allocation",
+        ["namespace", "since", "id"],
+        "until IS NULL AND namespace IS NOT NULL",
+    )
+    partial_index(
+        "allocation_live_name", "allocation", ["name", "since", "id"], "until IS NULL AND name IS NOT NULL"
+    )
+    partial_index(
+        "allocation_ended_address", "allocation", ["space", "address", "since", "id"], "until IS NOT NULL"
+    )
+    partial_index("allocation_ended_node", "allocation", ["node", "since", "id"], "until IS NOT NULL")
+    partial_index(
+        "allocation_ended_namespace",
+        "allocation",
+        ["namespace", "since", "id"],
+        "until IS NOT NULL AND namespace IS NOT NULL",
+    )
+    partial_index(
+        "allocation_ended_name",
+        "allocation",
+        ["name", "since", "id"],
+        "until IS NOT NULL AND name IS NOT NULL",
+    )
+    op.create_index("allocation_since", "allocation", ["since", "id"])
+    op.create_index("allocation_since_cluster", "allocation", ["cluster", "since", "id"])
 
 
 def create_releases() -> None:

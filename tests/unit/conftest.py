@@ -14,7 +14,6 @@ from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.block import Block
 from ipamd.models.identity import Identity
 from ipamd.models.issued import Order
-from ipamd.models.query import AllocationQuery
 
 NOW = 1_700_000_000_000_000
 
@@ -77,11 +76,11 @@ async def write(backend: Backend, changes: Changes) -> None:
 
 
 async def begin(backend: Backend, *allocations: Allocation) -> list[Allocation]:
-    """Store live allocations; as they are stored, in the order of their ids."""
-    known = await backend.ledger.page(AllocationQuery(), None, 1_000_000)
-    after = known[-1].id if known else None
+    """Store live allocations; as they are stored."""
     await write(backend, Changes(begun=list(allocations)))
-    return list(await backend.ledger.page(AllocationQuery(), after, 1_000_000))
+    found = await backend.transact(lambda transaction: transaction.find([row.digest for row in allocations]))
+    held = {(row.digest, row.position): row for rows in found.held.values() for row in rows}
+    return [held[row.digest, row.position] for row in allocations]
 
 
 async def end(backend: Backend, stored: Allocation, until: int) -> Allocation:

@@ -66,15 +66,23 @@ async def test_a_page_holds_what_matches_all_filters(
     assert list(page) == [stored[number] for number in expected]
 
 
-async def test_pages_follow_one_another_by_id_without_what_ended(backend: Backend) -> None:
+async def test_pages_follow_one_another_without_what_ended(backend: Backend) -> None:
     stored = await several(backend)
+    first = await backend.ledger.page(AllocationQuery(), None, 2)
+    await end(backend, stored[1], NOW + 1)
     await end(backend, stored[2], NOW + 1)
 
-    first = await backend.ledger.page(AllocationQuery(), None, 2)
     second = await backend.ledger.page(AllocationQuery(), first[-1].id, 2)
     last = await backend.ledger.page(AllocationQuery(), second[-1].id, 2)
 
     assert (ids(first), ids(second), ids(last)) == (ids(stored[:2]), ids(stored[3:]), [])
+
+
+async def test_a_list_ends_behind_an_allocation_that_is_not_known(backend: Backend) -> None:
+    await several(backend)
+
+    assert await backend.ledger.page(AllocationQuery(), 999, 10) == []
+    assert await backend.ledger.history(HistoryQuery(), 999, 10) == []
 
 
 async def past(backend: Backend) -> list[Allocation]:
@@ -113,6 +121,7 @@ async def past(backend: Backend) -> list[Allocation]:
         ({"node": "node-1"}, [4, 2, 1, 0]),
         ({"cluster": "default", "node": "node-2"}, [3]),
         ({"cluster": "west"}, []),
+        ({"cluster": "default"}, [4, 3, 2, 1, 0]),
         ({"node": "node-1", "at": NOW + 250}, [2, 1]),
         ({"at": NOW + 50}, [1, 0]),
         ({"after": NOW + 300}, [4, 3, 1]),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import gt, lt
 
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import Allocation
@@ -13,6 +13,11 @@ from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+
+Age = tuple[Instant, int]
+"""What lists are ordered by: since when an allocation is held, then its id."""
+
+Further = Callable[[Age, Age], bool]
 
 
 class MemoryLedger:
@@ -30,18 +35,20 @@ class MemoryLedger:
         if query.address is not None:
             held = self._tables.allocations.by_address.get((query.space, query.address))
             live = () if held is None else (rows[held],)
-        matching = (row for row in live if _asked_for(row, query) and _id(row) > (after or 0))
-        return list(islice(matching, limit))
+        matching = sorted((row for row in live if _asked_for(row, query)), key=_age)
+        return self._beyond(after, matching, gt)[:limit]
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
-        rows = self._tables.allocations.rows
-        latest_first = sorted(
-            (row for row in rows.values() if _remembered(row, query)), key=_age, reverse=True
-        )
-        if before is not None:
-            last = rows.get(before)
-            latest_first = [row for row in latest_first if last is not None and _age(row) < _age(last)]
-        return latest_first[:limit]
+        rows = self._tables.allocations.rows.values()
+        matching = sorted((row for row in rows if _remembered(row, query)), key=_age, reverse=True)
+        return self._beyond(before, matching, lt)[:limit]
+
+    def _beyond(self, last: int | None, rows: list[Allocation], further: Further) -> list[Allocation]:
+        """The rest of a list beyond the last allocation of the page before; nothing if that is not known."""
+        if last is None:
+            return rows
+        known = self._tables.allocations.rows.get(last)
+        return [row for row in rows if known is not None and further(_age(row), _age(known))]
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return self._tables.allocations.held_by(digest)
@@ -85,7 +92,7 @@ def _id(row: Allocation) -> int:
     return row.id
 
 
-def _age(row: Allocation) -> tuple[Instant, int]:
+def _age(row: Allocation) -> Age:
     return row.since, _id(row)
 
 

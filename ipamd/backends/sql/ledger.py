@@ -54,10 +54,9 @@ class SqlLedger:
             network=query.network,
             cluster=query.cluster,
         )
-        statement = listing.live_page(tuple(given))
-        return await self._reader.read(
-            lambda session: _allocations(session, statement, *given.values(), after or 0, limit)
-        )
+        statement = listing.live_page(tuple(given), goes_on=after is not None)
+        values = [*given.values(), *([] if after is None else [after]), limit]
+        return await self._reader.read(lambda session: _allocations(session, statement, *values))
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
         given = _given(

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select, tuple_
+from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, or_, select, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -30,10 +30,8 @@ PAGE_LEADERS: Final = (
 )
 """The filters of live allocations, the narrowest first."""
 
-HISTORY_LEADERS: Final = ("address", "name", "node")
-"""The filters of history that leave few live rows, the narrowest first."""
-
-HISTORY_FILTERS: Final = ("space", "address", "name", "node", "namespace", "cluster")
+HISTORY_LEADERS: Final = ("address", "name", "node", "namespace")
+"""The filters of history that have an index for live and one for ended rows, the narrowest first."""
 
 
 class Unindexed(ColumnElement[Any]):
@@ -71,17 +69,26 @@ def _filtered(query: Select[Any], filters: tuple[str, ...], leader: str | None) 
     return query.where(*(_equal(name, indexed=name in indexed) for name in filters))
 
 
+def _place_of(row: str) -> ScalarSelect[Any]:
+    """Where an allocation named by its id stands in the order of all."""
+    there = ALLOCATION.alias("there")
+    return select(there.c.since, there.c.id).where(there.c.id == bindparam(row)).scalar_subquery()
+
+
 @lru_cache
-def live_page(filters: tuple[str, ...]) -> Statement:
-    """Live allocations whose id is above one, by id; `space` is among the filters where `address` is."""
-    query = (
-        select(ALLOCATION)
-        .where(ALLOCATION.c.until.is_(None), ALLOCATION.c.id > bindparam("after"))
-        .order_by(ALLOCATION.c.id)
-        .limit(bindparam("most"))
-    )
-    names = (*(f"of_{name}" for name in filters), "after", "most")
-    return Statement(_filtered(query, filters, _leading(filters, PAGE_LEADERS)), names)
+def live_page(filters: tuple[str, ...], *, goes_on: bool) -> Statement:
+    """Live allocations, the earliest begun first; `space` is among the filters where `address` is.
+
+    A page that goes on begins after an allocation named by its id, whether it is still live or has ended.
+    """
+    query = _filtered(select(ALLOCATION), filters, _leading(filters, PAGE_LEADERS))
+    query = query.where(ALLOCATION.c.until.is_(None))
+    names = tuple(f"of_{name}" for name in filters)
+    if goes_on:
+        query = query.where(tuple_(ALLOCATION.c.since, ALLOCATION.c.id) > _place_of("last_row"))
+        names = (*names, "last_row")
+    query = query.order_by(ALLOCATION.c.since, ALLOCATION.c.id).limit(bindparam("most"))
+    return Statement(query, (*names, "most"))
 
 
 @lru_cache
@@ -94,18 +101,16 @@ def history_pages(
     A page that goes on begins after an allocation named by its id, wherever it stands now.
     """
     leader = _leading(filters, HISTORY_LEADERS)
-    query = _filtered(select(ALLOCATION), filters, leader or _leading(filters, ("namespace",)))
+    query = _filtered(select(ALLOCATION), filters, leader or _leading(filters, ("cluster",)))
     names = tuple(f"of_{name}" for name in filters)
+    if goes_on:
+        query = query.where(tuple_(ALLOCATION.c.since, ALLOCATION.c.id) < _place_of("last_row"))
+        names = (*names, "last_row")
     if "begun_by" in moments:
         query = query.where(ALLOCATION.c.since <= bindparam("begun_by"))
     if "held_after" in moments:
         held = or_(ALLOCATION.c.until.is_(None), ALLOCATION.c.until > bindparam("held_after"))
         query = query.where(held)
-    if goes_on:
-        last = ALLOCATION.alias("last")
-        place = select(last.c.since, last.c.id).where(last.c.id == bindparam("last_id")).scalar_subquery()
-        query = query.where(tuple_(ALLOCATION.c.since, ALLOCATION.c.id) < place)
-        names = (*names, "last_id")
     query = query.order_by(ALLOCATION.c.since.desc(), ALLOCATION.c.id.desc()).limit(bindparam("most"))
     names = (*names, *moments, "most")
     if leader is None:

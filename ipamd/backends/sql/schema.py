@@ -129,32 +129,29 @@ _partial(
     "idempotency_key IS NOT NULL",
     unique=True,
 )
-# Pages of live allocations, one index for each filter; columns that few rows have are not indexed where null.
-_live("allocation_live", "id")
-_live("allocation_live_pool", "pool", "id")
-_live("allocation_live_cluster", "cluster", "id")
-_live("allocation_live_network", "network", "id")
-_live("allocation_live_node", "node", "id")
-_live("allocation_live_container", "container_id", "id")
+# Pages, in the order of time, one index for each filter; names that few rows have are not indexed where null.
+_live("allocation_live", "since", "id")
+for _column in ("pool", "cluster", "network", "node", "container_id"):
+    _live(f"allocation_live_{_column}", _column, "since", "id")
 for _column in ("owner", "namespace", "name"):
     _partial(
         ALLOCATION,
         f"allocation_live_{_column}",
-        (_column, "id"),
+        (_column, "since", "id"),
         f"until IS NULL AND {_column} IS NOT NULL",
     )
-# History, latest first. By moment and by namespace an index holds live rows too: they come in the order of
-# time, so that adding to it costs little, and one walk over it answers.
 _ended("allocation_ended_address", "space", "address", "since", "id")
 _ended("allocation_ended_node", "node", "since", "id")
-_partial(
-    ALLOCATION,
-    "allocation_ended_name",
-    ("name", "since", "id"),
-    "until IS NOT NULL AND name IS NOT NULL",
-)
+for _column in ("namespace", "name"):
+    _partial(
+        ALLOCATION,
+        f"allocation_ended_{_column}",
+        (_column, "since", "id"),
+        f"until IS NOT NULL AND {_column} IS NOT NULL",
+    )
+# These hold live rows too: a new row goes to the end of them, so that they cost little, and one walk answers.
 Index("allocation_since", ALLOCATION.c.since, ALLOCATION.c.id)
-_partial(ALLOCATION, "allocation_since_namespace", ("namespace", "since", "id"), "namespace IS NOT NULL")
+Index("allocation_since_cluster", ALLOCATION.c.cluster, ALLOCATION.c.since, ALLOCATION.c.id)
 
 BLOCK: Final = Table(
     "block",
