@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 SECONDS = 30.0
+TRY_AGAIN = 11
 NOTHING_FREE = 100
 OVERTAKEN = 104
 
