@@ -11,7 +11,7 @@ from ipamd.engine.call import Ask, BlockWanted, Call, Free, Lacking, Postponed, 
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
 from ipamd.engine.choice import Wish, wishes
 from ipamd.engine.places import Absent, Missing, Place, Places
-from ipamd.models.allocation import Allocation
+from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import AddressUnavailable, DomainError, NothingFree, Overtaken
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.outcome import Grant, Granted, Refused, Released
@@ -126,9 +126,10 @@ class Plan:
         del self._releases[at]
 
     def _release(self, call: Free, rows: list[Allocation]) -> None:
+        ending = Ending.UNDONE if call.release.undo else call.release.ending
         for row in rows:
             self._places.give_back(row.pool, row.block, int(row.address))
-            self._changes.ended.append(Ended(stored_id(row), self._now, call.release.ending))
+            self._changes.ended.append(Ended(stored_id(row), self._now, ending))
         if call.remember is not None:
             until = self._now + REMEMBERED_FOR
             self._changes.remembered.append(
