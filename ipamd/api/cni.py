@@ -1,7 +1,7 @@
 """The lean route for the plugin's calls: bytes in, one decision, bytes out. No framework in between.
 
-An error that nobody foresaw is left to the server, which answers 500 without a CNI error object: so the
-plugin knows that it does not know, and spools the undoing of its ADD.
+A commit in doubt is answered without a CNI error object, and so, by the server, is an error that nobody
+foresaw: the plugin knows then that it does not know, and spools the undoing of its ADD.
 """
 
 from __future__ import annotations
@@ -59,6 +59,13 @@ class CniRoute:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._serve(scope, receive, send)
+        except InDoubt as doubt:
+            log.warning("call", outcome="in doubt", path=scope["path"], why=str(doubt))
+            await in_doubt()(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         verb = scope["path"].removeprefix(PREFIX)
         decide = self._verbs.get(verb)
         if decide is None:

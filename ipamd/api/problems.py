@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ipamd.backends.interface import InDoubt
 from ipamd.models import errors
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -119,6 +120,7 @@ def install(application: FastAPI) -> None:
     application.add_exception_handler(RequestValidationError, _answer)
     application.add_exception_handler(ValidationError, _answer)
     application.add_exception_handler(HTTPException, _answer)
+    application.add_exception_handler(InDoubt, _answer)
     application.add_exception_handler(Exception, _answer)
 
 
@@ -135,9 +137,20 @@ def _problem_of(error: Exception) -> Problem:
         return _of_validation(error.errors())
     if isinstance(error, HTTPException):
         return _of_http(error)
+    if isinstance(error, InDoubt):
+        return in_doubt()
     # Starlette raises it again after this answer, and the server logs it with its traceback.
     return Problem(
         HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "ipamd made a mistake: its log says more about it"
+    )
+
+
+def in_doubt() -> Problem:
+    """The answer to a request of which nobody knows whether it was carried out."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "in-doubt",
+        "the database did not say whether this was kept: the same request again will tell",
     )
 
 

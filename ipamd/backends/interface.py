@@ -30,6 +30,10 @@ class ConstraintViolated(Exception):
     """What was written contradicts a constraint of the schema; nothing of the unit of work was kept."""
 
 
+class InDoubt(Exception):
+    """The database did not say whether a unit of work was kept: settled again, its holders' rows tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class RememberedRelease:
     """A release that outlives what it freed, so that a call which it overtook is known when it arrives."""
@@ -278,7 +282,7 @@ class Backend(Protocol):
 
         Where units of work run beside each other, one without `patience` never waits for what another
         holds: it is told `busy` and `passed_over`. One with it waits, so many seconds for each, and is
-        refused with `Unavailable` when they are over.
+        refused with `Unavailable` when they are over. Raises `InDoubt` when the commit went unanswered.
         """
         ...
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from ipamd.backends.interface import InDoubt
 from ipamd.engine.call import Call, Lacking, Postponed, Verdict
 from ipamd.engine.settling import Settling
 from ipamd.models.errors import DomainError, Unavailable
@@ -105,6 +106,10 @@ class Batching:
         except DomainError as error:
             for waiting in batch:
                 tell(waiting, Refused(error))
+        except InDoubt as doubt:
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(doubt)
         except Exception as error:
             log.exception("a batch failed", calls=len(batch))
             await self._answer_alone(batch, error)

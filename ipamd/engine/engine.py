@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -147,9 +147,9 @@ class Engine:
         """Note that a node called."""
         self._contacts[node] = self._clock()
 
-    def last_contact(self, node: NodeKey) -> Instant | None:
-        """When a node called, if it did since contacts were last written."""
-        return self._contacts.get(node)
+    async def contacts(self) -> Mapping[NodeKey, Instant]:
+        """When each node last called, as far as it is written or this process heard it."""
+        return {**await self.backend.ledger.contacts(), **self._contacts}
 
     async def _ordered(self, request: AllocationRequest | Release) -> Call:
         if isinstance(request, AllocationRequest):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence, Set
 from functools import partial
 from typing import Final
 
-from ipamd.backends.interface import Backend, ConstraintViolated, Transaction
+from ipamd.backends.interface import Backend, ConstraintViolated, InDoubt, Transaction
 from ipamd.engine.call import BlockWanted, Call, Verdict
 from ipamd.engine.carving import Carver
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
@@ -20,6 +20,9 @@ ATTEMPTS: Final = 8
 
 VIOLATIONS: Final = 2
 """How often a batch may violate a constraint before its calls are settled one by one."""
+
+DOUBTS: Final = 3
+"""How often a commit may go unanswered before the callers are left in doubt too."""
 
 
 class Settling:
@@ -39,8 +42,11 @@ class Settling:
         self._carver = Carver()
 
     async def settle(self, calls: Sequence[Call], patience: float | None = None) -> Sequence[Verdict]:
-        """A verdict for each call, durable; `patience` as in `Backend.transact`. Raises Unavailable."""
-        violations = 0
+        """A verdict for each call, durable; `patience` as in `Backend.transact`. Raises Unavailable, InDoubt.
+
+        After a commit in doubt the calls are settled again: what it did is found by its holders.
+        """
+        violations = doubts = 0
         for _ in range(ATTEMPTS):
             catalogue = self._known()
             work = partial(self._settle_once, calls, catalogue)
@@ -52,6 +58,10 @@ class Settling:
                 violations += 1
                 if violations == VIOLATIONS:
                     break
+            except InDoubt:
+                doubts += 1
+                if doubts == DOUBTS:
+                    raise
         if len(calls) > 1:
             return [verdict for call in calls for verdict in await self.settle([call], patience)]
         return [Refused(Unavailable("the database was changed by others at every attempt: try again"))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -14,9 +13,7 @@ from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
 from ipamd.api.routers.access import CurrentCatalogue, Page, TheEngine
 from ipamd.api.schemas.node import NodeFilter, NodeLabels, document_of
 from ipamd.api.schemas.text import Word
-from ipamd.engine.engine import Engine
 from ipamd.models.errors import NotFound
-from ipamd.models.instant import Instant
 from ipamd.models.node import Node, NodeKey
 
 router = APIRouter(prefix="/v1/nodes", tags=["nodes"])
@@ -35,7 +32,7 @@ async def list_nodes(
 ) -> dict[str, Any]:
     """The nodes that have called or that admins labelled, by cluster and name."""
     known = catalogue.snapshot.nodes
-    contacts = await _contacts(engine, known)
+    contacts = await engine.contacts()
     keys = [key for key in contacts.keys() | known.keys() if query.cluster in (None, key.cluster)]
     return page_of_names(
         keys,
@@ -54,7 +51,7 @@ async def read_node(
     """One node that has called or that an admin labelled; without labels it has no ETag."""
     key = NodeKey(cluster, name)
     node = catalogue.snapshot.nodes.get(key)
-    contact = (await _contacts(engine, [key])).get(key)
+    contact = (await engine.contacts()).get(key)
     if node is not None:
         response.headers.update(entity_tag(node.revision))
     elif contact is None:
@@ -83,7 +80,7 @@ async def save_node(
     if known is None:
         response.status_code = HTTPStatus.CREATED
     response.headers.update(entity_tag(node.revision))
-    return document_of(node, (await _contacts(engine, [key])).get(key))
+    return document_of(node, (await engine.contacts()).get(key))
 
 
 @router.delete("/{cluster}/{name}", status_code=HTTPStatus.NO_CONTENT)
@@ -102,13 +99,3 @@ async def delete_node(
     expected_revision(if_match, node.revision)
     await engine.administration.delete_node(key)
     log.info("node", outcome="forgotten", cluster=cluster, node=name)
-
-
-async def _contacts(engine: Engine, keys: Iterable[NodeKey]) -> dict[NodeKey, Instant]:
-    """When nodes last called: as written, and for these also as this process heard since."""
-    contacts = dict(await engine.backend.ledger.contacts())
-    for key in contacts.keys() | set(keys):
-        latest = engine.last_contact(key)
-        if latest is not None:
-            contacts[key] = latest
-    return contacts

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeGuard, TypeVar
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import ConstraintViolated
+from ipamd.backends.interface import ConstraintViolated, InDoubt
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.session import Compiled, Session, Statement, Values, compiled
 from ipamd.backends.sql.version import NO_SCHEMA, SchemaVersion
@@ -92,7 +92,7 @@ class SqliteSession:
         try:
             self._connection.execute(begin)
             result = run_to_end(work)
-            self._connection.execute("COMMIT")
+            self._commit()
         except BaseException as error:
             self._roll_back()
             if _does_not_answer(error):
@@ -101,6 +101,12 @@ class SqliteSession:
         finally:
             work.close()
         return result
+
+    def _commit(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise InDoubt(f"the database did not answer a commit: {error}") from error
 
     def _roll_back(self) -> None:
         # Some errors (a full disk) end the transaction by themselves.
