@@ -15,7 +15,8 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION, BodyTooLarge, BodyTooSlow, ClientGone, read_body
-from ipamd.api.problems import TOO_SLOW, Problem
+from ipamd.api.problems import TOO_SLOW, Problem, in_doubt
+from ipamd.backends.interface import InDoubt
 from ipamd.cni import request, result
 from ipamd.cni.caller import Caller
 from ipamd.cni.error import CniError, Code, too_large
