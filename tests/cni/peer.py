@@ -88,6 +88,16 @@ def dribble(data: bytes, pause: float = 0.0) -> Step:
     return Step(act)
 
 
+def flood(data: bytes) -> Step:
+    """Send the same bytes for ever, as fast as they are taken."""
+
+    def act(connection: socket.socket, ended: threading.Event) -> None:
+        while not ended.is_set():
+            connection.sendall(data)
+
+    return Step(act)
+
+
 def silence() -> Step:
     """Read the request and never answer."""
     return Step(lambda _, ended: _wait(ended))
