@@ -13,14 +13,11 @@ from ipamd.models.request import AllocationRequest, Release
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request for addresses, in order."""
+    """A request for addresses, in order; `digest` is its holder's, which is computed once."""
 
     request: AllocationRequest
     order: Order
-
-    @property
-    def digest(self) -> Digest:
-        return self.request.digest
+    digest: Digest
 
 
 @dataclass(frozen=True, slots=True)

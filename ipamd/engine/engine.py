@@ -155,8 +155,10 @@ class Engine:
         if isinstance(request, AllocationRequest):
             node, issued = request.node_key, request.issued
             if node is None or issued is None:
-                return Ask(request, self._boots.order_on_arrival(node))
-            return Ask(request, await self._boots.order_of(node, issued))
+                order = self._boots.order_on_arrival(node)
+            else:
+                order = await self._boots.order_of(node, issued)
+            return Ask(request, order, request.digest)
         if request.node is None or request.issued is None:
             arrival = self._boots.order_on_arrival(request.node)
             return Free(request, None, arrival if request.node is not None else None)

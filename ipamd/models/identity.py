@@ -16,12 +16,11 @@ DIGEST_SIZE: Final = 16
 
 def digest_of(*parts: str) -> Digest:
     """The digest over several texts, each with its length, so that no two lists of texts share one."""
-    hashed = blake2b(digest_size=DIGEST_SIZE)
+    pieces: list[bytes] = []
     for part in parts:
         encoded = part.encode("utf-8", "surrogatepass")
-        hashed.update(len(encoded).to_bytes(4, "big"))
-        hashed.update(encoded)
-    return hashed.digest()
+        pieces += (len(encoded).to_bytes(4, "big"), encoded)
+    return blake2b(b"".join(pieces), digest_size=DIGEST_SIZE).digest()
 
 
 @dataclass(frozen=True, slots=True)
