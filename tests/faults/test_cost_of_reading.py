@@ -1,0 +1,209 @@
+"""What REST reads of a database with many allocations, counted by SQLite itself."""
+
+import asyncio
+import sqlite3
+import tempfile
+from array import array
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from ipaddress import IPv4Address, ip_network
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ipamd.api.application import Application
+from ipamd.backends.interface import Backend, Changes, Transaction
+from ipamd.backends.registry import open_backend
+from ipamd.engine.engine import Engine
+from ipamd.models.allocation import Allocation, Workload
+from ipamd.models.block import HELD, NEVER_HELD, Block
+from ipamd.models.identity import Identity
+from ipamd.models.issued import Order
+from ipamd.models.pool import Pool
+from tests.faults.meter import Meter
+
+FEW, MANY = 100, 100_000
+BLOCKS = 1_600
+SIZE = 64  # addresses of a block
+FIRST = int(IPv4Address("10.0.0.0"))
+BATCH = 5_000
+REQUESTS = 6  # more than there are connections that read, so that one of them has prepared its statements
+
+
+def block(pool: str, first: int, held: int) -> Block:
+    """A block of which the first addresses are held."""
+    free_since = array("q", [HELD] * held + [NEVER_HELD] * (SIZE - held))
+    return Block(pool, first, None, free_since, held, NEVER_HELD, NEVER_HELD if held < SIZE else None)
+
+
+def allocation(number: int) -> Allocation:
+    """One of many: spread over the blocks of the pool, ten nodes, ten names."""
+    first, place = FIRST + SIZE * (number % BLOCKS), number // BLOCKS
+    identity = Identity("default", "pods", f"node-{number % 10}", f"c{number}", "eth0")
+    return Allocation(
+        id=None,
+        space="default",
+        address=IPv4Address(first + place),
+        pool="pods",
+        block=first,
+        holder=identity,
+        digest=identity.digest,
+        position=0,
+        workload=Workload("web", f"front-{number % 10}"),
+        boot=None,
+        netns=None,
+        since=1_000_000 + number,
+        until=None,
+        ending=None,
+        generation=1,
+        taken=Order(1, number),
+        repeated=Order(1, number),
+    )
+
+
+async def fill(url: str, allocations: int) -> None:
+    """A pool with so many allocations, as if they had been made one by one."""
+    backend = await open_backend(url)
+    engine = await Engine.open(backend)
+    await create_pool(engine, "pods", "10.0.0.0/8")
+    held = [len(range(number, allocations, BLOCKS)) for number in range(BLOCKS)]
+    await carve(backend, [block("pods", FIRST + SIZE * number, held[number]) for number in range(BLOCKS)])
+    for start in range(0, allocations, BATCH):
+        batch = [allocation(number) for number in range(start, min(start + BATCH, allocations))]
+        await backend.transact(partial(write, changes=Changes(begun=batch)))
+    await engine.close()
+
+
+async def create_pool(engine: Engine, name: str, subnet: str) -> None:
+    await engine.administration.create_pool(
+        Pool(name=name, subnet=ip_network(subnet), block_length=26, cooldown=0)
+    )
+
+
+async def write(transaction: Transaction, changes: Changes) -> None:
+    await transaction.write(changes)
+
+
+async def carve(backend: Backend, blocks: list[Block]) -> None:
+    async def work(transaction: Transaction) -> int:
+        return await transaction.carve(blocks[0].pool, blocks, None)
+
+    assert await backend.transact(work) == len(blocks)
+
+
+@pytest.fixture(scope="module")
+def databases() -> Iterator[dict[int, str]]:
+    """The same pool with few allocations and with many."""
+    with tempfile.TemporaryDirectory(prefix="ipamd-") as folder:
+        urls = {count: f"sqlite:///{Path(folder) / f'{count}.sqlite'}" for count in (FEW, MANY)}
+        for count, url in urls.items():
+            asyncio.run(fill(url, count))
+        yield urls
+
+
+@pytest.fixture
+def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
+    """Counts what SQLite does for this process."""
+    meter = Meter(sqlite3.connect)
+    monkeypatch.setattr(sqlite3, "connect", meter.connect)
+    return meter
+
+
+@asynccontextmanager
+async def served(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """REST over a database, in this process."""
+    engine = await Engine.open(await open_backend(url))
+    try:
+        transport = httpx.ASGITransport(Application(engine))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            yield client
+    finally:
+        await engine.close()
+
+
+async def steps_of(client: httpx.AsyncClient, meter: Meter, path: str) -> tuple[int, dict[str, Any]]:
+    """The fewest steps in which a request was answered, and the answer."""
+    counts = []
+    for _ in range(REQUESTS):
+        meter.reset()
+        answer = await client.get(path)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        counts.append(meter.steps)
+    document: dict[str, Any] = answer.json()
+    assert min(counts) > 0
+    return min(counts), document
+
+
+LISTINGS = [
+    "/v1/allocations?limit=3",
+    "/v1/allocations?limit=3&pool=pods",
+    "/v1/allocations?limit=3&network=pods",
+    "/v1/allocations?limit=3&cluster=default",
+    "/v1/allocations?limit=3&node=node-3",
+    "/v1/allocations?limit=3&namespace=web",
+    "/v1/allocations?limit=3&name=front-3",
+    "/v1/allocations?limit=3&pool=pods&node=node-3",
+    "/v1/history?limit=3&node=node-3",
+    "/v1/history?limit=3&namespace=web&name=front-3",
+]
+
+
+@pytest.mark.parametrize("listing", LISTINGS)
+async def test_a_page_reads_as_much_with_a_hundred_thousand_allocations_as_with_a_hundred(
+    databases: dict[int, str], meter: Meter, listing: str
+) -> None:
+    steps = {}
+    for count in (FEW, MANY):
+        async with served(databases[count]) as client:
+            first, page = await steps_of(client, meter, listing)
+            assert len(page["items"]) == 3
+            second, next_page = await steps_of(client, meter, f"{listing}&cursor={page['next']}")
+            assert next_page["items"][0]["id"] != page["items"][0]["id"]
+            steps[count] = first, second
+
+    assert steps[MANY] == steps[FEW]
+
+
+async def test_usage_reads_blocks_and_no_allocation(databases: dict[int, str], meter: Meter) -> None:
+    steps = {}
+    for count in (FEW, MANY):
+        async with served(databases[count]) as client:
+            meter.reset()
+            usage = (await client.get("/v1/pools/pods/usage")).json()
+            assert usage["allocated"] == count
+            assert "block" in meter.tables
+            assert "allocation" not in meter.tables
+            steps[count], _ = await steps_of(client, meter, "/v1/pools/pods/usage")
+
+    assert steps[MANY] == steps[FEW]
+
+
+async def test_usage_reads_the_blocks_of_its_pool_only(scratch: Path, meter: Meter) -> None:
+    url = f"sqlite:///{scratch / 'ipamd.sqlite'}"
+    backend = await open_backend(url)
+    engine = await Engine.open(backend)
+    await create_pool(engine, "pods", "10.0.0.0/8")
+    await create_pool(engine, "others", "11.0.0.0/8")
+    await carve(backend, [block("pods", FIRST + SIZE * number, 1) for number in range(10)])
+    await engine.close()
+
+    async with served(url) as client:
+        alone, _ = await steps_of(client, meter, "/v1/pools/pods/usage")
+    backend = await open_backend(url)
+    others = int(IPv4Address("11.0.0.0"))
+    await carve(backend, [block("others", others + SIZE * number, 1) for number in range(BLOCKS)])
+    await backend.close()
+    async with served(url) as client:
+        beside_others, _ = await steps_of(client, meter, "/v1/pools/pods/usage")
+        read = [one for one in meter.statements if one.startswith("SELECT") and "FROM block" in one]
+
+    assert beside_others == alone
+    with closing(sqlite3.connect(scratch / "ipamd.sqlite")) as connection:
+        for statement in read:
+            [(*_, plan)] = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+            assert plan.startswith("SEARCH block USING"), plan
+            assert "(pool=?" in plan, plan
+    assert read
