@@ -39,6 +39,10 @@ def ask(
     path = f"/v1/cni/{verb.lower()}"
     for position, one in enumerate(whom.endpoints):
         limit = deadline.share(len(whom.endpoints) - position)
+        if limit.left_ms() == 0:  # ipamd refuses a call that has no time, which would set a release aside
+            outcome.why.append(f"{one.text}: no time left")
+            outcome.lost = True
+            break
         body = request.complete(kept, limit, spooled, delivered)
         try:
             got = answer.read(verb, exchange.post(whom, one, path, headers, body, limit))

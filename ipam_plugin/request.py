@@ -38,7 +38,7 @@ def keep(
 
 def complete(kept: bytes, deadline: Deadline, spooled: int | None, delivered: Moment | None) -> bytes:
     """Put before the lasting part what holds for this try: the seconds left, and how many entries wait."""
-    left = deadline.left_ms()
+    left = max(1, deadline.left_ms())
     members = f'{{"timeout":{left // 1000}.{left % 1000:03d},'
     if spooled is not None:
         members += f'"spooled":{spooled},'
