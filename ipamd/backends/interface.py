@@ -1,7 +1,10 @@
 """The border to storage: what the engine asks of a database, and all that it knows of one.
 
 A backend keeps rows, holds locks and makes writes durable; it decides nothing. Every method answers for
-the whole batch at once. A method may raise `Unavailable` when the database does not answer.
+the whole batch at once. A method may raise `Unavailable` when the database does not answer. What a method
+is given or answers is its caller's, who may change it without changing what is kept.
+
+What each of these promises means in detail is held by `ipamd.backends.conformance`.
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ T = TypeVar("T")
 
 
 class ConstraintViolated(Exception):
-    """What was written contradicts a constraint of the schema; nothing of the unit of work was kept."""
+    """What was written contradicts a constraint of the schema; nothing of the unit of work is kept.
+
+    It ends the unit of work, which must not go on from there.
+    """
 
 
 class InDoubt(Exception):
@@ -36,7 +42,11 @@ class InDoubt(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RememberedRelease:
-    """A release that outlives what it freed, so that a call which it overtook is known when it arrives."""
+    """A release that outlives what it freed, so that a call which it overtook is known when it arrives.
+
+    Of a holder's releases the one with the latest order is kept, of equals the one with the later `until`;
+    beside it each undo, once for each order, for an undo means one ADD only.
+    """
 
     digest: Digest
     order: Order
@@ -134,7 +144,10 @@ class Changes:
 
 
 class Transaction(Protocol):
-    """One unit of work on allocations: durable when it ends, or nothing of it happened."""
+    """One unit of work on allocations: durable when it ends, or nothing of it happened.
+
+    Its methods may be called in any order and more than once, and see what it wrote.
+    """
 
     async def find(self, digests: Sequence[Digest]) -> Found:
         """What these holders have, an entry for each of them even where it is empty.
@@ -146,7 +159,8 @@ class Transaction(Protocol):
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         """Lock blocks and read them as last committed; one answer for each search, in order.
 
-        A `Numbered` block that has not been carved answers with no block.
+        A `Numbered` block that has not been carved answers with no block. Whatever the order of the searches,
+        the locks are taken so that two units of work with patience never wait for each other here.
         """
         ...
 
@@ -157,7 +171,10 @@ class Transaction(Protocol):
     async def write(self, changes: Changes) -> None:
         """Write all of it; raises `ConstraintViolated` where the schema forbids it.
 
-        So it does where a row that ends or repeats is not live, or a block that is written does not exist.
+        It forbids: a second live row with the space and address of another, or with its digest and position;
+        a second row, live or ended, with its idempotency key and position; the end or repeat of a row that is
+        not live; the writing of a block that does not exist. Each row that begins gets an id above every
+        other that was given.
         """
         ...
 
@@ -170,7 +187,7 @@ class Transaction(Protocol):
         ...
 
     async def carve(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> int:
-        """Add blocks but those that exist, move the cursor unless it is None; how many were new."""
+        """Add blocks but those that exist, move the cursor (up or down) unless None; how many were new."""
         ...
 
 
@@ -182,7 +199,10 @@ class Catalogue(Protocol):
         ...
 
     async def load(self, known: Snapshot) -> Snapshot:
-        """The catalogue as it stands; reads only what changed after `known`."""
+        """The catalogue as it stands; reads only what changed after `known`.
+
+        Where `known` is later than the catalogue (a database was put back), all of it is read.
+        """
         ...
 
     async def save(self, entry: Pool | Reservation | Node) -> None:
@@ -190,15 +210,21 @@ class Catalogue(Protocol):
         ...
 
     async def remove(self, entry: Pool | Reservation | Node) -> None:
-        """Remove an entry; a pool goes with its blocks and its cursor. History stays."""
+        """Remove an entry; a pool goes with its blocks and cursor, a node with its contact, not its boots.
+
+        History stays.
+        """
         ...
 
     async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
-        """Lock and read the blocks that hold any address from `first` to `last`, waiting for each."""
+        """Lock and read the blocks that hold any address from `first` to `last`, by number, waiting."""
         ...
 
     async def rewrite(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> None:
-        """Write back blocks that a change touched; the pool's cursor is lowered to `cursor`, never raised."""
+        """Write back blocks that a change touched; the pool's cursor is lowered to `cursor`, never raised.
+
+        Raises `ConstraintViolated` where a block does not exist.
+        """
         ...
 
     async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:
@@ -215,10 +241,13 @@ class Catalogue(Protocol):
 
 
 class Ledger(Protocol):
-    """Reading only, from connections of its own: never in the way of a writer."""
+    """Reading only, from connections of its own: never in the way of a writer.
+
+    Each method sees whole units of work only, and all of those that were answered before it was called.
+    """
 
     async def snapshot(self, known: Snapshot) -> Snapshot:
-        """The catalogue as last committed; reads only what changed after `known`."""
+        """The catalogue as last committed; reads as `Catalogue.load` does."""
         ...
 
     async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
@@ -255,7 +284,10 @@ class Ledger(Protocol):
     async def blocks(
         self, pool: str, freed_after: Instant, between: tuple[int, int] | None
     ) -> Sequence[Block]:
-        """The blocks of a pool freed from after an instant, and those that hold any address between two."""
+        """The blocks of a pool freed from after an instant, and those that hold any address between two.
+
+        By number; `between` has the first and the last of the addresses.
+        """
         ...
 
     async def contacts(self) -> Mapping[NodeKey, Instant]:
@@ -268,7 +300,10 @@ Change = Callable[[Catalogue], Coroutine[Any, Any, T]]
 
 
 class Backend(Protocol):
-    """One open database. Opened by the function that the entry point of the URL's scheme names."""
+    """One open database. Opened by the function that the entry point of the URL's scheme names.
+
+    Where a database serves one process at a time, a second opening is refused with `DatabaseUnfit`.
+    """
 
     ledger: Ledger
 
@@ -279,6 +314,9 @@ class Backend(Protocol):
 
     def transact(self, work: Work[T], patience: float | None = None) -> Awaitable[T]:
         """Run one unit of work to its end and make it durable; an exception undoes it and is passed on.
+
+        One that waits for anything but its own transaction is undone with `RuntimeError`. A caller that goes
+        away leaves its unit of work whole or undone.
 
         Where units of work run beside each other, one without `patience` never waits for what another
         holds: it is told `busy` and `passed_over`. One with it waits, so many seconds for each, and is
@@ -295,7 +333,7 @@ class Backend(Protocol):
         ...
 
     async def forget_releases(self, before: Instant) -> None:
-        """Drop remembered releases whose time is over, in small pieces."""
+        """Drop the remembered releases whose `until` is not after `before`, in small pieces."""
         ...
 
     async def ready(self) -> str | None:
@@ -303,5 +341,8 @@ class Backend(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what is under way and let the database go."""
+        """Finish what is under way and let the database go; work is refused with `Unavailable` from then on.
+
+        `ready` says then that it is closed; closing again does nothing.
+        """
         ...

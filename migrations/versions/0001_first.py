@@ -103,6 +103,8 @@ def create_allocations() -> None:
     partial_index(
         "allocation_live_name", "allocation", ["name", "since", "id"], "until IS NULL AND name IS NOT NULL"
     )
+    partial_index("allocation_ended", "allocation", ["since", "id"], "until IS NOT NULL")
+    partial_index("allocation_ended_cluster", "allocation", ["cluster", "since", "id"], "until IS NOT NULL")
     partial_index(
         "allocation_ended_address", "allocation", ["space", "address", "since", "id"], "until IS NOT NULL"
     )
@@ -119,8 +121,6 @@ def create_allocations() -> None:
         ["name", "since", "id"],
         "until IS NOT NULL AND name IS NOT NULL",
     )
-    op.create_index("allocation_since", "allocation", ["since", "id"])
-    op.create_index("allocation_since_cluster", "allocation", ["cluster", "since", "id"])
 
 
 def create_releases() -> None:

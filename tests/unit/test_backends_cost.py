@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,8 @@ from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.rows import allocation_values, block_values
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect
 from ipamd.backends.sql.transaction import SqlTransaction
-from ipamd.models.allocation import Allocation, Ending, Workload
-from ipamd.models.block import new_block
+from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload
+from ipamd.models.block import Block, new_block
 from ipamd.models.identity import Owner, digest_of
 from ipamd.models.node import NodeKey
 from ipamd.models.query import AllocationQuery, HistoryQuery
@@ -26,7 +27,7 @@ from tests.unit.conftest import NOW, allocation, container
 
 FEW, MANY = 200, 20_000
 PAGE = 10
-HERE = NodeKey("default", "node-1")
+HERE, THERE = NodeKey("default", "node-1"), NodeKey("default", "node-2")
 
 
 class Counting:
@@ -39,6 +40,7 @@ class Counting:
         self.ledger = SqlLedger(self)
         self.steps = 0
         self.ran: list[str] = []
+        self.last_moment = once_held(size - 1).since
         fill(self.session, self.connection, size)
         self.connection.set_progress_handler(self._step, 1)
         self.connection.set_trace_callback(self.ran.append)
@@ -64,52 +66,57 @@ class Counting:
         return [row[3] for row in rows]
 
 
-def rows_of(number: int) -> Allocation:
-    """Half of them live, half ended; most of one pool, node, network and namespace, one in ten of others."""
-    rare = number % 10 == 0
-    holder: Any = container(
-        f"c{number}",
-        node="rare" if rare else "node-1",
-        cluster="rare" if rare else "default",
-        network="rare" if rare else "pods",
-    )
-    if number % 20 == 2:
-        holder = Owner("many", digest_of(str(number)))
-    live = number % 4 < 2 or number % 20 == 2
+RARE = 20
+"""So many rows are of a name of their own at each end of time, whatever the size of the rest."""
+
+
+def now_held(number: int, size: int) -> Allocation:
+    """A live row: the first are `early`, the last are `late` in all that lists filter by."""
+    of = "early" if number < RARE else "late" if number >= size - RARE else "most"
+    holder: Any = container(f"{of}-container", node=of, cluster=of, network=of)
+    holder = replace(holder, ifname=f"eth{number}")
+    if number % 2:
+        holder = Owner(of, digest_of(str(number)))
     return allocation(
         str(ip_address("10.0.0.0") + number),
         holder=holder,
-        pool="rare" if rare else "pods",
-        workload=Workload("rare" if rare else "shop", "many" if number % 5 == 0 else f"web-{number}", None),
+        pool=of,
+        workload=Workload(of, of, None),
         since=NOW + number,
-        until=None if live else NOW + number + 50,
-        ending=None if live else Ending.RELEASED,
+        idempotency=Idempotency(f"key-{number}", b"body") if number % 2 else None,
     )
+
+
+def once_held(number: int) -> Allocation:
+    """An ended row, begun before all that live; the first are `gone`, all others of one address and name."""
+    of = "gone" if number < RARE else "past"
+    return allocation(
+        "10.255.0.2" if number < RARE else "10.255.0.1",
+        holder=container(f"{of}-{number}", node=of, cluster="most" if of == "past" else of, network=of),
+        workload=Workload(of, of, None),
+        since=NOW - 10_000_000 + 100 * number,
+        until=NOW - 10_000_000 + 100 * number + 50,
+        ending=Ending.RELEASED,
+    )
+
+
+def block(number: int, size: int) -> Block:
+    """The last, which wait longest, are of one kind each; the others are full, or of others and in use."""
+    kinds = ((None, 1), (HERE, 1), (THERE, 0), (THERE, 1))
+    node, allocated = kinds[number % 4] if number >= size - 4 * RARE else (THERE, 1)
+    made = new_block("pods", 64 * number, 64, node)
+    made.allocated, made.last_freed = allocated, NOW + number
+    made.next_free_since = NOW + number if number >= size - 4 * RARE or number % 2 else None
+    return made
 
 
 def fill(session: SqliteSession, connection: sqlite3.Connection, size: int) -> None:
     connection.execute("BEGIN")
-    rows = [allocation_values(rows_of(number)) for number in range(size)]
-    run_to_end(session.run_many(statements.BEGIN_ALLOCATION, rows))
-    past = [
-        allocation_values(
-            allocation(
-                "10.255.0.1",
-                f"past-{number}",
-                since=NOW + 100 * number,
-                until=NOW + 100 * number + 50,
-                ending=Ending.RELEASED,
-            )
-        )
-        for number in range(size)
-    ]
+    held = [allocation_values(now_held(number, size)) for number in range(size)]
+    past = [allocation_values(once_held(number)) for number in range(size)]
     run_to_end(session.run_many(statements.BEGIN_ALLOCATION, past))
-    blocks = []
-    for number in range(size):
-        block = new_block("pods", 64 * number, 64, (None, HERE, NodeKey("default", "other"))[number % 3])
-        block.next_free_since = NOW + number if number % 2 else None
-        block.last_freed = NOW + number
-        blocks.append(block_values(block))
+    run_to_end(session.run_many(statements.BEGIN_ALLOCATION, held))
+    blocks = [block_values(block(number, size)) for number in range(size)]
     run_to_end(session.run_many(statements.CARVE_BLOCK, blocks))
     connection.execute("COMMIT")
 
@@ -133,12 +140,20 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
         yield counting
 
 
-def page(last: int | None = None, **query: Any) -> Callable[[Counting], Any]:
+def page(*, last: Any = None, **query: Any) -> Callable[[Counting], Any]:
     return lambda counting: counting.ledger.page(AllocationQuery(**query), last, PAGE)
 
 
-def history(last: int | None = None, **query: Any) -> Callable[[Counting], Any]:
+def history(*, last: Any = None, **query: Any) -> Callable[[Counting], Any]:
     return lambda counting: counting.ledger.history(HistoryQuery(**query), last, PAGE)
+
+
+def page_of(filtered: str, value: Any) -> Callable[[Counting], Any]:
+    return page(**{filtered: value})
+
+
+def history_of(filtered: str, value: Any) -> Callable[[Counting], Any]:
+    return history(**{filtered: value})
 
 
 def search(whose: Whose) -> Callable[[Counting], Any]:
@@ -147,41 +162,39 @@ def search(whose: Whose) -> Callable[[Counting], Any]:
     return lambda counting: SqlTransaction(counting.session).lock([wanted])
 
 
-QUESTIONS = {
+FILTERS = ("pool", "cluster", "network", "node", "namespace", "name", "owner")
+HISTORY_FILTERS = ("cluster", "node", "namespace", "name")
+PAST = ip_address("10.255.0.1")
+
+QUESTIONS: dict[str, Callable[[Counting], Any]] = {
     "page of all": page(),
-    "second page of all": page(last=50),
-    "page of a pool": page(pool="pods"),
-    "page of a rare pool": page(pool="rare"),
-    "page of a cluster": page(cluster="default"),
-    "page of a rare cluster": page(cluster="rare"),
-    "page of a network": page(network="pods"),
-    "page of a rare network": page(network="rare"),
-    "page of a node": page(node="node-1"),
-    "page of a node of a cluster": page(cluster="rare", node="rare"),
-    "page of a namespace": page(namespace="rare"),
-    "page of a name": page(name="many"),
-    "page of a workload": page(namespace="shop", name="web-1"),
-    "page of a container": page(container_id="c1"),
-    "page of an owner": page(owner="many"),
+    "second page of all": page(last=FEW + 50),
+    **{f"page of a common {name}": page_of(name, "most") for name in FILTERS},
+    **{f"page of a rare {name}": page_of(name, "late") for name in FILTERS},
+    "page of a container": page(container_id="late-container"),
+    "page of a node of a cluster": page(cluster="late", node="late"),
+    "page of a workload": page(namespace="late", name="late"),
     "page of an address": page(address=ip_address("10.0.0.1")),
-    "page of an address of a pool": page(address=ip_address("10.0.0.1"), pool="pods"),
-    "page of a container of a cluster": page(container_id="c1", cluster="default", network="pods"),
+    "page of an address of a pool": page(address=ip_address("10.0.0.1"), pool="early"),
+    "page of a container of a cluster": page(container_id="late-container", cluster="late"),
     "history of all": history(),
-    "second page of history": history(last=50),
-    "history of an address": history(address=ip_address("10.255.0.1")),
-    "second page of the history of an address": history(last=FEW + 50, address=ip_address("10.255.0.1")),
-    "holder of an address at a moment": history(address=ip_address("10.255.0.1"), at=NOW + 1010),
-    "history of a name": history(name="web-2"),
-    "history of a workload": history(namespace="shop", name="web-2"),
-    "history of a namespace": history(namespace="rare"),
+    "second page of history": history(last=FEW + 50),
     "history of all at a moment": history(at=NOW + 150),
-    "history of a node": history(node="node-1"),
-    "history of a node at a moment": history(node="node-1", at=NOW + 150),
-    "history of a rare node of a cluster": history(cluster="rare", node="rare"),
-    "history of a name of many": history(name="many"),
-    "history of a cluster": history(cluster="default"),
-    "history of a rare cluster": history(cluster="rare"),
-    "history of all until a moment": history(after=NOW + 100, before=NOW + 150),
+    "history of all between two moments": history(after=NOW + 100, before=NOW + 150),
+    "history of an address": history(address=PAST),
+    "history of a rare address": history(address=ip_address("10.255.0.2")),
+    "second page of the history of an address": history(last=50, address=PAST),
+    "holder of an address at a moment": history(address=PAST, at=NOW - 10_000_000 + 100 * 100 + 10),
+    "holder of an address late": lambda counting: history(address=PAST, at=counting.last_moment)(counting),
+    **{f"history of a {name}": history_of(name, "most") for name in HISTORY_FILTERS},
+    **{f"past of a {name}": history_of(name, "past") for name in ("node", "namespace", "name")},
+    **{f"history of a rare {name}": history_of(name, "early") for name in HISTORY_FILTERS},
+    **{f"history of a gone {name}": history_of(name, "gone") for name in HISTORY_FILTERS},
+    "history of a workload": history(namespace="early", name="early"),
+    "history of a node of a cluster": history(cluster="early", node="early"),
+    "history of a node at a moment": history(node="most", at=NOW + 150),
+    "what a holder has": lambda counting: counting.ledger.held_by(digest_of("1")),
+    "row of an idempotency key": lambda counting: counting.ledger.by_idempotency_key("key-1"),
     "search of all blocks": search(Whose.ANYBODYS),
     "search of own blocks": search(Whose.OWN),
     "search of nobody's blocks": search(Whose.NOBODYS),

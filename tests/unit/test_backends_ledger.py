@@ -165,6 +165,17 @@ async def test_history_is_in_the_order_of_time_also_when_the_clock_stepped_back(
     assert ids([*rows, *rest]) == ids([later, earlier])
 
 
+async def test_both_holders_of_a_moment_are_told_when_the_clock_was_set_back(backend: Backend) -> None:
+    [before] = await begin(backend, allocation("10.0.0.1", "c1", since=NOW + 100))
+    before = await end(backend, before, NOW + 200)
+    [after] = await begin(backend, allocation("10.0.0.1", "c2", since=NOW + 150))
+    after = await end(backend, after, NOW + 170)
+
+    query = HistoryQuery(address=ip_address("10.0.0.1"), at=NOW + 160)
+
+    assert await backend.ledger.history(query, None, 10) == [after, before]
+
+
 async def test_one_allocation_is_told_by_its_id_live_or_ended(backend: Backend) -> None:
     [stored] = await begin(backend, allocation())
     assert stored.id is not None

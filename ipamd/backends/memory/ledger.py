@@ -58,9 +58,8 @@ class MemoryLedger:
 
     async def by_idempotency_key(self, key: str) -> Allocation | None:
         allocations = self._tables.allocations
-        return next(
-            (allocations.rows[row] for (used, _), row in allocations.by_key.items() if used == key), None
-        )
+        made = {position: row for (used, position), row in allocations.by_key.items() if used == key}
+        return allocations.rows[made[min(made)]] if made else None
 
     async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
         blocks = self._tables.blocks

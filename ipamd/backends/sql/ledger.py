@@ -70,13 +70,22 @@ class SqlLedger:
         begun_by = [moment for moment in (query.at, query.before) if moment is not None]
         held_after = [moment for moment in (query.at, query.after) if moment is not None]
         moments = _given(begun_by=min(begun_by, default=None), held_after=max(held_after, default=None))
-        pages = listing.history_pages(tuple(given), tuple(moments), goes_on=before is not None)
-        values = [*given.values(), *([] if before is None else [before]), *moments.values(), limit]
+        filters, values = tuple(given), [*given.values(), *moments.values()]
+        if before is not None:
+            values.append(before)
+
+        async def part(session: Session, *, live: bool, floor: tuple[int, ...] = ()) -> list[Allocation]:
+            statement = listing.history_page(
+                filters, tuple(moments), live=live, goes_on=before is not None, ends=bool(floor)
+            )
+            return await _allocations(session, statement, *values, *floor, limit)
 
         async def reading(session: Session) -> list[Allocation]:
-            found = [await _allocations(session, page, *values) for page in pages]
-            latest_first = merge(*found, key=lambda one: (one.since, one.id), reverse=True)
-            return list(islice(latest_first, limit))
+            live = await part(session, live=True)
+            # Where live rows fill the page, nothing that began before the last of them is on it.
+            floor = _age(live[-1]) if live and len(live) == limit else ()
+            ended = await part(session, live=False, floor=floor)
+            return list(islice(merge(live, ended, key=_age, reverse=True), limit))
 
         return await self._reader.read(reading)
 
@@ -120,6 +129,11 @@ class SqlLedger:
     async def contacts(self) -> Mapping[NodeKey, Instant]:
         rows = await self._reader.read(lambda session: session.fetch(statements.CONTACTS))
         return {NodeKey(cluster, node): heard for cluster, node, heard in rows}
+
+
+def _age(allocation: Allocation) -> tuple[int, ...]:
+    assert allocation.id is not None  # a stored row has one
+    return allocation.since, allocation.id
 
 
 def _given(**values: Any) -> dict[str, Any]:

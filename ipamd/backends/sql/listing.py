@@ -10,7 +10,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, or_, select, tuple_
+from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, func, literal_column, select, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -30,8 +30,12 @@ PAGE_LEADERS: Final = (
 )
 """The filters of live allocations, the narrowest first."""
 
-HISTORY_LEADERS: Final = ("address", "name", "node", "namespace")
-"""The filters of history that have an index for live and one for ended rows, the narrowest first."""
+HISTORY_LEADERS: Final = ("address", "name", "node", "namespace", "cluster")
+"""The filters of history, the narrowest first."""
+
+
+HOLDERS_AT_ONCE: Final = 16
+"""So many may seem to have had one address at one moment, after a clock was set back."""
 
 
 class Unindexed(ColumnElement[Any]):
@@ -92,28 +96,53 @@ def live_page(filters: tuple[str, ...], *, goes_on: bool) -> Statement:
 
 
 @lru_cache
-def history_pages(
-    filters: tuple[str, ...], moments: tuple[str, ...], *, goes_on: bool
-) -> tuple[Statement, ...]:
-    """Allocations, the latest begun first, in one statement or in one for live and one for ended rows.
+def history_page(
+    filters: tuple[str, ...], moments: tuple[str, ...], *, live: bool, goes_on: bool, ends: bool
+) -> Statement:
+    """Live or ended allocations, the latest begun first.
 
     `moments` are `begun_by` (they began then or before) and `held_after` (they ended later, or have not).
-    A page that goes on begins after an allocation named by its id, wherever it stands now.
+    A page that goes on begins after an allocation named by its id, wherever it stands now; one that ends
+    does so at `floor_since` and `floor_id`.
     """
-    leader = _leading(filters, HISTORY_LEADERS)
-    query = _filtered(select(ALLOCATION), filters, leader or _leading(filters, ("cluster",)))
+    query = _filtered(select(ALLOCATION), filters, _leading(filters, HISTORY_LEADERS))
+    query = query.where(ALLOCATION.c.until.is_(None) if live else ALLOCATION.c.until.is_not(None))
     names = tuple(f"of_{name}" for name in filters)
-    if goes_on:
-        query = query.where(tuple_(ALLOCATION.c.since, ALLOCATION.c.id) < _place_of("last_row"))
-        names = (*names, "last_row")
+    place = tuple_(ALLOCATION.c.since, ALLOCATION.c.id)
     if "begun_by" in moments:
         query = query.where(ALLOCATION.c.since <= bindparam("begun_by"))
-    if "held_after" in moments:
-        held = or_(ALLOCATION.c.until.is_(None), ALLOCATION.c.until > bindparam("held_after"))
-        query = query.where(held)
+    if "held_after" in moments and not live:
+        query = query.where(ALLOCATION.c.until > bindparam("held_after"))
+        if "address" in filters:
+            query = query.where(ALLOCATION.c.since >= _holder_at("held_after"))
+    names = (*names, *moments)
+    if goes_on:
+        query, names = query.where(place < _place_of("last_row")), (*names, "last_row")
+    if ends:
+        floor = tuple_(bindparam("floor_since"), bindparam("floor_id"))
+        query, names = query.where(place > floor), (*names, "floor_since", "floor_id")
     query = query.order_by(ALLOCATION.c.since.desc(), ALLOCATION.c.id.desc()).limit(bindparam("most"))
-    names = (*names, *moments, "most")
-    if leader is None:
-        return (Statement(query, names),)
-    live, ended = ALLOCATION.c.until.is_(None), ALLOCATION.c.until.is_not(None)
-    return Statement(query.where(live), names), Statement(query.where(ended), names)
+    return Statement(query, (*names, "most"))
+
+
+def _holder_at(moment: str) -> ColumnElement[int]:
+    """Since when the earliest of those holds an address who may have had it at a moment.
+
+    By the clock each holder ended before the next began, so that one row would do; some more are read, for
+    clocks are set back and replicas' clocks differ.
+    """
+    past = ALLOCATION.alias("past")
+    begun = (
+        select(past.c.since)
+        .where(
+            past.c.space == bindparam("of_space"),
+            past.c.address == bindparam("of_address"),
+            past.c.until.is_not(None),
+            past.c.since <= bindparam(moment),
+        )
+        .order_by(past.c.since.desc())
+        .limit(1)
+        .offset(HOLDERS_AT_ONCE - 1)
+        .scalar_subquery()
+    )
+    return func.coalesce(begun, literal_column("0"))

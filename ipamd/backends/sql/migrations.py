@@ -6,19 +6,22 @@ number of a migration is the revision of the schema; only upwards is promised.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 import ipamd
+from ipamd.backends.sql.postgres import migrating
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, connect, version_of
 from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
@@ -42,6 +45,8 @@ def history() -> list[Migration]:
 
 def current(url: str) -> SchemaVersion:
     """At which revision a database's schema is, zeros where there is none; raises DatabaseUnfit."""
+    if is_postgresql(url):
+        return asyncio.run(migrating.current(url))
     path = _path_of(url)
     if not path.exists():
         return SchemaVersion(0, 0)
@@ -54,27 +59,36 @@ def upgrade(url: str, to: int | None = None) -> SchemaVersion:
     All of it happens or nothing. Raises DatabaseUnfit when the database cannot be used, SchemaUnfit when the
     revision is not among ours or would be a step back.
     """
-    return _with_database(_path_of(url), REVISION if to is None else to)
+    wanted = REVISION if to is None else to
+    if is_postgresql(url):
+        return asyncio.run(migrating.migrate(url, partial(_step, to=wanted)))
+    return _with_database(_path_of(url), wanted)
+
+
+def _step(connection: Connection, found: SchemaVersion, to: int) -> None:
+    """Migrate over a connection that is in a transaction."""
+    known = [migration.revision for migration in history()]
+    if to not in known:
+        raise SchemaUnfit(f"there is no revision {to} of the schema: this ipamd knows 1 to {known[-1]}")
+    if found.revision > to:
+        raise SchemaUnfit(
+            f"the database's schema is at revision {found.revision}: there is no way back to {to}"
+        )
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, f"{to:04d}")
 
 
 def apply(connection: sqlite3.Connection, to: int = REVISION) -> None:
     """Migrate over a connection that is in no transaction; what `upgrade` does once it has the database."""
-    known = [migration.revision for migration in history()]
-    if to not in known:
-        raise SchemaUnfit(f"there is no revision {to} of the schema: this ipamd knows 1 to {known[-1]}")
-    found = version_of(connection).revision
-    if found > to:
-        raise SchemaUnfit(f"the database's schema is at revision {found}: there is no way back to {to}")
     # Lent to SQLAlchemy as it is: in autocommit, so that the transaction is the one that begins here.
     engine = create_engine(
         "sqlite://", creator=lambda: connection, poolclass=StaticPool, isolation_level="AUTOCOMMIT"
     )
     with engine.connect() as lent:
-        config = _config()
-        config.attributes["connection"] = lent
         try:
             lent.exec_driver_sql("BEGIN IMMEDIATE")
-            command.upgrade(config, f"{to:04d}")
+            _step(lent, version_of(connection), to)
             lent.exec_driver_sql("COMMIT")
         except DBAPIError as error:
             raise error.orig or error from error
@@ -98,8 +112,15 @@ def _with_database(path: Path, to: int | None) -> SchemaVersion:
 
 def _path_of(url: str) -> Path:
     if not url.startswith("sqlite:"):
-        raise DatabaseUnfit("only a database on disk has a schema to migrate: sqlite:///PATH")
+        raise DatabaseUnfit(
+            "only a database that lasts has a schema to migrate: sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+        )
     return path_of(url)
+
+
+def is_postgresql(url: str) -> bool:
+    """Whether a URL names a PostgreSQL database."""
+    return url.startswith("postgresql:")
 
 
 def folder() -> Path:

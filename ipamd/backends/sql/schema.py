@@ -129,7 +129,8 @@ _partial(
     "idempotency_key IS NOT NULL",
     unique=True,
 )
-# Pages, in the order of time, one index for each filter; names that few rows have are not indexed where null.
+# Pages, in the order of time: for each filter an index of live and one of ended rows. None holds both: the
+# planner would take it for a page of live rows and read all that ended. Rows without a name are left out.
 _live("allocation_live", "since", "id")
 for _column in ("pool", "cluster", "network", "node", "container_id"):
     _live(f"allocation_live_{_column}", _column, "since", "id")
@@ -140,8 +141,10 @@ for _column in ("owner", "namespace", "name"):
         (_column, "since", "id"),
         f"until IS NULL AND {_column} IS NOT NULL",
     )
+_ended("allocation_ended", "since", "id")
 _ended("allocation_ended_address", "space", "address", "since", "id")
-_ended("allocation_ended_node", "node", "since", "id")
+for _column in ("cluster", "node"):
+    _ended(f"allocation_ended_{_column}", _column, "since", "id")
 for _column in ("namespace", "name"):
     _partial(
         ALLOCATION,
@@ -149,9 +152,6 @@ for _column in ("namespace", "name"):
         (_column, "since", "id"),
         f"until IS NOT NULL AND {_column} IS NOT NULL",
     )
-# These hold live rows too: a new row goes to the end of them, so that they cost little, and one walk answers.
-Index("allocation_since", ALLOCATION.c.since, ALLOCATION.c.id)
-Index("allocation_since_cluster", ALLOCATION.c.cluster, ALLOCATION.c.since, ALLOCATION.c.id)
 
 BLOCK: Final = Table(
     "block",
