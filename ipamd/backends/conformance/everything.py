@@ -1,0 +1,193 @@
+"""All that a database keeps, as one value; and units of work that touch all of it, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from ipamd.backends.conformance.examples import (
+    HERE,
+    NOW,
+    PATIENCE,
+    PLAIN,
+    THERE,
+    allocation,
+    begin,
+    block,
+    carve,
+    end,
+    ending,
+    release,
+    save,
+    write,
+)
+from ipamd.backends.interface import (
+    Backend,
+    Catalogue,
+    Changes,
+    Found,
+    Numbered,
+    RememberedRelease,
+    Repeated,
+    Transaction,
+    Whose,
+    WithRoom,
+)
+from ipamd.models.address import AddressRange
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.identity import Digest
+from ipamd.models.instant import Instant
+from ipamd.models.issued import Order
+from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.query import AllocationQuery, HistoryQuery
+from ipamd.models.reservation import Reservation
+
+MOST: Final = 100_000
+SECOND_POOL: Final = replace(PLAIN, name="other", subnet=ip_network("10.1.0.0/16"))
+POOLS: Final = ("pods", "other", "third")
+LABELLED: Final = Node(cluster="default", name="node-1", labels={"zone": "a"})
+KEPT: Final = Reservation(id=1, addresses=AddressRange.parse("10.0.0.9"), owner="vm-9")
+HOLDERS: Final = ("c1", "c2", "c3", "c4")
+
+Steps = AsyncGenerator[str, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """What a database keeps, read through every door."""
+
+    snapshot: Snapshot
+    live: Sequence[Allocation]
+    history: Sequence[Allocation]
+    held: Mapping[Digest, Sequence[Allocation]]
+    releases: Mapping[Digest, Sequence[RememberedRelease]]
+    blocks: Mapping[str, Sequence[Block]]
+    with_room: Mapping[str, Sequence[Block]]
+    cursors: Mapping[str, int]
+    boots: Mapping[NodeKey, Sequence[Boot]]
+    contacts: Mapping[NodeKey, Instant]
+
+
+async def everything(backend: Backend) -> Everything:
+    """Read all of it."""
+    ledger = backend.ledger
+    digests = [allocation(container_id=name).digest for name in HOLDERS]
+    history = list(await ledger.history(HistoryQuery(), None, MOST))
+    digests += sorted({row.digest for row in history} - set(digests))
+
+    async def read(transaction: Transaction) -> tuple[Found, dict[str, int], dict[str, list[Block]]]:
+        found = await transaction.find(digests)
+        searches = [WithRoom(pool, Whose.ANYBODYS, None, NOW, 1000) for pool in POOLS]
+        with_room = [list(locked.blocks) for locked in await transaction.lock(searches)]
+        cursors = {pool: await transaction.cursor(pool) for pool in POOLS}
+        return found, cursors, dict(zip(POOLS, with_room, strict=True))
+
+    async def read_boots(catalogue: Catalogue) -> dict[NodeKey, list[Boot]]:
+        return {node: list(await catalogue.boots(node)) for node in (HERE, THERE)}
+
+    found, cursors, with_room = await backend.transact(read, PATIENCE)
+    return Everything(
+        snapshot=await ledger.snapshot(Snapshot()),
+        live=list(await ledger.page(AllocationQuery(), None, MOST)),
+        history=history,
+        held={digest: list(found.held[digest]) for digest in digests},
+        releases={digest: sorted(found.releases[digest], key=repr) for digest in digests},
+        blocks={pool: list(await ledger.blocks(pool, NOW, (0, 2**128 - 1))) for pool in POOLS},
+        with_room=with_room,
+        cursors=cursors,
+        boots=await backend.change(read_boots),
+        contacts=dict(await ledger.contacts()),
+    )
+
+
+async def furnish(backend: Backend) -> None:
+    """Put something of everything into an empty database; the steps below count on it."""
+    await save(backend, PLAIN, SECOND_POOL, LABELLED, KEPT)
+    await carve(backend, block(0), block(64, node=HERE, allocated=2), cursor=128)
+    await carve(backend, block(0, pool="other"), cursor=64)
+    await begin(backend, allocation("10.0.0.1", "c1"), allocation("10.0.0.2", "c2"))
+    [gone] = await begin(backend, allocation("10.0.0.3", "c3"))
+    await end(backend, gone)
+    await write(backend, Changes(remembered=[release(gone.digest, 30), release(gone.digest, 10, undo=True)]))
+    await backend.change(lambda catalogue: catalogue.save_boot(HERE, Boot("first", 1)))
+    await backend.record_contacts({HERE: NOW})
+
+
+async def unit_of_work(transaction: Transaction) -> Steps:
+    """One unit of work that uses every method; between any two of them it may end."""
+    yield "begins"
+    c1, c2, c4 = (allocation(container_id=name) for name in ("c1", "c2", "c4"))
+    found = await transaction.find([c1.digest, c2.digest, c4.digest])
+    [first], [second] = found.held[c1.digest], found.held[c2.digest]
+    yield "found"
+    locked = await transaction.lock([Numbered("pods", 64), WithRoom("pods", Whose.ANYBODYS, None, NOW, 1)])
+    yield "locked"
+    await transaction.revision()
+    yield "read the revision"
+    await transaction.write(Changes(ended=[ending(first)]))
+    yield "wrote an end"
+    await transaction.write(Changes(repeated=[Repeated(second.id or 0, 2, Order(1, 20))]))
+    yield "wrote a repeat"
+    await transaction.write(Changes(begun=[allocation("10.0.0.1", "c4", since=NOW + 2)]))
+    yield "wrote a beginning"
+    full = replace(locked[0].blocks[0], node=THERE, allocated=64, next_free_since=None)
+    await transaction.write(Changes(blocks=[full]))
+    yield "wrote a block"
+    await transaction.write(Changes(remembered=[release(c1.digest, 15), release(c4.digest, 5, undo=True)]))
+    yield "wrote releases"
+    await transaction.pin_catalogue()
+    yield "pinned the catalogue"
+    await transaction.carve("pods", [block(128), block(192)], await transaction.cursor("pods") + 128)
+    yield "carved"
+
+
+async def change(catalogue: Catalogue) -> Steps:
+    """One change that uses every method; between any two of them it may end."""
+    yield "begins"
+    await catalogue.raise_revision()
+    yield "raised the revision"
+    await catalogue.load(Snapshot())
+    yield "loaded"
+    await catalogue.save(replace(PLAIN, priority=7))
+    yield "replaced a pool"
+    await catalogue.save(replace(PLAIN, name="third", space="lab"))
+    yield "added a pool"
+    await catalogue.remove(SECOND_POOL)
+    yield "removed a pool"
+    await catalogue.remove(KEPT)
+    yield "removed a reservation"
+    await catalogue.save(replace(KEPT, id=2, addresses=AddressRange.parse("10.0.0.10")))
+    yield "added a reservation"
+    await catalogue.remove(LABELLED)
+    yield "removed a node"
+    await catalogue.save(Node(cluster="default", name="node-2"))
+    yield "added a node"
+    blocks = await catalogue.blocks_between("pods", 0, 64)
+    yield "locked blocks"
+    await catalogue.rewrite("pods", [replace(each, next_free_since=None) for each in blocks], 0)
+    yield "rewrote blocks"
+    await catalogue.holder_of("default", ip_address("10.0.0.1"))
+    yield "asked for a holder"
+    await catalogue.save_boot(THERE, Boot("other", 1))
+    yield "saved a boot"
+
+
+UNIT_STEPS: Final = 11
+CHANGE_STEPS: Final = 14
+"""How many steps the two have; a test holds that these are all."""
+
+
+async def take_steps(steps: Steps, until: int, then: Callable[[], object]) -> int:
+    """Go through steps, do something at one of them (counted from 0); how many there were."""
+    count = 0
+    async with aclosing(steps):
+        async for _ in steps:
+            if count == until:
+                then()
+            count += 1
+    return count

@@ -1,0 +1,473 @@
+"""Several units of work at once, from one process and from two.
+
+A backend may run them one after another, or beside each other with locks; then those without patience are
+told what they missed, and those with it wait. Either way no update is lost, nothing is read that is no longer
+so, and nobody sees half of what another does.
+
+A unit of work may wait for its own transaction only, so that one which has to go on until another has acted
+asks its transaction again and again (`linger`), within a bound: where they run one after another, the other
+acts before or after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+import pytest
+
+from ipamd.backends.conformance.examples import (
+    NOW,
+    PATIENCE,
+    PLAIN,
+    allocation,
+    begin,
+    block,
+    carve,
+    ending,
+    find,
+    lock,
+    release,
+    save,
+    write,
+)
+from ipamd.backends.interface import (
+    Backend,
+    Catalogue,
+    Changes,
+    ConstraintViolated,
+    Locked,
+    Numbered,
+    Transaction,
+    Whose,
+    WithRoom,
+)
+from ipamd.models.allocation import Idempotency
+from ipamd.models.block import Block
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.errors import Unavailable
+from ipamd.models.identity import digest_of
+from ipamd.models.node import Node, NodeKey
+from ipamd.models.query import AllocationQuery
+
+pytestmark = pytest.mark.asyncio
+
+MANY: Final = 24
+LINGERING: Final = 200
+"""How often a unit of work asks its transaction again before it takes it that the other one waits for it."""
+
+
+async def linger(transaction: Transaction, until: Callable[[], bool], most: int = LINGERING) -> bool:
+    """Stay in a unit of work until something has happened elsewhere; whether it has."""
+    for _ in range(most):
+        if until():
+            return True
+        await transaction.revision()
+    return until()
+
+
+@dataclass
+class Scene:
+    """What two units of work tell each other outside the database."""
+
+    happened: set[str] = field(default_factory=set)
+
+    def has(self, what: str) -> Callable[[], bool]:
+        return lambda: what in self.happened
+
+
+def in_turn(backend: Backend, replica: Backend, number: int) -> Sequence[Backend]:
+    return [(backend, replica)[turn % 2] for turn in range(number)]
+
+
+async def count_up(transaction: Transaction) -> bool:
+    """Add one to what block 0 counts, unless others have it."""
+    [locked] = await transaction.lock([Numbered("pods", 0)])
+    if not locked.blocks:
+        assert locked.passed_over
+        return False
+    [counter] = locked.blocks
+    await linger(transaction, lambda: False, 2)
+    await transaction.write(Changes(blocks=[replace(counter, last_freed=counter.last_freed + 1)]))
+    return True
+
+
+async def counted(backend: Backend) -> int:
+    [[counter]] = await lock(backend, Numbered("pods", 0))
+    return counter.last_freed
+
+
+async def test_no_update_of_a_block_is_lost_when_all_wait(backend: Backend, replica: Backend) -> None:
+    await carve(backend, block(0))
+
+    written = await asyncio.gather(
+        *(each.transact(count_up, PATIENCE) for each in in_turn(backend, replica, MANY))
+    )
+
+    assert written == [True] * MANY
+    assert await counted(backend) == MANY
+
+
+async def test_no_update_of_a_block_is_lost_when_nobody_waits(backend: Backend, replica: Backend) -> None:
+    await carve(backend, block(0))
+
+    written = await asyncio.gather(*(each.transact(count_up) for each in in_turn(backend, replica, MANY)))
+
+    assert any(written)
+    assert await counted(backend) == sum(written)
+
+
+async def test_a_change_waits_for_blocks_and_loses_no_update(backend: Backend, replica: Backend) -> None:
+    await carve(backend, block(0))
+
+    async def count_in_a_change(catalogue: Catalogue) -> bool:
+        await catalogue.raise_revision()
+        [counter] = await catalogue.blocks_between("pods", 0, 10)
+        await catalogue.rewrite("pods", [replace(counter, last_freed=counter.last_freed + 1)], None)
+        return True
+
+    units = [each.transact(count_up, PATIENCE) for each in in_turn(backend, replica, MANY // 2)]
+    changes = [each.change(count_in_a_change) for each in in_turn(replica, backend, MANY // 4)]
+    written = await asyncio.gather(*units, *changes)
+
+    assert all(written)
+    assert await counted(backend) == len(written)
+
+
+async def test_a_block_is_read_as_it_was_last_committed(backend: Backend, replica: Backend) -> None:
+    await carve(backend, block(0))
+    scene = Scene()
+
+    async def later(transaction: Transaction) -> tuple[bool, Block]:
+        await transaction.find([digest_of("somebody")])
+        scene.happened.add("begun")
+        overtaken = await linger(transaction, scene.has("committed"))
+        [locked] = await transaction.lock([Numbered("pods", 0)])
+        return overtaken, locked.blocks[0]
+
+    async def overtakes() -> None:
+        await replica.transact(count_up, PATIENCE)
+        scene.happened.add("committed")
+
+    (overtaken, seen), _ = await asyncio.gather(backend.transact(later, PATIENCE), overtakes())
+
+    assert seen.last_freed == 1 or not overtaken
+
+
+async def test_the_revision_is_read_as_it_was_last_committed(backend: Backend, replica: Backend) -> None:
+    await carve(backend, block(0))
+    scene = Scene()
+
+    async def decides(transaction: Transaction) -> tuple[bool, int]:
+        await transaction.lock([Numbered("pods", 0)])
+        await transaction.revision()
+        overtaken = await linger(transaction, scene.has("changed"))
+        return overtaken, await transaction.revision()
+
+    async def changes() -> None:
+        await save(replica, PLAIN)
+        scene.happened.add("changed")
+
+    (overtaken, seen), _ = await asyncio.gather(backend.transact(decides, PATIENCE), changes())
+
+    assert seen == 1 or not overtaken
+
+
+async def test_what_was_committed_is_seen_by_whoever_asks_next(backend: Backend, replica: Backend) -> None:
+    await carve(backend, block(0))
+    for number in range(1, 6):
+        one, other = in_turn(backend, replica, number + 2)[-2:]
+        row = allocation(f"10.0.0.{number}", f"c{number}")
+        [stored] = await begin(one, row)
+        await one.transact(count_up, PATIENCE)
+        await write(one, Changes(remembered=[release(row.digest, 1)]))
+        revision = await save(one, PLAIN)
+
+        found = await find(other, row.digest)
+        assert list(found.held[row.digest]) == [stored]
+        assert list(found.releases[row.digest]) == [release(row.digest, 1)]
+        assert await counted(other) == number
+        assert await other.transact(lambda transaction: transaction.revision()) == revision
+        assert (await other.ledger.snapshot(Snapshot())).revision == revision
+        assert (await other.ledger.page(AllocationQuery(), None, 10))[-1] == stored
+
+
+async def test_of_one_holders_units_of_work_at_once_one_begins(backend: Backend, replica: Backend) -> None:
+    async def begins(transaction: Transaction, number: int) -> str:
+        row = allocation(f"10.0.0.{number}", "c1")
+        found = await transaction.find([row.digest])
+        if row.digest in found.busy:
+            return "busy"
+        if found.held[row.digest]:
+            return "held"
+        await linger(transaction, lambda: False, 2)
+        await transaction.write(Changes(begun=[row]))
+        return "begun"
+
+    for patience in (None, PATIENCE):
+        verdicts = await asyncio.gather(
+            *(
+                each.transact(partial(begins, number=number), patience)
+                for number, each in enumerate(in_turn(backend, replica, MANY))
+            )
+        )
+        assert verdicts.count("begun") == (1 if patience is None else 0)
+        assert "busy" not in verdicts or patience is None
+    assert len(await backend.ledger.page(AllocationQuery(), None, 10)) == 1
+
+
+async def test_an_add_and_the_del_that_overtakes_it_leave_nothing_held(
+    backend: Backend, replica: Backend
+) -> None:
+    async def add(transaction: Transaction, number: int) -> None:
+        row = allocation(f"10.0.{number}.1", f"c{number}")
+        found = await transaction.find([row.digest])
+        assert not found.busy
+        if not any(row.taken < each.order for each in found.releases[row.digest]):
+            await transaction.write(Changes(begun=[row]))
+
+    async def delete(transaction: Transaction, number: int) -> None:
+        digest = allocation(container_id=f"c{number}").digest
+        found = await transaction.find([digest])
+        assert not found.busy
+        ended = [ending(row) for row in found.held[digest]]
+        await transaction.write(Changes(ended=ended, remembered=[release(digest, 20)]))
+
+    units = []
+    for number in range(MANY):
+        one, other = in_turn(backend, replica, number + 2)[-2:]
+        units.append(one.transact(partial(add, number=number), PATIENCE))
+        units.append(other.transact(partial(delete, number=number), PATIENCE))
+    await asyncio.gather(*units)
+
+    assert list(await backend.ledger.page(AllocationQuery(), None, 100)) == []
+
+
+@pytest.mark.parametrize("contested", ["address", "idempotency key"])
+async def test_of_those_who_want_the_same_at_once_one_gets_it(
+    backend: Backend, replica: Backend, contested: str
+) -> None:
+    async def takes(transaction: Transaction, number: int) -> None:
+        row = allocation("10.0.0.1", f"c{number}")
+        if contested == "idempotency key":
+            row = allocation(f"10.0.0.{number}", f"c{number}", idempotency=Idempotency("key", b""))
+        await transaction.find([row.digest])
+        await transaction.write(Changes(begun=[row]))
+
+    answers = await asyncio.gather(
+        *(
+            each.transact(partial(takes, number=number), PATIENCE)
+            for number, each in enumerate(in_turn(backend, replica, MANY))
+        ),
+        return_exceptions=True,
+    )
+
+    assert answers.count(None) == 1
+    assert all(answer is None or isinstance(answer, ConstraintViolated) for answer in answers)
+    assert len(await backend.ledger.page(AllocationQuery(), None, 100)) == 1
+
+
+async def test_a_block_that_one_has_is_not_handed_to_another(backend: Backend, replica: Backend) -> None:
+    await carve(backend, block(0), block(64))
+    had: set[int] = set()
+
+    async def has(transaction: Transaction) -> None:
+        [locked] = await transaction.lock([WithRoom("pods", Whose.ANYBODYS, None, NOW, 1)])
+        mine = {each.first for each in locked.blocks}
+        assert mine or locked.passed_over
+        assert not mine & had
+        had.update(mine)
+        await linger(transaction, lambda: False, 5)
+        had.difference_update(mine)
+
+    await asyncio.gather(*(each.transact(has) for each in in_turn(backend, replica, MANY)))
+
+
+async def test_nothing_free_is_said_only_when_it_is_so(backend: Backend, replica: Backend) -> None:
+    await carve(backend, block(0))
+    scene = Scene()
+
+    async def holds(transaction: Transaction) -> None:
+        await transaction.lock([Numbered("pods", 0)])
+        scene.happened.add("locked")
+        await linger(transaction, scene.has("asked"))
+
+    async def asks(transaction: Transaction) -> Sequence[Locked]:
+        return await transaction.lock(
+            [WithRoom("pods", Whose.ANYBODYS, None, NOW, 4), Numbered("pods", 0), Numbered("pods", 64)]
+        )
+
+    async def asks_meanwhile() -> Sequence[Locked]:
+        answer = await replica.transact(asks)
+        scene.happened.add("asked")
+        return answer
+
+    _, (with_room, numbered, uncarved) = await asyncio.gather(backend.transact(holds), asks_meanwhile())
+
+    assert with_room.blocks or with_room.passed_over
+    assert numbered.blocks or numbered.passed_over
+    assert (list(uncarved.blocks), uncarved.passed_over) == ([], False)
+
+
+async def test_with_patience_blocks_that_others_hold_are_waited_for(
+    backend: Backend, replica: Backend
+) -> None:
+    firsts = [64 * number for number in range(4)]
+    await carve(backend, *map(block, firsts))
+
+    async def takes_all(transaction: Transaction, order: Sequence[int]) -> list[int]:
+        locked = await transaction.lock([Numbered("pods", first) for first in order])
+        await linger(transaction, lambda: False, 2)
+        return [each.first for one in locked for each in one.blocks]
+
+    orders = [firsts, firsts[::-1], firsts[2:] + firsts[:2]] * 4
+    answers = await asyncio.gather(
+        *(
+            each.transact(partial(takes_all, order=order), PATIENCE)
+            for each, order in zip(in_turn(backend, replica, len(orders)), orders, strict=True)
+        )
+    )
+
+    assert answers == orders
+
+
+async def test_patience_that_runs_out_is_unavailable_and_changes_nothing(
+    backend: Backend, replica: Backend
+) -> None:
+    await carve(backend, block(0))
+
+    async def holds(transaction: Transaction) -> bool:
+        await transaction.lock([Numbered("pods", 0)])
+        await linger(transaction, lambda: False)
+        return False
+
+    answers = await asyncio.gather(
+        backend.transact(holds),
+        *(each.transact(count_up, 0.001) for each in in_turn(backend, replica, 4)),
+        return_exceptions=True,
+    )
+
+    assert all(isinstance(answer, (bool, Unavailable)) for answer in answers), answers
+    assert await counted(backend) == answers.count(True)
+
+
+async def test_a_pinned_catalogue_does_not_change_before_the_unit_of_work_ends(
+    backend: Backend, replica: Backend
+) -> None:
+    scene = Scene()
+
+    async def carves(transaction: Transaction) -> tuple[int, int]:
+        pinned = await transaction.pin_catalogue()
+        scene.happened.add("pinned")
+        await linger(transaction, scene.has("changed"), 30)
+        return pinned, await transaction.revision()
+
+    async def changes() -> None:
+        await save(replica, PLAIN)
+        scene.happened.add("changed")
+
+    (pinned, later), _ = await asyncio.gather(backend.transact(carves, PATIENCE), changes())
+
+    assert pinned == later
+    assert await backend.transact(lambda transaction: transaction.revision()) == 1
+
+
+async def test_a_pinned_catalogue_is_pinned_for_several_at_once(backend: Backend, replica: Backend) -> None:
+    async def carves(transaction: Transaction) -> int:
+        revision = await transaction.pin_catalogue()
+        await linger(transaction, lambda: False, 2)
+        return revision
+
+    revisions = await asyncio.gather(
+        *(each.transact(carves) for each in in_turn(backend, replica, MANY)),
+    )
+
+    assert revisions == [0] * MANY
+
+
+async def test_the_same_blocks_carved_by_many_at_once_are_new_once(
+    backend: Backend, replica: Backend
+) -> None:
+    blocks = [block(64 * number) for number in range(4)]
+
+    async def carves(transaction: Transaction) -> int:
+        await transaction.pin_catalogue()
+        await transaction.cursor("pods")
+        return await transaction.carve("pods", blocks, 256)
+
+    new = await asyncio.gather(
+        *(each.transact(carves, PATIENCE) for each in in_turn(backend, replica, MANY)),
+    )
+
+    assert sum(new) == len(blocks)
+    assert list(await backend.ledger.blocks("pods", NOW, (0, 255))) == blocks
+
+
+async def test_changes_come_one_after_another(backend: Backend, replica: Backend) -> None:
+    node = Node(cluster="default", name="node-1", labels={"count": "0"})
+    await save(backend, node)
+
+    async def count(catalogue: Catalogue) -> int:
+        revision = await catalogue.raise_revision()
+        snapshot = await catalogue.load(Snapshot())
+        labels = snapshot.nodes[NodeKey("default", "node-1")].labels
+        await catalogue.save(replace(node, labels={"count": str(int(labels["count"]) + 1)}))
+        return revision
+
+    revisions = await asyncio.gather(*(each.change(count) for each in in_turn(backend, replica, MANY)))
+
+    assert sorted(revisions) == list(range(2, MANY + 2))
+    snapshot = await replica.ledger.snapshot(Snapshot())
+    assert snapshot.nodes[node.key].labels == {"count": str(MANY)}
+
+
+async def test_a_reader_never_sees_half_a_unit_of_work(backend: Backend, replica: Backend) -> None:
+    await begin(backend, allocation("10.0.0.1", "c0"))
+    scene = Scene()
+
+    async def passes_on(transaction: Transaction, number: int) -> None:
+        before = allocation(container_id=f"c{number}").digest
+        found = await transaction.find([before])
+        await transaction.write(Changes(ended=[ending(row) for row in found.held[before]]))
+        await linger(transaction, lambda: False, 3)
+        await transaction.write(Changes(begun=[allocation("10.0.0.1", f"c{number + 1}")]))
+
+    async def writes() -> None:
+        for number in range(20):
+            await backend.transact(partial(passes_on, number=number), PATIENCE)
+        scene.happened.add("written")
+
+    async def reads() -> list[int]:
+        live = []
+        while not scene.has("written")():
+            live.append(len(await replica.ledger.page(AllocationQuery(), None, 10)))
+            await asyncio.sleep(0)
+        return live
+
+    _, live = await asyncio.gather(writes(), reads())
+
+    assert set(live) <= {1}
+
+
+async def test_a_reader_never_sees_half_a_change(backend: Backend, replica: Backend) -> None:
+    pools = [replace(PLAIN, name=name) for name in ("a", "b", "c")]
+    await save(backend, *pools)
+    scene = Scene()
+
+    async def changes() -> None:
+        for number in range(1, 20):
+            await save(backend, *(replace(pool, priority=number) for pool in pools))
+        scene.happened.add("changed")
+
+    async def reads() -> None:
+        known = Snapshot()
+        while not scene.has("changed")():
+            known = await replica.ledger.snapshot(known)
+            assert len({pool.priority for pool in known.pools.values()}) == 1
+            assert {pool.revision for pool in known.pools.values()} == {known.revision}
+            await asyncio.sleep(0)
+
+    await asyncio.gather(changes(), reads())

@@ -1,0 +1,303 @@
+"""Pages of who has an address and of who had it, and the sums over blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from ipamd.backends.conformance.examples import (
+    NOW,
+    allocation,
+    begin,
+    block,
+    carve,
+    container,
+    end,
+    firsts,
+    number_of,
+    write,
+)
+from ipamd.backends.interface import Backend, Changes, Repeated
+from ipamd.models.allocation import Allocation, Idempotency, Workload
+from ipamd.models.identity import Owner, digest_of
+from ipamd.models.issued import Order
+from ipamd.models.query import AllocationQuery, HistoryQuery
+
+pytestmark = pytest.mark.asyncio
+
+WEB = Workload("shop", "web-0", "u1")
+DB = Workload("bank", "db-0", "u2")
+ONE = ip_address("10.0.0.1")
+
+
+def ids(rows: Sequence[Allocation]) -> list[int]:
+    return [number_of(row) for row in rows]
+
+
+async def several(backend: Backend) -> list[Allocation]:
+    """Five live allocations that differ in what a list can be filtered by, and one that has ended."""
+    owner = Owner("vm-1", digest_of("vm-1"))
+    stored = await begin(
+        backend,
+        allocation("10.0.0.1", holder=container("c1"), workload=WEB),
+        allocation("10.0.0.2", holder=container("c2", node="node-2"), workload=DB),
+        allocation("10.0.0.3", holder=container("c1", network="storage"), workload=WEB, pool="other"),
+        allocation("10.0.0.1", holder=container("c1", cluster="west"), space="lab"),
+        allocation("fd00::1", holder=owner),
+        allocation("10.0.0.9", holder=container("c9"), workload=WEB),
+    )
+    await end(backend, stored[5])
+    return stored[:5]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, [0, 1, 2, 3, 4]),
+        ({"pool": "pods"}, [0, 1, 3, 4]),
+        ({"cluster": "west"}, [3]),
+        ({"node": "node-2"}, [1]),
+        ({"network": "storage"}, [2]),
+        ({"namespace": "shop"}, [0, 2]),
+        ({"namespace": "%"}, []),
+        ({"name": "db-0"}, [1]),
+        ({"container_id": "c1"}, [0, 2, 3]),
+        ({"owner": "vm-1"}, [4]),
+        ({"address": ONE}, [0]),
+        ({"address": ONE, "space": "lab"}, [3]),
+        ({"address": ip_address("fd00::1")}, [4]),
+        ({"address": ip_address("10.0.0.9")}, []),
+        ({"space": "lab"}, [0, 1, 2, 3, 4]),
+        ({"cluster": "default", "node": "node-1", "network": "pods"}, [0]),
+        ({"container_id": "c1", "namespace": "shop", "pool": "other"}, [2]),
+        ({"node": "node-1", "name": "db-0"}, []),
+        ({"owner": "vm-1", "pool": "other"}, []),
+        ({"address": ONE, "node": "node-2"}, []),
+    ],
+)
+async def test_a_page_holds_what_lives_and_matches_all_filters(
+    backend: Backend, query: dict[str, Any], expected: list[int]
+) -> None:
+    stored = await several(backend)
+
+    page = await backend.ledger.page(AllocationQuery(**query), None, 10)
+
+    assert list(page) == [stored[number] for number in expected]
+
+
+@pytest.mark.parametrize("query", [{}, {"cluster": "default"}, {"namespace": "shop"}, {"container_id": "c1"}])
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_pages_put_together_are_the_whole_list(
+    backend: Backend, query: dict[str, Any], limit: int
+) -> None:
+    await several(backend)
+    whole = list(await backend.ledger.page(AllocationQuery(**query), None, 100))
+
+    pages: list[Allocation] = []
+    while page := await backend.ledger.page(
+        AllocationQuery(**query), ids(pages)[-1] if pages else None, limit
+    ):
+        assert len(page) <= limit
+        pages += page
+
+    assert pages == whole
+    assert len(whole) > 1
+
+
+async def test_a_page_is_in_the_order_of_time_also_when_the_clock_stepped_back(backend: Backend) -> None:
+    [later] = await begin(backend, allocation("10.0.0.1", "c1", since=NOW + 100))
+    [earlier] = await begin(backend, allocation("10.0.0.2", "c2", since=NOW))
+    [same] = await begin(backend, allocation("10.0.0.3", "c3", since=NOW + 100))
+
+    first = await backend.ledger.page(AllocationQuery(), None, 1)
+    second = await backend.ledger.page(AllocationQuery(), first[-1].id, 1)
+    third = await backend.ledger.page(AllocationQuery(), second[-1].id, 1)
+
+    assert ids([*first, *second, *third]) == ids([earlier, later, same])
+
+
+async def test_pages_follow_one_another_without_what_ended_between(backend: Backend) -> None:
+    stored = await several(backend)
+    first = await backend.ledger.page(AllocationQuery(), None, 2)
+    await end(backend, stored[1])
+    await end(backend, stored[2])
+
+    second = await backend.ledger.page(AllocationQuery(), first[-1].id, 2)
+    last = await backend.ledger.page(AllocationQuery(), second[-1].id, 2)
+
+    assert (ids(first), ids(second), ids(last)) == (ids(stored[:2]), ids(stored[3:]), [])
+
+
+async def test_what_begins_between_two_pages_is_on_a_later_one_and_repeats_move_nothing(
+    backend: Backend,
+) -> None:
+    stored = await several(backend)
+    first = await backend.ledger.page(AllocationQuery(), None, 2)
+    [new] = await begin(backend, allocation("10.0.0.7", "c7"))
+    await write(backend, Changes(repeated=[Repeated(number_of(stored[0]), 2, Order(1, 99))]))
+
+    rest = await backend.ledger.page(AllocationQuery(), first[-1].id, 10)
+
+    assert ids(rest) == ids([*stored[2:], new])
+
+
+async def test_a_list_ends_behind_an_allocation_that_is_not_known(backend: Backend) -> None:
+    await several(backend)
+
+    assert list(await backend.ledger.page(AllocationQuery(), 999, 10)) == []
+    assert list(await backend.ledger.history(HistoryQuery(), 999, 10)) == []
+
+
+async def past(backend: Backend) -> list[Allocation]:
+    """Holders of three addresses one after another, as they are stored in the end."""
+    [a, b] = await begin(
+        backend,
+        allocation("10.0.0.1", "c1", workload=WEB, since=NOW),
+        allocation("10.0.0.2", "c2", workload=DB, since=NOW),
+    )
+    a = await end(backend, a, NOW + 100)
+    [c] = await begin(backend, allocation("10.0.0.1", "c3", workload=WEB, since=NOW + 200))
+    c = await end(backend, c, NOW + 300)
+    [d] = await begin(
+        backend, allocation("10.0.0.1", holder=container("c4", node="node-2"), workload=DB, since=NOW + 400)
+    )
+    [e] = await begin(backend, allocation("10.0.0.1", "c5", space="lab", workload=WEB, since=NOW + 500))
+    return [a, b, c, d, e]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, [4, 3, 2, 1, 0]),
+        ({"address": ONE}, [3, 2, 0]),
+        ({"address": ONE, "space": "lab"}, [4]),
+        ({"address": ONE, "at": NOW - 1}, []),
+        ({"address": ONE, "at": NOW}, [0]),
+        ({"address": ONE, "at": NOW + 99}, [0]),
+        ({"address": ONE, "at": NOW + 100}, []),
+        ({"address": ONE, "at": NOW + 250}, [2]),
+        ({"address": ONE, "at": NOW + 9999}, [3]),
+        ({"address": ONE, "after": NOW + 50, "before": NOW + 200}, [2, 0]),
+        ({"namespace": "shop"}, [4, 2, 0]),
+        ({"name": "db-0"}, [3, 1]),
+        ({"namespace": "bank", "name": "web-0"}, []),
+        ({"node": "node-1"}, [4, 2, 1, 0]),
+        ({"cluster": "default", "node": "node-2"}, [3]),
+        ({"cluster": "west"}, []),
+        ({"cluster": "default"}, [4, 3, 2, 1, 0]),
+        ({"node": "node-1", "at": NOW + 250}, [2, 1]),
+        ({"at": NOW + 50}, [1, 0]),
+        ({"after": NOW + 300}, [4, 3, 1]),
+        ({"before": NOW + 200}, [2, 1, 0]),
+        ({"at": NOW + 250, "after": NOW + 50, "before": NOW + 260, "namespace": "shop"}, [2]),
+    ],
+)
+async def test_history_holds_what_matches_the_latest_first(
+    backend: Backend, query: dict[str, Any], expected: list[int]
+) -> None:
+    stored = await past(backend)
+
+    rows = await backend.ledger.history(HistoryQuery(**query), None, 10)
+
+    assert list(rows) == [stored[number] for number in expected]
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"address": ONE}, {"node": "node-1"}, {"name": "web-0"}, {"namespace": "shop"}]
+)
+async def test_pages_of_history_put_together_are_all_of_it(backend: Backend, query: dict[str, Any]) -> None:
+    await past(backend)
+    whole = list(await backend.ledger.history(HistoryQuery(**query), None, 10))
+
+    pages: list[Allocation] = []
+    while page := await backend.ledger.history(HistoryQuery(**query), ids(pages)[-1] if pages else None, 1):
+        pages += page
+
+    assert pages == whole
+
+
+async def test_history_is_in_the_order_of_time_also_when_the_clock_stepped_back(backend: Backend) -> None:
+    [later] = await begin(backend, allocation("10.0.0.1", "c1", since=NOW + 100))
+    [earlier] = await begin(backend, allocation("10.0.0.2", "c2", since=NOW))
+    await end(backend, later, NOW + 200)
+
+    first = await backend.ledger.history(HistoryQuery(), None, 1)
+    rest = await backend.ledger.history(HistoryQuery(), first[-1].id, 1)
+
+    assert ids([*first, *rest]) == ids([later, earlier])
+
+
+async def test_one_allocation_is_told_by_its_id_live_or_ended(backend: Backend) -> None:
+    [stored] = await begin(backend, allocation())
+    assert await backend.ledger.allocation(number_of(stored)) == stored
+
+    ended = await end(backend, stored)
+
+    assert await backend.ledger.allocation(number_of(stored)) == ended
+    assert await backend.ledger.allocation(number_of(stored) + 1) is None
+
+
+async def test_a_holders_allocations_come_by_position(backend: Backend) -> None:
+    [second, first, third] = await begin(
+        backend,
+        allocation("10.0.0.1", position=1),
+        allocation("10.0.0.2"),
+        allocation("10.0.0.3", position=2),
+    )
+    await end(backend, third)
+
+    assert list(await backend.ledger.held_by(first.digest)) == [first, second]
+    assert list(await backend.ledger.held_by(digest_of("nobody"))) == []
+
+
+async def test_an_idempotency_key_tells_its_first_row_live_or_ended(backend: Backend) -> None:
+    key = Idempotency("token/key", b"hash")
+    second = allocation("fd00::1", position=1, idempotency=key)
+    [_, stored] = await begin(backend, second, allocation("10.0.0.1", idempotency=key))
+    assert await backend.ledger.by_idempotency_key("token/key") == stored
+
+    ended = await end(backend, stored)
+
+    assert await backend.ledger.by_idempotency_key("token/key") == ended
+    assert await backend.ledger.by_idempotency_key("token/other") is None
+
+
+async def test_fill_adds_up_the_blocks_of_each_pool(backend: Backend) -> None:
+    await carve(
+        backend,
+        block(0, allocated=64, next_free_since=None),
+        block(64, allocated=32, next_free_since=NOW),
+        block(128, allocated=1, next_free_since=NOW + 5),
+    )
+    await carve(backend, block(0, pool="full", allocated=64, next_free_since=None))
+
+    fill = await backend.ledger.fill(["pods", "full", "empty"])
+
+    assert set(fill) == {"pods", "full"}
+    assert (fill["pods"].blocks, fill["pods"].allocated, fill["pods"].next_free_since) == (3, 97, NOW)
+    assert (fill["full"].blocks, fill["full"].allocated, fill["full"].next_free_since) == (1, 64, None)
+    assert dict(await backend.ledger.fill([])) == {}
+
+
+async def test_fill_follows_what_is_written(backend: Backend) -> None:
+    await carve(backend, block(0), block(64))
+
+    await write(backend, Changes(blocks=[block(0, allocated=64, next_free_since=None)]))
+
+    fill = (await backend.ledger.fill(["pods"]))["pods"]
+    assert (fill.blocks, fill.allocated, fill.next_free_since) == (2, 64, 0)
+
+
+async def test_blocks_freed_lately_and_those_of_a_range_are_told_in_their_order(backend: Backend) -> None:
+    lately = {256: NOW - 1, 64: NOW, 128: NOW + 1, 192: 0, 0: NOW + 9}
+    await carve(backend, *(block(first, last_freed=freed) for first, freed in lately.items()))
+    await carve(backend, block(320, pool="other", last_freed=NOW + 1))
+
+    assert firsts(await backend.ledger.blocks("pods", NOW, None)) == [0, 128]
+    assert firsts(await backend.ledger.blocks("pods", NOW, (191, 192))) == [0, 128, 192]
+    [_, freed, _] = await backend.ledger.blocks("pods", NOW, (191, 192))
+    assert freed == replace(block(128), last_freed=NOW + 1)
