@@ -2,10 +2,12 @@
 
 import re
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
+from tests.faults.churn import Churn
 from tests.faults.clients import NOTHING_FREE, Answer, Caller, Node
 from tests.faults.ledger import Tables
 from tests.service import IpamdProcess
@@ -17,8 +19,11 @@ PATIENCE = 30.0
 
 
 @pytest.fixture
-def caller(ipamd_process: IpamdProcess) -> Caller:
-    return Caller(ipamd_process.port, Node("node-a"), ["pods"])
+def caller(ipamd_process: IpamdProcess) -> Iterator[Caller]:
+    """A client of the pool `pods`."""
+    caller = Caller(ipamd_process.port, Node("node-a"), ["pods"])
+    yield caller
+    caller.close()
 
 
 def ready_at(refusal: Answer) -> int:
@@ -90,6 +95,7 @@ def test_of_several_full_pools_each_is_described(ipamd_process: IpamdProcess) ->
     assert refusal.code == NOTHING_FREE
     assert "pool one has 1 of 1 allocated" in refusal.msg
     assert "pool two has 2 of 2 allocated" in refusal.msg
+    caller.close()
 
 
 def test_an_address_is_given_again_when_it_has_cooled_down_and_not_before(
@@ -125,6 +131,21 @@ def test_addresses_come_back_in_the_order_in_which_they_were_released(
         _, until = times(ipamd_process, container)
         since, _ = times(ipamd_process, f"d{number}")
         assert since >= until + COOLDOWN * SECOND
+
+
+def test_many_clients_at_once_are_given_nothing_that_still_cools_down(ipamd_process: IpamdProcess) -> None:
+    ipamd_process.create_pool("pods", "10.0.0.0/28", cooldown=COOLDOWN)
+
+    with Churn(ipamd_process.port, ["pods"]) as churn:
+        churn.await_that(lambda: sum(one.answer.code == 0 for one in churn.added) >= 50)  # of 13 addresses
+
+    pauses = Tables(ipamd_process.database).rows(
+        """SELECT since - before FROM (
+             SELECT since, LAG(until) OVER (PARTITION BY address ORDER BY since, id) AS before FROM allocation
+           ) WHERE before IS NOT NULL"""
+    )
+    assert len(pauses) >= 50 - 13
+    assert min(pauses) >= (COOLDOWN * SECOND,)
 
 
 def test_an_address_that_was_asked_for_need_not_cool_down(

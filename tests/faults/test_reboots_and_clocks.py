@@ -102,6 +102,28 @@ def test_a_release_of_a_boot_that_nobody_heard_of_frees_what_was_added_before_it
     assert ipamd.addresses() == {second}
 
 
+def test_a_release_spooled_before_a_reboot_frees_nothing_though_its_boot_was_heard_of_late(
+    ipamd: IpamdProcess, proxy: Proxy, machine: Machine
+) -> None:
+    """A call of the first boot, held up until after the second was known, makes the first look the later."""
+    proxy.hold("add")
+    proxy.lose("del")
+    with machine.adding("c0") as add:
+        held = proxy.await_held("add")
+        add.kill()
+    assert machine.delete("c1").code == 0
+    machine.reboot()
+    proxy.let_through("add")
+    lives = address_of(machine.add("c1"))
+    assert held.let_through() == HTTPStatus.OK
+
+    proxy.let_through("del")
+    machine.add("c2")
+
+    assert machine.plugin.waiting() == []
+    assert ipamd.addresses(container_id="c1") == {lives}
+
+
 def test_an_add_of_before_a_reboot_that_arrives_after_the_del_takes_nothing(
     ipamd: IpamdProcess, proxy: Proxy, machine: Machine
 ) -> None:
