@@ -21,7 +21,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 import ipamd
-from ipamd.backends.sql.postgres import migrating
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, connect, version_of
 from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
@@ -46,6 +45,9 @@ def history() -> list[Migration]:
 def current(url: str) -> SchemaVersion:
     """At which revision a database's schema is, zeros where there is none; raises DatabaseUnfit."""
     if is_postgresql(url):
+        # Late, as is its driver: who has SQLite needs neither.
+        from ipamd.backends.sql.postgres import migrating
+
         return asyncio.run(migrating.current(url))
     path = _path_of(url)
     if not path.exists():
@@ -61,6 +63,8 @@ def upgrade(url: str, to: int | None = None) -> SchemaVersion:
     """
     wanted = REVISION if to is None else to
     if is_postgresql(url):
+        from ipamd.backends.sql.postgres import migrating
+
         return asyncio.run(migrating.migrate(url, partial(_step, to=wanted)))
     return _with_database(_path_of(url), wanted)
 
