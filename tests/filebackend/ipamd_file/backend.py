@@ -1,0 +1,104 @@
+"""The backend: one thread on which units of work, changes and readings take turns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ipamd.backends.drive import run_to_end
+from ipamd.backends.interface import Backend, Change, Ledger, Work
+from ipamd.models.errors import DatabaseUnfit, Unavailable
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+from ipamd_file.catalogue import FileCatalogue
+from ipamd_file.journal import Journal
+from ipamd_file.ledger import FileLedger
+from ipamd_file.store import Store
+from ipamd_file.transaction import FileTransaction
+
+T = TypeVar("T")
+
+CLOSED = "the database is closed"
+
+
+class FileBackend:
+    """See `Backend`."""
+
+    lanes = 1
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._store = Store()
+        for change in journal.read():
+            self._store.make(change)
+        journal.rewrite(self._store.everything())
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ipamd-file")
+        self._closed = False
+        self.ledger: Ledger = FileLedger(self._store, self._turn)
+
+    async def transact(self, work: Work[T], patience: float | None = None) -> T:
+        return await self._turn(lambda: self._kept(work(FileTransaction(self._store))))
+
+    async def change(self, work: Change[T]) -> T:
+        return await self._turn(lambda: self._kept(work(FileCatalogue(self._store))))
+
+    async def _turn(self, call: Callable[[], T]) -> T:
+        """Call a function on the thread, so that the disk holds nobody else up."""
+        if self._closed:
+            raise Unavailable(CLOSED)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _kept(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a unit of work to its end; its changes are on the disk, or undone."""
+        try:
+            result = run_to_end(work)
+            if self._store.changes:
+                self._journal.append(self._store.changes)
+        except BaseException:
+            self._store.undo()
+            raise
+        self._store.keep()
+        return result
+
+    async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
+        async def record() -> None:
+            for node, heard in contacts.items():
+                self._store.put("contact", node, heard)
+
+        await self._turn(lambda: self._kept(record()))
+
+    async def forget_releases(self, before: Instant) -> None:
+        async def forget() -> None:
+            for digest, known in list(self._store.tables["release"].items()):
+                kept = tuple(release for release in known if release.until > before)
+                if not kept:
+                    self._store.drop("release", digest)
+                elif kept != known:
+                    self._store.put("release", digest, kept)
+
+        await self._turn(lambda: self._kept(forget()))
+
+    async def ready(self) -> str | None:
+        return CLOSED if self._closed else self._journal.failed
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._thread.shutdown)  # what waits for its turn still gets it
+            self._journal.close()
+
+
+async def open_file(url: str) -> Backend:
+    """Open `file:///PATH`, a folder, made where it is missing; raises DatabaseUnfit."""
+    path = url.removeprefix("file://")
+    if not path.startswith("/") or path == "/":
+        raise DatabaseUnfit(f"{url!r} names no folder: write file:///PATH")
+    journal = Journal(Path(path))
+    try:
+        return FileBackend(journal)
+    except BaseException:
+        journal.close()
+        raise

@@ -1,0 +1,77 @@
+"""A change of what admins decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ipamd.backends.interface import ConstraintViolated
+from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.pool import Pool
+from ipamd.models.reservation import Reservation
+from ipamd_file.store import Store
+from ipamd_file.transaction import write_block
+
+Entry = Pool | Reservation | Node
+
+
+class FileCatalogue:
+    """See `Catalogue`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def raise_revision(self) -> int:
+        self._store.put("number", "revision", self._store.revision + 1)
+        return self._store.revision
+
+    async def load(self, known: Snapshot) -> Snapshot:
+        return self._store.snapshot()
+
+    async def save(self, entry: Entry) -> None:
+        self._store.put(*_place(entry), replace(entry, revision=self._store.revision))
+
+    async def remove(self, entry: Entry) -> None:
+        self._store.drop(*_place(entry))
+        if isinstance(entry, Pool):
+            self._store.drop("cursor", entry.name)
+            for block in self._store.blocks_of(entry.name):
+                self._store.drop("block", (entry.name, block.first))
+        if isinstance(entry, Node):
+            self._store.drop("contact", entry.key)
+
+    async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
+        return self._store.blocks_between(pool, first, last)
+
+    async def rewrite(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> None:
+        for block in blocks:
+            write_block(self._store, block)
+        if cursor is not None and cursor < self._store.get("cursor", pool, 0):
+            self._store.put("cursor", pool, cursor)
+
+    async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:
+        held: Allocation | None = self._store.get("allocation", self._store.get("owner", (space, address)))
+        return held
+
+    async def boots(self, node: NodeKey) -> Sequence[Boot]:
+        return sorted(self._store.get("boots", node, ()), key=lambda boot: boot.number)
+
+    async def save_boot(self, node: NodeKey, boot: Boot) -> None:
+        known = self._store.get("boots", node, ())
+        if any(boot.identity == other.identity or boot.number == other.number for other in known):
+            raise ConstraintViolated(f"boot {boot.identity} or its number {boot.number} is known")
+        self._store.put("boots", node, (*known, boot))
+
+
+def _place(entry: Entry) -> tuple[str, str | int | NodeKey]:
+    match entry:
+        case Pool():
+            return "pool", entry.name
+        case Reservation():
+            return "reservation", entry.id
+        case Node():
+            return "node", entry.key

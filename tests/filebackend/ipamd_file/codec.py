@@ -1,0 +1,77 @@
+"""Values to JSON and back. What JSON has no word for becomes an object of one key, the name of its class."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any, Final
+
+from ipamd.backends.interface import RememberedRelease
+from ipamd.models.address import AddressRange
+from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, Workload
+from ipamd.models.block import Block
+from ipamd.models.identity import Identity, Owner
+from ipamd.models.issued import Order
+from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
+from ipamd.models.reservation import Reservation
+
+OF_FIELDS: Final = (
+    *(Allocation, Block, RememberedRelease, Pool, Reservation, Node),
+    *(Identity, Owner, NodeKey, Order, Boot, Workload, NetworkNamespace, Idempotency),
+    *(AddressRange, Route, Dns, Selectors),
+)
+OF_TEXT: Final = (IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity)
+CLASSES: Final[Mapping[str, Any]] = {kind.__name__: kind for kind in (*OF_FIELDS, *OF_TEXT)}
+
+
+def dumped(value: object) -> str:
+    """A value as one line of ASCII."""
+    return json.dumps(_encoded(value), separators=(",", ":"))
+
+
+def loaded(line: bytes) -> Any:
+    """The value of such a line; raises ValueError where it is none."""
+    return _decoded(json.loads(line))
+
+
+def _encoded(value: Any) -> Any:
+    kind = type(value)
+    if value is None or kind in (bool, int, str):
+        return value
+    if kind in OF_FIELDS:
+        names = [field.name for field in fields(value)] if is_dataclass(value) else value._fields
+        return {kind.__name__: {name: _encoded(getattr(value, name)) for name in names}}
+    if kind in OF_TEXT:
+        return {kind.__name__: value.value if isinstance(value, Enum) else str(value)}
+    if isinstance(value, (tuple, list)):
+        return [_encoded(each) for each in value]
+    if isinstance(value, Mapping):
+        return {"mapping": [[_encoded(key), _encoded(each)] for key, each in value.items()]}
+    if isinstance(value, array):
+        return {"array": value.tolist()}
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    raise TypeError(f"a {kind.__name__} is not kept: {value!r}")
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_decoded, value))
+    if not isinstance(value, dict):
+        return value
+    [(name, content)] = value.items()
+    match name:
+        case "mapping":
+            return {_decoded(key): _decoded(each) for key, each in content}
+        case "array":
+            return array("q", content)
+        case "bytes":
+            return bytes.fromhex(content)
+    if isinstance(content, dict):
+        return CLASSES[name](**{field: _decoded(each) for field, each in content.items()})
+    return CLASSES[name](content)

@@ -1,0 +1,138 @@
+"""Reading. Each method takes its turn between the units of work, so that it never sees half of one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.identity import Digest, Identity, Owner
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd_file.store import Store
+
+T = TypeVar("T")
+
+
+class Turn(Protocol):
+    """Calls a function when nothing else is under way."""
+
+    def __call__(self, read: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+class FileLedger:
+    """See `Ledger`."""
+
+    def __init__(self, store: Store, turn: Turn) -> None:
+        self._store = store
+        self._turn = turn
+
+    async def snapshot(self, known: Snapshot) -> Snapshot:
+        return await self._turn(self._store.snapshot)
+
+    async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
+        def read() -> list[Allocation]:
+            rows = sorted(filter(lambda row: _lives_and_matches(row, query), self._rows()), key=_age)
+            return self._behind(after, rows, 1)[:limit]
+
+        return await self._turn(read)
+
+    async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
+        def read() -> list[Allocation]:
+            rows = sorted(filter(lambda row: _held_then(row, query), self._rows()), key=_age, reverse=True)
+            return self._behind(before, rows, -1)[:limit]
+
+        return await self._turn(read)
+
+    def _rows(self) -> list[Allocation]:
+        return self._store.values("allocation")
+
+    def _behind(self, last: int | None, rows: list[Allocation], direction: int) -> list[Allocation]:
+        """The rest of a list, behind the last row of the page before, which may be gone from the list."""
+        if last is None:
+            return rows
+        known = self._store.get("allocation", last)
+        if known is None:
+            return []
+        return [row for row in rows if (_age(row) > _age(known)) == (direction > 0) and row.id != last]
+
+    async def held_by(self, digest: Digest) -> Sequence[Allocation]:
+        return await self._turn(lambda: self._store.held_by(digest))
+
+    async def allocation(self, allocation: int) -> Allocation | None:
+        return await self._turn(lambda: self._store.get("allocation", allocation))
+
+    async def by_idempotency_key(self, key: str) -> Allocation | None:
+        def read() -> Allocation | None:
+            made = [row for row in self._rows() if row.idempotency is not None and row.idempotency.key == key]
+            return min(made, key=lambda row: row.position, default=None)
+
+        return await self._turn(read)
+
+    async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
+        def read() -> dict[str, Fill]:
+            blocks = {pool: self._store.blocks_of(pool) for pool in pools}
+            return {pool: _fill(those) for pool, those in blocks.items() if those}
+
+        return await self._turn(read)
+
+    async def blocks(
+        self, pool: str, freed_after: Instant, between: tuple[int, int] | None
+    ) -> Sequence[Block]:
+        def read() -> list[Block]:
+            wanted = {block.first for block in self._store.blocks_between(pool, *between)} if between else ()
+            return [
+                block
+                for block in self._store.blocks_of(pool)
+                if block.last_freed > freed_after or block.first in wanted
+            ]
+
+        return await self._turn(read)
+
+    async def contacts(self) -> Mapping[NodeKey, Instant]:
+        return await self._turn(lambda: dict(self._store.tables["contact"]))  # type: ignore[arg-type]  # nodes
+
+
+def _age(row: Allocation) -> tuple[Instant, int]:
+    assert row.id is not None  # a stored row has one
+    return row.since, row.id
+
+
+def _fill(blocks: Sequence[Block]) -> Fill:
+    ready = [block.next_free_since for block in blocks if block.next_free_since is not None]
+    return Fill(len(blocks), sum(block.allocated for block in blocks), min(ready, default=None))
+
+
+def _matches(row: Allocation, query: AllocationQuery | HistoryQuery, *names: str) -> bool:
+    """Whether the fields of these names are as a query wants them, where it says."""
+    holder, workload = row.holder, row.workload
+    there: dict[str, Any] = {
+        "pool": row.pool,
+        "owner": holder.name if isinstance(holder, Owner) else None,
+        "namespace": workload.namespace,
+        "name": workload.name,
+    }
+    if isinstance(holder, Identity):
+        there |= {name: getattr(holder, name) for name in ("cluster", "node", "network", "container_id")}
+    if query.address is not None and (query.space, query.address) != (row.space, row.address):
+        return False
+    return all(getattr(query, name) in (None, there.get(name)) for name in names)
+
+
+def _lives_and_matches(row: Allocation, query: AllocationQuery) -> bool:
+    names = ("pool", "cluster", "node", "network", "namespace", "name", "container_id", "owner")
+    return row.until is None and _matches(row, query, *names)
+
+
+def _held_then(row: Allocation, query: HistoryQuery) -> bool:
+    """An allocation holds from its `since` on, and no longer at its `until`."""
+    begins = [moment for moment in (query.at, query.before) if moment is not None]
+    ends = [moment for moment in (query.at, query.after) if moment is not None]
+    return (
+        _matches(row, query, "cluster", "node", "namespace", "name")
+        and all(row.since <= moment for moment in begins)
+        and all(row.until is None or row.until > moment for moment in ends)
+    )

@@ -1,0 +1,154 @@
+"""A unit of work on allocations. Nothing else runs meanwhile, so that nothing needs a lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ipamd.backends.interface import (
+    BlockSearch,
+    Changes,
+    ConstraintViolated,
+    Ended,
+    Found,
+    Locked,
+    Numbered,
+    RememberedRelease,
+    Repeated,
+    Whose,
+    WithRoom,
+)
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.identity import Digest
+from ipamd_file.store import Store, copy_of
+
+
+class FileTransaction:
+    """See `Transaction`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def find(self, digests: Sequence[Digest]) -> Found:
+        return Found(
+            held={digest: self._store.held_by(digest) for digest in digests},
+            releases={digest: self._store.get("release", digest, ()) for digest in digests},
+        )
+
+    async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
+        return [Locked(self._matching(search)) for search in searches]
+
+    def _matching(self, search: BlockSearch) -> list[Block]:
+        if isinstance(search, Numbered):
+            block = self._store.get("block", (search.pool, search.first))
+            return [] if block is None else [copy_of(block)]
+        ready = [
+            (block.next_free_since, block.first, block)
+            for block in self._store.blocks_of(search.pool)
+            if block.next_free_since is not None
+            and block.next_free_since <= search.free_before
+            and block.first not in search.but_not
+            and _is_meant(block, search)
+        ]
+        return [block for _, _, block in sorted(ready)[: search.limit]]
+
+    async def revision(self) -> int:
+        return self._store.revision
+
+    async def write(self, changes: Changes) -> None:
+        for ended in changes.ended:
+            self._end(ended)
+        for repeated in changes.repeated:
+            self._repeat(repeated)
+        for begun in changes.begun:
+            self._begin(begun)
+        for block in changes.blocks:
+            write_block(self._store, block)
+        for release in changes.remembered:
+            self._remember(release)
+
+    def _begin(self, allocation: Allocation) -> None:
+        store = self._store
+        address = allocation.space, allocation.address
+        if store.get("owner", address) is not None:
+            raise ConstraintViolated(f"{allocation.address} is held in space {allocation.space}")
+        if any(row.position == allocation.position for row in store.held_by(allocation.digest)):
+            raise ConstraintViolated(f"the holder has an address at position {allocation.position}")
+        if allocation.idempotency is not None:
+            key = allocation.idempotency.key, allocation.position
+            if store.get("key", key) is not None:
+                raise ConstraintViolated("the idempotency key has been used")
+        number = store.get("number", "allocation", 0) + 1
+        store.put("number", "allocation", number)
+        store.put("allocation", number, replace(allocation, id=number))
+        store.put("owner", address, number)
+        store.put("holder", allocation.digest, (*store.get("holder", allocation.digest, ()), number))
+        if allocation.idempotency is not None:
+            store.put("key", key, number)
+
+    def _end(self, ended: Ended) -> None:
+        row = self._live(ended.id)
+        left = tuple(other for other in self._store.get("holder", row.digest) if other != row.id)
+        self._store.put("allocation", row.id, replace(row, until=ended.until, ending=ended.ending))
+        self._store.drop("owner", (row.space, row.address))
+        if left:
+            self._store.put("holder", row.digest, left)
+        else:
+            self._store.drop("holder", row.digest)
+
+    def _repeat(self, repeated: Repeated) -> None:
+        row = self._live(repeated.id)
+        again = replace(row, generation=repeated.generation, repeated=repeated.repeated)
+        self._store.put("allocation", row.id, again)
+
+    def _live(self, number: int) -> Allocation:
+        row: Allocation | None = self._store.get("allocation", number)
+        if row is None or row.until is not None:
+            raise ConstraintViolated(f"allocation {number} is not live")
+        return row
+
+    def _remember(self, release: RememberedRelease) -> None:
+        """Of releases the last issued is kept, and beside it each undo, which means one ADD only."""
+        known = self._store.get("release", release.digest, ())
+        others = [each for each in known if each.undo != release.undo or _other_undo(each, release)]
+        rivals = [each for each in known if each not in others]
+        latest = max([*rivals, release], key=lambda each: (each.order, each.until))
+        self._store.put("release", release.digest, (*others, latest))
+
+    async def pin_catalogue(self) -> int:
+        return self._store.revision
+
+    async def cursor(self, pool: str) -> int:
+        return int(self._store.get("cursor", pool, 0))
+
+    async def carve(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> int:
+        new = [block for block in blocks if self._store.get("block", (pool, block.first)) is None]
+        for block in new:
+            self._store.put("block", (pool, block.first), copy_of(block))
+        if cursor is not None:
+            self._store.put("cursor", pool, cursor)
+        return len(new)
+
+
+def write_block(store: Store, block: Block) -> None:
+    """Write back a block; raises ConstraintViolated when it was never carved."""
+    if store.get("block", (block.pool, block.first)) is None:
+        raise ConstraintViolated(f"pool {block.pool} has no block {block.first}")
+    store.put("block", (block.pool, block.first), copy_of(block))
+
+
+def _is_meant(block: Block, search: WithRoom) -> bool:
+    match search.whose:
+        case Whose.ANYBODYS:
+            return True
+        case Whose.OWN:
+            return block.node == search.node
+        case Whose.NOBODYS:
+            return block.node is None
+        case Whose.EMPTY_OF_OTHERS:
+            return block.node not in (None, search.node) and block.allocated == 0
+
+
+def _other_undo(one: RememberedRelease, other: RememberedRelease) -> bool:
+    return one.undo and one.order != other.order
