@@ -73,7 +73,8 @@ class Model:
         """Every address that a holder of the pool may have."""
         ends = {pool.subnet[0]} | ({pool.subnet[-1]} if pool.family == 4 else set())
         excluded = {a for a in pool.subnet if any(each.contains(a) for each in pool.exclusions)}
-        return set(pool.subnet) - ends - excluded - {pool.gateway}
+        never = ends | excluded | {pool.gateway}
+        return {a for a in pool.subnet if a not in never}
 
     def held(self, pool: str) -> set[IPAddress]:
         return {a for holding in self.holdings.values() for name, a in holding.addresses if name == pool}
