@@ -1,0 +1,1 @@
+"""What is PostgreSQL's own: connections, locks, statements over arrays, the bounds of every wait."""

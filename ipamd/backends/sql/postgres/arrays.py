@@ -1,0 +1,323 @@
+"""Statements over whole batches: one parameter is an array, one round trip serves any number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    LargeBinary,
+    Select,
+    Table,
+    TableValuedAlias,
+    Text,
+    any_,
+    bindparam,
+    column,
+    delete,
+    func,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    update,
+)
+
+# The same construct as for the shared statements, which SQLite compiles too.
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import Insert as Upsert
+from sqlalchemy.types import TypeEngine
+
+from ipamd.backends.interface import Whose
+from ipamd.backends.sql.schema import (
+    ALLOCATION,
+    BLOCK,
+    CATALOGUE,
+    CONTACT,
+    RELEASE,
+    SCHEMA_VERSION,
+)
+from ipamd.backends.sql.session import Statement, Values
+from ipamd.backends.sql.statements import BLOCK_COLUMNS
+from ipamd.backends.sql.statements import BLOCKS_BETWEEN as BLOCKS_BETWEEN_UNLOCKED
+
+Kinds = dict[str, TypeEngine[Any]]
+
+PLACE: Final = "place"
+"""The column that numbers the rows of an array, from 1."""
+
+
+def columns_of(rows: Sequence[Values]) -> Values:
+    """Rows as a driver takes them: an array for each column."""
+    return tuple(zip(*rows, strict=True))
+
+
+def _given(kinds: Kinds, *, numbered: bool = False) -> tuple[TableValuedAlias, tuple[str, ...]]:
+    """The rows that a statement is given, and the names of its array parameters."""
+    names = tuple(f"all_{name}" for name in kinds)
+    arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in zip(names, kinds.values(), strict=True)]
+    columns = [column(name, kind) for name, kind in kinds.items()]
+    unnested = func.unnest(*arrays).table_valued(
+        *columns, name="given", with_ordinality=PLACE if numbered else None
+    )
+    return unnested.render_derived(), names
+
+
+def _kinds(columns: Sequence[Column[Any]]) -> Kinds:
+    return {one.name: one.type for one in columns}
+
+
+def _columns(table: Table, *leave_out: str) -> list[Column[Any]]:
+    return [one for one in table.columns if one.name not in leave_out]
+
+
+def _upsert(table: Table, *leave_out: str) -> tuple[Upsert, tuple[str, ...]]:
+    columns = _columns(table, *leave_out)
+    given, names = _given(_kinds(columns))
+    inserted = [one.name for one in columns]
+    return Upsert(table).from_select(inserted, select(*(given.c[name] for name in inserted))), names
+
+
+# Holders: their locks, what they have, their releases.
+
+_KEYS, _KEY_NAMES = _given({"key": BigInteger()})
+
+TRY_LOCKS: Final = Statement(
+    select(_KEYS.c.key, func.pg_try_advisory_xact_lock(_KEYS.c.key)).select_from(_KEYS), _KEY_NAMES
+)
+WAIT_FOR_LOCKS: Final = Statement(
+    select(func.pg_advisory_xact_lock(_KEYS.c.key)).select_from(_KEYS), _KEY_NAMES
+)
+
+_DIGESTS: Final = bindparam("digests", type_=ARRAY(LargeBinary()))
+
+LIVE_BY_DIGESTS: Final = Statement(
+    select(ALLOCATION)
+    .where(ALLOCATION.c.digest == any_(_DIGESTS), ALLOCATION.c.until.is_(None))
+    .order_by(ALLOCATION.c.digest, ALLOCATION.c.position),
+    ("digests",),
+)
+RELEASES_BY_DIGESTS: Final = Statement(
+    select(*_columns(RELEASE, "id")).where(RELEASE.c.digest == any_(_DIGESTS)).order_by(RELEASE.c.id),
+    ("digests",),
+)
+
+
+def _begin() -> Statement:
+    insertion, names = _upsert(ALLOCATION, "id")
+    return Statement(insertion, names)
+
+
+def _end() -> Statement:
+    given, names = _given({"ended": BigInteger(), "why": Text(), "row": BigInteger()})
+    live = (ALLOCATION.c.id == given.c.row) & ALLOCATION.c.until.is_(None)
+    return Statement(
+        update(ALLOCATION).where(live).values(until=given.c.ended, ending=given.c.why),
+        names,
+    )
+
+
+def _repeat() -> Statement:
+    numbers = ("count", "in_boot", "at_uptime", "row")
+    given, names = _given({name: BigInteger() for name in numbers})
+    live = (ALLOCATION.c.id == given.c.row) & ALLOCATION.c.until.is_(None)
+    changed = {
+        "generation": given.c["count"],
+        "repeated_boot": given.c.in_boot,
+        "repeated_uptime": given.c.at_uptime,
+    }
+    return Statement(update(ALLOCATION).where(live).values(changed), names)
+
+
+BEGIN_ALLOCATIONS: Final = _begin()
+END_ALLOCATIONS: Final = _end()
+REPEAT_ALLOCATIONS: Final = _repeat()
+
+
+def _remember_releases() -> Statement:
+    upsert, names = _upsert(RELEASE, "id")
+    new = upsert.excluded
+    later = tuple_(new.order_boot, new.order_uptime, new.until) > tuple_(
+        RELEASE.c.order_boot, RELEASE.c.order_uptime, RELEASE.c.until
+    )
+    changed = {name: new[name] for name in ("order_boot", "order_uptime", "until")}
+    return Statement(
+        upsert.on_conflict_do_update(
+            index_elements=["digest"], index_where=text("NOT undo"), set_=changed, where=later
+        ),
+        names,
+    )
+
+
+def _remember_undos() -> Statement:
+    upsert, names = _upsert(RELEASE, "id")
+    return Statement(
+        upsert.on_conflict_do_update(
+            index_elements=["digest", "order_boot", "order_uptime"],
+            index_where=text("undo"),
+            set_={"until": upsert.excluded.until},
+            where=upsert.excluded.until > RELEASE.c.until,
+        ),
+        names,
+    )
+
+
+REMEMBER_RELEASES: Final = _remember_releases()
+REMEMBER_UNDOS: Final = _remember_undos()
+
+# A unit of work may be writing one of these: it is left for the next time, so that nobody waits for both.
+FORGET_RELEASES: Final = Statement(
+    delete(RELEASE).where(
+        RELEASE.c.id.in_(
+            select(RELEASE.c.id)
+            .where(RELEASE.c.until <= bindparam("moment"))
+            .limit(bindparam("piece"))
+            .with_for_update(skip_locked=True)
+        )
+    ),
+    ("moment", "piece"),
+)
+
+# Blocks.
+
+
+def _write_blocks() -> Statement:
+    given, names = _given(_kinds(BLOCK_COLUMNS))
+    return Statement(
+        update(BLOCK)
+        .where(BLOCK.c.pool == given.c.pool, BLOCK.c.first == given.c.first)
+        .values({one.name: given.c[one.name] for one in BLOCK_COLUMNS[2:]}),
+        names,
+    )
+
+
+def _carve_blocks() -> Statement:
+    upsert, names = _upsert(BLOCK)
+    return Statement(upsert.on_conflict_do_nothing(index_elements=["pool", "first"]), names)
+
+
+WRITE_BLOCKS: Final = _write_blocks()
+CARVE_BLOCKS: Final = _carve_blocks()
+
+BLOCK_KEYS: Final = (BLOCK.c.pool, BLOCK.c.first)
+
+
+def _numbered(*, columns: Sequence[Column[Any]], numbered: bool = False) -> tuple[Select[Any], Any, Any]:
+    given, names = _given(_kinds(BLOCK_KEYS), numbered=numbered)
+    meant = (BLOCK.c.pool == given.c.pool) & (BLOCK.c.first == given.c.first)
+    return select(*columns).select_from(given.join(BLOCK, meant)), given, names
+
+
+def _lock_free_blocks() -> Statement:
+    found, _, names = _numbered(columns=BLOCK_COLUMNS)
+    return Statement(found.with_for_update(of=BLOCK, skip_locked=True), names)
+
+
+def _wait_for_blocks() -> Statement:
+    """In the order in which they are given: rows are locked as they leave the sort."""
+    found, given, names = _numbered(columns=BLOCK_COLUMNS, numbered=True)
+    return Statement(found.order_by(given.c[PLACE]).with_for_update(of=BLOCK), names)
+
+
+def _existing_blocks() -> Statement:
+    found, _, names = _numbered(columns=BLOCK_KEYS)
+    return Statement(found, names)
+
+
+LOCK_FREE_BLOCKS: Final = _lock_free_blocks()
+WAIT_FOR_BLOCKS: Final = _wait_for_blocks()
+EXISTING_BLOCKS: Final = _existing_blocks()
+
+BLOCKS_BETWEEN: Final = Statement(
+    BLOCKS_BETWEEN_UNLOCKED.construct.with_for_update(of=BLOCK),  # type: ignore[attr-defined]  # it is a Select
+    BLOCKS_BETWEEN_UNLOCKED.parameters,
+)
+
+# Searches for room: a row of the arrays is one search, a lateral query answers it.
+
+_SEARCH: Final[Kinds] = {
+    "pool": Text(),
+    "cluster": Text(),
+    "node": Text(),
+    "free_before": BigInteger(),
+    "most": BigInteger(),
+}
+
+
+def _with_room(whose: Whose, columns: Sequence[Any], given: TableValuedAlias, most: Any) -> Select[Any]:
+    query = select(*columns).where(
+        BLOCK.c.pool == given.c.pool, BLOCK.c.next_free_since <= given.c.free_before
+    )
+    own = (BLOCK.c.cluster == given.c.cluster) & (BLOCK.c.node == given.c.node)
+    match whose:
+        case Whose.ANYBODYS:
+            pass
+        case Whose.OWN:
+            query = query.where(own)
+        case Whose.NOBODYS:
+            query = query.where(BLOCK.c.cluster.is_(None), BLOCK.c.node.is_(None))
+        case Whose.EMPTY_OF_OTHERS:
+            # As text, for a predicate with a parameter does not match that of the partial index.
+            query = query.where(text("allocated = 0"), BLOCK.c.node.is_not(None), ~own)
+    return query.order_by(BLOCK.c.next_free_since, BLOCK.c.first).limit(most)
+
+
+def _lock_room(whose: Whose) -> Statement:
+    """The place of each search with a block that it locked, as far as nobody else holds it."""
+    given, names = _given(_SEARCH, numbered=True)
+    found = _with_room(whose, BLOCK_COLUMNS, given, given.c.most).with_for_update(skip_locked=True)
+    lateral = found.lateral("found")
+    return Statement(
+        select(given.c[PLACE], *(lateral.c[one.name] for one in BLOCK_COLUMNS)).select_from(
+            given.join(lateral, text("true"))
+        ),
+        names,
+    )
+
+
+def _more_room(whose: Whose) -> Statement:
+    """The places of the searches that find more blocks than `most`, whoever holds them."""
+    given, names = _given(_SEARCH, numbered=True)
+    next_one = _with_room(whose, [BLOCK.c.first], given, literal_column("1")).offset(given.c.most)
+    return Statement(select(given.c[PLACE]).where(next_one.correlate(given).exists()), names)
+
+
+def _room(whose: Whose) -> Statement:
+    """The numbers of blocks for each search, whoever holds them."""
+    given, names = _given(_SEARCH)
+    lateral = _with_room(whose, BLOCK_KEYS, given, given.c.most).lateral("found")
+    return Statement(
+        select(lateral.c.pool, lateral.c.first).select_from(given.join(lateral, text("true"))), names
+    )
+
+
+LOCK_ROOM: Final = {whose: _lock_room(whose) for whose in Whose}
+MORE_ROOM: Final = {whose: _more_room(whose) for whose in Whose}
+ROOM: Final = {whose: _room(whose) for whose in Whose}
+
+# The catalogue.
+
+_REVISION: Final = select(CATALOGUE.c.revision, SCHEMA_VERSION.c.revision, SCHEMA_VERSION.c.oldest_code)
+REVISION: Final = Statement(_REVISION.where(SCHEMA_VERSION.c.id == CATALOGUE.c.id), ())
+"""With what the last migration left, so that no unit of work passes a schema that it does not fit."""
+
+PINNED_REVISION: Final = Statement(
+    _REVISION.where(SCHEMA_VERSION.c.id == CATALOGUE.c.id).with_for_update(read=True, of=CATALOGUE), ()
+)
+
+# Nodes.
+
+
+def _save_contacts() -> Statement:
+    upsert, names = _upsert(CONTACT)
+    return Statement(
+        upsert.on_conflict_do_update(
+            index_elements=["cluster", "node"], set_={"heard": upsert.excluded.heard}
+        ),
+        names,
+    )
+
+
+SAVE_CONTACTS: Final = _save_contacts()

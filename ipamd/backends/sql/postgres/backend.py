@@ -1,0 +1,150 @@
+"""A backend on PostgreSQL: any number of processes on one database, without a leader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, TypeVar
+
+from ipamd.backends.interface import Backend, Change, Ledger, Work
+from ipamd.backends.sql.ledger import Reading, SqlLedger
+from ipamd.backends.sql.postgres import arrays
+from ipamd.backends.sql.postgres.catalogue import PostgresCatalogue
+from ipamd.backends.sql.postgres.connection import PostgresSession, place_of
+from ipamd.backends.sql.postgres.connections import Connections, Purpose
+from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, cannot_open
+from ipamd.backends.sql.postgres.fitness import refuse_unfit, unfit_now
+from ipamd.backends.sql.postgres.impatient import ImpatientTransaction
+from ipamd.backends.sql.postgres.patient import OutOfOrder, PatientTransaction
+from ipamd.backends.sql.postgres.searching import BlockKey
+from ipamd.backends.sql.postgres.unit import GRACE_SECONDS, READ_ONLY, READ_WRITE, Bounds, run_unit
+from ipamd.backends.sql.postgres.waiting import Deadline
+from ipamd.models.errors import Unavailable
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+
+T = TypeVar("T")
+
+FORGOTTEN_AT_ONCE: Final = 1000
+
+HUNG_SECONDS: Final = 4.0
+"""How long a batch or a reading waits for what it cannot pass over: more than one that hangs is left."""
+
+CHANGE_SECONDS: Final = 10.0
+"""How long an admin's change waits for each of the blocks that it touches, and for other changes."""
+
+READINGS_BOUNDS: Final = Bounds(READ_ONLY, HUNG_SECONDS, 2 * HUNG_SECONDS + GRACE_SECONDS)
+BATCH_BOUNDS: Final = Bounds(READ_WRITE, HUNG_SECONDS, 2 * HUNG_SECONDS + GRACE_SECONDS)
+CHANGE_BOUNDS: Final = Bounds(READ_WRITE, CHANGE_SECONDS, 6 * CHANGE_SECONDS)
+
+
+class PostgresReader:
+    """Connections that read, each reading on one state of the database."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def read(self, reading: Reading[T]) -> T:
+        async with self._connections.session(Purpose.READING, HUNG_SECONDS) as session:
+            return await run_unit(session, READINGS_BOUNDS, reading(session))
+
+
+class PostgresBackend:
+    """See `Backend`."""
+
+    lanes = Purpose.BATCH.most
+
+    def __init__(self, connections: Connections, place: str) -> None:
+        self._connections = connections
+        self._place = place
+        self._reader = PostgresReader(connections)
+        self._closed = False
+        self.ledger: Ledger = SqlLedger(self._reader)
+
+    async def transact(self, work: Work[T], patience: float | None = None) -> T:
+        if patience is not None:
+            return await self._transact_patiently(work, patience)
+        return await self._run(
+            Purpose.BATCH, BATCH_BOUNDS, lambda session: work(ImpatientTransaction(session))
+        )
+
+    async def _transact_patiently(self, work: Work[T], patience: float) -> T:
+        deadline = Deadline(patience)
+        first: set[BlockKey] = set()
+        while True:
+            left = deadline.left
+            bounds = Bounds(READ_WRITE, left, left + GRACE_SECONDS)
+            try:
+                return await self._run(
+                    Purpose.PATIENT,
+                    bounds,
+                    lambda session: work(PatientTransaction(session, deadline, first)),  # noqa: B023  # run at once
+                )
+            except OutOfOrder as error:
+                first |= error.missed
+
+    async def change(self, work: Change[T]) -> T:
+        return await self._run(
+            Purpose.CHANGE, CHANGE_BOUNDS, lambda session: work(PostgresCatalogue(session))
+        )
+
+    async def _run(
+        self,
+        purpose: Purpose,
+        bounds: Bounds,
+        work: Callable[[PostgresSession], Coroutine[Any, Any, T]],
+    ) -> T:
+        if self._closed:
+            raise Unavailable("the database is closed")
+        async with self._connections.session(purpose, bounds.locks) as session:
+            return await run_unit(session, bounds, work(session))
+
+    async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
+        # Always in the same order: two replicas that write the same nodes would else wait for each other.
+        rows = sorted((*node, heard) for node, heard in contacts.items())
+        if rows:
+            values = arrays.columns_of(rows)
+            await self._run(
+                Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(arrays.SAVE_CONTACTS, *values)
+            )
+
+    async def forget_releases(self, before: Instant) -> None:
+        forgotten = FORGOTTEN_AT_ONCE
+        while forgotten == FORGOTTEN_AT_ONCE:
+            forgotten = await self._run(
+                Purpose.CHANGE,
+                BATCH_BOUNDS,
+                lambda session: session.run(arrays.FORGET_RELEASES, before, FORGOTTEN_AT_ONCE),
+            )
+
+    async def ready(self) -> str | None:
+        if self._closed:
+            return "the database is closed"
+        try:
+            return await self._reader.read(unfit_now)
+        except Unavailable as error:
+            return str(error)
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._connections.close()
+
+
+async def open_postgresql(url: str) -> Backend:
+    """Open `postgresql://USER@HOST:PORT/DATABASE`, migrated by `ipamd migrate` before.
+
+    Raises DatabaseUnfit when the database cannot be used, SchemaUnfit when its schema does not fit.
+    """
+    place = place_of(url)
+    connections = Connections(url)
+    await connections.open()
+    try:
+        async with connections.session(Purpose.READING, HUNG_SECONDS) as session:
+            await refuse_unfit(session, place)
+    except DRIVER_ERRORS as error:
+        await connections.close()
+        raise cannot_open(place, error) from error
+    except BaseException:
+        await connections.close()
+        raise
+    return PostgresBackend(connections, place)

@@ -1,0 +1,42 @@
+"""A change of what admins decide, in PostgreSQL: one after another, and over all the blocks it touches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ipamd.backends.sql import statements
+from ipamd.backends.sql.catalogue import SqlCatalogue
+from ipamd.backends.sql.postgres import arrays
+from ipamd.backends.sql.postgres.connection import PostgresSession
+from ipamd.backends.sql.postgres.locking import key_of_boots
+from ipamd.backends.sql.postgres.transaction import fitting_revision, write_blocks
+from ipamd.backends.sql.rows import block_of, cursor_bytes, number_bytes
+from ipamd.models.block import Block
+from ipamd.models.node import Boot, NodeKey
+
+
+class PostgresCatalogue(SqlCatalogue):
+    """See `Catalogue`. The catalogue's one row is locked first, then blocks in the order of their numbers."""
+
+    def __init__(self, session: PostgresSession) -> None:
+        super().__init__(session)
+        self._connection = session
+
+    async def raise_revision(self) -> int:
+        await self._connection.run(statements.RAISE_REVISION)
+        return await fitting_revision(self._connection, arrays.REVISION)
+
+    async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
+        values = (pool, number_bytes(first), number_bytes(last))
+        blocks = map(block_of, await self._connection.fetch(arrays.BLOCKS_BETWEEN, *values))
+        return [block for block in blocks if block.first + block.size > first]
+
+    async def rewrite(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> None:
+        await write_blocks(self._connection, blocks)
+        if cursor is not None:
+            await self._connection.run(statements.LOWER_CURSOR, pool, cursor_bytes(cursor))
+
+    async def boots(self, node: NodeKey) -> Sequence[Boot]:
+        # Who numbers a node's boots waits for who does: two that add the same ones see each other's.
+        await self._connection.fetch(arrays.WAIT_FOR_LOCKS, [key_of_boots(node)])
+        return await super().boots(node)

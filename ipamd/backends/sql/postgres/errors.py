@@ -1,0 +1,71 @@
+"""What PostgreSQL and its driver report, in the domain's words: mapped here once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+
+from ipamd.backends.interface import ConstraintViolated
+from ipamd.models.errors import DatabaseUnfit, Unavailable
+
+DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+"""All that a call of the driver raises when it is the database, or the way to it, that failed."""
+
+SENTENCES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (asyncpg.LockNotAvailableError, "what the call needs is held by others: try again"),
+    (asyncpg.QueryCanceledError, "the database took too long: try again"),
+    (asyncpg.DeadlockDetectedError, "the database ended a deadlock: try again"),
+    (asyncpg.SerializationError, "others changed the same at the same time: try again"),
+    (asyncpg.ReadOnlySQLTransactionError, "the database is read-only: name the one that takes writes"),
+    (asyncpg.InsufficientPrivilegeError, "a privilege is missing: see docs/postgresql.md, `Privileges`"),
+    (
+        asyncpg.UndefinedTableError,
+        "its schema does not fit this ipamd: run `ipamd migrate`, or install another",
+    ),
+    (
+        asyncpg.UndefinedColumnError,
+        "its schema does not fit this ipamd: run `ipamd migrate`, or install another",
+    ),
+    (asyncpg.TooManyConnectionsError, "it has no connection left: raise its max_connections"),
+)
+
+
+def translated(error: Exception) -> Exception:
+    """The error that the engine is told; the same one where the fault is in what was written."""
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        return ConstraintViolated(str(error))
+    if isinstance(error, (asyncpg.DataError, ValueError)):
+        return error
+    return Unavailable(sentence(error))
+
+
+def sentence(error: Exception) -> str:
+    """What failed, and what to do about it."""
+    for kind, what in SENTENCES:
+        if isinstance(error, kind):
+            return f"the database does not answer as it should: {what} ({said(error)})"
+    return f"the database does not answer: {said(error)}"
+
+
+def said(error: Exception) -> str:
+    """An error's own words in one line; some have none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def cannot_open(place: str, error: Exception) -> DatabaseUnfit:
+    """Why a database cannot be opened, named by its place, without the password."""
+    match error:
+        case asyncpg.InvalidCatalogNameError():
+            what = "it does not exist: create it with encoding UTF8, then run `ipamd migrate`"
+        case asyncpg.InvalidAuthorizationSpecificationError():
+            what = f"the log-in is refused, check user and password: {said(error)}"
+        case asyncpg.PostgresError():
+            what = sentence(error)
+        case TimeoutError():
+            what = "it does not answer in time: check that it runs and that this machine reaches it"
+        case OSError():
+            what = f"it cannot be reached, check that it runs and that the address is right: {said(error)}"
+        case _:
+            what = said(error)
+    return DatabaseUnfit(f"the database {place} cannot be opened: {what}")

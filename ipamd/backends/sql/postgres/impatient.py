@@ -1,0 +1,94 @@
+"""The unit of work of a batch, which never waits for a lock: what others hold it leaves out, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ipamd.backends.interface import BlockSearch, Found, Locked, Numbered, Whose, WithRoom
+from ipamd.backends.sql.postgres import arrays
+from ipamd.backends.sql.postgres.locking import keys_of_holders
+from ipamd.backends.sql.postgres.searching import (
+    BlockKey,
+    by_whose,
+    key_values,
+    longest_free_first,
+    numbered_keys,
+    search_values,
+)
+from ipamd.backends.sql.postgres.transaction import PostgresTransaction
+from ipamd.backends.sql.rows import block_of
+from ipamd.models.block import Block
+from ipamd.models.identity import Digest
+
+
+class ImpatientTransaction(PostgresTransaction):
+    """See `Transaction`."""
+
+    async def find(self, digests: Sequence[Digest]) -> Found:
+        keys = keys_of_holders(digests)
+        if not keys:
+            return Found({}, {})
+        # In a statement of its own, so that the next one sees what the last holder of a lock committed.
+        rows = await self._session.fetch(arrays.TRY_LOCKS, list(keys.values()))
+        locked = {key for key, got in rows if got}
+        return await self._found(
+            digests, frozenset(digest for digest, key in keys.items() if key not in locked)
+        )
+
+    async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
+        answers = await self._numbered(searches)
+        for whose, asked in by_whose(searches).items():
+            answers |= await self._with_room(whose, asked)
+        return [answers[place] for place in range(len(searches))]
+
+    async def _numbered(self, searches: Sequence[BlockSearch]) -> dict[int, Locked]:
+        wanted = numbered_keys(searches)
+        if not wanted:
+            return {}
+        values = arrays.columns_of(key_values(wanted))
+        rows = await self._session.fetch(arrays.LOCK_FREE_BLOCKS, *values)
+        locked = {(block.pool, block.first): block for block in map(block_of, rows)}
+        elsewhere = await self._existing(wanted - locked.keys())
+        answers = {}
+        for place, search in enumerate(searches):
+            if isinstance(search, Numbered):
+                key = search.pool, search.first
+                answers[place] = Locked([locked[key]] if key in locked else [], key in elsewhere)
+        return answers
+
+    async def _existing(self, missing: set[BlockKey]) -> set[BlockKey]:
+        """The blocks that were not missed for want of existing."""
+        if not missing:
+            return set()
+        rows = await self._session.fetch(arrays.EXISTING_BLOCKS, *arrays.columns_of(key_values(missing)))
+        return {(pool, int.from_bytes(first, "big")) for pool, first in rows}
+
+    async def _with_room(self, whose: Whose, asked: list[tuple[int, WithRoom]]) -> dict[int, Locked]:
+        # What the caller has already is left out here: at most that many more are read.
+        values = [search_values(search, search.limit + len(search.but_not)) for _, search in asked]
+        found: list[list[Block]] = [[] for _ in asked]
+        for row in await self._session.fetch(arrays.LOCK_ROOM[whose], *arrays.columns_of(values)):
+            number, *columns = row
+            found[number - 1].append(block_of(columns))
+        answers = {}
+        short: dict[int, tuple[WithRoom, int]] = {}
+        for (place, search), locked in zip(asked, found, strict=True):
+            blocks = [block for block in longest_free_first(locked) if block.first not in search.but_not]
+            answers[place] = Locked(blocks[: search.limit])
+            if len(blocks) < search.limit:
+                short[place] = search, len(locked)
+        for place in await self._passed_over(whose, short):
+            answers[place] = Locked(answers[place].blocks, passed_over=True)
+        return answers
+
+    async def _passed_over(self, whose: Whose, short: dict[int, tuple[WithRoom, int]]) -> list[int]:
+        """The places of those searches that would find more blocks now.
+
+        Others hold them, or have given them room since the search began: in neither case is there nothing.
+        """
+        if not short:
+            return []
+        places = list(short)
+        values = [search_values(search, locked) for search, locked in short.values()]
+        rows = await self._session.fetch(arrays.MORE_ROOM[whose], *arrays.columns_of(values))
+        return [places[number - 1] for (number,) in rows]

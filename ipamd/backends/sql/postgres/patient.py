@@ -1,0 +1,111 @@
+"""The unit of work of a call that met the lock of another: it waits, always in the same order.
+
+Identities come first, in the order of their numbers, then blocks, in the order of pool and number. Whoever
+waits for a block holds only blocks before it, so that no two wait for each other. A block before one that is
+held already is tried, not waited for; where others have it, all is undone and begun again, that block first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ipamd.backends.interface import BlockSearch, Found, Locked, Numbered, WithRoom
+from ipamd.backends.sql.postgres import arrays
+from ipamd.backends.sql.postgres.connection import PostgresSession
+from ipamd.backends.sql.postgres.locking import keys_of_holders
+from ipamd.backends.sql.postgres.searching import (
+    BlockKey,
+    by_whose,
+    key_values,
+    longest_free_first,
+    meant_by,
+    numbered_keys,
+    search_values,
+)
+from ipamd.backends.sql.postgres.transaction import PostgresTransaction
+from ipamd.backends.sql.postgres.waiting import Deadline
+from ipamd.backends.sql.rows import block_of
+from ipamd.backends.sql.session import Statement
+from ipamd.models.block import Block
+from ipamd.models.identity import Digest
+
+
+class OutOfOrder(Exception):
+    """Others hold blocks that come before one that is held here: begin again with them."""
+
+    def __init__(self, missed: set[BlockKey]) -> None:
+        super().__init__("blocks are held by others, out of order")
+        self.missed = missed
+
+
+class PatientTransaction(PostgresTransaction):
+    """See `Transaction`; `first` are blocks to lock before all that is searched."""
+
+    def __init__(self, session: PostgresSession, deadline: Deadline, first: Iterable[BlockKey]) -> None:
+        super().__init__(session)
+        self._deadline = deadline
+        self._first = set(first)
+        self._held: dict[BlockKey, Block | None] = {}
+
+    async def find(self, digests: Sequence[Digest]) -> Found:
+        keys = sorted(set(keys_of_holders(digests).values()))
+        if keys:
+            await self._deadline.bound(self._session)
+            await self._session.fetch(arrays.WAIT_FOR_LOCKS, keys)
+        return await self._found(digests)
+
+    async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
+        wanted = numbered_keys(searches) | self._first
+        self._first = set()
+        while True:
+            wanted |= await self._candidates(searches)
+            wanted -= self._held.keys()
+            if not wanted:
+                return [Locked(self._answer(search)) for search in searches]
+            await self._take(wanted)
+
+    def _answer(self, search: BlockSearch) -> list[Block]:
+        if isinstance(search, Numbered):
+            block = self._held[search.pool, search.first]
+            return [] if block is None else [block]
+        return self._meant(search)[: search.limit]
+
+    def _meant(self, search: WithRoom) -> list[Block]:
+        """The blocks held that a search looks for: nobody changes them any more."""
+        return longest_free_first(
+            block for block in self._held.values() if block is not None and meant_by(search, block)
+        )
+
+    async def _candidates(self, searches: Sequence[BlockSearch]) -> set[BlockKey]:
+        """Blocks with room that are not held, as many as each search still lacks, whoever has them."""
+        found: set[BlockKey] = set()
+        for whose, asked in by_whose(searches).items():
+            lacking = [(search, search.limit - len(self._meant(search))) for _, search in asked]
+            # Those that are held may come first in what is read.
+            values = [search_values(search, lack + len(self._held)) for search, lack in lacking if lack > 0]
+            if values:
+                rows = await self._session.fetch(arrays.ROOM[whose], *arrays.columns_of(values))
+                found |= {(pool, int.from_bytes(first, "big")) for pool, first in rows}
+        return found - self._held.keys()
+
+    async def _take(self, wanted: set[BlockKey]) -> None:
+        last = max(self._held, default=None)
+        early = sorted(key for key in wanted if last is not None and key < last)
+        if early:
+            await self._keep(arrays.LOCK_FREE_BLOCKS, early)
+            rows = await self._session.fetch(arrays.EXISTING_BLOCKS, *arrays.columns_of(key_values(early)))
+            existing = {(pool, int.from_bytes(first, "big")) for pool, first in rows}
+            missed = {key for key in early if key in existing and self._held[key] is None}
+            if missed:
+                raise OutOfOrder(missed)
+        late = sorted(wanted.difference(early))
+        if late:
+            await self._deadline.bound(self._session)
+            await self._keep(arrays.WAIT_FOR_BLOCKS, late)
+
+    async def _keep(self, statement: Statement, keys: Sequence[BlockKey]) -> None:
+        """Lock blocks and read them as they were last committed."""
+        self._held.update(dict.fromkeys(keys))
+        for row in await self._session.fetch(statement, *arrays.columns_of(key_values(keys))):
+            block = block_of(row)
+            self._held[block.pool, block.first] = block

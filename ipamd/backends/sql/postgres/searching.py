@@ -1,0 +1,64 @@
+"""Searches for room as statements take them, and what they mean of a block that is at hand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from ipamd.backends.interface import BlockSearch, Numbered, Whose, WithRoom
+from ipamd.backends.sql.rows import number_bytes
+from ipamd.backends.sql.session import Values
+from ipamd.models.block import Block
+
+BlockKey = tuple[str, int]
+"""A block's pool and number; the order in which whoever waits for blocks locks them."""
+
+
+def by_whose(searches: Sequence[BlockSearch]) -> dict[Whose, list[tuple[int, WithRoom]]]:
+    """The searches for room with their places among all; one statement serves those of one kind."""
+    found: dict[Whose, list[tuple[int, WithRoom]]] = defaultdict(list)
+    for place, search in enumerate(searches):
+        if isinstance(search, WithRoom):
+            if search.node is None and search.whose in (Whose.OWN, Whose.EMPTY_OF_OTHERS):
+                raise ValueError(f"a search for {search.whose.value} needs the node that looks")
+            found[search.whose].append((place, search))
+    return found
+
+
+def search_values(search: WithRoom, most: int) -> Values:
+    """A search as a row of the arrays of its statement."""
+    cluster, node = search.node or (None, None)
+    return search.pool, cluster, node, search.free_before, most
+
+
+def numbered_keys(searches: Iterable[BlockSearch]) -> set[BlockKey]:
+    """The blocks that searches name."""
+    return {(search.pool, search.first) for search in searches if isinstance(search, Numbered)}
+
+
+def key_values(keys: Iterable[BlockKey]) -> list[Values]:
+    """Blocks as rows of the arrays of a statement."""
+    return [(pool, number_bytes(first)) for pool, first in keys]
+
+
+def meant_by(search: WithRoom, block: Block) -> bool:
+    """Whether a block as it stands is one that a search looks for."""
+    since = block.next_free_since
+    if block.pool != search.pool or block.first in search.but_not:
+        return False
+    if since is None or since > search.free_before:
+        return False
+    match search.whose:
+        case Whose.ANYBODYS:
+            return True
+        case Whose.OWN:
+            return block.node == search.node
+        case Whose.NOBODYS:
+            return block.node is None
+        case Whose.EMPTY_OF_OTHERS:
+            return not block.allocated and block.node not in (None, search.node)
+
+
+def longest_free_first(blocks: Iterable[Block]) -> list[Block]:
+    """Blocks with room in the order in which a search answers them."""
+    return sorted(blocks, key=lambda block: (block.next_free_since or 0, block.first))

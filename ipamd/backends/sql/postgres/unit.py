@@ -1,0 +1,98 @@
+"""One unit of work from BEGIN to COMMIT, bounded in every wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Generator
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from ipamd.backends.sql.postgres.connection import PostgresSession
+from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, translated
+from ipamd.models.errors import Unavailable
+
+T = TypeVar("T")
+
+IDLE_SECONDS: Final = 2.0
+"""After so long without a word from us inside a transaction the server ends it, and its locks with it."""
+
+STATEMENT_SECONDS: Final = 5.0
+"""No statement runs longer, but for what it waits for locks."""
+
+GRACE_SECONDS: Final = 5.0
+"""So much longer than the server's own bounds we wait for the server: then the way to it is cut."""
+
+READ_ONLY: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+READ_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How a transaction begins, and how long it may wait: `locks` in seconds, `whole` for all of it."""
+
+    begin: str
+    locks: float
+    whole: float
+
+    @property
+    def opening(self) -> str:
+        """One message that begins the transaction and sets its bounds, for it alone."""
+        locks = milliseconds(self.locks)
+        return (
+            f"{self.begin}; SELECT "
+            # Never less than a commit that is on disk; a cluster that wants more keeps it.
+            "set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+            " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true), "
+            f"set_config('lock_timeout', '{locks}', true), "
+            f"set_config('statement_timeout', '{locks + milliseconds(STATEMENT_SECONDS)}', true), "
+            f"set_config('idle_in_transaction_session_timeout', '{milliseconds(IDLE_SECONDS)}', true)"
+        )
+
+
+def milliseconds(seconds: float) -> int:
+    """For a setting of the server, where 0 means no bound."""
+    return max(1, round(seconds * 1000))
+
+
+async def run_unit(session: PostgresSession, bounds: Bounds, work: Coroutine[Any, Any, T]) -> T:
+    """Run a unit of work and make it durable; raises what it raises, and the database's errors mapped.
+
+    The transaction of one that failed is left open, for the caller to end with the connection or without.
+    Where the answer to the commit itself is lost, nobody knows what became of it: the caller is told that
+    the database does not answer, and its repeat finds out.
+    """
+    try:
+        async with asyncio.timeout(bounds.whole):
+            await session.say(bounds.opening)
+            result = await _Alone(work, session)
+            if await session.say("COMMIT") != "COMMIT":
+                raise Unavailable("the database undid what was to be kept: try again")
+            return result
+    except DRIVER_ERRORS as error:
+        raise translated(error) from error
+    finally:
+        work.close()
+
+
+class _Alone(Awaitable[T], Generic[T]):
+    """A unit of work that may wait for its own transaction only: anything else would keep its locks."""
+
+    def __init__(self, work: Coroutine[Any, Any, T], session: PostgresSession) -> None:
+        self._work = work
+        self._session = session
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        try:
+            asked = self._work.send(None)
+            while True:
+                if not self._session.asking:
+                    raise RuntimeError("a unit of work may wait for its own transaction only")
+                try:
+                    answer = yield asked
+                except BaseException as error:  # noqa: BLE001  # handed to the work, as `yield from` does
+                    asked = self._work.throw(error)
+                else:
+                    asked = self._work.send(answer)
+        except StopIteration as done:
+            result: T = done.value
+            return result
