@@ -17,9 +17,10 @@ START_SECONDS = 30
 class IpamdProcess:
     """A real `ipamd serve` that can be stopped, killed and started again on the same database."""
 
-    def __init__(self, folder: Path, socket: Path | None = None) -> None:
+    def __init__(self, folder: Path, socket: Path | None = None, database_url: str | None = None) -> None:
         self.folder = folder
         self.database = folder / "ipamd.sqlite"
+        self.database_url = database_url or f"sqlite:///{self.database}"
         self.socket = socket or folder / "ipamd.sock"
         self.log = folder / "ipamd.log"
         self.port = free_port()
@@ -40,7 +41,7 @@ class IpamdProcess:
     def start(self) -> None:
         """Start the service and return when it is ready to serve."""
         command = [str(EXECUTABLES / "ipamd"), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--uds", str(self.socket), "--database-url", f"sqlite:///{self.database}"]
+        command += ["--uds", str(self.socket), "--database-url", self.database_url]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS

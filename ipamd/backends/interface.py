@@ -316,7 +316,8 @@ class Backend(Protocol):
         """Run one unit of work to its end and make it durable; an exception undoes it and is passed on.
 
         One that waits for anything but its own transaction is undone with `RuntimeError`. A caller that goes
-        away leaves its unit of work whole or undone.
+        away leaves its unit of work whole or undone. One that met others may be undone and run again from
+        its beginning, so that what it does outside the transaction must not count.
 
         Where units of work run beside each other, one without `patience` never waits for what another
         holds: it is told `busy` and `passed_over`. One with it waits, so many seconds for each, and is

@@ -72,7 +72,8 @@ class History(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        urls = ["memory://", f"sqlite:///{Path(self.folder.name) / 'ipamd.sqlite'}"]
+        folder = Path(self.folder.name)
+        urls = ["memory://", f"sqlite:///{folder / 'ipamd.sqlite'}", f"file://{folder / 'files'}"]
         self.engines = [self.run(self.opened(url)) for url in urls]
         for made in (
             pool("tiny", "10.0.0.0/30", 30),

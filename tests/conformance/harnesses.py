@@ -1,0 +1,69 @@
+"""Databases of each kind for the suite; a process that runs the suite is told one of these by name."""
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from ipamd.backends.conformance import Harness, InFolder
+from ipamd.backends.interface import Backend
+from ipamd.backends.sql import migrations
+from tests.conformance import broken
+
+
+class Memory(Harness):
+    """Databases that end with their process."""
+
+    lasting = False
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        yield "memory://"
+
+
+class Sqlite(InFolder):
+    """Copies of one migrated file: most of a test's time would be the migrating."""
+
+    def __init__(self) -> None:
+        super().__init__("sqlite:///{folder}/ipamd.sqlite")
+        self._folder = tempfile.TemporaryDirectory(prefix="ipamd-")
+
+    @cached_property
+    def _migrated(self) -> Path:
+        path = Path(self._folder.name) / "ipamd.sqlite"
+        connection = sqlite3.connect(path, isolation_level=None)
+        migrations.apply(connection)
+        connection.close()
+        return path
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        with super().database() as url:
+            shutil.copy(self._migrated, url.removeprefix("sqlite:///"))
+            yield url
+
+
+class Broken(Memory):
+    """A variant of memory that breaks one promise."""
+
+    def __init__(self, variant: type[Backend]) -> None:
+        self._variant = variant
+
+    async def open(self, url: str) -> Backend:
+        return self._variant()
+
+
+MEMORY: Final = Memory()
+SQLITE: Final = Sqlite()
+FILE: Final = InFolder("file://{folder}/database")
+
+LOST_UNIQUENESS: Final = Broken(broken.LostUniqueness)
+LOST_ROLLBACK: Final = Broken(broken.LostRollback)
+STALE_READ: Final = Broken(broken.StaleRead)
+FORGOTTEN_RELEASE: Final = Broken(broken.ForgottenRelease)
+REORDERED_LOCKS: Final = Broken(broken.ReorderedLocks)
+WRONG_PAGE: Final = Broken(broken.WrongPage)

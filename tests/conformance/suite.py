@@ -1,0 +1,35 @@
+"""Runs the suite as whoever wrote a backend does: from the command line, in a folder without our settings."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+SECONDS = 110
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a run ended: its exit code, the names of the tests that failed, what it printed."""
+
+    code: int
+    failed: frozenset[str]
+    text: str
+
+
+def run_suite(folder: Path, *arguments: str) -> Verdict:
+    """Run the suite with these arguments."""
+    command = [sys.executable, "-m", "ipamd.backends.conformance", "-q", "-rfE", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    failed = re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", done.stdout, re.MULTILINE)
+    return Verdict(done.returncode, frozenset(failed), done.stdout + done.stderr)
