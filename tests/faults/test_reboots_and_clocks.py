@@ -124,6 +124,23 @@ def test_a_release_spooled_before_a_reboot_frees_nothing_though_its_boot_was_hea
     assert ipamd.addresses(container_id="c1") == {lives}
 
 
+def test_the_order_of_boots_outlives_a_kill_of_ipamd(
+    ipamd: IpamdProcess, proxy: Proxy, machine: Machine
+) -> None:
+    address_of(machine.add("c0"))
+    proxy.hold("del")
+    assert machine.delete("c1", machine.config(timeout=1)).code == 0
+    of_the_first_boot = proxy.await_held("del")
+    machine.reboot()
+    lives = address_of(machine.add("c1"))
+    ipamd.kill()
+    ipamd.start()
+
+    assert of_the_first_boot.let_through() == HTTPStatus.NO_CONTENT
+
+    assert ipamd.addresses(container_id="c1") == {lives}
+
+
 def test_an_add_of_before_a_reboot_that_arrives_after_the_del_takes_nothing(
     ipamd: IpamdProcess, proxy: Proxy, machine: Machine
 ) -> None:

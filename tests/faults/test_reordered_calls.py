@@ -92,6 +92,50 @@ def test_an_add_that_arrives_after_its_del_and_the_next_add_changes_nothing(
     assert ipamd.addresses() == {second}
 
 
+def test_an_add_that_arrives_after_its_del_takes_nothing_though_ipamd_was_killed_in_between(
+    ipamd: IpamdProcess, proxy: Proxy, machine: Machine
+) -> None:
+    proxy.hold("add")
+    with machine.adding("c1") as add:
+        held = proxy.await_held("add")
+        assert machine.delete("c1").code == 0
+        ipamd.kill()
+        ipamd.start()
+
+        assert held.let_through() == HTTPStatus.CONFLICT
+
+        assert finish(add).error["code"] == OVERTAKEN
+    assert ipamd.addresses() == set()
+
+
+def test_an_add_that_arrives_after_its_own_undo_takes_nothing(
+    ipamd: IpamdProcess, proxy: Proxy, machine: Machine
+) -> None:
+    proxy.hold("add")
+    assert machine.add("c1", machine.config(timeout=1)).error["code"] == TRY_AGAIN
+    deliver(machine, machine.config(), until=0)
+
+    assert proxy.await_held("add").let_through() == HTTPStatus.CONFLICT
+
+    assert ipamd.addresses() == set()
+
+
+def test_a_collection_that_was_held_up_spares_what_was_added_since(
+    ipamd: IpamdProcess, proxy: Proxy, machine: Machine
+) -> None:
+    address_of(machine.add("gone"))
+    nothing_lives = machine.config(cni_version="1.1.0") | {"cni.dev/valid-attachments": []}
+    proxy.hold("gc")
+    collection = machine.plugin.start("GC", nothing_lives)
+    held = proxy.await_held("gc")
+    lives = address_of(machine.add("c1"))
+
+    assert held.let_through() == HTTPStatus.NO_CONTENT
+
+    assert finish(collection).code == 0
+    assert ipamd.addresses() == {lives}
+
+
 def orphan(machine: Machine, container: str) -> "subprocess.Popen[bytes]":
     """An ADD whose main plugin, the parent, is killed while it waits; it gives up after two seconds."""
     machine.plugin.before = ("sh", "-c", '"$@"; exit $?', "main-plugin")
@@ -215,6 +259,28 @@ def test_an_add_whose_every_answer_is_lost_leaves_nothing_behind(
 
     assert machine.plugin.waiting() == []
     assert ipamd.addresses() == {second}
+
+
+def test_an_add_whose_result_nobody_can_read_leaves_nothing_behind(
+    ipamd: IpamdProcess, proxy: Proxy, machine: Machine
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        assert machine.plugin.call("ADD", machine.config(), stdout=full).code == 1
+
+    deliver(machine, machine.config(), until=0)
+
+    assert ipamd.addresses() == set()
+
+
+def test_an_add_that_begins_while_ipamd_is_away_is_answered_when_it_is_back(
+    ipamd: IpamdProcess, machine: Machine
+) -> None:
+    ipamd.kill()
+    with machine.adding("c1", machine.config(endpoint=ipamd.tcp_endpoint, timeout=SECONDS)) as add:
+        ipamd.start()
+
+        address = address_of(finish(add))
+    assert ipamd.addresses() == {address}
 
 
 def test_two_networks_on_two_services_get_each_its_own_release(
