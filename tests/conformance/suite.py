@@ -10,6 +10,9 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 SECONDS = 110
 
+IN_MEMORY = Path("/dev/shm")
+"""Where databases are kept: what a killed process leaves needs no disk, and each commit waits for one."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -26,7 +29,7 @@ def run_suite(folder: Path, *arguments: str) -> Verdict:
     done = subprocess.run(
         [*command, *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(IN_MEMORY)},
         capture_output=True,
         text=True,
         timeout=SECONDS,
