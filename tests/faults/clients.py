@@ -73,16 +73,26 @@ class Caller:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
 
     def add(self, container: str, **more: Any) -> Answer:
-        return self._call("add", container, {"netns": f"/run/netns/{container}", **more})
+        return self.call("add", self.body(container, **more))
 
     def delete(self, container: str, **more: Any) -> Answer:
-        return self._call("del", container, more)
+        return self.call("del", self.body(container, **more))
+
+    def call(self, verb: str, body: dict[str, Any]) -> Answer:
+        """Make a call with a body that may be an older call's; raises Unanswered."""
+        try:
+            self.send(verb, body)
+            return self.receive()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Unanswered(f"{verb} of {body['container_id']}: {error!r}") from error
 
     def body(self, container: str, **more: Any) -> dict[str, Any]:
         """The body of a call issued now, in the envelope of the plugin."""
         ipam = {"type": "ipamd-ipam", "pools": self._pools}
         return {
             "container_id": container,
+            "netns": f"/run/netns/{container}",
             "ifname": "eth0",
             "path": "/opt/cni/bin",
             "cluster": self.node.cluster,
@@ -110,14 +120,6 @@ class Caller:
 
     def close(self) -> None:
         self._connection.close()
-
-    def _call(self, verb: str, container: str, more: dict[str, Any]) -> Answer:
-        try:
-            self.send(verb, self.body(container, **more))
-            return self.receive()
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            raise Unanswered(f"{verb} of {container}: {error!r}") from error
 
 
 def at_once(works: Sequence[Callable[[], T]]) -> list[T]:

@@ -140,11 +140,9 @@ async def steps_of(client: httpx.AsyncClient, meter: Meter, path: str) -> tuple[
 LISTINGS = [
     "/v1/allocations?limit=3",
     "/v1/allocations?limit=3&pool=pods",
-    "/v1/allocations?limit=3&network=pods",
-    "/v1/allocations?limit=3&cluster=default",
     "/v1/allocations?limit=3&node=node-3",
     "/v1/allocations?limit=3&namespace=web",
-    "/v1/allocations?limit=3&name=front-3",
+    "/v1/allocations?limit=3&namespace=web&name=front-3",
     "/v1/allocations?limit=3&pool=pods&node=node-3",
     "/v1/history?limit=3&node=node-3",
     "/v1/history?limit=3&namespace=web&name=front-3",

@@ -85,7 +85,7 @@ def test_a_service_that_is_told_to_end_answers_what_it_took(ipamd: IpamdProcess)
     with standing_still(ipamd):
         for number, caller in enumerate(callers):
             verb, container = ("add", f"d{number}") if number % 2 else ("del", f"c{number}")
-            caller.send(verb, caller.body(container, netns="/run/netns/pod"))
+            caller.send(verb, caller.body(container))
         process.send_signal(signal.SIGTERM)
     answers = [caller.receive() for caller in callers]
 
