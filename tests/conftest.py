@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import Postgres, running_postgres
 from tests.service import IpamdProcess
 
 
@@ -30,6 +31,20 @@ def lasting_ipamd() -> Iterator[IpamdProcess]:
     """One service for all tests of a module, which each keep to an address space of their own."""
     with scratch_folder() as folder, running_service(folder) as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, started when the first test wants one."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_database(postgres: Postgres) -> Iterator[str]:
+    """The URL of a migrated database with nothing in it."""
+    with postgres.migrated() as database:
+        yield postgres.url(database)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """Databases of each kind for the suite; a process that runs the suite is told one of these by name."""
 
+import atexit
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from ipamd.backends.conformance import Harness, InFolder
 from ipamd.backends.interface import Backend
 from ipamd.backends.sql import migrations
 from tests.conformance import broken
+from tests.postgres import Postgres, running_postgres
 
 
 class Memory(Harness):
@@ -47,6 +49,23 @@ class Sqlite(InFolder):
             yield url
 
 
+class Postgresql(Harness):
+    """Databases of a server that is started for the process of the suite, and ends with it."""
+
+    shared = True
+
+    @cached_property
+    def _server(self) -> Postgres:
+        context = ExitStack()
+        atexit.register(context.close)
+        return context.enter_context(running_postgres())
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        with self._server.migrated() as name:
+            yield self._server.url(name)
+
+
 class Broken(Memory):
     """A variant of memory that breaks one promise."""
 
@@ -59,6 +78,7 @@ class Broken(Memory):
 
 MEMORY: Final = Memory()
 SQLITE: Final = Sqlite()
+POSTGRESQL: Final = Postgresql()
 FILE: Final = InFolder("file://{folder}/database")
 
 LOST_UNIQUENESS: Final = Broken(broken.LostUniqueness)

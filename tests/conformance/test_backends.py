@@ -11,7 +11,7 @@ PASSED = 0
 USAGE = 4
 
 
-@pytest.mark.parametrize("name", ["MEMORY", "SQLITE", "FILE"])
+@pytest.mark.parametrize("name", ["MEMORY", "SQLITE", "POSTGRESQL", "FILE"])
 def test_the_backend_keeps_every_promise(scratch: Path, name: str) -> None:
     verdict = run_suite(scratch, "--backend-harness", f"{HARNESSES}:{name}", "--tb=short")
 

@@ -23,11 +23,23 @@ def database_path(scratch: Path) -> Path:
     return scratch / "state" / "ipamd.sqlite"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def backend(request: pytest.FixtureRequest, database_path: Path) -> AsyncIterator[Backend]:
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, database_path: Path) -> str:
+    """The URL of an empty database of each kind."""
+    match request.param:
+        case "memory":
+            return "memory://"
+        case "sqlite":
+            return f"sqlite:///{database_path}"
+        case _:
+            url: str = request.getfixturevalue("postgres_database")
+            return url
+
+
+@pytest.fixture
+async def backend(database_url: str) -> AsyncIterator[Backend]:
     """An empty database of each kind."""
-    url = "memory://" if request.param == "memory" else f"sqlite:///{database_path}"
-    database = await open_backend(url)
+    database = await open_backend(database_url)
     yield database
     await database.close()
 

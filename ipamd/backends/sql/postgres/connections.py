@@ -49,6 +49,9 @@ class Connections:
         self._url = url
         self._free = {purpose: asyncio.Semaphore(purpose.most) for purpose in Purpose}
         self._pool: Any = None
+        self._sessions = 0
+        self._none_left = asyncio.Event()
+        self._none_left.set()
 
     async def open(self) -> None:
         """Prepare to connect; nothing is opened yet."""
@@ -70,14 +73,21 @@ class Connections:
 
         Raises Unavailable when none is free for so many seconds, or none can be opened.
         """
-        connection = await self._acquired(purpose, seconds)
+        self._sessions += 1
+        self._none_left.clear()
         try:
-            yield PostgresSession(connection)
-        except asyncio.CancelledError:
-            connection.terminate()  # it may be in the middle of a statement
-            raise
+            connection = await self._acquired(purpose, seconds)
+            try:
+                yield PostgresSession(connection)
+            except asyncio.CancelledError:
+                connection.terminate()  # it may be in the middle of a statement
+                raise
+            finally:
+                await self._give_back(purpose, connection)
         finally:
-            await self._give_back(purpose, connection)
+            self._sessions -= 1
+            if not self._sessions:
+                self._none_left.set()
 
     async def _acquired(self, purpose: Purpose, seconds: float) -> Connection:
         free = self._free[purpose]
@@ -114,6 +124,7 @@ class Connections:
         """Wait for what is under way, within a bound, and close all."""
         try:
             async with asyncio.timeout(CLOSING_SECONDS):
+                await self._none_left.wait()
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()

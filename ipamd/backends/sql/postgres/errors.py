@@ -12,6 +12,9 @@ from ipamd.models.errors import DatabaseUnfit, Unavailable
 DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """All that a call of the driver raises when it is the database, or the way to it, that failed."""
 
+OURS: Final = (asyncpg.DataError, asyncpg.SyntaxOrAccessError, ValueError)
+"""Errors in what was asked or written, not of the database; but for those that have a sentence below."""
+
 SENTENCES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (asyncpg.LockNotAvailableError, "what the call needs is held by others: try again"),
     (asyncpg.QueryCanceledError, "the database took too long: try again"),
@@ -35,7 +38,8 @@ def translated(error: Exception) -> Exception:
     """The error that the engine is told; the same one where the fault is in what was written."""
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         return ConstraintViolated(str(error))
-    if isinstance(error, (asyncpg.DataError, ValueError)):
+    known = isinstance(error, tuple(kind for kind, _ in SENTENCES))
+    if isinstance(error, OURS) and not known:
         return error
     return Unavailable(sentence(error))
 
@@ -44,7 +48,7 @@ def sentence(error: Exception) -> str:
     """What failed, and what to do about it."""
     for kind, what in SENTENCES:
         if isinstance(error, kind):
-            return f"the database does not answer as it should: {what} ({said(error)})"
+            return f"the database does not serve: {what} ({said(error)})"
     return f"the database does not answer: {said(error)}"
 
 

@@ -55,6 +55,9 @@ class PatientTransaction(PostgresTransaction):
         return await self._found(digests)
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
+        if self._held:
+            # The caller may have written them since, and keeps what it was given.
+            await self._keep(arrays.LOCK_FREE_BLOCKS, list(self._held))
         wanted = numbered_keys(searches) | self._first
         self._first = set()
         while True:

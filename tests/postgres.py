@@ -1,0 +1,213 @@
+"""A real PostgreSQL that is made, started and thrown away by the tests."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
+
+from tests.service import EXECUTABLES
+
+BINARIES = Path("/usr/lib/postgresql")
+PASSWD = Path("/etc/passwd")
+USER = "postgres"
+START_SECONDS = 30
+STOP_SECONDS = 20
+
+SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",  # the machine is not going to lose its power within a test
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_connections": "150",
+    "log_lock_waits": "on",
+    "log_line_prefix": "%m [%p] %d ",
+    "lc_messages": "C",
+}
+
+EMPTY = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  WHERE datname = current_database() AND pid <> pg_backend_pid();
+DELETE FROM allocation; DELETE FROM block; DELETE FROM boot; DELETE FROM carving; DELETE FROM contact;
+DELETE FROM node; DELETE FROM pool; DELETE FROM release; DELETE FROM removed; DELETE FROM reservation;
+ALTER SEQUENCE allocation_id_seq RESTART; ALTER SEQUENCE release_id_seq RESTART;
+UPDATE catalogue SET revision = 0;
+"""
+"""As a database is after its migrations: making another one copies some hundred files."""
+
+
+class Postgres:
+    """A server on a Unix socket in a scratch folder, with a database for each who asks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "log"
+        self._data = folder / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._template: str | None = None
+        self._emptied: list[str] = []
+
+    def make(self) -> None:
+        """Make the data folder; the server itself refuses to be root."""
+        if os.geteuid() == 0:
+            os.chown(self.folder, pwd.getpwnam(USER).pw_uid, -1)
+        options = ["-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8", "-U", USER]
+        command = [*_as_user(), *_program("initdb"), "-D", str(self._data), *options]
+        subprocess.run([*self._with_users(), *command], check=True, stdout=subprocess.DEVNULL)
+
+    def _with_users(self) -> list[str]:
+        """What shows initdb its own user, whose name it looks up, where the machine hides its list."""
+        if os.geteuid() != 0 or PASSWD.stat().st_mode & 0o004:
+            return []
+        own = self.folder / "passwd"
+        found = pwd.getpwnam(USER)
+        own.write_text(f"{USER}:x:{found.pw_uid}:{found.pw_gid}::{found.pw_dir}:{found.pw_shell}\n")
+        own.chmod(0o644)
+        script = f'mount --bind "{own}" {PASSWD} && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", script, "initdb"]
+
+    def start(self) -> None:
+        """Start, and return when it answers."""
+        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        command = [
+            *_as_user(),
+            *_program("postgres"),
+            "-D",
+            str(self._data),
+            "-k",
+            str(self.folder),
+            *settings,
+        ]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(f"PostgreSQL did not start:\n{self.log.read_text()}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        asked = [*_program("pg_isready"), "-q", "-h", str(self.folder), "-U", USER]
+        return subprocess.run(asked, check=False).returncode == 0
+
+    def stop(self) -> None:
+        """End at once, whoever is connected."""
+        if self._process is None:
+            return
+        postmaster = self._data / "postmaster.pid"
+        if postmaster.exists():
+            # runuser does not pass signals on, so the server itself is told.
+            os.kill(int(postmaster.read_text().split()[0]), signal.SIGQUIT)
+        try:
+            self._process.wait(STOP_SECONDS)
+        finally:
+            self._process = None
+
+    def url(self, database: str, user: str = USER) -> str:
+        """Where ipamd finds a database."""
+        return f"postgresql://{user}@/{database}?host={quote(str(self.folder), safe='')}"
+
+    def sql(self, statement: str, database: str = "postgres", user: str = USER) -> list[list[str]]:
+        """Run SQL as an admin does, with psql, outside a transaction; the rows as text."""
+        asked = [
+            "-h",
+            str(self.folder),
+            "-U",
+            user,
+            "-d",
+            database,
+            "-XAtq",
+            "-F",
+            "\x1f",
+            "-v",
+            "ON_ERROR_STOP=1",
+        ]
+        done = subprocess.run(
+            [*_program("psql"), *asked, "-c", statement], check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        return [line.split("\x1f") for line in done.stdout.splitlines()]
+
+    def create(self, *options: str) -> str:
+        """A new, empty database; its name."""
+        name = f"ipamd_{uuid4().hex}"
+        self.sql(f"CREATE DATABASE {name} {' '.join(options)}")
+        return name
+
+    def drop(self, database: str) -> None:
+        """Drop a database, whoever is connected to it."""
+        self.sql(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+
+    @contextmanager
+    def database(self, *options: str) -> Iterator[str]:
+        """A new, empty database for as long as the block lasts; its name."""
+        name = self.create(*options)
+        try:
+            yield name
+        finally:
+            self.drop(name)
+
+    @contextmanager
+    def migrated(self) -> Iterator[str]:
+        """A migrated database with nothing in it; whoever changes its schema takes a `copy` instead."""
+        name = self._emptied.pop() if self._emptied else self._copied()
+        try:
+            yield name
+        finally:
+            self.sql(EMPTY, name)
+            self._emptied.append(name)
+
+    @contextmanager
+    def copy(self) -> Iterator[str]:
+        """A migrated database that is dropped afterwards."""
+        name = self._copied()
+        try:
+            yield name
+        finally:
+            self.drop(name)
+
+    def _copied(self) -> str:
+        if self._template is None:
+            self._template = self.create()
+            migrate(self.url(self._template))
+        return self.create(f"TEMPLATE {self._template}", "STRATEGY file_copy")
+
+
+def migrate(url: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `ipamd migrate` as an operator does."""
+    command = [str(EXECUTABLES / "ipamd"), "migrate", "--database-url", url, *options]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """A server for as long as the block lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="ipamd-pg-"))
+    server = Postgres(folder)
+    try:
+        server.make()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def _program(name: str) -> list[str]:
+    versions = sorted(BINARIES.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+    assert versions, f"PostgreSQL's {name} is not installed: run `make packages`"
+    return [str(versions[-1])]
+
+
+def _as_user() -> list[str]:
+    return ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []
