@@ -276,8 +276,10 @@ BLOCKS_BETWEEN: Final = Statement(
         # The block before the first address may hold it too.
         BLOCK.c.first
         >= func.coalesce(
-            select(func.max(BLOCK.c.first))
+            select(BLOCK.c.first)
             .where(BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.first <= bindparam("from"))
+            .order_by(BLOCK.c.first.desc())
+            .limit(literal_column("1"))  # not max(), which PostgreSQL has for no bytes
             .correlate(None)
             .scalar_subquery(),
             bindparam("from"),
@@ -335,6 +337,7 @@ def _changed_after(table: Table) -> Statement:
     return Statement(select(table).where(table.c.revision > bindparam("known")), ("known",))
 
 
+POOL_BY_NAME: Final = Statement(select(POOL).where(POOL.c.name == bindparam("of_pool")), ("of_pool",))
 POOLS_AFTER: Final = _changed_after(POOL)
 RESERVATIONS_AFTER: Final = _changed_after(RESERVATION)
 NODES_AFTER: Final = _changed_after(NODE)
