@@ -2,9 +2,12 @@
 
 import os
 import signal
+import socket
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 from tests.cni.executable import SECONDS, finish
 from tests.faults.clients import TRY_AGAIN, Caller, Node
@@ -25,6 +28,27 @@ def standing_still(service: IpamdProcess) -> Iterator[None]:
         yield
     finally:
         os.kill(service.process.pid, signal.SIGCONT)
+
+
+@contextmanager
+def being_written_by_another(database: Path) -> Iterator[None]:
+    """Somebody else's sqlite3 is about to write to the file, until the block is left."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def await_refusal(port: int) -> None:
+    """Wait until nobody listens on a port any more."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=SECONDS).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.005)
+    raise AssertionError("the service goes on to listen")
 
 
 def deliver_all(machine: Machine) -> None:
@@ -82,11 +106,13 @@ def test_a_service_that_is_told_to_end_answers_what_it_took(ipamd: IpamdProcess)
     process = ipamd.process
     assert process is not None
 
-    with standing_still(ipamd):
+    with being_written_by_another(ipamd.database):  # no call can be decided
         for number, caller in enumerate(callers):
             verb, container = ("add", f"d{number}") if number % 2 else ("del", f"c{number}")
             caller.send(verb, caller.body(container))
         process.send_signal(signal.SIGTERM)
+        await_refusal(ipamd.port)
+        assert process.poll() is None
     answers = [caller.receive() for caller in callers]
 
     assert process.wait(SECONDS) == 0
