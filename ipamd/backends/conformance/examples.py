@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
@@ -14,7 +14,6 @@ from ipamd.backends.interface import (
     Changes,
     Ended,
     Found,
-    Locked,
     RememberedRelease,
 )
 from ipamd.models.allocation import Allocation, Ending, Workload
@@ -108,15 +107,22 @@ def number_of(stored: Allocation) -> int:
 
 
 async def find(backend: Backend, *digests: bytes) -> Found:
-    """What is known of some holders."""
-    return await backend.transact(lambda transaction: transaction.find(digests))
+    """What is known of some holders, while nothing else is under way: patience changes nothing then."""
+    impatient = await backend.transact(lambda transaction: transaction.find(digests))
+    patient = await backend.transact(lambda transaction: transaction.find(digests), PATIENCE)
+    assert not impatient.busy, "nobody else is about these holders"
+    assert impatient == patient
+    return impatient
 
 
 async def lock(backend: Backend, *searches: BlockSearch) -> list[list[Block]]:
-    """The blocks of some searches, in a unit of work that nothing else is beside."""
-    locked: Sequence[Locked] = await backend.transact(lambda transaction: transaction.lock(searches))
-    assert not any(one.passed_over for one in locked), "nobody else holds a block"
-    return [list(one.blocks) for one in locked]
+    """The blocks of some searches, while nothing else is under way: patience changes nothing then."""
+    impatient = await backend.transact(lambda transaction: transaction.lock(searches))
+    patient = await backend.transact(lambda transaction: transaction.lock(searches), PATIENCE)
+    assert not any(one.passed_over for one in impatient), "nobody else holds a block"
+    blocks = [list(one.blocks) for one in impatient]
+    assert blocks == [list(one.blocks) for one in patient]
+    return blocks
 
 
 async def carve(backend: Backend, *blocks: Block, cursor: int | None = None) -> int:

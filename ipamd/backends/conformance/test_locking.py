@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ipamd.backends.conformance.examples import (
     HERE,
     NOW,
+    PATIENCE,
     PLAIN,
     THERE,
     block,
@@ -19,7 +21,7 @@ from ipamd.backends.conformance.examples import (
     save,
     write,
 )
-from ipamd.backends.interface import Backend, Changes, Numbered, Transaction, Whose, WithRoom
+from ipamd.backends.interface import Backend, Changes, Locked, Numbered, Transaction, Whose, WithRoom
 from ipamd.models.block import HELD
 from ipamd.models.node import NodeKey
 
@@ -148,7 +150,10 @@ async def test_a_block_that_gets_room_again_is_found_in_its_new_place(backend: B
     assert (firsts(found), firsts(empty)) == ([0, 64], [0])
 
 
-async def test_what_is_locked_again_is_what_the_unit_of_work_wrote(backend: Backend) -> None:
+@pytest.mark.parametrize("patience", [None, PATIENCE])
+async def test_what_is_locked_again_is_what_the_unit_of_work_wrote(
+    backend: Backend, patience: float | None
+) -> None:
     await carve(backend, block(0))
 
     async def twice(transaction: Transaction) -> list[int]:
@@ -159,7 +164,38 @@ async def test_what_is_locked_again_is_what_the_unit_of_work_wrote(backend: Back
             await transaction.write(Changes(blocks=[replace(locked.blocks[0], allocated=number)]))
         return seen
 
-    assert await backend.transact(twice) == [0, 1]
+    assert await backend.transact(twice, patience) == [0, 1]
+
+
+@pytest.mark.parametrize("patience", [None, PATIENCE])
+async def test_what_was_locked_and_not_written_is_locked_again_as_it_is_kept(
+    backend: Backend, patience: float | None
+) -> None:
+    await carve(backend, block(0))
+
+    async def scribbles(transaction: Transaction) -> Sequence[Locked]:
+        [locked] = await transaction.lock([Numbered("pods", 0)])
+        locked.blocks[0].free_since[0] = HELD
+        locked.blocks[0].next_free_since = None
+        return await transaction.lock([Numbered("pods", 0), anybodys(1)])
+
+    again = await backend.transact(scribbles, patience)
+
+    assert [list(one.blocks) for one in again] == [[block(0)], [block(0)]]
+
+
+@pytest.mark.parametrize("patience", [None, PATIENCE])
+async def test_a_unit_of_work_finds_the_room_that_it_made(backend: Backend, patience: float | None) -> None:
+    await carve(backend, block(0, next_free_since=None), block(64))
+
+    async def makes_room(transaction: Transaction) -> list[list[int]]:
+        await transaction.lock([Numbered("pods", 0), Numbered("pods", 64), Numbered("pods", 128)])
+        await transaction.write(Changes(blocks=[block(0), block(64, next_free_since=None)]))
+        await transaction.carve("pods", [block(128)], None)
+        locked = await transaction.lock([anybodys(9), Numbered("pods", 128)])
+        return [firsts(one.blocks) for one in locked]
+
+    assert await backend.transact(makes_room, patience) == [[0, 128], [128]]
 
 
 async def test_carving_adds_what_is_missing_and_says_how_many(backend: Backend) -> None:

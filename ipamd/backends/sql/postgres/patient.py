@@ -7,9 +7,11 @@ held already is tried, not waited for; where others have it, all is undone and b
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from ipamd.backends.interface import BlockSearch, Found, Locked, Numbered, WithRoom
+from ipamd.backends.interface import BlockSearch, Changes, Found, Locked, Numbered, WithRoom
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.locking import keys_of_holders
@@ -70,8 +72,8 @@ class PatientTransaction(PostgresTransaction):
     def _answer(self, search: BlockSearch) -> list[Block]:
         if isinstance(search, Numbered):
             block = self._held[search.pool, search.first]
-            return [] if block is None else [block]
-        return self._meant(search)[: search.limit]
+            return [] if block is None else [_copy_of(block)]
+        return [_copy_of(block) for block in self._meant(search)[: search.limit]]
 
     def _meant(self, search: WithRoom) -> list[Block]:
         """The blocks held that a search looks for: nobody changes them any more."""
@@ -106,9 +108,25 @@ class PatientTransaction(PostgresTransaction):
             await self._deadline.bound(self._session)
             await self._keep(arrays.WAIT_FOR_BLOCKS, late)
 
+    async def write(self, changes: Changes) -> None:
+        await super().write(changes)
+        self._held.update({(block.pool, block.first): _copy_of(block) for block in changes.blocks})
+
+    async def carve(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> int:
+        new = await super().carve(pool, blocks, cursor)
+        for block in blocks:
+            if self._held.get((pool, block.first)) is None:
+                self._held.pop((pool, block.first), None)  # it was looked for, and was not there
+        return new
+
     async def _keep(self, statement: Statement, keys: Sequence[BlockKey]) -> None:
         """Lock blocks and read them as they were last committed."""
         self._held.update(dict.fromkeys(keys))
         for row in await self._session.fetch(statement, *arrays.columns_of(key_values(keys))):
             block = block_of(row)
             self._held[block.pool, block.first] = block
+
+
+def _copy_of(block: Block) -> Block:
+    """A block that its reader may change without changing what is held here."""
+    return replace(block, free_since=array("q", block.free_since))
