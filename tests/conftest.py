@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import Postgres, running_postgres
+from tests.postgres import Postgres, shared_postgres
 from tests.service import IpamdProcess
 
 
@@ -34,10 +34,9 @@ def lasting_ipamd() -> Iterator[IpamdProcess]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server, started when the first test wants one."""
-    with running_postgres() as server:
-        yield server
+def postgres() -> Postgres:
+    """A PostgreSQL server."""
+    return shared_postgres()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A real PostgreSQL that is made, started and thrown away by the tests."""
 
+import atexit
 import os
 import pwd
 import shutil
@@ -8,7 +9,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
@@ -201,6 +203,14 @@ def running_postgres() -> Iterator[Postgres]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+@cache
+def shared_postgres() -> Postgres:
+    """The one server of this process, started when somebody first wants it, stopped when the process ends."""
+    context = ExitStack()
+    atexit.register(context.close)
+    return context.enter_context(running_postgres())
 
 
 def _program(name: str) -> list[str]:

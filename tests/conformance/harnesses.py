@@ -1,11 +1,10 @@
 """Databases of each kind for the suite; a process that runs the suite is told one of these by name."""
 
-import atexit
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -14,7 +13,7 @@ from ipamd.backends.conformance import Harness, InFolder
 from ipamd.backends.interface import Backend
 from ipamd.backends.sql import migrations
 from tests.conformance import broken
-from tests.postgres import Postgres, running_postgres
+from tests.postgres import shared_postgres
 
 
 class Memory(Harness):
@@ -54,16 +53,11 @@ class Postgresql(Harness):
 
     shared = True
 
-    @cached_property
-    def _server(self) -> Postgres:
-        context = ExitStack()
-        atexit.register(context.close)
-        return context.enter_context(running_postgres())
-
     @contextmanager
     def database(self) -> Iterator[str]:
-        with self._server.migrated() as name:
-            yield self._server.url(name)
+        server = shared_postgres()
+        with server.migrated() as name:
+            yield server.url(name)
 
 
 class Broken(Memory):

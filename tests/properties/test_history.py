@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -30,6 +31,7 @@ from ipamd.models.pool import Affinity, Pool, PoolState
 from ipamd.models.query import AllocationQuery
 from ipamd.models.request import AllocationRequest, Release
 from ipamd.models.reservation import Reservation
+from tests.postgres import shared_postgres
 from tests.properties.model import Answer, Kept, Model, node_of, workload_of
 
 T = TypeVar("T")
@@ -65,6 +67,7 @@ class History(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
+        self.databases = ExitStack()
         self.model = Model(now=1_000 * SECOND)
         self.calls = 100
         self.boot = {"n0": 0, "n1": 0}
@@ -74,6 +77,8 @@ class History(RuleBasedStateMachine):
     def open(self) -> None:
         folder = Path(self.folder.name)
         urls = ["memory://", f"sqlite:///{folder / 'ipamd.sqlite'}", f"file://{folder / 'files'}"]
+        database = self.databases.enter_context(shared_postgres().migrated())
+        urls.append(shared_postgres().url(database))
         self.engines = [self.run(self.opened(url)) for url in urls]
         for made in (
             pool("tiny", "10.0.0.0/30", 30),
@@ -88,6 +93,7 @@ class History(RuleBasedStateMachine):
         for engine in self.engines:
             self.run(engine.close())
         self.loop.close()
+        self.databases.close()
         self.folder.cleanup()
 
     async def opened(self, url: str) -> Engine:
