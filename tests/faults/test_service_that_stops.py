@@ -17,6 +17,7 @@ from tests.service import IpamdProcess
 
 CLIENTS = 32
 PLUGINS = 8
+RUDENESS = 0.7  # seconds: by then a service that does not wait for its calls is gone; SQLite waits for 3
 
 
 @contextmanager
@@ -78,6 +79,20 @@ def test_an_add_that_gives_up_on_a_service_that_stands_still_leaves_nothing(
     assert endings == [("undone",)], "the ADD arrived and was undone"
 
 
+def test_an_add_that_gives_up_while_the_database_is_held_by_another_leaves_nothing(
+    ipamd: IpamdProcess, machine: Machine
+) -> None:
+    """Here the service is in the middle of the ADD's transaction when its plugin ends."""
+    config = machine.config(timeout=1)
+    with being_written_by_another(ipamd.database):
+        assert machine.add("c1", config).error["code"] == TRY_AGAIN
+
+    second = address_of(machine.add("c2"))
+    deliver_all(machine)
+
+    assert ipamd.addresses() == {second}
+
+
 def test_of_adds_in_flight_those_that_were_answered_hold_and_no_others(
     ipamd: IpamdProcess, machine: Machine
 ) -> None:
@@ -112,6 +127,7 @@ def test_a_service_that_is_told_to_end_answers_what_it_took(ipamd: IpamdProcess)
             caller.send(verb, caller.body(container))
         process.send_signal(signal.SIGTERM)
         await_refusal(ipamd.port)
+        time.sleep(RUDENESS)
         assert process.poll() is None
     answers = [caller.receive() for caller in callers]
 
