@@ -159,8 +159,8 @@ class Transaction(Protocol):
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         """Lock blocks and read them as last committed; one answer for each search, in order.
 
-        A `Numbered` block that has not been carved answers with no block. Whatever the order of the searches,
-        the locks are taken so that two units of work with patience never wait for each other here.
+        A `Numbered` block that has not been carved answers with no block. Whatever the order of searches and
+        calls, two units of work with patience never wait for each other here.
         """
         ...
 
@@ -251,7 +251,7 @@ class Ledger(Protocol):
         ...
 
     async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
-        """Live allocations, the earliest begun first.
+        """Live allocations in the order of `AllocationQuery.place`.
 
         `after` is the id of the last allocation of the page before, live or ended; an id that is not known
         ends the list.

@@ -22,7 +22,7 @@ COLUMNS: Final = ("ID", "ADDRESS", "SPACE", "POOL", "HOLDER", "NODE", "CONTAINER
 
 Which = Annotated[str, typer.Argument(metavar="ID|ADDRESS", help="The allocation's number or its address.")]
 Space = Annotated[
-    str | None, typer.Option("--space", metavar="NAME", help="Where the address is looked up; `default`.")
+    str | None, typer.Option("--space", metavar="NAME", help="Of this space; an address is of `default`.")
 ]
 
 

@@ -13,6 +13,9 @@ Digest = bytes
 
 DIGEST_SIZE: Final = 16
 
+CONTAINER_SIZE: Final = 8
+"""So many bytes of a digest are its container ID's: what holders are found by finds containers too."""
+
 
 def digest_of(*parts: str) -> Digest:
     """The digest over several texts, each with its length, so that no two lists of texts share one."""
@@ -21,6 +24,11 @@ def digest_of(*parts: str) -> Digest:
         encoded = part.encode("utf-8", "surrogatepass")
         pieces += (len(encoded).to_bytes(4, "big"), encoded)
     return blake2b(b"".join(pieces), digest_size=DIGEST_SIZE).digest()
+
+
+def container_part(container_id: str) -> bytes:
+    """How the digests of a container's identities begin, whatever its node, network and interface."""
+    return digest_of(container_id)[:CONTAINER_SIZE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,8 @@ class Identity:
 
     @property
     def digest(self) -> Digest:
-        return digest_of(self.cluster, self.network, self.node, self.container_id, self.ifname)
+        whole = digest_of(self.cluster, self.network, self.node, self.container_id, self.ifname)
+        return container_part(self.container_id) + whole[CONTAINER_SIZE:]
 
     @property
     def node_key(self) -> NodeKey:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Allocation
 from ipamd.models.instant import Instant
 from ipamd.models.pool import DEFAULT_SPACE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocationQuery:
-    """Which live allocations; all that is given must match. `address` is looked up in `space`."""
+    """Which live allocations; all that is given must match.
+
+    An `address` is of the space `default` where no `space` is given.
+    """
 
     pool: str | None = None
     cluster: str | None = None
@@ -22,7 +26,17 @@ class AllocationQuery:
     container_id: str | None = None
     owner: str | None = None
     address: IPAddress | None = None
-    space: str = DEFAULT_SPACE
+    space: str | None = None
+
+    @property
+    def in_space(self) -> str | None:
+        """The space that is meant, None for all."""
+        return DEFAULT_SPACE if self.space is None and self.address is not None else self.space
+
+    def place(self, row: Allocation) -> tuple[str, str, bytes]:
+        """Where an allocation stands in the list: by space and address; in a namespace by name first."""
+        name = (row.workload.name or "") if self.namespace is not None else ""
+        return name, row.space, row.address.packed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +55,11 @@ class HistoryQuery:
     at: Instant | None = None
     after: Instant | None = None
     before: Instant | None = None
+
+    @property
+    def in_space(self) -> str | None:
+        """The space that is meant, None for all: it counts where an address is asked for."""
+        return self.space if self.address is not None else None
 
 
 @dataclass(frozen=True, slots=True)

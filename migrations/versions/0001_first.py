@@ -83,44 +83,23 @@ def create_allocations() -> None:
         "idempotency_key IS NOT NULL",
         unique=True,
     )
-    partial_index("allocation_live", "allocation", ["since", "id"], "until IS NULL")
-    partial_index("allocation_live_pool", "allocation", ["pool", "since", "id"], "until IS NULL")
-    partial_index("allocation_live_cluster", "allocation", ["cluster", "since", "id"], "until IS NULL")
-    partial_index("allocation_live_network", "allocation", ["network", "since", "id"], "until IS NULL")
-    partial_index("allocation_live_node", "allocation", ["node", "since", "id"], "until IS NULL")
+    partial_index("allocation_live_node", "allocation", ["node", "space", "address"], "until IS NULL")
     partial_index(
-        "allocation_live_container_id", "allocation", ["container_id", "since", "id"], "until IS NULL"
-    )
-    partial_index(
-        "allocation_live_owner", "allocation", ["owner", "since", "id"], "until IS NULL AND owner IS NOT NULL"
-    )
-    partial_index(
-        "allocation_live_namespace",
+        "allocation_live_workload",
         "allocation",
-        ["namespace", "since", "id"],
+        ["namespace", "name", "space", "address"],
         "until IS NULL AND namespace IS NOT NULL",
     )
     partial_index(
-        "allocation_live_name", "allocation", ["name", "since", "id"], "until IS NULL AND name IS NOT NULL"
-    )
-    partial_index("allocation_ended", "allocation", ["since", "id"], "until IS NOT NULL")
-    partial_index("allocation_ended_cluster", "allocation", ["cluster", "since", "id"], "until IS NOT NULL")
-    partial_index(
-        "allocation_ended_address", "allocation", ["space", "address", "since", "id"], "until IS NOT NULL"
-    )
-    partial_index("allocation_ended_node", "allocation", ["node", "since", "id"], "until IS NOT NULL")
-    partial_index(
-        "allocation_ended_namespace",
+        "allocation_live_owner",
         "allocation",
-        ["namespace", "since", "id"],
-        "until IS NOT NULL AND namespace IS NOT NULL",
+        ["owner", "space", "address"],
+        "until IS NULL AND owner IS NOT NULL",
     )
-    partial_index(
-        "allocation_ended_name",
-        "allocation",
-        ["name", "since", "id"],
-        "until IS NOT NULL AND name IS NOT NULL",
-    )
+    op.create_index("allocation_since", "allocation", ["since", "id"])
+    op.create_index("allocation_of_address", "allocation", ["space", "address", "since", "id"])
+    partial_index("allocation_of_node", "allocation", ["node", "since", "id"], "node IS NOT NULL")
+    partial_index("allocation_of_name", "allocation", ["name", "since", "id"], "name IS NOT NULL")
 
 
 def create_releases() -> None:

@@ -81,7 +81,7 @@ class ReorderedLocks(Variant):
 
 
 class WrongPage(Variant):
-    """A page goes on behind the id of the last row, not behind its place in time."""
+    """A page goes on behind the id of the last row, not behind its place in the list."""
 
     class _Ledger(MemoryLedger):
         async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:

@@ -26,7 +26,7 @@ CAUGHT_BY = {
         "test_an_add_and_the_del_that_overtakes_it_leave_nothing_held",
     },
     "REORDERED_LOCKS": {"test_searches_are_answered_in_their_order"},
-    "WRONG_PAGE": {"test_a_page_is_in_the_order_of_time_also_when_the_clock_stepped_back"},
+    "WRONG_PAGE": {"test_a_page_is_in_the_order_of_addresses_whenever_they_were_taken"},
 }
 
 

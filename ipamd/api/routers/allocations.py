@@ -46,7 +46,7 @@ class AllocationsQuery(AllocationFilter, PageQuery):
 
 @router.get("", response_model=Page)
 async def list_allocations(query: Annotated[AllocationsQuery, Query()], engine: TheEngine) -> dict[str, Any]:
-    """Who has an address now, oldest first."""
+    """Who has an address now, by address; of a namespace by name. An `address` is of space `default`."""
     given = query.model_dump(exclude={"limit", "cursor", "address"})
     address = parse_address(query.address) if query.address is not None else None
     wanted = AllocationQuery(**given, address=address)

@@ -43,7 +43,7 @@ class AllocationFilter(Document):
     container_id: Note | None = None
     owner: Word | None = None
     address: Address | None = None
-    space: Word = DEFAULT_SPACE
+    space: Word | None = None
 
 
 class HistoryFilter(Document):

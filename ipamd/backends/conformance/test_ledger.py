@@ -57,8 +57,8 @@ async def several(backend: Backend) -> list[Allocation]:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ({}, [0, 1, 2, 3, 4]),
-        ({"pool": "pods"}, [0, 1, 3, 4]),
+        ({}, [0, 1, 2, 4, 3]),
+        ({"pool": "pods"}, [0, 1, 4, 3]),
         ({"cluster": "west"}, [3]),
         ({"node": "node-2"}, [1]),
         ({"network": "storage"}, [2]),
@@ -71,7 +71,7 @@ async def several(backend: Backend) -> list[Allocation]:
         ({"address": ONE, "space": "lab"}, [3]),
         ({"address": ip_address("fd00::1")}, [4]),
         ({"address": ip_address("10.0.0.9")}, []),
-        ({"space": "lab"}, [0, 1, 2, 3, 4]),
+        ({"space": "lab"}, [3]),
         ({"cluster": "default", "node": "node-1", "network": "pods"}, [0]),
         ({"container_id": "c1", "namespace": "shop", "pool": "other"}, [2]),
         ({"node": "node-1", "name": "db-0"}, []),
@@ -108,16 +108,30 @@ async def test_pages_put_together_are_the_whole_list(
     assert len(whole) > 1
 
 
-async def test_a_page_is_in_the_order_of_time_also_when_the_clock_stepped_back(backend: Backend) -> None:
-    [later] = await begin(backend, allocation("10.0.0.1", "c1", since=NOW + 100))
-    [earlier] = await begin(backend, allocation("10.0.0.2", "c2", since=NOW))
-    [same] = await begin(backend, allocation("10.0.0.3", "c3", since=NOW + 100))
+async def test_a_page_is_in_the_order_of_addresses_whenever_they_were_taken(backend: Backend) -> None:
+    [six] = await begin(backend, allocation("9::", "c1"))
+    [second] = await begin(backend, allocation("10.0.0.10", "c2"))
+    [first] = await begin(backend, allocation("10.0.0.9", "c3"))
 
-    first = await backend.ledger.page(AllocationQuery(), None, 1)
-    second = await backend.ledger.page(AllocationQuery(), first[-1].id, 1)
-    third = await backend.ledger.page(AllocationQuery(), second[-1].id, 1)
+    listed: list[Allocation] = []
+    while page := await backend.ledger.page(AllocationQuery(), listed[-1].id if listed else None, 1):
+        listed += page
 
-    assert ids([*first, *second, *third]) == ids([earlier, later, same])
+    assert ids(listed) == ids([six, first, second])
+
+
+async def test_a_page_of_a_namespace_is_in_the_order_of_names(backend: Backend) -> None:
+    [b] = await begin(backend, allocation("10.0.0.1", "c1", workload=Workload("shop", "b", None)))
+    [a] = await begin(backend, allocation("10.0.0.3", "c2", workload=Workload("shop", "a", None)))
+    [nameless] = await begin(backend, allocation("10.0.0.4", "c3", workload=Workload("shop", None, None)))
+    [again] = await begin(backend, allocation("10.0.0.2", "c4", workload=Workload("shop", "a", None)))
+
+    listed: list[Allocation] = []
+    query = AllocationQuery(namespace="shop")
+    while page := await backend.ledger.page(query, listed[-1].id if listed else None, 1):
+        listed += page
+
+    assert ids(listed) == ids([nameless, again, a, b])
 
 
 async def test_pages_follow_one_another_without_what_ended_between(backend: Backend) -> None:
@@ -129,10 +143,10 @@ async def test_pages_follow_one_another_without_what_ended_between(backend: Back
     second = await backend.ledger.page(AllocationQuery(), first[-1].id, 2)
     last = await backend.ledger.page(AllocationQuery(), second[-1].id, 2)
 
-    assert (ids(first), ids(second), ids(last)) == (ids(stored[:2]), ids(stored[3:]), [])
+    assert (ids(first), ids(second), ids(last)) == (ids(stored[:2]), ids([stored[4], stored[3]]), [])
 
 
-async def test_what_begins_between_two_pages_is_on_a_later_one_and_repeats_move_nothing(
+async def test_what_begins_beyond_a_page_is_on_a_later_one_and_repeats_move_nothing(
     backend: Backend,
 ) -> None:
     stored = await several(backend)
@@ -142,7 +156,7 @@ async def test_what_begins_between_two_pages_is_on_a_later_one_and_repeats_move_
 
     rest = await backend.ledger.page(AllocationQuery(), first[-1].id, 10)
 
-    assert ids(rest) == ids([*stored[2:], new])
+    assert ids(rest) == ids([stored[2], new, stored[4], stored[3]])
 
 
 async def test_a_list_ends_behind_an_allocation_that_is_not_known(backend: Backend) -> None:

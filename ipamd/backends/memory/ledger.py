@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import gt, lt
 
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import Allocation
@@ -14,10 +13,7 @@ from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
 
-Age = tuple[Instant, int]
-"""What lists are ordered by: since when an allocation is held, then its id."""
-
-Further = Callable[[Age, Age], bool]
+Further = Callable[[Allocation, Allocation], bool]
 
 
 class MemoryLedger:
@@ -33,22 +29,22 @@ class MemoryLedger:
         rows = self._tables.allocations.rows
         live: Iterable[Allocation] = (row for row in rows.values() if row.until is None)
         if query.address is not None:
-            held = self._tables.allocations.by_address.get((query.space, query.address))
+            held = self._tables.allocations.by_address.get((query.in_space or "", query.address))
             live = () if held is None else (rows[held],)
-        matching = sorted((row for row in live if _asked_for(row, query)), key=_age)
-        return self._beyond(after, matching, gt)[:limit]
+        matching = sorted((row for row in live if _asked_for(row, query)), key=query.place)
+        return self._beyond(after, matching, lambda row, last: query.place(row) > query.place(last))[:limit]
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
         rows = self._tables.allocations.rows.values()
         matching = sorted((row for row in rows if _remembered(row, query)), key=_age, reverse=True)
-        return self._beyond(before, matching, lt)[:limit]
+        return self._beyond(before, matching, lambda row, last: _age(row) < _age(last))[:limit]
 
     def _beyond(self, last: int | None, rows: list[Allocation], further: Further) -> list[Allocation]:
         """The rest of a list beyond the last allocation of the page before; nothing if that is not known."""
         if last is None:
             return rows
         known = self._tables.allocations.rows.get(last)
-        return [row for row in rows if known is not None and further(_age(row), _age(known))]
+        return [row for row in rows if known is not None and further(row, known)]
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return self._tables.allocations.held_by(digest)
@@ -91,7 +87,8 @@ def _id(row: Allocation) -> int:
     return row.id
 
 
-def _age(row: Allocation) -> Age:
+def _age(row: Allocation) -> tuple[Instant, int]:
+    """What history is ordered by."""
     return row.since, _id(row)
 
 
@@ -99,6 +96,7 @@ def _asked_for(row: Allocation, query: AllocationQuery) -> bool:
     holder = row.holder
     identity = holder if isinstance(holder, Identity) else None
     asked = (
+        (query.in_space, row.space),
         (query.pool, row.pool),
         (query.cluster, identity and identity.cluster),
         (query.node, identity and identity.node),
@@ -121,7 +119,7 @@ def _remembered(row: Allocation, query: HistoryQuery) -> bool:
     )
     if not all(wanted is None or wanted == there for wanted, there in asked):
         return False
-    if query.address is not None and (query.space, query.address) != (row.space, row.address):
+    if query.in_space not in (None, row.space) or query.address not in (None, row.address):
         return False
     return _held_when(row, query)
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from heapq import merge
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.sql import listing, statements
 from ipamd.backends.sql.catalogue import blocks_between, load
-from ipamd.backends.sql.rows import allocation_of, block_of
+from ipamd.backends.sql.rows import allocation_of, block_of, pool_of
 from ipamd.backends.sql.session import Session, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
-from ipamd.models.identity import Digest
+from ipamd.models.identity import DIGEST_SIZE, Digest, container_part
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
@@ -42,26 +41,20 @@ class SqlLedger:
         return await self._reader.read(lambda session: load(session, known))
 
     async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
-        given = _given(
-            address=query.address and query.address.packed,
-            space=query.space if query.address is not None else None,
-            container_id=query.container_id,
-            owner=query.owner,
-            name=query.name,
-            node=query.node,
-            namespace=query.namespace,
-            pool=query.pool,
-            network=query.network,
-            cluster=query.cluster,
-        )
-        statement = listing.live_page(tuple(given), goes_on=after is not None)
-        values = [*given.values(), *([] if after is None else [after]), limit]
-        return await self._reader.read(lambda session: _allocations(session, statement, *values))
+        async def reading(session: Session) -> list[Allocation]:
+            given = _filters(query)
+            if query.pool is not None and query.address is None:
+                given = {**await _addresses_of(session, query.pool), **given}
+            statement = listing.live_page(tuple(given), goes_on=after is not None)
+            values = [*given.values(), *([] if after is None else [after]), limit]
+            return await _allocations(session, statement, *values)
+
+        return await self._reader.read(reading)
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
         given = _given(
+            space=query.in_space,
             address=query.address and query.address.packed,
-            space=query.space if query.address is not None else None,
             name=query.name,
             node=query.node,
             namespace=query.namespace,
@@ -70,24 +63,9 @@ class SqlLedger:
         begun_by = [moment for moment in (query.at, query.before) if moment is not None]
         held_after = [moment for moment in (query.at, query.after) if moment is not None]
         moments = _given(begun_by=min(begun_by, default=None), held_after=max(held_after, default=None))
-        filters, values = tuple(given), [*given.values(), *moments.values()]
-        if before is not None:
-            values.append(before)
-
-        async def part(session: Session, *, live: bool, floor: tuple[int, ...] = ()) -> list[Allocation]:
-            statement = listing.history_page(
-                filters, tuple(moments), live=live, goes_on=before is not None, ends=bool(floor)
-            )
-            return await _allocations(session, statement, *values, *floor, limit)
-
-        async def reading(session: Session) -> list[Allocation]:
-            live = await part(session, live=True)
-            # Where live rows fill the page, nothing that began before the last of them is on it.
-            floor = _age(live[-1]) if live and len(live) == limit else ()
-            ended = await part(session, live=False, floor=floor)
-            return list(islice(merge(live, ended, key=_age, reverse=True), limit))
-
-        return await self._reader.read(reading)
+        statement = listing.history_page(tuple(given), tuple(moments), goes_on=before is not None)
+        values = [*given.values(), *moments.values(), *([] if before is None else [before]), limit]
+        return await self._reader.read(lambda session: _allocations(session, statement, *values))
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._reader.read(
@@ -131,9 +109,31 @@ class SqlLedger:
         return {NodeKey(cluster, node): heard for cluster, node, heard in rows}
 
 
-def _age(allocation: Allocation) -> tuple[int, ...]:
-    assert allocation.id is not None  # a stored row has one
-    return allocation.since, allocation.id
+def _filters(query: AllocationQuery) -> dict[str, Any]:
+    container = query.container_id
+    digests = container_part(container) if container is not None else None
+    return _given(
+        space=query.in_space,
+        address=query.address and query.address.packed,
+        digest_from=digests and digests.ljust(DIGEST_SIZE, b"\x00"),
+        digest_to=digests and digests.ljust(DIGEST_SIZE, b"\xff"),
+        container_id=container,
+        owner=query.owner,
+        namespace=query.namespace,
+        name=query.name,
+        node=query.node,
+        network=query.network,
+        cluster=query.cluster,
+        pool=query.pool,
+    )
+
+
+async def _addresses_of(session: Session, pool: str) -> dict[str, Any]:
+    """Between which addresses those of a pool lie, which is how its allocations are found."""
+    for known in map(pool_of, await session.fetch(statements.POOL_BY_NAME, pool)):
+        first, last = known.subnet[0].packed, known.subnet[-1].packed
+        return {"space": known.space, "first_address": first, "last_address": last}
+    return {}
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -6,33 +6,47 @@ row. A database without statistics would choose among indexes by chance, so that
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, func, literal_column, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from ipamd.backends.sql.schema import ALLOCATION
 from ipamd.backends.sql.session import Statement
 
-PAGE_LEADERS: Final = (
-    "address",
-    "container_id",
-    "owner",
-    "name",
-    "node",
-    "namespace",
-    "pool",
-    "network",
-    "cluster",
-)
-"""The filters of live allocations, the narrowest first."""
+PAGE_LEADS: Final = {
+    "address": ("space", "address"),
+    "digest_from": (),
+    "owner": ("owner",),
+    "namespace": ("namespace", "name"),
+    "node": ("node",),
+    "space": ("space",),
+}
+"""What may lead a page of live allocations, the narrowest first, and the columns of its index to compare."""
 
-HISTORY_LEADERS: Final = ("address", "name", "node", "namespace", "cluster")
-"""The filters of history, the narrowest first."""
+HISTORY_LEADS: Final = {"address": ("space", "address"), "name": ("name",), "node": ("node",)}
+"""The same of history."""
 
+BOUNDS: Final = {
+    "digest_from": ALLOCATION.c.digest >= bindparam("of_digest_from", type_=ALLOCATION.c.digest.type),
+    "digest_to": ALLOCATION.c.digest <= bindparam("of_digest_to", type_=ALLOCATION.c.digest.type),
+    "first_address": ALLOCATION.c.address >= bindparam("of_first_address", type_=ALLOCATION.c.address.type),
+    "last_address": ALLOCATION.c.address <= bindparam("of_last_address", type_=ALLOCATION.c.address.type),
+}
+"""Filters that are no equalities: the digests of a container, the addresses of a pool."""
 
 HOLDERS_AT_ONCE: Final = 16
 """So many may seem to have had one address at one moment, after a clock was set back."""
@@ -59,68 +73,64 @@ def _with_plus(element: Unindexed, compiler: SQLCompiler, **options: Any) -> str
     return "+" + compiler.process(element.column, **options)
 
 
-def _equal(name: str, *, indexed: bool) -> ColumnElement[bool]:
+def _filtered(
+    query: Select[Any], filters: Collection[str], leads: Mapping[str, tuple[str, ...]]
+) -> Select[Any]:
+    indexed = next((columns for lead, columns in leads.items() if lead in filters), ())
+    return query.where(*(_condition(name, indexed=name in indexed) for name in filters))
+
+
+def _condition(name: str, *, indexed: bool) -> ColumnElement[bool]:
+    if name in BOUNDS:
+        return BOUNDS[name]
     column: ColumnElement[Any] = ALLOCATION.c[name]
     return (column if indexed else Unindexed(column)) == bindparam(f"of_{name}", type_=column.type)
 
 
-def _leading(filters: Collection[str], leaders: tuple[str, ...]) -> str | None:
-    return next((name for name in leaders if name in filters), None)
-
-
-def _filtered(query: Select[Any], filters: tuple[str, ...], leader: str | None) -> Select[Any]:
-    indexed = {leader, "space"} if leader == "address" else {leader}
-    return query.where(*(_equal(name, indexed=name in indexed) for name in filters))
-
-
-def _place_of(row: str) -> ScalarSelect[Any]:
-    """Where an allocation named by its id stands in the order of all."""
+def _place_of(row: str, *order: str) -> ScalarSelect[Any]:
+    """Where an allocation named by its id stands in a list."""
     there = ALLOCATION.alias("there")
-    return select(there.c.since, there.c.id).where(there.c.id == bindparam(row)).scalar_subquery()
+    columns = (there.c[name] for name in order)
+    return select(*columns).where(there.c.id == bindparam(row)).scalar_subquery()
 
 
 @lru_cache
 def live_page(filters: tuple[str, ...], *, goes_on: bool) -> Statement:
-    """Live allocations, the earliest begun first; `space` is among the filters where `address` is.
+    """Live allocations in the order of `AllocationQuery.place`.
 
     A page that goes on begins after an allocation named by its id, whether it is still live or has ended.
     """
-    query = _filtered(select(ALLOCATION), filters, _leading(filters, PAGE_LEADERS))
-    query = query.where(ALLOCATION.c.until.is_(None))
+    by_name = "namespace" in filters and "name" not in filters
+    order = ("name", "space", "address") if by_name else ("space", "address")
+    query = _filtered(select(ALLOCATION), filters, PAGE_LEADS).where(ALLOCATION.c.until.is_(None))
     names = tuple(f"of_{name}" for name in filters)
+    columns = [ALLOCATION.c[name] for name in order]
     if goes_on:
-        query = query.where(tuple_(ALLOCATION.c.since, ALLOCATION.c.id) > _place_of("last_row"))
+        query = query.where(tuple_(*columns) > _place_of("last_row", *order))
         names = (*names, "last_row")
-    query = query.order_by(ALLOCATION.c.since, ALLOCATION.c.id).limit(bindparam("most"))
-    return Statement(query, (*names, "most"))
+    return Statement(query.order_by(*columns).limit(bindparam("most")), (*names, "most"))
 
 
 @lru_cache
-def history_page(
-    filters: tuple[str, ...], moments: tuple[str, ...], *, live: bool, goes_on: bool, ends: bool
-) -> Statement:
-    """Live or ended allocations, the latest begun first.
+def history_page(filters: tuple[str, ...], moments: tuple[str, ...], *, goes_on: bool) -> Statement:
+    """Live and ended allocations, the latest begun first.
 
     `moments` are `begun_by` (they began then or before) and `held_after` (they ended later, or have not).
-    A page that goes on begins after an allocation named by its id, wherever it stands now; one that ends
-    does so at `floor_since` and `floor_id`.
+    A page that goes on begins after an allocation named by its id.
     """
-    query = _filtered(select(ALLOCATION), filters, _leading(filters, HISTORY_LEADERS))
-    query = query.where(ALLOCATION.c.until.is_(None) if live else ALLOCATION.c.until.is_not(None))
+    query = _filtered(select(ALLOCATION), filters, HISTORY_LEADS)
     names = tuple(f"of_{name}" for name in filters)
-    place = tuple_(ALLOCATION.c.since, ALLOCATION.c.id)
     if "begun_by" in moments:
         query = query.where(ALLOCATION.c.since <= bindparam("begun_by"))
-    if "held_after" in moments and not live:
-        query = query.where(ALLOCATION.c.until > bindparam("held_after"))
+    if "held_after" in moments:
+        until = ALLOCATION.c.until
+        query = query.where(or_(until.is_(None), until > bindparam("held_after")))
         if "address" in filters:
             query = query.where(ALLOCATION.c.since >= _holder_at("held_after"))
     names = (*names, *moments)
     if goes_on:
-        query, names = query.where(place < _place_of("last_row")), (*names, "last_row")
-    if ends:
-        floor = tuple_(bindparam("floor_since"), bindparam("floor_id"))
-        query, names = query.where(place > floor), (*names, "floor_since", "floor_id")
+        place = tuple_(ALLOCATION.c.since, ALLOCATION.c.id)
+        query, names = query.where(place < _place_of("last_row", "since", "id")), (*names, "last_row")
     query = query.order_by(ALLOCATION.c.since.desc(), ALLOCATION.c.id.desc()).limit(bindparam("most"))
     return Statement(query, (*names, "most"))
 
@@ -137,7 +147,6 @@ def _holder_at(moment: str) -> ColumnElement[int]:
         .where(
             past.c.space == bindparam("of_space"),
             past.c.address == bindparam("of_address"),
-            past.c.until.is_not(None),
             past.c.since <= bindparam(moment),
         )
         .order_by(past.c.since.desc())

@@ -62,7 +62,7 @@ def allocation_values(allocation: Allocation) -> Values:
         *identity,
         holder.name if isinstance(holder, Owner) else None,
         workload.namespace,
-        workload.name,
+        _listed_name(workload),
         workload.uid,
         allocation.boot,
         netns.device if netns is not None else None,
@@ -76,6 +76,11 @@ def allocation_values(allocation: Allocation) -> Values:
         idempotency.key if idempotency is not None else None,
         idempotency.body if idempotency is not None else None,
     )
+
+
+def _listed_name(workload: Workload) -> str | None:
+    """Empty, not null, where there is a namespace: lists of one go by the name, and null has no place."""
+    return workload.name or "" if workload.namespace is not None else workload.name
 
 
 def allocation_of(row: Row) -> Allocation:
@@ -123,7 +128,7 @@ def allocation_of(row: Row) -> Allocation:
         else Owner(owner, digest),
         digest=digest,
         position=position,
-        workload=Workload(namespace, name, uid),
+        workload=Workload(namespace, name or None, uid),
         boot=boot,
         netns=None if netns_inode is None else NetworkNamespace(netns_device, netns_inode),
         since=since,

@@ -101,11 +101,6 @@ def _live(name: str, *columns: str, unique: bool = False) -> None:
     _partial(ALLOCATION, name, columns, "until IS NULL", unique=unique)
 
 
-def _ended(name: str, *columns: str) -> None:
-    """An index over who had an address."""
-    _partial(ALLOCATION, name, columns, "until IS NOT NULL")
-
-
 def _partial(
     table: Table, name: str, columns: tuple[str, ...], predicate: str, *, unique: bool = False
 ) -> None:
@@ -129,29 +124,29 @@ _partial(
     "idempotency_key IS NOT NULL",
     unique=True,
 )
-# Pages, in the order of time: for each filter an index of live and one of ended rows. None holds both: the
-# planner would take it for a page of live rows and read all that ended. Rows without a name are left out.
-_live("allocation_live", "since", "id")
-for _column in ("pool", "cluster", "network", "node", "container_id"):
-    _live(f"allocation_live_{_column}", _column, "since", "id")
-for _column in ("owner", "namespace", "name"):
-    _partial(
-        ALLOCATION,
-        f"allocation_live_{_column}",
-        (_column, "since", "id"),
-        f"until IS NULL AND {_column} IS NOT NULL",
-    )
-_ended("allocation_ended", "since", "id")
-_ended("allocation_ended_address", "space", "address", "since", "id")
-for _column in ("cluster", "node"):
-    _ended(f"allocation_ended_{_column}", _column, "since", "id")
-for _column in ("namespace", "name"):
-    _partial(
-        ALLOCATION,
-        f"allocation_ended_{_column}",
-        (_column, "since", "id"),
-        f"until IS NOT NULL AND {_column} IS NOT NULL",
-    )
+# Pages of live rows are in the order of addresses, so that the unique index serves the list of all and of a
+# pool; a container is found by how its digests begin. Each further index costs every ADD and DEL a page.
+_live("allocation_live_node", "node", "space", "address")
+_partial(
+    ALLOCATION,
+    "allocation_live_workload",
+    ("namespace", "name", "space", "address"),
+    "until IS NULL AND namespace IS NOT NULL",
+)
+_partial(
+    ALLOCATION, "allocation_live_owner", ("owner", "space", "address"), "until IS NULL AND owner IS NOT NULL"
+)
+# History is in the order of time. These hold live and ended rows, so that an ending moves nothing in them.
+Index("allocation_since", ALLOCATION.c.since, ALLOCATION.c.id)
+Index(
+    "allocation_of_address",
+    ALLOCATION.c.space,
+    ALLOCATION.c.address,
+    ALLOCATION.c.since,
+    ALLOCATION.c.id,
+)
+for _column in ("node", "name"):
+    _partial(ALLOCATION, f"allocation_of_{_column}", (_column, "since", "id"), f"{_column} IS NOT NULL")
 
 BLOCK: Final = Table(
     "block",

@@ -16,6 +16,8 @@ from ipamd_file.store import Store
 
 T = TypeVar("T")
 
+Further = Callable[[Allocation, Allocation], bool]
+
 
 class Turn(Protocol):
     """Calls a function when nothing else is under way."""
@@ -35,29 +37,29 @@ class FileLedger:
 
     async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
         def read() -> list[Allocation]:
-            rows = sorted(filter(lambda row: _lives_and_matches(row, query), self._rows()), key=_age)
-            return self._behind(after, rows, 1)[:limit]
+            rows = sorted(filter(lambda row: _lives_and_matches(row, query), self._rows()), key=query.place)
+            return self._behind(after, rows, lambda row, last: query.place(row) > query.place(last))[:limit]
 
         return await self._turn(read)
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
         def read() -> list[Allocation]:
             rows = sorted(filter(lambda row: _held_then(row, query), self._rows()), key=_age, reverse=True)
-            return self._behind(before, rows, -1)[:limit]
+            return self._behind(before, rows, lambda row, last: _age(row) < _age(last))[:limit]
 
         return await self._turn(read)
 
     def _rows(self) -> list[Allocation]:
         return self._store.values("allocation")
 
-    def _behind(self, last: int | None, rows: list[Allocation], direction: int) -> list[Allocation]:
+    def _behind(self, last: int | None, rows: list[Allocation], further: Further) -> list[Allocation]:
         """The rest of a list, behind the last row of the page before, which may be gone from the list."""
         if last is None:
             return rows
         known = self._store.get("allocation", last)
         if known is None:
             return []
-        return [row for row in rows if (_age(row) > _age(known)) == (direction > 0) and row.id != last]
+        return [row for row in rows if further(row, known)]
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._turn(lambda: self._store.held_by(digest))
@@ -117,7 +119,7 @@ def _matches(row: Allocation, query: AllocationQuery | HistoryQuery, *names: str
     }
     if isinstance(holder, Identity):
         there |= {name: getattr(holder, name) for name in ("cluster", "node", "network", "container_id")}
-    if query.address is not None and (query.space, query.address) != (row.space, row.address):
+    if query.in_space not in (None, row.space) or query.address not in (None, row.address):
         return False
     return all(getattr(query, name) in (None, there.get(name)) for name in names)
 
