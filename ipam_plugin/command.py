@@ -7,7 +7,6 @@ import gc
 from ipam_plugin import VERSION, clock, configuration, environment, platform
 from ipam_plugin.configuration import DEFAULT_TIMEOUT, VERSIONS
 from ipam_plugin.failure import (
-    INTERNAL,
     INVALID_CONFIGURATION,
     IO_FAILURE,
     NOT_AVAILABLE,
@@ -42,8 +41,8 @@ def main() -> int:
         return _version(reply) if call.verb == "VERSION" else _answer(call, reply)
     except Failure as failure:
         return reply.fail(failure)
-    except Exception as error:  # noqa: BLE001 - the edge: a runtime is owed an error object whatever happens
-        return reply.fail(Failure(INTERNAL, "internal error", f"{type(error).__name__}: {error}"))
+    except Exception as error:  # noqa: BLE001 - the edge: a runtime is owed an answer whatever happens
+        return reply.crash(f"{type(error).__name__}: {error}")
 
 
 def run() -> NoReturn:
@@ -77,14 +76,14 @@ def _answer(call: Call, reply: Reply) -> int:
         session = Session(call, issued, reply, stdin, values)
         from ipam_plugin.verbs import VERBS
 
-        code = VERBS[call.verb](session)
+        reply.code = VERBS[call.verb](session)
     except Failure as failure:
         if call.verb == "STATUS" and failure.code in (INVALID_CONFIGURATION, IO_FAILURE):
             failure.code = NOT_AVAILABLE  # a node on which no ADD could be served
-        code = reply.fail(failure)
+        reply.code = reply.fail(failure)
     if session is not None:
         _deliver(session)
-    return code
+    return reply.code
 
 
 def _speaking(values: dict[str, object]) -> str:

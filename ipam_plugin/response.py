@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _HEAD_BYTES = 16384
-_BODY_BYTES = 1 << 20
+_BYTES = 1 << 20  # all that one connection may bring, interim answers and trailers too
 _LINE_BYTES = 1024
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 _DIGITS = b"0123456789"
@@ -23,6 +23,7 @@ class Response:
         self.status = 0
         self.body = b""
         self._pending = b""
+        self._at = 0  # where in it the reading is
         self._pieces: list[bytes] = []
         self._size = 0
         self._left: int | None = None  # bytes of the body or chunk to come; None: as many as come
@@ -30,7 +31,11 @@ class Response:
 
     def feed(self, data: bytes) -> bool:
         """Take the next bytes; tell whether the response is complete. Raises Malformed."""
-        self._pending += data
+        self._size += len(data)
+        if self._size > _BYTES:
+            raise Malformed("answer too large")
+        self._pending = self._pending[self._at :] + data  # once a feed: a copy for each line is quadratic
+        self._at = 0
         if self.status == 0 and not self._read_head():
             return False
         done = self._read_plain() if self._chunk is None else self._read_chunks()
@@ -47,13 +52,10 @@ class Response:
 
     def _read_head(self) -> bool:
         while True:
-            end = self._pending.find(b"\r\n\r\n")
-            if end > _HEAD_BYTES or (end < 0 and len(self._pending) > _HEAD_BYTES):
-                raise Malformed("head too large")
-            if end < 0:
+            head = self._until(b"\r\n\r\n", _HEAD_BYTES)
+            if head is None:
                 return False
-            lines = self._pending[:end].split(b"\r\n")
-            self._pending = self._pending[end + 4 :]
+            lines = head.split(b"\r\n")
             status = _status(lines[0])
             if status >= 200:
                 self.status = status
@@ -83,7 +85,7 @@ class Response:
 
     def _read_plain(self) -> bool:
         if self._left is None:
-            self._take(len(self._pending))
+            self._take(len(self._pending) - self._at)
             return False
         self._left -= self._take(self._left)
         return self._left == 0
@@ -94,7 +96,7 @@ class Response:
                 self._left -= self._take(self._left)
                 if self._left:
                     return False
-            line = self._line()
+            line = self._until(b"\r\n", _LINE_BYTES)
             if line is None:
                 return False
             if self._chunk == _TRAILER:
@@ -108,23 +110,21 @@ class Response:
                 self._left = _number(line.partition(b";")[0].strip(), _HEXADECIMAL, 16)
                 self._chunk = _DATA if self._left else _TRAILER
 
-    def _line(self) -> bytes | None:
-        end = self._pending.find(b"\r\n")
-        if end > _LINE_BYTES or (end < 0 and len(self._pending) > _LINE_BYTES):
-            raise Malformed("a line too long")
+    def _until(self, ending: bytes, limit: int) -> bytes | None:
+        """Take what comes before the ending, and the ending; None while it has not come."""
+        end = self._pending.find(ending, self._at)
+        if (end if end >= 0 else len(self._pending)) - self._at > limit:
+            raise Malformed("a line or head too long")
         if end < 0:
             return None
-        line = self._pending[:end]
-        self._pending = self._pending[end + 2 :]
-        return line
+        found = self._pending[self._at : end]
+        self._at = end + len(ending)
+        return found
 
     def _take(self, size: int) -> int:
         """Move at most so many bytes into the body and give how many."""
-        piece = self._pending[:size]
-        self._pending = self._pending[size:]
-        self._size += len(piece)
-        if self._size > _BODY_BYTES:
-            raise Malformed("body too large")
+        piece = self._pending[self._at : self._at + size]
+        self._at += len(piece)
         if piece:
             self._pieces.append(piece)
         return len(piece)

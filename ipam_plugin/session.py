@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 
 from ipam_plugin import clock, configuration, environment, platform, request
-from ipam_plugin.failure import IO_FAILURE, TOO_LARGE, UNDECODABLE, Failure, reason
+from ipam_plugin.failure import INTERNAL, IO_FAILURE, TOO_LARGE, UNDECODABLE, Failure, reason
 from ipam_plugin.files import write_all
 from ipam_plugin.scanner import NotJson, parse_object
 from ipam_plugin.spool import Spool
@@ -23,14 +23,22 @@ _FIFO, _CHARACTERS, _SOCKET = 0o010000, 0o020000, 0o140000
 
 
 class Reply:
-    """The way to stdout; knows in which cniVersion to speak."""
+    """The way to stdout, for one answer; knows in which cniVersion to speak."""
 
     def __init__(self) -> None:
         self.version = configuration.VERSIONS[-1]
+        self.code: int | None = None  # the exit code, once the call has had its answer
 
     def write(self, data: bytes) -> None:
         """Write an answer; OSError where nobody takes it."""
         write_all(_STDOUT, data)
+
+    def crash(self, what: str) -> int:
+        """Tell of a defect and give the exit code: an answer that was given stays the only one."""
+        if self.code is None:
+            return self.fail(Failure(INTERNAL, "internal error", what))
+        note(f"internal error after the answer: {what}")
+        return self.code
 
     def fail(self, failure: Failure) -> int:
         """Write an error object and give the exit code."""

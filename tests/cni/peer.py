@@ -88,10 +88,11 @@ def dribble(data: bytes, pause: float = 0.0) -> Step:
     return Step(act)
 
 
-def flood(data: bytes) -> Step:
+def flood(data: bytes, first: bytes = b"") -> Step:
     """Send the same bytes for ever, as fast as they are taken."""
 
     def act(connection: socket.socket, ended: threading.Event) -> None:
+        connection.sendall(first)
         while not ended.is_set():
             connection.sendall(data)
 

@@ -102,15 +102,18 @@ NO_ANSWERS = [
     pytest.param(raw(response(200, RESULT)[:-5]), id="cut off in the body"),
     pytest.param(raw(response(200, RESULT)[:30]), id="cut off in the head"),
     pytest.param(raw(in_chunks(RESULT, 7)[:-20]), id="cut off in a chunk"),
-    pytest.param(raw(CHUNKED + b"zz\r\n"), id="a chunk of no size"),
+    pytest.param(raw(CHUNKED + b"-%x\r\n%s\r\n0\r\n\r\n" % (len(RESULT), RESULT)), id="a chunk of no size"),
     pytest.param(raw(CHUNKED + b"2\r\n{}}\r\n0\r\n\r\n"), id="a chunk that is too long"),
-    pytest.param(raw(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), id="a negative length"),
+    pytest.param(raw(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n" + RESULT), id="a negative length"),
     pytest.param(
-        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}"), id="two lengths"
+        raw(response(200, RESULT).replace(b"content-length", b"content-length: 5\r\ncontent-length")),
+        id="two lengths",
     ),
-    pytest.param(raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70000), id="an endless head"),
-    pytest.param(raw(b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (2 << 20)), id="an endless body"),
-    pytest.param(raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"), id="an unknown encoding"),
+    pytest.param(raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70000 + b"\r\n\r\n" + RESULT), id="an endless head"),
+    pytest.param(raw(UNTIL_CLOSED + b" " * (2 << 20)), id="an endless body"),
+    pytest.param(
+        raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n" + RESULT), id="an unknown encoding"
+    ),
     pytest.param(reply(204), id="no content"),
 ]
 
@@ -167,7 +170,6 @@ def test_add_without_ipamd_ends_with_11_in_its_time(plugin: Plugin) -> None:
         pytest.param(silence(), id="never answers"),
         pytest.param(deafness(), id="never reads"),
         pytest.param(dribble(response(200, b"x" * 1000), pause=0.05), id="answers a byte at a time"),
-        pytest.param(flood(b"HTTP/1.1 100 Continue\r\n\r\n" * 100), id="goes on saying 100"),
     ],
 )
 @pytest.mark.parametrize("verb", ["ADD", "CHECK", "DEL"])
@@ -198,6 +200,22 @@ def test_an_answer_to_a_request_that_is_not_read_is_heard(plugin: Plugin, peer: 
     config = {**plugin.config(), "cniVersion": "1.1.0", "padding": "x" * (4000 << 10)}
 
     assert plugin.call("GC", config).stdout == error(103, "too large")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(flood(b"HTTP/1.1 100 Continue\r\n\r\n"), id="interim answers"),
+        pytest.param(flood(b"1\r\n \r\n" * 1000, CHUNKED), id="chunks"),
+        pytest.param(flood(b" " * 1000, UNTIL_CLOSED), id="a body"),
+        pytest.param(flood(b"T: 1\r\n" * 1000, CHUNKED + b"0\r\n"), id="trailers"),
+    ],
+)
+def test_an_endless_answer_is_none(plugin: Plugin, peer: Peer, step: Step) -> None:
+    peer.will(step)
+
+    assert "answer too large" in plugin.call("CHECK").error["details"]
+    assert plugin.call("ADD", plugin.config(timeout=0.5)).error["code"] == 11
 
 
 def test_a_redirect_is_not_followed(plugin: Plugin, peer: Peer) -> None:
