@@ -211,7 +211,8 @@ async def _rereserve(
     snapshot: Snapshot, reservations: dict[int, Reservation], about: Reservation, catalogue: Catalogue
 ) -> None:
     """Make the pools that a reservation touches fit the new list of reservations."""
-    for pool in snapshot.pools.values():
+    # By name, for that is the order in which whoever waits for blocks of several pools locks them.
+    for _, pool in sorted(snapshot.pools.items()):
         if meets(about.addresses, pool, about.space):
             old, new = Mask(pool, snapshot.reservations.values()), Mask(pool, reservations.values())
             await _remask(old, new, catalogue, about)

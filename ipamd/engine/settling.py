@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence, Set
 from functools import partial
 from typing import Final
@@ -47,11 +48,14 @@ class Settling:
         After a commit in doubt the calls are settled again: what it did is found by its holders.
         """
         violations = doubts = 0
+        clock = asyncio.get_running_loop().time
+        deadline = None if patience is None else clock() + patience
         for _ in range(ATTEMPTS):
             catalogue = self._known()
             work = partial(self._settle_once, calls, catalogue)
+            left = None if deadline is None else deadline - clock()
             try:
-                return await self._backend.transact(work, patience)
+                return await self._backend.transact(work, left)
             except CatalogueChanged:
                 await self._refresh()
             except ConstraintViolated:
