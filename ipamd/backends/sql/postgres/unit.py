@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from ipamd.backends.interface import InDoubt
 from ipamd.backends.sql.postgres.connection import PostgresSession
-from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, translated
+from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, said, translated
 from ipamd.models.errors import Unavailable
 
 T = TypeVar("T")
@@ -58,20 +59,30 @@ async def run_unit(session: PostgresSession, bounds: Bounds, work: Coroutine[Any
     """Run a unit of work and make it durable; raises what it raises, and the database's errors mapped.
 
     The transaction of one that failed is left open, for the caller to end with the connection or without.
-    Where the answer to the commit itself is lost, nobody knows what became of it: the caller is told that
-    the database does not answer, and its repeat finds out.
     """
     try:
         async with asyncio.timeout(bounds.whole):
             await session.say(bounds.opening)
             result = await _Alone(work, session)
-            if await session.say("COMMIT") != "COMMIT":
-                raise Unavailable("the database undid what was to be kept: try again")
-            return result
+        await _commit(session, bounds)
+        return result
     except DRIVER_ERRORS as error:
         raise translated(error) from error
     finally:
         work.close()
+
+
+async def _commit(session: PostgresSession, bounds: Bounds) -> None:
+    """Make durable what was done; raises InDoubt where the answer is lost."""
+    try:
+        async with asyncio.timeout(STATEMENT_SECONDS + GRACE_SECONDS):
+            tag = await session.say("COMMIT")
+    except DRIVER_ERRORS as error:
+        if bounds.begin == READ_ONLY:
+            raise
+        raise InDoubt(f"the database did not answer a commit: {said(error)}") from error
+    if tag != "COMMIT":
+        raise Unavailable("the database undid what was to be kept: try again")
 
 
 class _Alone(Awaitable[T], Generic[T]):
