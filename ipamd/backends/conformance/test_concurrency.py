@@ -29,6 +29,7 @@ from ipamd.backends.conformance.examples import (
     carve,
     ending,
     find,
+    firsts,
     lock,
     release,
     save,
@@ -77,6 +78,11 @@ class Scene:
 
     def has(self, what: str) -> Callable[[], bool]:
         return lambda: what in self.happened
+
+    async def until(self, what: str) -> None:
+        """Wait outside of any unit of work."""
+        while what not in self.happened:  # noqa: ASYNC110 - it may be said on another thread
+            await asyncio.sleep(0.0005)
 
 
 def in_turn(backend: Backend, replica: Backend, number: int) -> Sequence[Backend]:
@@ -149,6 +155,7 @@ async def test_a_block_is_read_as_it_was_last_committed(backend: Backend, replic
         return overtaken, locked.blocks[0]
 
     async def overtakes() -> None:
+        await scene.until("begun")
         await replica.transact(count_up, PATIENCE)
         scene.happened.add("committed")
 
@@ -164,10 +171,12 @@ async def test_the_revision_is_read_as_it_was_last_committed(backend: Backend, r
     async def decides(transaction: Transaction) -> tuple[bool, int]:
         await transaction.lock([Numbered("pods", 0)])
         await transaction.revision()
+        scene.happened.add("locked")
         overtaken = await linger(transaction, scene.has("changed"))
         return overtaken, await transaction.revision()
 
     async def changes() -> None:
+        await scene.until("locked")
         await save(replica, PLAIN)
         scene.happened.add("changed")
 
@@ -302,6 +311,7 @@ async def test_nothing_free_is_said_only_when_it_is_so(backend: Backend, replica
         )
 
     async def asks_meanwhile() -> Sequence[Locked]:
+        await scene.until("locked")
         answer = await replica.transact(asks)
         scene.happened.add("asked")
         return answer
@@ -313,18 +323,22 @@ async def test_nothing_free_is_said_only_when_it_is_so(backend: Backend, replica
     assert (list(uncarved.blocks), uncarved.passed_over) == ([], False)
 
 
-async def test_with_patience_blocks_that_others_hold_are_waited_for(
-    backend: Backend, replica: Backend
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_with_patience_blocks_that_others_hold_are_waited_for_in_any_order(
+    backend: Backend, replica: Backend, at_once: bool
 ) -> None:
-    firsts = [64 * number for number in range(4)]
-    await carve(backend, *map(block, firsts))
+    numbers = [64 * number for number in range(4)]
+    await carve(backend, *map(block, numbers))
 
     async def takes_all(transaction: Transaction, order: Sequence[int]) -> list[int]:
-        locked = await transaction.lock([Numbered("pods", first) for first in order])
+        had: list[int] = []
+        for piece in [order] if at_once else [[first] for first in order]:
+            for locked in await transaction.lock([Numbered("pods", first) for first in piece]):
+                had += firsts(locked.blocks)
         await linger(transaction, lambda: False, 2)
-        return [each.first for one in locked for each in one.blocks]
+        return had
 
-    orders = [firsts, firsts[::-1], firsts[2:] + firsts[:2]] * 4
+    orders = [numbers, numbers[::-1], numbers[2:] + numbers[:2]] * 4
     answers = await asyncio.gather(
         *(
             each.transact(partial(takes_all, order=order), PATIENCE)
@@ -358,22 +372,24 @@ async def test_patience_that_runs_out_is_unavailable_and_changes_nothing(
 async def test_a_pinned_catalogue_does_not_change_before_the_unit_of_work_ends(
     backend: Backend, replica: Backend
 ) -> None:
+    await save(replica, PLAIN)  # so that no time goes by with connecting
     scene = Scene()
 
     async def carves(transaction: Transaction) -> tuple[int, int]:
         pinned = await transaction.pin_catalogue()
         scene.happened.add("pinned")
-        await linger(transaction, scene.has("changed"), 30)
+        await linger(transaction, scene.has("changed"))
         return pinned, await transaction.revision()
 
     async def changes() -> None:
+        await scene.until("pinned")
         await save(replica, PLAIN)
         scene.happened.add("changed")
 
     (pinned, later), _ = await asyncio.gather(backend.transact(carves, PATIENCE), changes())
 
     assert pinned == later
-    assert await backend.transact(lambda transaction: transaction.revision()) == 1
+    assert await backend.transact(lambda transaction: transaction.revision()) == 2
 
 
 async def test_a_pinned_catalogue_is_pinned_for_several_at_once(backend: Backend, replica: Backend) -> None:
@@ -389,18 +405,24 @@ async def test_a_pinned_catalogue_is_pinned_for_several_at_once(backend: Backend
     assert revisions == [0] * MANY
 
 
-async def test_the_same_blocks_carved_by_many_at_once_are_new_once(
+async def test_the_same_blocks_carved_by_many_at_once_in_any_order_are_new_once(
     backend: Backend, replica: Backend
 ) -> None:
     blocks = [block(64 * number) for number in range(4)]
 
-    async def carves(transaction: Transaction) -> int:
+    async def carves(transaction: Transaction, order: Sequence[Block]) -> int:
         await transaction.pin_catalogue()
         await transaction.cursor("pods")
-        return await transaction.carve("pods", blocks, 256)
+        return sum([await transaction.carve("pods", [each], 256) for each in order])
 
+    orders = sorted([blocks, blocks[::-1]] * (MANY // 2), key=firsts)
     new = await asyncio.gather(
-        *(each.transact(carves, PATIENCE) for each in in_turn(backend, replica, MANY)),
+        *(
+            each.transact(partial(carves, order=order), PATIENCE)
+            for each, order in zip(
+                in_turn(backend, replica, MANY), [*orders[::2], *orders[1::2]], strict=True
+            )
+        )
     )
 
     assert sum(new) == len(blocks)
