@@ -147,6 +147,7 @@ class Peer:
         self._steps = [reply(204)]
         self._tls = tls
         self._listener = listener
+        self._listener.settimeout(0.02)
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._listen, daemon=True)]
@@ -166,7 +167,6 @@ class Peer:
             thread.join(SECONDS)
 
     def _listen(self) -> None:
-        self._listener.settimeout(0.02)
         while not self._ended.is_set():
             try:
                 connection, _ = self._listener.accept()
