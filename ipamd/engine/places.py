@@ -232,12 +232,18 @@ class Places:
 
     def _open_block(self, block: Block) -> None:
         pool = self._catalogue.pools.get(block.pool)
-        if pool is None:
+        if pool is None or not _belongs(block, pool):
             raise CatalogueChanged
         opened = self._open.setdefault(block.pool, {})
         if block.first not in opened:
             opened[block.first] = OpenBlock(block, self._catalogue.mask(pool).assignable_in(block.first))
             self._await_turn(opened[block.first])
+
+
+def _belongs(block: Block, pool: Pool) -> bool:
+    """Whether a block is one of a pool as it is known here: it may have grown, or been made anew."""
+    first, last = int(pool.subnet[0]), int(pool.subnet[-1])
+    return block.size == pool.block_size and first <= block.first <= last
 
 
 def _steps(pool: Pool, owner: NodeKey | None) -> Iterator[Whose | Carving]:
