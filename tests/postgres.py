@@ -1,5 +1,6 @@
 """A real PostgreSQL that is made, started and thrown away by the tests."""
 
+import asyncio
 import atexit
 import os
 import pwd
@@ -9,11 +10,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
+
+import asyncpg
 
 from tests.service import EXECUTABLES
 
@@ -139,6 +143,21 @@ class Postgres:
         if done.returncode:
             raise AssertionError(done.stderr)
         return [line.split("\x1f") for line in done.stdout.splitlines()]
+
+    def rows(self, statement: str, database: str, *values: object) -> list[tuple[object, ...]]:
+        """Run one query with `?` for its values; the rows as Python has them."""
+        for number in range(1, len(values) + 1):
+            statement = statement.replace("?", f"${number}", 1)
+
+        async def ask() -> list[tuple[object, ...]]:
+            connection = await asyncpg.connect(self.url(database))
+            try:
+                return [tuple(row) for row in await connection.fetch(statement, *values)]
+            finally:
+                await connection.close()
+
+        with ThreadPoolExecutor(1) as thread:  # a test's own event loop may be running in this one
+            return thread.submit(asyncio.run, ask()).result()
 
     def create(self, *options: str) -> str:
         """A new, empty database; its name."""

@@ -114,7 +114,7 @@ class Tables:
                  SELECT id, space, hex(address), since, LAG(id) OVER one_address,
                    LAG(COALESCE(until, 9223372036854775807)) OVER one_address AS before
                  FROM allocation WINDOW one_address AS (PARTITION BY space, address ORDER BY since, id)
-               ) WHERE before > since"""
+               ) AS following WHERE before > since"""
         )
 
     def ever(self) -> Counter[tuple[str, str]]:

@@ -1,0 +1,37 @@
+"""Several ipamd, each a process, on one PostgreSQL."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import Postgres
+from tests.replicas.cluster import Cluster
+
+
+@pytest.fixture(scope="package")
+def lasting_cluster(postgres: Postgres) -> Iterator[Cluster]:
+    """Four ipamd on one database, ready, for all tests here: most of a test's time would be their start."""
+    with tempfile.TemporaryDirectory(prefix="ipamd-") as folder, postgres.migrated() as database:
+        cluster = Cluster(Path(folder), postgres, database)
+        try:
+            cluster.start()
+            yield cluster
+            cluster.stop()
+        finally:
+            cluster.kill()
+
+
+@pytest.fixture
+def cluster(lasting_cluster: Cluster) -> Cluster:
+    """Four ipamd on one database without pools and allocations."""
+    lasting_cluster.clear()
+    return lasting_cluster
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """A migrated database of a test's own, which may change its schema; its name."""
+    with postgres.copy() as name:
+        yield name
