@@ -65,11 +65,11 @@ async def run_unit(session: PostgresSession, bounds: Bounds, work: Coroutine[Any
             await session.say(bounds.opening)
             result = await _Alone(work, session)
         await _commit(session, bounds)
-        return result
     except DRIVER_ERRORS as error:
         raise translated(error) from error
     finally:
         work.close()
+    return result
 
 
 async def _commit(session: PostgresSession, bounds: Bounds) -> None:
