@@ -23,10 +23,16 @@ class Added:
 
 
 class Churn:
-    """16 clients that add new containers and have `most` at a time, until the block is left."""
+    """16 clients that add new containers and have `most` at a time, until the block is left.
 
-    def __init__(self, port: int, pools: Sequence[str], clients: int = 16, most: int = 1) -> None:
-        self._callers = [Caller(port, Node(f"node-{number % 4}"), pools) for number in range(clients)]
+    Of several services each serves as many of them.
+    """
+
+    def __init__(self, port: int, pools: Sequence[str], *more: int, clients: int = 16, most: int = 1) -> None:
+        ports = (port, *more)
+        self._callers = [
+            Caller(ports[number % len(ports)], Node(f"node-{number % 4}"), pools) for number in range(clients)
+        ]
         self._most = most
         self._added: list[list[Added]] = [[] for _ in range(clients)]
         self._enough = threading.Event()
