@@ -16,13 +16,16 @@ from ipamd.backends.sql.postgres.fitness import refuse_unfit, unfit_now
 from ipamd.backends.sql.postgres.impatient import ImpatientTransaction
 from ipamd.backends.sql.postgres.patient import OutOfOrder, PatientTransaction
 from ipamd.backends.sql.postgres.searching import BlockKey
-from ipamd.backends.sql.postgres.unit import GRACE_SECONDS, READ_ONLY, READ_WRITE, Bounds, run_unit
+from ipamd.backends.sql.postgres.unit import GRACE_SECONDS, READ_ONLY, READ_WRITE, Bounds, NotBegun, run_unit
 from ipamd.backends.sql.postgres.waiting import Deadline
 from ipamd.models.errors import Unavailable
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 
 T = TypeVar("T")
+
+BEGINNINGS: Final = 3
+"""How many connections are tried that turn out to be lost: those that wait for use may all be."""
 
 FORGOTTEN_AT_ONCE: Final = 1000
 
@@ -44,8 +47,7 @@ class PostgresReader:
         self._connections = connections
 
     async def read(self, reading: Reading[T]) -> T:
-        async with self._connections.session(Purpose.READING, HUNG_SECONDS) as session:
-            return await run_unit(session, READINGS_BOUNDS, reading(session))
+        return await run(self._connections, Purpose.READING, READINGS_BOUNDS, reading)
 
 
 class PostgresBackend:
@@ -95,8 +97,7 @@ class PostgresBackend:
     ) -> T:
         if self._closed:
             raise Unavailable("the database is closed")
-        async with self._connections.session(purpose, bounds.locks) as session:
-            return await run_unit(session, bounds, work(session))
+        return await run(self._connections, purpose, bounds, work)
 
     async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
         # Always in the same order: two replicas that write the same nodes would else wait for each other.
@@ -130,6 +131,23 @@ class PostgresBackend:
             await self._connections.close()
 
 
+async def run(
+    connections: Connections,
+    purpose: Purpose,
+    bounds: Bounds,
+    work: Callable[[PostgresSession], Coroutine[Any, Any, T]],
+) -> T:
+    """Run a unit of work on a connection; on another one where it was lost before anything was done."""
+    for _ in range(BEGINNINGS - 1):
+        try:
+            async with connections.session(purpose, bounds.locks) as session:
+                return await run_unit(session, bounds, work(session))
+        except NotBegun:
+            continue
+    async with connections.session(purpose, bounds.locks) as session:
+        return await run_unit(session, bounds, work(session))
+
+
 async def open_postgresql(url: str) -> Backend:
     """Open `postgresql://USER@HOST:PORT/DATABASE`, migrated by `ipamd migrate` before.
 
@@ -137,7 +155,6 @@ async def open_postgresql(url: str) -> Backend:
     """
     place = place_of(url)
     connections = Connections(url)
-    await connections.open()
     try:
         async with connections.session(Purpose.READING, HUNG_SECONDS) as session:
             await refuse_unfit(session, place)

@@ -14,7 +14,7 @@ from ipamd.backends.sql.session import Compiled, Statement, Values, compiled
 from ipamd.models.errors import DatabaseUnfit
 
 Connection = Any
-"""An asyncpg connection, or a pool's stand-in for one: the driver has no types of its own."""
+"""An asyncpg connection: the driver has no types of its own."""
 
 CONNECT_SECONDS: Final = 5.0
 

@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import Any, Final
-
-import asyncpg
+from typing import Final, NamedTuple
 
 from ipamd.backends.sql.postgres.connection import Connection, PostgresSession, connect
 from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, said
@@ -37,35 +35,29 @@ MOST: Final = sum(purpose.most for purpose in Purpose)
 """What one process takes of the server's max_connections, at most."""
 
 UNUSED_SECONDS: Final = 300.0
-QUERIES_FOR_EVER: Final = 1 << 62
 ROLLBACK_SECONDS: Final = 2.0
 CLOSING_SECONDS: Final = 5.0
 
 
+class _Idle(NamedTuple):
+    connection: Connection
+    since: float
+
+
 class Connections:
-    """asyncpg's pool, which opens, watches and closes them, behind a bound for each purpose."""
+    """Opens connections, keeps those that are not in use, and never has more than its purposes allow.
+
+    Everything that a unit of work sets is set for its transaction alone, so that a connection that is given
+    back is as good as new; one of which that is not certain is closed.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._free = {purpose: asyncio.Semaphore(purpose.most) for purpose in Purpose}
-        self._pool: Any = None
+        self._idle: list[_Idle] = []
         self._sessions = 0
         self._none_left = asyncio.Event()
         self._none_left.set()
-
-    async def open(self) -> None:
-        """Prepare to connect; nothing is opened yet."""
-        self._pool = await asyncpg.create_pool(
-            min_size=0,
-            max_size=MOST,
-            max_queries=QUERIES_FOR_EVER,
-            max_inactive_connection_lifetime=UNUSED_SECONDS,
-            connect=self._connect,
-            reset=_nothing,
-        )
-
-    async def _connect(self, *_: Any, **__: Any) -> Connection:
-        return await connect(self._url)
 
     @asynccontextmanager
     async def session(self, purpose: Purpose, seconds: float) -> AsyncIterator[PostgresSession]:
@@ -76,20 +68,25 @@ class Connections:
         self._sessions += 1
         self._none_left.clear()
         try:
-            connection = await self._acquired(purpose, seconds)
-            try:
-                yield PostgresSession(connection)
-            except asyncio.CancelledError:
-                connection.terminate()  # it may be in the middle of a statement
-                raise
-            finally:
-                await self._give_back(purpose, connection)
+            async with self._turn(purpose, seconds):
+                connection = await self._connected()
+                try:
+                    yield PostgresSession(connection)
+                except asyncio.CancelledError:
+                    connection.terminate()  # it may be in the middle of a statement
+                    raise
+                except BaseException:
+                    await _undo(connection)
+                    raise
+                finally:
+                    self._keep(connection)
         finally:
             self._sessions -= 1
             if not self._sessions:
                 self._none_left.set()
 
-    async def _acquired(self, purpose: Purpose, seconds: float) -> Connection:
+    @asynccontextmanager
+    async def _turn(self, purpose: Purpose, seconds: float) -> AsyncIterator[None]:
         free = self._free[purpose]
         try:
             async with asyncio.timeout(seconds):
@@ -97,38 +94,46 @@ class Connections:
         except TimeoutError:
             raise Unavailable(f"all connections for {purpose.value[0]} are in use: try again") from None
         try:
-            return await self._pool.acquire()
-        except DRIVER_ERRORS as error:
-            free.release()
-            raise Unavailable(f"the database cannot be reached: {said(error)}") from error
-        except BaseException:
-            free.release()
-            raise
-
-    async def _give_back(self, purpose: Purpose, connection: Connection) -> None:
-        try:
-            if not connection.is_closed() and connection.is_in_transaction():
-                await connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
-        except DRIVER_ERRORS:
-            connection.terminate()
-        except BaseException:
-            connection.terminate()
-            raise
+            yield
         finally:
-            try:
-                await self._pool.release(connection)
-            finally:
-                self._free[purpose].release()
+            free.release()
+
+    async def _connected(self) -> Connection:
+        """The connection that was used last, or a new one."""
+        while self._idle:
+            connection = self._idle.pop().connection
+            if not connection.is_closed():
+                return connection
+        try:
+            return await connect(self._url)
+        except DRIVER_ERRORS as error:
+            raise Unavailable(f"the database cannot be reached: {said(error)}") from error
+
+    def _keep(self, connection: Connection) -> None:
+        now = asyncio.get_running_loop().time()
+        if not connection.is_closed():
+            self._idle.append(_Idle(connection, now))
+        while self._idle and self._idle[0].since < now - UNUSED_SECONDS:
+            self._idle.pop(0).connection.terminate()
 
     async def close(self) -> None:
-        """Wait for what is under way, within a bound, and close all."""
+        """Wait for what is under way, within a bound, and close all that is not in use."""
         try:
             async with asyncio.timeout(CLOSING_SECONDS):
                 await self._none_left.wait()
-                await self._pool.close()
-        except TimeoutError:
-            self._pool.terminate()
+                while self._idle:
+                    await self._idle.pop().connection.close()
+        except DRIVER_ERRORS:
+            for idle in self._idle:
+                idle.connection.terminate()
 
 
-async def _nothing(connection: Connection) -> None:
-    """All that a unit of work sets is set for its transaction alone, so that there is nothing to reset."""
+async def _undo(connection: Connection) -> None:
+    """Undo what was not committed; a connection that cannot do that is done with."""
+    try:
+        await connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
+    except DRIVER_ERRORS:
+        connection.terminate()
+    except BaseException:
+        connection.terminate()
+        raise

@@ -9,7 +9,13 @@ import asyncpg
 from ipamd.backends.interface import ConstraintViolated
 from ipamd.models.errors import DatabaseUnfit, Unavailable
 
-DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+DRIVER_ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # when the server ends a connection in the middle of something
+    OSError,
+    TimeoutError,
+)
 """All that a call of the driver raises when it is the database, or the way to it, that failed."""
 
 OURS: Final = (asyncpg.DataError, asyncpg.SyntaxOrAccessError, ValueError)

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from ipamd.backends.interface import InDoubt
 from ipamd.backends.sql.postgres.connection import PostgresSession
-from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, said, translated
+from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, said, sentence, translated
 from ipamd.models.errors import Unavailable
 
 T = TypeVar("T")
@@ -25,6 +25,10 @@ GRACE_SECONDS: Final = 5.0
 
 READ_ONLY: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 READ_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+
+
+class NotBegun(Unavailable):
+    """The connection was lost before anything was done on it; another one may serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ async def run_unit(session: PostgresSession, bounds: Bounds, work: Coroutine[Any
     """
     try:
         async with asyncio.timeout(bounds.whole):
-            await session.say(bounds.opening)
+            await _begin(session, bounds)
             result = await _Alone(work, session)
         await _commit(session, bounds)
     except DRIVER_ERRORS as error:
@@ -70,6 +74,14 @@ async def run_unit(session: PostgresSession, bounds: Bounds, work: Coroutine[Any
     finally:
         work.close()
     return result
+
+
+async def _begin(session: PostgresSession, bounds: Bounds) -> None:
+    """Begin the transaction; raises NotBegun."""
+    try:
+        await session.say(bounds.opening)
+    except DRIVER_ERRORS as error:
+        raise NotBegun(sentence(error)) from error
 
 
 async def _commit(session: PostgresSession, bounds: Bounds) -> None:
