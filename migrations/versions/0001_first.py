@@ -4,6 +4,7 @@ from typing import Final
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
@@ -11,6 +12,7 @@ branch_labels = None
 depends_on = None
 
 SERIAL: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+WORDS: Final = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -33,33 +35,33 @@ def create_allocations() -> None:
     op.create_table(
         "allocation",
         sa.Column("id", SERIAL, primary_key=True, autoincrement=True),
-        sa.Column("space", sa.Text(), nullable=False),
+        sa.Column("space", WORDS, nullable=False),
         sa.Column("address", sa.LargeBinary(), nullable=False),
-        sa.Column("pool", sa.Text(), nullable=False),
+        sa.Column("pool", WORDS, nullable=False),
         sa.Column("place", sa.BigInteger(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("cluster", sa.Text(), nullable=True),
-        sa.Column("network", sa.Text(), nullable=True),
-        sa.Column("node", sa.Text(), nullable=True),
-        sa.Column("container_id", sa.Text(), nullable=True),
-        sa.Column("ifname", sa.Text(), nullable=True),
-        sa.Column("owner", sa.Text(), nullable=True),
-        sa.Column("namespace", sa.Text(), nullable=True),
-        sa.Column("name", sa.Text(), nullable=True),
-        sa.Column("uid", sa.Text(), nullable=True),
-        sa.Column("boot", sa.Text(), nullable=True),
+        sa.Column("cluster", WORDS, nullable=True),
+        sa.Column("network", WORDS, nullable=True),
+        sa.Column("node", WORDS, nullable=True),
+        sa.Column("container_id", WORDS, nullable=True),
+        sa.Column("ifname", WORDS, nullable=True),
+        sa.Column("owner", WORDS, nullable=True),
+        sa.Column("namespace", WORDS, nullable=True),
+        sa.Column("name", WORDS, nullable=True),
+        sa.Column("uid", WORDS, nullable=True),
+        sa.Column("boot", WORDS, nullable=True),
         sa.Column("netns_device", sa.BigInteger(), nullable=True),
         sa.Column("netns_inode", sa.BigInteger(), nullable=True),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=True),
-        sa.Column("ending", sa.Text(), nullable=True),
+        sa.Column("ending", WORDS, nullable=True),
         sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("taken_boot", sa.BigInteger(), nullable=False),
         sa.Column("taken_uptime", sa.BigInteger(), nullable=False),
         sa.Column("repeated_boot", sa.BigInteger(), nullable=False),
         sa.Column("repeated_uptime", sa.BigInteger(), nullable=False),
-        sa.Column("idempotency_key", sa.Text(), nullable=True),
+        sa.Column("idempotency_key", WORDS, nullable=True),
         sa.Column("idempotency_body", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint("length(address) IN (4, 16)", name="allocation_address"),
         sa.CheckConstraint("length(digest) = 16", name="allocation_digest"),
@@ -122,10 +124,10 @@ def create_releases() -> None:
 def create_blocks() -> None:
     op.create_table(
         "block",
-        sa.Column("pool", sa.Text(), nullable=False),
+        sa.Column("pool", WORDS, nullable=False),
         sa.Column("first", sa.LargeBinary(), nullable=False),
-        sa.Column("cluster", sa.Text(), nullable=True),
-        sa.Column("node", sa.Text(), nullable=True),
+        sa.Column("cluster", WORDS, nullable=True),
+        sa.Column("node", WORDS, nullable=True),
         sa.Column("free_since", sa.LargeBinary(), nullable=False),
         sa.Column("allocated", sa.BigInteger(), nullable=False),
         sa.Column("last_freed", sa.BigInteger(), nullable=False),
@@ -152,7 +154,7 @@ def create_blocks() -> None:
     op.create_index("block_sums", "block", ["pool", "last_freed", "allocated", "next_free_since"])
     op.create_table(
         "carving",
-        sa.Column("pool", sa.Text(), nullable=False),
+        sa.Column("pool", WORDS, nullable=False),
         sa.Column("reached", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("pool", name="carving_key"),
         sa.CheckConstraint("length(reached) = 17", name="carving_reached"),
@@ -169,22 +171,22 @@ def create_catalogue() -> None:
     )
     op.create_table(
         "pool",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("space", sa.Text(), nullable=False),
-        sa.Column("subnet", sa.Text(), nullable=False),
-        sa.Column("ranges", sa.Text(), nullable=False),
-        sa.Column("exclusions", sa.Text(), nullable=False),
-        sa.Column("gateway", sa.Text(), nullable=True),
-        sa.Column("routes", sa.Text(), nullable=False),
-        sa.Column("dns", sa.Text(), nullable=False),
+        sa.Column("name", WORDS, nullable=False),
+        sa.Column("space", WORDS, nullable=False),
+        sa.Column("subnet", WORDS, nullable=False),
+        sa.Column("ranges", WORDS, nullable=False),
+        sa.Column("exclusions", WORDS, nullable=False),
+        sa.Column("gateway", WORDS, nullable=True),
+        sa.Column("routes", WORDS, nullable=False),
+        sa.Column("dns", WORDS, nullable=False),
         sa.Column("block_length", sa.BigInteger(), nullable=False),
-        sa.Column("affinity", sa.Text(), nullable=False),
+        sa.Column("affinity", WORDS, nullable=False),
         sa.Column("cooldown", sa.BigInteger(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("state", WORDS, nullable=False),
         sa.Column("priority", sa.BigInteger(), nullable=False),
         sa.Column("auto_assign", sa.Boolean(), nullable=False),
         sa.Column("masquerade", sa.Boolean(), nullable=False),
-        sa.Column("selectors", sa.Text(), nullable=False),
+        sa.Column("selectors", WORDS, nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pool_key"),
         sa.CheckConstraint("block_length >= 0 AND block_length <= 128 AND cooldown >= 0", name="pool_counts"),
@@ -193,13 +195,13 @@ def create_catalogue() -> None:
     op.create_table(
         "reservation",
         sa.Column("id", sa.BigInteger(), nullable=False),
-        sa.Column("space", sa.Text(), nullable=False),
+        sa.Column("space", WORDS, nullable=False),
         sa.Column("first", sa.LargeBinary(), nullable=False),
         sa.Column("last", sa.LargeBinary(), nullable=False),
-        sa.Column("namespace", sa.Text(), nullable=True),
-        sa.Column("name", sa.Text(), nullable=True),
-        sa.Column("owner", sa.Text(), nullable=True),
-        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("namespace", WORDS, nullable=True),
+        sa.Column("name", WORDS, nullable=True),
+        sa.Column("owner", WORDS, nullable=True),
+        sa.Column("note", WORDS, nullable=True),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="reservation_key"),
         sa.CheckConstraint(
@@ -210,9 +212,9 @@ def create_catalogue() -> None:
     op.create_index("reservation_revision", "reservation", ["revision"])
     op.create_table(
         "removed",
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("cluster", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", WORDS, nullable=False),
+        sa.Column("cluster", WORDS, nullable=False),
+        sa.Column("name", WORDS, nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("kind", "cluster", "name", name="removed_key"),
         sa.CheckConstraint("kind IN ('pool', 'reservation', 'node')", name="removed_kind"),
@@ -223,26 +225,26 @@ def create_catalogue() -> None:
 def create_nodes() -> None:
     op.create_table(
         "node",
-        sa.Column("cluster", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("cluster", WORDS, nullable=False),
+        sa.Column("name", WORDS, nullable=False),
+        sa.Column("labels", WORDS, nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("cluster", "name", name="node_key"),
     )
     op.create_index("node_revision", "node", ["revision"])
     op.create_table(
         "boot",
-        sa.Column("cluster", sa.Text(), nullable=False),
-        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("cluster", WORDS, nullable=False),
+        sa.Column("node", WORDS, nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("identity", sa.Text(), nullable=False),
+        sa.Column("identity", WORDS, nullable=False),
         sa.PrimaryKeyConstraint("cluster", "node", "number", name="boot_key"),
         sa.UniqueConstraint("cluster", "node", "identity", name="boot_cluster_node_identity"),
     )
     op.create_table(
         "contact",
-        sa.Column("cluster", sa.Text(), nullable=False),
-        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("cluster", WORDS, nullable=False),
+        sa.Column("node", WORDS, nullable=False),
         sa.Column("heard", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("cluster", "node", name="contact_key"),
     )

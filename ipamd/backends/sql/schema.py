@@ -24,6 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 REVISION: Final = 1
@@ -41,12 +42,16 @@ SERIAL: Final[TypeEngine[int]] = BigInteger().with_variant(Integer, "sqlite")
 """SQLite counts up columns of the type INTEGER only."""
 
 
-def needed(name: str, kind: type[TypeEngine[Any]] = Text) -> Column[Any]:
+WORDS: Final[TypeEngine[str]] = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Compared by code points, as SQLite and Python do, whatever the language of the database."""
+
+
+def needed(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]] = WORDS) -> Column[Any]:
     """A column that has a value in every row."""
     return Column(name, kind, nullable=False)
 
 
-def optional(name: str, kind: type[TypeEngine[Any]] = Text) -> Column[Any]:
+def optional(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]] = WORDS) -> Column[Any]:
     """A column that may be null."""
     return Column(name, kind, nullable=True)
 
