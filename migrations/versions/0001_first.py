@@ -34,7 +34,7 @@ def partial_index(name: str, table: str, columns: list[str], predicate: str, *, 
 def create_allocations() -> None:
     op.create_table(
         "allocation",
-        sa.Column("id", SERIAL, primary_key=True, autoincrement=True),
+        sa.Column("id", SERIAL, autoincrement=True),
         sa.Column("space", WORDS, nullable=False),
         sa.Column("address", sa.LargeBinary(), nullable=False),
         sa.Column("pool", WORDS, nullable=False),
@@ -63,6 +63,7 @@ def create_allocations() -> None:
         sa.Column("repeated_uptime", sa.BigInteger(), nullable=False),
         sa.Column("idempotency_key", WORDS, nullable=True),
         sa.Column("idempotency_body", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="allocation_key"),
         sa.CheckConstraint("length(address) IN (4, 16)", name="allocation_address"),
         sa.CheckConstraint("length(digest) = 16", name="allocation_digest"),
         sa.CheckConstraint("place >= 0 AND position >= 0 AND generation >= 1", name="allocation_counts"),
