@@ -9,7 +9,7 @@ from ipamd.backends.interface import Backend, Change, Ledger, Work
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.catalogue import PostgresCatalogue
-from ipamd.backends.sql.postgres.connection import PostgresSession, place_of
+from ipamd.backends.sql.postgres.connection import PostgresSession, connect, place_of
 from ipamd.backends.sql.postgres.connections import Connections, Purpose
 from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, cannot_open
 from ipamd.backends.sql.postgres.fitness import refuse_unfit, unfit_now
@@ -55,9 +55,8 @@ class PostgresBackend:
 
     lanes = Purpose.BATCH.most
 
-    def __init__(self, connections: Connections, place: str) -> None:
+    def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._place = place
         self._reader = PostgresReader(connections)
         self._closed = False
         self.ledger: Ledger = SqlLedger(self._reader)
@@ -154,14 +153,12 @@ async def open_postgresql(url: str) -> Backend:
     Raises DatabaseUnfit when the database cannot be used, SchemaUnfit when its schema does not fit.
     """
     place = place_of(url)
-    connections = Connections(url)
     try:
-        async with connections.session(Purpose.READING, HUNG_SECONDS) as session:
-            await refuse_unfit(session, place)
+        connection = await connect(url)
+        try:
+            await refuse_unfit(PostgresSession(connection), place)
+        finally:
+            await connection.close()
     except DRIVER_ERRORS as error:
-        await connections.close()
         raise cannot_open(place, error) from error
-    except BaseException:
-        await connections.close()
-        raise
-    return PostgresBackend(connections, place)
+    return PostgresBackend(Connections(url))

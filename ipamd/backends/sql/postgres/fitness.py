@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Text, bindparam, column, func, literal_column, select
+from sqlalchemy import ColumnElement, Text, bindparam, column, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from ipamd.backends.sql import statements
@@ -17,20 +17,25 @@ from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
 OLDEST_SERVER: Final = 130000
 """PostgreSQL 13, by the number that it calls itself."""
 
+
+def _setting(name: str) -> ColumnElement[str]:
+    return func.current_setting(literal_column(f"'{name}'"))
+
+
+IS_READ_ONLY: Final = or_(
+    _setting("default_transaction_read_only") == literal_column("'on'"), func.pg_is_in_recovery()
+)
 SERVER: Final = Statement(
     select(
-        *(
-            func.current_setting(literal_column(f"'{setting}'"))
-            for setting in (
-                "server_encoding",
-                "server_version_num",
-                "server_version",
-                "transaction_read_only",
-            )
-        )
+        _setting("server_encoding"),
+        _setting("server_version_num"),
+        _setting("server_version"),
+        IS_READ_ONLY,
     ),
     (),
 )
+
+READ_ONLY: Final = "read-only: name the primary, which takes writes"
 
 HAS_SCHEMA: Final = Statement(
     select(func.to_regclass(literal_column(f"'{SCHEMA_VERSION.name}'")).is_not(None)), ()
@@ -90,8 +95,8 @@ async def refuse_server(session: PostgresSession, place: str) -> None:
         raise DatabaseUnfit(
             f"the database {place} speaks {encoding}: create one with `createdb -E UTF8 -T template0`"
         )
-    if read_only == "on":
-        raise DatabaseUnfit(f"the database {place} is read-only: name the primary, which takes writes")
+    if read_only:
+        raise DatabaseUnfit(f"the database {place} is {READ_ONLY}")
 
 
 async def version_of(session: Session) -> SchemaVersion:
@@ -118,4 +123,5 @@ async def missing_privileges(session: PostgresSession) -> str:
 
 async def unfit_now(session: Session) -> str | None:
     """Why a database that was fit when it was opened no longer is; None where it still is."""
-    return misfit(await version_of(session))
+    [(_, _, _, read_only)] = await session.fetch(SERVER)
+    return f"the database is {READ_ONLY}" if read_only else misfit(await version_of(session))

@@ -24,7 +24,7 @@ GRACE_SECONDS: Final = 5.0
 """So much longer than the server's own bounds we wait for the server: then the way to it is cut."""
 
 READ_ONLY: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-READ_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+READ_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
 class NotBegun(Unavailable):
