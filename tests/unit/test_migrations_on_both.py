@@ -26,7 +26,8 @@ DATA: dict[int, list[str]] = {
         f"INSERT INTO block VALUES ('pods', X'{10 << 24:032x}', NULL, NULL, X'{'00' * 512}', 1, 0, 0)",
         f"INSERT INTO carving VALUES ('pods', X'{(10 << 24) + 64:034x}')",
         f"""INSERT INTO allocation (space, address, pool, place, digest, position, cluster, network, node,
-             container_id, ifname, since, generation, taken_boot, taken_uptime, repeated_boot, repeated_uptime)
+             container_id, ifname, since, generation, taken_boot, taken_uptime, repeated_boot,
+             repeated_uptime)
              VALUES ('default', X'0a000001', 'pods', 1, X'{"01" * 16}', 0, 'default', 'pods', 'node-1',
              'c1', 'eth0', 5, 1, 1, 1, 1, 1)""",
         f"""INSERT INTO release (digest, order_boot, order_uptime, undo, until)
