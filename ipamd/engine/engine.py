@@ -134,7 +134,7 @@ class Engine:
         """Why a request with these slots would find nothing free; None when it would be served."""
         asker = Asker(node.cluster, network, node.name, namespace)
         try:
-            chosen = alternatives(slots, asker, self._catalogue)
+            chosen = alternatives(slots, asker, await self.refresh())
         except DomainError as error:
             return error
         for pools in chosen:
