@@ -137,14 +137,14 @@ async def run(
     work: Callable[[PostgresSession], Coroutine[Any, Any, T]],
 ) -> T:
     """Run a unit of work on a connection; on another one where it was lost before anything was done."""
-    for _ in range(BEGINNINGS - 1):
+    why = ""
+    for _ in range(BEGINNINGS):
         try:
             async with connections.session(purpose, bounds.locks) as session:
                 return await run_unit(session, bounds, work(session))
-        except NotBegun:
-            continue
-    async with connections.session(purpose, bounds.locks) as session:
-        return await run_unit(session, bounds, work(session))
+        except NotBegun as error:
+            why = str(error)
+    raise Unavailable(why)
 
 
 async def open_postgresql(url: str) -> Backend:

@@ -27,7 +27,7 @@ READ_ONLY: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 READ_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
-class NotBegun(Unavailable):
+class NotBegun(Exception):
     """The connection was lost before anything was done on it; another one may serve."""
 
 
