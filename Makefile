@@ -3,18 +3,19 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help setup packages demo-packages demo check test test-faults test-runtimes clean
+.PHONY: help setup packages demo-packages node-packages node demo check test test-faults test-runtimes clean
 
 help:
 	@echo "make setup          packages and .venv"
 	@echo "make demo           three containers, a killed service, and what survives it"
+	@echo "make node           dist/node/ARCH/ipamd-ipam, the plugin as one static file"
 	@echo "make check          format, lint, types, direction of the imports"
 	@echo "make test           all tests but the two below"
 	@echo "make test-faults    the long campaign of kills and faults"
 	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
 	@echo "make clean          remove .venv and all that was built"
 
-setup: packages .venv/installed
+setup: packages node .venv/installed
 
 packages:
 	@scripts/packages demo tests
@@ -24,6 +25,12 @@ demo-packages:
 
 .venv/installed: pyproject.toml constraints.txt scripts/venv | demo-packages
 	@scripts/venv
+
+node-packages:
+	@scripts/packages node
+
+node: node-packages
+	@native/build
 
 demo: .venv/installed
 	@.venv/bin/python -m scripts.demo

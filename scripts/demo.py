@@ -18,6 +18,7 @@ from typing import Final
 
 from tests.network.namespace import Namespace, run
 from tests.network.plugin import Attachment, Document, PluginRefused, Runtime, addresses
+from tests.node_executable import node_plugin
 from tests.service import EXECUTABLES, IpamdProcess
 
 INSIDE: Final = "IPAMD_DEMO_INSIDE"
@@ -201,7 +202,7 @@ def plugin_folder(folder: Path) -> Path:
     """The executables of a node: the reference plugin and ours."""
     folder.mkdir()
     (folder / "bridge").symlink_to(REFERENCE_PLUGINS / "bridge")
-    (folder / "ipamd-ipam").symlink_to(EXECUTABLES / "ipamd-ipam")
+    (folder / "ipamd-ipam").symlink_to(node_plugin())
     return folder
 
 

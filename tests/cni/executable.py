@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests.node_executable import static_plugin
+
 Document = dict[str, Any]
 
 ROOT: Final = Path(__file__).parents[2]
@@ -17,12 +19,9 @@ CPYTHON: Final = (sys.executable, "-I", "-S", "-c", _START)
 
 
 def executables() -> dict[str, tuple[str, ...]]:
-    """Give what the tests run: the source under CPython, and the static executable where one is named."""
-    found: dict[str, tuple[str, ...]] = {"cpython": CPYTHON}
-    static = os.environ.get("IPAMD_STATIC_PLUGIN")
-    if static:
-        found["static"] = (str(Path(static).resolve(strict=True)),)
-    return found
+    """Give what the tests run: the source under CPython, and the static executable where it is built."""
+    static = static_plugin()
+    return {"cpython": CPYTHON} | ({"static": (str(static),)} if static is not None else {})
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,18 @@ from tests.network.containerd import Containerd
 from tests.network.namespace import Namespace
 from tests.network.plugin import Document, Runtime
 from tests.network.podman import Podman
-from tests.service import EXECUTABLES, IpamdProcess
+from tests.node_executable import node_plugin, plugins
+from tests.service import IpamdProcess
 
 DEBIAN_PLUGINS = Path("/usr/lib/cni")
 
 MakeNamespace = Callable[[str], Namespace]
 Ipam = Callable[..., Document]
+
+each_executable = pytest.mark.parametrize(
+    "ipamd_ipam", plugins().values(), ids=plugins().keys(), indirect=True
+)
+"""Runs the tests of a module with every executable of the plugin that is built."""
 
 
 @pytest.fixture
@@ -40,18 +46,25 @@ def node(make_namespace: MakeNamespace) -> Namespace:
     return make_namespace("node")
 
 
-def plugin_folder(folder: Path, reference: Path) -> Path:
+def plugin_folder(folder: Path, reference: Path, ours: Path) -> Path:
     """Link the reference plugins and ours into one folder, as a node has them."""
     folder.mkdir()
-    for plugin in (*reference.iterdir(), EXECUTABLES / "ipamd-ipam"):
+    for plugin in (*reference.iterdir(), ours):
         (folder / plugin.name).symlink_to(plugin)
     return folder
 
 
 @pytest.fixture
-def reference_plugins(scratch: Path) -> Path:
+def ipamd_ipam(request: pytest.FixtureRequest) -> Path:
+    """The executable of the plugin: the one that a node gets, unless the tests of a module ask for each."""
+    asked: Path = getattr(request, "param", node_plugin())
+    return asked
+
+
+@pytest.fixture
+def reference_plugins(scratch: Path, ipamd_ipam: Path) -> Path:
     """A folder of executables with Debian's reference plugins and ours beside them."""
-    return plugin_folder(scratch / "bin", DEBIAN_PLUGINS)
+    return plugin_folder(scratch / "bin", DEBIAN_PLUGINS, ipamd_ipam)
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.network.conftest import Ipam
+from tests.network.conftest import Ipam, each_executable
 from tests.network.containerd import Containerd
 from tests.network.cri import Pod
 from tests.network.namespace import Namespace
 from tests.service import IpamdProcess
+
+pytestmark = each_executable
 
 GATEWAY, GATEWAY6 = "10.62.0.1", "fd00:62::1"
 ANNOTATIONS = {"io.kubernetes.cri.pod-annotations": True}

@@ -2,10 +2,12 @@
 
 import pytest
 
-from tests.network.conftest import Ipam
+from tests.network.conftest import Ipam, each_executable
 from tests.network.plugin import Attachment, Document, Runtime
 from tests.network.podman import Podman
 from tests.service import IpamdProcess
+
+pytestmark = each_executable
 
 GATEWAY, GATEWAY6 = "10.64.0.1", "fd00:64::1"
 

@@ -162,6 +162,7 @@ def test_a_killed_replica_leaves_nothing_locked(cluster: Cluster, own: int) -> N
         time.sleep(0.3)
         cluster.replicas[0].kill()
         answer = caller.add(f"c{own}", timeout=CALL_SECONDS)
+        caller.close()  # it would lie idle for longer than ipamd keeps it
         cluster.replicas[0].start()
 
     assert answer.code == 0

@@ -22,9 +22,9 @@ def sid_root(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture
-def reference_plugins(scratch: Path, sid_root: Path) -> Path:
+def reference_plugins(scratch: Path, sid_root: Path, ipamd_ipam: Path) -> Path:
     """A folder of executables with sid's reference plugins and ours beside them."""
-    return plugin_folder(scratch / "bin", sid_root / "usr" / "lib" / "cni")
+    return plugin_folder(scratch / "bin", sid_root / "usr" / "lib" / "cni", ipamd_ipam)
 
 
 @pytest.fixture

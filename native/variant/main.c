@@ -1,0 +1,115 @@
+// The node executable's beginning and end: runs main() of one frozen module and exits with its number.
+// It looks at no argument, at no variable that CNI does not define, and imports from no file.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "extmod/vfs.h"
+#include "extmod/vfs_posix.h"
+#include "py/builtin.h"
+#include "py/cstack.h"
+#include "py/gc.h"
+#include "py/runtime.h"
+
+enum {
+    FIRST_HEAP = 256 << 10,
+    LARGEST_HEAP = 256 << 20,
+    STACK = 512 << 10,
+    EXIT_CRASH = 70,
+};
+
+static size_t heap = FIRST_HEAP;
+
+size_t gc_get_max_new_split(void) {
+    return LARGEST_HEAP - heap;
+}
+
+void *heap_piece(size_t size) {
+    void *piece = malloc(size);
+    heap += piece == NULL ? 0 : size;
+    return piece;
+}
+
+static void print_to_stderr(void *unused, const char *text, size_t size) {
+    (void)unused;
+    if (write(STDERR_FILENO, text, size) < 0) {
+        return; // there is nobody else to tell
+    }
+}
+
+const mp_print_t mp_stderr_print = {NULL, print_to_stderr};
+
+void nlr_jump_fail(void *value) {
+    (void)value;
+    _exit(EXIT_CRASH);
+}
+
+// A standard stream that the caller closed must not become a socket's number.
+static void fill_standard_streams(void) {
+    for (int number = STDIN_FILENO; number <= STDERR_FILENO; ++number) {
+        if (fcntl(number, F_GETFD) < 0 && epoll_create1(0) != number) {
+            _exit(EXIT_CRASH);
+        }
+    }
+}
+
+static void mount_root(void) {
+    mp_obj_t arguments[2] = {
+        MP_OBJ_TYPE_GET_SLOT(&mp_type_vfs_posix, make_new)(&mp_type_vfs_posix, 0, 0, NULL),
+        MP_OBJ_NEW_QSTR(MP_QSTR__slash_),
+    };
+    mp_vfs_mount(2, arguments, (mp_map_t *)&mp_const_empty_map);
+    MP_STATE_VM(vfs_cur) = MP_STATE_VM(vfs_mount_table);
+}
+
+static mp_obj_t call_main(void) {
+    mp_obj_t import[5] = {
+        mp_obj_new_str_from_cstr(APP_MODULE), mp_const_none, mp_const_none, mp_const_true, MP_OBJ_NEW_SMALL_INT(0),
+    };
+    mp_obj_t module = mp_builtin___import__(5, import);
+    return mp_call_function_0(mp_load_attr(module, MP_QSTR_main));
+}
+
+// The exit status of an exception: that of SystemExit, or of a crash, with a traceback on stderr.
+static int status_of(mp_obj_t exception) {
+    const mp_obj_type_t *type = mp_obj_get_type(exception);
+    if (mp_obj_is_subclass_fast(MP_OBJ_FROM_PTR(type), MP_OBJ_FROM_PTR(&mp_type_SystemExit))) {
+        mp_obj_t value = mp_obj_exception_get_value(exception);
+        mp_int_t status = 0;
+        if (value == mp_const_none || mp_obj_get_int_maybe(value, &status)) {
+            return status & 0xff;
+        }
+        return 1;
+    }
+    mp_obj_print_exception(&mp_stderr_print, exception);
+    return EXIT_CRASH;
+}
+
+static MP_NOINLINE int run(void) {
+    char *first = malloc(FIRST_HEAP);
+    if (first == NULL) {
+        return EXIT_CRASH;
+    }
+    gc_init(first, first + FIRST_HEAP);
+    mp_init();
+    nlr_buf_t jump;
+    if (nlr_push(&jump) != 0) {
+        return status_of(MP_OBJ_FROM_PTR(jump.ret_val));
+    }
+    mp_sys_path = mp_obj_new_list(0, NULL); // modules come from the executable alone
+    mp_obj_list_append(mp_sys_path, MP_OBJ_NEW_QSTR(MP_QSTR__dot_frozen));
+    mp_obj_list_init(MP_OBJ_TO_PTR(mp_sys_argv), 0);
+    mount_root();
+    mp_int_t status = EXIT_CRASH;
+    mp_obj_get_int_maybe(call_main(), &status);
+    nlr_pop();
+    return status & 0xff;
+}
+
+int main(void) {
+    signal(SIGPIPE, SIG_IGN); // a reader that is gone is an error of write, which the plugin handles
+    fill_standard_streams();
+    mp_cstack_init_with_sp_here(STACK);
+    _exit(run());
+}

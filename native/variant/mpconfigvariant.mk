@@ -1,0 +1,14 @@
+# How MicroPython's Unix port builds the node executable. Our main.c stands in the place of the port's, which
+# would read arguments, MICROPYPATH and files.
+FROZEN_MANIFEST := $(VARIANT_DIR)/manifest.py
+MBEDTLS_CONFIG_FILE = \"tls_config.h\"
+override SRC_C := $(VARIANT_DIR)/main.c gccollect.c unix_mphal.c alloc.c modsocket.c
+
+MICROPY_PY_BTREE = 0
+MICROPY_PY_FFI = 0
+MICROPY_PY_TERMIOS = 0
+MICROPY_PY_THREAD = 0
+MICROPY_USE_READLINE = 0
+MICROPY_VFS_FAT = 0
+MICROPY_VFS_LFS1 = 0
+MICROPY_VFS_LFS2 = 0
