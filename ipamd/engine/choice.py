@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ipamd.engine.catalogue import KEPT_CHOICES, Asker, Catalogue
 from ipamd.models.address import AddressRange, IPAddress
@@ -11,6 +11,7 @@ from ipamd.models.identity import Identity
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 from ipamd.models.request import AllocationRequest
+from ipamd.models.reservation import Reservation
 
 Alternatives = tuple[Pool, ...]
 
@@ -31,8 +32,9 @@ def wishes(request: AllocationRequest, catalogue: Catalogue) -> list[Wish]:
     wanted = [Wish(pools) for pools in alternatives(request.slots, asker_of(request), catalogue)]
     for address in request.requested:
         _place(address, wanted, request, catalogue)
-    if catalogue.snapshot.reservations:
-        wanted = [_reserved(wish, request, catalogue) for wish in wanted]
+    own = catalogue.reserved_for(request.workload.namespace, request.workload.name, request.owner)
+    for reservation in own:
+        _bind(reservation, wanted)
     return wanted
 
 
@@ -140,14 +142,17 @@ def _why_not(address: IPAddress, pool: Pool, request: AllocationRequest, catalog
     return mask.why_not(address)
 
 
-def _reserved(wish: Wish, request: AllocationRequest, catalogue: Catalogue) -> Wish:
-    """A wish bound to the holder's own reservation, where one lies in a pool that may serve it."""
-    if wish.place is not None:
-        return wish
-    for reservation in catalogue.reserved_for(
-        request.workload.namespace, request.workload.name, request.owner
-    ):
+def _bind(reservation: Reservation, wanted: list[Wish]) -> None:
+    """Bind wishes to the holder's own reservation, where a pool that may serve them has it.
+
+    As many as it has addresses: who needs two from one pool gets the reserved one, and another.
+    """
+    left = reservation.addresses.size
+    for at, wish in enumerate(wanted):
+        if wish.place is not None or left == 0:
+            continue
         for pool in wish.pools:
             if reservation.space == pool.space and reservation.addresses.first in pool.subnet:
-                return replace(wish, pools=(pool,), place=reservation.addresses)
-    return wish
+                wanted[at] = Wish((pool,), reservation.addresses)
+                left -= 1
+                break

@@ -29,6 +29,18 @@ def test_a_reserved_address_goes_to_its_workload_unasked_and_to_nobody_else(
     assert http.post("/v1/cni/add", json=own).json()["ips"][0]["address"] == "10.220.0.2/24"
 
 
+def test_who_needs_two_addresses_of_a_pool_gets_the_reserved_one_and_another(
+    new_pool: NewPool, http: httpx.Client
+) -> None:
+    pool = new_pool(subnet="10.219.0.0/24")["name"]
+    http.post("/v1/reservations", json={"address": "10.219.0.9", "namespace": "web", "name": "twin"})
+
+    body = call("r3", ipam={"pools": [[pool], [pool]]}, args="K8S_POD_NAMESPACE=web;K8S_POD_NAME=twin")
+    addresses = [ip["address"] for ip in http.post("/v1/cni/add", json=body).json()["ips"]]
+
+    assert addresses == ["10.219.0.9/24", "10.219.0.2/24"]
+
+
 def test_reservations_are_listed_read_and_deleted(http: httpx.Client, new_pool: NewPool) -> None:
     new_pool(subnet="10.221.0.0/24")
     bodies: list[dict[str, Any]] = [
