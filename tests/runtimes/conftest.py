@@ -5,12 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.conftest import ipam, make_namespace, node, plugin_folder, runtime
+from tests.network.conftest import ipam, ipamd_ipam, make_namespace, node, plugin_folder, runtime
 from tests.network.containerd import Containerd
 from tests.network.namespace import Namespace
 from tests.runtimes import sid
 
-__all__ = ["containerd", "ipam", "make_namespace", "node", "reference_plugins", "runtime", "sid_root"]
+__all__ = [
+    "containerd",
+    "ipam",
+    "ipamd_ipam",
+    "make_namespace",
+    "node",
+    "reference_plugins",
+    "runtime",
+    "sid_root",
+]
 
 
 @pytest.fixture(scope="session")
