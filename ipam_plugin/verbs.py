@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ipam_plugin import clock, platform
 from ipam_plugin.answer import HOPELESS, YES
-from ipam_plugin.ask import Outcome, ask
 from ipam_plugin.configuration import INSTALLATION
 from ipam_plugin.failure import INVALID_NAMESPACE, IO_FAILURE, NOT_AVAILABLE, TRY_AGAIN, Failure, reason
 from ipam_plugin.request import namespace_id
@@ -12,6 +11,7 @@ from ipam_plugin.session import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ipam_plugin.ask import Outcome
     from ipam_plugin.session import Session
 
 _OWN_NAMESPACE = "/proc/self/ns/net"
@@ -86,6 +86,8 @@ VERBS = {"ADD": add, "DEL": delete, "CHECK": ask_once, "GC": ask_once, "STATUS":
 
 
 def _ask(session: Session, kept: bytes) -> Outcome:
+    from ipam_plugin.ask import ask  # not needed for a STATUS that asks nobody, the most frequent call
+
     whom = session.settings.destination
     return ask(whom, session.call.verb, session.headers, kept, session.deadline, session.spool.count())
 
