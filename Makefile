@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help setup packages demo-packages node-packages node demo check test test-faults test-runtimes clean
+.PHONY: help setup packages demo-packages node-packages node demo check test test-faults test-runtimes bench-service clean
 
 help:
 	@echo "make setup          packages and .venv"
@@ -13,6 +13,7 @@ help:
 	@echo "make test           all tests but the two below"
 	@echo "make test-faults    the long campaign of kills and faults"
 	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
+	@echo "make bench-service  durable ADDs a second over HTTP, ipamd on one core"
 	@echo "make clean          remove .venv and all that was built"
 
 setup: packages node .venv/installed
@@ -46,6 +47,9 @@ test-faults: setup
 
 test-runtimes: setup
 	$(PYTEST) -m runtimes
+
+bench-service: .venv/installed
+	@.venv/bin/python -m benchmarks.service
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""How fast ipamd is, beside what people use and beside its own limits, measured in the same run."""
