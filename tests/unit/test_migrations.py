@@ -126,12 +126,13 @@ def test_a_migration_that_fails_leaves_nothing_behind(scratch: Path) -> None:
     assert names == {"schema_notes", "contact"}
 
 
-async def test_a_database_in_use_is_not_migrated(scratch: Path) -> None:
+async def test_a_database_in_use_is_not_migrated_but_tells_its_revision(scratch: Path) -> None:
     url = url_of(scratch / "x.sqlite")
     backend = await open_backend(url)
 
     with pytest.raises(DatabaseUnfit, match="is in use by another ipamd"):
         migrations.upgrade(url)
+    assert migrations.current(url).revision == migrations.history()[-1].revision
 
     await backend.close()
 

@@ -22,7 +22,7 @@ from sqlalchemy.pool import StaticPool
 
 import ipamd
 from ipamd.backends.sql.schema import REVISION
-from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, connect, version_of
+from ipamd.backends.sql.sqlite.connection import READER_SETTINGS, WRITER_SETTINGS, connect, version_of
 from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
 from ipamd.backends.sql.version import SchemaVersion
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
@@ -43,7 +43,10 @@ def history() -> list[Migration]:
 
 
 def current(url: str) -> SchemaVersion:
-    """At which revision a database's schema is, zeros where there is none; raises DatabaseUnfit."""
+    """At which revision a database's schema is, zeros where there is none; raises DatabaseUnfit.
+
+    Only reads, also from a database that an ipamd is serving.
+    """
     if is_postgresql(url):
         # Late, as is its driver: who has SQLite needs neither.
         from ipamd.backends.sql.postgres import migrating
@@ -52,7 +55,11 @@ def current(url: str) -> SchemaVersion:
     path = _path_of(url)
     if not path.exists():
         return SchemaVersion(0, 0)
-    return _with_database(path, None)
+    try:
+        with closing(connect(path, READER_SETTINGS)) as connection:
+            return version_of(connection)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
 
 
 def upgrade(url: str, to: int | None = None) -> SchemaVersion:
@@ -66,7 +73,16 @@ def upgrade(url: str, to: int | None = None) -> SchemaVersion:
         from ipamd.backends.sql.postgres import migrating
 
         return asyncio.run(migrating.migrate(url, partial(_step, to=wanted)))
-    return _with_database(_path_of(url), wanted)
+    path = _path_of(url)
+    file = DatabaseFile(path)
+    try:
+        with closing(connect(path, WRITER_SETTINGS)) as connection:
+            apply(connection, wanted)
+            return version_of(connection)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    finally:
+        file.let_go()
 
 
 def _step(connection: Connection, found: SchemaVersion, to: int) -> None:
@@ -101,17 +117,8 @@ def apply(connection: sqlite3.Connection, to: int = REVISION) -> None:
                 connection.execute("ROLLBACK")
 
 
-def _with_database(path: Path, to: int | None) -> SchemaVersion:
-    file = DatabaseFile(path)
-    try:
-        with closing(connect(path, WRITER_SETTINGS)) as connection:
-            if to is not None:
-                apply(connection, to)
-            return version_of(connection)
-    except sqlite3.Error as error:
-        raise DatabaseUnfit(f"the database {path} cannot be used: {error}") from error
-    finally:
-        file.let_go()
+def _unusable(path: Path, error: sqlite3.Error) -> DatabaseUnfit:
+    return DatabaseUnfit(f"the database {path} cannot be used: {error}")
 
 
 def _path_of(url: str) -> Path:
