@@ -95,6 +95,27 @@ def test_it_speaks_tls_in_an_empty_root_with_the_authority_that_it_is_given(
     assert "trusted CA" in json.loads(doubting.stdout)["details"]
 
 
+@pytest.mark.parametrize("arguments", [["-c", "print(1)"], ["-i"], ["evil.py"], ["-m", "evil"], ["VERSION"]])
+def test_arguments_variables_and_the_current_folder_mean_nothing(
+    executable: Path, scratch: Path, arguments: list[str]
+) -> None:
+    for name in ("evil.py", "os.py", "boot.py", "ipam_plugin.py"):
+        (scratch / name).write_text("print('evil')")
+    variables = {"MICROPYPATH": str(scratch), "MICROPYINSPECT": "1", "PYTHONPATH": str(scratch)}
+
+    ended = subprocess.run(
+        [executable, *arguments],
+        env={"CNI_COMMAND": "VERSION", **variables},
+        cwd=scratch,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert set(json.loads(ended.stdout)) == {"cniVersion", "supportedVersions"}
+
+
 def test_two_builds_give_the_same_bytes(executable: Path, scratch: Path) -> None:
     elsewhere = scratch / "elsewhere"
     sources = elsewhere / "build" / "node"
@@ -104,7 +125,14 @@ def test_two_builds_give_the_same_bytes(executable: Path, scratch: Path) -> None
     for archive in (ROOT / "build" / "node").glob("*.orig.tar.*"):
         shutil.copy(archive, sources)
 
-    subprocess.run([elsewhere / "native" / "build"], check=True, timeout=110)
+    another = {
+        "CFLAGS": "-O0",
+        "LDFLAGS": "-s",
+        "MAKEFLAGS": "-k",
+        "TZ": "Asia/Tokyo",
+        "SOURCE_DATE_EPOCH": "1",
+    }
+    subprocess.run([elsewhere / "native" / "build"], env=os.environ | another, check=True, timeout=110)
 
     again = elsewhere / executable.relative_to(ROOT)
     assert again.read_bytes() == executable.read_bytes()
