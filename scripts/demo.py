@@ -18,7 +18,7 @@ from typing import Final
 
 from tests.network.namespace import Namespace, run
 from tests.network.plugin import Attachment, Document, PluginRefused, Runtime, addresses
-from tests.node_executable import node_plugin
+from tests.node_executable import node_plugin, static_plugin
 from tests.service import EXECUTABLES, IpamdProcess
 
 INSIDE: Final = "IPAMD_DEMO_INSIDE"
@@ -67,6 +67,9 @@ def demonstrate(cleanup: ExitStack) -> None:
     scratch = cleanup.enter_context(scratch_folder())
     service = cleanup.enter_context(ipamd(scratch))
     say("ipamd", f"one process, one SQLite file, one Unix socket: {service.socket}")
+    say(
+        "plugin", "the static file" if static_plugin() else "under CPython; `make node` makes one static file"
+    )
     ipamctl(
         service, "pool", "create", "demo-v4", "--subnet", "10.42.0.0/24", "--route", "0.0.0.0/0,10.42.0.1"
     )
