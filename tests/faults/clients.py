@@ -114,7 +114,7 @@ class Caller:
         if response.status == http.client.NO_CONTENT:
             return Answer({})
         body = json.loads(data)
-        if "ips" not in body and "code" not in body:
+        if "ips" not in body and not isinstance(body.get("code"), int):
             raise Unanswered(f"{response.status} {data[:500]!r}")
         return Answer(body)
 

@@ -46,9 +46,11 @@ class Client:
             return
         if answer.code == 0:
             self.ledger.granted(container, answer.addresses)
-        else:
-            assert answer.code in (NOTHING_FREE, TRY_AGAIN), answer
+        elif answer.code == NOTHING_FREE:
             self.ledger.refused(container)
+        else:
+            # This ADD took nothing; what a DEL in doubt left is as doubtful as before.
+            assert answer.code == TRY_AGAIN, answer
 
     def _delete(self, container: str) -> None:
         self.ledger.giving_up(container)
