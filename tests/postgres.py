@@ -44,6 +44,7 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
   WHERE datname = current_database() AND pid <> pg_backend_pid();
 DELETE FROM allocation; DELETE FROM block; DELETE FROM boot; DELETE FROM carving; DELETE FROM contact;
 DELETE FROM node; DELETE FROM pool; DELETE FROM release; DELETE FROM removed; DELETE FROM reservation;
+DELETE FROM token; DELETE FROM token_use;
 ALTER SEQUENCE allocation_id_seq RESTART; ALTER SEQUENCE release_id_seq RESTART;
 UPDATE catalogue SET revision = 0;
 """

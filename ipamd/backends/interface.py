@@ -17,14 +17,12 @@ from typing import Any, Protocol, TypeVar
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.block import Block
-from ipamd.models.catalogue import Snapshot
+from ipamd.models.catalogue import Entry, Snapshot
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.issued import Order
-from ipamd.models.node import Boot, Node, NodeKey
-from ipamd.models.pool import Pool
+from ipamd.models.node import Boot, NodeKey
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
-from ipamd.models.reservation import Reservation
 
 T = TypeVar("T")
 
@@ -116,11 +114,12 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A live allocation that ends."""
+    """A live allocation that ends; `by` is the admin behind it, if any."""
 
     id: int
     until: Instant
     ending: Ending
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,14 +204,18 @@ class Catalogue(Protocol):
         """
         ...
 
-    async def save(self, entry: Pool | Reservation | Node) -> None:
-        """Add or replace an entry; its `revision` is the new one."""
+    async def save(self, entry: Entry) -> None:
+        """Add or replace an entry; its `revision` is the new one.
+
+        Raises `ConstraintViolated` for a token with the hash of another.
+        """
         ...
 
-    async def remove(self, entry: Pool | Reservation | Node) -> None:
-        """Remove an entry; a pool goes with its blocks and cursor, a node with its contact, not its boots.
+    async def remove(self, entry: Entry) -> None:
+        """Remove an entry.
 
-        History stays.
+        A pool goes with its blocks and cursor, a node with its contact, not its boots, a token with its last
+        use. History stays.
         """
         ...
 
@@ -294,6 +297,10 @@ class Ledger(Protocol):
         """Every node that was ever heard from, and when it last was, as last written."""
         ...
 
+    async def uses(self) -> Mapping[int, Instant]:
+        """When each token, by its id, was last used, as last written."""
+        ...
+
 
 Work = Callable[[Transaction], Coroutine[Any, Any, T]]
 Change = Callable[[Catalogue], Coroutine[Any, Any, T]]
@@ -331,6 +338,10 @@ class Backend(Protocol):
 
     async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
         """Write when nodes were last heard from, in one statement."""
+        ...
+
+    async def record_uses(self, uses: Mapping[int, Instant]) -> None:
+        """Write when tokens were last used, by their ids, in one statement."""
         ...
 
     async def forget_releases(self, before: Instant) -> None:

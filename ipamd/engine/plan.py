@@ -129,7 +129,7 @@ class Plan:
         ending = Ending.UNDONE if call.release.undo else call.release.ending
         for row in rows:
             self._places.give_back(row.pool, row.block, int(row.address))
-            self._changes.ended.append(Ended(stored_id(row), self._now, ending))
+            self._changes.ended.append(Ended(stored_id(row), self._now, ending, call.release.by))
         if call.remember is not None:
             until = self._now + REMEMBERED_FOR
             self._changes.remembered.append(
@@ -187,6 +187,7 @@ class Plan:
                     taken=call.order,
                     repeated=call.order,
                     idempotency=request.idempotency,
+                    begun_by=request.by,
                 )
             )
         return Granted(tuple(Grant(place.address, place.pool) for place in taken), repeated=False)

@@ -39,7 +39,10 @@ class NetworkNamespace:
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """An admin's `Idempotency-Key`, with the hash of the body it came with; unique for each token."""
+    """An admin's `Idempotency-Key`, with the hash of the body it came with.
+
+    Keys are unique for each token: the token's id and a blank stand before the key.
+    """
 
     key: str
     body: bytes
@@ -51,7 +54,8 @@ class Allocation:
 
     `position` is the place of the address in its request's answer. `taken` is the order of the call that
     took it, `repeated` that of the last repeat (at first the same); `generation` counts both, from 1.
-    `id` is None until the row is stored.
+    `id` is None until the row is stored. `begun_by` and `ended_by` are the principals behind it where admins
+    did it, None for the plugin's calls.
     """
 
     id: int | None
@@ -72,6 +76,8 @@ class Allocation:
     taken: Order
     repeated: Order
     idempotency: Idempotency | None = None
+    begun_by: str | None = None
+    ended_by: str | None = None
 
     @property
     def held_by(self) -> str:

@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 from ipamd.models.node import Node, NodeKey
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+from ipamd.models.token import Token
+
+Entry = Pool | Reservation | Node | Token
+"""What an admin makes, changes and removes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Pools by name, reservations by id, nodes by key, as they were at `revision`."""
+    """Pools by name, reservations and tokens by id, nodes by key, as they were at `revision`."""
 
     revision: int = 0
     pools: Mapping[str, Pool] = field(default_factory=dict)
     reservations: Mapping[int, Reservation] = field(default_factory=dict)
     nodes: Mapping[NodeKey, Node] = field(default_factory=dict)
+    tokens: Mapping[int, Token] = field(default_factory=dict)

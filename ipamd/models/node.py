@@ -23,11 +23,15 @@ class Boot(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node with the labels that an admin gave it."""
+    """A node with the labels that an admin gave it.
+
+    `proof` is the SHA-256 (32 bytes) of what it proved itself with when it joined, None if it did not.
+    """
 
     cluster: str
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    proof: bytes | None = None
     revision: int = 0
 
     @property

@@ -17,7 +17,7 @@ class AllocationRequest:
 
     `slots` asks for one address each, from the first pool of the slot that has one; empty means that
     selectors choose, one address for each family. `requested` are addresses that the holder must get.
-    `timeout` is how many seconds the caller waits.
+    `timeout` is how many seconds the caller waits. `by` is the principal, where an admin asks.
     """
 
     holder: Holder
@@ -30,6 +30,7 @@ class AllocationRequest:
     node: NodeKey | None = None
     """For an `Owner`: on whose behalf selectors and affinity are read. An `Identity` names its own."""
     timeout: float = 10.0
+    by: str | None = None
 
     @property
     def digest(self) -> Digest:
@@ -50,7 +51,7 @@ class Release:
 
     With `undo` it frees only what the ADD of this very `issued` took and nobody has repeated since.
     `delivered` is the moment of delivery of a release that waited in a spool. `allocation` narrows it to
-    one row. `node` is the node whose calls `issued` orders.
+    one row. `node` is the node whose calls `issued` orders. `by` is the principal, where an admin releases.
     """
 
     digest: Digest
@@ -61,3 +62,4 @@ class Release:
     ending: Ending = Ending.RELEASED
     allocation: int | None = None
     timeout: float = 10.0
+    by: str | None = None

@@ -17,6 +17,7 @@ import pytest
 from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.backends.registry import open_backend
+from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, connect
 from ipamd.models.allocation import Idempotency
 from ipamd.models.block import new_block
@@ -206,7 +207,7 @@ async def test_a_schema_that_needs_a_newer_ipamd_is_refused(
 
     assert await sqlite.ready() == (
         "the database's schema is at revision 9, which needs an ipamd of revision 8 or later; "
-        "this one is of 1: install a newer ipamd"
+        f"this one is of {REVISION}: install a newer ipamd"
     )
     await sqlite.close()
     with pytest.raises(SchemaUnfit, match="install a newer ipamd"):

@@ -46,12 +46,14 @@ from ipamd.models.issued import Order
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from ipamd.models.reservation import Reservation
+from ipamd.models.token import Role, Token, hash_of
 
 MOST: Final = 100_000
 SECOND_POOL: Final = replace(PLAIN, name="other", subnet=ip_network("10.1.0.0/16"))
 POOLS: Final = ("pods", "other", "third")
 LABELLED: Final = Node(cluster="default", name="node-1", labels={"zone": "a"})
 KEPT: Final = Reservation(id=1, addresses=AddressRange.parse("10.0.0.9"), owner="vm-9")
+MADE: Final = Token(id=1, hash=hash_of(b"one"), role=Role.ADMIN, name="ann", created=NOW)
 HOLDERS: Final = ("c1", "c2", "c3", "c4")
 
 Steps = AsyncGenerator[str, None]
@@ -71,6 +73,7 @@ class Everything:
     cursors: Mapping[str, int]
     boots: Mapping[NodeKey, Sequence[Boot]]
     contacts: Mapping[NodeKey, Instant]
+    uses: Mapping[int, Instant]
 
 
 async def everything(backend: Backend) -> Everything:
@@ -102,12 +105,13 @@ async def everything(backend: Backend) -> Everything:
         cursors=cursors,
         boots=await backend.change(read_boots),
         contacts=dict(await ledger.contacts()),
+        uses=dict(await ledger.uses()),
     )
 
 
 async def furnish(backend: Backend) -> None:
     """Put something of everything into an empty database; the steps below count on it."""
-    await save(backend, PLAIN, SECOND_POOL, LABELLED, KEPT)
+    await save(backend, PLAIN, SECOND_POOL, LABELLED, KEPT, MADE)
     await carve(backend, block(0), block(64, node=HERE, allocated=2), cursor=128)
     await carve(backend, block(0, pool="other"), cursor=64)
     await begin(backend, allocation("10.0.0.1", "c1"), allocation("10.0.0.2", "c2"))
@@ -116,6 +120,7 @@ async def furnish(backend: Backend) -> None:
     await write(backend, Changes(remembered=[release(gone.digest, 30), release(gone.digest, 10, undo=True)]))
     await backend.change(lambda catalogue: catalogue.save_boot(HERE, Boot("first", 1)))
     await backend.record_contacts({HERE: NOW})
+    await backend.record_uses({MADE.id: NOW})
 
 
 async def unit_of_work(transaction: Transaction) -> Steps:
@@ -167,6 +172,10 @@ async def change(catalogue: Catalogue) -> Steps:
     yield "removed a node"
     await catalogue.save(Node(cluster="default", name="node-2"))
     yield "added a node"
+    await catalogue.remove(MADE)
+    yield "removed a token"
+    await catalogue.save(replace(MADE, id=2, hash=hash_of(b"two")))
+    yield "added a token"
     blocks = await catalogue.blocks_between("pods", 0, 64)
     yield "locked blocks"
     await catalogue.rewrite("pods", [replace(each, next_free_since=None) for each in blocks], 0)
@@ -178,7 +187,7 @@ async def change(catalogue: Catalogue) -> Steps:
 
 
 UNIT_STEPS: Final = 11
-CHANGE_STEPS: Final = 14
+CHANGE_STEPS: Final = 16
 """How many steps the two have; a test holds that these are all."""
 
 

@@ -18,12 +18,12 @@ from ipamd.backends.interface import (
 )
 from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.block import Block, new_block
+from ipamd.models.catalogue import Entry
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant
 from ipamd.models.issued import Order
-from ipamd.models.node import Node, NodeKey
+from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
-from ipamd.models.reservation import Reservation
 
 NOW: Final[Instant] = 1_700_000_000_000_000
 HERE: Final = NodeKey("default", "node-1")
@@ -135,7 +135,7 @@ async def cursor(backend: Backend, pool: str = "pods") -> int:
     return await backend.transact(lambda transaction: transaction.cursor(pool))
 
 
-async def save(backend: Backend, *entries: Pool | Reservation | Node) -> int:
+async def save(backend: Backend, *entries: Entry) -> int:
     """One change that adds or replaces entries; the new revision."""
 
     async def change(catalogue: Catalogue) -> int:
@@ -147,7 +147,7 @@ async def save(backend: Backend, *entries: Pool | Reservation | Node) -> int:
     return await backend.change(change)
 
 
-async def remove(backend: Backend, *entries: Pool | Reservation | Node) -> None:
+async def remove(backend: Backend, *entries: Entry) -> None:
     """One change that removes entries."""
 
     async def change(catalogue: Catalogue) -> None:

@@ -31,6 +31,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.node import Boot, Node
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
 from ipamd.models.reservation import Reservation
+from ipamd.models.token import Role, Token, hash_of
 
 pytestmark = pytest.mark.asyncio
 
@@ -61,6 +62,20 @@ KEPT = Reservation(
 )
 OWNED = Reservation(id=3, addresses=AddressRange.parse("fd00::5-fd00::9"), space="lab", owner="vm-1")
 LABELLED = Node(cluster="default", name="node-1", labels={"zone": "a"})
+JOINED = Node(cluster="default", name="node-2", proof=hash_of(b"a secret of the node's"))
+ADMINS = Token(id=2, hash=hash_of(b"one"), role=Role.ADMIN, name="ann", created=NOW)
+NODES = Token(
+    id=3,
+    hash=hash_of(b"two"),
+    role=Role.NODE,
+    cluster="default",
+    node="node-2",
+    created=NOW,
+    created_by="ann (token 2)",
+    expires=NOW + 9,
+    previous=hash_of(b"three"),
+    previous_until=NOW + 5,
+)
 
 
 async def test_an_empty_database_is_at_revision_zero(backend: Backend) -> None:
@@ -84,13 +99,14 @@ async def test_a_change_that_raises_nothing_leaves_the_revision(backend: Backend
 
 async def test_every_field_of_an_entry_comes_back_with_the_revision_of_its_change(backend: Backend) -> None:
     await save(backend, PLAIN, FULL)
-    await save(backend, KEPT, OWNED, LABELLED)
+    await save(backend, KEPT, OWNED, LABELLED, JOINED, ADMINS, NODES)
 
     assert await backend.ledger.snapshot(Snapshot()) == Snapshot(
         revision=2,
         pools={"pods": replace(PLAIN, revision=1), "six": replace(FULL, revision=1)},
         reservations={2: replace(KEPT, revision=2), 3: replace(OWNED, revision=2)},
-        nodes={HERE: replace(LABELLED, revision=2)},
+        nodes={HERE: replace(LABELLED, revision=2), THERE: replace(JOINED, revision=2)},
+        tokens={2: replace(ADMINS, revision=2), 3: replace(NODES, revision=2)},
     )
 
 
@@ -98,16 +114,18 @@ async def test_what_is_known_stays_as_it_was_and_what_changed_is_added(backend: 
     await save(backend, PLAIN, FULL, KEPT)
     known = await backend.ledger.snapshot(Snapshot())
     changed = replace(PLAIN, priority=9)
-    await save(backend, changed, LABELLED)
+    await save(backend, changed, LABELLED, ADMINS)
 
     later = await backend.ledger.snapshot(known)
 
     assert (known.revision, known.pools["pods"].priority, dict(known.nodes)) == (1, 0, {})
+    assert dict(known.tokens) == {}
     assert later == Snapshot(
         revision=2,
         pools={"pods": replace(changed, revision=2), "six": replace(FULL, revision=1)},
         reservations={2: replace(KEPT, revision=1)},
         nodes={HERE: replace(LABELLED, revision=2)},
+        tokens={2: replace(ADMINS, revision=2)},
     )
 
 
@@ -120,14 +138,15 @@ async def test_nothing_new_is_what_is_known(backend: Backend) -> None:
 
 async def test_what_was_removed_goes_from_what_is_known(backend: Backend) -> None:
     await save(backend, PLAIN, FULL, KEPT, OWNED, LABELLED, Node(cluster="west", name="node-1"))
+    await save(backend, ADMINS, NODES)
     known = await backend.ledger.snapshot(Snapshot())
 
-    await remove(backend, PLAIN, KEPT, LABELLED)
+    await remove(backend, PLAIN, KEPT, LABELLED, ADMINS)
 
     for basis in (known, Snapshot()):
         later = await backend.ledger.snapshot(basis)
-        assert later.revision == 2
-        assert (set(later.pools), set(later.reservations)) == ({"six"}, {3})
+        assert later.revision == 3
+        assert (set(later.pools), set(later.reservations), set(later.tokens)) == ({"six"}, {3}, {3})
         assert [node.cluster for node in later.nodes] == ["west"]
 
 
@@ -305,6 +324,38 @@ async def test_contacts_are_kept_until_the_node_is_removed(backend: Backend) -> 
     assert await backend.ledger.contacts() == {HERE: NOW + 5, namesake.key: NOW}
     await remove(backend, LABELLED)
     assert await backend.ledger.contacts() == {namesake.key: NOW}
+
+
+async def test_the_last_use_of_a_token_is_kept_until_the_token_is_removed(backend: Backend) -> None:
+    await save(backend, ADMINS, NODES)
+
+    await backend.record_uses({ADMINS.id: NOW, NODES.id: NOW})
+    await backend.record_uses({ADMINS.id: NOW + 5})
+    await backend.record_uses({})
+
+    assert await backend.ledger.uses() == {ADMINS.id: NOW + 5, NODES.id: NOW}
+    await remove(backend, ADMINS)
+    assert await backend.ledger.uses() == {NODES.id: NOW}
+
+
+async def test_a_token_that_is_replaced_keeps_its_id_and_its_last_use(backend: Backend) -> None:
+    await save(backend, NODES)
+    await backend.record_uses({NODES.id: NOW})
+    renewed = replace(NODES, hash=hash_of(b"four"), previous=NODES.hash)
+
+    await save(backend, renewed)
+
+    assert (await backend.ledger.snapshot(Snapshot())).tokens == {3: replace(renewed, revision=2)}
+    assert await backend.ledger.uses() == {NODES.id: NOW}
+
+
+async def test_no_two_tokens_have_one_hash(backend: Backend) -> None:
+    await save(backend, ADMINS)
+
+    with pytest.raises(ConstraintViolated):
+        await save(backend, replace(ADMINS, id=7))
+
+    assert set((await backend.ledger.snapshot(Snapshot())).tokens) == {ADMINS.id}
 
 
 async def test_a_node_that_no_admin_knows_is_heard_from_too(backend: Backend) -> None:

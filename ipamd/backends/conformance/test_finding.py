@@ -47,6 +47,7 @@ async def test_every_field_of_an_allocation_comes_back(backend: Backend) -> None
         holder=Owner("vm-1", digest_of("vm-1")),
         block=int(ip_address("10.0.0.2")),
         idempotency=Idempotency("token/key", b"\x00hash\xff"),
+        begun_by="ann (token 7)",
     )
 
     await begin(backend, pod, machine)
@@ -116,6 +117,16 @@ async def test_why_a_holding_ended_is_kept(backend: Backend, why: Ending) -> Non
 
     await write(backend, Changes(ended=[_ended(number, why)]))
 
+    assert await backend.ledger.allocation(number) == ended
+
+
+async def test_who_ended_a_holding_is_kept(backend: Backend) -> None:
+    [stored] = await begin(backend, allocation())
+    number = number_of(stored)
+
+    await write(backend, Changes(ended=[Ended(number, NOW + 5, Ending.ADMIN, by="ann (token 7)")]))
+
+    ended = replace(stored, until=NOW + 5, ending=Ending.ADMIN, ended_by="ann (token 7)")
     assert await backend.ledger.allocation(number) == ended
 
 

@@ -49,6 +49,9 @@ class MemoryBackend:
     async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
         self._tables.contacts.update(contacts)
 
+    async def record_uses(self, uses: Mapping[int, Instant]) -> None:
+        self._tables.uses.update(uses)
+
     async def forget_releases(self, before: Instant) -> None:
         self._tables.releases.forget(before)
 

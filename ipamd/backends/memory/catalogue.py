@@ -11,10 +11,11 @@ from ipamd.backends.memory.tables import Tables
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
-from ipamd.models.catalogue import Snapshot
+from ipamd.models.catalogue import Entry, Snapshot
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+from ipamd.models.token import Token
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -34,7 +35,7 @@ class MemoryCatalogue:
     async def load(self, known: Snapshot) -> Snapshot:
         return self._tables.snapshot
 
-    async def save(self, entry: Pool | Reservation | Node) -> None:
+    async def save(self, entry: Entry) -> None:
         now = self._tables.snapshot
         match replace(entry, revision=now.revision):
             case Pool() as pool:
@@ -43,8 +44,12 @@ class MemoryCatalogue:
                 self._tables.snapshot = replace(now, reservations={**now.reservations, kept.id: kept})
             case Node() as node:
                 self._tables.snapshot = replace(now, nodes={**now.nodes, node.key: node})
+            case Token() as token:
+                if any(token.hash == other.hash and token.id != other.id for other in now.tokens.values()):
+                    raise ConstraintViolated(f"token {token.id} has the hash of another")
+                self._tables.snapshot = replace(now, tokens={**now.tokens, token.id: token})
 
-    async def remove(self, entry: Pool | Reservation | Node) -> None:
+    async def remove(self, entry: Entry) -> None:
         now = self._tables.snapshot
         match entry:
             case Pool():
@@ -55,6 +60,9 @@ class MemoryCatalogue:
             case Node():
                 self._tables.journal.drop(self._tables.contacts, entry.key)
                 self._tables.snapshot = replace(now, nodes=_without(now.nodes, entry.key))
+            case Token():
+                self._tables.journal.drop(self._tables.uses, entry.id)
+                self._tables.snapshot = replace(now, tokens=_without(now.tokens, entry.id))
 
     async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
         return self._tables.blocks.between(pool, first, last)

@@ -81,6 +81,9 @@ class MemoryLedger:
     async def contacts(self) -> Mapping[NodeKey, Instant]:
         return dict(self._tables.contacts)
 
+    async def uses(self) -> Mapping[int, Instant]:
+        return dict(self._tables.uses)
+
 
 def _id(row: Allocation) -> int:
     assert row.id is not None  # a stored row has one

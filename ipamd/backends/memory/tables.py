@@ -58,7 +58,7 @@ class Allocations:
     def end(self, ended: Ended) -> None:
         """End a live row; its address and its holder's position are free from here on."""
         row = self._live(ended.id)
-        self.journal.put(self.rows, ended.id, replace(row, until=ended.until, ending=ended.ending))
+        self.journal.put(self.rows, ended.id, _over(row, ended))
         self.journal.drop(self.by_address, (row.space, row.address))
         left = {at: other for at, other in self.by_holder[row.digest].items() if at != row.position}
         if left:
@@ -77,6 +77,10 @@ class Allocations:
         if row is None or row.until is not None:
             raise ConstraintViolated(f"allocation {allocation} is not live")
         return row
+
+
+def _over(row: Allocation, ended: Ended) -> Allocation:
+    return replace(row, until=ended.until, ending=ended.ending, ended_by=ended.by)
 
 
 class Blocks:
@@ -217,6 +221,7 @@ class Tables:
         self.catalogue: dict[str, Snapshot] = {REVISION: Snapshot()}
         self.boots: dict[NodeKey, tuple[Boot, ...]] = {}
         self.contacts: dict[NodeKey, Instant] = {}
+        self.uses: dict[int, Instant] = {}
 
     @property
     def snapshot(self) -> Snapshot:

@@ -17,16 +17,19 @@ from ipamd.backends.sql.rows import (
     pool_values,
     reservation_of,
     reservation_values,
+    token_of,
+    token_values,
 )
 from ipamd.backends.sql.session import Session
 from ipamd.backends.sql.transaction import write_blocks
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
-from ipamd.models.catalogue import Snapshot
+from ipamd.models.catalogue import Entry, Snapshot
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+from ipamd.models.token import Token
 
 
 class SqlCatalogue:
@@ -46,7 +49,7 @@ class SqlCatalogue:
     async def load(self, known: Snapshot) -> Snapshot:
         return await load(self._session, known)
 
-    async def save(self, entry: Pool | Reservation | Node) -> None:
+    async def save(self, entry: Entry) -> None:
         match replace(entry, revision=await self._revision()):
             case Pool() as pool:
                 await self._session.run(statements.SAVE_POOL, *pool_values(pool))
@@ -54,8 +57,10 @@ class SqlCatalogue:
                 await self._session.run(statements.SAVE_RESERVATION, *reservation_values(reservation))
             case Node() as node:
                 await self._session.run(statements.SAVE_NODE, *node_values(node))
+            case Token() as token:
+                await self._session.run_many(statements.SAVE_TOKEN, [token_values(token)])
 
-    async def remove(self, entry: Pool | Reservation | Node) -> None:
+    async def remove(self, entry: Entry) -> None:
         match entry:
             case Pool():
                 for statement in statements.DROP_POOL:
@@ -68,6 +73,10 @@ class SqlCatalogue:
                 for statement in statements.DROP_NODE:
                     await self._session.run(statement, *entry.key)
                 gone = ("node", *entry.key)
+            case Token():
+                for statement in statements.DROP_TOKEN:
+                    await self._session.run(statement, entry.id)
+                gone = ("token", "", str(entry.id))
         await self._session.run(statements.NOTE_REMOVAL, *gone, await self._revision())
 
     async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
@@ -102,6 +111,7 @@ async def load(session: Session, known: Snapshot) -> Snapshot:
     if revision < known.revision:
         known = Snapshot()
     pools, reservations, nodes = dict(known.pools), dict(known.reservations), dict(known.nodes)
+    tokens = dict(known.tokens)
     # What was removed may have come again since: so removals first.
     for kind, cluster, name, _ in await session.fetch(statements.REMOVED_AFTER, known.revision):
         match kind:
@@ -111,6 +121,8 @@ async def load(session: Session, known: Snapshot) -> Snapshot:
                 reservations.pop(int(name), None)
             case "node":
                 nodes.pop(NodeKey(cluster, name), None)
+            case "token":
+                tokens.pop(int(name), None)
     for row in await session.fetch(statements.POOLS_AFTER, known.revision):
         pool = pool_of(row)
         pools[pool.name] = pool
@@ -120,7 +132,10 @@ async def load(session: Session, known: Snapshot) -> Snapshot:
     for row in await session.fetch(statements.NODES_AFTER, known.revision):
         node = node_of(row)
         nodes[node.key] = node
-    return Snapshot(revision, pools, reservations, nodes)
+    for row in await session.fetch(statements.TOKENS_AFTER, known.revision):
+        token = token_of(row)
+        tokens[token.id] = token
+    return Snapshot(revision, pools, reservations, nodes, tokens)
 
 
 async def blocks_between(session: Session, pool: str, first: int, last: int) -> list[Block]:

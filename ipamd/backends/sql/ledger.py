@@ -108,6 +108,10 @@ class SqlLedger:
         rows = await self._reader.read(lambda session: session.fetch(statements.CONTACTS))
         return {NodeKey(cluster, node): heard for cluster, node, heard in rows}
 
+    async def uses(self) -> Mapping[int, Instant]:
+        rows = await self._reader.read(lambda session: session.fetch(statements.USES))
+        return {int(token): int(used) for token, used in rows}
+
 
 def _filters(query: AllocationQuery) -> dict[str, Any]:
     container = query.container_id

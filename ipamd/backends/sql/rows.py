@@ -19,6 +19,7 @@ from ipamd.models.issued import Order
 from ipamd.models.node import Node, NodeKey
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
 from ipamd.models.reservation import Reservation
+from ipamd.models.token import Role, Token
 
 Row = Sequence[Any]
 
@@ -75,6 +76,8 @@ def allocation_values(allocation: Allocation) -> Values:
         *allocation.repeated,
         idempotency.key if idempotency is not None else None,
         idempotency.body if idempotency is not None else None,
+        allocation.begun_by,
+        allocation.ended_by,
     )
 
 
@@ -115,6 +118,8 @@ def allocation_of(row: Row) -> Allocation:
         repeated_uptime,
         idempotency_key,
         idempotency_body,
+        begun_by,
+        ended_by,
     ) = row
     address = address_of(packed)
     return Allocation(
@@ -138,6 +143,8 @@ def allocation_of(row: Row) -> Allocation:
         taken=Order(taken_boot, taken_uptime),
         repeated=Order(repeated_boot, repeated_uptime),
         idempotency=None if idempotency_key is None else Idempotency(idempotency_key, idempotency_body),
+        begun_by=begun_by,
+        ended_by=ended_by,
     )
 
 
@@ -341,10 +348,47 @@ def reservation_of(row: Row) -> Reservation:
 
 def node_values(node: Node) -> Values:
     """The columns of `node` in their order."""
-    return node.cluster, node.name, json.dumps(dict(node.labels)), node.revision
+    return node.cluster, node.name, json.dumps(dict(node.labels)), node.revision, node.proof
 
 
 def node_of(row: Row) -> Node:
     """A node from its row."""
-    cluster, name, labels, revision = row
-    return Node(cluster=cluster, name=name, labels=json.loads(labels), revision=revision)
+    cluster, name, labels, revision, proof = row
+    return Node(cluster=cluster, name=name, labels=json.loads(labels), proof=proof, revision=revision)
+
+
+def token_values(token: Token) -> Values:
+    """The columns of `token` in their order."""
+    return (
+        token.id,
+        token.hash,
+        token.role.value,
+        token.name,
+        token.cluster,
+        token.node,
+        token.created,
+        token.created_by,
+        token.expires,
+        token.previous,
+        token.previous_until,
+        token.revision,
+    )
+
+
+def token_of(row: Row) -> Token:
+    """A token from its row."""
+    row_id, digest, role, name, cluster, node, created, created_by, expires, previous, until, revision = row
+    return Token(
+        id=row_id,
+        hash=digest,
+        role=Role(role),
+        name=name,
+        cluster=cluster,
+        node=node,
+        created=created,
+        created_by=created_by,
+        expires=expires,
+        previous=previous,
+        previous_until=until,
+        revision=revision,
+    )

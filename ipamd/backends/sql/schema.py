@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 1
+REVISION: Final = 2
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -88,6 +88,8 @@ ALLOCATION: Final = Table(
     needed("repeated_uptime", BigInteger),
     optional("idempotency_key"),
     optional("idempotency_body", LargeBinary),
+    optional("begun_by"),
+    optional("ended_by"),
     CheckConstraint("length(address) IN (4, 16)", name="address"),
     CheckConstraint("length(digest) = 16", name="digest"),
     CheckConstraint("place >= 0 AND position >= 0 AND generation >= 1", name="counts"),
@@ -271,9 +273,44 @@ NODE: Final = Table(
     needed("name"),
     needed("labels"),
     needed("revision", BigInteger),
+    optional("proof", LargeBinary),
     PrimaryKeyConstraint("cluster", "name"),
 )
 Index("node_revision", NODE.c.revision)
+
+TOKEN: Final = Table(
+    "token",
+    METADATA,
+    needed("id", BigInteger),
+    needed("hash", LargeBinary),
+    needed("role"),
+    optional("name"),
+    optional("cluster"),
+    optional("node"),
+    needed("created", BigInteger),
+    optional("created_by"),
+    optional("expires", BigInteger),
+    optional("previous", LargeBinary),
+    optional("previous_until", BigInteger),
+    needed("revision", BigInteger),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("hash"),
+    CheckConstraint("length(hash) = 32", name="size"),
+    CheckConstraint(
+        "(node IS NOT NULL) = (role = 'node') AND (cluster IS NOT NULL) = (role IN ('node', 'join'))",
+        name="bounds",
+    ),
+    CheckConstraint("(previous IS NULL) = (previous_until IS NULL)", name="previous"),
+)
+Index("token_revision", TOKEN.c.revision)
+
+TOKEN_USE: Final = Table(
+    "token_use",
+    METADATA,
+    needed("token", BigInteger),
+    needed("used", BigInteger),
+    PrimaryKeyConstraint("token"),
+)
 
 REMOVED: Final = Table(
     "removed",
@@ -283,7 +320,7 @@ REMOVED: Final = Table(
     needed("name"),
     needed("revision", BigInteger),
     PrimaryKeyConstraint("kind", "cluster", "name"),
-    CheckConstraint("kind IN ('pool', 'reservation', 'node')", name="kind"),
+    CheckConstraint("kind IN ('pool', 'reservation', 'node', 'token')", name="kind"),
 )
 Index("removed_revision", REMOVED.c.revision)
 

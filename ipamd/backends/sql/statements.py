@@ -41,6 +41,8 @@ from ipamd.backends.sql.schema import (
     REMOVED,
     RESERVATION,
     SCHEMA_VERSION,
+    TOKEN,
+    TOKEN_USE,
 )
 from ipamd.backends.sql.session import Statement
 
@@ -104,8 +106,8 @@ BEGIN_ALLOCATION: Final = _added(ALLOCATION, "id")
 END_ALLOCATION: Final = Statement(
     update(ALLOCATION)
     .where(ALLOCATION.c.id == bindparam("row"), ALLOCATION.c.until.is_(None))
-    .values(until=bindparam("ended"), ending=bindparam("why")),
-    ("ended", "why", "row"),
+    .values(until=bindparam("ended"), ending=bindparam("why"), ended_by=bindparam("by")),
+    ("ended", "why", "by", "row"),
 )
 
 REPEAT_ALLOCATION: Final = Statement(
@@ -330,6 +332,7 @@ RAISE_REVISION: Final = Statement(
 SAVE_POOL: Final = _replaced(POOL)
 SAVE_RESERVATION: Final = _replaced(RESERVATION)
 SAVE_NODE: Final = _replaced(NODE)
+SAVE_TOKEN: Final = _replaced(TOKEN)
 NOTE_REMOVAL: Final = _replaced(REMOVED)
 
 
@@ -341,6 +344,7 @@ POOL_BY_NAME: Final = Statement(select(POOL).where(POOL.c.name == bindparam("of_
 POOLS_AFTER: Final = _changed_after(POOL)
 RESERVATIONS_AFTER: Final = _changed_after(RESERVATION)
 NODES_AFTER: Final = _changed_after(NODE)
+TOKENS_AFTER: Final = _changed_after(TOKEN)
 REMOVED_AFTER: Final = _changed_after(REMOVED)
 
 
@@ -369,7 +373,12 @@ DROP_NODE: Final = (
     ),
 )
 
-# Nodes' boots and last contacts.
+DROP_TOKEN: Final = (
+    _drop(delete(TOKEN).where(TOKEN.c.id == bindparam("row")), "row"),
+    _drop(delete(TOKEN_USE).where(TOKEN_USE.c.token == bindparam("row")), "row"),
+)
+
+# Nodes' boots and last contacts, and when tokens were last used.
 
 BOOTS: Final = Statement(
     select(*BOOT_COLUMNS)
@@ -379,8 +388,9 @@ BOOTS: Final = Statement(
 )
 SAVE_BOOT: Final = _added(BOOT)
 SAVE_CONTACT: Final = _replaced(CONTACT)
-
+SAVE_USE: Final = _replaced(TOKEN_USE)
 
 CONTACTS: Final = Statement(select(CONTACT), ())
+USES: Final = Statement(select(TOKEN_USE), ())
 
 SCHEMA: Final = Statement(select(SCHEMA_VERSION.c.revision, SCHEMA_VERSION.c.oldest_code), ())

@@ -70,6 +70,13 @@ class FileBackend:
 
         await self._turn(lambda: self._kept(record()))
 
+    async def record_uses(self, uses: Mapping[int, Instant]) -> None:
+        async def record() -> None:
+            for token, used in uses.items():
+                self._store.put("use", token, used)
+
+        await self._turn(lambda: self._kept(record()))
+
     async def forget_releases(self, before: Instant) -> None:
         async def forget() -> None:
             for digest, known in list(self._store.tables["release"].items()):

@@ -9,14 +9,13 @@ from ipamd.backends.interface import ConstraintViolated
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
-from ipamd.models.catalogue import Snapshot
+from ipamd.models.catalogue import Entry, Snapshot
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+from ipamd.models.token import Token
 from ipamd_file.store import Store
 from ipamd_file.transaction import write_block
-
-Entry = Pool | Reservation | Node
 
 
 class FileCatalogue:
@@ -33,6 +32,8 @@ class FileCatalogue:
         return self._store.snapshot()
 
     async def save(self, entry: Entry) -> None:
+        if isinstance(entry, Token) and self._has_namesake(entry):
+            raise ConstraintViolated(f"token {entry.id} has the hash of another")
         self._store.put(*_place(entry), replace(entry, revision=self._store.revision))
 
     async def remove(self, entry: Entry) -> None:
@@ -43,6 +44,11 @@ class FileCatalogue:
                 self._store.drop("block", (entry.name, block.first))
         if isinstance(entry, Node):
             self._store.drop("contact", entry.key)
+        if isinstance(entry, Token):
+            self._store.drop("use", entry.id)
+
+    def _has_namesake(self, token: Token) -> bool:
+        return any(token.hash == other.hash and token.id != other.id for other in self._store.values("token"))
 
     async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
         return self._store.blocks_between(pool, first, last)
@@ -75,3 +81,5 @@ def _place(entry: Entry) -> tuple[str, str | int | NodeKey]:
             return "reservation", entry.id
         case Node():
             return "node", entry.key
+        case Token():
+            return "token", entry.id

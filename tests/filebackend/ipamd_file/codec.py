@@ -19,13 +19,14 @@ from ipamd.models.issued import Order
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
 from ipamd.models.reservation import Reservation
+from ipamd.models.token import Role, Token
 
 OF_FIELDS: Final = (
-    *(Allocation, Block, RememberedRelease, Pool, Reservation, Node),
+    *(Allocation, Block, RememberedRelease, Pool, Reservation, Node, Token),
     *(Identity, Owner, NodeKey, Order, Boot, Workload, NetworkNamespace, Idempotency),
     *(AddressRange, Route, Dns, Selectors),
 )
-OF_TEXT: Final = (IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity)
+OF_TEXT: Final = (IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role)
 CLASSES: Final[Mapping[str, Any]] = {kind.__name__: kind for kind in (*OF_FIELDS, *OF_TEXT)}
 
 

@@ -97,6 +97,9 @@ class FileLedger:
     async def contacts(self) -> Mapping[NodeKey, Instant]:
         return await self._turn(lambda: dict(self._store.tables["contact"]))  # type: ignore[arg-type]  # nodes
 
+    async def uses(self) -> Mapping[int, Instant]:
+        return await self._turn(lambda: dict(self._store.tables["use"]))  # type: ignore[arg-type]  # tokens' ids
+
 
 def _age(row: Allocation) -> tuple[Instant, int]:
     assert row.id is not None  # a stored row has one

@@ -84,6 +84,7 @@ class Store:
             dict(self.tables["pool"]),  # type: ignore[arg-type]  # a table's keys are what was put there
             dict(self.tables["reservation"]),  # type: ignore[arg-type]  # the same
             dict(self.tables["node"]),  # type: ignore[arg-type]  # the same
+            dict(self.tables["token"]),  # type: ignore[arg-type]  # the same
         )
 
     def held_by(self, digest: bytes) -> list[Any]:

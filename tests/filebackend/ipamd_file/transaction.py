@@ -90,7 +90,7 @@ class FileTransaction:
     def _end(self, ended: Ended) -> None:
         row = self._live(ended.id)
         left = tuple(other for other in self._store.get("holder", row.digest) if other != row.id)
-        self._store.put("allocation", row.id, replace(row, until=ended.until, ending=ended.ending))
+        self._store.put("allocation", row.id, _over(row, ended))
         self._store.drop("owner", (row.space, row.address))
         if left:
             self._store.put("holder", row.digest, left)
@@ -136,6 +136,10 @@ def write_block(store: Store, block: Block) -> None:
     if store.get("block", (block.pool, block.first)) is None:
         raise ConstraintViolated(f"pool {block.pool} has no block {block.first}")
     store.put("block", (block.pool, block.first), copy_of(block))
+
+
+def _over(row: Allocation, ended: Ended) -> Allocation:
+    return replace(row, until=ended.until, ending=ended.ending, ended_by=ended.by)
 
 
 def _is_meant(block: Block, search: WithRoom) -> bool:

@@ -38,6 +38,7 @@ from ipamd.backends.sql.schema import (
     CONTACT,
     RELEASE,
     SCHEMA_VERSION,
+    TOKEN_USE,
 )
 from ipamd.backends.sql.session import Statement, Values
 from ipamd.backends.sql.statements import BLOCK_COLUMNS
@@ -111,10 +112,10 @@ def _begin() -> Statement:
 
 
 def _end() -> Statement:
-    given, names = _given({"ended": BigInteger(), "why": Text(), "row": BigInteger()})
+    given, names = _given({"ended": BigInteger(), "why": Text(), "by": Text(), "row": BigInteger()})
     live = (ALLOCATION.c.id == given.c.row) & ALLOCATION.c.until.is_(None)
     return Statement(
-        update(ALLOCATION).where(live).values(until=given.c.ended, ending=given.c.why),
+        update(ALLOCATION).where(live).values(until=given.c.ended, ending=given.c.why, ended_by=given.c.by),
         names,
     )
 
@@ -307,7 +308,7 @@ PINNED_REVISION: Final = Statement(
     _REVISION.where(SCHEMA_VERSION.c.id == CATALOGUE.c.id).with_for_update(read=True, of=CATALOGUE), ()
 )
 
-# Nodes.
+# Nodes and tokens.
 
 
 def _save_contacts() -> Statement:
@@ -320,4 +321,12 @@ def _save_contacts() -> Statement:
     )
 
 
+def _save_uses() -> Statement:
+    upsert, names = _upsert(TOKEN_USE)
+    return Statement(
+        upsert.on_conflict_do_update(index_elements=["token"], set_={"used": upsert.excluded.used}), names
+    )
+
+
 SAVE_CONTACTS: Final = _save_contacts()
+SAVE_USES: Final = _save_uses()

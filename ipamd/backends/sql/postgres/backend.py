@@ -107,6 +107,13 @@ class PostgresBackend:
                 Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(arrays.SAVE_CONTACTS, *values)
             )
 
+    async def record_uses(self, uses: Mapping[int, Instant]) -> None:
+        if uses:
+            values = arrays.columns_of(sorted(uses.items()))
+            await self._run(
+                Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(arrays.SAVE_USES, *values)
+            )
+
     async def forget_releases(self, before: Instant) -> None:
         forgotten = FORGOTTEN_AT_ONCE
         while forgotten == FORGOTTEN_AT_ONCE:

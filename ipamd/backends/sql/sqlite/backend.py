@@ -100,6 +100,11 @@ class SqliteBackend:
         if rows:
             await self._write(lambda session: session.run_many(statements.SAVE_CONTACT, rows))
 
+    async def record_uses(self, uses: Mapping[int, Instant]) -> None:
+        rows = list(uses.items())
+        if rows:
+            await self._write(lambda session: session.run_many(statements.SAVE_USE, rows))
+
     async def forget_releases(self, before: Instant) -> None:
         forgotten = FORGOTTEN_AT_ONCE
         while forgotten == FORGOTTEN_AT_ONCE:

@@ -1,0 +1,92 @@
+"""Who may ask, and what for: bearer tokens as they are kept, and whom they stand for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+
+TokenHash = bytes
+"""The SHA-256 of a token's text, 32 bytes: all that is kept of it."""
+
+HASH_SIZE: Final = 32
+
+_TOKEN: Final = re.compile(rb"ipamd_[A-Za-z0-9_-]{43}")
+
+
+class Role(StrEnum):
+    """What a token is good for."""
+
+    ADMIN = "admin"  # everything
+    READER = "reader"  # whatever only reads
+    NODE = "node"  # the plugin's calls of one node
+    JOIN = "join"  # a node token for a node of one cluster that has none
+
+
+def looks_like_token(text: bytes) -> bool:
+    """Whether a text has the shape of a token: `ipamd_` and 43 letters of base64url, 256 bits."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def hash_of(text: bytes) -> TokenHash:
+    """What a token is looked up by: how long that takes tells nothing of the tokens that there are."""
+    return sha256(text).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A bearer token, without its text.
+
+    `cluster` is that of a node or join token, `node` that of a node token. `previous` is the hash that a
+    renewal replaced, good until `previous_until`: a call that is under way has the old text. `created_by` is
+    the principal that made it, None where nobody had to say who he is. `id` is the revision of the change
+    that made it.
+    """
+
+    id: int
+    hash: TokenHash
+    role: Role
+    name: str | None = None
+    cluster: str | None = None
+    node: str | None = None
+    created: Instant
+    created_by: str | None = None
+    expires: Instant | None = None
+    previous: TokenHash | None = None
+    previous_until: Instant | None = None
+    revision: int = 0
+
+    @property
+    def node_key(self) -> NodeKey | None:
+        """The node that a node token is bound to."""
+        if self.cluster is None or self.node is None:
+            return None
+        return NodeKey(self.cluster, self.node)
+
+    @property
+    def principal(self) -> str:
+        """Whom the log and history name where this token was used."""
+        if self.node is not None:
+            return f"node {self.cluster}/{self.node}"
+        return f"token {self.id}" if self.name is None else f"{self.name} (token {self.id})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Somebody who has shown who he is: by a token (`token` is its id), or by a certificate.
+
+    `node` is the only node that one with the role `node` speaks for, `cluster` the only cluster whose nodes
+    one with the role `join` lets in. What was shown is good until before `until`.
+    """
+
+    name: str
+    role: Role
+    cluster: str | None = None
+    node: NodeKey | None = None
+    token: int | None = None
+    until: Instant | None = None
