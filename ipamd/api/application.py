@@ -14,7 +14,7 @@ from ipamd.api.body import LARGEST_BODY, BodyTooLarge, BodyTooSlow, ClientGone, 
 from ipamd.api.cni import PREFIX, CniRoute
 from ipamd.api.problems import MEDIA_TYPE, TOO_SLOW, Problem, ProblemDocument
 from ipamd.api.problems import install as install_problems
-from ipamd.api.routers import allocations, health, history, nodes, pools, reservations
+from ipamd.api.routers import allocations, explain, health, history, nodes, pools, reservations
 from ipamd.engine.engine import Engine
 
 _PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}}
@@ -75,7 +75,7 @@ def administration(engine: Engine) -> FastAPI:
     )
     application.state.engine = engine
     install_problems(application)
-    for noun in (pools, allocations, reservations, nodes, history, health):
+    for noun in (pools, allocations, reservations, nodes, history, explain, health):
         application.include_router(noun.router)
     documentation.install(application)
     return application

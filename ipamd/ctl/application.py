@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ipamd.ctl import allocation, history, node, pool, reservation, route, status
+from ipamd.ctl import allocation, explain, history, node, pool, reservation, route, status
 from ipamd.ctl.failure import Failure
 from ipamd.ctl.render import complain
 from ipamd.ctl.session import SessionOptions, takes
@@ -59,6 +59,7 @@ application = typer.Typer(
 for group in (pool, allocation, reservation, route, node):
     application.add_typer(group.commands)
 history.register(application)
+explain.register(application)
 status.register(application)
 
 

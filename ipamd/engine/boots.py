@@ -60,6 +60,14 @@ class Boots:
         (boot, uptime_ns), heard = self._latest[node]
         return Order(boot, uptime_ns + (now - heard) * 1000)
 
+    async def order_if_heard(self, node: NodeKey, issued: Issued) -> Order:
+        """The same, with nothing noted: of a boot that nobody has heard of, later than all others."""
+        number = self._numbers.get(node, {}).get(issued.boot)
+        if number is None:
+            known = await self._backend.change(_numbers_of(node))
+            number = known.get(issued.boot, max(known.values(), default=0) + GAP)
+        return Order(number, issued.uptime_ns)
+
     async def _learn(self, node: NodeKey, issued: Issued, delivered: Issued | None) -> Numbers:
         """Read the node's boots, and number those that nobody has heard of."""
         async with self._numbering:
@@ -73,11 +81,18 @@ class Boots:
         raise Unavailable(f"the boots of node {node.name} are being numbered elsewhere: try again")
 
 
+def _numbers_of(node: NodeKey) -> Callable[[Catalogue], Coroutine[Any, Any, Numbers]]:
+    async def read(catalogue: Catalogue) -> Numbers:
+        return {boot.identity: boot.number for boot in await catalogue.boots(node)}
+
+    return read
+
+
 def _numbering(
     node: NodeKey, issued: Issued, delivered: Issued | None
 ) -> Callable[[Catalogue], Coroutine[Any, Any, Numbers]]:
     async def number(catalogue: Catalogue) -> Numbers:
-        known = {boot.identity: boot.number for boot in await catalogue.boots(node)}
+        known = await _numbers_of(node)(catalogue)
         for boot in missing_boots(known, issued.boot, delivered.boot if delivered else issued.boot):
             await catalogue.save_boot(node, boot)
             known[boot.identity] = boot.number

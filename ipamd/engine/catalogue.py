@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from ipamd.addressing.mask import Mask
+from ipamd.models.address import IPAddress
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
@@ -62,6 +65,23 @@ class Catalogue:
         if mask is None:
             mask = self._masks[pool.name] = Mask(pool, self.snapshot.reservations.values())
         return mask
+
+    def pools_with(self, address: IPAddress) -> Iterator[Pool]:
+        """The pools in whose subnet an address lies, one in each space at most."""
+        for (_, family), (firsts, pools) in self._by_subnet.items():
+            at = bisect_right(firsts, int(address)) - 1
+            if family == address.version and at >= 0 and address in pools[at].subnet:
+                yield pools[at]
+
+    @cached_property
+    def _by_subnet(self) -> Mapping[tuple[str, int], tuple[list[int], list[Pool]]]:
+        """The pools of each space and family, in the order of their subnets, which do not overlap."""
+        groups: dict[tuple[str, int], list[Pool]] = {}
+        for pool in self.pools.values():
+            groups.setdefault((pool.space, pool.family), []).append(pool)
+        for group in groups.values():
+            group.sort(key=lambda pool: int(pool.subnet[0]))
+        return {key: ([int(pool.subnet[0]) for pool in group], group) for key, group in groups.items()}
 
     def reserved_for(self, namespace: str | None, name: str | None, owner: str | None) -> list[Reservation]:
         """The reservations of a workload or an owner."""

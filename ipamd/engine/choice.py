@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from ipamd.engine.catalogue import KEPT_CHOICES, Asker, Catalogue
 from ipamd.models.address import AddressRange, IPAddress
@@ -14,6 +16,10 @@ from ipamd.models.request import AllocationRequest
 from ipamd.models.reservation import Reservation
 
 Alternatives = tuple[Pool, ...]
+Slots = tuple[tuple[str, ...], ...]
+
+MOST_NAMED: Final = 8
+"""How many pools, or values of a selector, one sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,7 @@ def asker_of(request: AllocationRequest) -> Asker:
     )
 
 
-def alternatives(
-    slots: tuple[tuple[str, ...], ...], asker: Asker, catalogue: Catalogue
-) -> tuple[Alternatives, ...]:
+def alternatives(slots: Slots, asker: Asker, catalogue: Catalogue) -> tuple[Alternatives, ...]:
     """The pools of each address: as named, else by selectors, one address for each family that has a pool."""
     question = slots, asker
     chosen = catalogue.choices.get(question)
@@ -76,13 +80,37 @@ def why_not_selected(pool: Pool, asker: Asker, catalogue: Catalogue) -> str | No
     )
     for what, value, allowed in lists:
         if allowed and value not in allowed:
-            return f"pool {pool.name} is for {what} {' or '.join(allowed)}, not for {value or 'none'}"
+            return f"pool {pool.name} is for {what} {_either(allowed)}, not for {value or 'none'}"
     if selectors.node_labels:
         labels = catalogue.labels(NodeKey(asker.cluster or "", asker.node or ""))
         for key, value in selectors.node_labels.items():
             if labels.get(key) != value:
-                return f"pool {pool.name} is for nodes labelled {key}={value}"
+                has = f"{key}={labels[key]}" if key in labels else f"no label {key}"
+                return (
+                    f"pool {pool.name} is for nodes labelled {key}={value}, "
+                    f"and node {asker.node or 'none'} has {has}"
+                )
     return None
+
+
+def why_not_unasked(pool: Pool, asker: Asker, catalogue: Catalogue) -> str | None:
+    """Why a pool does not serve somebody who names no pool; None when it does."""
+    why = why_not_selected(pool, asker, catalogue)
+    if why is None and not pool.auto_assign:
+        return f"pool {pool.name} serves only who names it (its auto_assign is false)"
+    return why
+
+
+def why_not_had(
+    address: IPAddress, pool: Pool, request: AllocationRequest, catalogue: Catalogue
+) -> str | None:
+    """Why a request cannot get an address from a pool, whoever holds it; None when it may."""
+    mask = catalogue.mask(pool)
+    reservation = mask.reservation_of(address)
+    own = catalogue.reserved_for(request.workload.namespace, request.workload.name, request.owner)
+    if reservation is not None and reservation not in own:
+        return f"it is reserved for {reservation.holder}"
+    return mask.why_not(address)
 
 
 def _named(slot: tuple[str, ...], asker: Asker, catalogue: Catalogue) -> Alternatives:
@@ -98,7 +126,7 @@ def _named(slot: tuple[str, ...], asker: Asker, catalogue: Catalogue) -> Alterna
         else:
             refusals.append(refusal)
     if not pools:
-        raise NotAllowed("; ".join(refusals))
+        raise NotAllowed(listed(refusals))
     return tuple(pools)
 
 
@@ -115,31 +143,46 @@ def _selected(asker: Asker, catalogue: Catalogue) -> tuple[Alternatives, ...]:
 
 def _place(address: IPAddress, wanted: list[Wish], request: AllocationRequest, catalogue: Catalogue) -> None:
     """Bind the first wish that may have a requested address to it."""
-    refusal: str | None = None
+    refusals: list[str] = []
     for at, wish in enumerate(wanted):
-        if wish.place is not None:
-            continue
         for pool in wish.pools:
             if address not in pool.subnet:
                 continue
-            refusal = _why_not(address, pool, request, catalogue)
+            if wish.place is not None:
+                refusals.append(f"the address from pool {pool.name} is to be {wish.place}")
+                continue
+            refusal = why_not_had(address, pool, request, catalogue)
             if refusal is None:
                 wanted[at] = Wish((pool,), AddressRange(address, address))
                 return
-    names = ", ".join(sorted({pool.name for wish in wanted for pool in wish.pools}))
-    raise AddressUnavailable(
-        address,
-        refusal or (f"no address of this request comes from a pool with it (pools: {names or 'none'})"),
-    )
+            refusals.append(refusal)
+    why = listed(dict.fromkeys(refusals)) or _why_nowhere(address, wanted, request, catalogue)
+    raise AddressUnavailable(address, why)
 
 
-def _why_not(address: IPAddress, pool: Pool, request: AllocationRequest, catalogue: Catalogue) -> str | None:
-    mask = catalogue.mask(pool)
-    reservation = mask.reservation_of(address)
-    own = catalogue.reserved_for(request.workload.namespace, request.workload.name, request.owner)
-    if reservation is not None and reservation not in own:
-        return f"it is reserved for {reservation.holder}"
-    return mask.why_not(address)
+def _why_nowhere(
+    address: IPAddress, wanted: list[Wish], request: AllocationRequest, catalogue: Catalogue
+) -> str:
+    """Why no pool of a request has an address, as the end of a sentence."""
+    asker = asker_of(request)
+    for pool in catalogue.pools_with(address):
+        unnamed = f"pool {pool.name} has it, which this request does not name"
+        return unnamed if request.slots else why_not_unasked(pool, asker, catalogue) or unnamed
+    pools = {pool.name: pool for wish in wanted for pool in wish.pools}
+    outside = (f"it is outside pool {pool.name} ({pool.subnet})" for pool in pools.values())
+    return listed(outside) or "no pool has it"
+
+
+def listed(sentences: Iterable[str], of: int | None = None) -> str:
+    """Sentences as one, no more than people read; `of` is how many there are where not all are given."""
+    every = list(sentences)
+    more = (len(every) if of is None else of) - MOST_NAMED
+    return "; ".join(every[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _either(values: tuple[str, ...]) -> str:
+    more = len(values) - MOST_NAMED
+    return " or ".join((*values[:MOST_NAMED], *([f"one of {more} more"] if more > 0 else [])))
 
 
 def _bind(reservation: Reservation, wanted: list[Wish]) -> None:

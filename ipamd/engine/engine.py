@@ -15,14 +15,17 @@ from ipamd.engine.batching import Batching
 from ipamd.engine.boots import Boots
 from ipamd.engine.call import Ask, Call, Free
 from ipamd.engine.catalogue import Asker, Catalogue
-from ipamd.engine.choice import alternatives
+from ipamd.engine.choice import MOST_NAMED, Slots, alternatives, asker_of
 from ipamd.engine.clock import Clock, wall_clock
 from ipamd.engine.collection import Collection, leftovers
+from ipamd.engine.explanation import explain
 from ipamd.engine.settling import Settling
+from ipamd.engine.survey import why_nothing
 from ipamd.engine.usage import Usage, fullness, usage
 from ipamd.models.address import IPAddress
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, NotFound, NotHeld, NothingFree
+from ipamd.models.explanation import Explanation
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
@@ -47,9 +50,8 @@ class Engine:
         self._refreshing = asyncio.Lock()
         self._boots = Boots(backend, clock)
         self._contacts: dict[NodeKey, Instant] = {}
-        self._batching = Batching(
-            Settling(backend, clock, lambda: self._catalogue, self.refresh), backend.lanes
-        )
+        self._settling = Settling(backend, clock, lambda: self._catalogue, self.refresh)
+        self._batching = Batching(self._settling, backend.lanes)
         self._upkeep = asyncio.create_task(self._keep_up())
         self.administration = Administration(backend, lambda: self._catalogue, self.refresh)
 
@@ -86,11 +88,24 @@ class Engine:
         try:
             call = await self._ordered(request)
             outcome = await self._batching.submit(call, request.timeout)
-            if isinstance(outcome, Refused):
-                return Refused(await self._explained(outcome.error))
+            if isinstance(outcome, Refused) and isinstance(request, AllocationRequest):
+                return await self._told(outcome, request.slots, asker_of(request))
         except DomainError as error:
             return Refused(error)
         return outcome
+
+    async def explain(self, request: AllocationRequest) -> Explanation:
+        """What would become of a request now, and why: nothing is taken, noted or remembered of it."""
+        await self.refresh()
+        node, issued = request.node_key, request.issued
+        if node is None or issued is None:
+            order = self._boots.order_on_arrival(node)
+        else:
+            order = await self._boots.order_if_heard(node, issued)
+        outcome = await self._settling.rehearse(Ask(request, order, request.digest), request.timeout)
+        if isinstance(outcome, Refused):
+            outcome = await self._told(outcome, request.slots, asker_of(request))
+        return await explain(request, outcome, self._catalogue, self.backend.ledger, self._clock())
 
     async def check(self, identity: Identity, seen: Sequence[IPAddress]) -> Refused | None:
         """Whether a container holds addresses, and its interface still has all of them (CNI CHECK)."""
@@ -129,7 +144,7 @@ class Engine:
         return await usage(known, self._catalogue, self.backend.ledger, self._clock())
 
     async def has_room(
-        self, slots: tuple[tuple[str, ...], ...], node: NodeKey, network: str, namespace: str | None = None
+        self, slots: Slots, node: NodeKey, network: str, namespace: str | None = None
     ) -> DomainError | None:
         """Why a request with these slots would find nothing free; None when it would be served."""
         asker = Asker(node.cluster, network, node.name, namespace)
@@ -140,8 +155,9 @@ class Engine:
         for pools in chosen:
             counted = [await self.usage(pool.name) for pool in pools if pool.state is PoolState.ACTIVE]
             if not any(each.free > 0 for each in counted):
-                return await self._explained(NothingFree(tuple(pool.name for pool in pools)))
-        return None if chosen else NothingFree(())
+                nothing = Refused(NothingFree(tuple(pool.name for pool in pools)))
+                return (await self._told(nothing, slots, asker)).error
+        return None if chosen else (await self._told(Refused(NothingFree(())), slots, asker)).error
 
     def heard_from(self, node: NodeKey) -> None:
         """Note that a node called."""
@@ -165,17 +181,18 @@ class Engine:
         order = await self._boots.order_of(request.node, request.issued, request.delivered)
         return Free(request, order, order)
 
-    async def _explained(self, error: DomainError) -> DomainError:
-        """An error with what its reader needs: how full the pools are, who has the address."""
-        if isinstance(error, NothingFree) and error.pools:
+    async def _told(self, refused: Refused, slots: Slots, asker: Asker) -> Refused:
+        """A refusal with what its reader needs: how full the pools are, who has the address."""
+        error, ledger = refused.error, self.backend.ledger
+        if isinstance(error, NothingFree):
             catalogue = self._catalogue
-            described = await fullness(error.pools, catalogue, self.backend.ledger, self._clock())
-            return NothingFree(error.pools, described)
+            full = await fullness(error.pools[:MOST_NAMED], catalogue, ledger, self._clock())
+            return Refused(NothingFree(error.pools, why_nothing(slots, asker, catalogue, full)))
         if isinstance(error, AddressTaken):
             query = AllocationQuery(address=error.address, space=error.space)
-            for row in await self.backend.ledger.page(query, None, 1):
-                return AddressTaken(error.space, error.address, row.held_by, row.id)
-        return error
+            for row in await ledger.page(query, None, 1):
+                return Refused(AddressTaken(error.space, error.address, row.held_by, row.id))
+        return refused
 
     async def _keep_up(self) -> None:
         while True:

@@ -19,11 +19,19 @@ async def settle(
     No two calls are of one holder. `carved_out` names the pools of which every block is carved. Raises
     CatalogueChanged, and what the transaction raises.
     """
+    plan = await decide(calls, transaction, catalogue, carved_out, now)
+    await transaction.write(plan.changes())
+    return plan.verdicts()
+
+
+async def decide(
+    calls: Sequence[Call], transaction: Transaction, catalogue: Catalogue, carved_out: Set[str], now: Instant
+) -> Plan:
+    """The same without writing: what would become of a batch."""
     found = await transaction.find([call.digest for call in calls])
     plan = Plan(calls, found, catalogue, carved_out, now)
     while searches := plan.searches():
         plan.receive(searches, await transaction.lock(searches))
     if await transaction.revision() != catalogue.revision:
         raise CatalogueChanged
-    await transaction.write(plan.changes())
-    return plan.verdicts()
+    return plan

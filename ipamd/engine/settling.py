@@ -8,13 +8,14 @@ from functools import partial
 from typing import Final
 
 from ipamd.backends.interface import Backend, ConstraintViolated, InDoubt, Transaction
-from ipamd.engine.call import BlockWanted, Call, Verdict
+from ipamd.engine.call import Ask, BlockWanted, Call, Lacking, Verdict
 from ipamd.engine.carving import Carver
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
 from ipamd.engine.clock import Clock
+from ipamd.engine.rehearsal import Rehearsed, rehearse
 from ipamd.engine.settle import settle
 from ipamd.models.errors import Unavailable
-from ipamd.models.outcome import Refused
+from ipamd.models.outcome import Granted, Refused
 
 ATTEMPTS: Final = 8
 """How often calls are settled, or blocks carved, when the catalogue changes under them."""
@@ -70,6 +71,23 @@ class Settling:
             return [verdict for call in calls for verdict in await self.settle([call], patience)]
         return [Refused(Unavailable("the database was changed by others at every attempt: try again"))]
 
+    async def rehearse(self, ask: Ask, patience: float) -> Granted | Refused:
+        """What would become of a request, with nothing taken; `patience` as in `Backend.transact`."""
+        lacking: tuple[BlockWanted, ...] = ()
+        for _ in range(ATTEMPTS):
+            catalogue = self._known()
+            work = partial(self._rehearse_once, ask, lacking, catalogue)
+            try:
+                # What carves must not wait for blocks or holders: others who carve wait for it.
+                await self._backend.transact(work, None if lacking else patience)
+            except CatalogueChanged:
+                await self._refresh()
+            except Rehearsed as end:
+                if isinstance(end.verdict, Granted | Refused):
+                    return end.verdict
+                lacking = (*lacking, *end.verdict.wanted) if isinstance(end.verdict, Lacking) else ()
+        return Refused(Unavailable("the pools changed at every attempt: try again"))
+
     async def carve(self, wanted: Sequence[BlockWanted]) -> None:
         """Carve the blocks that calls lack, or learn that there are none. Raises Unavailable."""
         for _ in range(ATTEMPTS):
@@ -88,6 +106,12 @@ class Settling:
     ) -> Sequence[Verdict]:
         carved_out = self._carver.carved_out(catalogue)
         return await settle(calls, transaction, catalogue, carved_out, self._clock())
+
+    async def _rehearse_once(
+        self, ask: Ask, lacking: Sequence[BlockWanted], catalogue: Catalogue, transaction: Transaction
+    ) -> None:
+        carved_out = self._carver.carved_out(catalogue)
+        await rehearse(ask, lacking, transaction, catalogue, carved_out, self._clock())
 
     async def _carve_once(
         self, wanted: Sequence[BlockWanted], catalogue: Catalogue, transaction: Transaction

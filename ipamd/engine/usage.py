@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from ipamd.addressing.block import count_freed_after, held_bits
 from ipamd.backends.interface import Ledger
@@ -12,9 +11,6 @@ from ipamd.engine.catalogue import Catalogue
 from ipamd.models.errors import Fullness
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.pool import Pool, PoolState
-
-MOST_DESCRIBED: Final = 8
-"""How many pools an error describes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +58,8 @@ async def usage(pool: Pool, catalogue: Catalogue, ledger: Ledger, now: Instant) 
 async def fullness(
     pools: Sequence[str], catalogue: Catalogue, ledger: Ledger, now: Instant
 ) -> tuple[Fullness, ...]:
-    """What an error says of the pools in which nothing was free."""
-    known = [catalogue.pools[name] for name in pools[:MOST_DESCRIBED] if name in catalogue.pools]
+    """What is said of pools in which nothing may be free."""
+    known = [catalogue.pools[name] for name in pools if name in catalogue.pools]
     fills = await ledger.fill([pool.name for pool in known])
     described = []
     for pool in known:
@@ -76,6 +72,8 @@ async def fullness(
                 counted.size,
                 counted.allocated,
                 counted.cooling,
+                counted.reserved,
+                counted.excluded,
                 pool.state is PoolState.DRAINING,
                 since + pool.cooldown * SECOND if since is not None else None,
             )

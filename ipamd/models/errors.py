@@ -53,32 +53,41 @@ class NotAllowed(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Fullness:
-    """How full a pool was when nothing in it was free. `ready_at`: when its next address has cooled down."""
+    """How full a pool is, as a sentence says it. `ready_at`: when its next address has cooled down."""
 
     pool: str
     size: int
     allocated: int
     cooling: int
+    reserved: int
+    excluded: int
     draining: bool
     ready_at: Instant | None
+
+    @property
+    def free(self) -> int:
+        return self.size - self.allocated - self.cooling - self.reserved - self.excluded
 
     def __str__(self) -> str:
         if self.draining:
             return f"pool {self.pool} is draining"
         text = f"pool {self.pool} has {self.allocated} of {self.size} allocated, {self.cooling} cooling down"
-        return f"{text}, the next ready at {rfc3339(self.ready_at)}" if self.ready_at is not None else text
+        for count, what in ((self.reserved, "reserved"), (self.excluded, "excluded")):
+            text += f", {count} {what}" if count else ""
+        if self.ready_at is not None and self.free <= 0:
+            text += f", the next ready at {rfc3339(self.ready_at)}"
+        return text
 
 
 class NothingFree(DomainError):
-    """No pool that may serve the request has an address ready."""
+    """No pool that may serve the request has an address ready; `why` says of each pool why not."""
 
     code = "nothing-free"
 
-    def __init__(self, pools: tuple[str, ...], fullness: tuple[Fullness, ...] = ()) -> None:
-        described = "; ".join(map(str, fullness)) or ", ".join(pools)
-        super().__init__(f"no address is free: {described}" if pools else "no pool may serve this request")
+    def __init__(self, pools: tuple[str, ...], why: str = "") -> None:
+        said = "no address is free" if pools else "no pool may serve this request"
+        super().__init__(f"{said}: {why or ', '.join(pools) or 'there is none'}")
         self.pools = pools
-        self.fullness = fullness
 
 
 class AddressTaken(DomainError):

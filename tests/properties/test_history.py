@@ -116,7 +116,7 @@ class History(RuleBasedStateMachine):
     def add(self, container: int, slots: list[list[str]], late: int) -> None:
         issued = self.issued(node_of(container), late)
         moment = self.model.moment(node_of(container), issued)
-        answer = self.every(lambda engine: engine.submit(ask(container, slots, issued)))
+        answer = self.every(lambda engine: explained_then_asked(engine, ask(container, slots, issued)))
         if self.model.overtaken(container, moment):
             assert answer == ("refused", "overtaken")
         elif container in self.model.holdings:
@@ -141,7 +141,8 @@ class History(RuleBasedStateMachine):
         address = pool.subnet[0] + offset
         issued = self.issued(node_of(container), 0)
         moment = self.model.moment(node_of(container), issued)
-        answer = self.every(lambda engine: engine.submit(ask(container, [[name]], issued, (address,))))
+        request = ask(container, [[name]], issued, (address,))
+        answer = self.every(lambda engine: explained_then_asked(engine, request))
         keeper = self.model.keeper(address)
         foreign = keeper is not None and keeper.workload != workload_of(container)
         if self.model.overtaken(container, moment):
@@ -357,6 +358,18 @@ def ask(
         workload=Workload("default", workload_of(container)),
         issued=issued,
     )
+
+
+async def explained_then_asked(engine: Engine, request: AllocationRequest) -> Outcome:
+    """Ask, and see that it gives what an explanation said just before, to the word."""
+    explained = (await engine.explain(request)).outcome
+    outcome = await engine.submit(request)
+    if isinstance(outcome, Refused):
+        assert isinstance(explained, Refused)
+        assert (type(explained.error), str(explained.error)) == (type(outcome.error), str(outcome.error))
+    else:
+        assert explained == outcome
+    return outcome
 
 
 def release(container: int, issued: Issued) -> Release:

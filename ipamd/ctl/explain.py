@@ -1,0 +1,158 @@
+"""`ipamctl explain`: what an ADD would get, and why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+from uuid import uuid4
+
+import typer
+
+from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.render import print_json, print_line, print_record, print_table
+from ipamd.ctl.session import Output, Session, command
+from ipamd.models.pool import DEFAULT_CLUSTER
+
+EXPLAIN: Final = "/v1/explain"
+COLUMNS: Final = ("ADDRESS", "POOL", "STANDING", "WHY")
+ANNOTATIONS: Final = "io.kubernetes.cri.pod-annotations"
+VERSION: Final = "1.1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """Who asks; a container that nobody knows, unless it is named."""
+
+    network: Annotated[
+        str | None,
+        typer.Option("--network", metavar="NAME", help="The CNI network; default: the file's, or `default`."),
+    ] = None
+    cluster: Annotated[str, typer.Option("--cluster", metavar="NAME")] = DEFAULT_CLUSTER
+    node: Annotated[
+        str, typer.Option("--node", metavar="NAME", help="Default: `none`, a node without labels.")
+    ] = "none"
+    namespace: Annotated[str | None, typer.Option("--namespace", metavar="NAME", help="The pod's.")] = None
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The pod's.")] = None
+    container: Annotated[
+        str | None,
+        typer.Option("--container", metavar="ID", help="One that may hold addresses; default: a new one."),
+    ] = None
+    interface: Annotated[str, typer.Option("--interface", metavar="NAME")] = "eth0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What it asks for, beside or instead of what a configuration says."""
+
+    pool: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pool", metavar="NAME[,NAME...]", help="One address from the first of these that has one."
+        ),
+    ] = None
+    address: Annotated[list[str] | None, typer.Option("--address", metavar="ADDRESS")] = None
+    annotation: Annotated[
+        list[str] | None, typer.Option("--annotation", metavar="KEY=VALUE", help="Of the pod.")
+    ] = None
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="A CNI network configuration, plain or a list."),
+    ] = None
+
+
+def register(application: typer.Typer) -> None:
+    """Add `explain` to the command."""
+    command(application, "explain")(explain)
+
+
+def explain(session: Session, container: Container, wishes: Wishes) -> None:
+    """What an ADD would get, and what each pool has to do with it. Nothing is taken."""
+    found = session.client.post(EXPLAIN, _call(container, wishes)).body
+    if session.output is Output.JSON:
+        print_json(found)
+        return
+    if found["pools"]:
+        print_table(COLUMNS, [_row(each) for each in found["pools"]])
+        print_line("")
+    for remark in _remarks(found):
+        print_line(remark)
+    print_record(_answer(found))
+
+
+def _row(considered: dict[str, Any]) -> tuple[Any, ...]:
+    position = considered["position"]
+    number = position + 1 if position is not None else None
+    return (number, considered["pool"], considered["standing"], considered["why"])
+
+
+def _remarks(found: dict[str, Any]) -> list[str]:
+    more = found["unlisted"]
+    return [*([f"and {more} more pools were passed over"] if more else []), *found["remarks"]]
+
+
+def _answer(found: dict[str, Any]) -> dict[str, Any]:
+    error, result = found["error"], found["result"]
+    if error is not None:
+        return {"answer": "refused", "code": error["code"], "message": error["msg"]}
+    return {
+        "answer": "the same again" if found["repeated"] else "granted",
+        **{key: value for key, value in result.items() if key != "cniVersion"},
+    }
+
+
+def _call(container: Container, wishes: Wishes) -> dict[str, Any]:
+    """The body of the ADD."""
+    config = _configuration(wishes.file)
+    if container.network is not None:
+        config["name"] = container.network
+    if wishes.pool:
+        config["ipam"]["pools"] = [slot.split(",") for slot in wishes.pool]
+    if wishes.address:
+        arguments = _object(config, "args")
+        config["args"] = {**arguments, "cni": {**_object(arguments, "cni"), "ips": wishes.address}}
+    if wishes.annotation:
+        annotations = dict(_pair(text) for text in wishes.annotation)
+        config["runtimeConfig"] = {**_object(config, "runtimeConfig"), ANNOTATIONS: annotations}
+    workload = {"K8S_POD_NAMESPACE": container.namespace, "K8S_POD_NAME": container.name}
+    return {
+        "container_id": container.container or f"explain-{uuid4()}",
+        "netns": "/run/netns/explain",
+        "ifname": container.interface,
+        "args": ";".join(f"{key}={value}" for key, value in workload.items() if value is not None),
+        "path": "/opt/cni/bin",
+        "cluster": container.cluster,
+        "node": container.node,
+        "config": config,
+    }
+
+
+def _configuration(file: Path | None) -> dict[str, Any]:
+    """A network configuration as its IPAM plugin gets it: of a list, the first plugin's that has `ipam`."""
+    if file is None:
+        return {"cniVersion": VERSION, "name": "default", "ipam": {}}
+    try:
+        config = json.loads(file.read_bytes())
+    except OSError as error:
+        raise Failure(f"cannot read {file}: {error.strerror}", ExitCode.USAGE) from None
+    except ValueError as error:
+        raise Failure(f"{file} is not JSON: {error}", ExitCode.USAGE) from None
+    if isinstance(config, dict) and isinstance(config.get("plugins"), list):
+        inner = next((each for each in config["plugins"] if isinstance(each, dict) and "ipam" in each), {})
+        config = {**inner, **{key: config[key] for key in ("cniVersion", "name") if key in config}}
+    if not isinstance(config, dict) or not isinstance(config.get("ipam"), dict):
+        raise Failure(f"{file} has no network configuration with an `ipam` object", ExitCode.USAGE)
+    return config
+
+
+def _object(config: dict[str, Any], key: str) -> dict[str, Any]:
+    found = config.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--annotation")
+    return key, value

@@ -1,0 +1,150 @@
+"""Why a request would have its outcome: what is to be said of each pool that it looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+from ipamd.backends.interface import Ledger
+from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.choice import Wish, asker_of, why_not_had, wishes
+from ipamd.engine.survey import Candidate, survey
+from ipamd.engine.usage import fullness
+from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, Fullness
+from ipamd.models.explanation import Considered, Explanation, Standing
+from ipamd.models.instant import Instant
+from ipamd.models.outcome import Grant, Granted, Refused
+from ipamd.models.pool import Pool, PoolState
+from ipamd.models.request import AllocationRequest
+
+MOST_LISTED: Final = 256
+"""How many pools an explanation lists: each that may be full is counted."""
+
+
+async def explain(
+    request: AllocationRequest, outcome: Granted | Refused, catalogue: Catalogue, ledger: Ledger, now: Instant
+) -> Explanation:
+    """Put an outcome, as a rehearsal found it, beside what each pool has to do with it."""
+    if isinstance(outcome, Granted) and outcome.repeated:
+        return _again(outcome)
+    candidates = survey(request.slots, asker_of(request), catalogue)
+    listed = list(islice(candidates, MOST_LISTED))
+    explaining = _Explaining(request, outcome, catalogue)
+    counted = [each.name for each in listed if explaining.counts(each)]
+    filled = {each.pool: each for each in await fullness(counted, catalogue, ledger, now)}
+    considered = tuple(explaining.considered(each, filled) for each in listed)
+    unlisted = sum(1 for _ in candidates)
+    return Explanation(outcome, considered, tuple(_remarks(request, outcome, listed)), unlisted)
+
+
+def _again(outcome: Granted) -> Explanation:
+    considered = tuple(
+        Considered(
+            grant.pool.name,
+            position,
+            Standing.HOLDS,
+            f"this container holds {grant.address} of pool {grant.pool.name} already, and gets it again",
+        )
+        for position, grant in enumerate(outcome.grants)
+    )
+    return Explanation(outcome, considered, ())
+
+
+def _remarks(
+    request: AllocationRequest, outcome: Granted | Refused, listed: Sequence[Candidate]
+) -> Sequence[str]:
+    if request.slots or not isinstance(outcome, Granted):
+        return ()
+    served = {grant.pool.family for grant in outcome.grants}
+    return [
+        f"no IPv{family} pool is for this request: its answer has no IPv{family} address"
+        for family in (4, 6)
+        if family not in served
+    ]
+
+
+class _Explaining:
+    """One request and its outcome, asked about one pool after the other."""
+
+    def __init__(self, request: AllocationRequest, outcome: Granted | Refused, catalogue: Catalogue) -> None:
+        self._request = request
+        self._catalogue = catalogue
+        self._grants = outcome.grants if isinstance(outcome, Granted) else ()
+        self._error = outcome.error if isinstance(outcome, Refused) else None
+        self._passed: set[int] = set()
+        self._wishes = _wishes_or_none(request, catalogue)
+
+    def counts(self, candidate: Candidate) -> bool:
+        """Whether it must be known how full a pool is: it refuses nothing, and may have been full.
+
+        Called once for each pool, in their order: behind the one that gives nothing was looked at.
+        """
+        pool, position = candidate.pool, candidate.position
+        if pool is None or position is None or candidate.refusal is not None or position in self._passed:
+            return False
+        grant = self._grant_at(position)
+        if grant is not None and grant.pool.name == pool.name:
+            self._passed.add(position)
+            return False
+        return self._elsewhere(pool, position) is None
+
+    def considered(self, candidate: Candidate, filled: dict[str, Fullness]) -> Considered:
+        """What is to be said of a pool."""
+        standing, why = self._said(candidate, filled)
+        return Considered(candidate.name, candidate.position, standing, why)
+
+    def _said(self, candidate: Candidate, filled: dict[str, Fullness]) -> tuple[Standing, str]:
+        pool, position = candidate.pool, candidate.position
+        if pool is None or position is None or candidate.refusal is not None:
+            return Standing.REFUSES, candidate.refusal or ""
+        grant = self._grant_at(position)
+        if grant is not None and grant.pool.name == pool.name:
+            return Standing.GIVES, self._given(grant)
+        elsewhere = self._elsewhere(pool, position)
+        if elsewhere is not None:
+            return Standing.REFUSES, elsewhere
+        fullness = filled.get(pool.name)
+        if grant is not None and fullness is None:
+            return Standing.SPARE, f"pool {grant.pool.name} comes first and has an address"
+        return _fill(pool, fullness)
+
+    def _grant_at(self, position: int) -> Grant | None:
+        return self._grants[position] if position < len(self._grants) else None
+
+    def _given(self, grant: Grant) -> str:
+        reservation = self._catalogue.mask(grant.pool).reservation_of(grant.address)
+        kept = f", which is reserved for {reservation.holder}" if reservation is not None else ""
+        return f"it would give {grant.address}{kept}"
+
+    def _elsewhere(self, pool: Pool, position: int) -> str | None:
+        """Why a certain address, asked for or reserved, does not come from a pool; None if that is open."""
+        error = self._error
+        if isinstance(error, AddressUnavailable) and error.address.version == pool.family:
+            why = why_not_had(error.address, pool, self._request, self._catalogue)
+            return str(AddressUnavailable(error.address, why)) if why is not None else None
+        wish = self._wishes[position] if position < len(self._wishes) else None
+        if wish is None or wish.place is None:
+            return None
+        if all(each.name != pool.name for each in wish.pools):
+            return f"this address of the answer is to be {wish.place}, of pool {wish.pools[0].name}"
+        if isinstance(error, AddressTaken) and wish.place.contains(error.address):
+            return str(error)
+        return None
+
+
+def _wishes_or_none(request: AllocationRequest, catalogue: Catalogue) -> Sequence[Wish]:
+    try:
+        return wishes(request, catalogue)
+    except DomainError:
+        return ()  # the outcome says which: the rehearsal met the same
+
+
+def _fill(pool: Pool, fullness: Fullness | None) -> tuple[Standing, str]:
+    if fullness is None:
+        return Standing.FULL, f"pool {pool.name} was deleted meanwhile"
+    if pool.state is PoolState.DRAINING:
+        return Standing.DRAINING, str(fullness)
+    if fullness.free > 0:
+        return Standing.SPARE, f"pool {pool.name} has {fullness.free} of {fullness.size} free"
+    return Standing.FULL, str(fullness)

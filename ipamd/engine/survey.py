@@ -1,0 +1,63 @@
+"""The pools that a request looks at, in the order in which it does, and which refuse it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from ipamd.engine.catalogue import Asker, Catalogue
+from ipamd.engine.choice import MOST_NAMED, Slots, alternatives, listed, why_not_selected, why_not_unasked
+from ipamd.models.errors import Fullness, PoolUnknown
+from ipamd.models.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pool for one address of an answer: `refusal` says why it is not for who asks, None when it is.
+
+    `position` is None where no address of the answer may come from it, `pool` where there is no such pool.
+    """
+
+    name: str
+    pool: Pool | None
+    position: int | None
+    refusal: str | None
+
+
+def survey(slots: Slots, asker: Asker, catalogue: Catalogue) -> Iterator[Candidate]:
+    """The pools that are named, or else all: those chosen by selectors first, then the others by name."""
+    if slots:
+        for position, slot in enumerate(slots):
+            yield from (_named(name, position, asker, catalogue) for name in slot)
+        return
+    chosen = alternatives((), asker, catalogue)
+    for position, pools in enumerate(chosen):
+        yield from (Candidate(pool.name, pool, position, None) for pool in pools)
+    taken = {pool.name for pools in chosen for pool in pools}
+    for name in sorted(catalogue.pools.keys() - taken):
+        pool = catalogue.pools[name]
+        yield Candidate(name, pool, None, why_not_unasked(pool, asker, catalogue))
+
+
+def _named(name: str, position: int, asker: Asker, catalogue: Catalogue) -> Candidate:
+    pool = catalogue.pools.get(name)
+    if pool is None:
+        return Candidate(name, None, position, str(PoolUnknown(name)))
+    return Candidate(name, pool, position, why_not_selected(pool, asker, catalogue))
+
+
+def why_nothing(slots: Slots, asker: Asker, catalogue: Catalogue, full: Sequence[Fullness]) -> str:
+    """What an error says of pools: how full these are, and why those that stand beside them refuse.
+
+    Beside pools that are named stand their alternatives. Where none is named and none was chosen, all refuse.
+    """
+    reasons = [str(each) for each in full]
+    if not slots and not full:
+        every = catalogue.pools.values()
+        some = (why_not_unasked(pool, asker, catalogue) for pool in islice(every, MOST_NAMED))
+        return listed([why for why in some if why is not None], len(every))
+    beside = {each.pool for each in full}
+    slot: Sequence[str] = next((slot for slot in slots if beside <= set(slot)), ())
+    refusals = (_named(name, 0, asker, catalogue).refusal for name in slot if name not in beside)
+    return listed([*reasons, *(refusal for refusal in refusals if refusal is not None)])

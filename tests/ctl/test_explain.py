@@ -1,0 +1,115 @@
+"""`ipamctl explain`."""
+
+import json
+
+import pytest
+
+from tests.ctl.conftest import Ipamctl
+from tests.service import IpamdProcess
+
+
+def test_explain_shows_every_pool_and_the_answer(ipamctl: Ipamctl) -> None:
+    ipamctl("pool", "create", "full", "--subnet", "10.1.0.0/30", "--priority", "9")
+    ipamctl("pool", "create", "roomy", "--subnet", "10.2.0.0/24", "--route", "0.0.0.0/0")
+    ipamctl("pool", "create", "shop", "--subnet", "10.3.0.0/24", "--namespace", "shop")
+    ipamctl("allocation", "create", "vm", "--pool", "full")
+
+    printed = ipamctl(
+        "explain", "--network", "pods", "--namespace", "web", "--name", "front-0", "--node", "n1"
+    )
+
+    assert [line.rstrip() for line in printed.splitlines()] == [
+        "ADDRESS  POOL   STANDING  WHY",
+        "1        full   full      pool full has 1 of 4 allocated, 0 cooling down, 3 excluded",
+        "1        roomy  gives     it would give 10.2.0.2",
+        "-        shop   refuses   pool shop is for namespace shop, not for web",
+        "",
+        "no IPv6 pool is for this request: its answer has no IPv6 address",
+        "answer  granted",
+        "ips     address=10.2.0.2/24 gateway=10.2.0.1",
+        "routes  dst=0.0.0.0/0",
+    ]
+    assert [row[1] for row in ipamctl.rows("allocation", "list")] == ["10.1.0.2"]
+
+
+def test_explain_of_what_would_be_refused_says_the_code_and_the_words(ipamctl: Ipamctl) -> None:
+    ipamctl("pool", "create", "p", "--subnet", "10.1.0.0/24")
+
+    found = ipamctl.json("explain", "--pool", "p", "--address", "10.1.0.1")
+    printed = ipamctl("explain", "--pool", "p", "--address", "10.1.0.1")
+
+    assert (found["result"], found["error"]["code"]) == (None, 102)
+    assert "code     102" in printed
+    assert "10.1.0.1 cannot be had: it is the gateway of pool p" in printed
+
+
+def test_explain_takes_pools_addresses_and_annotations(ipamctl: Ipamctl) -> None:
+    for number, name in enumerate(("a", "b", "c")):
+        ipamctl("pool", "create", name, "--subnet", f"10.{number}.0.0/24", "--no-auto-assign")
+
+    alternatives = ipamctl.json("explain", "--pool", "a,b", "--pool", "c", "--address", "10.2.0.9")
+    annotated = ipamctl.json(
+        "explain", "--annotation", "ipamd.io/pools=b", "--annotation", "ipamd.io/addresses=10.1.0.7"
+    )
+
+    assert [ip["address"] for ip in alternatives["result"]["ips"]] == ["10.0.0.2/24", "10.2.0.9/24"]
+    assert [(each["pool"], each["position"]) for each in alternatives["pools"]] == [
+        ("a", 0),
+        ("b", 0),
+        ("c", 1),
+    ]
+    assert [ip["address"] for ip in annotated["result"]["ips"]] == ["10.1.0.7/24"]
+    assert "'nonsense' is not KEY=VALUE" in ipamctl.run("explain", "--annotation", "nonsense").stderr
+
+
+def test_explain_of_a_container_that_holds_an_address_says_it_gets_that_again(
+    ipamctl: Ipamctl, ipamd_process: IpamdProcess
+) -> None:
+    ipamctl("pool", "create", "p", "--subnet", "10.1.0.0/24")
+    body = {
+        "container_id": "c1",
+        "netns": "/n",
+        "ifname": "eth0",
+        "path": "/b",
+        "node": "n1",
+        "config": {"name": "pods", "cniVersion": "1.0.0", "ipam": {}},
+    }
+    ipamd_process.http.post("/v1/cni/add", json=body)
+
+    again = ipamctl("explain", "--container", "c1", "--node", "n1", "--network", "pods")
+    other = ipamctl("explain", "--container", "c2", "--node", "n1", "--network", "pods")
+
+    assert "this container holds 10.1.0.2 of pool p already, and gets it again" in again
+    assert "answer  the same again" in again
+    assert "it would give 10.1.0.3" in other
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_explain_reads_a_network_configuration(ipamctl: Ipamctl, as_list: bool) -> None:
+    ipamctl("pool", "create", "web", "--subnet", "10.1.0.0/24", "--network", "front", "--no-auto-assign")
+    bridge = {
+        "type": "bridge",
+        "ipam": {"type": "ipamd-ipam", "pools": ["web"], "routes": [{"dst": "10.0.0.0/8"}]},
+    }
+    head = {"cniVersion": "1.0.0", "name": "front"}
+    file = ipamctl.home / "front.conflist"
+    file.write_text(
+        json.dumps({**head, "plugins": [{"type": "x"}, bridge]} if as_list else {**head, **bridge})
+    )
+
+    found = ipamctl.json("explain", "-f", str(file))
+
+    assert found["result"] == {
+        "cniVersion": "1.0.0",
+        "ips": [{"address": "10.1.0.2/24", "gateway": "10.1.0.1"}],
+        "routes": [{"dst": "10.0.0.0/8"}],
+    }
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"plugins": []}', '{"ipam": 1}'])
+def test_explain_says_what_is_wrong_with_a_file(ipamctl: Ipamctl, text: str) -> None:
+    file = ipamctl.home / "wrong.conf"
+    file.write_text(text)
+
+    assert str(file) in ipamctl.refused("explain", "-f", str(file), exit_code=2)
+    assert "nowhere" in ipamctl.refused("explain", "-f", "/nowhere", exit_code=2)
