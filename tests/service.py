@@ -24,6 +24,7 @@ class IpamdProcess:
         self.socket = socket or folder / "ipamd.sock"
         self.log = folder / "ipamd.log"
         self.port = free_port()
+        self.options: tuple[str, ...] = ()
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://localhost", timeout=10
@@ -41,7 +42,7 @@ class IpamdProcess:
     def start(self) -> None:
         """Start the service and return when it is ready to serve."""
         command = [str(EXECUTABLES / "ipamd"), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--uds", str(self.socket), "--database-url", self.database_url]
+        command += ["--uds", str(self.socket), "--database-url", self.database_url, *self.options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS

@@ -10,11 +10,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ipamd import __version__
 from ipamd.api import documentation
+from ipamd.api.access import Access, Gate
 from ipamd.api.body import LARGEST_BODY, BodyTooLarge, BodyTooSlow, ClientGone, again, read_body, why_not_json
 from ipamd.api.cni import PREFIX, CniRoute
 from ipamd.api.problems import MEDIA_TYPE, TOO_SLOW, Problem, ProblemDocument
 from ipamd.api.problems import install as install_problems
-from ipamd.api.routers import allocations, explain, health, history, nodes, pools, reservations
+from ipamd.api.routers import allocations, explain, health, history, nodes, pools, reservations, tokens
 from ipamd.engine.engine import Engine
 
 _PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}}
@@ -31,9 +32,10 @@ _TOO_LARGE = Problem(
 class Application:
     """What the listeners serve."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._cni: ASGIApp = CniRoute(engine)
+    def __init__(self, engine: Engine, access: Access) -> None:
+        self._cni: ASGIApp = CniRoute(engine, access)
         self._admin: ASGIApp = administration(engine)
+        self._gate = Gate(self._administer, access)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,7 +43,7 @@ class Application:
         elif scope["path"].startswith(PREFIX):
             await self._cni(scope, receive, send)
         else:
-            await self._administer(scope, receive, send)
+            await self._gate(scope, receive, send)
 
     async def _administer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -75,7 +77,7 @@ def administration(engine: Engine) -> FastAPI:
     )
     application.state.engine = engine
     install_problems(application)
-    for noun in (pools, allocations, reservations, nodes, history, explain, health):
+    for noun in (pools, allocations, reservations, nodes, history, explain, tokens, health):
         application.include_router(noun.router)
     documentation.install(application)
     return application

@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from ipamd.api.access import Access, Unknown, speaks_for
 from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION, BodyTooLarge, BodyTooSlow, ClientGone, read_body
 from ipamd.api.problems import TOO_SLOW, Problem, in_doubt
 from ipamd.backends.interface import InDoubt
@@ -24,7 +25,8 @@ from ipamd.engine.collection import Collection
 from ipamd.engine.engine import Engine
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Workload
-from ipamd.models.errors import DomainError
+from ipamd.models.errors import DomainError, NotAllowed
+from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.request import AllocationRequest, Release
 
@@ -34,6 +36,10 @@ _NO_CONTENT: Final = HTTPStatus.NO_CONTENT
 _JSON: Final = (b"content-type", b"application/json")
 
 log = structlog.get_logger()
+
+
+Only = NodeKey | None
+"""The only node in whose name the asker may call, None for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +52,16 @@ class _Answer:
     facts: dict[str, Any]
 
 
+Decide = Callable[[bytes, Only], Awaitable[_Answer]]
+
+
 class CniRoute:
     """`POST /v1/cni/{add,del,check,gc,status}` as an ASGI application."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, access: Access) -> None:
         self._engine = engine
-        self._verbs: dict[str, Callable[[bytes], Awaitable[_Answer]]] = {
+        self._access = access
+        self._verbs: dict[str, Decide] = {
             "add": self._add,
             "del": self._del,
             "check": self._check,
@@ -78,6 +88,18 @@ class CniRoute:
             )
             await refusal(scope, receive, send)
             return
+        only: Only = None
+        if self._access.is_needed:
+            try:
+                only = speaks_for(await self._access.principal(scope))
+            except Unknown as why:
+                await _send(
+                    send, HTTPStatus.UNAUTHORIZED, _refused(verb, CniError(Code.NOT_ALLOWED, str(why)))[1]
+                )
+                return
+            except DomainError as error:
+                await _send(send, *_refused(verb, CniError.from_domain(error)))
+                return
         try:
             raw = await read_body(scope, receive, LARGEST_COLLECTION if verb == "gc" else LARGEST_BODY)
         except ClientGone:
@@ -88,12 +110,12 @@ class CniRoute:
         except BodyTooLarge:
             status, body = _refused(verb, too_large("the request is larger than ipamd takes"))
         else:
-            status, body = await _decided(verb, decide, raw)
+            status, body = await _decided(verb, decide, raw, only)
         await _send(send, status, body)
 
-    async def _add(self, raw: bytes) -> _Answer:
+    async def _add(self, raw: bytes, only: Only) -> _Answer:
         call = request.read_add(raw)
-        self._heard(call.caller)
+        self._admit(call.caller, only)
         outcome = await self._engine.submit(call.request)
         if not isinstance(outcome, Granted):
             raise CniError.from_domain(_error(outcome)).to(call.caller)
@@ -125,25 +147,25 @@ class CniRoute:
                 )
             )
 
-    async def _del(self, raw: bytes) -> _Answer:
+    async def _del(self, raw: bytes, only: Only) -> _Answer:
         call = request.read_del(raw)
-        self._heard(call.caller)
+        self._admit(call.caller, only)
         outcome = await self._engine.submit(call.release)
         if not isinstance(outcome, Released):
             raise CniError.from_domain(_error(outcome)).to(call.caller)
         return _Answer(call.caller, b"", "released", {"undo": call.release.undo, **_released(outcome)})
 
-    async def _check(self, raw: bytes) -> _Answer:
+    async def _check(self, raw: bytes, only: Only) -> _Answer:
         call = request.read_check(raw)
-        self._heard(call.caller)
+        self._admit(call.caller, only)
         refused = await self._engine.check(call.caller.identity, call.addresses)
         if refused is not None:
             raise CniError.from_domain(refused.error).to(call.caller)
         return _Answer(call.caller, b"", "held", {"addresses": _joined(call.addresses)})
 
-    async def _gc(self, raw: bytes) -> _Answer:
+    async def _gc(self, raw: bytes, only: Only) -> _Answer:
         call = request.read_gc(raw)
-        self._heard(call.caller)
+        self._admit(call.caller, only)
         identity = call.caller.identity
         sweep = Collection(
             cluster=identity.cluster,
@@ -158,9 +180,9 @@ class CniRoute:
             raise CniError.from_domain(error).to(call.caller) from None
         return _Answer(call.caller, b"", "collected", {"kept": len(call.keep), **_released(outcome)})
 
-    async def _status(self, raw: bytes) -> _Answer:
+    async def _status(self, raw: bytes, only: Only) -> _Answer:
         call = request.read_status(raw)
-        self._heard(call.caller)
+        self._admit(call.caller, only)
         why: str | None = None
         if call.wanted is not request.Wanted.INSTALLATION:
             why = await self._engine.backend.ready()
@@ -172,16 +194,19 @@ class CniRoute:
             raise CniError(Code.NOT_AVAILABLE, why).to(call.caller)
         return _Answer(call.caller, b"", "available", {"wanted": call.wanted.value})
 
-    def _heard(self, caller: Caller) -> None:
-        self._engine.heard_from(caller.identity.node_key)
+    def _admit(self, caller: Caller, only: Only) -> None:
+        """Raise where somebody calls in the name of another node than his own."""
+        node = caller.identity.node_key
+        if only is not None and node != only:
+            why = f"this is a call of node {node.name} of cluster {node.cluster}"
+            raise CniError.from_domain(NotAllowed(f"{why}, and the token is node {only.name}'s")).to(caller)
+        self._engine.heard_from(node)
 
 
-async def _decided(
-    verb: str, decide: Callable[[bytes], Awaitable[_Answer]], raw: bytes
-) -> tuple[HTTPStatus, bytes]:
+async def _decided(verb: str, decide: Decide, raw: bytes, only: Only) -> tuple[HTTPStatus, bytes]:
     """Status and body of the answer; the decision's line is in the log."""
     try:
-        answer = await decide(raw)
+        answer = await decide(raw, only)
     except CniError as error:
         return _refused(verb, error)
     except DomainError as error:

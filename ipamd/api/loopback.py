@@ -13,6 +13,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ipamd.api.access import Access
 from ipamd.api.body import header
 from ipamd.api.problems import Problem
 
@@ -22,10 +23,14 @@ _WITHOUT_BODY: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class Loopback:
-    """An application behind this guard. On a Unix socket, which no page reaches, every Host is good."""
+    """An application behind this guard. On a Unix socket, which no page reaches, every Host is good.
 
-    def __init__(self, application: ASGIApp, *, any_host: bool) -> None:
+    So it is where there are tokens, which no page has.
+    """
+
+    def __init__(self, application: ASGIApp, access: Access, *, any_host: bool) -> None:
         self._application = application
+        self._access = access
         self._any_host = any_host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,7 +41,7 @@ class Loopback:
 
     def _refusal(self, scope: Scope) -> Problem | None:
         host = header(scope, b"host") or b""
-        if not self._any_host and _OURS.fullmatch(host) is None:
+        if not self._any_host and not self._access.is_needed and _OURS.fullmatch(host) is None:
             return Problem(
                 HTTPStatus.FORBIDDEN,
                 "not-allowed",

@@ -40,6 +40,7 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.PoolInUse: HTTPStatus.CONFLICT,
     errors.WouldStrand: HTTPStatus.CONFLICT,
     errors.ReservationConflicts: HTTPStatus.CONFLICT,
+    errors.NodeJoined: HTTPStatus.CONFLICT,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.StaleRevision: HTTPStatus.PRECONDITION_FAILED,
     errors.IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,

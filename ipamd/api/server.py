@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 from collections.abc import Generator, Iterator
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -18,9 +19,12 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from ipamd.api.access import Access
 from ipamd.api.application import Application
 from ipamd.api.loopback import Loopback
+from ipamd.api.watching import Watched, keep_loaded
 from ipamd.engine.engine import Engine
+from ipamd.models.address import IPAddress
 from ipamd.models.errors import InvalidValue
 
 GRACE: Final = 15
@@ -45,23 +49,43 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(engine: Engine, *, host: str, port: int, uds: Path | None) -> None:
+async def serve(
+    engine: Engine, *, host: str, port: int, uds: Path | None, admin_token_file: Path | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was taken, and return.
 
     Raises InvalidValue for an address that may not be listened on, OSError for one that cannot.
     """
-    application = Application(engine)
+    address = _address(host)
+    access = Access(engine, always=not address.is_loopback)
+    watched = []
+    if admin_token_file is not None:
+        watched.append(
+            Watched("the admin token file", [admin_token_file], partial(access.accept, admin_token_file))
+        )
+        access.accept(admin_token_file)
+    if not address.is_loopback and not access.has_tokens:
+        raise InvalidValue(
+            "--host",
+            f"{address} is not loopback, and without tokens ipamd serves loopback and --uds only: "
+            "make one with `ipamd token create`",
+        )
+    application = Application(engine, access)
     with contextlib.ExitStack() as sockets:
-        tcp = sockets.enter_context(_tcp_socket(host, port))
-        listeners = [(_server(Loopback(application, any_host=False)), tcp)]
+        tcp = sockets.enter_context(_tcp_socket(address, port))
+        listeners = [(_server(Loopback(application, access, any_host=False)), tcp)]
         if uds is not None:
             unix = sockets.enter_context(_unix_socket(uds))
-            listeners.append((_server(Loopback(application, any_host=True)), unix))
+            listeners.append((_server(Loopback(application, access, any_host=True)), unix))
         with _until_told_to_end([server for server, _ in listeners]):
             log.info("listening", host=host, port=tcp.getsockname()[1], uds=str(uds) if uds else None)
-            async with asyncio.TaskGroup() as tasks:
-                for server, listener in listeners:
-                    tasks.create_task(server.serve(sockets=[listener]))
+            watching = asyncio.create_task(keep_loaded(watched))
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for server, listener in listeners:
+                        tasks.create_task(server.serve(sockets=[listener]))
+            finally:
+                watching.cancel()
     log.info("ended")
 
 
@@ -103,16 +127,15 @@ def _until_told_to_end(servers: list[_Server]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-@contextlib.contextmanager
-def _tcp_socket(host: str, port: int) -> Iterator[socket.socket]:
+def _address(host: str) -> IPAddress:
     try:
-        address = ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
+        return ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
     except ValueError:
         raise InvalidValue("--host", f"{host!r} is not an address: write 127.0.0.1 or ::1") from None
-    if not address.is_loopback:
-        raise InvalidValue(
-            "--host", f"{address} is not loopback, and without tokens ipamd serves loopback and --uds only"
-        )
+
+
+@contextlib.contextmanager
+def _tcp_socket(address: IPAddress, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

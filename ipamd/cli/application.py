@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from ipamd import __version__
 from ipamd.cli.migrate import migrate
 from ipamd.cli.serve import serve
+from ipamd.cli.token import commands as token
 from ipamd.models.errors import DomainError, InvalidValue
 
 
@@ -36,6 +37,7 @@ application = typer.Typer(
 )
 application.command("serve")(serve)
 application.command("migrate")(migrate)
+application.add_typer(token)
 
 
 def _print_version(asked: bool) -> None:

@@ -13,6 +13,7 @@ from ipamd.cli import logs
 from ipamd.cli.settings import (
     DEFAULT_HOST,
     DEFAULT_PORT,
+    AdminTokenFile,
     DatabaseUrl,
     Format,
     Host,
@@ -36,6 +37,7 @@ def serve(
     port: Port = DEFAULT_PORT,
     uds: Uds = None,
     database_url: DatabaseUrl = None,
+    admin_token_file: AdminTokenFile = None,
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.TEXT,
 ) -> None:
@@ -48,6 +50,7 @@ def serve(
         port=port,
         uds=uds,
         database_url=database_url_or_default(database_url),
+        admin_token_file=admin_token_file,
         log_level=log_level,
         log_format=log_format,
     )
@@ -77,6 +80,12 @@ async def run(settings: ServeSettings) -> None:
         raise
     keep_collector_small()
     try:
-        await listen(engine, host=settings.host, port=settings.port, uds=settings.uds)
+        await listen(
+            engine,
+            host=settings.host,
+            port=settings.port,
+            uds=settings.uds,
+            admin_token_file=settings.admin_token_file,
+        )
     finally:
         await engine.close()  # lets the database go, too

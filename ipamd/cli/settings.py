@@ -32,7 +32,7 @@ class LogFormat(StrEnum):
 
 
 Host = Annotated[
-    str, typer.Option("--host", envvar="IPAMD_HOST", show_envvar=True, help="Address to listen on; loopback.")
+    str, typer.Option("--host", envvar="IPAMD_HOST", show_envvar=True, help="Address to listen on.")
 ]
 Port = Annotated[
     int,
@@ -54,6 +54,16 @@ DatabaseUrl = Annotated[
         help="sqlite:///PATH or memory://. Default: a SQLite file in the state folder.",
     ),
 ]
+AdminTokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--admin-token-file",
+        envvar="IPAMD_ADMIN_TOKEN_FILE",
+        show_envvar=True,
+        metavar="PATH",
+        help="File with a token of your own for admins.",
+    ),
+]
 Level = Annotated[
     LogLevel,
     typer.Option("--log-level", envvar="IPAMD_LOG_LEVEL", show_envvar=True, help="Least severe line."),
@@ -72,6 +82,7 @@ class ServeSettings:
     port: int = DEFAULT_PORT
     uds: Path | None = None
     database_url: str
+    admin_token_file: Path | None = None
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
 

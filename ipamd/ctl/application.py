@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ipamd.ctl import allocation, explain, history, node, pool, reservation, route, status
+from ipamd.ctl import allocation, explain, history, node, pool, reservation, route, status, token
 from ipamd.ctl.failure import Failure
 from ipamd.ctl.render import complain
 from ipamd.ctl.session import SessionOptions, takes
@@ -56,7 +56,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (pool, allocation, reservation, route, node):
+for group in (pool, allocation, reservation, route, node, token):
     application.add_typer(group.commands)
 history.register(application)
 explain.register(application)

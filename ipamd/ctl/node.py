@@ -1,4 +1,4 @@
-"""`ipamctl node`: the labels that admins give to nodes, and when these were last heard from."""
+"""`ipamctl node`: nodes' labels, when nodes were last heard from, and forgetting them."""
 
 from __future__ import annotations
 
@@ -55,6 +55,16 @@ def label(
     answer = session.client.put(_path(cluster, name), {"labels": labels}, current.etag if current else None)
     shown = " ".join(f"{key}={value}" for key, value in labels.items()) or "no labels"
     session.show_done(f"node {name} of cluster {cluster} has {shown}", answer)
+
+
+@command(commands, "forget")
+def forget(session: Session, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
+    """Forget a node: its labels, its tokens, and that it joined; what is allocated on it stays.
+
+    Its name is free then for whoever joins with a join token of the cluster.
+    """
+    answer = session.client.delete(_path(cluster, name))
+    session.show_done(f"node {name} of cluster {cluster} is forgotten, and its tokens are revoked", answer)
 
 
 def _change(text: str) -> tuple[str, str | None]:

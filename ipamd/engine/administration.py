@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from ipamd.addressing.block import held_bits, longest_free_since
 from ipamd.addressing.mask import Mask, meets
 from ipamd.addressing.ranges import Spans
-from ipamd.backends.interface import Backend, Catalogue
-from ipamd.engine import catalogue as view
+from ipamd.backends.interface import Catalogue
 from ipamd.engine.change import MaskChange, overlapping, refuse_overlap, validate, validate_edit
+from ipamd.engine.changing import Changing
 from ipamd.models.address import IPAddress, address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
@@ -30,24 +30,12 @@ from ipamd.models.node import Node, NodeKey
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 
-T = TypeVar("T")
-
 MOST_SPANS: Final = 64
 """A change that touches more separate spans than this looks at all blocks from the first to the last."""
 
 
-class Administration:
+class Administration(Changing):
     """What admins may change; a method answers when its change is durable and holds for every later batch."""
-
-    def __init__(
-        self,
-        backend: Backend,
-        known: Callable[[], view.Catalogue],
-        refresh: Callable[[], Awaitable[view.Catalogue]],
-    ) -> None:
-        self._backend = backend
-        self._known = known
-        self._refresh = refresh
 
     async def create_pool(self, pool: Pool) -> Pool:
         """Add a pool; raises InvalidValue, PoolExists, PoolOverlaps."""
@@ -136,30 +124,26 @@ class Administration:
             revision, snapshot = await self._begin(catalogue)
             if expected is not None:
                 _entry(snapshot.nodes.get(node.key), "node", node.name, expected)
-            saved = replace(node, revision=revision)
+            known = snapshot.nodes.get(node.key)
+            saved = replace(node, proof=known.proof if known is not None else None, revision=revision)
             await catalogue.save(saved)
             return saved
 
         return await self._change(save)
 
-    async def delete_node(self, key: NodeKey) -> None:
-        """Forget a node's labels; raises NotFound."""
+    async def delete_node(self, key: NodeKey, expected: int | None = None) -> None:
+        """Forget a node: its labels, that it joined, its tokens. Raises NotFound, StaleRevision."""
 
         async def delete(catalogue: Catalogue) -> None:
             _, snapshot = await self._begin(catalogue)
-            await catalogue.remove(_entry(snapshot.nodes.get(key), "node", key.name, None))
+            tokens = [token for token in snapshot.tokens.values() if token.node_key == key]
+            node = snapshot.nodes.get(key)
+            if node is not None or not tokens or expected is not None:
+                await catalogue.remove(_entry(node, "node", key.name, expected))
+            for token in tokens:
+                await catalogue.remove(token)
 
         await self._change(delete)
-
-    async def _begin(self, catalogue: Catalogue) -> tuple[int, Snapshot]:
-        """Take the catalogue, then read it: nobody changes it before this change ends."""
-        revision = await catalogue.raise_revision()
-        return revision, await catalogue.load(self._known().snapshot)
-
-    async def _change(self, change: Callable[[Catalogue], Coroutine[Any, Any, T]]) -> T:
-        changed = await self._backend.change(change)
-        await self._refresh()
-        return changed
 
 
 Entry = TypeVar("Entry", Pool, Reservation, Node)

@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from ipamd.addressing.mask import Mask
+from ipamd.engine.principals import principals
 from ipamd.models.address import IPAddress
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+from ipamd.models.token import Principal, TokenHash
 
 KEPT_CHOICES: Final = 50_000
 
@@ -31,7 +33,7 @@ class CatalogueChanged(Exception):
 
 
 class Catalogue:
-    """An immutable view of pools, reservations and nodes at one revision."""
+    """An immutable view of pools, reservations, nodes and tokens at one revision."""
 
     def __init__(self, snapshot: Snapshot, previous: Catalogue | None = None) -> None:
         self.snapshot = snapshot
@@ -46,6 +48,10 @@ class Catalogue:
                 self._by_workload.setdefault(key, []).append(reservation)
         self.choices: dict[object, tuple[tuple[Pool, ...], ...]] = {}
         """What selectors made of a question before; `choice` fills it, a new revision forgets it."""
+        if previous is not None and previous.snapshot.tokens == snapshot.tokens:
+            self.principals: Mapping[TokenHash, Principal] = previous.principals
+        else:
+            self.principals = principals(snapshot.tokens.values())
         if previous is not None and previous.snapshot.reservations == snapshot.reservations:
             self._masks = {
                 name: mask for name, mask in previous._masks.items() if snapshot.pools.get(name) is mask.pool

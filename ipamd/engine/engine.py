@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
@@ -21,6 +22,7 @@ from ipamd.engine.collection import Collection, leftovers
 from ipamd.engine.explanation import explain
 from ipamd.engine.settling import Settling
 from ipamd.engine.survey import why_nothing
+from ipamd.engine.tokens import Tokens
 from ipamd.engine.usage import Usage, fullness, usage
 from ipamd.models.address import IPAddress
 from ipamd.models.catalogue import Snapshot
@@ -37,6 +39,12 @@ from ipamd.models.request import AllocationRequest, Release
 UPKEEP_EVERY: Final = 30.0
 """Seconds between two rounds of upkeep: contacts are written, releases forgotten whose time is over."""
 
+LOOK_EVERY: Final = 1.5
+"""Seconds between two looks for what admins changed elsewhere, also while nobody asks for anything."""
+
+STALE_AFTER: Final = 3.5
+"""Seconds after which a catalogue says no more who may ask: what was revoked is refused within five."""
+
 log = structlog.get_logger()
 
 
@@ -48,12 +56,15 @@ class Engine:
         self._clock = clock
         self._catalogue = Catalogue(Snapshot())
         self._refreshing = asyncio.Lock()
+        self._read_at = -STALE_AFTER
         self._boots = Boots(backend, clock)
         self._contacts: dict[NodeKey, Instant] = {}
+        self._uses: dict[int, Instant] = {}
         self._settling = Settling(backend, clock, lambda: self._catalogue, self.refresh)
         self._batching = Batching(self._settling, backend.lanes)
-        self._upkeep = asyncio.create_task(self._keep_up())
+        self._tasks = [asyncio.create_task(self._keep_up()), asyncio.create_task(self._look())]
         self.administration = Administration(backend, lambda: self._catalogue, self.refresh)
+        self.tokens = Tokens(backend, lambda: self._catalogue, self.refresh, clock)
 
     @classmethod
     async def open(cls, backend: Backend, clock: Clock | None = None) -> Engine:
@@ -65,8 +76,9 @@ class Engine:
     async def close(self) -> None:
         """Answer what was taken, write what is only in memory, and let the database go."""
         await self._batching.close()
-        self._upkeep.cancel()
-        await asyncio.gather(self._upkeep, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._write_contacts()
         await self.backend.close()
 
@@ -77,11 +89,28 @@ class Engine:
     async def refresh(self) -> Catalogue:
         """Load what admins changed since it was last loaded."""
         async with self._refreshing:
-            known = self._catalogue
-            snapshot = await self.backend.ledger.snapshot(known.snapshot)
-            if snapshot.revision != known.revision:
-                self._catalogue = Catalogue(snapshot, known)
-            return self._catalogue
+            return await self._load()
+
+    async def recent(self) -> Catalogue:
+        """The catalogue as it stood less than `STALE_AFTER` seconds ago; raises Unavailable."""
+        if self.is_stale:
+            async with self._refreshing:
+                if self.is_stale:
+                    await self._load()
+        return self._catalogue
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the catalogue has not been compared with the database for too long."""
+        return time.monotonic() - self._read_at >= STALE_AFTER
+
+    async def _load(self) -> Catalogue:
+        known, began = self._catalogue, time.monotonic()
+        snapshot = await self.backend.ledger.snapshot(known.snapshot)
+        if snapshot.revision != known.revision:
+            self._catalogue = Catalogue(snapshot, known)
+        self._read_at = began
+        return self._catalogue
 
     async def submit(self, request: AllocationRequest | Release) -> Outcome:
         """Decide a request with the batch that it falls into, durably."""
@@ -163,6 +192,14 @@ class Engine:
         """Note that a node called."""
         self._contacts[node] = self._clock()
 
+    def used(self, token: int) -> None:
+        """Note that a token was shown."""
+        self._uses[token] = self._clock()
+
+    async def uses(self) -> Mapping[int, Instant]:
+        """When each token was last used, as far as it is written or this process saw it."""
+        return {**await self.backend.ledger.uses(), **self._uses}
+
     async def contacts(self) -> Mapping[NodeKey, Instant]:
         """When each node last called, as far as it is written or this process heard it."""
         return {**await self.backend.ledger.contacts(), **self._contacts}
@@ -207,3 +244,20 @@ class Engine:
         contacts, self._contacts = self._contacts, {}
         if contacts:
             await self.backend.record_contacts(contacts)
+        uses, self._uses = self._uses, {}
+        known = {token: used for token, used in uses.items() if token in self._catalogue.snapshot.tokens}
+        if known:
+            await self.backend.record_uses(known)
+
+    async def _look(self) -> None:
+        silent = False
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            try:
+                await self.refresh()
+            except DomainError as error:
+                if not silent:
+                    log.warning("the catalogue cannot be read and is asked for again", error=str(error))
+                silent = True
+            else:
+                silent = False

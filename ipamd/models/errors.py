@@ -169,6 +169,18 @@ class ReservationConflicts(DomainError):
     code = "reservation-conflicts"
 
 
+class NodeJoined(DomainError):
+    """Somebody wants to join as a node that is somebody else's: the proof is another."""
+
+    code = "node-joined"
+
+    def __init__(self, cluster: str, node: str) -> None:
+        super().__init__(
+            f"node {node} of cluster {cluster} has joined with another proof, or has a token already: "
+            f"`ipamctl node forget {node} --cluster {cluster}` lets it join anew"
+        )
+
+
 class NotFound(DomainError):
     """Something is named that does not exist."""
 

@@ -9,6 +9,11 @@ Instant = int
 SECOND: Final = 1_000_000
 """One second, in the unit of `Instant`."""
 
+LATEST: Final = 253_402_300_799 * SECOND
+"""The end of the year 9999, behind which RFC 3339 has no times."""
+
+_UNITS: Final = {"m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECOND}
+
 
 def rfc3339(instant: Instant) -> str:
     """An instant as people and JSON read it: UTC, microseconds, `Z` at the end."""
@@ -20,3 +25,22 @@ def from_datetime(moment: datetime) -> Instant:
     """The instant of an aware datetime; a naive one is taken as UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return round(aware.timestamp() * SECOND)
+
+
+def expiry(text: str, now: Instant) -> Instant:
+    """A moment as people say when something ends: `90d`, `12h`, `30m`, or a time; raises ValueError.
+
+    A time is 2026-01-31T12:00:00Z or with another offset; without one it is this machine's local time.
+    """
+    number, unit = text[:-1], text[-1:]
+    if unit in _UNITS and number.isascii() and number.isdigit():
+        moment = now + int(number) * _UNITS[unit]
+        if moment > LATEST:
+            raise ValueError(f"{text!r} is too far away")
+        return moment
+    try:
+        return from_datetime(datetime.fromisoformat(text).astimezone(UTC))
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is neither a time such as 2026-01-31T12:00:00Z nor 90d, 12h, 30m"
+        ) from None

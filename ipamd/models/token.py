@@ -81,7 +81,8 @@ class Principal:
     """Somebody who has shown who he is: by a token (`token` is its id), or by a certificate.
 
     `node` is the only node that one with the role `node` speaks for, `cluster` the only cluster whose nodes
-    one with the role `join` lets in. What was shown is good until before `until`.
+    one with the role `join` lets in. What was shown is good until before `until`; `renewed` says that it is a
+    text that a renewal has replaced.
     """
 
     name: str
@@ -90,3 +91,4 @@ class Principal:
     node: NodeKey | None = None
     token: int | None = None
     until: Instant | None = None
+    renewed: bool = False

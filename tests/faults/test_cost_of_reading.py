@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ipamd.api.access import Access
 from ipamd.api.application import Application
 from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.backends.registry import open_backend
@@ -117,7 +118,7 @@ async def served(url: str) -> AsyncIterator[httpx.AsyncClient]:
     """REST over a database, in this process."""
     engine = await Engine.open(await open_backend(url))
     try:
-        transport = httpx.ASGITransport(Application(engine))
+        transport = httpx.ASGITransport(Application(engine, Access(engine)))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client
     finally:

@@ -1,4 +1,4 @@
-"""What every router needs: the engine of this process, and the shape of a page."""
+"""What every router needs: the engine of this process, who asks, and the shape of a page."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Path, Request
 from pydantic import BaseModel
 
+from ipamd.api.access import PRINCIPAL
 from ipamd.api.schemas.text import Number
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
+from ipamd.models.token import Principal
 
 
 def _engine(request: Request) -> Engine:
@@ -17,6 +19,14 @@ def _engine(request: Request) -> Engine:
 
 
 TheEngine = Annotated[Engine, Depends(_engine)]
+
+
+def _asker(request: Request) -> Principal | None:
+    return cast("Principal | None", request.scope.get(PRINCIPAL))
+
+
+Asker = Annotated[Principal | None, Depends(_asker)]
+"""Who asks; None while there are no tokens."""
 
 
 async def _catalogue(engine: TheEngine) -> Catalogue:

@@ -12,7 +12,7 @@ import structlog
 from fastapi import APIRouter, Header, Query, Response
 
 from ipamd.api.paging import PageQuery, page
-from ipamd.api.routers.access import CurrentCatalogue, Page, RowId, TheEngine
+from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, RowId, TheEngine
 from ipamd.api.schemas.allocation import AllocationFilter, NewAllocation, document_of
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
@@ -25,12 +25,10 @@ from ipamd.models.outcome import Refused
 from ipamd.models.pool import DEFAULT_SPACE
 from ipamd.models.query import AllocationQuery
 from ipamd.models.request import AllocationRequest, Release
+from ipamd.models.token import Principal
 
 router = APIRouter(prefix="/v1/allocations", tags=["allocations"])
 log = structlog.get_logger()
-
-NO_TOKEN: Final = ""
-"""Whose keys these are: until there are tokens, everybody's."""
 
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 
@@ -59,11 +57,12 @@ async def allocate(
     body: NewAllocation,
     engine: TheEngine,
     catalogue: CurrentCatalogue,
+    asker: Asker,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
     """Give an address to a VM, a device, a load balancer."""
-    key = _Key(_checked(idempotency_key), body.fingerprint())
+    key = _Key(_checked(idempotency_key), body.fingerprint(), asker)
     allocation = await key.first_answer(engine)
     if allocation is None:
         allocation = await _allocate(body, key, engine, catalogue)
@@ -78,12 +77,19 @@ async def read_allocation(number: RowId, engine: TheEngine) -> dict[str, Any]:
 
 
 @router.delete("/{number}", status_code=HTTPStatus.NO_CONTENT)
-async def release(number: RowId, engine: TheEngine) -> None:
+async def release(number: RowId, engine: TheEngine, asker: Asker) -> None:
     """Take an address from its holder, whoever that is. What has ended already stays as it ended."""
     row = await _row(engine, number)
     if row.until is not None:
         return
-    outcome = await engine.submit(Release(digest=row.digest, ending=Ending.ADMIN, allocation=number))
+    outcome = await engine.submit(
+        Release(
+            digest=row.digest,
+            ending=Ending.ADMIN,
+            allocation=number,
+            by=asker.name if asker is not None else None,
+        )
+    )
     if isinstance(outcome, Refused):
         raise outcome.error
     log.info("release", outcome="released by hand", allocation=number, address=str(row.address))
@@ -95,12 +101,20 @@ class _Key:
 
     key: str | None
     fingerprint: bytes
+    asker: Principal | None
+
+    @property
+    def kept(self) -> str | None:
+        """The key as it is kept, unlike that of every other token; a blank is in no key."""
+        if self.key is None or self.asker is None:
+            return self.key
+        return f"{'file' if self.asker.token is None else self.asker.token} {self.key}"
 
     async def first_answer(self, engine: Engine) -> Allocation | None:
         """What this key gave before; raises IdempotencyMismatch where it asked for something else."""
-        if self.key is None:
+        if self.kept is None:
             return None
-        row = await engine.backend.ledger.by_idempotency_key(self.key)
+        row = await engine.backend.ledger.by_idempotency_key(self.kept)
         if row is not None:
             self.check(row)
         return row
@@ -114,12 +128,12 @@ class _Key:
 
     def owner(self, name: str) -> Owner:
         """The holder, recognised again by the key."""
-        if self.key is None:
+        if self.kept is None:
             return Owner(name, uuid4().bytes)
-        return Owner(name, digest_of("idempotency", NO_TOKEN, self.key))
+        return Owner(name, digest_of("idempotency", self.kept))
 
     def value(self) -> Idempotency | None:
-        return Idempotency(self.key, self.fingerprint) if self.key is not None else None
+        return Idempotency(self.kept, self.fingerprint) if self.kept is not None else None
 
 
 async def _allocate(body: NewAllocation, key: _Key, engine: Engine, catalogue: Catalogue) -> Allocation:
@@ -132,6 +146,7 @@ async def _allocate(body: NewAllocation, key: _Key, engine: Engine, catalogue: C
         workload=Workload(body.namespace, body.name),
         idempotency=key.value(),
         node=NodeKey(body.cluster, body.node) if body.node is not None else None,
+        by=key.asker.name if key.asker is not None else None,
     )
     outcome = await engine.submit(request)
     if isinstance(outcome, Refused):

@@ -1,4 +1,4 @@
-"""Nodes: the labels that admins give them, and when they were last heard of."""
+"""Nodes: their labels, when they were last heard of, and how they come by their tokens."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from fastapi import APIRouter, Path, Query, Response
 
 from ipamd.api.paging import PageQuery, page_of_names
 from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
-from ipamd.api.routers.access import CurrentCatalogue, Page, TheEngine
+from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, TheEngine
 from ipamd.api.schemas.node import NodeFilter, NodeLabels, document_of
 from ipamd.api.schemas.text import Word
-from ipamd.models.errors import NotFound
+from ipamd.api.schemas.token import Joining
+from ipamd.api.schemas.token import document_of as token_document
+from ipamd.models.errors import NotAllowed, NotFound
 from ipamd.models.node import Node, NodeKey
 
 router = APIRouter(prefix="/v1/nodes", tags=["nodes"])
@@ -42,6 +44,21 @@ async def list_nodes(
         ),
         lambda key: key,
     )
+
+
+@router.post("/join", status_code=HTTPStatus.CREATED)
+async def join(body: Joining, engine: TheEngine, asker: Asker, response: Response) -> dict[str, Any]:
+    """Give a node its token: to who shows a join token and the node's proof, or the node's own token.
+
+    The proof is the node's from then on: with another one the node's name is refused.
+    """
+    if asker is None:
+        raise NotAllowed("there are no tokens yet: make a join token, and show it")
+    made = await engine.tokens.join(body.node, body.proof, asker)
+    token = made.token
+    log.info("node", outcome="joined", cluster=token.cluster, node=token.node, token=token.id)
+    response.headers["Cache-Control"] = "no-store"
+    return {**token_document(token, None), "token": made.text}
 
 
 @router.get("/{cluster}/{name}")
@@ -91,11 +108,9 @@ async def delete_node(
     catalogue: CurrentCatalogue,
     if_match: IfMatch = None,
 ) -> None:
-    """Forget a node's labels. What is allocated on it stays allocated."""
+    """Forget a node: its labels, its tokens, and with what it joined. What is allocated on it stays."""
     key = NodeKey(cluster, name)
     node = catalogue.snapshot.nodes.get(key)
-    if node is None:
-        raise NotFound("node", f"{cluster}/{name}")
-    expected_revision(if_match, node.revision)
-    await engine.administration.delete_node(key)
+    expected = expected_revision(if_match, node.revision if node is not None else None)
+    await engine.administration.delete_node(key, expected)
     log.info("node", outcome="forgotten", cluster=cluster, node=name)

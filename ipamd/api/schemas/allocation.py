@@ -83,4 +83,6 @@ def document_of(allocation: Allocation) -> dict[str, Any]:
         "until": rfc3339(allocation.until) if allocation.until is not None else None,
         "ending": allocation.ending.value if allocation.ending is not None else None,
         "generation": allocation.generation,
+        "begun_by": allocation.begun_by,
+        "ended_by": allocation.ended_by,
     }

@@ -31,5 +31,6 @@ def document_of(node: Node, last_contact: Instant | None) -> dict[str, Any]:
         "cluster": node.cluster,
         "name": node.name,
         "labels": dict(node.labels),
+        "joined": node.proof is not None,
         "last_contact": rfc3339(last_contact) if last_contact is not None else None,
     }

@@ -1,0 +1,183 @@
+"""Who asks, and what he may do. While there are no tokens nobody is asked who he is.
+
+The look-up is by the SHA-256 of what was shown: how long it takes tells nothing of the tokens that there are.
+"""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from starlette.datastructures import QueryParams
+from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from ipamd.api.body import header
+from ipamd.api.problems import Problem
+from ipamd.engine.engine import Engine
+from ipamd.models.errors import DomainError, InvalidValue, NotAllowed
+from ipamd.models.instant import rfc3339
+from ipamd.models.node import NodeKey
+from ipamd.models.token import Principal, Role, TokenHash, hash_of, looks_like_token
+
+OPEN: Final = frozenset(("/healthz", "/readyz"))
+JOIN: Final = "/v1/nodes/join"
+TOKENS: Final = "/v1/tokens"
+ASKED_ONLY: Final = frozenset(("/v1/explain",))
+"""What is asked by POST and changes nothing."""
+
+LARGEST_TOKEN_FILE: Final = 1024
+
+CERTIFICATE: Final = "ipamd.certificate"
+PRINCIPAL: Final = "ipamd.principal"
+"""Keys of a scope: whom the connection's client certificate names, and who asks in the end."""
+
+_BEARER: Final = b"bearer "
+
+
+class Unknown(Exception):
+    """Nobody is known by what was shown, or nothing was: `str()` says what to do."""
+
+
+class Access:
+    """Who may ask this process: the look-up from what a request shows to a principal.
+
+    `always` demands a token also while there is none: where others than this machine can ask.
+    """
+
+    def __init__(self, engine: Engine, *, always: bool = False) -> None:
+        self._engine = engine
+        self._always = always
+        self._own: dict[TokenHash, Principal] = {}
+
+    def accept(self, file: Path) -> None:
+        """Accept the operator's own token beside those of the catalogue, in place of the one before.
+
+        Raises InvalidValue for a file that holds none.
+        """
+        admin = Principal(name="the admin token file", role=Role.ADMIN)
+        self._own = {hash_of(_text_in(file)): admin}
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anybody must show who he is."""
+        return self._always or self.has_tokens
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether there is a token at all, expired or not."""
+        return bool(self._own) or bool(self._engine.catalogue.snapshot.tokens)
+
+    async def principal(self, scope: Scope) -> Principal:
+        """Who asks; raises Unknown, and Unavailable where that cannot be said."""
+        if self._engine.is_stale:
+            await self._engine.recent()
+        return self.look_up(header(scope, b"authorization"), scope.get(CERTIFICATE))
+
+    def look_up(self, authorization: bytes | None, certificate: Principal | None) -> Principal:
+        """Whom a header `Authorization` stands for, else a client certificate; raises Unknown."""
+        if authorization is not None:
+            found = self._bearer(authorization)
+        elif certificate is not None:
+            found = certificate
+        else:
+            raise Unknown("show who you are: Authorization: Bearer ipamd_...")
+        if found.until is not None and found.until <= time.time_ns() // 1000:
+            raise Unknown(f"what {found.name} shows was good until {rfc3339(found.until)}: get a new one")
+        if found.token is not None:
+            self._engine.used(found.token)
+        return found
+
+    def _bearer(self, authorization: bytes) -> Principal:
+        text = authorization[len(_BEARER) :].strip(b" ")
+        if not authorization[: len(_BEARER)].lower() == _BEARER or not looks_like_token(text):
+            raise Unknown("what was shown is no token of ipamd's: Authorization: Bearer ipamd_...")
+        shown = hash_of(text)
+        found = self._own.get(shown) or self._engine.catalogue.principals.get(shown)
+        if found is None:
+            raise Unknown("nobody has this token: it was revoked or renewed, or is another ipamd's")
+        return found
+
+
+def _text_in(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(LARGEST_TOKEN_FILE).strip(b"\n")
+    except OSError as error:
+        raise InvalidValue("--admin-token-file", f"{file} cannot be read: {error.strerror}") from None
+    if not looks_like_token(text):
+        raise InvalidValue(
+            "--admin-token-file", f"{file} does not hold one line with a token: ipamd_ and 43 letters"
+        )
+    return text
+
+
+def speaks_for(principal: Principal) -> NodeKey | None:
+    """The only node in whose name somebody may make the plugin's calls, None for any; raises NotAllowed."""
+    if principal.role is Role.NODE:
+        return principal.node
+    if principal.role is Role.ADMIN:
+        return None
+    raise NotAllowed(f"{principal.name} has the role {principal.role}: a node's calls need a node token")
+
+
+def may(principal: Principal, method: str, path: str, query: bytes) -> bool:
+    """Whether somebody may make a request of the admin API."""
+    reads = method in ("GET", "HEAD")
+    match principal.role:
+        case Role.ADMIN:
+            return True
+        case Role.READER:
+            return (reads and not path.startswith(TOKENS)) or (method == "POST" and path in ASKED_ONLY)
+        case Role.JOIN:
+            return method == "POST" and path == JOIN
+        case Role.NODE:
+            return (method == "POST" and path == JOIN) or (reads and _is_own(principal, path, query))
+
+
+def _is_own(principal: Principal, path: str, query: bytes) -> bool:
+    """Whether a node asks for what concerns itself alone: its own entry, or what is allocated on it."""
+    if principal.node is None:
+        return False
+    cluster, name = principal.node
+    if path == "/v1/allocations":
+        given = QueryParams(query)
+        return given.getlist("cluster") == [cluster] and given.getlist("node") == [name]
+    return path == f"/v1/nodes/{cluster}/{name}"
+
+
+class Gate:
+    """The admin API behind this look-up. Whatever is logged behind it says in `by` who asked."""
+
+    def __init__(self, application: ASGIApp, access: Access) -> None:
+        self._application = application
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN or not self._access.is_needed:
+            await self._application(scope, receive, send)
+            return
+        try:
+            principal = await self._access.principal(scope)
+        except Unknown as why:
+            await _unknown(why)(scope, receive, send)
+        except DomainError as error:
+            await Problem.from_domain(error)(scope, receive, send)
+        else:
+            await self._admit(principal, scope, receive, send)
+
+    async def _admit(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+        if not may(principal, scope["method"], scope["path"], scope["query_string"]):
+            why = f"{principal.name} has the role {principal.role}, which does not allow this request"
+            await Problem.from_domain(NotAllowed(why))(scope, receive, send)
+            return
+        with bound_contextvars(by=principal.name):
+            await self._application({**scope, PRINCIPAL: principal}, receive, send)
+
+
+def _unknown(why: Unknown) -> Problem:
+    return Problem(
+        HTTPStatus.UNAUTHORIZED, "unauthenticated", str(why), headers={"WWW-Authenticate": "Bearer"}
+    )

@@ -1,0 +1,59 @@
+"""Tokens as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ipamd.api.schemas.text import Document, Moment, Name, Word, moment
+from ipamd.engine.tokens import TokenRequest
+from ipamd.models.instant import Instant, rfc3339
+from ipamd.models.token import Principal, Role, Token
+
+
+class NewToken(Document):
+    """What a token is to be good for.
+
+    A node token is bound to `cluster` and `node`, a join token to `cluster`. `name` is for people, and stands
+    in log and history. Without `expires` it is good until it is revoked.
+    """
+
+    role: Literal["admin", "reader", "node", "join"]
+    name: Name | None = None
+    cluster: Word | None = None
+    node: Word | None = None
+    expires: Moment | None = None
+
+    def request(self, asker: Principal | None) -> TokenRequest:
+        """What to ask of the engine."""
+        return TokenRequest(
+            role=Role(self.role),
+            name=self.name,
+            cluster=self.cluster,
+            node=self.node,
+            expires=moment(self.expires) if self.expires is not None else None,
+            by=asker.name if asker is not None else None,
+        )
+
+
+class Joining(Document):
+    """A node that wants its token: its name, and the SHA-256 of its secret as 64 hexadecimal digits."""
+
+    node: Word
+    proof: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def document_of(token: Token, used: Instant | None) -> dict[str, Any]:
+    """A token as it is shown, without its text."""
+    return {
+        "id": token.id,
+        "role": token.role.value,
+        "name": token.name,
+        "cluster": token.cluster,
+        "node": token.node,
+        "created": rfc3339(token.created),
+        "created_by": token.created_by,
+        "expires": rfc3339(token.expires) if token.expires is not None else None,
+        "last_used": rfc3339(used) if used is not None else None,
+    }

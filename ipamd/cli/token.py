@@ -1,0 +1,71 @@
+"""`ipamd token`: tokens made in the database itself, which is the way to the first one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from ipamd.backends.registry import open_backend
+from ipamd.cli.settings import DatabaseUrl, database_url_or_default, make_state_folder
+from ipamd.engine.clock import wall_clock
+from ipamd.engine.engine import Engine
+from ipamd.engine.tokens import NewToken, TokenRequest
+from ipamd.models.errors import DatabaseUnfit
+from ipamd.models.instant import expiry
+from ipamd.models.token import Role
+
+commands = typer.Typer(name="token", help="Tokens, made in the database itself.", no_args_is_help=True)
+
+
+@commands.callback()
+def _keep_it_a_group() -> None:
+    """Tokens, made in the database itself."""
+
+
+@commands.command("create")
+def create(
+    role: Annotated[Role, typer.Option("--role", help="What it is good for.")] = Role.ADMIN,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="For people; stands in log and history.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", metavar="NAME", help="Of a node or join token.")
+    ] = None,
+    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Of a node token.")] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="TIME|90d|12h|30m", help="Default: never.")
+    ] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Make a token and print it: nobody sees it again.
+
+    A SQLite database that an ipamd serves is that ipamd's alone: `ipamctl token create` asks it.
+    """
+    try:
+        ends = expiry(expires, wall_clock()()) if expires is not None else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--expires") from None
+    url = database_url_or_default(database_url)
+    if url.startswith("memory:"):
+        raise DatabaseUnfit("a database in memory is gone when this command ends: name one that lasts")
+    if not database_url:
+        make_state_folder()
+    request = TokenRequest(
+        role=role, name=name, cluster=cluster, node=node, expires=ends, by="ipamd token create"
+    )
+    typer.echo(asyncio.run(_made(url, request)).text)
+
+
+async def _made(url: str, request: TokenRequest) -> NewToken:
+    backend = await open_backend(url)
+    try:
+        engine = await Engine.open(backend)
+    except BaseException:
+        await backend.close()
+        raise
+    try:
+        return await engine.tokens.create(request)
+    finally:
+        await engine.close()

@@ -1,0 +1,86 @@
+"""`ipamctl token`: who may ask ipamd, and what for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import typer
+
+from ipamd.ctl.paging import Limit
+from ipamd.ctl.render import print_line
+from ipamd.ctl.session import Output, Session, command
+from ipamd.models.instant import expiry, rfc3339
+from ipamd.models.token import Role
+
+commands = typer.Typer(name="token", help="Tokens: who may ask, and what for.", no_args_is_help=True)
+
+TOKENS: Final = "/v1/tokens"
+COLUMNS: Final = ("ID", "ROLE", "NAME", "CLUSTER", "NODE", "CREATED", "BY", "EXPIRES", "LAST USED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a token is bound to."""
+
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="For people; stands in log and history.")
+    ] = None
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", metavar="NAME", help="Of a node or join token.")
+    ] = None
+    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Of a node token.")] = None
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="TIME|90d|12h|30m", help="Default: never.")
+    ] = None
+
+
+@command(commands, "create")
+def create(
+    session: Session,
+    role: Annotated[Role, typer.Argument(metavar="admin|reader|node|join", help="What it is good for.")],
+    bounds: Bounds,
+) -> None:
+    """Make a token and print it: ipamd tells it this once."""
+    given = {
+        "role": role.value,
+        "name": bounds.name,
+        "cluster": bounds.cluster,
+        "node": bounds.node,
+        "expires": _moment(bounds.expires),
+    }
+    made = session.client.post(TOKENS, {key: value for key, value in given.items() if value is not None})
+    if session.output is Output.JSON:
+        session.show_record(made.body)
+    else:
+        print_line(made.body["token"])
+
+
+@command(commands, "list")
+def list_tokens(session: Session, limit: Limit = None) -> None:
+    """All tokens, without their texts, oldest first."""
+    session.show_list(session.client.pages(TOKENS, limit=limit), COLUMNS, _row)
+
+
+@command(commands, "revoke")
+def revoke(
+    session: Session, number: Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
+) -> None:
+    """Make a token good for nothing; every replica knows within five seconds."""
+    answer = session.client.delete(f"{TOKENS}/{number}")
+    session.show_done(f"token {number} is revoked", answer)
+
+
+def _row(token: dict[str, Any]) -> tuple[Any, ...]:
+    keys = ("id", "role", "name", "cluster", "node", "created", "created_by", "expires", "last_used")
+    return tuple(token[key] for key in keys)
+
+
+def _moment(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return rfc3339(expiry(text, time.time_ns() // 1000))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--expires") from None

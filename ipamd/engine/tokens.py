@@ -1,0 +1,198 @@
+"""Tokens made, renewed and revoked. Their texts are told once, and kept nowhere."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from hmac import compare_digest
+from typing import Final
+
+from ipamd.backends.interface import Backend, Catalogue
+from ipamd.engine import catalogue as view
+from ipamd.engine.changing import Changing
+from ipamd.engine.clock import Clock
+from ipamd.models.errors import InvalidValue, NodeJoined, NotAllowed, NotFound
+from ipamd.models.instant import SECOND, Instant
+from ipamd.models.node import Node, NodeKey
+from ipamd.models.token import Principal, Role, Token, hash_of
+
+TEXT_BYTES: Final = 32
+DAY: Final = 24 * 60 * 60 * SECOND
+
+NODE_LIFETIME: Final = 90 * DAY
+"""How long a token is good that a node got by joining: it renews it long before."""
+
+OVERLAP: Final = 10 * 60 * SECOND
+"""How long the text that a renewal replaced is still good: calls of the node are under way with it."""
+
+KEPT_EXPIRED: Final = 30 * DAY
+"""How long an expired token is listed; the making of another one removes it then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """What a token is to be good for; `by` is the principal that asks, None where nobody had to say."""
+
+    role: Role
+    name: str | None = None
+    cluster: str | None = None
+    node: str | None = None
+    expires: Instant | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token with its text, which is nowhere else."""
+
+    token: Token
+    text: str = field(repr=False)
+
+
+class Tokens(Changing):
+    """What may be done with tokens; a method answers when it is durable, and holds here at once."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        known: Callable[[], view.Catalogue],
+        refresh: Callable[[], Awaitable[view.Catalogue]],
+        clock: Clock,
+    ) -> None:
+        super().__init__(backend, known, refresh)
+        self._clock = clock
+
+    async def create(self, request: TokenRequest) -> NewToken:
+        """Make a token; raises InvalidValue."""
+        now = self._clock()
+        _validate(request, now)
+        text = new_text()
+
+        async def make(catalogue: Catalogue) -> Token:
+            revision, snapshot = await self._begin(catalogue)
+            for old in snapshot.tokens.values():
+                if old.expires is not None and old.expires < now - KEPT_EXPIRED:
+                    await catalogue.remove(old)
+            token = Token(
+                id=revision,
+                hash=hash_of(text.encode()),
+                role=request.role,
+                name=request.name,
+                cluster=request.cluster,
+                node=request.node,
+                created=now,
+                created_by=request.by,
+                expires=request.expires,
+                revision=revision,
+            )
+            await catalogue.save(token)
+            return token
+
+        return NewToken(await self._change(make), text)
+
+    async def revoke(self, number: int) -> Token:
+        """Make a token good for nothing; raises NotFound."""
+
+        async def revoke(catalogue: Catalogue) -> Token:
+            _, snapshot = await self._begin(catalogue)
+            token = snapshot.tokens.get(number)
+            if token is None:
+                raise NotFound("token", str(number))
+            await catalogue.remove(token)
+            return token
+
+        return await self._change(revoke)
+
+    async def join(self, name: str, proof: str, asker: Principal) -> NewToken:
+        """Give a node its token, in place of the one that it has; raises NodeJoined, NotAllowed.
+
+        Who has a join token gets one for any node of the cluster that nobody has yet, or that joined with
+        the same proof. A node renews its own.
+        """
+        node = _node_meant(name, asker)
+        shown = hash_of(proof.encode())
+        text = new_text()
+
+        async def join(catalogue: Catalogue) -> Token:
+            revision, snapshot = await self._begin(catalogue)
+            known = snapshot.nodes.get(node) or Node(cluster=node.cluster, name=node.name)
+            own = sorted(
+                (token for token in snapshot.tokens.values() if token.node_key == node),
+                key=lambda token: (token.id != asker.token, token.id),
+            )
+            _refuse_stranger(known, shown, own, asker)
+            if known.proof is None:
+                await catalogue.save(replace(known, proof=shown))
+            token = self._renewed(own[0] if own else None, node, text, asker, revision)
+            for other in own[1:]:
+                await catalogue.remove(other)
+            await catalogue.save(token)
+            return token
+
+        return NewToken(await self._change(join), text)
+
+    def _renewed(self, old: Token | None, node: NodeKey, text: str, asker: Principal, revision: int) -> Token:
+        now = self._clock()
+        new = hash_of(text.encode())
+        if old is None:
+            return Token(
+                id=revision,
+                hash=new,
+                role=Role.NODE,
+                cluster=node.cluster,
+                node=node.name,
+                created=now,
+                created_by=asker.name,
+                expires=now + NODE_LIFETIME,
+                revision=revision,
+            )
+        # Who shows the text before may never have got the answer with the one that replaced it.
+        in_use = old.previous if asker.renewed and old.previous is not None else old.hash
+        ends = [now + OVERLAP, *([old.expires] if old.expires is not None else [])]
+        return replace(
+            old,
+            hash=new,
+            expires=now + NODE_LIFETIME,
+            previous=in_use,
+            previous_until=min(ends),
+            revision=revision,
+        )
+
+
+def new_text() -> str:
+    """The text of a token: 256 random bits."""
+    return f"ipamd_{secrets.token_urlsafe(TEXT_BYTES)}"
+
+
+def _node_meant(name: str, asker: Principal) -> NodeKey:
+    if asker.role is Role.JOIN and asker.cluster is not None:
+        return NodeKey(asker.cluster, name)
+    if asker.node is not None and asker.node.name == name:
+        return asker.node
+    raise NotAllowed(f"{asker.name} cannot join as node {name}: show a join token, or the node's own")
+
+
+def _refuse_stranger(known: Node, shown: bytes, own: list[Token], asker: Principal) -> None:
+    """Raise where a node's name would go to somebody else than who has it."""
+    if known.proof is not None:
+        stranger = not compare_digest(known.proof, shown)
+    else:
+        stranger = asker.role is Role.JOIN and bool(own)
+    if stranger:
+        raise NodeJoined(known.cluster, known.name)
+    if asker.role is Role.NODE and asker.token is not None and asker.token not in {one.id for one in own}:
+        raise NotAllowed(f"the token of node {known.name} has been revoked")
+
+
+def _validate(request: TokenRequest, now: Instant) -> None:
+    if request.role is Role.NODE and request.node is None:
+        raise InvalidValue("node", "a node token is bound to a node: name it")
+    if request.role in (Role.NODE, Role.JOIN) and request.cluster is None:
+        raise InvalidValue("cluster", f"a {request.role} token is bound to a cluster: name it")
+    if request.role is not Role.NODE and request.node is not None:
+        raise InvalidValue("node", f"only a node token is bound to a node, no {request.role} token")
+    if request.role not in (Role.NODE, Role.JOIN) and request.cluster is not None:
+        raise InvalidValue("cluster", "only node and join tokens are bound to a cluster")
+    if request.expires is not None and request.expires <= now:
+        raise InvalidValue("expires", "that moment is over: such a token would be good for nothing")
