@@ -128,7 +128,14 @@ def test_nodes_are_changed_by_version_and_forgotten(http: httpx.Client) -> None:
     listed = http.get("/v1/nodes", params={"cluster": "default"}).json()["items"]
 
     assert (first.status_code, second.status_code, stale.status_code) == (201, 200, 412)
-    assert {"cluster": "default", "name": "n <b>", "labels": {"a": "2"}, "last_contact": None} in listed
+    shown = {
+        "cluster": "default",
+        "name": "n <b>",
+        "labels": {"a": "2"},
+        "joined": False,
+        "last_contact": None,
+    }
+    assert shown in listed
     assert http.delete(path).status_code == 204
     assert http.delete(path).status_code == 404
 
