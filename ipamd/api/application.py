@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,11 +11,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ipamd import __version__
 from ipamd.api import documentation
 from ipamd.api.access import Access, Gate
-from ipamd.api.body import LARGEST_BODY, BodyTooLarge, BodyTooSlow, ClientGone, again, read_body, why_not_json
+from ipamd.api.body import (
+    LARGEST_BODY,
+    LARGEST_COLLECTION,
+    BodyTooLarge,
+    BodyTooSlow,
+    ClientGone,
+    again,
+    read_body,
+    why_not_json,
+)
 from ipamd.api.cni import PREFIX, CniRoute
 from ipamd.api.problems import MEDIA_TYPE, TOO_SLOW, Problem, ProblemDocument
 from ipamd.api.problems import install as install_problems
-from ipamd.api.routers import allocations, explain, health, history, nodes, pools, reservations, tokens
+from ipamd.api.routers import allocations, apply, explain, health, history, nodes, pools, reservations, tokens
 from ipamd.engine.engine import Engine
 
 _PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}}
@@ -24,9 +33,8 @@ DESCRIPTION = (
     "`code` is stable. Lists come in pages: hand `next` back as `cursor`. The plugin's calls, "
     "`POST /v1/cni/{add,del,check,gc,status}`, are described in docs/cni.md."
 )
-_TOO_LARGE = Problem(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"a body has {LARGEST_BODY} bytes at most"
-)
+_LARGER: Final = {apply.PATH: LARGEST_COLLECTION}
+"""Requests that may be larger than the others."""
 
 
 class Application:
@@ -46,15 +54,19 @@ class Application:
             await self._gate(scope, receive, send)
 
     async def _administer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        largest = _LARGER.get(scope["path"], LARGEST_BODY)
         try:
-            body = await read_body(scope, receive, LARGEST_BODY)
+            body = await read_body(scope, receive, largest)
         except ClientGone:
             return
         except BodyTooSlow:
             await TOO_SLOW(scope, receive, send)
             return
         except BodyTooLarge:
-            await _TOO_LARGE(scope, receive, send)
+            refusal = Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"this body has {largest} bytes at most"
+            )
+            await refusal(scope, receive, send)
             return
         why = why_not_json(body) if body else None
         if why is not None:
@@ -77,7 +89,7 @@ def administration(engine: Engine) -> FastAPI:
     )
     application.state.engine = engine
     install_problems(application)
-    for noun in (pools, allocations, reservations, nodes, history, explain, tokens, health):
+    for noun in (pools, allocations, reservations, apply, nodes, history, explain, tokens, health):
         application.include_router(noun.router)
     documentation.install(application)
     return application

@@ -42,6 +42,7 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.ReservationConflicts: HTTPStatus.CONFLICT,
     errors.NodeJoined: HTTPStatus.CONFLICT,
     errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.NotApplied: HTTPStatus.CONFLICT,
     errors.StaleRevision: HTTPStatus.PRECONDITION_FAILED,
     errors.IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.SchemaUnfit: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -86,6 +87,11 @@ class Problem(Exception):
             members["errors"] = [{"field": error.field, "why": error.why}]
         if isinstance(error, errors.AddressTaken) and error.allocation is not None:
             members["allocation"] = error.allocation
+        if isinstance(error, errors.NotApplied):
+            members["refusals"] = [
+                {"what": refusal.what, "code": refusal.error.code, "why": str(refusal.error)}
+                for refusal in error.refusals
+            ]
         headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
         return cls(status, error.code, str(error), members, headers)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ipamd.ctl import allocation, explain, history, node, pool, reservation, route, status, token
+from ipamd.ctl import allocation, apply, explain, history, node, pool, reservation, route, status, token
 from ipamd.ctl.failure import Failure
 from ipamd.ctl.render import complain
 from ipamd.ctl.session import SessionOptions, takes
@@ -20,7 +20,7 @@ HELP = """Say what addresses there are, and see who has them, over ipamd's REST 
 Exit codes:
   0  done
   1  ipamd refused it, or what was named does not exist
-  2  the command line, the profile file or the token file is wrong
+  2  the command line, the profile, the token file or a file given is wrong
   3  ipamd cannot be reached, or cannot answer now
 
 \b
@@ -44,6 +44,8 @@ class _Sentences(TyperGroup):
             return super().invoke(ctx)
         except Failure as failure:
             complain(failure.sentence)
+            for detail in failure.details:
+                complain(f"  {detail}")
             raise typer.Exit(failure.exit_code) from None
 
 
@@ -52,12 +54,12 @@ application = typer.Typer(
     help=HELP,
     no_args_is_help=True,
     rich_markup_mode=None,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (pool, allocation, reservation, route, node, token):
     application.add_typer(group.commands)
+apply.register(application)
 history.register(application)
 explain.register(application)
 status.register(application)

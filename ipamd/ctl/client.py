@@ -168,7 +168,7 @@ class Client:
             return self._foreign(f"status {response.status_code} and no reason")
         sentence = problem.get("detail") or problem.get("title") or f"status {response.status_code}"
         unavailable = response.status_code == httpx.codes.SERVICE_UNAVAILABLE
-        return Failure(str(sentence), ExitCode.UNREACHABLE if unavailable else ExitCode.REFUSED)
+        return Failure(str(sentence), ExitCode.UNREACHABLE if unavailable else ExitCode.REFUSED, problem)
 
 
 def segment(text: str) -> str:

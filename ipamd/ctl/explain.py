@@ -11,8 +11,8 @@ from uuid import uuid4
 import typer
 
 from ipamd.ctl.failure import ExitCode, Failure
-from ipamd.ctl.render import print_json, print_line, print_record, print_table
-from ipamd.ctl.session import Output, Session, command
+from ipamd.ctl.render import print_line, print_record, print_table
+from ipamd.ctl.session import Session, command
 from ipamd.models.pool import DEFAULT_CLUSTER
 
 EXPLAIN: Final = "/v1/explain"
@@ -70,8 +70,8 @@ def register(application: typer.Typer) -> None:
 def explain(session: Session, container: Container, wishes: Wishes) -> None:
     """What an ADD would get, and what each pool has to do with it. Nothing is taken."""
     found = session.client.post(EXPLAIN, _call(container, wishes)).body
-    if session.output is Output.JSON:
-        print_json(found)
+    if not session.for_people:
+        session.show_document(found)
         return
     if found["pools"]:
         print_table(COLUMNS, [_row(each) for each in found["pools"]])

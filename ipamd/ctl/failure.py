@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -14,9 +16,20 @@ class ExitCode(IntEnum):
 
 
 class Failure(Exception):
-    """Ends the command. `sentence` says what is wrong and what to do; it may hold foreign text."""
+    """Ends the command. `sentence` says what is wrong and what to do; it may hold foreign text.
 
-    def __init__(self, sentence: str, exit_code: ExitCode) -> None:
+    `details` follow it, a line each. `problem` is the document that ipamd refused with, if it did.
+    """
+
+    def __init__(
+        self,
+        sentence: str,
+        exit_code: ExitCode,
+        problem: Mapping[str, Any] | None = None,
+        details: Sequence[str] = (),
+    ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.exit_code = exit_code
+        self.problem = problem
+        self.details = details

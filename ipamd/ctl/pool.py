@@ -11,8 +11,7 @@ from ipamd.ctl.client import segment
 from ipamd.ctl.failure import ExitCode, Failure
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.pool_options import PoolOptions
-from ipamd.ctl.render import print_json
-from ipamd.ctl.session import Output, Session, command
+from ipamd.ctl.session import Session, command
 from ipamd.ctl.usage import print_usage, usage_of, usage_of_all
 from ipamd.models.address import AddressRange
 from ipamd.models.pool import PoolState
@@ -153,12 +152,12 @@ def usage(
 ) -> None:
     """How full a pool is, or all of them."""
     found = [usage_of(session.client, name)] if name is not None else usage_of_all(session.client)
-    if session.output is Output.TABLE:
+    if session.for_people:
         print_usage(found)
     elif name is not None:
-        print_json(found[0])
+        session.show_document(found[0])
     else:
-        print_json({"items": found, "next": None})
+        session.show_document({"items": found, "next": None})
 
 
 def _path(name: str) -> str:

@@ -12,12 +12,16 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 UNBROKEN: Final = 100_000
 """The width of what is no terminal: there no cell is broken, so that a line stays a row for grep and awk."""
+
+WIDTH: Final = 110
+"""Where YAML breaks a long text."""
 
 
 def escape(text: str) -> str:
@@ -76,6 +80,12 @@ def print_line(text: str) -> None:
 def print_json(value: Any) -> None:
     """Exactly the value, in ASCII, so that no terminal and no locale changes what it says."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+
+
+def print_yaml(value: Any) -> None:
+    """The same value as YAML, in ASCII too and in the value's own order."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    sys.stdout.write(yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=False, width=WIDTH))
 
 
 def complain(text: str) -> None:

@@ -19,7 +19,7 @@ import typer
 
 from ipamd.ctl.client import Answer, Client, Listing
 from ipamd.ctl.endpoint import Access
-from ipamd.ctl.render import print_json, print_line, print_record, print_table
+from ipamd.ctl.render import print_json, print_line, print_record, print_table, print_yaml
 
 P = ParamSpec("P")
 
@@ -28,7 +28,9 @@ class Output(StrEnum):
     """The form of what a command prints."""
 
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
+    YAML = "yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,12 @@ class SessionOptions:
         ),
     ] = None
     output: Annotated[
-        Output | None, typer.Option("--output", "-o", help="Tables for people or JSON for programs.")
+        Output | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Tables for people, `wide` ones with every field; JSON and YAML for programs.",
+        ),
     ] = None
 
     def over(self, outer: SessionOptions) -> SessionOptions:
@@ -70,30 +77,49 @@ class Session:
     client: Client
     output: Output
 
+    @property
+    def for_people(self) -> bool:
+        """Whether a table or a sentence is wanted, not a document."""
+        return self.output in (Output.TABLE, Output.WIDE)
+
     def show_list(
         self, listing: Listing, columns: Sequence[str], row: Callable[[Any], Iterable[Any]]
     ) -> None:
         """A list: as REST answers it, or a table with a row for each item."""
-        if self.output is Output.JSON:
-            print_json({"items": listing.items, "next": listing.next})
+        if not self.for_people:
+            self.show_document({"items": listing.items, "next": listing.next})
             return
-        print_table(columns, [tuple(row(item)) for item in listing.items])
+        if self.output is Output.WIDE and listing.items:
+            fields = list(dict.fromkeys(field for item in listing.items for field in item))
+            print_table(
+                [field.replace("_", " ").upper() for field in fields],
+                [[item.get(field) for field in fields] for item in listing.items],
+            )
+        else:
+            print_table(columns, [tuple(row(item)) for item in listing.items])
         if listing.next is not None:
             typer.echo("there are more: raise --limit, or leave it out", err=True)
 
     def show_record(self, body: Any) -> None:
         """One thing with all its fields."""
-        if self.output is Output.JSON:
-            print_json(body)
-        else:
+        if self.for_people:
             print_record(body)
+        else:
+            self.show_document(body)
 
     def show_done(self, sentence: str, answer: Answer) -> None:
         """What was done: the thing as it now is (nothing where it is gone), or a sentence."""
-        if self.output is Output.TABLE:
+        if self.for_people:
             print_line(sentence)
         elif answer.body is not None:
-            print_json(answer.body)
+            self.show_document(answer.body)
+
+    def show_document(self, value: Any) -> None:
+        """A value for programs."""
+        if self.output is Output.YAML:
+            print_yaml(value)
+        else:
+            print_json(value)
 
 
 def command(

@@ -7,8 +7,8 @@ from typing import Any
 import typer
 
 from ipamd.ctl.failure import ExitCode, Failure
-from ipamd.ctl.render import print_json, print_line, print_record
-from ipamd.ctl.session import Output, Session, command
+from ipamd.ctl.render import print_line, print_record
+from ipamd.ctl.session import Session, command
 from ipamd.ctl.usage import print_usage, usage_of_all
 
 
@@ -28,8 +28,8 @@ def status(session: Session) -> None:
         "version": client.get("/openapi.json").body["info"]["version"] if unwell is None else None,
     }
     usages = usage_of_all(client) if unready is None else []
-    if session.output is Output.JSON:
-        print_json({**found, "pools": usages})
+    if not session.for_people:
+        session.show_document({**found, "pools": usages})
     else:
         print_record(found)
         if usages:

@@ -10,7 +10,7 @@ import typer
 
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.render import print_line
-from ipamd.ctl.session import Output, Session, command
+from ipamd.ctl.session import Session, command
 from ipamd.models.instant import expiry, rfc3339
 from ipamd.models.token import Role
 
@@ -51,10 +51,10 @@ def create(
         "expires": _moment(bounds.expires),
     }
     made = session.client.post(TOKENS, {key: value for key, value in given.items() if value is not None})
-    if session.output is Output.JSON:
-        session.show_record(made.body)
-    else:
+    if session.for_people:
         print_line(made.body["token"])
+    else:
+        session.show_document(made.body)
 
 
 @command(commands, "list")

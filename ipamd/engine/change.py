@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ipamd.addressing.block import effective_block_length
 from ipamd.addressing.mask import Mask
 from ipamd.addressing.ranges import Spans
-from ipamd.models.errors import InvalidValue, PoolOverlaps
+from ipamd.models.errors import InvalidValue
 from ipamd.models.pool import Pool
-from ipamd.models.reservation import Reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +67,3 @@ def validate_edit(old: Pool, new: Pool) -> None:
         raise InvalidValue("name", "the name and the space of a pool are fixed")
     if old.family != new.family or not old.subnet.subnet_of(new.subnet):  # type: ignore[arg-type]  # of one family
         raise InvalidValue("subnet", f"{old.subnet} may only grow, to a shorter prefix around it")
-
-
-def refuse_overlap(pool: Pool, others: Iterable[Pool]) -> None:
-    """Raise PoolOverlaps where a pool shares addresses with another of its space."""
-    for other in others:
-        if (
-            other.space == pool.space
-            and other.family == pool.family
-            and other.name != pool.name
-            and other.subnet.overlaps(pool.subnet)
-        ):
-            raise PoolOverlaps(
-                f"subnet {pool.subnet} overlaps pool {other.name} ({other.subnet}) of space {pool.space}"
-            )
-
-
-def overlapping(reservation: Reservation, others: Iterable[Reservation]) -> Reservation | None:
-    """Another reservation that shares addresses with this one."""
-    for other in others:
-        if other.space == reservation.space and other.addresses.overlaps(reservation.addresses):
-            return other
-    return None

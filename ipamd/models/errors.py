@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ipamd.models.address import IPAddress
 from ipamd.models.instant import Instant, rfc3339
+
+MOST_REFUSALS: Final = 8
+"""How many refusals one sentence names."""
 
 
 class DomainError(Exception):
@@ -188,6 +191,29 @@ class NotFound(DomainError):
 
     def __init__(self, what: str, name: str) -> None:
         super().__init__(f"there is no {what} {name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One entry of a file that cannot be had: which, and why."""
+
+    what: str
+    error: DomainError
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.error}"
+
+
+class NotApplied(DomainError):
+    """A file of which something was refused; nothing of it was applied."""
+
+    code = "not-applied"
+
+    def __init__(self, refusals: tuple[Refusal, ...]) -> None:
+        more = len(refusals) - MOST_REFUSALS
+        said = "; ".join(map(str, refusals[:MOST_REFUSALS])) + (f"; and {more} more" if more > 0 else "")
+        super().__init__(f"nothing was applied: {said}")
+        self.refusals = refusals
 
 
 class StaleRevision(DomainError):

@@ -27,7 +27,7 @@ class Ipamctl:
         return subprocess.CompletedProcess(process.args, process.returncode, printed, complaint)
 
     @contextlib.contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    def started(self, *arguments: str, given: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
         """Start it, and see that it has ended when the block ends."""
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith(("IPAMD_", "XDG_"))
@@ -35,7 +35,7 @@ class Ipamctl:
         with subprocess.Popen(
             [EXECUTABLES / "ipamctl", *arguments],
             env={**inherited, "HOME": str(self.home), **self.environment},
-            stdin=subprocess.DEVNULL,
+            stdin=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

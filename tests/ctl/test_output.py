@@ -2,6 +2,8 @@
 
 import socket
 
+import yaml
+
 from tests.ctl.conftest import Ipamctl
 from tests.service import IpamdProcess, free_port
 
@@ -167,3 +169,29 @@ def test_a_token_is_sent_as_bearer_and_never_in_plain_to_another_machine(lone_ip
     assert process.returncode == 0
     assert b"\r\nauthorization: bearer ipamd_secret\r\n" in request.lower()
     assert "plain HTTP" in sentence
+
+
+def test_wide_has_every_field_and_yaml_says_what_json_says(ipamctl: Ipamctl) -> None:
+    ipamctl("pool", "create", "p", "--subnet", "10.1.0.0/24", "--cooldown", "7")
+
+    wide = ipamctl("pool", "list", "-o", "wide").splitlines()
+    documents = [ipamctl.json(*command) for command in (("pool", "list"), ("pool", "show", "p"), ("status",))]
+    same = [
+        yaml.safe_load(ipamctl(*command, "-o", "yaml"))
+        for command in (("pool", "list"), ("pool", "show", "p"), ("status",))
+    ]
+
+    assert "COOLDOWN" in wide[0]
+    assert "BLOCK SIZE" in wide[0]
+    assert len(wide) == 2
+    assert same == documents
+
+
+def test_a_shell_is_told_what_may_come_next(lone_ipamctl: Ipamctl) -> None:
+    lone_ipamctl.environment |= {
+        "_IPAMCTL_COMPLETE": "complete_bash",
+        "COMP_WORDS": "ipamctl pool ",
+        "COMP_CWORD": "2",
+    }
+
+    assert {"create", "list", "show", "edit"} <= set(lone_ipamctl().split())

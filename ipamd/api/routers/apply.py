@@ -1,0 +1,42 @@
+"""Apply: pools and reservations made what a file says, whole or not at all."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import structlog
+from fastapi import APIRouter
+
+from ipamd.api.routers.access import TheEngine
+from ipamd.api.schemas.desired import Desired, document_of
+from ipamd.engine.applying import Applied, Change
+from ipamd.models.pool import Pool
+
+PATH: Final = "/v1/apply"
+
+router = APIRouter(prefix=PATH, tags=["apply"])
+log = structlog.get_logger()
+
+
+@router.post("")
+async def apply(body: Desired, engine: TheEngine) -> dict[str, Any]:
+    """Make pools and reservations what the body says, in one change: all of it, or nothing.
+
+    What is refused is listed whole in `refusals` (409, `not-applied`). The same body again changes nothing.
+    """
+    applied = await engine.administration.apply(body.value(), prune=body.prune, rehearse=body.dry_run)
+    if not body.dry_run:
+        _note(applied)
+    return {"dry_run": body.dry_run, **document_of(applied)}
+
+
+def _note(applied: Applied) -> None:
+    for change in applied.changes:
+        log.info("apply", outcome=change.action.value, **_named(change))
+
+
+def _named(change: Change) -> dict[str, str]:
+    entry = change.after or change.before
+    if isinstance(entry, Pool):
+        return {"pool": entry.name}
+    return {"reservation": str(entry.addresses) if entry is not None else ""}

@@ -1,0 +1,103 @@
+"""What a file says of pools and reservations, as JSON, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from ipamd.api.schemas import pool as pools
+from ipamd.api.schemas import reservation as reservations
+from ipamd.api.schemas.pool import NewPool
+from ipamd.api.schemas.reservation import NewReservation
+from ipamd.api.schemas.text import Document
+from ipamd.engine.applying import Applied, Change, Wanted, WantedPool
+from ipamd.models.errors import InvalidValue
+from ipamd.models.pool import Pool
+from ipamd.models.reservation import Reservation
+
+MOST_ENTRIES: Final = 20_000
+
+
+class Desired(Document):
+    """Pools and reservations as they shall be; a list that is absent is not spoken of.
+
+    What a pool does not say has its default, but for `gateway` and `block_size`, whose defaults follow from
+    the subnet of the day: a pool that exists keeps its own. With `prune` what the lists do not name is
+    deleted. With `dry_run` nothing is kept, and the answer is what would be done.
+    """
+
+    pools: Annotated[list[NewPool], Field(max_length=MOST_ENTRIES)] | None = None
+    reservations: Annotated[list[NewReservation], Field(max_length=MOST_ENTRIES)] | None = None
+    prune: bool = False
+    dry_run: bool = False
+
+    def value(self) -> Wanted:
+        """The same as values; raises InvalidValue, which names the entry."""
+        return Wanted(
+            pools=None if self.pools is None else list(_wanted_pools(self.pools)),
+            reservations=None if self.reservations is None else list(_wanted_reservations(self.reservations)),
+        )
+
+
+def document_of(applied: Applied) -> dict[str, Any]:
+    """What was done: each entry before and after, null where there is none."""
+    return {
+        "changes": [_change_document(change) for change in applied.changes],
+        "unchanged": applied.unchanged,
+    }
+
+
+def _wanted_pools(documents: list[NewPool]) -> Iterator[WantedPool]:
+    named: set[str] = set()
+    for place, document in enumerate(documents):
+        with _entry(f"pools[{place}]"):
+            if document.name in named:
+                raise InvalidValue("name", f"pool {document.name} comes twice")
+            named.add(document.name)
+            unsaid = set() if "gateway" in document.model_fields_set else {"gateway"}
+            unsaid |= {"block_length"} if document.block_size is None else set()
+            yield WantedPool(document.value(), frozenset(unsaid))
+
+
+def _wanted_reservations(documents: list[NewReservation]) -> Iterator[Reservation]:
+    ranges: set[tuple[str, str]] = set()
+    for place, document in enumerate(documents):
+        with _entry(f"reservations[{place}]"):
+            reservation = document.value()
+            key = reservation.space, str(reservation.addresses)
+            if key in ranges:
+                raise InvalidValue("address", f"{reservation.addresses} comes twice")
+            ranges.add(key)
+            yield reservation
+
+
+def _change_document(change: Change) -> dict[str, Any]:
+    entry = change.after or change.before
+    return {
+        "action": change.action.value,
+        "kind": "pool" if isinstance(entry, Pool) else "reservation",
+        "before": _shown(change.before),
+        "after": _shown(change.after),
+    }
+
+
+def _shown(entry: Pool | Reservation | None) -> dict[str, Any] | None:
+    if entry is None:
+        return None
+    if isinstance(entry, Pool):
+        return pools.document_of(entry)
+    shown = reservations.document_of(entry)
+    del shown["id"]  # it is given anew with each change
+    return shown
+
+
+@contextmanager
+def _entry(place: str) -> Iterator[None]:
+    """Names the entry that a sentence is about."""
+    try:
+        yield
+    except InvalidValue as error:
+        raise InvalidValue(f"{place}.{error.field}", error.why) from None

@@ -1,0 +1,213 @@
+"""One change of pools and reservations under way, step by step, inside its transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from typing import Final
+
+from ipamd.addressing.block import held_bits, longest_free_since
+from ipamd.addressing.mask import Mask
+from ipamd.addressing.ranges import Spans
+from ipamd.backends.interface import Catalogue
+from ipamd.engine.change import MaskChange, validate, validate_edit
+from ipamd.engine.disjoint import Disjoint
+from ipamd.models.address import AddressRange, IPAddress, address_in
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.errors import (
+    InvalidValue,
+    PoolExists,
+    PoolInUse,
+    PoolOverlaps,
+    ReservationConflicts,
+    WouldStrand,
+)
+from ipamd.models.identity import Owner
+from ipamd.models.pool import Pool
+from ipamd.models.reservation import Reservation
+
+MOST_SPANS: Final = 64
+"""A change that touches more separate spans than this looks at all blocks from the first to the last."""
+
+
+class Editing:
+    """Pools and reservations as they stand after the steps so far; a step that raises changes nothing here.
+
+    The catalogue is taken: nobody else changes it before the transaction ends.
+    """
+
+    def __init__(self, catalogue: Catalogue, revision: int, snapshot: Snapshot) -> None:
+        self._catalogue = catalogue
+        self.revision = revision
+        self.pools = dict(snapshot.pools)
+        self.reservations = dict(snapshot.reservations)
+
+    @cached_property
+    def _subnets(self) -> Disjoint[Pool]:
+        return Disjoint((pool.space, _whole(pool), pool) for pool in self.pools.values())
+
+    @cached_property
+    def _kept(self) -> Disjoint[Reservation]:
+        return Disjoint((each.space, each.addresses, each) for each in self.reservations.values())
+
+    async def create_pool(self, pool: Pool) -> Pool:
+        """Add a pool; raises InvalidValue, PoolExists, PoolOverlaps."""
+        validate(pool)
+        if pool.name in self.pools:
+            raise PoolExists(f"there is a pool {pool.name!r} already: choose another name, or edit it")
+        self._refuse_overlap(pool)
+        return await self._save_pool(pool)
+
+    async def edit_pool(self, old: Pool, edit: Callable[[Pool], Pool]) -> Pool:
+        """Replace a pool by what `edit` makes of it.
+
+        Raises InvalidValue, PoolOverlaps, WouldStrand, and what `edit` raises.
+        """
+        new = edit(old)
+        validate(new)
+        validate_edit(old, new)
+        self._refuse_overlap(new)
+        if new.block_length != old.block_length and await _blocks(old, self._catalogue):
+            raise InvalidValue("block_size", "it is fixed once an address of the pool was given out")
+        reservations = self.reservations.values()
+        await _remask(Mask(old, reservations), Mask(new, reservations), self._catalogue)
+        self._subnets.remove(old.space, _whole(old))
+        return await self._save_pool(new)
+
+    async def delete_pool(self, pool: Pool) -> None:
+        """Remove a pool of which nothing is held; raises PoolInUse."""
+        held = sum(block.allocated for block in await _blocks(pool, self._catalogue))
+        if held:
+            raise PoolInUse(f"pool {pool.name} has {held} addresses allocated: drain it, or release them")
+        await self._catalogue.remove(pool)
+        self._subnets.remove(pool.space, _whole(pool))
+        del self.pools[pool.name]
+
+    async def create_reservation(self, reservation: Reservation) -> Reservation:
+        """Keep addresses for a holder; raises ReservationConflicts. Its id, a revision, is given here."""
+        made = replace(reservation, id=self.revision, revision=self.revision)
+        if made.id in self.reservations:
+            self.revision = await self._catalogue.raise_revision()
+            made = replace(reservation, id=self.revision, revision=self.revision)
+        other = self._kept.meeting(made.space, made.addresses)
+        if other is not None:
+            raise ReservationConflicts(
+                f"{made.addresses} overlaps {other.addresses}, which is reserved for {other.holder}"
+            )
+        await self._rereserve({**self.reservations, made.id: made}, made)
+        await self._catalogue.save(made)
+        self._kept.add(made.space, made.addresses, made)
+        self.reservations[made.id] = made
+        return made
+
+    async def delete_reservation(self, gone: Reservation) -> None:
+        """Give reserved addresses back to everybody."""
+        kept = {number: each for number, each in self.reservations.items() if number != gone.id}
+        await self._rereserve(kept, gone)
+        await self._catalogue.remove(gone)
+        self._kept.remove(gone.space, gone.addresses)
+        del self.reservations[gone.id]
+
+    async def _save_pool(self, pool: Pool) -> Pool:
+        saved = replace(pool, revision=self.revision)
+        await self._catalogue.save(saved)
+        self._subnets.add(saved.space, _whole(saved), saved)
+        self.pools[saved.name] = saved
+        return saved
+
+    def _refuse_overlap(self, pool: Pool) -> None:
+        """Raise PoolOverlaps where a pool shares addresses with another of its space."""
+        for other in self._subnets.all_meeting(pool.space, _whole(pool)):
+            if other.name != pool.name:
+                raise PoolOverlaps(
+                    f"subnet {pool.subnet} overlaps pool {other.name} ({other.subnet}) of space {pool.space}"
+                )
+
+    async def _rereserve(self, reservations: dict[int, Reservation], about: Reservation) -> None:
+        """Make the pools that a reservation touches fit the new list of reservations."""
+        touched = self._subnets.all_meeting(about.space, about.addresses)
+        # By name, for that is the order in which whoever waits for blocks of several pools locks them.
+        for pool in sorted(touched, key=lambda pool: pool.name):
+            old, new = Mask(pool, self.reservations.values()), Mask(pool, reservations.values())
+            await _remask(old, new, self._catalogue, about)
+
+
+def _whole(pool: Pool) -> AddressRange:
+    return AddressRange(pool.subnet[0], pool.subnet[-1])
+
+
+async def _blocks(pool: Pool, catalogue: Catalogue) -> list[Block]:
+    return list(await catalogue.blocks_between(pool.name, int(pool.subnet[0]), int(pool.subnet[-1])))
+
+
+async def _touched(pool: Pool, spans: Spans, catalogue: Catalogue) -> list[Block]:
+    """The blocks that hold any of these addresses, locked."""
+    pieces = list(spans)
+    if len(pieces) > MOST_SPANS:
+        pieces = [(pieces[0][0], pieces[-1][1])]
+    found: dict[int, Block] = {}
+    for first, last in pieces:
+        for block in await catalogue.blocks_between(pool.name, first, last):
+            found.setdefault(block.first, block)
+    return list(found.values())
+
+
+async def _remask(old: Mask, new: Mask, catalogue: Catalogue, keeper: Reservation | None = None) -> None:
+    """Make a pool's blocks fit its new mask; raises where somebody else than `keeper` would be left out."""
+    change = MaskChange.between(old, new)
+    blocks = await _touched(new.pool, change.touched, catalogue)
+    for block in blocks:
+        held = held_bits(block)
+        await _refuse_stranded(block, held & change.lost.bits(block.first, block.size), new.pool, catalogue)
+        if keeper is not None:
+            withdrawn = held & change.withdrawn.bits(block.first, block.size)
+            await _refuse_others(block, withdrawn, keeper, new.pool, catalogue)
+        block.next_free_since = longest_free_since(block, new.assignable_in(block.first))
+    lowest = change.gained.next_from(0)
+    cursor = new.pool.block_of(lowest) if lowest is not None else None
+    if blocks or cursor is not None:
+        await catalogue.rewrite(new.pool.name, blocks, cursor)
+
+
+async def _refuse_stranded(block: Block, held: int, pool: Pool, catalogue: Catalogue) -> None:
+    for offset in _offsets(held):
+        address, holder = await _holder(block.first + offset, pool, catalogue)
+        raise WouldStrand(
+            f"{address} is held by {holder.held_by if holder else 'somebody'} and would lie outside "
+            f"what pool {pool.name} may hand out: release it first"
+        )
+
+
+async def _refuse_others(
+    block: Block, held: int, keeper: Reservation, pool: Pool, catalogue: Catalogue
+) -> None:
+    for offset in _offsets(held):
+        address, holder = await _holder(block.first + offset, pool, catalogue)
+        if holder is None or not is_keeper(keeper, holder):
+            raise ReservationConflicts(
+                f"{address} is held by {holder.held_by if holder else 'somebody'}, not by {keeper.holder}: "
+                "release it first"
+            )
+
+
+async def _holder(value: int, pool: Pool, catalogue: Catalogue) -> tuple[IPAddress, Allocation | None]:
+    address = address_in(pool.family, value)
+    return address, await catalogue.holder_of(pool.space, address)
+
+
+def _offsets(bits: int) -> Iterator[int]:
+    return (offset for offset in range(bits.bit_length()) if bits >> offset & 1)
+
+
+def is_keeper(reservation: Reservation, holder: Allocation) -> bool:
+    """Whether an allocation is of the one that a reservation is for."""
+    if isinstance(holder.holder, Owner):
+        return reservation.owner == holder.holder.name
+    workload = holder.workload
+    return reservation.name is not None and (reservation.namespace, reservation.name) == (
+        workload.namespace,
+        workload.name,
+    )
