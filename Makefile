@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help setup packages demo-packages node-packages node demo check test test-faults test-runtimes bench-service clean
+.PHONY: help setup packages demo-packages node-packages node demo check test test-faults test-runtimes bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
@@ -13,7 +13,9 @@ help:
 	@echo "make test           all tests but the two below"
 	@echo "make test-faults    the long campaign of kills and faults"
 	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
-	@echo "make bench-service  durable ADDs a second over HTTP, ipamd on one core"
+	@echo "make bench          all benchmarks, ten minutes; writes docs/benchmarks.md"
+	@echo "make bench-quick    the same in a minute, for a look"
+	@echo "make bench-growth   ten million addresses; an hour, and 20 GB of disk"
 	@echo "make clean          remove .venv and all that was built"
 
 setup: packages node .venv/installed
@@ -48,8 +50,14 @@ test-faults: setup
 test-runtimes: setup
 	$(PYTEST) -m runtimes
 
-bench-service: .venv/installed
-	@.venv/bin/python -m benchmarks.service
+bench: setup
+	@.venv/bin/python -m benchmarks
+
+bench-quick: setup
+	@.venv/bin/python -m benchmarks --scale quick
+
+bench-growth: setup
+	@.venv/bin/python -m benchmarks --scale growth
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

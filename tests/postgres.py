@@ -54,9 +54,10 @@ UPDATE catalogue SET revision = 0;
 class Postgres:
     """A server on a Unix socket in a scratch folder, with a database for each who asks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.log = folder / "log"
+        self._settings = SETTINGS | settings
         self._data = folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._template: str | None = None
@@ -83,7 +84,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start, and return when it answers."""
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         command = [
             *_as_user(),
             *_program("postgres"),
@@ -212,10 +213,10 @@ def migrate(url: str, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """A server for as long as the block lasts."""
+def running_postgres(**settings: str) -> Iterator[Postgres]:
+    """A server for as long as the block lasts; some settings may be others than the tests'."""
     folder = Path(tempfile.mkdtemp(prefix="ipamd-pg-"))
-    server = Postgres(folder)
+    server = Postgres(folder, **settings)
     try:
         server.make()
         server.start()

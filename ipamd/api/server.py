@@ -73,10 +73,10 @@ async def serve(
     application = Application(engine, access)
     with contextlib.ExitStack() as sockets:
         tcp = sockets.enter_context(_tcp_socket(address, port))
-        listeners = [(_server(Loopback(application, access, any_host=False)), tcp)]
+        listeners = [(http_server(Loopback(application, access, any_host=False)), tcp)]
         if uds is not None:
             unix = sockets.enter_context(_unix_socket(uds))
-            listeners.append((_server(Loopback(application, access, any_host=True)), unix))
+            listeners.append((http_server(Loopback(application, access, any_host=True)), unix))
         with _until_told_to_end([server for server, _ in listeners]):
             log.info("listening", host=host, port=tcp.getsockname()[1], uds=str(uds) if uds else None)
             watching = asyncio.create_task(keep_loaded(watched))
@@ -89,7 +89,8 @@ async def serve(
     log.info("ended")
 
 
-def _server(application: ASGIApp) -> _Server:
+def http_server(application: ASGIApp) -> _Server:
+    """The server as ipamd has it: without what it would do beside serving one application."""
     return _Server(
         uvicorn.Config(
             application,

@@ -1,0 +1,49 @@
+"""`python -m benchmarks`: run benchmarks, print their rows, keep them, write the page."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+
+from benchmarks import bridge, burst, fill_curve, growth, keeping, machine, plugin, report, service
+from benchmarks.table import Scale
+
+BENCHMARKS = {module.NAME: module for module in (plugin, bridge, service, growth, fill_curve, burst, keeping)}
+GROWING = ("growth", "fill", "keeping")
+"""Those that measure more when they are given time."""
+
+
+def main() -> None:
+    """Run what is named; what was started is ended also when this is interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, help="default: all of the scale")
+    parser.add_argument("--scale", type=Scale, default=Scale.FULL, choices=list(Scale))
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    began = time.monotonic()
+    for name in options.only or (GROWING if options.scale is Scale.GROWTH else BENCHMARKS):
+        _run(name, options.scale)
+    if options.scale is not Scale.QUICK:
+        report.write(list(BENCHMARKS))
+    print(f"{time.monotonic() - began:.0f} s in all", flush=True)
+
+
+def _run(name: str, scale: Scale) -> None:
+    began = time.monotonic()
+    print(f"{name} ({scale})", flush=True)
+    table = BENCHMARKS[name].measure(scale)
+    table.scale, table.machine = scale, machine.describe()
+    table.seconds = time.monotonic() - began
+    print(f"  {table.seconds:.0f} s", flush=True)
+    if scale is not Scale.QUICK:
+        report.save(table)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """SIGTERM as SIGINT: an exception, so that everything on the way out is ended."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()
