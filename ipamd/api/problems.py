@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from ipamd.backends.interface import InDoubt
 from ipamd.models import errors
+from ipamd.models.instant import rfc3339
 
 MEDIA_TYPE: Final = "application/problem+json"
 MOST_LISTED: Final = 20
@@ -42,6 +43,7 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.ReservationConflicts: HTTPStatus.CONFLICT,
     errors.NodeJoined: HTTPStatus.CONFLICT,
     errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.NodeAlive: HTTPStatus.CONFLICT,
     errors.NotApplied: HTTPStatus.CONFLICT,
     errors.StaleRevision: HTTPStatus.PRECONDITION_FAILED,
     errors.IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -87,6 +89,8 @@ class Problem(Exception):
             members["errors"] = [{"field": error.field, "why": error.why}]
         if isinstance(error, errors.AddressTaken) and error.allocation is not None:
             members["allocation"] = error.allocation
+        if isinstance(error, errors.NodeAlive):
+            members["last_contact"] = rfc3339(error.heard)
         if isinstance(error, errors.NotApplied):
             members["refusals"] = [
                 {"what": refusal.what, "code": refusal.error.code, "why": str(refusal.error)}

@@ -114,12 +114,13 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A live allocation that ends; `by` is the admin behind it, if any."""
+    """A live allocation that ends; `by` is the admin behind it, if any, and `reason` what he gave for it."""
 
     id: int
     until: Instant
     ending: Ending
     by: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from ipamd.ctl.allocation import holder_of, node_of
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import Session, command
 
-COLUMNS: Final = ("ADDRESS", "POOL", "HOLDER", "NODE", "CONTAINER", "SINCE", "UNTIL", "ENDING")
+COLUMNS: Final = ("ADDRESS", "POOL", "HOLDER", "NODE", "CONTAINER", "SINCE", "UNTIL", "ENDING", "BY", "WHY")
 TIME: Final = "TIME"
 
 
@@ -75,6 +75,8 @@ def _row(item: dict[str, Any]) -> Iterable[Any]:
         item["since"],
         item["until"] or "now",
         item["ending"],
+        item["ended_by"],
+        item["reason"],
     )
 
 

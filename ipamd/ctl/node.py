@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from ipamd.ctl.client import segment
+from ipamd.ctl.failure import Failure
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import Session, command
 from ipamd.models.pool import DEFAULT_CLUSTER
@@ -14,6 +15,7 @@ from ipamd.models.pool import DEFAULT_CLUSTER
 commands = typer.Typer(name="node", help="Nodes and their labels.", no_args_is_help=True)
 
 NODES: Final = "/v1/nodes"
+NODE_ALIVE: Final = "node-alive"
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
 
@@ -55,6 +57,34 @@ def label(
     answer = session.client.put(_path(cluster, name), {"labels": labels}, current.etag if current else None)
     shown = " ".join(f"{key}={value}" for key, value in labels.items()) or "no labels"
     session.show_done(f"node {name} of cluster {cluster} has {shown}", answer)
+
+
+@command(commands, "release")
+def release(
+    session: Session,
+    name: Name,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept in history.")],
+    cluster: Cluster = DEFAULT_CLUSTER,
+    even_if_alive: Annotated[
+        bool, typer.Option("--even-if-alive", help="Also if it was heard from in the last 15 minutes.")
+    ] = False,
+) -> None:
+    """Free all that a dead node's containers held.
+
+    Nothing tells ipamd that they are gone: see that the node is down and stays so.
+    """
+    body = {"why": why, "even_if_alive": even_if_alive}
+    try:
+        answer = session.client.post(f"{_path(cluster, name)}/release", body)
+    except Failure as failure:
+        if failure.problem is None or failure.problem.get("code") != NODE_ALIVE:
+            raise
+        heard = failure.problem["last_contact"]
+        sentence = f"node {name} was heard from at {heard}: see that it is down, then add --even-if-alive"
+        raise Failure(sentence, failure.exit_code, failure.problem) from None
+    session.show_done(
+        f"{answer.body['released']} addresses of node {name} of cluster {cluster} are free", answer
+    )
 
 
 @command(commands, "forget")

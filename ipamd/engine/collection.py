@@ -1,4 +1,4 @@
-"""CNI GC: what of a node's addresses in one network the runtime no longer knows."""
+"""What a node holds and shall hold no longer: by its runtime's list (CNI GC), or because it is dead."""
 
 from __future__ import annotations
 
@@ -32,6 +32,16 @@ class Collection:
     patience: float = 10.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eviction:
+    """The end of all that a node's containers hold: who says so (`by`), and why."""
+
+    node: NodeKey
+    reason: str
+    by: str | None
+    patience: float = 10.0
+
+
 async def leftovers(collection: Collection, ledger: Ledger) -> AsyncGenerator[list[Release], None]:
     """The releases of what is held and not in the list, page by page."""
     query = AllocationQuery(cluster=collection.cluster, node=collection.node, network=collection.network)
@@ -53,4 +63,26 @@ async def leftovers(collection: Collection, ledger: Ledger) -> AsyncGenerator[li
                 timeout=collection.patience,
             )
             for digest in stale
+        ]
+
+
+async def holdings(eviction: Eviction, ledger: Ledger) -> AsyncGenerator[list[Release], None]:
+    """The releases of all that a node's containers hold, page by page.
+
+    They are remembered as DELs are, so that an ADD that is still on its way from there takes nothing.
+    """
+    cluster, name = eviction.node
+    after: int | None = None
+    while rows := await ledger.page(AllocationQuery(cluster=cluster, node=name), after, PAGE):
+        after = rows[-1].id
+        yield [
+            Release(
+                digest=digest,
+                node=eviction.node,
+                ending=Ending.ADMIN,
+                timeout=eviction.patience,
+                by=eviction.by,
+                reason=eviction.reason,
+            )
+            for digest in dict.fromkeys(row.digest for row in rows if isinstance(row.holder, Identity))
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -18,7 +18,7 @@ from ipamd.engine.call import Ask, Call, Free
 from ipamd.engine.catalogue import Asker, Catalogue
 from ipamd.engine.choice import MOST_NAMED, Slots, alternatives, asker_of
 from ipamd.engine.clock import Clock, wall_clock
-from ipamd.engine.collection import Collection, leftovers
+from ipamd.engine.collection import Collection, Eviction, holdings, leftovers
 from ipamd.engine.explanation import explain
 from ipamd.engine.settling import Settling
 from ipamd.engine.survey import why_nothing
@@ -26,10 +26,18 @@ from ipamd.engine.tokens import Tokens
 from ipamd.engine.usage import Usage, fullness, usage
 from ipamd.models.address import IPAddress
 from ipamd.models.catalogue import Snapshot
-from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, NotFound, NotHeld, NothingFree
+from ipamd.models.errors import (
+    AddressTaken,
+    AddressUnavailable,
+    DomainError,
+    NodeAlive,
+    NotFound,
+    NotHeld,
+    NothingFree,
+)
 from ipamd.models.explanation import Explanation
 from ipamd.models.identity import Identity
-from ipamd.models.instant import Instant
+from ipamd.models.instant import SECOND, Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Outcome, Refused, Released
 from ipamd.models.pool import PoolState
@@ -44,6 +52,9 @@ LOOK_EVERY: Final = 1.5
 
 STALE_AFTER: Final = 3.5
 """Seconds after which a catalogue says no more who may ask: what was revoked is refused within five."""
+
+LATELY: Final = 15 * 60 * SECOND
+"""Who called since may live on: a node that runs calls at each pod's beginning and end, and not between."""
 
 log = structlog.get_logger()
 
@@ -150,12 +161,28 @@ class Engine:
 
     async def collect(self, collection: Collection) -> Released:
         """Free what a runtime no longer knows (CNI GC); raises the error that stopped it, if any."""
+        return await self._free(leftovers(collection, self.backend.ledger))
+
+    async def evict(self, eviction: Eviction, *, even_if_alive: bool) -> Released:
+        """Free what a dead node held. Raises NotFound, NodeAlive, and the error that stopped it, if any.
+
+        What it was stopped before is still held: the same again goes on.
+        """
+        node, heard = eviction.node, (await self.contacts()).get(eviction.node)
+        if heard is not None and not even_if_alive and self._clock() - heard < LATELY:
+            raise NodeAlive(node.name, heard)
+        holds = await self.backend.ledger.page(AllocationQuery(cluster=node.cluster, node=node.name), None, 1)
+        if heard is None and not holds and node not in (await self.refresh()).snapshot.nodes:
+            raise NotFound("node", f"{node.cluster}/{node.name}")
+        return await self._free(holdings(eviction, self.backend.ledger))
+
+    async def _free(self, releases: AsyncGenerator[list[Release], None]) -> Released:
         freed: list[IPAddress] = []
         spared = 0
         failed: DomainError | None = None
-        async with aclosing(leftovers(collection, self.backend.ledger)) as pages:
-            async for releases in pages:
-                for outcome in await asyncio.gather(*map(self.submit, releases)):
+        async with aclosing(releases) as pages:
+            async for page in pages:
+                for outcome in await asyncio.gather(*map(self.submit, page)):
                     if isinstance(outcome, Released):
                         freed += outcome.addresses
                         spared += outcome.spared

@@ -129,7 +129,8 @@ class Plan:
         ending = Ending.UNDONE if call.release.undo else call.release.ending
         for row in rows:
             self._places.give_back(row.pool, row.block, int(row.address))
-            self._changes.ended.append(Ended(stored_id(row), self._now, ending, call.release.by))
+            why = call.release.by, call.release.reason
+            self._changes.ended.append(Ended(stored_id(row), self._now, ending, *why))
         if call.remember is not None:
             until = self._now + REMEMBERED_FOR
             self._changes.remembered.append(

@@ -55,7 +55,7 @@ class Allocation:
     `position` is the place of the address in its request's answer. `taken` is the order of the call that
     took it, `repeated` that of the last repeat (at first the same); `generation` counts both, from 1.
     `id` is None until the row is stored. `begun_by` and `ended_by` are the principals behind it where admins
-    did it, None for the plugin's calls.
+    did it, None for the plugin's calls; `reason` is what was given for the end, if anything was.
     """
 
     id: int | None
@@ -78,6 +78,7 @@ class Allocation:
     idempotency: Idempotency | None = None
     begun_by: str | None = None
     ended_by: str | None = None
+    reason: str | None = None
 
     @property
     def held_by(self) -> str:

@@ -193,6 +193,19 @@ class NotFound(DomainError):
         super().__init__(f"there is no {what} {name!r}")
 
 
+class NodeAlive(DomainError):
+    """What a node holds shall be taken from it, and it was heard from lately."""
+
+    code = "node-alive"
+
+    def __init__(self, name: str, heard: Instant) -> None:
+        super().__init__(
+            f"node {name!r} was heard from at {rfc3339(heard)}: its containers may be using their addresses; "
+            "see that it is down, then say even_if_alive"
+        )
+        self.heard = heard
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """One entry of a file that cannot be had: which, and why."""

@@ -51,7 +51,8 @@ class Release:
 
     With `undo` it frees only what the ADD of this very `issued` took and nobody has repeated since.
     `delivered` is the moment of delivery of a release that waited in a spool. `allocation` narrows it to
-    one row. `node` is the node whose calls `issued` orders. `by` is the principal, where an admin releases.
+    one row. `node` is the node whose calls `issued` orders. `by` is the principal, where an admin releases,
+    and `reason` what he gives for it.
     """
 
     digest: Digest
@@ -63,3 +64,4 @@ class Release:
     allocation: int | None = None
     timeout: float = 10.0
     by: str | None = None
+    reason: str | None = None

@@ -171,6 +171,19 @@ def test_whoever_gave_or_took_an_address_stands_in_its_history(admin: Caller) ->
 
 
 @pytest.mark.usefixtures("pool")
+def test_whoever_took_what_a_dead_node_held_stands_in_its_history(admin: Caller) -> None:
+    number, text = admin.token_for("admin", name="bob")
+    taken = admin.post("/v1/cni/add", call("c1", node="gone")).json()["ips"][0]["address"].split("/")[0]
+
+    Caller(admin.service, text).post(
+        "/v1/nodes/default/gone/release", {"why": "its disk burnt", "even_if_alive": True}
+    )
+
+    [item] = admin.get("/v1/history", params={"address": taken}).json()["items"][:1]
+    assert (item["ended_by"], item["reason"]) == (f"bob (token {number})", "its disk burnt")
+
+
+@pytest.mark.usefixtures("pool")
 def test_idempotency_keys_are_each_tokens_own(new_caller: NewCaller) -> None:
     ann, bob = new_caller("admin", name="ann"), new_caller("admin", name="bob")
     body, key = {"owner": "vm", "pool": "pods"}, {"Idempotency-Key": "the-key"}

@@ -41,6 +41,9 @@ DATA: dict[int, list[str]] = {
         "INSERT INTO token_use VALUES (3, 5)",
         "INSERT INTO removed VALUES ('token', '', '1', 3)",
     ],
+    3: [
+        "UPDATE allocation SET until = 9, ending = 'admin', ended_by = 'ann', reason = 'the node is gone'",
+    ],
 }
 """What is put into a database at each revision, in the words of that revision, before the next step.
 

@@ -11,10 +11,11 @@ from fastapi import APIRouter, Path, Query, Response
 from ipamd.api.paging import PageQuery, page_of_names
 from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
 from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, TheEngine
-from ipamd.api.schemas.node import NodeFilter, NodeLabels, document_of
+from ipamd.api.schemas.node import NodeFilter, NodeLabels, NodeRelease, document_of
 from ipamd.api.schemas.text import Word
 from ipamd.api.schemas.token import Joining
 from ipamd.api.schemas.token import document_of as token_document
+from ipamd.engine.collection import Eviction
 from ipamd.models.errors import NotAllowed, NotFound
 from ipamd.models.node import Node, NodeKey
 
@@ -114,3 +115,25 @@ async def delete_node(
     expected = expected_revision(if_match, node.revision if node is not None else None)
     await engine.administration.delete_node(key, expected)
     log.info("node", outcome="forgotten", cluster=cluster, node=name)
+
+
+@router.post("/{cluster}/{name}/release")
+async def release_node(
+    cluster: Segment, name: Segment, body: NodeRelease, engine: TheEngine, asker: Asker
+) -> dict[str, Any]:
+    """Free what a dead node held. History says who did it, and why.
+
+    Refused while it was heard from lately (409, `node-alive`). Repeated, it goes on where it was stopped.
+    """
+    by = asker.name if asker is not None else None
+    eviction = Eviction(node=NodeKey(cluster, name), reason=body.why, by=by)
+    released = await engine.evict(eviction, even_if_alive=body.even_if_alive)
+    log.info(
+        "node",
+        outcome="released",
+        cluster=cluster,
+        node=name,
+        addresses=len(released.addresses),
+        why=body.why,
+    )
+    return {"cluster": cluster, "name": name, "released": len(released.addresses)}

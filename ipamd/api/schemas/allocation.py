@@ -85,4 +85,5 @@ def document_of(allocation: Allocation) -> dict[str, Any]:
         "generation": allocation.generation,
         "begun_by": allocation.begun_by,
         "ended_by": allocation.ended_by,
+        "reason": allocation.reason,
     }

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ipamd.api.schemas.text import Document, Word
+from ipamd.api.schemas.text import Document, Note, Word
 from ipamd.models.instant import Instant, rfc3339
 from ipamd.models.node import Node
 
@@ -17,6 +17,13 @@ class NodeLabels(Document):
     """The labels of a node, all of them."""
 
     labels: Annotated[dict[Word, Label], Field(max_length=64)]
+
+
+class NodeRelease(Document):
+    """Why all that a node's containers hold is taken from them."""
+
+    why: Note = Field(description="Kept in history as `reason`.")
+    even_if_alive: bool = Field(False, description="Also if it was heard from in the last 15 minutes.")
 
 
 class NodeFilter(Document):

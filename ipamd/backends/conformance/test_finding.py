@@ -120,13 +120,15 @@ async def test_why_a_holding_ended_is_kept(backend: Backend, why: Ending) -> Non
     assert await backend.ledger.allocation(number) == ended
 
 
-async def test_who_ended_a_holding_is_kept(backend: Backend) -> None:
+async def test_who_ended_a_holding_and_what_for_is_kept(backend: Backend) -> None:
     [stored] = await begin(backend, allocation())
     number = number_of(stored)
 
-    await write(backend, Changes(ended=[Ended(number, NOW + 5, Ending.ADMIN, by="ann (token 7)")]))
+    await write(
+        backend, Changes(ended=[Ended(number, NOW + 5, Ending.ADMIN, by="ann (token 7)", reason="dead")])
+    )
 
-    ended = replace(stored, until=NOW + 5, ending=Ending.ADMIN, ended_by="ann (token 7)")
+    ended = replace(stored, until=NOW + 5, ending=Ending.ADMIN, ended_by="ann (token 7)", reason="dead")
     assert await backend.ledger.allocation(number) == ended
 
 

@@ -80,7 +80,7 @@ class Allocations:
 
 
 def _over(row: Allocation, ended: Ended) -> Allocation:
-    return replace(row, until=ended.until, ending=ended.ending, ended_by=ended.by)
+    return replace(row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason)
 
 
 class Blocks:

@@ -78,6 +78,7 @@ def allocation_values(allocation: Allocation) -> Values:
         idempotency.body if idempotency is not None else None,
         allocation.begun_by,
         allocation.ended_by,
+        allocation.reason,
     )
 
 
@@ -120,6 +121,7 @@ def allocation_of(row: Row) -> Allocation:
         idempotency_body,
         begun_by,
         ended_by,
+        reason,
     ) = row
     address = address_of(packed)
     return Allocation(
@@ -145,6 +147,7 @@ def allocation_of(row: Row) -> Allocation:
         idempotency=None if idempotency_key is None else Idempotency(idempotency_key, idempotency_body),
         begun_by=begun_by,
         ended_by=ended_by,
+        reason=reason,
     )
 
 

@@ -106,8 +106,13 @@ BEGIN_ALLOCATION: Final = _added(ALLOCATION, "id")
 END_ALLOCATION: Final = Statement(
     update(ALLOCATION)
     .where(ALLOCATION.c.id == bindparam("row"), ALLOCATION.c.until.is_(None))
-    .values(until=bindparam("ended"), ending=bindparam("why"), ended_by=bindparam("by")),
-    ("ended", "why", "by", "row"),
+    .values(
+        until=bindparam("ended"),
+        ending=bindparam("how"),
+        ended_by=bindparam("by"),
+        reason=bindparam("why"),
+    ),
+    ("ended", "how", "by", "why", "row"),
 )
 
 REPEAT_ALLOCATION: Final = Statement(

@@ -93,7 +93,10 @@ class SqlTransaction:
         if changes.ended:
             await self._write_live(
                 statements.END_ALLOCATION,
-                [(ended.until, ended.ending.value, ended.by, ended.id) for ended in changes.ended],
+                [
+                    (ended.until, ended.ending.value, ended.by, ended.reason, ended.id)
+                    for ended in changes.ended
+                ],
             )
         if changes.repeated:
             await self._write_live(

@@ -139,7 +139,7 @@ def write_block(store: Store, block: Block) -> None:
 
 
 def _over(row: Allocation, ended: Ended) -> Allocation:
-    return replace(row, until=ended.until, ending=ended.ending, ended_by=ended.by)
+    return replace(row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason)
 
 
 def _is_meant(block: Block, search: WithRoom) -> bool:

@@ -112,10 +112,14 @@ def _begin() -> Statement:
 
 
 def _end() -> Statement:
-    given, names = _given({"ended": BigInteger(), "why": Text(), "by": Text(), "row": BigInteger()})
+    given, names = _given(
+        {"ended": BigInteger(), "how": Text(), "by": Text(), "why": Text(), "row": BigInteger()}
+    )
     live = (ALLOCATION.c.id == given.c.row) & ALLOCATION.c.until.is_(None)
     return Statement(
-        update(ALLOCATION).where(live).values(until=given.c.ended, ending=given.c.why, ended_by=given.c.by),
+        update(ALLOCATION)
+        .where(live)
+        .values(until=given.c.ended, ending=given.c.how, ended_by=given.c.by, reason=given.c.why),
         names,
     )
 

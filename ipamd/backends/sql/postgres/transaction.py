@@ -54,7 +54,9 @@ class PostgresTransaction:
         return await fitting_revision(self._session, arrays.REVISION)
 
     async def write(self, changes: Changes) -> None:
-        ended: list[Values] = [(one.until, one.ending.value, one.by, one.id) for one in changes.ended]
+        ended: list[Values] = [
+            (one.until, one.ending.value, one.by, one.reason, one.id) for one in changes.ended
+        ]
         repeated: list[Values] = [(one.generation, *one.repeated, one.id) for one in changes.repeated]
         await self._write_live(arrays.END_ALLOCATIONS, ended)
         await self._write_live(arrays.REPEAT_ALLOCATIONS, repeated)

@@ -1,0 +1,77 @@
+"""`ipamctl node`: what ipamd knows of nodes, and what a dead one held."""
+
+import pytest
+
+from tests.api.plugin_call import call
+from tests.ctl.conftest import Ipamctl
+from tests.service import IpamdProcess
+
+
+@pytest.fixture
+def service(ipamd_process: IpamdProcess) -> IpamdProcess:
+    """A service with a pool of which two nodes' containers and a VM hold addresses."""
+    ipamd_process.create_pool("pods", "10.1.0.0/16")
+    for node, containers in (("dead", 3), ("other", 1)):
+        for number in range(containers):
+            add(ipamd_process, node, f"{node}-{number}")
+    ipamd_process.http.post("/v1/allocations", json={"owner": "vm-1", "node": "dead"})
+    return ipamd_process
+
+
+def add(service: IpamdProcess, node: str, container_id: str) -> None:
+    body = call(node=node, container_id=container_id)
+    answer = service.http.post("/v1/cni/add", json=body)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_node_heard_from_lately_keeps_what_it_has(service: IpamdProcess, ipamctl: Ipamctl) -> None:
+    heard = ipamctl.json("node", "show", "dead")["last_contact"]
+
+    sentence = ipamctl.refused("node", "release", "dead", "--why", "burnt")
+
+    assert heard in sentence
+    assert "--even-if-alive" in sentence
+    assert len(service.allocations(node="dead")) == 3
+
+
+def test_what_a_dead_node_held_is_free_and_history_says_why(service: IpamdProcess, ipamctl: Ipamctl) -> None:
+    held = {each["address"] for each in service.allocations(node="dead")}
+
+    printed = ipamctl("node", "release", "dead", "--why", "its disk burnt", "--even-if-alive")
+    again = ipamctl.json("node", "release", "dead", "--why", "once more", "--even-if-alive")
+
+    ended = ipamctl.json("history", "--node", "dead")["items"]
+    assert printed.startswith("3 addresses of node dead")
+    assert again["released"] == 0
+    assert {each["address"] for each in ended} == held
+    assert {(each["ending"], each["reason"]) for each in ended} == {("admin", "its disk burnt")}
+    assert len(service.allocations()) == 2  # the other node's container, and the VM
+    assert "its disk burnt" in ipamctl("history", "--node", "dead")
+
+
+def test_a_node_that_holds_more_than_a_page_is_freed_whole(service: IpamdProcess, ipamctl: Ipamctl) -> None:
+    for number in range(1100):
+        add(service, "large", f"large-{number}")
+
+    printed = ipamctl.json("node", "release", "large", "--why", "gone", "--even-if-alive")
+
+    assert printed["released"] == 1100
+    assert service.allocations(node="large") == []
+    assert service.http.get("/v1/pools/pods/usage").json()["allocated"] == 5
+
+
+def test_a_del_that_comes_late_from_a_dead_node_succeeds(service: IpamdProcess, ipamctl: Ipamctl) -> None:
+    ipamctl("node", "release", "dead", "--why", "gone", "--even-if-alive")
+
+    answer = service.http.post("/v1/cni/del", json=call(node="dead", container_id="dead-0"))
+
+    assert answer.status_code == 204
+
+
+def test_a_node_that_ipamd_never_heard_of_is_refused(service: IpamdProcess, ipamctl: Ipamctl) -> None:
+    assert "no node" in ipamctl.refused("node", "release", "daed", "--why", "a slip of the pen")
+
+
+def test_a_reason_must_be_given(service: IpamdProcess, ipamctl: Ipamctl) -> None:
+    assert ipamctl.run("node", "release", "dead", "--even-if-alive").returncode == 2
+    assert service.http.post("/v1/nodes/default/dead/release", json={}).status_code == 422
