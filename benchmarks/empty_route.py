@@ -1,4 +1,4 @@
-"""ipamd's own server set-up with an application that decides and stores nothing: the limit of HTTP.
+"""ipamd's own server set-up with a call that decides and stores nothing: the limit of HTTP.
 
 `python -m benchmarks.empty_route PORT` serves until it is killed.
 """
@@ -12,33 +12,49 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Final
 
 import uvloop
-from starlette.types import Receive, Scope, Send
 
 from benchmarks.pinning import pin
+from ipamd.api.access import Access
+from ipamd.api.application import Application
+from ipamd.api.cni import Calls, Only, Verb
+from ipamd.api.loopback import Loopback
+from ipamd.api.reply import Reply
 from ipamd.api.server import http_server
+from ipamd.backends.registry import open_backend
 from ipamd.cli.serve import keep_collector_small
+from ipamd.engine.engine import Engine
 from tests.service import free_port
 
 ANSWER: Final = b'{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.2/8","gateway":"10.0.0.1"}]}'
 START_SECONDS: Final = 20
 
 
-async def application(_scope: Scope, receive: Receive, send: Send) -> None:
-    """Read a body, answer what an ADD would be answered."""
-    await receive()
-    length = str(len(ANSWER)).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": ANSWER})
+class _Empty(Verb):
+    """Answers what an ADD would be answered."""
+
+    async def answer(self, raw: bytes, only: Only) -> Reply:
+        return Reply(HTTPStatus.OK, ANSWER)
+
+
+class _EmptyCalls(Calls):
+    """Hands every call to that."""
+
+    def verb_of(self, url: bytes) -> Verb | None:
+        verb = super().verb_of(url)
+        return _Empty(verb.name, verb.decide) if verb is not None else None
 
 
 async def _serve(port: int) -> None:
     keep_collector_small()
+    engine = await Engine.open(await open_backend("memory://"))
+    access = Access(engine)
+    application = Loopback(Application(engine, access), access, any_host=True)
     with socket.create_server(("127.0.0.1", port), backlog=2048) as listener:
-        await http_server(application).serve(sockets=[listener])
+        await http_server(application, _EmptyCalls(engine, access)).serve(sockets=[listener])
 
 
 @contextmanager

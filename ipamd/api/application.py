@@ -15,14 +15,13 @@ from ipamd.api.body import (
     LARGEST_BODY,
     LARGEST_COLLECTION,
     BodyTooLarge,
-    BodyTooSlow,
     ClientGone,
     again,
     read_body,
     why_not_json,
 )
-from ipamd.api.cni import PREFIX, CniRoute
-from ipamd.api.problems import MEDIA_TYPE, TOO_SLOW, Problem, ProblemDocument
+from ipamd.api.cni import PREFIX, VERBS
+from ipamd.api.problems import MEDIA_TYPE, Problem, ProblemDocument
 from ipamd.api.problems import install as install_problems
 from ipamd.api.routers import allocations, apply, explain, health, history, nodes, pools, reservations, tokens
 from ipamd.engine.engine import Engine
@@ -38,10 +37,9 @@ _LARGER: Final = {apply.PATH: LARGEST_COLLECTION}
 
 
 class Application:
-    """What the listeners serve."""
+    """What the listeners serve beside the plugin's calls, which the protocol hands on itself."""
 
     def __init__(self, engine: Engine, access: Access) -> None:
-        self._cni: ASGIApp = CniRoute(engine, access)
         self._admin: ASGIApp = administration(engine)
         self._gate = Gate(self._administer, access)
 
@@ -49,7 +47,7 @@ class Application:
         if scope["type"] != "http":
             await self._admin(scope, receive, send)
         elif scope["path"].startswith(PREFIX):
-            await self._cni(scope, receive, send)
+            await _not_a_call(scope)(scope, receive, send)
         else:
             await self._gate(scope, receive, send)
 
@@ -58,9 +56,6 @@ class Application:
         try:
             body = await read_body(scope, receive, largest)
         except ClientGone:
-            return
-        except BodyTooSlow:
-            await TOO_SLOW(scope, receive, send)
             return
         except BodyTooLarge:
             refusal = Problem(
@@ -74,6 +69,12 @@ class Application:
             await refusal(scope, receive, send)
             return
         await self._admin(scope, again(body, receive), send)
+
+
+def _not_a_call(scope: Scope) -> Problem:
+    if scope["path"].removeprefix(PREFIX) not in VERBS:
+        return Problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such call")
+    return Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", "use POST", headers={"Allow": "POST"})
 
 
 def administration(engine: Engine) -> FastAPI:

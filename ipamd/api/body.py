@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 import msgspec
@@ -13,18 +12,11 @@ LARGEST_BODY: Final = 256 * KIBIBYTE
 LARGEST_COLLECTION: Final = 4096 * KIBIBYTE
 """CNI GC names every attachment of a node."""
 
-LONGEST_WAIT: Final = 5.0
-"""Seconds until the last byte of a body must be there."""
-
 _DECODER: Final = msgspec.json.Decoder()
 
 
 class BodyTooLarge(Exception):
     """A body beyond its limit; what came of it is dropped, the rest is not read."""
-
-
-class BodyTooSlow(Exception):
-    """A body that did not come in time: its sender must not keep the service from ending."""
 
 
 class ClientGone(Exception):
@@ -41,18 +33,10 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 async def read_body(scope: Scope, receive: Receive, largest: int) -> bytes:
-    """The whole body; raises BodyTooLarge, BodyTooSlow, ClientGone."""
+    """The whole body; raises BodyTooLarge, ClientGone. Whoever sends too slowly is cut off by the server."""
     announced = header(scope, b"content-length")
     if announced is not None and announced.isdigit() and int(announced[:20]) > largest:
         raise BodyTooLarge
-    try:
-        async with asyncio.timeout(LONGEST_WAIT):
-            return await _read(receive, largest)
-    except TimeoutError:
-        raise BodyTooSlow from None
-
-
-async def _read(receive: Receive, largest: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     more = True

@@ -12,18 +12,20 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from starlette.types import Receive, Scope, Send
+from msgspec import Struct
+from starlette.types import Scope
 
 from ipamd.api.access import Access, Unknown, speaks_for
-from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION, BodyTooLarge, BodyTooSlow, ClientGone, read_body
-from ipamd.api.problems import TOO_SLOW, Problem, in_doubt
+from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION
+from ipamd.api.problems import in_doubt
+from ipamd.api.reply import Reply
 from ipamd.backends.interface import InDoubt
 from ipamd.cni import request, result
 from ipamd.cni.caller import Caller
 from ipamd.cni.error import CniError, Code, too_large
 from ipamd.engine.collection import Collection
 from ipamd.engine.engine import Engine
-from ipamd.models.address import IPAddress
+from ipamd.models.address import IPAddress, text_of
 from ipamd.models.allocation import Workload
 from ipamd.models.errors import DomainError, NotAllowed
 from ipamd.models.node import NodeKey
@@ -31,19 +33,15 @@ from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.request import AllocationRequest, Release
 
 PREFIX: Final = "/v1/cni/"
-
-_NO_CONTENT: Final = HTTPStatus.NO_CONTENT
-_JSON: Final = (b"content-type", b"application/json")
+VERBS: Final = ("add", "del", "check", "gc", "status")
 
 log = structlog.get_logger()
-
 
 Only = NodeKey | None
 """The only node in whose name the asker may call, None for any."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     """What goes back, and what the log says of it."""
 
     caller: Caller
@@ -52,66 +50,62 @@ class _Answer:
     facts: dict[str, Any]
 
 
-Decide = Callable[[bytes, Only], Awaitable[_Answer]]
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One of the plugin's commands: `answer` takes a body of at most `largest` bytes."""
+
+    name: str
+    decide: Callable[[bytes, Only], Awaitable[_Answer]]
+    largest: int = LARGEST_BODY
+
+    async def answer(self, raw: bytes, only: Only) -> Reply:
+        """Decide, and say so in the log."""
+        try:
+            answer = await self.decide(raw, only)
+        except CniError as error:
+            return _refused(self.name, error)
+        except DomainError as error:
+            return _refused(self.name, CniError.from_domain(error))
+        except InDoubt as doubt:
+            log.warning(self.name, outcome="in doubt", why=str(doubt))
+            return Reply.of(in_doubt())
+        log.info(self.name, outcome=answer.outcome, **_who(answer.caller), **answer.facts)
+        return Reply(HTTPStatus.OK if answer.body else HTTPStatus.NO_CONTENT, answer.body)
+
+    def refuse(self, error: Unknown | DomainError) -> Reply:
+        """The answer to somebody who may not call."""
+        if isinstance(error, Unknown):
+            answer = _refused(self.name, CniError(Code.NOT_ALLOWED, str(error)))
+            return Reply(HTTPStatus.UNAUTHORIZED, answer.body)
+        return _refused(self.name, CniError.from_domain(error))
+
+    def too_large(self) -> Reply:
+        """The answer to a larger body."""
+        return _refused(self.name, too_large("the request is larger than ipamd takes"))
 
 
-class CniRoute:
-    """`POST /v1/cni/{add,del,check,gc,status}` as an ASGI application."""
+class Calls:
+    """`POST /v1/cni/{add,del,check,gc,status}`."""
 
     def __init__(self, engine: Engine, access: Access) -> None:
         self._engine = engine
         self._access = access
-        self._verbs: dict[str, Decide] = {
-            "add": self._add,
-            "del": self._del,
-            "check": self._check,
-            "gc": self._gc,
-            "status": self._status,
-        }
+        verbs = (
+            Verb("add", self._add),
+            Verb("del", self._del),
+            Verb("check", self._check),
+            Verb("gc", self._gc, LARGEST_COLLECTION),
+            Verb("status", self._status),
+        )
+        self._verbs = {f"{PREFIX}{verb.name}".encode(): verb for verb in verbs}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._serve(scope, receive, send)
-        except InDoubt as doubt:
-            log.warning("call", outcome="in doubt", path=scope["path"], why=str(doubt))
-            await in_doubt()(scope, receive, send)
+    def verb_of(self, url: bytes) -> Verb | None:
+        """The command that a request's target names."""
+        return self._verbs.get(url) or self._verbs.get(url.partition(b"?")[0])
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        verb = scope["path"].removeprefix(PREFIX)
-        decide = self._verbs.get(verb)
-        if decide is None:
-            await Problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such call")(scope, receive, send)
-            return
-        if scope["method"] != "POST":
-            refusal = Problem(
-                HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", "use POST", headers={"Allow": "POST"}
-            )
-            await refusal(scope, receive, send)
-            return
-        only: Only = None
-        if self._access.is_needed:
-            try:
-                only = speaks_for(await self._access.principal(scope))
-            except Unknown as why:
-                await _send(
-                    send, HTTPStatus.UNAUTHORIZED, _refused(verb, CniError(Code.NOT_ALLOWED, str(why)))[1]
-                )
-                return
-            except DomainError as error:
-                await _send(send, *_refused(verb, CniError.from_domain(error)))
-                return
-        try:
-            raw = await read_body(scope, receive, LARGEST_COLLECTION if verb == "gc" else LARGEST_BODY)
-        except ClientGone:
-            return
-        except BodyTooSlow:
-            await TOO_SLOW(scope, receive, send)
-            return
-        except BodyTooLarge:
-            status, body = _refused(verb, too_large("the request is larger than ipamd takes"))
-        else:
-            status, body = await _decided(verb, decide, raw, only)
-        await _send(send, status, body)
+    async def asker(self, scope: Scope) -> Only:
+        """In whose name a request may call; raises Unknown, NotAllowed, Unavailable."""
+        return speaks_for(await self._access.principal(scope)) if self._access.is_needed else None
 
     async def _add(self, raw: bytes, only: Only) -> _Answer:
         call = request.read_add(raw)
@@ -203,22 +197,10 @@ class CniRoute:
         self._engine.heard_from(node)
 
 
-async def _decided(verb: str, decide: Decide, raw: bytes, only: Only) -> tuple[HTTPStatus, bytes]:
-    """Status and body of the answer; the decision's line is in the log."""
-    try:
-        answer = await decide(raw, only)
-    except CniError as error:
-        return _refused(verb, error)
-    except DomainError as error:
-        return _refused(verb, CniError.from_domain(error))
-    log.info(verb, outcome=answer.outcome, **_who(answer.caller), **answer.facts)
-    return (HTTPStatus.OK if answer.body else _NO_CONTENT), answer.body
-
-
-def _refused(verb: str, error: CniError) -> tuple[HTTPStatus, bytes]:
+def _refused(verb: str, error: CniError) -> Reply:
     who = _who(error.caller) if error.caller is not None else {}
     log.info(verb, outcome="refused", **who, code=int(error.code), why=error.message)
-    return error.status, error.encode()
+    return Reply(error.status, error.encode())
 
 
 def _error(outcome: object) -> DomainError:
@@ -251,12 +233,4 @@ def _released(outcome: Released) -> dict[str, Any]:
 
 
 def _joined(addresses: tuple[IPAddress, ...]) -> str:
-    return " ".join(map(str, addresses))
-
-
-async def _send(send: Send, status: HTTPStatus, body: bytes) -> None:
-    headers = []
-    if status is not _NO_CONTENT:
-        headers = [_JSON, (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": int(status), "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return " ".join(map(text_of, addresses))

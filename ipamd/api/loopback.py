@@ -8,18 +8,31 @@ that without a preflight, which we never grant, it can send no body of type appl
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ipamd.api.access import Access
-from ipamd.api.body import header
 from ipamd.api.problems import Problem
+
+Headers = Mapping[bytes, bytes]
 
 _OURS: Final = re.compile(rb"(127\.0\.0\.1|\[::1\]|localhost)(:[0-9]{1,5})?", re.IGNORECASE)
 _JSON: Final = (b"application/json", b"application/merge-patch+json")
 _WITHOUT_BODY: Final = ("GET", "HEAD", "OPTIONS")
+
+_WRONG_HOST: Final = Problem(
+    HTTPStatus.FORBIDDEN,
+    "not-allowed",
+    "ipamd answers to the Hosts 127.0.0.1, [::1] and localhost only, while it has no tokens",
+)
+_WRONG_TYPE: Final = Problem(
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "unsupported-media-type",
+    "send the body with Content-Type: application/json",
+)
 
 
 class Loopback:
@@ -36,34 +49,25 @@ class Loopback:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         application = self._application
         if scope["type"] == "http":
-            application = self._refusal(scope) or application
+            application = self.refusal(scope["method"], dict(scope["headers"])) or application
         await application(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Problem | None:
-        host = header(scope, b"host") or b""
-        if not self._any_host and not self._access.is_needed and _OURS.fullmatch(host) is None:
-            return Problem(
-                HTTPStatus.FORBIDDEN,
-                "not-allowed",
-                "ipamd answers to the Hosts 127.0.0.1, [::1] and localhost only, while it has no tokens",
-            )
-        if _has_body(scope) and not _is_json(scope):
-            return Problem(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "send the body with Content-Type: application/json",
-            )
+    def refusal(self, method: str, headers: Headers) -> Problem | None:
+        """Why a request is not let in, None when it is; headers by their names in lower case."""
+        guarded = not self._any_host and not self._access.is_needed
+        if guarded and _OURS.fullmatch(headers.get(b"host", b"")) is None:
+            return _WRONG_HOST
+        if _has_body(method, headers) and not _is_json(headers):
+            return _WRONG_TYPE
         return None
 
 
-def _has_body(scope: Scope) -> bool:
-    if scope["method"] in _WITHOUT_BODY:
+def _has_body(method: str, headers: Headers) -> bool:
+    if method in _WITHOUT_BODY:
         return False
-    if header(scope, b"transfer-encoding") is not None:
-        return True
-    return (header(scope, b"content-length") or b"0").strip(b"0 ") != b""
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0 ") != b""
 
 
-def _is_json(scope: Scope) -> bool:
-    kind = (header(scope, b"content-type") or b"").partition(b";")[0].strip().lower()
-    return kind in _JSON
+def _is_json(headers: Headers) -> bool:
+    kind = headers.get(b"content-type", b"")
+    return kind in _JSON or kind.partition(b";")[0].strip().lower() in _JSON

@@ -17,11 +17,12 @@ from typing import Final
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
 
 from ipamd.api.access import Access
 from ipamd.api.application import Application
+from ipamd.api.cni import Calls
 from ipamd.api.loopback import Loopback
+from ipamd.api.protocol import protocol_of, sweep
 from ipamd.api.watching import Watched, keep_loaded
 from ipamd.engine.engine import Engine
 from ipamd.models.address import IPAddress
@@ -70,32 +71,35 @@ async def serve(
             f"{address} is not loopback, and without tokens ipamd serves loopback and --uds only: "
             "make one with `ipamd token create`",
         )
-    application = Application(engine, access)
+    application, calls = Application(engine, access), Calls(engine, access)
     with contextlib.ExitStack() as sockets:
         tcp = sockets.enter_context(_tcp_socket(address, port))
-        listeners = [(http_server(Loopback(application, access, any_host=False)), tcp)]
+        listeners = [(http_server(Loopback(application, access, any_host=False), calls), tcp)]
         if uds is not None:
             unix = sockets.enter_context(_unix_socket(uds))
-            listeners.append((http_server(Loopback(application, access, any_host=True)), unix))
+            listeners.append((http_server(Loopback(application, access, any_host=True), calls), unix))
         with _until_told_to_end([server for server, _ in listeners]):
             log.info("listening", host=host, port=tcp.getsockname()[1], uds=str(uds) if uds else None)
-            watching = asyncio.create_task(keep_loaded(watched))
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    for server, listener in listeners:
-                        tasks.create_task(server.serve(sockets=[listener]))
-            finally:
-                watching.cancel()
+            async with asyncio.TaskGroup() as tasks:
+                beside = [
+                    tasks.create_task(keep_loaded(watched)),
+                    tasks.create_task(sweep([server for server, _ in listeners])),
+                ]
+                await asyncio.wait(
+                    [tasks.create_task(server.serve(sockets=[listener])) for server, listener in listeners]
+                )
+                for task in beside:
+                    task.cancel()
     log.info("ended")
 
 
-def http_server(application: ASGIApp) -> _Server:
+def http_server(application: Loopback, calls: Calls) -> _Server:
     """The server as ipamd has it: without what it would do beside serving one application."""
     return _Server(
         uvicorn.Config(
             application,
             loop="none",
-            http="httptools",
+            http=protocol_of(calls, application),
             ws="none",
             lifespan="off",
             backlog=BACKLOG,

@@ -6,12 +6,19 @@ steer the terminal of whoever reads it: what is not printable is written as its 
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import json
 import logging
+import re
 import sys
+import time
 from collections.abc import MutableMapping
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, TextIO
 
 import structlog
+from structlog.processors import format_exc_info
 from structlog.typing import Processor
 
 from ipamd.cli.settings import LogFormat, LogLevel
@@ -19,30 +26,29 @@ from ipamd.cli.settings import LogFormat, LogLevel
 QUIET: Final = ("alembic", "asyncio", "httpx", "sqlalchemy", "uvicorn.access")
 """Loggers of libraries that say at INFO what only their own developers need."""
 
+_PLAIN: Final = re.compile(r"[!#-<>-~]+")
+
+Event = MutableMapping[str, Any]
+
 
 def configure(level: LogLevel, form: LogFormat) -> None:
     """Send structlog and the standard library's loggers the same way, from `level` up."""
     number: int = getattr(logging, level.name)
-    shared: list[Processor] = [
+    rendering: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        as_text if form is LogFormat.TEXT else as_json,
     ]
-    ending: list[Processor] = [
-        structlog.processors.format_exc_info,
-        as_text if form is LogFormat.TEXT else structlog.processors.JSONRenderer(ensure_ascii=True),
-    ]
+    lines = Lines(sys.stderr)
     structlog.configure(
-        processors=[*shared, *ending],
+        processors=rendering,
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     logging.basicConfig(level=number, handlers=[handler], force=True)
@@ -50,16 +56,71 @@ def configure(level: LogLevel, form: LogFormat) -> None:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
 
 
-def as_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+class Lines:
+    """Writes the lines of one turn of the event loop in one piece; elsewhere each as it comes.
+
+    A system call for each line would cost a busy service more than all the rest of its log.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._waiting: list[str] = []
+        atexit.register(self._write)
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        self._waiting.append(line)
+        if len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self._write)
+            except RuntimeError:
+                self._write()
+
+    debug = info = warning = error = critical = exception = msg
+
+    def _write(self) -> None:
+        if self._waiting:
+            self._waiting.append("")
+            self._file.write("\n".join(self._waiting))
+            self._file.flush()
+            self._waiting.clear()
+
+
+def now() -> str:
+    """The time of a line: UTC, with microseconds."""
+    seconds, micros = divmod(time.time_ns() // 1000, 1_000_000)
+    return f"{_second(seconds)}.{micros:06}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def as_json(logger: Any, method: str, event: Event) -> str:
+    """One object in ASCII."""
+    format_exc_info(logger, method, event)
+    text = json.dumps({"timestamp": now(), "level": _level(method), **event}, default=str)
+    return text.replace("\x7f", "\\u007f")
+
+
+def as_text(logger: Any, method: str, event: Event) -> str:
     """Time, level, what happened, then `key=value` pairs; a traceback follows, indented."""
-    head = f"{event.pop('timestamp')} {event.pop('level'):<7} {_escaped(str(event.pop('event')))}"
+    format_exc_info(logger, method, event)
+    head = f"{now()} {_level(method):<7} {_escaped(str(event.pop('event')))}"
     traceback = event.pop("exception", "")
-    pairs = "".join(f" {key}={_value(value)}" for key, value in event.items() if value is not None)
-    return head + pairs + "".join(f"\n    {_escaped(line)}" for line in traceback.splitlines())
+    pairs = "".join([f" {key}={_value(value)}" for key, value in event.items() if value is not None])
+    return head + pairs + "".join([f"\n    {_escaped(line)}" for line in traceback.splitlines()])
+
+
+def _level(method: str) -> str:
+    return "error" if method == "exception" else method
 
 
 def _value(value: object) -> str:
-    text = str(value)
+    text = value if isinstance(value, str) else str(value)
+    if _PLAIN.fullmatch(text):
+        return text
     return text if text.isprintable() and text and not set(text) & {" ", '"', "="} else f'"{_quoted(text)}"'
 
 

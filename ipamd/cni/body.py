@@ -6,10 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from msgspec import Raw, Struct, ValidationError
+from msgspec.json import Decoder
+
 from ipamd.cni import reading
 from ipamd.cni.caller import Caller
+from ipamd.cni.configuration import configuration_of
 from ipamd.cni.error import CniError, Code, invalid
-from ipamd.cni.version import OLDEST, VERSIONS, is_supported
 from ipamd.models.allocation import NetworkNamespace
 from ipamd.models.identity import Identity
 from ipamd.models.issued import Issued
@@ -22,9 +25,7 @@ LONGEST_TIME: Final = 64
 LONGEST_TIMEOUT: Final = 300.0
 DEFAULT_TIMEOUT: Final = 10.0
 
-_ENVIRONMENT_KEYS: Final = ("container_id", "netns", "netns_id", "ifname", "args", "path")
-_NODE_KEYS: Final = ("cluster", "node", "issued", "delivered", "undo", "spooled", "timeout")
-_KEYS: Final = frozenset((*_ENVIRONMENT_KEYS, *_NODE_KEYS, "config"))
+_ISSUED_KEYS: Final = frozenset(("boot", "uptime_ns", "time"))
 _VARIABLES: Final = {
     "container_id": "CNI_CONTAINERID",
     "netns": "CNI_NETNS",
@@ -35,82 +36,68 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _BOOT: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+class _Envelope(Struct, forbid_unknown_fields=True):
+    """The keys of a body, each with whatever came. The configuration stays as it came."""
+
+    container_id: Any = None
+    netns: Any = None
+    netns_id: Any = None
+    ifname: Any = None
+    args: Any = None
+    path: Any = None
+    cluster: Any = None
+    node: Any = None
+    issued: Any = None
+    delivered: Any = None
+    undo: Any = None
+    spooled: Any = None
+    timeout: Any = None
+    config: Raw = Raw(b"null")
+
+
+_DECODER: Final = Decoder(_Envelope)
+
+
 class Body:
     """A decoded body, whose keys are known and whose version we speak."""
 
     def __init__(self, raw: bytes) -> None:
+        self._values = _opened(raw)
         try:
-            decoded = reading.parse_json(raw)
+            self.config = configuration_of(bytes(self._values.config))
         except ValueError as error:
-            raise CniError(Code.CANNOT_DECODE, f"cannot decode the request: {error}") from None
-        if not isinstance(decoded, dict):
-            raise CniError(Code.CANNOT_DECODE, "cannot decode the request: it is not a JSON object")
-        self._values: Mapping[str, Any] = decoded
-        self._refuse_unknown_keys()
-        self.config = self._configuration()
-        self.version = self._version()
+            raise _undecodable(error) from None
+        self.version = self.config.version
         self.identified: Caller | None = None
         """Who calls, once it is known: what is wrong from then on is known to be theirs."""
 
-    def _refuse_unknown_keys(self) -> None:
-        unknown = self._values.keys() - _KEYS
-        if unknown:
-            key = min(unknown)
-            raise CniError(
-                Code.UNSUPPORTED_FIELD,
-                f"unsupported field {reading.shown(key)}: {reading.shown(self._values[key])}",
-            )
-
-    def _configuration(self) -> Mapping[str, Any]:
-        config = self._values.get("config")
-        if not isinstance(config, dict):
-            raise reading.mistyped("config", "an object", config)
-        return config
-
-    def _version(self) -> str:
-        given = self.config.get("cniVersion")
-        if given is None or given == "":
-            return OLDEST
-        if not isinstance(given, str):
-            raise reading.mistyped("cniVersion", "a string", given)
-        if not is_supported(given):
-            raise CniError(
-                Code.INCOMPATIBLE_VERSION,
-                f"incompatible CNI versions: the configuration has {reading.shown(given)}, "
-                f"ipamd speaks {', '.join(VERSIONS)}",
-            )
-        return given
-
     def get(self, key: str, default: object = None) -> object:
         """A value as it came; null counts as absent."""
-        value = self._values.get(key)
+        value = getattr(self._values, key)
         return default if value is None else value
 
     def caller(self, *variables: str) -> Caller:
         """Who calls; of the environment's variables these must be there."""
         self._check_environment(variables)
-        named = frozenset(variables)
-        network = reading.text(self.config.get("name"), "name")
-        if _NAME.fullmatch(network) is None:
-            raise invalid("name", f"{reading.shown(network)} is not a network's name")
         identity = Identity(
             cluster=reading.text(self.get("cluster", DEFAULT_CLUSTER), "cluster"),
-            network=network,
+            network=self.config.network,
             node=reading.text(self.get("node"), "node"),
-            container_id=self._values["container_id"] if "container_id" in named else "",
-            ifname=self._values["ifname"] if "ifname" in named else "",
+            container_id=self._values.container_id if "container_id" in variables else "",
+            ifname=self._values.ifname if "ifname" in variables else "",
         )
         spooled = reading.integer(self.get("spooled", 0), "spooled", 0, LARGEST_INTEGER)
         self.identified = Caller(self.version, identity, spooled)
         return self.identified
 
     def _check_environment(self, variables: tuple[str, ...]) -> None:
-        missing = [_VARIABLES[key] for key in variables if self.get(key, "") == ""]
-        malformed = [
-            _VARIABLES[key]
-            for key in variables
-            if self.get(key, "") != "" and not _WELL_FORMED[key](self._values[key])
-        ]
+        missing, malformed = [], []
+        for key in variables:
+            value = getattr(self._values, key)
+            if value is None or value == "":
+                missing.append(_VARIABLES[key])
+            elif not _WELL_FORMED[key](value):
+                malformed.append(_VARIABLES[key])
         complaints = []
         if missing:
             complaints.append(f"required env variables [{','.join(missing)}] missing")
@@ -126,9 +113,8 @@ class Body:
             return None
         if not isinstance(value, dict):
             raise reading.mistyped(key, "an object", value)
-        unknown = value.keys() - {"boot", "uptime_ns", "time"}
-        if unknown:
-            raise invalid(key, f"has an unknown key {reading.shown(min(unknown))}")
+        if not value.keys() <= _ISSUED_KEYS:
+            raise invalid(key, f"has an unknown key {reading.shown(min(value.keys() - _ISSUED_KEYS))}")
         boot = reading.text(value.get("boot"), f"{key}.boot").lower()
         if _BOOT.fullmatch(boot) is None:
             raise invalid(f"{key}.boot", f"{reading.shown(boot)} is not a UUID")
@@ -157,6 +143,34 @@ class Body:
         if value <= 0:
             raise invalid("timeout", f"expected more than 0 seconds, got {reading.shown(value)}")
         return float(min(value, LONGEST_TIMEOUT))
+
+
+def _opened(raw: bytes) -> _Envelope:
+    try:
+        return _DECODER.decode(raw)
+    except ValidationError:
+        raise _not_a_body(raw) from None
+    except (ValueError, RecursionError) as error:
+        raise _undecodable(error) from None
+
+
+def _not_a_body(raw: bytes) -> CniError:
+    """What is wrong with JSON that is not an object of our keys."""
+    try:
+        values = reading.parse_json(raw)
+    except ValueError as error:
+        return _undecodable(error)
+    if not isinstance(values, dict):
+        return CniError(Code.CANNOT_DECODE, "cannot decode the request: it is not a JSON object")
+    key = min(values.keys() - set(_Envelope.__struct_fields__))
+    return CniError(
+        Code.UNSUPPORTED_FIELD, f"unsupported field {reading.shown(key)}: {reading.shown(values[key])}"
+    )
+
+
+def _undecodable(error: ValueError | RecursionError) -> CniError:
+    why = "JSON is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return CniError(Code.CANNOT_DECODE, f"cannot decode the request: {why}")
 
 
 def _is_container_id(value: object) -> bool:

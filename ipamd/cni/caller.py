@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ipamd.models.identity import Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who calls and in which version it speaks; container and interface are empty for GC and STATUS.
 
     `spooled` is how many releases wait on the node.

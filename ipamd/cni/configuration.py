@@ -1,17 +1,25 @@
-"""What a network configuration says to its IPAM plugin (its `ipam` object)."""
+"""A network configuration, and what it says to its IPAM plugin (its `ipam` object)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from ipamd.cni import reading
 from ipamd.cni.error import CniError, Code, invalid, too_large
+from ipamd.cni.result import Additions
+from ipamd.cni.version import OLDEST, VERSIONS, is_supported
 from ipamd.models.address import IPAddress
 from ipamd.models.pool import Dns, Route
 
 LARGEST_INTEGER: Final = (1 << 32) - 1
 """Route metrics and table numbers are 32 bits wide in the kernel."""
+
+LONGEST_KNOWN: Final = 8192
+MOST_KNOWN: Final = 512
+"""Configurations that are kept decoded, and the bytes of the longest of them."""
 
 MOST_ROUTES: Final = 256
 MOST_POOLS: Final = 64
@@ -27,7 +35,77 @@ _FOREIGN: Final = (
     *("range", "range_start", "range_end", "exclude"),  # Whereabouts
     *("addresses", "pool"),  # static; a slip of the pen
 )
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ROUTE_NUMBERS: Final = ("mtu", "advmss", "priority", "table", "scope")
+
+
+class Configuration:
+    """A network configuration as a runtime handed it on. What is read from it is read once."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+
+    @cached_property
+    def version(self) -> str:
+        """The version in which the answer is to speak."""
+        given = self.values.get("cniVersion")
+        if given is None or given == "":
+            return OLDEST
+        if not isinstance(given, str):
+            raise reading.mistyped("cniVersion", "a string", given)
+        if not is_supported(given):
+            raise CniError(
+                Code.INCOMPATIBLE_VERSION,
+                f"incompatible CNI versions: the configuration has {reading.shown(given)}, "
+                f"ipamd speaks {', '.join(VERSIONS)}",
+            )
+        return given
+
+    @cached_property
+    def network(self) -> str:
+        """The network's name."""
+        name = reading.text(self.values.get("name"), "name")
+        if _NAME.fullmatch(name) is None:
+            raise invalid("name", f"{reading.shown(name)} is not a network's name")
+        return name
+
+    @cached_property
+    def ipam(self) -> Mapping[str, Any]:
+        """The `ipam` object, without anything that would have to be ignored."""
+        return read_ipam(self.values)
+
+    @cached_property
+    def slots(self) -> Slots:
+        """The pools that it names."""
+        return read_slots(self.ipam.get("pools"), "ipam.pools")
+
+    @cached_property
+    def additions(self) -> Additions:
+        """What it adds to the answer."""
+        return Additions(tuple(dict.fromkeys(read_routes(self.ipam))), read_dns(self.ipam))
+
+    @cached_property
+    def runtime(self) -> Mapping[str, Any]:
+        """What the runtime added for this one container."""
+        return reading.mapping(self.values.get("runtimeConfig"), "runtimeConfig")
+
+
+def configuration_of(raw: bytes) -> Configuration:
+    """The configuration that a call brought.
+
+    All containers of a network on a node bring the same bytes, unless the runtime adds something for each.
+    """
+    return _known(raw) if len(raw) <= LONGEST_KNOWN else _decoded(raw)
+
+
+def _decoded(raw: bytes) -> Configuration:
+    values = reading.parse_json(raw)
+    if not isinstance(values, dict):
+        raise reading.mistyped("config", "an object", values)
+    return Configuration(values)
+
+
+_known: Final = lru_cache(maxsize=MOST_KNOWN)(_decoded)
 
 
 def read_ipam(config: Mapping[str, Any]) -> Mapping[str, Any]:

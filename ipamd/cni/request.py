@@ -7,14 +7,15 @@ A DEL is read for its identity alone: a configuration that has become wrong must
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from ipamd.cni import reading
 from ipamd.cni.body import Body
 from ipamd.cni.caller import Caller
-from ipamd.cni.configuration import Slots, read_dns, read_ipam, read_routes
+from ipamd.cni.configuration import Slots
 from ipamd.cni.error import CniError, Code, invalid
 from ipamd.cni.result import Additions
 from ipamd.cni.version import at_least
@@ -26,8 +27,7 @@ from ipamd.models.request import AllocationRequest, Release
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
+class Add(Struct, frozen=True):
     """An ADD: what to ask of the engine, and what the configuration adds to the answer."""
 
     caller: Caller
@@ -35,24 +35,21 @@ class Add:
     additions: Additions
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """A DEL."""
 
     caller: Caller
     release: Release
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """A CHECK; `addresses` are those of its prevResult, other plugins' too."""
 
     caller: Caller
     addresses: tuple[IPAddress, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Collect:
+class Collect(Struct, frozen=True):
     """A GC; `keep` has the container ID and interface of every attachment that lives."""
 
     caller: Caller
@@ -68,8 +65,7 @@ class Wanted(StrEnum):
     CAPACITY = "capacity"
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """A STATUS."""
 
     caller: Caller
@@ -115,19 +111,18 @@ def _reading(raw: bytes, read: Callable[[Body], T]) -> T:
 def _add(body: Body) -> Add:
     caller = body.caller("container_id", "netns", "ifname", "path")
     identity = caller.identity
-    ipam = read_ipam(body.config)
     args = read_args(body.get("args"))
     wishes = Wishes(body.config, args, identity.network, identity.ifname)
     request = AllocationRequest(
         holder=identity,
-        slots=wishes.pools(ipam),
+        slots=wishes.pools(),
         requested=wishes.addresses(),
         workload=read_workload(args),
         issued=body.issued("issued"),
         netns=body.netns(),
         timeout=body.timeout(),
     )
-    return Add(caller, request, Additions(read_routes(ipam), read_dns(ipam)))
+    return Add(caller, request, body.config.additions)
 
 
 def _del(body: Body) -> Delete:
@@ -149,7 +144,7 @@ def _check(body: Body) -> Check:
     if not at_least(body.version, "0.4.0"):
         raise CniError(Code.INCOMPATIBLE_VERSION, "config version does not allow CHECK")
     caller = body.caller("container_id", "netns", "ifname", "path")
-    previous = body.config.get("prevResult")
+    previous = body.config.values.get("prevResult")
     if previous is None:
         raise invalid("prevResult", "is required for CHECK")
     return Check(caller, _addresses_of(reading.mapping(previous, "prevResult")))
@@ -159,18 +154,17 @@ def _gc(body: Body) -> Collect:
     if not at_least(body.version, "1.1.0"):
         raise CniError(Code.INCOMPATIBLE_VERSION, "config version does not allow GC")
     caller = body.caller("path")
-    return Collect(caller, _attachments(body.config), body.issued("issued"))
+    return Collect(caller, _attachments(body.config.values), body.issued("issued"))
 
 
 def _status(body: Body) -> Status:
     if not at_least(body.version, "1.1.0"):
         raise CniError(Code.INCOMPATIBLE_VERSION, "config version does not allow STATUS")
     caller = body.caller("path")
-    ipam = read_ipam(body.config)
-    wanted = ipam.get("status", Wanted.INSTALLATION)
+    wanted = body.config.ipam.get("status", Wanted.INSTALLATION)
     if not isinstance(wanted, str) or wanted not in list(Wanted):
         raise reading.mistyped("ipam.status", "installation, service or capacity", wanted)
-    slots = Wishes(body.config, {}, caller.identity.network, "").pools(ipam)
+    slots = Wishes(body.config, {}, caller.identity.network, "").pools()
     return Status(caller, Wanted(wanted), slots)
 
 

@@ -5,7 +5,7 @@ An IPAM plugin's result has no `interfaces` and no `ips[].interface`: it knows o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import msgspec
 
 from ipamd.cni.error import CniError, Code
 from ipamd.cni.version import at_least
+from ipamd.models.address import text_of
 from ipamd.models.outcome import Grant, Granted
 from ipamd.models.pool import Dns, Route
 
@@ -34,20 +35,20 @@ def encode(granted: Granted, additions: Additions, version: str) -> bytes:
     Raises `CniError` (code 7) where the version cannot say it: before 0.3.0 a result has one address of a
     family at most.
     """
-    routes = tuple(dict.fromkeys((*_pool_routes(granted.grants), *additions.routes)))
-    dns = _dns(_merged(granted.grants, additions.dns))
+    routes = _all_routes(granted.grants, additions.routes)
+    dns = _merged(granted.grants, additions.dns)
     if at_least(version, "0.3.0"):
         body = _flat(granted.grants, routes, version)
     else:
         body = _by_family(granted.grants, routes, version)
     if dns:
-        body["dns"] = dns
+        body["dns"] = _dns(dns)
     return msgspec.json.encode(body)
 
 
-def _pool_routes(grants: Sequence[Grant]) -> Iterator[Route]:
-    for grant in grants:
-        yield from grant.pool.routes
+def _all_routes(grants: Sequence[Grant], own: Sequence[Route]) -> Sequence[Route]:
+    routes = [route for grant in grants for route in grant.pool.routes]
+    return tuple(dict.fromkeys((*routes, *own))) if routes else own
 
 
 def _merged(grants: Sequence[Grant], own: Dns) -> Dns:
@@ -81,7 +82,7 @@ def _flat(grants: Sequence[Grant], routes: Sequence[Route], version: str) -> dic
         ip = {} if at_least(version, "1.0.0") else {"version": str(grant.address.version)}
         ip["address"] = _with_length(grant)
         if grant.pool.gateway is not None:
-            ip["gateway"] = str(grant.pool.gateway)
+            ip["gateway"] = text_of(grant.pool.gateway)
         ips.append(ip)
     body: dict[str, Any] = {"cniVersion": version, "ips": ips}
     if routes:
@@ -103,7 +104,7 @@ def _by_family(grants: Sequence[Grant], routes: Sequence[Route], version: str) -
             )
         ip: dict[str, Any] = {"ip": _with_length(grant)}
         if grant.pool.gateway is not None:
-            ip["gateway"] = str(grant.pool.gateway)
+            ip["gateway"] = text_of(grant.pool.gateway)
         own = [_route(route) for route in routes if route.dst.version == grant.address.version]
         if own:
             ip["routes"] = own
@@ -112,7 +113,7 @@ def _by_family(grants: Sequence[Grant], routes: Sequence[Route], version: str) -
 
 
 def _with_length(grant: Grant) -> str:
-    return f"{grant.address}/{grant.pool.subnet.prefixlen}"
+    return f"{text_of(grant.address)}/{grant.pool.subnet.prefixlen}"
 
 
 def _route(route: Route, *, numbers: bool = False) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ipamd.cni import reading
-from ipamd.cni.configuration import MOST_ADDRESSES, Slots, read_slots
+from ipamd.cni.configuration import MOST_ADDRESSES, Configuration, Slots, read_slots
 from ipamd.cni.error import CniError, Code, invalid, too_large
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Workload
@@ -57,8 +57,8 @@ def read_workload(args: Mapping[str, str]) -> Workload:
 class Wishes:
     """One container's wishes, read from one call."""
 
-    def __init__(self, config: Mapping[str, Any], args: Mapping[str, str], network: str, ifname: str) -> None:
-        self._runtime = reading.mapping(config.get("runtimeConfig"), "runtimeConfig")
+    def __init__(self, config: Configuration, args: Mapping[str, str], network: str, ifname: str) -> None:
+        self._runtime = config.runtime
         if self._runtime.get("ipRanges"):
             raise CniError(
                 Code.UNSUPPORTED_FIELD,
@@ -77,18 +77,18 @@ class Wishes:
                 return _addresses(key, wanted)
         return ()
 
-    def pools(self, ipam: Mapping[str, Any]) -> Slots:
+    def pools(self) -> Slots:
         """The pools asked for: the annotation's, else the configuration's."""
         key, value = self._annotation(POOLS_ANNOTATION)
         if not value:
-            return read_slots(ipam.get("pools"), "ipam.pools")
+            return self._config.slots
         if value.startswith("["):
             return read_slots(_json(key, value), key)
         return read_slots([_commas(value)], key)
 
     def _sources(self) -> Iterator[tuple[str, Sequence[Any]]]:
         yield "runtimeConfig.ips", reading.listing(self._runtime.get("ips"), "runtimeConfig.ips")
-        arguments = reading.mapping(self._config.get("args"), "args")
+        arguments = reading.mapping(self._config.values.get("args"), "args")
         cni = reading.mapping(arguments.get("cni"), "args.cni")
         yield "args.cni.ips", reading.listing(cni.get("ips"), "args.cni.ips")
         yield "CNI_ARGS IP", _commas(self._args.get("IP", ""))
@@ -101,6 +101,8 @@ class Wishes:
     def _annotation(self, name: str) -> tuple[str, str]:
         """An annotation with the key it was found under: this network's, or the plain one for eth0."""
         annotations = reading.mapping(self._runtime.get(ANNOTATIONS), f"runtimeConfig.{ANNOTATIONS}")
+        if not annotations:
+            return f"annotation {name}", ""
         key = f"{name}.{self._network}"
         if key not in annotations and self._ifname == FIRST_INTERFACE:
             key = name

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from ipamd.backends.interface import InDoubt
 from ipamd.engine.call import Call, Lacking, Postponed, Verdict
@@ -26,8 +26,7 @@ PATIENT_CALLS: Final = 4
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(Struct):
     """A call whose caller waits until `deadline`, in the event loop's time."""
 
     call: Call
@@ -42,6 +41,7 @@ class Batching:
     """
 
     def __init__(self, settling: Settling, lanes: int) -> None:
+        self._loop = asyncio.get_running_loop()
         self._settling = settling
         self._queue: deque[_Waiting] = deque()
         self._busy: set[Digest] = set()
@@ -56,7 +56,7 @@ class Batching:
         if self._closing or len(self._queue) >= LONGEST_QUEUE:
             why = "ipamd is stopping" if self._closing else f"{LONGEST_QUEUE} calls wait already"
             return Refused(Unavailable(f"{why}: try again"))
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         waiting = _Waiting(call, loop.time() + patience, loop.create_future())
         self._queue.append(waiting)
         self._arrived.set()
@@ -80,7 +80,7 @@ class Batching:
 
     def _collect(self) -> list[_Waiting]:
         """The next batch: no two calls of one holder, none whose caller is gone or whose time ran out."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         batch: list[_Waiting] = []
         held_back: list[_Waiting] = []
         while self._queue and len(batch) < LARGEST_BATCH:
@@ -141,7 +141,7 @@ class Batching:
 
     async def _answer_patiently(self, waiting: _Waiting) -> None:
         async with self._patient_lane:
-            left = waiting.deadline - asyncio.get_running_loop().time()
+            left = waiting.deadline - self._loop.time()
             if left > 0:
                 await self._answer([waiting], left)
                 return

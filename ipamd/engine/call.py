@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from ipamd.models.identity import Digest
 from ipamd.models.issued import Order
 from ipamd.models.node import NodeKey
@@ -11,8 +13,7 @@ from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.request import AllocationRequest, Release
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """A request for addresses, in order; `digest` is its holder's, which is computed once."""
 
     request: AllocationRequest
@@ -20,8 +21,7 @@ class Ask:
     digest: Digest
 
 
-@dataclass(frozen=True, slots=True)
-class Free:
+class Free(Struct, frozen=True):
     """A release, in order; `order` is None when it was issued as it arrived and frees all that is held.
 
     `remember` is the order under which it is remembered, None where no late call need be told of it.

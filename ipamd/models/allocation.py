@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from ipamd.models.address import IPAddress
 from ipamd.models.identity import Digest, Holder, Owner
@@ -20,8 +21,7 @@ class Ending(StrEnum):
     ADMIN = "admin"  # somebody released it by hand
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
+class Workload(Struct, frozen=True, gc=False):
     """What runs in the container, as far as the runtime told."""
 
     namespace: str | None = None
@@ -29,16 +29,14 @@ class Workload:
     uid: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkNamespace:
+class NetworkNamespace(Struct, frozen=True, gc=False):
     """Device and inode of the container's network namespace, which tell it from every other of this boot."""
 
     device: int
     inode: int
 
 
-@dataclass(frozen=True, slots=True)
-class Idempotency:
+class Idempotency(Struct, frozen=True, gc=False):
     """An admin's `Idempotency-Key`, with the hash of the body it came with.
 
     Keys are unique for each token: the token's id and a blank stand before the key.
@@ -48,8 +46,7 @@ class Idempotency:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allocation:
+class Allocation(Struct, frozen=True, kw_only=True):
     """A row of the table that tells who has an address and who had it; live while `until` is None.
 
     `position` is the place of the address in its request's answer. `taken` is the order of the call that

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
+
+from msgspec import Struct
 
 from ipamd.models.node import NodeKey
 
@@ -21,7 +22,7 @@ def digest_of(*parts: str) -> Digest:
     """The digest over several texts, each with its length, so that no two lists of texts share one."""
     pieces: list[bytes] = []
     for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")
+        encoded = part.encode() if part.isascii() else part.encode("utf-8", "surrogatepass")
         pieces += (len(encoded).to_bytes(4, "big"), encoded)
     return blake2b(b"".join(pieces), digest_size=DIGEST_SIZE).digest()
 
@@ -31,8 +32,7 @@ def container_part(container_id: str) -> bytes:
     return digest_of(container_id)[:CONTAINER_SIZE]
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True, gc=False):
     """One interface of one container on one node, in one CNI network of one cluster."""
 
     cluster: str
@@ -51,8 +51,7 @@ class Identity:
         return NodeKey(self.cluster, self.node)
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True, gc=False):
     """Something that is no container and holds an address: a VM, a device, a load balancer.
 
     The digest is made before the request is queued, from the idempotency key where there is one, so that

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+
+class Issued(Struct, frozen=True, gc=False):
     """The moment at which a plugin started.
 
     `boot` is the node's boot identity (a UUID's text), `uptime_ns` its CLOCK_BOOTTIME in nanoseconds,

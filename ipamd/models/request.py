@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Ending, Idempotency, NetworkNamespace, Workload
@@ -11,8 +11,7 @@ from ipamd.models.issued import Issued
 from ipamd.models.node import NodeKey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllocationRequest:
+class AllocationRequest(Struct, frozen=True, kw_only=True):
     """Addresses for one holder, all of them or none.
 
     `slots` asks for one address each, from the first pool of the slot that has one; empty means that
@@ -23,7 +22,7 @@ class AllocationRequest:
     holder: Holder
     slots: tuple[tuple[str, ...], ...] = ()
     requested: tuple[IPAddress, ...] = ()
-    workload: Workload = field(default_factory=Workload)
+    workload: Workload = Workload()
     issued: Issued | None = None
     netns: NetworkNamespace | None = None
     idempotency: Idempotency | None = None
@@ -45,8 +44,7 @@ class AllocationRequest:
         return self.holder.name if isinstance(self.holder, Owner) else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Release(Struct, frozen=True, kw_only=True):
     """The end of what a holder has.
 
     With `undo` it frees only what the ADD of this very `issued` took and nobody has repeated since.

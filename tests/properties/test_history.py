@@ -175,7 +175,7 @@ class History(RuleBasedStateMachine):
     def undo(self, container: int, late: int) -> None:
         issued = self.issued(node_of(container), late)
         moment = self.model.moment(node_of(container), issued)
-        answer = self.every(lambda engine: engine.submit(replace(release(container, issued), undo=True)))
+        answer = self.every(lambda engine: engine.submit(release(container, issued, undo=True)))
         assert answer == ("released", self.model.release(container, moment, undo=True))
 
     @rule(container=CONTAINERS)
@@ -190,7 +190,7 @@ class History(RuleBasedStateMachine):
             assert self.model.overtaken(container, moment)
             return
         self.model.granted(container, [("plain", each) for each in answer[1]], moment)
-        answer = self.every(lambda engine: engine.submit(replace(release(container, issued), undo=True)))
+        answer = self.every(lambda engine: engine.submit(release(container, issued, undo=True)))
         freed = self.model.release(container, moment, undo=True)
         assert answer == ("released", freed)
         assert freed
@@ -204,7 +204,7 @@ class History(RuleBasedStateMachine):
         if holding is not None:
             boot, uptime_ns = holding.taken
             issued = Issued(self.model.boots[node_of(container)][boot], uptime_ns)
-            answer = self.every(lambda engine: engine.submit(replace(release(container, issued), undo=True)))
+            answer = self.every(lambda engine: engine.submit(release(container, issued, undo=True)))
             assert answer == ("released", self.model.release(container, holding.taken, undo=True))
 
     @rule(container=CONTAINERS, age=st.integers(1, 3))
@@ -214,7 +214,7 @@ class History(RuleBasedStateMachine):
         issued = self.issued(node, 0)
         old = Issued(f"boot-{node}-{self.boot[node] - age}", issued.uptime_ns)
         moment = self.model.moment(node, old, issued)
-        answer = self.every(lambda engine: engine.submit(replace(release(container, old), delivered=issued)))
+        answer = self.every(lambda engine: engine.submit(release(container, old, delivered=issued)))
         assert answer == ("released", self.model.release(container, moment))
 
     @rule(node=st.sampled_from(["n0", "n1"]))
@@ -372,10 +372,12 @@ async def explained_then_asked(engine: Engine, request: AllocationRequest) -> Ou
     return outcome
 
 
-def release(container: int, issued: Issued) -> Release:
-    return Release(
-        digest=identity(container).digest, node=NodeKey("default", node_of(container)), issued=issued
-    )
+def release(
+    container: int, issued: Issued, *, undo: bool = False, delivered: Issued | None = None
+) -> Release:
+    node = NodeKey("default", node_of(container))
+    digest = identity(container).digest
+    return Release(digest=digest, node=node, issued=issued, delivered=delivered, undo=undo)
 
 
 async def told(work: Coroutine[Any, Any, Any]) -> Answer:

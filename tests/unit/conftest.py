@@ -1,12 +1,12 @@
 """Each kind of database, open and empty, and allocations to put into it."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ipamd.backends.interface import Backend, Changes, Ended
 from ipamd.backends.registry import open_backend
@@ -99,7 +99,7 @@ async def end(backend: Backend, stored: Allocation, until: int) -> Allocation:
     """End a live allocation; as it is stored then."""
     assert stored.id is not None
     await write(backend, Changes(ended=[Ended(stored.id, until, Ending.RELEASED)]))
-    return replace(stored, until=until, ending=Ending.RELEASED)
+    return structs.replace(stored, until=until, ending=Ending.RELEASED)
 
 
 async def carve(backend: Backend, *blocks: Block, cursor: int | None = None) -> int:

@@ -3,13 +3,13 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import Whose, WithRoom
@@ -77,7 +77,7 @@ def now_held(number: int, size: int) -> Allocation:
     """A live row: the first are `early`, the last are `late` in all that lists filter by."""
     of = "early" if number < RARE else "late" if number >= size - RARE else "most"
     holder: Any = container(f"{of}-container", node=of, cluster=of, network=of)
-    holder = replace(holder, ifname=f"eth{number}")
+    holder = structs.replace(holder, ifname=f"eth{number}")
     if number % 2:
         holder = Owner(of, digest_of(str(number)))
     return allocation(

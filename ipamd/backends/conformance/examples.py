@@ -7,6 +7,8 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
+from msgspec import structs
+
 from ipamd.backends.interface import (
     Backend,
     BlockSearch,
@@ -97,7 +99,7 @@ def ending(stored: Allocation, until: Instant = NOW + 1) -> Ended:
 async def end(backend: Backend, stored: Allocation, until: Instant = NOW + 1) -> Allocation:
     """End a live allocation; as it is stored then."""
     await write(backend, Changes(ended=[ending(stored, until)]))
-    return replace(stored, until=until, ending=Ending.RELEASED)
+    return structs.replace(stored, until=until, ending=Ending.RELEASED)
 
 
 def number_of(stored: Allocation) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
+from msgspec import structs
 
 from ipamd.backends.conformance.examples import (
     NOW,
@@ -54,8 +54,8 @@ async def test_every_field_of_an_allocation_comes_back(backend: Backend) -> None
 
     found = await find(backend, pod.digest, machine.digest)
     [first], [second] = found.held[pod.digest], found.held[machine.digest]
-    assert replace(first, id=None) == pod
-    assert replace(second, id=None) == machine
+    assert structs.replace(first, id=None) == pod
+    assert structs.replace(second, id=None) == machine
 
 
 async def test_names_of_any_characters_come_back_as_they_were(backend: Backend) -> None:
@@ -105,7 +105,7 @@ async def test_a_repeat_is_written_on_the_row(backend: Backend) -> None:
     await write(backend, Changes(repeated=[Repeated(number_of(stored), 2, Order(1, 20))]))
 
     found = await find(backend, stored.digest, other.digest)
-    assert list(found.held[stored.digest]) == [replace(stored, generation=2, repeated=Order(1, 20))]
+    assert list(found.held[stored.digest]) == [structs.replace(stored, generation=2, repeated=Order(1, 20))]
     assert list(found.held[other.digest]) == [other]
 
 
@@ -113,7 +113,7 @@ async def test_a_repeat_is_written_on_the_row(backend: Backend) -> None:
 async def test_why_a_holding_ended_is_kept(backend: Backend, why: Ending) -> None:
     [stored] = await begin(backend, allocation())
     number = number_of(stored)
-    ended = replace(stored, until=NOW + 5, ending=why)
+    ended = structs.replace(stored, until=NOW + 5, ending=why)
 
     await write(backend, Changes(ended=[_ended(number, why)]))
 
@@ -128,7 +128,9 @@ async def test_who_ended_a_holding_and_what_for_is_kept(backend: Backend) -> Non
         backend, Changes(ended=[Ended(number, NOW + 5, Ending.ADMIN, by="ann (token 7)", reason="dead")])
     )
 
-    ended = replace(stored, until=NOW + 5, ending=Ending.ADMIN, ended_by="ann (token 7)", reason="dead")
+    ended = structs.replace(
+        stored, until=NOW + 5, ending=Ending.ADMIN, ended_by="ann (token 7)", reason="dead"
+    )
     assert await backend.ledger.allocation(number) == ended
 
 

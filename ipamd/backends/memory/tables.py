@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from msgspec import structs
+
 from ipamd.backends.interface import ConstraintViolated, Ended, RememberedRelease, Repeated, Whose, WithRoom
 from ipamd.backends.memory.journal import Journal, RoomEntry
 from ipamd.models.address import IPAddress
@@ -45,7 +47,7 @@ class Allocations:
         if allocation.position in positions:
             raise ConstraintViolated(f"the holder has an address at position {allocation.position}")
         self._last_id += 1  # never taken back: an id names one row for ever
-        row = replace(allocation, id=self._last_id)
+        row = structs.replace(allocation, id=self._last_id)
         if row.idempotency is not None:
             key = (row.idempotency.key, row.position)
             if key in self.by_key:
@@ -69,7 +71,7 @@ class Allocations:
     def repeat(self, repeated: Repeated) -> None:
         """Note that a live row's ADD came again."""
         row = self._live(repeated.id)
-        again = replace(row, generation=repeated.generation, repeated=repeated.repeated)
+        again = structs.replace(row, generation=repeated.generation, repeated=repeated.repeated)
         self.journal.put(self.rows, repeated.id, again)
 
     def _live(self, allocation: int) -> Allocation:
@@ -80,7 +82,9 @@ class Allocations:
 
 
 def _over(row: Allocation, ended: Ended) -> Allocation:
-    return replace(row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason)
+    return structs.replace(
+        row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason
+    )
 
 
 class Blocks:

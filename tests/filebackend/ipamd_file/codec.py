@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ipamd.backends.interface import RememberedRelease
 from ipamd.models.address import AddressRange
@@ -45,8 +47,7 @@ def _encoded(value: Any) -> Any:
     if value is None or kind in (bool, int, str):
         return value
     if kind in OF_FIELDS:
-        names = [field.name for field in fields(value)] if is_dataclass(value) else value._fields
-        return {kind.__name__: {name: _encoded(getattr(value, name)) for name in names}}
+        return {kind.__name__: {name: _encoded(getattr(value, name)) for name in _fields_of(value)}}
     if kind in OF_TEXT:
         return {kind.__name__: value.value if isinstance(value, Enum) else str(value)}
     if isinstance(value, (tuple, list)):
@@ -58,6 +59,12 @@ def _encoded(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
     raise TypeError(f"a {kind.__name__} is not kept: {value!r}")
+
+
+def _fields_of(value: Any) -> Sequence[str]:
+    if isinstance(value, Struct):
+        return value.__struct_fields__
+    return [field.name for field in fields(value)] if is_dataclass(value) else value._fields
 
 
 def _decoded(value: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from ipamd.backends.interface import (
     BlockSearch,
@@ -81,7 +82,7 @@ class FileTransaction:
                 raise ConstraintViolated("the idempotency key has been used")
         number = store.get("number", "allocation", 0) + 1
         store.put("number", "allocation", number)
-        store.put("allocation", number, replace(allocation, id=number))
+        store.put("allocation", number, structs.replace(allocation, id=number))
         store.put("owner", address, number)
         store.put("holder", allocation.digest, (*store.get("holder", allocation.digest, ()), number))
         if allocation.idempotency is not None:
@@ -99,7 +100,7 @@ class FileTransaction:
 
     def _repeat(self, repeated: Repeated) -> None:
         row = self._live(repeated.id)
-        again = replace(row, generation=repeated.generation, repeated=repeated.repeated)
+        again = structs.replace(row, generation=repeated.generation, repeated=repeated.repeated)
         self._store.put("allocation", row.id, again)
 
     def _live(self, number: int) -> Allocation:
@@ -139,7 +140,9 @@ def write_block(store: Store, block: Block) -> None:
 
 
 def _over(row: Allocation, ended: Ended) -> Allocation:
-    return replace(row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason)
+    return structs.replace(
+        row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason
+    )
 
 
 def _is_meant(block: Block, search: WithRoom) -> bool:

@@ -1,0 +1,191 @@
+"""HTTP/1.1 on one connection: uvicorn's protocol, with deadlines and a short way for the plugin's calls.
+
+Between the bytes of a call and its decision uvicorn has a scope, two events and four messages, which cost
+more than the decision. So a call is collected and answered here; everything else goes on as an ASGI request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import structlog
+import uvicorn
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from ipamd.api.access import Unknown
+from ipamd.api.cni import Calls, Verb
+from ipamd.api.loopback import Loopback
+from ipamd.api.problems import TOO_SLOW, Problem
+from ipamd.api.reply import Reply
+from ipamd.models.errors import DomainError
+
+REQUEST_SECONDS: Final = 5.0
+"""From the first byte of a request to its last: a slow sender must keep nothing busy."""
+
+IDLE_SECONDS: Final = 75.0
+"""How long a connection may wait for its next request."""
+
+SWEEP_SECONDS: Final = 1.0
+
+_TOO_SLOW: Final = Reply.of(TOO_SLOW).encoded((), close=False)
+_MISTAKE: Final = Reply.of(
+    Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "ipamd made a mistake: its log says more about it")
+)
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+log = structlog.get_logger()
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, calls: Calls, guard: Loopback, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self._calls = calls
+        self._guard = guard
+        self._began: float | None = None
+        self._idle_since = self.loop.time()
+
+    def on_message_begin(self) -> None:
+        self._began = self.loop.time()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        verb = self._calls.verb_of(self.url)
+        if verb is None or self.parser.get_method() != b"POST":
+            super().on_headers_complete()
+            return
+        before = self.cycle
+        cycle = self.cycle = self._call(verb)
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
+    def _call(self, verb: Verb) -> Call:
+        headers = dict(self.headers)
+        return Call(
+            self._calls,
+            verb,
+            self._guard.refusal("POST", headers),
+            int(headers.get(b"content-length", 0)),
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+
+    def on_message_complete(self) -> None:
+        self._began = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, if it is there. Whoever sends none is seen by `sweep`."""
+        self.server_state.total_requests += 1
+        self._idle_since = self.loop.time()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
+    def end_if_overdue(self, now: float) -> None:
+        """Close a connection whose request, or whose next request, does not come."""
+        if self._began is not None and now - self._began > REQUEST_SECONDS:
+            self._end(_TOO_SLOW)
+        elif self._began is None and self._is_idle() and now - self._idle_since > IDLE_SECONDS:
+            self._end(b"")
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _end(self, last_words: bytes) -> None:
+        # One that reads nothing would keep what waits to be written for ever.
+        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+            self.transport.abort()
+            return
+        if not (self.cycle is not None and self.cycle.response_started):
+            self.transport.write(last_words)
+        self.transport.close()
+
+
+class Call(RequestResponseCycle):
+    """One call of the plugin, from its headers to its answer."""
+
+    def __init__(
+        self, calls: Calls, verb: Verb, refusal: Problem | None, announced: int, **uvicorns: Any
+    ) -> None:
+        super().__init__(**uvicorns)
+        self._calls = calls
+        self._verb = verb
+        self._refusal = refusal
+        self._announced = announced
+
+    async def run_asgi(self, app: object) -> None:
+        """Answer; the name is that by which uvicorn starts a request."""
+        try:
+            reply = await self._reply()
+        except Exception:
+            log.exception("a call failed", verb=self._verb.name)
+            reply = _MISTAKE
+        if reply is None or self.disconnected:
+            return
+        if self.flow.write_paused:
+            await self.flow.drain()
+        self.transport.write(reply.encoded(self.default_headers, close=not self.keep_alive))
+        self.response_started = self.response_complete = True
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    async def _reply(self) -> Reply | None:
+        """None when the connection ended before the body did: there is nobody to answer."""
+        if self._refusal is not None:
+            return Reply.of(self._refusal)
+        try:
+            only = await self._calls.asker(cast(Scope, self.scope))
+        except (Unknown, DomainError) as error:
+            return self._verb.refuse(error)
+        largest = self._verb.largest
+        if self.waiting_for_100_continue and self._announced <= largest:
+            self.transport.write(_CONTINUE)
+        while self.more_body and max(self._announced, len(self.body)) <= largest:
+            self.flow.resume_reading()
+            await self.message_event.wait()
+            self.message_event.clear()
+            if self.disconnected:
+                return None
+        if max(self._announced, len(self.body)) > largest:
+            return self._verb.too_large()
+        return await self._verb.answer(bytes(self.body), only)
+
+
+def protocol_of(calls: Calls, guard: Loopback) -> type[asyncio.Protocol]:
+    """What uvicorn makes for each connection of a listener."""
+    return cast(type[asyncio.Protocol], partial(Protocol, calls, guard))
+
+
+async def sweep(servers: Iterable[uvicorn.Server]) -> None:
+    """End overdue connections, until cancelled: no request pays for a timer of its own."""
+    states: list[ServerState] = [server.server_state for server in servers]
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        now = loop.time()
+        for state in states:
+            for connection in list(state.connections):
+                cast(Protocol, connection).end_if_overdue(now)

@@ -1,0 +1,110 @@
+"""What a connection may do: several requests in one go, and no waiting for ever."""
+
+import json
+import socket
+from typing import Any
+
+from tests.api.plugin_call import call
+from tests.service import IpamdProcess
+
+PATIENCE = 15
+
+
+def post(body: dict[str, Any], path: str = "/v1/cni/add", headers: str = "", version: str = "1.1") -> bytes:
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/{version}\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{headers}"
+    return head.encode() + b"Content-Length: %d\r\n\r\n%b" % (len(content), content)
+
+
+def connected(service: IpamdProcess) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE)
+
+
+def until_closed(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_calls_sent_in_one_go_are_answered_in_their_order(ipamd_process: IpamdProcess) -> None:
+    ipamd_process.create_pool("pods", "10.0.0.0/24")
+    asked = [post(call("c0")), post(call("c1")), post(call("c2"), headers="Connection: close\r\n")]
+    between = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+    with connected(ipamd_process) as connection:
+        connection.sendall(
+            asked[0] + between + asked[1] + asked[2].replace(b"Host", b"Connection: close\r\nHost")
+        )
+        answers = until_closed(connection)
+
+    first, health, second, third = (part for part in answers.split(b"HTTP/1.1 200 OK\r\n") if part)
+    assert [b"10.0.0.%d/24" % number in part for number, part in ((2, first), (3, second), (4, third))] == [
+        True
+    ] * 3
+    assert b"connection: close" not in first + health + second
+    assert b"connection: close" in third
+
+
+def test_a_caller_of_http_1_0_is_answered_and_let_go(ipamd_process: IpamdProcess) -> None:
+    ipamd_process.create_pool("pods", "10.0.0.0/24")
+
+    with connected(ipamd_process) as connection:
+        connection.sendall(post(call(), version="1.0"))
+        answer = until_closed(connection)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"10.0.0.2/24" in answer
+
+
+def test_a_body_that_waits_to_be_asked_for_is_asked_for(ipamd_process: IpamdProcess) -> None:
+    ipamd_process.create_pool("pods", "10.0.0.0/24")
+    request = post(call(), headers="Expect: 100-continue\r\nConnection: close\r\n")
+    head, _, body = request.partition(b"\r\n\r\n")
+
+    with connected(ipamd_process) as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        asked_for = connection.recv(4096)
+        connection.sendall(body)
+        answer = until_closed(connection)
+
+    assert asked_for == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_that_is_announced_too_large_is_not_asked_for(ipamd_process: IpamdProcess) -> None:
+    head = b"POST /v1/cni/add HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+
+    with connected(ipamd_process) as connection:
+        connection.sendall(head + b"Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n")
+        answer = connection.recv(4096)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"code":103' in answer
+
+
+def test_a_call_in_small_pieces_is_put_together(ipamd_process: IpamdProcess) -> None:
+    ipamd_process.create_pool("pods", "10.0.0.0/24")
+    request = post(call(), headers="Connection: close\r\n")
+
+    with connected(ipamd_process) as connection:
+        for start in range(0, len(request), 40):
+            connection.sendall(request[start : start + 40])
+        answer = until_closed(connection)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_head_that_does_not_end_is_cut_off(ipamd_process: IpamdProcess) -> None:
+    with connected(ipamd_process) as connection:
+        connection.sendall(b"POST /v1/cni/add HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        answer = until_closed(connection)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"too-slow"' in answer
+
+
+def test_a_body_that_does_not_end_is_cut_off(ipamd_process: IpamdProcess) -> None:
+    with connected(ipamd_process) as connection:
+        connection.sendall(post(call())[:-1])
+        answer = until_closed(connection)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert ipamd_process.http.get("/v1/allocations").json()["items"] == []
