@@ -18,7 +18,7 @@ from starlette.types import Scope
 from ipamd.api.access import Access, Unknown, speaks_for
 from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION
 from ipamd.api.problems import in_doubt
-from ipamd.api.reply import Reply
+from ipamd.api.reply import JSON, Reply
 from ipamd.backends.interface import InDoubt
 from ipamd.cni import request, result
 from ipamd.cni.caller import Caller
@@ -34,6 +34,9 @@ from ipamd.models.request import AllocationRequest, Release
 
 PREFIX: Final = "/v1/cni/"
 VERBS: Final = ("add", "del", "check", "gc", "status")
+
+_BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
+_LATER: Final = JSON + b"retry-after: 1\r\n"
 
 log = structlog.get_logger()
 
@@ -200,7 +203,7 @@ class Calls:
 def _refused(verb: str, error: CniError) -> Reply:
     who = _who(error.caller) if error.caller is not None else {}
     log.info(verb, outcome="refused", **who, code=int(error.code), why=error.message)
-    return Reply(error.status, error.encode())
+    return Reply(error.status, error.encode(), _LATER if error.status == _BUSY else JSON)
 
 
 def _error(outcome: object) -> DomainError:

@@ -11,6 +11,8 @@ from ipamd.api.problems import Problem
 
 Headers = Iterable[tuple[bytes, bytes]]
 
+JSON: Final = b"content-type: application/json\r\n"
+
 _STATUS_LINES: Final = {
     int(status): f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
@@ -23,7 +25,7 @@ class Reply:
 
     status: int
     body: bytes
-    headers: bytes = b"content-type: application/json\r\n"
+    headers: bytes = JSON
     """As they are sent, each with its line's end."""
 
     @classmethod

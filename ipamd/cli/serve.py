@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 from typing import Final
 
 import uvloop
@@ -57,7 +58,17 @@ def serve(
     if not database_url:
         make_state_folder()
     logs.configure(settings.log_level, settings.log_format)
+    allow_connections()
     uvloop.run(run(settings))
+
+
+def allow_connections() -> None:
+    """Have as many open files as the administrator lets us: each connection is one.
+
+    The soft limit, often 1024, is a default for programs that use select(2).
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def keep_collector_small() -> None:

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
 import structlog
-from msgspec import Struct
 
 from ipamd.backends.interface import InDoubt
 from ipamd.engine.call import Call, Lacking, Postponed, Verdict
 from ipamd.engine.settling import Settling
+from ipamd.engine.waiting import Waiting, WaitingCalls
 from ipamd.models.errors import DomainError, Unavailable
 from ipamd.models.identity import Digest
 from ipamd.models.outcome import Outcome, Refused
 
 LARGEST_BATCH: Final = 256
-LONGEST_QUEUE: Final = 20_000
-
 PATIENT_CALLS: Final = 4
 """How many calls at once are settled alone, waiting for what others hold."""
 
 log = structlog.get_logger()
-
-
-class _Waiting(Struct):
-    """A call whose caller waits until `deadline`, in the event loop's time."""
-
-    call: Call
-    deadline: float
-    answer: asyncio.Future[Outcome]
 
 
 class Batching:
@@ -43,7 +32,7 @@ class Batching:
     def __init__(self, settling: Settling, lanes: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._settling = settling
-        self._queue: deque[_Waiting] = deque()
+        self._queue = WaitingCalls()
         self._busy: set[Digest] = set()
         self._arrived = asyncio.Event()
         self._closing = False
@@ -52,13 +41,14 @@ class Batching:
         self._patient: set[asyncio.Task[None]] = set()
 
     async def submit(self, call: Call, patience: float) -> Outcome:
-        """Queue a call and wait for its outcome; `patience` in seconds bounds the time in the queue."""
-        if self._closing or len(self._queue) >= LONGEST_QUEUE:
-            why = "ipamd is stopping" if self._closing else f"{LONGEST_QUEUE} calls wait already"
-            return Refused(Unavailable(f"{why}: try again"))
-        loop = self._loop
-        waiting = _Waiting(call, loop.time() + patience, loop.create_future())
-        self._queue.append(waiting)
+        """Queue a call and wait for its outcome; `patience` in seconds bounds the time in the queue.
+
+        Raises Unavailable where it cannot be queued.
+        """
+        if self._closing:
+            raise Unavailable("ipamd is stopping: try again")
+        waiting = Waiting(call, self._loop.time() + patience, self._loop.create_future())
+        self._queue.put(waiting)
         self._arrived.set()
         return await waiting.answer
 
@@ -78,34 +68,34 @@ class Batching:
                 await self._arrived.wait()
         self._arrived.set()  # for the other lanes
 
-    def _collect(self) -> list[_Waiting]:
+    def _collect(self) -> list[Waiting]:
         """The next batch: no two calls of one holder, none whose caller is gone or whose time ran out."""
         now = self._loop.time()
-        batch: list[_Waiting] = []
-        held_back: list[_Waiting] = []
+        batch: list[Waiting] = []
+        held_back: list[Waiting] = []
         while self._queue and len(batch) < LARGEST_BATCH:
-            waiting = self._queue.popleft()
+            waiting = self._queue.take()
             if waiting.answer.done():
                 continue
             if waiting.deadline <= now:
-                tell(waiting, out_of_time())
+                waiting.tell_out_of_time()
             elif waiting.call.digest in self._busy:
                 held_back.append(waiting)
             else:
                 self._busy.add(waiting.call.digest)
                 batch.append(waiting)
-        self._queue.extendleft(reversed(held_back))
+        self._queue.put_back(held_back)
         return batch
 
-    async def _answer(self, batch: list[_Waiting], patience: float | None = None) -> None:
+    async def _answer(self, batch: list[Waiting], patience: float | None = None) -> None:
         """Settle a batch and tell its callers, whatever happens to it."""
-        postponed: list[_Waiting] = []
+        postponed: list[Waiting] = []
         try:
             verdicts = await self._settling.settle([waiting.call for waiting in batch], patience)
             postponed = await self._tell_all(batch, verdicts)
         except DomainError as error:
             for waiting in batch:
-                tell(waiting, Refused(error))
+                waiting.tell(Refused(error))
         except InDoubt as doubt:
             for waiting in batch:
                 if not waiting.answer.done():
@@ -122,10 +112,10 @@ class Batching:
             self._patient.add(task)
             task.add_done_callback(self._patient.discard)
 
-    async def _tell_all(self, batch: Sequence[_Waiting], verdicts: Sequence[Verdict]) -> list[_Waiting]:
-        """Tell what is decided. What lacks a block comes first in the next batch; the postponed are left."""
-        lacking: list[tuple[_Waiting, Lacking]] = []
-        postponed: list[_Waiting] = []
+    async def _tell_all(self, batch: Sequence[Waiting], verdicts: Sequence[Verdict]) -> list[Waiting]:
+        """Tell what is decided. What lacks a block is the next of its node; the postponed are left."""
+        lacking: list[tuple[Waiting, Lacking]] = []
+        postponed: list[Waiting] = []
         for waiting, verdict in zip(batch, verdicts, strict=True):
             match verdict:
                 case Lacking():
@@ -133,23 +123,23 @@ class Batching:
                 case Postponed():
                     postponed.append(waiting)
                 case _:
-                    tell(waiting, verdict)
+                    waiting.tell(verdict)
         if lacking:
             await self._settling.carve([wanted for _, verdict in lacking for wanted in verdict.wanted])
-            self._queue.extendleft(waiting for waiting, _ in reversed(lacking))
+            self._queue.put_back(waiting for waiting, _ in lacking)
         return postponed
 
-    async def _answer_patiently(self, waiting: _Waiting) -> None:
+    async def _answer_patiently(self, waiting: Waiting) -> None:
         async with self._patient_lane:
             left = waiting.deadline - self._loop.time()
             if left > 0:
                 await self._answer([waiting], left)
                 return
-        tell(waiting, out_of_time())
+        waiting.tell_out_of_time()
         self._busy.discard(waiting.call.digest)
         self._arrived.set()
 
-    async def _answer_alone(self, batch: list[_Waiting], error: Exception) -> None:
+    async def _answer_alone(self, batch: list[Waiting], error: Exception) -> None:
         """After a failure that no rule foresees: each call on its own, so that only a bad one fails."""
         unanswered = [waiting for waiting in batch if not waiting.answer.done()]
         if len(batch) > 1:
@@ -158,14 +148,3 @@ class Batching:
         else:
             for waiting in unanswered:
                 waiting.answer.set_exception(error)
-
-
-def out_of_time() -> Refused:
-    """What a caller is told whose call was never settled."""
-    return Refused(Unavailable("the time ran out while the call waited: try again"))
-
-
-def tell(waiting: _Waiting, outcome: Outcome) -> None:
-    """Answer a caller that still waits."""
-    if not waiting.answer.done():
-        waiting.answer.set_result(outcome)

@@ -19,6 +19,7 @@ class Ask(Struct, frozen=True):
     request: AllocationRequest
     order: Order
     digest: Digest
+    node: NodeKey | None
 
 
 class Free(Struct, frozen=True):
@@ -34,6 +35,10 @@ class Free(Struct, frozen=True):
     @property
     def digest(self) -> Digest:
         return self.release.digest
+
+    @property
+    def node(self) -> NodeKey | None:
+        return self.release.node
 
 
 Call = Ask | Free

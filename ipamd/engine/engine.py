@@ -142,7 +142,7 @@ class Engine:
             order = self._boots.order_on_arrival(node)
         else:
             order = await self._boots.order_if_heard(node, issued)
-        outcome = await self._settling.rehearse(Ask(request, order, request.digest), request.timeout)
+        outcome = await self._settling.rehearse(Ask(request, order, request.digest, node), request.timeout)
         if isinstance(outcome, Refused):
             outcome = await self._told(outcome, request.slots, asker_of(request))
         return await explain(request, outcome, self._catalogue, self.backend.ledger, self._clock())
@@ -238,7 +238,7 @@ class Engine:
                 order = self._boots.order_on_arrival(node)
             else:
                 order = await self._boots.order_of(node, issued)
-            return Ask(request, order, request.digest)
+            return Ask(request, order, request.digest, node)
         if request.node is None or request.issued is None:
             arrival = self._boots.order_on_arrival(request.node)
             return Free(request, None, arrival if request.node is not None else None)
