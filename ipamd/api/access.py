@@ -76,10 +76,12 @@ class Access:
             await self._engine.recent()
         return self.look_up(header(scope, b"authorization"), scope.get(CERTIFICATE))
 
-    def look_up(self, authorization: bytes | None, certificate: Principal | None) -> Principal:
+    def look_up(self, authorization: bytes | None, certificate: Principal | Unknown | None) -> Principal:
         """Whom a header `Authorization` stands for, else a client certificate; raises Unknown."""
         if authorization is not None:
             found = self._bearer(authorization)
+        elif isinstance(certificate, Unknown):
+            raise Unknown(str(certificate))
         elif certificate is not None:
             found = certificate
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,31 +17,35 @@ LOOK_EVERY: Final = 2.0
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
 class Watched:
     """Something loaded from files. `load` raises DomainError or OSError, and then changes nothing."""
 
-    what: str
-    files: Sequence[Path]
-    load: Callable[[], None]
+    def __init__(self, what: str, files: Sequence[Path], load: Callable[[], None]) -> None:
+        self._what = what
+        self._files = files
+        self._load = load
+        self._seen = _signature(files)  # before they are read for the first time
+
+    def look(self) -> None:
+        """Load again what has changed; what cannot be loaded stays as it was, and the log says why."""
+        now = _signature(self._files)
+        if now == self._seen:
+            return
+        self._seen = now
+        try:
+            self._load()
+        except (DomainError, OSError) as error:
+            log.warning("what was loaded before is kept", what=self._what, why=str(error))
+        else:
+            log.info("loaded again", what=self._what)
 
 
 async def keep_loaded(watched: Sequence[Watched]) -> None:
-    """Load again what has changed, for ever; what cannot be loaded stays as it was, and the log says why."""
-    seen = [_signature(each.files) for each in watched]
+    """Look at all of them, for ever."""
     while True:
         await asyncio.sleep(LOOK_EVERY)
-        for place, each in enumerate(watched):
-            now = _signature(each.files)
-            if now == seen[place]:
-                continue
-            seen[place] = now
-            try:
-                each.load()
-            except (DomainError, OSError) as error:
-                log.warning("what was loaded before is kept", what=each.what, why=str(error))
-            else:
-                log.info("loaded again", what=each.what)
+        for each in watched:
+            each.look()
 
 
 def _signature(files: Sequence[Path]) -> list[tuple[int, ...] | None]:

@@ -9,6 +9,7 @@ from typing import Final
 import uvloop
 
 from ipamd.api.server import serve as listen
+from ipamd.api.tls import TlsFiles
 from ipamd.backends.registry import open_backend
 from ipamd.cli import logs
 from ipamd.cli.settings import (
@@ -23,6 +24,9 @@ from ipamd.cli.settings import (
     LogLevel,
     Port,
     ServeSettings,
+    TlsCert,
+    TlsClientCa,
+    TlsKey,
     Uds,
     database_url_or_default,
     make_state_folder,
@@ -39,6 +43,9 @@ def serve(
     uds: Uds = None,
     database_url: DatabaseUrl = None,
     admin_token_file: AdminTokenFile = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.TEXT,
 ) -> None:
@@ -52,6 +59,7 @@ def serve(
         uds=uds,
         database_url=database_url_or_default(database_url),
         admin_token_file=admin_token_file,
+        tls=TlsFiles.named(tls_cert, tls_key, tls_client_ca),
         log_level=log_level,
         log_format=log_format,
     )
@@ -97,6 +105,7 @@ async def run(settings: ServeSettings) -> None:
             port=settings.port,
             uds=settings.uds,
             admin_token_file=settings.admin_token_file,
+            tls=settings.tls,
         )
     finally:
         await engine.close()  # lets the database go, too

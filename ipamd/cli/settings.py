@@ -11,6 +11,8 @@ from typing import Annotated, Final
 
 import typer
 
+from ipamd.api.tls import TlsFiles
+
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8750
 
@@ -64,6 +66,32 @@ AdminTokenFile = Annotated[
         help="File with a token of your own for admins.",
     ),
 ]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-cert",
+        envvar="IPAMD_TLS_CERT",
+        show_envvar=True,
+        metavar="PATH",
+        help="PEM of a certificate with its chain: serve TCP by TLS alone.",
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-key", envvar="IPAMD_TLS_KEY", show_envvar=True, metavar="PATH", help="PEM of its key."
+    ),
+]
+TlsClientCa = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-client-ca",
+        envvar="IPAMD_TLS_CLIENT_CA",
+        show_envvar=True,
+        metavar="PATH",
+        help="PEM of the authorities whose client certificates name nodes.",
+    ),
+]
 Level = Annotated[
     LogLevel,
     typer.Option("--log-level", envvar="IPAMD_LOG_LEVEL", show_envvar=True, help="Least severe line."),
@@ -83,6 +111,7 @@ class ServeSettings:
     uds: Path | None = None
     database_url: str
     admin_token_file: Path | None = None
+    tls: TlsFiles | None = None
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
 

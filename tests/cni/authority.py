@@ -12,11 +12,12 @@ class Authority:
 
     def __init__(self, folder: Path, name: str, server: str) -> None:
         folder.mkdir()
+        self.folder = folder
         self.ca = folder / "ca.pem"
         self._key = folder / "ca.key"
         self._run("req", "-x509", *_KEY, "-keyout", self._key, "-out", self.ca, "-subj", f"/CN={name}")
-        self.server, self.server_key = self._issue(folder, "server", server)
-        self.node, self.node_key = self._issue(folder, "node", "DNS:node-a")
+        self.server, self.server_key = self.issue("server", "/CN=server", server)
+        self.node, self.node_key = self.issue("node", "/CN=node", "DNS:node-a")
 
     def server_context(self, *, wants_client: bool = False) -> ssl.SSLContext:
         """Give what a server of this authority needs; it may demand the node's certificate."""
@@ -27,11 +28,12 @@ class Authority:
             context.load_verify_locations(self.ca)
         return context
 
-    def _issue(self, folder: Path, name: str, subject: str) -> tuple[Path, Path]:
-        certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    def issue(self, name: str, subject: str, alternative: str) -> tuple[Path, Path]:
+        """Make a certificate and its key for a subject such as `/O=default/CN=node-a`."""
+        certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         self._run(
-            *("req", "-x509", *_KEY, "-keyout", key, "-out", certificate, "-subj", f"/CN={name}"),
-            *("-CA", self.ca, "-CAkey", self._key, "-addext", f"subjectAltName={subject}"),
+            *("req", "-x509", *_KEY, "-keyout", key, "-out", certificate, "-subj", subject),
+            *("-CA", self.ca, "-CAkey", self._key, "-addext", f"subjectAltName={alternative}"),
             *("-addext", "basicConstraints=critical,CA:FALSE"),
         )
         return certificate, key

@@ -1,0 +1,150 @@
+"""The plugin, both executables of it, and ipamd: tokens, TLS and client certificates from end to end."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.access.conftest import Caller, token_file
+from tests.cni.authority import Authority
+from tests.cni.executable import Plugin
+from tests.conftest import scratch_folder
+from tests.node_executable import plugins
+from tests.service import IpamdProcess
+
+NODE = "node-a"  # whom the plugin of these tests calls itself
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority") / "ours", "ours", "IP:127.0.0.1,DNS:ipamd.test")
+
+
+@pytest.fixture(scope="module")
+def service(authority: Authority) -> Iterator[IpamdProcess]:
+    """A service with TLS, client certificates and an admin token of its own."""
+    with scratch_folder() as folder:
+        process = IpamdProcess(folder)
+        (folder / "admin").write_text("ipamd_" + "A" * 43)
+        process.options = (
+            *("--admin-token-file", str(folder / "admin"), "--tls-client-ca", str(authority.ca)),
+            *("--tls-cert", str(authority.server), "--tls-key", str(authority.server_key)),
+        )
+        try:
+            process.start()
+            admin = Caller(process, "ipamd_" + "A" * 43)
+            admin.post("/v1/pools", {"name": "pods", "subnet": "10.0.0.0/24", "cooldown": 0})
+            yield process
+            process.stop()
+        finally:
+            process.kill()
+            process.http.close()
+
+
+@pytest.fixture
+def admin(service: IpamdProcess) -> Iterator[Caller]:
+    caller = Caller(service, "ipamd_" + "A" * 43)
+    yield caller
+    for item in caller.get("/v1/allocations").json()["items"]:
+        caller.ask("DELETE", f"/v1/allocations/{item['id']}")
+
+
+@pytest.fixture(params=list(plugins().values()), ids=list(plugins()))
+def plugin(request: pytest.FixtureRequest, scratch: Path, service: IpamdProcess) -> Plugin:
+    return Plugin((str(request.param),), scratch / "state", f"https://127.0.0.1:{service.port}")
+
+
+def takes_and_frees(plugin: Plugin, admin: Caller, config: dict[str, Any]) -> bool:
+    """Whether an ADD, a CHECK and a DEL do what they are for; every one of them is answered."""
+    added = plugin.call("ADD", config)
+    if added.code != 0:
+        assert added.error["code"] == 105
+        return False
+    checked = plugin.call("CHECK", {**config, "prevResult": added.json})
+    between = admin.get("/v1/allocations").json()["items"]
+    deleted = plugin.call("DEL", config)
+    assert [item["node"] for item in between] == [NODE]
+    assert admin.get("/v1/allocations").json()["items"] == []
+    assert plugin.waiting() == []
+    return (checked.code, deleted.code) == (0, 0)
+
+
+def test_a_token_of_its_node_over_tls(
+    plugin: Plugin, admin: Caller, authority: Authority, scratch: Path
+) -> None:
+    _, text = admin.token_for("node", cluster="default", node=NODE)
+    config = plugin.config(tokenFile=str(token_file(scratch, text)), caFile=str(authority.ca))
+
+    assert takes_and_frees(plugin, admin, config)
+
+
+def test_a_token_of_its_node_over_the_socket(
+    plugin: Plugin, admin: Caller, service: IpamdProcess, scratch: Path
+) -> None:
+    _, text = admin.token_for("node", cluster="default", node=NODE)
+    config = plugin.config(tokenFile=str(token_file(scratch, text)), endpoint=service.endpoint)
+
+    assert takes_and_frees(plugin, admin, config)
+
+
+def test_a_client_certificate_of_its_node(plugin: Plugin, admin: Caller, authority: Authority) -> None:
+    certificate, key = authority.issue("own", f"/O=default/CN={NODE}", f"DNS:{NODE}")
+    config = plugin.config(caFile=str(authority.ca), certFile=str(certificate), keyFile=str(key))
+
+    assert takes_and_frees(plugin, admin, config)
+
+
+def test_what_proves_another_node_is_refused_with_code_105(
+    plugin: Plugin, admin: Caller, authority: Authority, scratch: Path
+) -> None:
+    certificate, key = authority.issue("other", "/O=default/CN=node-b", "DNS:node-b")
+    _, of_another = admin.token_for("node", cluster="default", node="node-b")
+    _, of_a_reader = admin.token_for("reader")
+
+    for credentials in (
+        {},
+        {"certFile": str(certificate), "keyFile": str(key)},
+        {"tokenFile": str(token_file(scratch, of_another, "another"))},
+        {"tokenFile": str(token_file(scratch, of_a_reader, "reader"))},
+        {"tokenFile": str(token_file(scratch, "ipamd_" + "B" * 43, "unknown"))},
+    ):
+        config = plugin.config(caFile=str(authority.ca), **credentials)
+        assert not takes_and_frees(plugin, admin, config), credentials
+
+    assert admin.get("/v1/history", params={"node": NODE, "cluster": "nowhere"}).json()["items"] == []
+    assert admin.get("/v1/allocations").json()["items"] == []
+
+
+def test_a_release_that_was_refused_waits_until_the_node_has_its_token(
+    plugin: Plugin, admin: Caller, authority: Authority, scratch: Path
+) -> None:
+    number, text = admin.token_for("node", cluster="default", node=NODE)
+    file = token_file(scratch, text)
+    config = plugin.config(tokenFile=str(file), caFile=str(authority.ca))
+    assert plugin.call("ADD", config).code == 0
+    admin.ask("DELETE", f"/v1/tokens/{number}")
+
+    deleted = plugin.call("DEL", config)
+    waited = len(plugin.waiting())
+    file.write_text(admin.token_for("node", cluster="default", node=NODE)[1])
+    plugin.call("STATUS", {**config, "cniVersion": "1.1.0"})
+
+    assert (deleted.code, deleted.stdout, waited) == (0, b"", 1)
+    assert plugin.waiting() == []
+    assert admin.get("/v1/allocations").json()["items"] == []
+
+
+def test_a_node_that_joined_serves_its_pods_with_the_token_it_got(
+    plugin: Plugin, admin: Caller, authority: Authority, scratch: Path
+) -> None:
+    admin.ask("DELETE", f"/v1/nodes/default/{NODE}")
+    joiner = Caller(admin.service, admin.token_for("join", cluster="default")[1])
+    body = {"node": NODE, "proof": sha256(b"the node's secret").hexdigest()}
+
+    made = joiner.post("/v1/nodes/join", body)
+    config = plugin.config(tokenFile=str(token_file(scratch, made.json()["token"])), caFile=str(authority.ca))
+
+    assert made.status_code == 201
+    assert takes_and_frees(plugin, admin, config)
