@@ -18,12 +18,14 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from ipamd.api.access import Unknown
+from ipamd.api.access import CERTIFICATE, Unknown
 from ipamd.api.cni import Calls, Verb
 from ipamd.api.loopback import Loopback
 from ipamd.api.problems import TOO_SLOW, Problem
 from ipamd.api.reply import Reply
+from ipamd.api.tls import client_of
 from ipamd.models.errors import DomainError
+from ipamd.models.token import Principal
 
 REQUEST_SECONDS: Final = 5.0
 """From the first byte of a request to its last: a slow sender must keep nothing busy."""
@@ -51,10 +53,19 @@ class Protocol(HttpToolsProtocol):
         self._guard = guard
         self._began: float | None = None
         self._idle_since = self.loop.time()
+        self._client: Principal | Unknown | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        secured = transport.get_extra_info("ssl_object")
+        if secured is not None:
+            self._client = client_of(secured)
 
     def on_message_begin(self) -> None:
         self._began = self.loop.time()
         super().on_message_begin()
+        if self._client is not None:
+            cast(Scope, self.scope)[CERTIFICATE] = self._client
 
     def on_headers_complete(self) -> None:
         verb = self._calls.verb_of(self.url)

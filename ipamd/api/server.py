@@ -23,6 +23,7 @@ from ipamd.api.application import Application
 from ipamd.api.cni import Calls
 from ipamd.api.loopback import Loopback
 from ipamd.api.protocol import protocol_of, sweep
+from ipamd.api.tls import Certificates, TlsFiles
 from ipamd.api.watching import Watched, keep_loaded
 from ipamd.engine.engine import Engine
 from ipamd.models.address import IPAddress
@@ -51,7 +52,13 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    engine: Engine, *, host: str, port: int, uds: Path | None, admin_token_file: Path | None = None
+    engine: Engine,
+    *,
+    host: str,
+    port: int,
+    uds: Path | None,
+    admin_token_file: Path | None = None,
+    tls: TlsFiles | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was taken, and return.
 
@@ -64,17 +71,22 @@ async def serve(
         watched.append(
             Watched("the admin token file", [admin_token_file], partial(access.accept, admin_token_file))
         )
-        access.accept(admin_token_file)
     if not address.is_loopback and not access.has_tokens:
         raise InvalidValue(
             "--host",
             f"{address} is not loopback, and without tokens ipamd serves loopback and --uds only: "
             "make one with `ipamd token create`",
         )
+    certificates = None
+    if tls is not None:
+        certificates = Certificates(tls)
+        watched.append(Watched("TLS", tls.all, certificates.load))
+    elif not address.is_loopback:
+        log.warning("whatever ends TLS before this must be near: tokens come here in the open", host=host)
     application, calls = Application(engine, access), Calls(engine, access)
     with contextlib.ExitStack() as sockets:
         tcp = sockets.enter_context(_tcp_socket(address, port))
-        listeners = [(http_server(Loopback(application, access, any_host=False), calls), tcp)]
+        listeners = [(http_server(Loopback(application, access, any_host=False), calls, certificates), tcp)]
         if uds is not None:
             unix = sockets.enter_context(_unix_socket(uds))
             listeners.append((http_server(Loopback(application, access, any_host=True), calls), unix))
@@ -93,24 +105,27 @@ async def serve(
     log.info("ended")
 
 
-def http_server(application: Loopback, calls: Calls) -> _Server:
+def http_server(
+    application: Loopback, calls: Calls, certificates: Certificates | None = None
+) -> _Server:
     """The server as ipamd has it: without what it would do beside serving one application."""
-    return _Server(
-        uvicorn.Config(
-            application,
-            loop="none",
-            http=protocol_of(calls, application),
-            ws="none",
-            lifespan="off",
-            backlog=BACKLOG,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE,
-        )
+    config = uvicorn.Config(
+        application,
+        loop="none",
+        http=protocol_of(calls, application),
+        ws="none",
+        lifespan="off",
+        backlog=BACKLOG,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
     )
+    config.load()
+    config.ssl = certificates.listening if certificates is not None else None
+    return _Server(config)
 
 
 @contextlib.contextmanager

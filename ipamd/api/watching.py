@@ -18,13 +18,17 @@ log = structlog.get_logger()
 
 
 class Watched:
-    """Something loaded from files. `load` raises DomainError or OSError, and then changes nothing."""
+    """Something that is loaded from files, for the first time here; raises what `load` raises.
+
+    `load` raises DomainError or OSError, and changes nothing then.
+    """
 
     def __init__(self, what: str, files: Sequence[Path], load: Callable[[], None]) -> None:
         self._what = what
         self._files = files
         self._load = load
-        self._seen = _signature(files)  # before they are read for the first time
+        self._seen = _signature(files)  # before they are read: what changes meanwhile is seen
+        load()
 
     def look(self) -> None:
         """Load again what has changed; what cannot be loaded stays as it was, and the log says why."""

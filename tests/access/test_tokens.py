@@ -288,7 +288,22 @@ def test_the_operators_own_token_is_an_admins_and_is_replaced_with_its_file(
     assert second.get("/v1/pools").status_code == 200
 
 
-@pytest.mark.parametrize("content", [None, "", "ipamd_short", "ipamd_" + "A" * 43 + "\nipamd_" + "B" * 43])
+def test_with_tokens_every_address_is_served_and_none_is_ever_open(ipamd_process: IpamdProcess) -> None:
+    admin = Caller(ipamd_process, Caller(ipamd_process, None).token_for("admin")[1])
+    pools = f"http://127.0.0.1:{ipamd_process.port}/v1/pools"
+    started(ipamd_process, "--host", "0.0.0.0")
+
+    assert httpx.get(pools, headers={**admin.headers, "Host": "ipamd.example"}).status_code == 200
+    assert httpx.get(pools).status_code == 401
+    assert "tokens come here in the open" in ipamd_process.log.read_text()
+
+    [entry] = admin.get("/v1/tokens").json()["items"]
+    assert admin.ask("DELETE", f"/v1/tokens/{entry['id']}").status_code == 204
+    assert httpx.get(pools).status_code == ipamd_process.http.get("/v1/pools").status_code == 401
+    assert httpx.post(pools.replace("pools", "cni/status"), json=call("c1")).status_code == 401
+
+
+@pytest.mark.parametrize("content", [None, "ipamd_" + "A" * 43 + "\nipamd_" + "B" * 43])
 def test_a_file_without_a_token_ends_the_start_with_a_sentence(scratch: Path, content: str | None) -> None:
     file = scratch / "secret"
     if content is not None:
