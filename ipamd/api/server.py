@@ -105,9 +105,7 @@ async def serve(
     log.info("ended")
 
 
-def http_server(
-    application: Loopback, calls: Calls, certificates: Certificates | None = None
-) -> _Server:
+def http_server(application: Loopback, calls: Calls, certificates: Certificates | None = None) -> _Server:
     """The server as ipamd has it: without what it would do beside serving one application."""
     config = uvicorn.Config(
         application,

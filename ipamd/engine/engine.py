@@ -68,6 +68,7 @@ class Engine:
         self._catalogue = Catalogue(Snapshot())
         self._refreshing = asyncio.Lock()
         self._read_at = -STALE_AFTER
+        self._looking: asyncio.Task[Catalogue] | None = None
         self._boots = Boots(backend, clock)
         self._contacts: dict[NodeKey, Instant] = {}
         self._uses: dict[int, Instant] = {}
@@ -105,10 +106,17 @@ class Engine:
     async def recent(self) -> Catalogue:
         """The catalogue as it stood less than `STALE_AFTER` seconds ago; raises Unavailable."""
         if self.is_stale:
-            async with self._refreshing:
-                if self.is_stale:
-                    await self._load()
+            # One look for all who wait: they must not queue for a database that does not answer.
+            if self._looking is None:
+                self._looking = asyncio.create_task(self.refresh())
+                self._looking.add_done_callback(self._looked)
+            await asyncio.shield(self._looking)
         return self._catalogue
+
+    def _looked(self, look: asyncio.Task[Catalogue]) -> None:
+        self._looking = None
+        if not look.cancelled():
+            look.exception()  # it is told to those who wait, if there still are any
 
     @property
     def is_stale(self) -> bool:
