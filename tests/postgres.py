@@ -46,7 +46,7 @@ DELETE FROM allocation; DELETE FROM block; DELETE FROM boot; DELETE FROM carving
 DELETE FROM node; DELETE FROM pool; DELETE FROM release; DELETE FROM removed; DELETE FROM reservation;
 DELETE FROM token; DELETE FROM token_use;
 ALTER SEQUENCE allocation_id_seq RESTART; ALTER SEQUENCE release_id_seq RESTART;
-UPDATE catalogue SET revision = 0;
+UPDATE catalogue SET revision = 0; UPDATE history SET forgotten = 0;
 """
 """As a database is after its migrations: making another one copies some hundred files."""
 

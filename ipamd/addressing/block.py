@@ -97,6 +97,8 @@ class OpenBlock:
         self.block.last_freed = max(self.block.last_freed, now)
         if self._assignable >> offset & 1:
             self._turns.insert(0, offset)
+            if len(self._turns) > 1 and now < self.block.free_since[self._turns[1]]:
+                self._sort_turns()  # another replica's clock is ahead of this one's
 
     def untake(self, value: int) -> None:
         """Put back what this batch took and does not need, as if it had never been taken."""
@@ -104,7 +106,10 @@ class OpenBlock:
         self._free(offset, self._taken.pop(offset))
         if self._assignable >> offset & 1:
             self._turns.append(offset)
-            self._turns.sort(key=self.block.free_since.__getitem__, reverse=True)
+            self._sort_turns()
+
+    def _sort_turns(self) -> None:
+        self._turns.sort(key=self.block.free_since.__getitem__, reverse=True)
 
     def close(self) -> Block:
         """The block as it is to be written."""

@@ -23,7 +23,18 @@ from ipamd.api.body import (
 from ipamd.api.cni import PREFIX, VERBS
 from ipamd.api.problems import MEDIA_TYPE, Problem, ProblemDocument
 from ipamd.api.problems import install as install_problems
-from ipamd.api.routers import allocations, apply, explain, health, history, nodes, pools, reservations, tokens
+from ipamd.api.routers import (
+    allocations,
+    apply,
+    check,
+    explain,
+    health,
+    history,
+    nodes,
+    pools,
+    reservations,
+    tokens,
+)
 from ipamd.engine.engine import Engine
 
 _PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}}
@@ -90,7 +101,7 @@ def administration(engine: Engine) -> FastAPI:
     )
     application.state.engine = engine
     install_problems(application)
-    for noun in (pools, allocations, reservations, apply, nodes, history, explain, tokens, health):
+    for noun in (pools, allocations, reservations, apply, nodes, history, check, explain, tokens, health):
         application.include_router(noun.router)
     documentation.install(application)
     return application

@@ -34,7 +34,7 @@ class PageQuery(Document):
         key = self._key()
         if key is None or (isinstance(key, int) and 0 <= key <= LARGEST_ID):
             return key
-        raise _foreign()
+        raise foreign()
 
     def after_names(self, count: int) -> tuple[str, ...] | None:
         """The names after which the page begins, of a list by `count` names; raises InvalidValue."""
@@ -43,27 +43,30 @@ class PageQuery(Document):
             return None
         if isinstance(key, list) and len(key) == count:
             return tuple(key)
-        raise _foreign()
+        raise foreign()
 
     def _key(self) -> Key | None:
-        if self.cursor is None:
-            return None
-        try:
-            key = json.loads(urlsafe_b64decode(self.cursor.encode("ascii")))
-        except (ValueError, RecursionError):
-            raise _foreign() from None
-        if isinstance(key, int) and not isinstance(key, bool):
-            return key
-        if isinstance(key, list) and all(isinstance(name, str) for name in key):
-            return key
-        raise _foreign()
+        return None if self.cursor is None else key_of(self.cursor)
+
+
+def key_of(cursor: str) -> Key:
+    """Where a page ended; raises InvalidValue."""
+    try:
+        key = json.loads(urlsafe_b64decode(cursor.encode("ascii")))
+    except (ValueError, RecursionError):
+        raise foreign() from None
+    if isinstance(key, int) and not isinstance(key, bool):
+        return key
+    if isinstance(key, list) and all(isinstance(name, str) for name in key):
+        return key
+    raise foreign()
 
 
 def page(rows: Sequence[T], limit: int, show: Callable[[T], Any], key: Callable[[T], Key]) -> dict[str, Any]:
     """A page out of up to `limit + 1` rows: the one too many tells that there is a next page."""
     shown = rows[:limit]
     more = len(rows) > limit
-    return {"items": [show(row) for row in shown], "next": _cursor(key(shown[-1])) if more else None}
+    return {"items": [show(row) for row in shown], "next": cursor_of(key(shown[-1])) if more else None}
 
 
 def page_of_names(
@@ -80,9 +83,11 @@ def page_of_names(
     return page(rows, query.limit, show, lambda row: list(names(row)))
 
 
-def _cursor(key: Key) -> str:
+def cursor_of(key: Key) -> str:
+    """A cursor that says where a page ended."""
     return urlsafe_b64encode(json.dumps(key, separators=(",", ":")).encode()).decode()
 
 
-def _foreign() -> InvalidValue:
+def foreign() -> InvalidValue:
+    """The refusal of a cursor that no page has given."""
     return InvalidValue("cursor", "is not one of this list: take it from `next`, or leave it out")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation, Ending
@@ -22,6 +22,7 @@ from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.issued import Order
 from ipamd.models.node import Boot, NodeKey
+from ipamd.models.pool import Pool
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
 
 T = TypeVar("T")
@@ -113,6 +114,52 @@ class Locked:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockRecord:
+    """What the allocations say of the addresses of one block.
+
+    `live` are those of its pool that go on. `ended` has, for each address (its value) of which the allocation
+    that ended last was of its pool too, when that ended. What ended until `forgotten` may have been dropped.
+    `reused` says that an earlier pool of this name was removed, and its blocks with it, but not its history.
+    """
+
+    live: Sequence[Allocation]
+    ended: Mapping[int, Instant]
+    forgotten: Instant
+    reused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedBlocks:
+    """Blocks with what the allocations say of them, all as of one moment, at the catalogue's `revision`.
+
+    `pools` are their pools as they are stored, but for those that do not exist.
+    """
+
+    revision: int
+    pools: Mapping[str, Pool]
+    blocks: Sequence[tuple[Block, BlockRecord]]
+
+
+class RowPlace(NamedTuple):
+    """Where a row stands among all that are live and ended: by address, of one address by time."""
+
+    space: str
+    address: bytes
+    since: Instant
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedRows:
+    """Allocations, and which blocks and pools of the live ones exist, as of one moment at this `revision`."""
+
+    revision: int
+    pools: Mapping[str, Pool]
+    rows: Sequence[Allocation]
+    blocks: Set[Numbered]
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A live allocation that ends; `by` is the admin behind it, if any, and `reason` what he gave for it."""
 
@@ -162,6 +209,10 @@ class Transaction(Protocol):
         A `Numbered` block that has not been carved answers with no block. Whatever the order of searches and
         calls, two units of work with patience never wait for each other here.
         """
+        ...
+
+    async def record(self, pool: Pool, first: int) -> BlockRecord:
+        """What the allocations say of a block; called after the block is locked, or while none is carved."""
         ...
 
     async def revision(self) -> int:
@@ -303,6 +354,18 @@ class Ledger(Protocol):
         ...
 
 
+class Audit(Protocol):
+    """Reading for the check of everything, a piece at a time; as `Ledger` reads."""
+
+    async def blocks(self, after: Numbered | None, limit: int) -> AuditedBlocks:
+        """The blocks after one, in the order of pool and number. Of one without a pool nothing is said."""
+        ...
+
+    async def rows(self, begin: RowPlace | None, limit: int) -> AuditedRows:
+        """Allocations, live and ended, in the order of their places, that of `begin` included."""
+        ...
+
+
 Work = Callable[[Transaction], Coroutine[Any, Any, T]]
 Change = Callable[[Catalogue], Coroutine[Any, Any, T]]
 
@@ -314,6 +377,7 @@ class Backend(Protocol):
     """
 
     ledger: Ledger
+    audit: Audit
 
     @property
     def lanes(self) -> int:
@@ -347,6 +411,13 @@ class Backend(Protocol):
 
     async def forget_releases(self, before: Instant) -> None:
         """Drop the remembered releases whose `until` is not after `before`, in small pieces."""
+        ...
+
+    async def forget_history(self, before: Instant, after: int) -> int | None:
+        """Drop allocations with ids above `after` that ended until `before`, as many as nobody notices.
+
+        Answers the id up to which it looked; None when there are no more, or another process is at it.
+        """
         ...
 
     async def ready(self) -> str | None:

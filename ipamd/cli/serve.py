@@ -13,11 +13,13 @@ from ipamd.api.tls import TlsFiles
 from ipamd.backends.registry import open_backend
 from ipamd.cli import logs
 from ipamd.cli.settings import (
+    DEFAULT_HISTORY_DAYS,
     DEFAULT_HOST,
     DEFAULT_PORT,
     AdminTokenFile,
     DatabaseUrl,
     Format,
+    HistoryDays,
     Host,
     Level,
     LogFormat,
@@ -46,6 +48,7 @@ def serve(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
+    history_days: HistoryDays = DEFAULT_HISTORY_DAYS,
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.TEXT,
 ) -> None:
@@ -60,6 +63,7 @@ def serve(
         database_url=database_url_or_default(database_url),
         admin_token_file=admin_token_file,
         tls=TlsFiles.named(tls_cert, tls_key, tls_client_ca),
+        history_days=history_days,
         log_level=log_level,
         log_format=log_format,
     )
@@ -93,7 +97,7 @@ async def run(settings: ServeSettings) -> None:
     """The service's whole life. Raises DomainError where it cannot start, OSError from its listeners."""
     backend = await open_backend(settings.database_url)
     try:
-        engine = await Engine.open(backend)
+        engine = await Engine.open(backend, history_days=settings.history_days)
     except BaseException:
         await backend.close()
         raise

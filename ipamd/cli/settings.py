@@ -15,6 +15,7 @@ from ipamd.api.tls import TlsFiles
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8750
+DEFAULT_HISTORY_DAYS: Final = 90
 
 
 class LogLevel(StrEnum):
@@ -92,6 +93,17 @@ TlsClientCa = Annotated[
         help="PEM of the authorities whose client certificates name nodes.",
     ),
 ]
+HistoryDays = Annotated[
+    int,
+    typer.Option(
+        "--history-days",
+        envvar="IPAMD_HISTORY_DAYS",
+        show_envvar=True,
+        min=0,
+        max=36500,
+        help="So long ended allocations are remembered; 0: for ever.",
+    ),
+]
 Level = Annotated[
     LogLevel,
     typer.Option("--log-level", envvar="IPAMD_LOG_LEVEL", show_envvar=True, help="Least severe line."),
@@ -112,6 +124,7 @@ class ServeSettings:
     database_url: str
     admin_token_file: Path | None = None
     tls: TlsFiles | None = None
+    history_days: int = DEFAULT_HISTORY_DAYS
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
 

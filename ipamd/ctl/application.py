@@ -9,7 +9,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ipamd.ctl import allocation, apply, explain, history, node, pool, reservation, route, status, token
+from ipamd.ctl import (
+    allocation,
+    apply,
+    check,
+    explain,
+    history,
+    node,
+    pool,
+    reservation,
+    route,
+    status,
+    token,
+)
 from ipamd.ctl.failure import Failure
 from ipamd.ctl.render import complain
 from ipamd.ctl.session import SessionOptions, takes
@@ -61,6 +73,7 @@ for group in (pool, allocation, reservation, route, node, token):
     application.add_typer(group.commands)
 apply.register(application)
 history.register(application)
+check.register(application)
 explain.register(application)
 status.register(application)
 

@@ -16,10 +16,12 @@ from ipamd.engine.batching import Batching
 from ipamd.engine.boots import Boots
 from ipamd.engine.call import Ask, Call, Free
 from ipamd.engine.catalogue import Asker, Catalogue
+from ipamd.engine.check import Check
 from ipamd.engine.choice import MOST_NAMED, Slots, alternatives, asker_of
 from ipamd.engine.clock import Clock, wall_clock
 from ipamd.engine.collection import Collection, Eviction, holdings, leftovers
 from ipamd.engine.explanation import explain
+from ipamd.engine.pruning import Pruning
 from ipamd.engine.settling import Settling
 from ipamd.engine.survey import why_nothing
 from ipamd.engine.tokens import Tokens
@@ -62,7 +64,7 @@ log = structlog.get_logger()
 class Engine:
     """Decides who gets which address; one for each process."""
 
-    def __init__(self, backend: Backend, clock: Clock) -> None:
+    def __init__(self, backend: Backend, clock: Clock, history_days: int) -> None:
         self.backend = backend
         self._clock = clock
         self._catalogue = Catalogue(Snapshot())
@@ -75,13 +77,19 @@ class Engine:
         self._settling = Settling(backend, clock, lambda: self._catalogue, self.refresh)
         self._batching = Batching(self._settling, backend.lanes)
         self._tasks = [asyncio.create_task(self._keep_up()), asyncio.create_task(self._look())]
+        if history_days:
+            self._tasks.append(asyncio.create_task(Pruning(backend, clock, history_days).run()))
         self.administration = Administration(backend, lambda: self._catalogue, self.refresh)
         self.tokens = Tokens(backend, lambda: self._catalogue, self.refresh, clock)
+        self.consistency = Check(backend, self.refresh, self.contacts)
 
     @classmethod
-    async def open(cls, backend: Backend, clock: Clock | None = None) -> Engine:
-        """An engine that knows the catalogue and takes requests."""
-        engine = cls(backend, clock or wall_clock())
+    async def open(cls, backend: Backend, clock: Clock | None = None, history_days: int = 0) -> Engine:
+        """An engine that knows the catalogue and takes requests.
+
+        Allocations that ended more than `history_days` ago are dropped; 0 keeps them for ever.
+        """
+        engine = cls(backend, clock or wall_clock(), history_days)
         await engine.refresh()
         return engine
 
@@ -93,6 +101,10 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._write_contacts()
         await self.backend.close()
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
 
     @property
     def catalogue(self) -> Catalogue:

@@ -89,10 +89,15 @@ class Places:
         raise NothingFree(tuple(pool.name for pool in wish.pools))
 
     def missing(self, pool: str, number: int) -> Absent | None:
-        """None when a block is at hand; if it may come with the next search, it is noted for it."""
+        """None when a block is at hand; if it may come with the next search, it is noted for it.
+
+        Raises CatalogueChanged for one that was searched and does not exist: its pool was made anew.
+        """
         if number in self._open.get(pool, ()):
             return None
         wanted = Numbered(pool, number)
+        if wanted in self._uncarved:
+            raise CatalogueChanged
         if wanted in self._elsewhere:
             return Absent.ELSEWHERE
         self._wanted[wanted] = None

@@ -22,6 +22,7 @@ from ipamd.engine.engine import Engine
 from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.allocation import Workload
 from ipamd.models.errors import DomainError
+from ipamd.models.finding import Finding
 from ipamd.models.identity import Identity
 from ipamd.models.instant import SECOND
 from ipamd.models.issued import Issued
@@ -90,11 +91,13 @@ class History(RuleBasedStateMachine):
             self.model.pools[made.name] = made
 
     def teardown(self) -> None:
+        found = [self.run(contradictions(engine)) for engine in self.engines]
         for engine in self.engines:
             self.run(engine.close())
         self.loop.close()
         self.databases.close()
         self.folder.cleanup()
+        assert not any(found), found
 
     async def opened(self, url: str) -> Engine:
         return await Engine.open(await open_backend(url), clock=lambda: self.model.now)
@@ -243,6 +246,11 @@ class History(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.model.now += seconds * SECOND
 
+    @rule(seconds=st.integers(0, 20))
+    def forget_what_ended_long_ago(self, seconds: int) -> None:
+        before = self.model.now - seconds * SECOND
+        self.every(lambda engine: engine.backend.forget_history(before, 0))
+
     @rule(name=st.sampled_from(POOLS), offset=st.integers(0, 7))
     def exclude(self, name: str, offset: int) -> None:
         address = self.model.pools[name].subnet[0] + offset
@@ -378,6 +386,16 @@ def release(
     node = NodeKey("default", node_of(container))
     digest = identity(container).digest
     return Release(digest=digest, node=node, issued=issued, delivered=delivered, undo=undo)
+
+
+async def contradictions(engine: Engine) -> list[Finding]:
+    """What the check of everything finds."""
+    portion = await engine.consistency.portion(None, None, repair=False)
+    found = list(portion.findings)
+    while portion.next is not None:
+        portion = await engine.consistency.portion(portion.next, None, repair=False)
+        found += portion.findings
+    return found
 
 
 async def told(work: Coroutine[Any, Any, Any]) -> Answer:

@@ -6,7 +6,8 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import Backend, Change, Ledger, Work
+from ipamd.backends.interface import Audit, Backend, Change, Ledger, Work
+from ipamd.backends.memory.audit import MemoryAudit
 from ipamd.backends.memory.catalogue import MemoryCatalogue
 from ipamd.backends.memory.ledger import MemoryLedger
 from ipamd.backends.memory.tables import Tables
@@ -27,6 +28,7 @@ class MemoryBackend:
         self._tables = Tables()
         self._closed = False
         self.ledger: Ledger = MemoryLedger(self._tables)
+        self.audit: Audit = MemoryAudit(self._tables)
 
     async def transact(self, work: Work[T], patience: float | None = None) -> T:
         return self._run(work(MemoryTransaction(self._tables)))
@@ -54,6 +56,11 @@ class MemoryBackend:
 
     async def forget_releases(self, before: Instant) -> None:
         self._tables.releases.forget(before)
+
+    async def forget_history(self, before: Instant, after: int) -> int | None:
+        self._tables.allocations.forget(before)
+        self._tables.forgotten = max(self._tables.forgotten, before)
+        return None
 
     async def ready(self) -> str | None:
         return "the database is closed" if self._closed else None

@@ -54,6 +54,7 @@ class MemoryCatalogue:
         match entry:
             case Pool():
                 self._tables.blocks.forget(entry.name)
+                self._tables.journal.put(self._tables.removed_pools, entry.name, None)
                 self._tables.snapshot = replace(now, pools=_without(now.pools, entry.name))
             case Reservation():
                 self._tables.snapshot = replace(now, reservations=_without(now.reservations, entry.id))

@@ -74,6 +74,14 @@ class Allocations:
         again = structs.replace(row, generation=repeated.generation, repeated=repeated.repeated)
         self.journal.put(self.rows, repeated.id, again)
 
+    def forget(self, before: Instant) -> None:
+        """Drop what has ended by then, outside any unit of work."""
+        for number, row in list(self.rows.items()):
+            if row.until is not None and row.until <= before:
+                del self.rows[number]
+                if row.idempotency is not None:
+                    del self.by_key[row.idempotency.key, row.position]
+
     def _live(self, allocation: int) -> Allocation:
         row = self.rows.get(allocation)
         if row is None or row.until is not None:
@@ -226,6 +234,8 @@ class Tables:
         self.boots: dict[NodeKey, tuple[Boot, ...]] = {}
         self.contacts: dict[NodeKey, Instant] = {}
         self.uses: dict[int, Instant] = {}
+        self.removed_pools: dict[str, None] = {}
+        self.forgotten: Instant = 0
 
     @property
     def snapshot(self) -> Snapshot:

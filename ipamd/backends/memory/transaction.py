@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ipamd.backends.interface import BlockSearch, Changes, Found, Locked, Numbered
+from ipamd.backends.interface import BlockRecord, BlockSearch, Changes, Found, Locked, Numbered
+from ipamd.backends.memory.audit import record_of
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
+from ipamd.models.pool import Pool
 
 
 class MemoryTransaction:
@@ -29,6 +31,9 @@ class MemoryTransaction:
         if isinstance(search, Numbered):
             return self._tables.blocks_numbered(search.pool, [search.first])
         return self._tables.blocks.search(search)
+
+    async def record(self, pool: Pool, first: int) -> BlockRecord:
+        return record_of(self._tables, pool, first)
 
     async def revision(self) -> int:
         return self._tables.snapshot.revision

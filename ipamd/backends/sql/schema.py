@@ -345,6 +345,15 @@ CONTACT: Final = Table(
     PrimaryKeyConstraint("cluster", "node"),
 )
 
+HISTORY: Final = Table(
+    "history",
+    METADATA,
+    needed("id", Integer),
+    needed("forgotten", BigInteger),  # what ended until then may have been dropped
+    PrimaryKeyConstraint("id"),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
 SCHEMA_VERSION: Final = Table(
     "schema_version",
     METADATA,

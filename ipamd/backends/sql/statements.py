@@ -76,7 +76,7 @@ def in_pieces(keys: Sequence[T]) -> list[list[T]]:
     return [padded(keys[start : start + LARGEST_LIST]) for start in starts]
 
 
-def _numbered(length: int) -> tuple[list[BindParameter[Any]], tuple[str, ...]]:
+def numbered(length: int) -> tuple[list[BindParameter[Any]], tuple[str, ...]]:
     names = tuple(f"key_{number}" for number in range(length))
     return [bindparam(name) for name in names], names
 
@@ -139,7 +139,7 @@ LIVE_BY_ADDRESS: Final = Statement(
 @lru_cache
 def live_by_digest(length: int) -> Statement:
     """What some holders have, by holder and position."""
-    keys, names = _numbered(length)
+    keys, names = numbered(length)
     return Statement(
         select(ALLOCATION)
         .where(ALLOCATION.c.digest.in_(keys), ALLOCATION.c.until.is_(None))
@@ -162,7 +162,7 @@ ALLOCATION_BY_KEY: Final = Statement(
 @lru_cache
 def releases_by_digest(length: int) -> Statement:
     """The releases that are remembered of some holders."""
-    keys, names = _numbered(length)
+    keys, names = numbered(length)
     columns = (
         RELEASE.c.digest,
         RELEASE.c.order_boot,
@@ -236,7 +236,7 @@ CARVE_BLOCK: Final = _carve_block()
 @lru_cache
 def blocks_by_number(length: int) -> Statement:
     """Blocks of a pool by their numbers, in that order."""
-    keys, names = _numbered(length)
+    keys, names = numbered(length)
     return Statement(
         select(*BLOCK_COLUMNS)
         .where(BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.first.in_(keys))
@@ -307,7 +307,7 @@ BLOCKS_FREED_AFTER: Final = Statement(
 @lru_cache
 def fill_of_pools(length: int) -> Statement:
     """Sums over the blocks of some pools, from an index alone."""
-    keys, names = _numbered(length)
+    keys, names = numbered(length)
     return Statement(
         select(BLOCK.c.pool, func.count(), func.sum(BLOCK.c.allocated), func.min(BLOCK.c.next_free_since))
         .where(BLOCK.c.pool.in_(keys))

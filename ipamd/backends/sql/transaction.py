@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from ipamd.backends.interface import (
+    BlockRecord,
     BlockSearch,
     Changes,
     ConstraintViolated,
@@ -17,6 +18,7 @@ from ipamd.backends.interface import (
     WithRoom,
 )
 from ipamd.backends.sql import statements
+from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
     allocation_of,
     allocation_values,
@@ -31,6 +33,7 @@ from ipamd.backends.sql.session import Session, Statement, Values
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
+from ipamd.models.pool import Pool
 
 
 class SqlTransaction:
@@ -84,6 +87,9 @@ class SqlTransaction:
         rows = await self._session.fetch(statements.BLOCKS_WITH_ROOM[search.whose], *parameters)
         blocks = (block_of(row) for row in rows)
         return [block for block in blocks if block.first not in search.but_not][: search.limit]
+
+    async def record(self, pool: Pool, first: int) -> BlockRecord:
+        return await record_of(self._session, pool, first)
 
     async def revision(self) -> int:
         [(revision,)] = await self._session.fetch(statements.REVISION)

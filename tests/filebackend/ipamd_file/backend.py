@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import Backend, Change, Ledger, Work
+from ipamd.backends.interface import Audit, Backend, Change, Ledger, Work
 from ipamd.models.errors import DatabaseUnfit, Unavailable
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
+from ipamd_file.audit import FileAudit
 from ipamd_file.catalogue import FileCatalogue
 from ipamd_file.journal import Journal
 from ipamd_file.ledger import FileLedger
@@ -38,6 +39,7 @@ class FileBackend:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ipamd-file")
         self._closed = False
         self.ledger: Ledger = FileLedger(self._store, self._turn)
+        self.audit: Audit = FileAudit(self._store, self._turn)
 
     async def transact(self, work: Work[T], patience: float | None = None) -> T:
         return await self._turn(lambda: self._kept(work(FileTransaction(self._store))))
@@ -87,6 +89,19 @@ class FileBackend:
                     self._store.put("release", digest, kept)
 
         await self._turn(lambda: self._kept(forget()))
+
+    async def forget_history(self, before: Instant, after: int) -> int | None:
+        async def forget() -> None:
+            over = [row for row in self._store.values("allocation") if row.until is not None]
+            for row in over:
+                if row.until <= before:
+                    self._store.drop("allocation", row.id)
+                    if row.idempotency is not None:
+                        self._store.drop("key", (row.idempotency.key, row.position))
+            self._store.put("number", "forgotten", max(before, self._store.get("number", "forgotten", 0)))
+
+        await self._turn(lambda: self._kept(forget()))
+        return None
 
     async def ready(self) -> str | None:
         return CLOSED if self._closed else self._journal.failed

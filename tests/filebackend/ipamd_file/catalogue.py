@@ -40,6 +40,7 @@ class FileCatalogue:
         self._store.drop(*_place(entry))
         if isinstance(entry, Pool):
             self._store.drop("cursor", entry.name)
+            self._store.put("removed", entry.name, True)
             for block in self._store.blocks_of(entry.name):
                 self._store.drop("block", (entry.name, block.first))
         if isinstance(entry, Node):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from ipamd.backends.interface import (
+    BlockRecord,
     BlockSearch,
     Changes,
     ConstraintViolated,
@@ -22,6 +23,8 @@ from ipamd.backends.interface import (
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
+from ipamd.models.pool import Pool
+from ipamd_file.audit import record_of
 from ipamd_file.store import Store, copy_of
 
 
@@ -53,6 +56,9 @@ class FileTransaction:
             and _is_meant(block, search)
         ]
         return [block for _, _, block in sorted(ready)[: search.limit]]
+
+    async def record(self, pool: Pool, first: int) -> BlockRecord:
+        return record_of(self._store, pool, first)
 
     async def revision(self) -> int:
         return self._store.revision

@@ -36,6 +36,7 @@ from ipamd.backends.sql.schema import (
     BLOCK,
     CATALOGUE,
     CONTACT,
+    HISTORY,
     RELEASE,
     SCHEMA_VERSION,
     TOKEN_USE,
@@ -184,6 +185,9 @@ FORGET_RELEASES: Final = Statement(
     ),
     ("moment", "piece"),
 )
+
+# Two replicas that dropped the same rows in different orders would wait for each other: so one at a time.
+LOCK_HISTORY: Final = Statement(select(HISTORY.c.id).with_for_update(skip_locked=True), ())
 
 # Blocks.
 

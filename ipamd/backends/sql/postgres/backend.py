@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
-from ipamd.backends.interface import Backend, Change, Ledger, Work
+from ipamd.backends.interface import Audit, Backend, Change, Ledger, Work
+from ipamd.backends.sql import forgetting
+from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.catalogue import PostgresCatalogue
@@ -60,6 +62,7 @@ class PostgresBackend:
         self._reader = PostgresReader(connections)
         self._closed = False
         self.ledger: Ledger = SqlLedger(self._reader)
+        self.audit: Audit = SqlAudit(self._reader)
 
     async def transact(self, work: Work[T], patience: float | None = None) -> T:
         if patience is not None:
@@ -122,6 +125,19 @@ class PostgresBackend:
                 BATCH_BOUNDS,
                 lambda session: session.run(arrays.FORGET_RELEASES, before, FORGOTTEN_AT_ONCE),
             )
+
+    async def forget_history(self, before: Instant, after: int) -> int | None:
+        piece = await self._reader.read(lambda session: forgetting.next_piece(session, before, after))
+        if not piece.old:
+            return piece.reached
+
+        async def drop(session: PostgresSession) -> bool:
+            if not await session.fetch(arrays.LOCK_HISTORY):
+                return False
+            await forgetting.drop(session, piece, before)
+            return True
+
+        return piece.reached if await self._run(Purpose.CHANGE, BATCH_BOUNDS, drop) else None
 
     async def ready(self) -> str | None:
         if self._closed:

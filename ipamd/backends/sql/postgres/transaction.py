@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ipamd.backends.interface import Changes, ConstraintViolated, Found, RememberedRelease
+from ipamd.backends.interface import BlockRecord, Changes, ConstraintViolated, Found, RememberedRelease
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.locking import CARVING_KEY
+from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
     allocation_of,
     allocation_values,
@@ -27,6 +28,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.errors import Unavailable
 from ipamd.models.identity import Digest
+from ipamd.models.pool import Pool
 
 
 class PostgresTransaction:
@@ -49,6 +51,9 @@ class PostgresTransaction:
                 release = release_of(row)
                 releases[release.digest].append(release)
         return Found(held, releases, busy)
+
+    async def record(self, pool: Pool, first: int) -> BlockRecord:
+        return await record_of(self._session, pool, first)
 
     async def revision(self) -> int:
         return await fitting_revision(self._session, arrays.REVISION)

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from ipamd.backends.interface import Backend, Change, Ledger, Work
-from ipamd.backends.sql import statements
+from ipamd.backends.interface import Audit, Backend, Change, Ledger, Work
+from ipamd.backends.sql import forgetting, statements
+from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.catalogue import SqlCatalogue
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.schema import REVISION
@@ -80,6 +81,7 @@ class SqliteBackend:
         self._reader = SqliteReader(file.path)
         self._closed = False
         self.ledger: Ledger = SqlLedger(self._reader)
+        self.audit: Audit = SqlAudit(self._reader)
 
     async def transact(self, work: Work[T], patience: float | None = None) -> T:
         return await self._write(lambda session: work(SqlTransaction(session)))
@@ -111,6 +113,13 @@ class SqliteBackend:
             forgotten = await self._write(
                 lambda session: session.run(statements.FORGET_RELEASES, before, FORGOTTEN_AT_ONCE)
             )
+
+    async def forget_history(self, before: Instant, after: int) -> int | None:
+        # What is old is looked for beside the writer, who only drops it.
+        piece = await self._reader.read(lambda session: forgetting.next_piece(session, before, after))
+        if piece.old:
+            await self._write(lambda session: forgetting.drop(session, piece, before))
+        return piece.reached
 
     async def ready(self) -> str | None:
         if self._closed:

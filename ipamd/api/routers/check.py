@@ -1,0 +1,70 @@
+"""The check: what contradicts what, a portion at a time."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter
+
+from ipamd.api.paging import cursor_of, foreign, key_of
+from ipamd.api.routers.access import TheEngine
+from ipamd.api.schemas.check import NewCheck, PortionDocument, document_of
+from ipamd.backends.interface import Numbered, RowPlace
+from ipamd.engine.check import Cursor
+from ipamd.engine.pruning import DAY
+
+router = APIRouter(prefix="/v1/check", tags=["check"])
+
+HIGHEST: Final = (1 << 128) - 1
+LATEST: Final = (1 << 63) - 1
+
+
+@router.post("", response_model=PortionDocument)
+async def check(wanted: NewCheck, engine: TheEngine) -> dict[str, Any]:
+    """Compare the next blocks, then the next allocations, with each other: nothing stands still for it.
+
+    With `repair`, blocks are written as the allocations would have them; what needs a guess is left.
+    """
+    silent = engine.clock() - wanted.silent_days * DAY if wanted.silent_days else None
+    cursor = _cursor(wanted.cursor) if wanted.cursor is not None else None
+    portion = await engine.consistency.portion(cursor, silent, repair=wanted.repair)
+    return {
+        "items": [document_of(finding) for finding in portion.findings],
+        "blocks": portion.blocks,
+        "allocations": portion.allocations,
+        "next": cursor_of(_key(portion.next)) if portion.next is not None else None,
+    }
+
+
+def _key(cursor: Cursor) -> list[str]:
+    if isinstance(cursor, Numbered):
+        return [cursor.pool, str(cursor.first)]
+    return [cursor.space, cursor.address.hex(), str(cursor.since), str(cursor.id)]
+
+
+def _cursor(text: str) -> Cursor:
+    match key_of(text):
+        case [str(pool), str(first)]:
+            return Numbered(_name(pool), _number(first, HIGHEST))
+        case [str(space), str(address), str(since), str(number)]:
+            return RowPlace(_name(space), _bytes(address), _number(since, LATEST), _number(number, LATEST))
+    raise foreign()
+
+
+def _name(text: str) -> str:
+    if not text.isprintable():  # nor half a surrogate pair, which no database takes
+        raise foreign()
+    return text
+
+
+def _number(text: str, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and int(text) <= most):
+        raise foreign()
+    return int(text)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise foreign() from None

@@ -1,0 +1,50 @@
+"""A check: how it is asked for, and its findings as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from ipamd.api.schemas.text import Document
+from ipamd.models.finding import Finding
+
+DEFAULT_SILENT_DAYS = 7
+MOST_DAYS = 36500
+
+
+class NewCheck(Document):
+    """Which portion to look at, and what to do about it."""
+
+    cursor: Annotated[str, Field(max_length=2048)] | None = Field(
+        None, description="What `next` of the portion before said."
+    )
+    repair: bool = Field(False, description="Put right what can be put right without guessing.")
+    silent_days: Annotated[int, Field(ge=0, le=MOST_DAYS)] = Field(
+        DEFAULT_SILENT_DAYS,
+        description="A node that holds addresses and was not heard from for so long is a finding; 0: never.",
+    )
+
+
+class PortionDocument(BaseModel):
+    """What was found in so many blocks and allocations; `next` is the cursor of the next portion."""
+
+    items: list[dict[str, Any]]
+    blocks: int
+    allocations: int
+    next: str | None
+
+
+def document_of(finding: Finding) -> dict[str, Any]:
+    """A finding as it is shown; what it is not about is null."""
+    return {
+        "kind": finding.kind.value,
+        "what": finding.what,
+        "space": finding.space,
+        "pool": finding.pool,
+        "block": str(finding.block) if finding.block is not None else None,
+        "address": str(finding.address) if finding.address is not None else None,
+        "allocation": finding.allocation,
+        "repairable": finding.repairable,
+        "repaired": finding.repaired,
+    }

@@ -1,0 +1,72 @@
+"""Reading for the check from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockRecord, Numbered, RowPlace
+from ipamd.backends.memory.tables import Tables
+from ipamd.models.address import address_in
+from ipamd.models.allocation import Allocation
+from ipamd.models.pool import Pool
+
+
+class MemoryAudit:
+    """See `Audit`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def blocks(self, after: Numbered | None, limit: int) -> AuditedBlocks:
+        snapshot, blocks = self._tables.snapshot, self._tables.blocks
+        every = sorted((pool, first) for pool, rows in blocks.rows.items() for first in rows)
+        keys = [key for key in every if after is None or key > (after.pool, after.first)][:limit]
+        found = [block for pool, first in keys for block in self._tables.blocks_numbered(pool, [first])]
+        pools = snapshot.pools
+        return AuditedBlocks(
+            snapshot.revision,
+            pools,
+            [
+                (block, record_of(self._tables, pools[block.pool], block.first))
+                if block.pool in pools
+                else (block, BlockRecord((), {}, 0, reused=True))
+                for block in found
+            ],
+        )
+
+    async def rows(self, begin: RowPlace | None, limit: int) -> AuditedRows:
+        ordered = sorted(self._tables.allocations.rows.values(), key=place_of)
+        found = list(islice((row for row in ordered if begin is None or place_of(row) >= begin), limit))
+        wanted = {Numbered(row.pool, row.block) for row in found if row.until is None}
+        blocks = {each for each in wanted if each.first in self._tables.blocks.rows.get(each.pool, {})}
+        snapshot = self._tables.snapshot
+        return AuditedRows(snapshot.revision, snapshot.pools, found, blocks)
+
+
+def place_of(row: Allocation) -> RowPlace:
+    """Where a stored row stands."""
+    assert row.id is not None  # a stored row has one
+    return RowPlace(row.space, row.address.packed, row.since, row.id)
+
+
+def record_of(tables: Tables, pool: Pool, first: int) -> BlockRecord:
+    """See `Transaction.record`."""
+    inside = {address_in(pool.family, first + offset) for offset in range(pool.block_size)}
+    rows = [row for row in tables.allocations.rows.values() if _is_of(row, pool) and row.address in inside]
+    return BlockRecord(
+        live=[row for row in rows if row.until is None],
+        ended=latest_endings(rows),
+        forgotten=tables.forgotten,
+        reused=pool.name in tables.removed_pools,
+    )
+
+
+def latest_endings(rows: Iterable[Allocation]) -> dict[int, int]:
+    """When of each address the allocation ended that was the last to end."""
+    over = sorted((row for row in rows if row.until is not None), key=place_of)
+    return {int(row.address): row.until for row in over if row.until is not None}
+
+
+def _is_of(row: Allocation, pool: Pool) -> bool:
+    return row.pool == pool.name and row.space == pool.space

@@ -1,0 +1,97 @@
+"""Reading for the check, in SQL: blocks beside what the allocations say, and all allocations in order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import bindparam, select, tuple_
+
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockRecord, Numbered, RowPlace
+from ipamd.backends.sql import statements
+from ipamd.backends.sql.ledger import Reader
+from ipamd.backends.sql.record import record_of
+from ipamd.backends.sql.rows import allocation_of, block_of, number_bytes, pool_of
+from ipamd.backends.sql.schema import ALLOCATION, BLOCK
+from ipamd.backends.sql.session import Session, Statement
+from ipamd.backends.sql.statements import BLOCK_COLUMNS
+from ipamd.models.allocation import Allocation
+from ipamd.models.pool import Pool
+
+BLOCKS_AFTER: Final = Statement(
+    select(*BLOCK_COLUMNS)
+    .where(tuple_(BLOCK.c.pool, BLOCK.c.first) > tuple_(bindparam("of_pool"), bindparam("number")))
+    .order_by(BLOCK.c.pool, BLOCK.c.first)
+    .limit(bindparam("most")),
+    ("of_pool", "number", "most"),
+)
+
+_PLACE: Final = (ALLOCATION.c.space, ALLOCATION.c.address, ALLOCATION.c.since, ALLOCATION.c.id)
+ROWS_FROM: Final = Statement(
+    select(ALLOCATION)
+    .where(tuple_(*_PLACE) >= tuple_(*(bindparam(f"of_{column.name}") for column in _PLACE)))
+    .order_by(*_PLACE)
+    .limit(bindparam("most")),
+    (*(f"of_{column.name}" for column in _PLACE), "most"),
+)
+FIRST_PLACE: Final = RowPlace("", b"", 0, 0)
+
+
+class SqlAudit:
+    """See `Audit`."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def blocks(self, after: Numbered | None, limit: int) -> AuditedBlocks:
+        async def reading(session: Session) -> AuditedBlocks:
+            begin = ("", b"") if after is None else (after.pool, number_bytes(after.first))
+            found = [block_of(row) for row in await session.fetch(BLOCKS_AFTER, *begin, limit)]
+            pools = await _pools(session, {block.pool for block in found})
+            return AuditedBlocks(
+                await _revision(session),
+                pools,
+                [(block, await _record(session, pools.get(block.pool), block.first)) for block in found],
+            )
+
+        return await self._reader.read(reading)
+
+    async def rows(self, begin: RowPlace | None, limit: int) -> AuditedRows:
+        async def reading(session: Session) -> AuditedRows:
+            rows = await session.fetch(ROWS_FROM, *(begin or FIRST_PLACE), limit)
+            found = [allocation_of(row) for row in rows]
+            pools = await _pools(session, {row.pool for row in found if row.until is None})
+            return AuditedRows(await _revision(session), pools, found, await _existing(session, found))
+
+        return await self._reader.read(reading)
+
+
+async def _record(session: Session, pool: Pool | None, first: int) -> BlockRecord:
+    if pool is None:
+        return BlockRecord((), {}, 0, reused=True)
+    return await record_of(session, pool, first)
+
+
+async def _pools(session: Session, names: Iterable[str]) -> dict[str, Pool]:
+    rows = [row for name in names for row in await session.fetch(statements.POOL_BY_NAME, name)]
+    return {pool.name: pool for pool in map(pool_of, rows)}
+
+
+async def _revision(session: Session) -> int:
+    [(revision,)] = await session.fetch(statements.REVISION)
+    return int(revision)
+
+
+async def _existing(session: Session, rows: Sequence[Allocation]) -> set[Numbered]:
+    """Which of the blocks of live rows there are."""
+    wanted: Mapping[str, set[bytes]] = defaultdict(set)
+    for row in rows:
+        if row.until is None and row.block >= 0:
+            wanted[row.pool].add(number_bytes(row.block))
+    found: set[Numbered] = set()
+    for pool, numbers in wanted.items():
+        for keys in statements.in_pieces(sorted(numbers)):
+            blocks = await session.fetch(statements.blocks_by_number(len(keys)), pool, *keys)
+            found.update(Numbered(pool, block_of(block).first) for block in blocks)
+    return found

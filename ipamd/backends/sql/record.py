@@ -1,0 +1,87 @@
+"""What the allocations say of one block, in SQL."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, literal_column, select, text
+
+from ipamd.backends.interface import BlockRecord
+from ipamd.backends.sql.rows import allocation_of
+from ipamd.backends.sql.schema import ALLOCATION, HISTORY, REMOVED
+from ipamd.backends.sql.session import Session, Statement
+from ipamd.models.address import address_in
+from ipamd.models.pool import Pool
+
+LIVE_BETWEEN: Final = Statement(
+    select(ALLOCATION).where(
+        ALLOCATION.c.space == bindparam("in_space"),
+        ALLOCATION.c.address >= bindparam("first"),
+        ALLOCATION.c.address <= bindparam("last"),
+        ALLOCATION.c.until.is_(None),
+    ),
+    ("in_space", "first", "last"),
+)
+
+
+def _ended_between() -> Statement:
+    """Of each address the allocation that ended last.
+
+    Goes from address to address, so that it reads as much of one that a thousand had as of one that two had.
+    """
+    there = ALLOCATION.alias("there")
+
+    def lowest(beyond: ColumnElement[bool]) -> ScalarSelect[Any]:
+        return (
+            select(there.c.address)
+            .where(there.c.space == bindparam("in_space"), beyond, there.c.address <= bindparam("last"))
+            .order_by(there.c.address)
+            .limit(literal_column("1"))
+            .scalar_subquery()
+        )
+
+    had = select(lowest(there.c.address >= bindparam("first")).label("address")).cte("had", recursive=True)
+    had = had.union_all(select(lowest(there.c.address > had.c.address)).where(had.c.address.is_not(None)))
+    past = ALLOCATION.alias("past")
+    latest = (
+        select(past.c.id)
+        .where(
+            past.c.space == bindparam("in_space"),
+            past.c.address == had.c.address,
+            past.c.until.is_not(None),
+        )
+        .order_by(past.c.since.desc(), past.c.id.desc())
+        .limit(literal_column("1"))
+        .scalar_subquery()
+    )
+    return Statement(
+        select(ALLOCATION.c.address, ALLOCATION.c.pool, ALLOCATION.c.until).select_from(
+            had.join(ALLOCATION, ALLOCATION.c.id == latest)
+        ),
+        ("in_space", "first", "last"),
+    )
+
+
+ENDED_BETWEEN: Final = _ended_between()
+
+FORGOTTEN: Final = Statement(select(HISTORY.c.forgotten), ())
+REMOVED_POOL: Final = Statement(
+    select(REMOVED.c.revision).where(text("kind = 'pool'"), REMOVED.c.name == bindparam("of_pool")),
+    ("of_pool",),
+)
+
+
+async def record_of(session: Session, pool: Pool, first: int) -> BlockRecord:
+    """See `Transaction.record`."""
+    ends = (address_in(pool.family, value).packed for value in (first, first + pool.block_size - 1))
+    place = (pool.space, *ends)
+    live = [allocation_of(row) for row in await session.fetch(LIVE_BETWEEN, *place)]
+    ended = await session.fetch(ENDED_BETWEEN, *place)
+    # After the allocations: what is dropped between the two statements has been noted by then.
+    [(forgotten,)] = await session.fetch(FORGOTTEN)
+    return BlockRecord(
+        live=[row for row in live if row.pool == pool.name],
+        ended={int.from_bytes(address, "big"): until for address, of, until in ended if of == pool.name},
+        forgotten=forgotten,
+        reused=bool(await session.fetch(REMOVED_POOL, pool.name)),
+    )

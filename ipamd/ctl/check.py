@@ -1,0 +1,92 @@
+"""`ipamctl check`: what contradicts what in ipamd's database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import typer
+
+from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.render import print_json, print_line, print_table
+from ipamd.ctl.session import Output, Session, command
+
+PATH: Final = "/v1/check"
+COLUMNS: Final = ("KIND", "POOL", "WHAT", "REPAIR")
+MOST_SHOWN: Final = 1000
+
+
+def register(application: typer.Typer) -> None:
+    """Add `check` to the command."""
+    command(application, "check")(check)
+
+
+def check(
+    session: Session,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put right what can be put right without guessing.")
+    ] = False,
+    silent_days: Annotated[
+        int | None,
+        typer.Option(
+            "--silent-days",
+            min=0,
+            help="Nodes that hold addresses and were not heard from for so long; 0: none. Default: 7.",
+        ),
+    ] = None,
+) -> None:
+    """What contradicts what: blocks, allocations, pools, nodes. Ends with 1 where anything does.
+
+    Calls go on meanwhile. With --repair it ends with 1 where something is left that needs a decision.
+    """
+    wanted: dict[str, Any] = {"repair": repair}
+    if silent_days is not None:
+        wanted["silent_days"] = silent_days
+    counts = {"blocks": 0, "allocations": 0, "findings": 0, "repaired": 0}
+    shown: list[dict[str, Any]] = []
+    for portion in _portions(session, wanted):
+        found = portion["items"]
+        shown += found[: MOST_SHOWN - len(shown)]
+        counts["findings"] += len(found)
+        counts["repaired"] += sum(finding["repaired"] for finding in found)
+        counts["blocks"] += portion["blocks"]
+        counts["allocations"] += portion["allocations"]
+    if session.output is Output.JSON:
+        print_json({"items": shown, **counts})
+    else:
+        if shown:
+            print_table(COLUMNS, [_row(finding) for finding in shown])
+        print_line(_summary(counts))
+    left = counts["findings"] - counts["repaired"]
+    if left:
+        raise Failure(_what_is_left(left, counts, len(shown), repair=repair), ExitCode.REFUSED)
+
+
+def _portions(session: Session, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    cursor: str | None = None
+    while True:
+        portion = session.client.post(PATH, {**wanted, "cursor": cursor}).body
+        yield portion
+        cursor = portion["next"]
+        if cursor is None:
+            return
+
+
+def _row(finding: dict[str, Any]) -> tuple[Any, ...]:
+    repair = "done" if finding["repaired"] else "possible" if finding["repairable"] else "by hand"
+    return finding["kind"], finding["pool"], finding["what"], repair
+
+
+def _summary(counts: dict[str, int]) -> str:
+    return (
+        f"{counts['blocks']} blocks and {counts['allocations']} allocations looked at: "
+        f"{counts['findings']} contradictions, {counts['repaired']} repaired"
+    )
+
+
+def _what_is_left(left: int, counts: dict[str, int], shown: int, *, repair: bool) -> str:
+    sentence = f"{left} contradictions are left"
+    if shown < counts["findings"]:
+        sentence += f" ({shown} of {counts['findings']} are listed)"
+    advice = "docs/operations.md says what to do about each kind" if repair else "run it with --repair"
+    return f"{sentence}: {advice}"

@@ -1,0 +1,156 @@
+"""The check of everything, a portion at a time, beside what goes on; and the repair of what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+from ipamd.backends.interface import Backend, Changes, InDoubt, Numbered, RowPlace, Transaction
+from ipamd.engine.catalogue import Catalogue, CatalogueChanged
+from ipamd.engine.comparison import Comparison, mask_of, misplaced, of_rows
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import new_block
+from ipamd.models.errors import Unavailable
+from ipamd.models.finding import Finding, Kind
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+
+BLOCKS_AT_ONCE: Final = 32
+ROWS_AT_ONCE: Final = 1000
+
+PATIENCE: Final = 5.0
+"""Seconds for which a repair waits for a block that a batch has."""
+
+ATTEMPTS: Final = 8
+"""How often a portion is looked at again when admins change the catalogue meanwhile."""
+
+FIRST_ROW: Final = RowPlace("", b"", 0, 0)
+
+Cursor = Numbered | RowPlace
+"""What was looked at last: blocks come first, then allocations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What was found in how many blocks and allocations; `next` is where the next portion begins."""
+
+    findings: Sequence[Finding]
+    blocks: int
+    allocations: int
+    next: Cursor | None
+
+
+class Check:
+    """Compares blocks with allocations, each portion as of one moment, so that nothing need stand still."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        refresh: Callable[[], Awaitable[Catalogue]],
+        contacts: Callable[[], Awaitable[Mapping[NodeKey, Instant]]],
+    ) -> None:
+        self._backend = backend
+        self._refresh = refresh
+        self._contacts = contacts
+
+    async def portion(self, cursor: Cursor | None, silent: Instant | None, *, repair: bool) -> Portion:
+        """Look at what comes after a cursor, and repair what can be repaired.
+
+        A node that holds an address and was not heard from after `silent` is a finding. Raises Unavailable.
+        """
+        if isinstance(cursor, RowPlace):
+            return await self._rows(cursor, silent, repair=repair)
+        return await self._blocks(cursor, repair=repair)
+
+    async def _blocks(self, after: Numbered | None, *, repair: bool) -> Portion:
+        for _ in range(ATTEMPTS):
+            catalogue = await self._refresh()
+            page = await self._backend.audit.blocks(after, BLOCKS_AT_ONCE)
+            if page.revision == catalogue.revision:
+                break
+        else:
+            raise _never_at_rest()
+        findings: list[Finding] = []
+        for block, record in page.blocks:
+            pool = page.pools.get(block.pool)
+            wrong = misplaced(block, pool)
+            if wrong is not None or pool is None:
+                findings += [wrong] if wrong is not None else []
+                continue
+            assignable = mask_of(pool, catalogue).assignable_in(block.first)
+            found = list(Comparison(block, record, pool, assignable).findings())
+            if found and repair:
+                found = await self._repair(_rewrite, Numbered(block.pool, block.first), found)
+            findings += found
+        last = page.blocks[-1][0] if len(page.blocks) == BLOCKS_AT_ONCE else None
+        following = Numbered(last.pool, last.first) if last is not None else FIRST_ROW
+        return Portion(findings, len(page.blocks), 0, following)
+
+    async def _rows(self, begin: RowPlace, silent: Instant | None, *, repair: bool) -> Portion:
+        for _ in range(ATTEMPTS):
+            catalogue = await self._refresh()
+            page = await self._backend.audit.rows(begin, ROWS_AT_ONCE)
+            if page.revision == catalogue.revision:
+                break
+        else:
+            raise _never_at_rest()
+        known = sum(_place(row) == begin for row in page.rows[:1])
+        heard = await self._contacts()
+        found = list(of_rows(page, known, catalogue, heard, silent))
+        if repair:
+            lacking = {row.id: row for row in page.rows}
+            for at, finding in enumerate(found):
+                if finding.kind is Kind.ALLOCATION_WITHOUT_BLOCK:
+                    row = lacking[finding.allocation]
+                    [found[at]] = await self._repair(_carve, Numbered(row.pool, row.block), [finding])
+        full = len(page.rows) == ROWS_AT_ONCE
+        return Portion(found, 0, len(page.rows) - known, _place(page.rows[-1]) if full else None)
+
+    async def _repair(self, work: Repair, at: Numbered, found: Sequence[Finding]) -> list[Finding]:
+        """Put a block right; what was found, marked."""
+        for _ in range(ATTEMPTS):
+            try:
+                await self._backend.transact(partial(work, at, await self._refresh()), PATIENCE)
+            except (CatalogueChanged, InDoubt):
+                continue
+            return [replace(each, repaired=each.repairable) for each in found]
+        raise _never_at_rest()
+
+
+Repair = Callable[[Numbered, Catalogue, Transaction], Coroutine[Any, Any, None]]
+
+
+async def _rewrite(at: Numbered, catalogue: Catalogue, transaction: Transaction) -> None:
+    """Write a block as its allocations would have it, while it is locked."""
+    [locked] = await transaction.lock([at])
+    pool = catalogue.pools.get(at.pool)
+    if pool is None or not locked.blocks or await transaction.revision() != catalogue.revision:
+        raise CatalogueChanged
+    [block] = locked.blocks
+    record = await transaction.record(pool, at.first)
+    rebuilt = Comparison(block, record, pool, catalogue.mask(pool).assignable_in(at.first)).rebuilt()
+    if rebuilt != block:
+        await transaction.write(Changes(blocks=[rebuilt]))
+
+
+async def _carve(at: Numbered, catalogue: Catalogue, transaction: Transaction) -> None:
+    """Carve a block that is missing, as its allocations would have it: nobody ends one of them without it."""
+    pool = catalogue.pools.get(at.pool)
+    if pool is None or await transaction.pin_catalogue() != catalogue.revision:
+        raise CatalogueChanged
+    record = await transaction.record(pool, at.first)
+    block = new_block(pool.name, at.first, pool.block_size, None)
+    rebuilt = Comparison(block, record, pool, catalogue.mask(pool).assignable_in(at.first)).rebuilt()
+    await transaction.carve(pool.name, [rebuilt], None)
+
+
+def _place(row: Allocation) -> RowPlace:
+    if row.id is None:
+        raise ValueError(f"the allocation of {row.address} was never stored")
+    return RowPlace(row.space, row.address.packed, row.since, row.id)
+
+
+def _never_at_rest() -> Unavailable:
+    return Unavailable("the pools changed at every attempt to look at them: try again")

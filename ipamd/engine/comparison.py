@@ -1,0 +1,255 @@
+"""Blocks and allocations compared: what contradicts what, and the block as its allocations would have it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
+
+from ipamd.addressing.block import held_bits, longest_free_since
+from ipamd.addressing.mask import Mask
+from ipamd.backends.interface import AuditedRows, BlockRecord, Numbered
+from ipamd.engine.catalogue import Catalogue
+from ipamd.models.address import IPAddress, address_in
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import HELD, NEVER_HELD, Block
+from ipamd.models.finding import Finding, Kind
+from ipamd.models.identity import Identity
+from ipamd.models.instant import Instant, rfc3339
+from ipamd.models.node import NodeKey
+from ipamd.models.pool import Pool
+
+
+class Comparison:
+    """One block beside what the allocations say of its addresses.
+
+    Allocations count: a constraint of the database says who holds an address, a block only remembers it.
+    """
+
+    def __init__(self, block: Block, record: BlockRecord, pool: Pool, assignable: int) -> None:
+        self.block = block
+        self._record = record
+        self._pool = pool
+        self._assignable = assignable
+        self._live = {int(row.address): row for row in record.live}
+
+    def findings(self) -> Iterator[Finding]:
+        """What contradicts what, address by address, then the counters."""
+        for offset, since in enumerate(self.block.free_since):
+            yield from self._of_address(self.block.first + offset, since)
+        yield from self._of_counters()
+
+    def rebuilt(self) -> Block:
+        """The block as its allocations would have it; what they do not say stays."""
+        first = self.block.first
+        instants = array("q", (self._instant(first + o, s) for o, s in enumerate(self.block.free_since)))
+        block = replace(self.block, free_since=instants)
+        block.allocated = held_bits(block).bit_count()
+        block.last_freed = self._last_freed(instants)
+        block.next_free_since = longest_free_since(block, self._assignable)
+        return block
+
+    def _instant(self, value: int, since: Instant) -> Instant:
+        """Since when an address is free, as far as the allocations say it."""
+        if value in self._live:
+            return HELD
+        ended = self._ended(value, since)
+        if ended is not None:
+            return ended
+        # Had it been given back after what was dropped, there would be a row that says so.
+        return min(since, self._record.forgotten)
+
+    def _ended(self, value: int, since: Instant) -> Instant | None:
+        """When an address was last given back; None where that was to a block that is gone, or unknown."""
+        if self._record.reused and since == NEVER_HELD:
+            return None
+        return self._record.ended.get(value)
+
+    def _last_freed(self, instants: Iterable[Instant]) -> Instant:
+        """The latest instant at which an address of the block was given back."""
+        record, said = self._record, self.block.last_freed
+        endings = max(record.ended.values(), default=NEVER_HELD)
+        latest = max((since for since in instants if since != HELD), default=NEVER_HELD)
+        if not record.reused:
+            latest = max(latest, endings)
+        # The row of the latest may have been dropped; of a reused name it is unknown which block a row means.
+        believable = max(record.forgotten, endings if record.reused else NEVER_HELD)
+        return said if latest < said <= believable else latest
+
+    def _of_address(self, value: int, since: Instant) -> Iterator[Finding]:
+        row = self._live.get(value)
+        if row is not None and since != HELD:
+            what = f"is held by {row.held_by}, and its block says that it is {_free(since)}"
+            yield self._finding(Kind.ALLOCATION_NOT_IN_BLOCK, what, value, row.id)
+        elif row is None and since == HELD:
+            what = "is held according to its block, and no allocation holds it"
+            yield self._finding(Kind.HELD_WITHOUT_ALLOCATION, what, value)
+        elif row is None and self._instant(value, since) != since:
+            ended = self._ended(value, since)
+            then = f"it was last given back {_at(ended)}" if ended is not None else "no allocation ended then"
+            what = f"is {_free(since)} according to its block, and {then}"
+            yield self._finding(Kind.FREE_SINCE, what, value)
+
+    def _of_counters(self) -> Iterator[Finding]:
+        block = self.block
+        held = held_bits(block).bit_count()
+        if block.allocated != held:
+            what = f"counts {block.allocated} addresses allocated, and has {held} that are"
+            yield self._finding(Kind.ALLOCATED, what)
+        last = self.rebuilt().last_freed
+        if block.last_freed != last:
+            what = (
+                f"says that an address was last given back {_at(block.last_freed)}, and that was {_at(last)}"
+            )
+            yield self._finding(Kind.LAST_FREED, what)
+        following = longest_free_since(block, self._assignable)
+        if block.next_free_since != following:
+            said = _next(block.next_free_since)
+            what = f"says that its next address is {said}, and that is {_next(following)}"
+            yield self._finding(Kind.NEXT_FREE_SINCE, what)
+
+    def _finding(self, kind: Kind, what: str, value: int | None = None, row: int | None = None) -> Finding:
+        pool = self._pool
+        address = address_in(pool.family, value) if value is not None else None
+        return Finding(
+            kind=kind,
+            what=f"{address} {what}" if address is not None else f"block {_shown(self.block, pool)} {what}",
+            space=pool.space,
+            pool=pool.name,
+            block=address_in(pool.family, self.block.first),
+            address=address,
+            allocation=row,
+        )
+
+
+def mask_of(pool: Pool, catalogue: Catalogue) -> Mask:
+    """What a pool as it is stored may hand out; somebody may have changed it beside ipamd."""
+    if catalogue.pools.get(pool.name) == pool:
+        return catalogue.mask(pool)
+    return Mask(pool, catalogue.snapshot.reservations.values())
+
+
+def misplaced(block: Block, pool: Pool | None) -> Finding | None:
+    """What is wrong with where a block is; nothing else of such a block can be told."""
+    if pool is None:
+        kind, what = Kind.BLOCK_WITHOUT_POOL, f"has a block, and there is no pool {block.pool}"
+    elif not (
+        block.size == pool.block_size
+        and pool.block_of(block.first) == block.first
+        and int(pool.subnet[0]) <= block.first <= int(pool.subnet[-1])
+    ):
+        kind = Kind.BLOCK_OUTSIDE_POOL
+        what = f"begins a block of {block.size}, which is none of pool {pool.name}'s ({pool.subnet})"
+    else:
+        return None
+    family = pool.family if pool is not None and block.first < 1 << 32 else _family_of(block.first)
+    first = address_in(family, block.first)
+    return Finding(
+        kind=kind,
+        what=f"{first} {what}",
+        space=pool.space if pool is not None else None,
+        pool=block.pool,
+        block=first,
+    )
+
+
+def of_rows(
+    rows: AuditedRows,
+    known: int,
+    catalogue: Catalogue,
+    heard: Mapping[NodeKey, Instant],
+    silent: Instant | None,
+) -> Iterator[Finding]:
+    """What contradicts what among allocations in the order of their places.
+
+    The first `known` of them have been looked at, and are there for those that follow. `heard` says when each
+    node was last heard from; one not heard from after `silent` should hold nothing (None: it may).
+    """
+    for before, row in pairwise(rows.rows):
+        if (before.space, before.address) == (row.space, row.address):
+            yield from _overlap(before, row)
+    for row in rows.rows[known:]:
+        if row.until is None:
+            yield from _of_live(row, rows, catalogue)
+            if silent is not None and isinstance(row.holder, Identity):
+                yield from _silence(row, row.holder, heard, silent)
+
+
+def _overlap(before: Allocation, row: Allocation) -> Iterator[Finding]:
+    if before.until is None or before.until > row.since:
+        until = f"until {rfc3339(before.until)}" if before.until is not None else "and still does"
+        what = (
+            f"{row.address} was held by {before.held_by} {until}, and from {rfc3339(row.since)} on "
+            f"by {row.held_by} too"
+        )
+        yield _about(row, Kind.OVERLAP, what)
+
+
+def _of_live(row: Allocation, rows: AuditedRows, catalogue: Catalogue) -> Iterator[Finding]:
+    pool = rows.pools.get(row.pool)
+    if pool is None:
+        what = f"{row.address} is held by {row.held_by}, from pool {row.pool}, which does not exist"
+        yield _about(row, Kind.ALLOCATION_WITHOUT_POOL, what)
+        return
+    why = _why_outside(row, pool, catalogue)
+    if why is not None:
+        what = f"{row.address} is held by {row.held_by}, and {why}"
+        yield _about(row, Kind.ALLOCATION_OUTSIDE_POOL, what)
+    elif pool.block_of(int(row.address)) != row.block:
+        what = f"{row.address} is held by {row.held_by}, in a block that it does not belong to"
+        yield _about(row, Kind.ALLOCATION_IN_WRONG_BLOCK, what)
+    elif Numbered(row.pool, row.block) not in rows.blocks:
+        what = f"{row.address} is held by {row.held_by}, and its block does not exist"
+        yield _about(row, Kind.ALLOCATION_WITHOUT_BLOCK, what)
+
+
+def _why_outside(row: Allocation, pool: Pool, catalogue: Catalogue) -> str | None:
+    if row.space != pool.space:
+        return f"in space {row.space}, while pool {pool.name} is in space {pool.space}"
+    return mask_of(pool, catalogue).why_not(row.address)
+
+
+def _silence(
+    row: Allocation, holder: Identity, heard: Mapping[NodeKey, Instant], silent: Instant
+) -> Iterator[Finding]:
+    # The ADD was heard, too: of a node that is not known the latest allocation is the last contact.
+    last = max(row.since, heard.get(holder.node_key, row.since))
+    if last <= silent:
+        what = f"{row.address} is held by {row.held_by}, which was last heard from at {rfc3339(last)}"
+        yield _about(row, Kind.NODE_SILENT, what)
+
+
+def _about(row: Allocation, kind: Kind, what: str) -> Finding:
+    return Finding(
+        kind=kind, what=what, space=row.space, pool=row.pool, address=row.address, allocation=row.id
+    )
+
+
+def _family_of(value: int) -> int:
+    return 4 if value < 1 << 32 else 6
+
+
+def _shown(block: Block, pool: Pool) -> str:
+    first: IPAddress = address_in(pool.family, block.first)
+    return f"{first}/{pool.block_length}"
+
+
+def _free(since: Instant) -> str:
+    return "free and was never held" if since == NEVER_HELD else f"free since {_moment(since)}"
+
+
+def _next(since: Instant | None) -> str:
+    return "none" if since is None else _free(since)
+
+
+def _at(instant: Instant) -> str:
+    return "never" if instant == NEVER_HELD else f"at {_moment(instant)}"
+
+
+def _moment(instant: Instant) -> str:
+    """An instant that may be nonsense: that is what is looked for."""
+    try:
+        return rfc3339(instant)
+    except (ValueError, OverflowError):
+        return f"{instant} microseconds after 1970"

@@ -1,0 +1,63 @@
+"""What contradicts what in a database: the outcome of a check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ipamd.models.address import IPAddress
+
+
+class Kind(StrEnum):
+    """What a finding is about; the names are stable, programs go by them."""
+
+    BLOCK_WITHOUT_POOL = "block-without-pool"
+    BLOCK_OUTSIDE_POOL = "block-outside-pool"
+    HELD_WITHOUT_ALLOCATION = "held-without-allocation"
+    ALLOCATION_NOT_IN_BLOCK = "allocation-not-in-block"
+    FREE_SINCE = "free-since"
+    ALLOCATED = "allocated"
+    LAST_FREED = "last-freed"
+    NEXT_FREE_SINCE = "next-free-since"
+    ALLOCATION_WITHOUT_POOL = "allocation-without-pool"
+    ALLOCATION_OUTSIDE_POOL = "allocation-outside-pool"
+    ALLOCATION_IN_WRONG_BLOCK = "allocation-in-wrong-block"
+    ALLOCATION_WITHOUT_BLOCK = "allocation-without-block"
+    OVERLAP = "overlap"
+    NODE_SILENT = "node-silent"
+
+
+REPAIRABLE = frozenset(
+    {
+        Kind.HELD_WITHOUT_ALLOCATION,
+        Kind.ALLOCATION_NOT_IN_BLOCK,
+        Kind.FREE_SINCE,
+        Kind.ALLOCATED,
+        Kind.LAST_FREED,
+        Kind.NEXT_FREE_SINCE,
+        Kind.ALLOCATION_WITHOUT_BLOCK,
+    }
+)
+"""What the allocations alone decide: a block says of its addresses what they say, or it is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One contradiction. `what` is a sentence that names both sides.
+
+    `block` is the first address of the block, `allocation` the id of the row that it is about.
+    """
+
+    kind: Kind
+    what: str
+    space: str | None = None
+    pool: str | None = None
+    block: IPAddress | None = None
+    address: IPAddress | None = None
+    allocation: int | None = None
+    repaired: bool = False
+
+    @property
+    def repairable(self) -> bool:
+        """Whether a repair puts it right without guessing."""
+        return self.kind in REPAIRABLE

@@ -1,0 +1,72 @@
+"""Reading for the check: blocks with what the allocations say of them, and all allocations in order."""
+
+from __future__ import annotations
+
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockRecord, Numbered, RowPlace
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.pool import Pool
+from ipamd_file.ledger import Turn
+from ipamd_file.store import Store
+
+
+class FileAudit:
+    """See `Audit`."""
+
+    def __init__(self, store: Store, turn: Turn) -> None:
+        self._store = store
+        self._turn = turn
+
+    async def blocks(self, after: Numbered | None, limit: int) -> AuditedBlocks:
+        def read() -> AuditedBlocks:
+            names = sorted({block.pool for block in self._store.values("block")})
+            blocks = [block for name in names for block in self._store.blocks_of(name)]
+            beyond = [one for one in blocks if after is None or (one.pool, one.first) > _key(after)]
+            return AuditedBlocks(
+                self._store.revision,
+                self._store.snapshot().pools,
+                [(block, self._record(block)) for block in beyond[:limit]],
+            )
+
+        return await self._turn(read)
+
+    def _record(self, block: Block) -> BlockRecord:
+        pool: Pool | None = self._store.get("pool", block.pool)
+        if pool is None:
+            return BlockRecord((), {}, 0, reused=True)
+        return record_of(self._store, pool, block.first)
+
+    async def rows(self, begin: RowPlace | None, limit: int) -> AuditedRows:
+        def read() -> AuditedRows:
+            rows = sorted(self._store.values("allocation"), key=_place)
+            found = [row for row in rows if begin is None or _place(row) >= begin][:limit]
+            wanted = {(row.pool, row.block) for row in found if row.until is None}
+            blocks = {Numbered(*key) for key in wanted if self._store.get("block", key) is not None}
+            return AuditedRows(self._store.revision, self._store.snapshot().pools, found, blocks)
+
+        return await self._turn(read)
+
+
+def record_of(store: Store, pool: Pool, first: int) -> BlockRecord:
+    """See `Transaction.record`."""
+    values = range(first, first + pool.block_size)
+    rows: list[Allocation] = [
+        row
+        for row in sorted(store.values("allocation"), key=_place)
+        if (row.space, row.pool) == (pool.space, pool.name) and int(row.address) in values
+    ]
+    return BlockRecord(
+        live=[row for row in rows if row.until is None],
+        ended={int(row.address): row.until for row in rows if row.until is not None},  # the last one stays
+        forgotten=store.get("number", "forgotten", 0),
+        reused=store.get("removed", pool.name) is not None,
+    )
+
+
+def _key(block: Numbered) -> tuple[str, int]:
+    return block.pool, block.first
+
+
+def _place(row: Allocation) -> RowPlace:
+    assert row.id is not None  # a stored row has one
+    return RowPlace(row.space, row.address.packed, row.since, row.id)
