@@ -18,6 +18,7 @@ class IpamdProcess:
     """A real `ipamd serve` that can be stopped, killed and started again on the same database."""
 
     def __init__(self, folder: Path, socket: Path | None = None, database_url: str | None = None) -> None:
+        self.options: list[str] = []
         self.folder = folder
         self.database = folder / "ipamd.sqlite"
         self.database_url = database_url or f"sqlite:///{self.database}"
@@ -96,6 +97,19 @@ class IpamdProcess:
             items += page["items"]
             cursor = page["next"]
         return items
+
+    def contradictions(self, *, repair: bool = False) -> list[dict[str, Any]]:
+        """What the check of everything finds."""
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            answer = self.http.post("/v1/check", json={"cursor": cursor, "repair": repair})
+            assert answer.status_code == httpx.codes.OK, answer.text
+            portion = answer.json()
+            found += portion["items"]
+            cursor = portion["next"]
+            if cursor is None:
+                return found
 
     def addresses(self, **filters: str) -> set[str]:
         """The addresses that are held now, without prefix length."""

@@ -81,7 +81,7 @@ class Check:
                 continue
             assignable = mask_of(pool, catalogue).assignable_in(block.first)
             found = list(Comparison(block, record, pool, assignable).findings())
-            if found and repair:
+            if found and repair and catalogue.pools.get(pool.name) == pool:
                 found = await self._repair(_rewrite, Numbered(block.pool, block.first), found)
             findings += found
         last = page.blocks[-1][0] if len(page.blocks) == BLOCKS_AT_ONCE else None

@@ -11,6 +11,15 @@ from tests.service import IpamdProcess
 
 
 @pytest.fixture
+def ipamd_process(ipamd_process: IpamdProcess) -> Iterator[IpamdProcess]:
+    """The service, of which nothing may contradict anything after whatever a test does to it."""
+    yield ipamd_process
+    if ipamd_process.process is None or ipamd_process.process.poll() is not None:
+        ipamd_process.start()
+    assert ipamd_process.contradictions() == []
+
+
+@pytest.fixture
 def ipamd(ipamd_process: IpamdProcess) -> IpamdProcess:
     """The service with one pool, whose addresses are ready again at once."""
     ipamd_process.create_pool("pods", "10.9.0.0/24", cooldown=0)

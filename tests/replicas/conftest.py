@@ -24,10 +24,11 @@ def lasting_cluster(postgres: Postgres) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def cluster(lasting_cluster: Cluster) -> Cluster:
-    """Four ipamd on one database without pools and allocations."""
+def cluster(lasting_cluster: Cluster) -> Iterator[Cluster]:
+    """Four ipamd on one database without pools and allocations; nothing contradicts anything afterwards."""
     lasting_cluster.clear()
-    return lasting_cluster
+    yield lasting_cluster
+    assert lasting_cluster.replicas[1].contradictions() == []
 
 
 @pytest.fixture
