@@ -18,7 +18,6 @@ class IpamdProcess:
     """A real `ipamd serve` that can be stopped, killed and started again on the same database."""
 
     def __init__(self, folder: Path, socket: Path | None = None, database_url: str | None = None) -> None:
-        self.options: list[str] = []
         self.folder = folder
         self.database = folder / "ipamd.sqlite"
         self.database_url = database_url or f"sqlite:///{self.database}"
@@ -103,7 +102,7 @@ class IpamdProcess:
         found: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
-            answer = self.http.post("/v1/check", json={"cursor": cursor, "repair": repair})
+            answer = self.http.post("/v1/repair" if repair else "/v1/check", json={"cursor": cursor})
             assert answer.status_code == httpx.codes.OK, answer.text
             portion = answer.json()
             found += portion["items"]

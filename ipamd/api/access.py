@@ -25,7 +25,7 @@ from ipamd.models.token import Principal, Role, TokenHash, hash_of, looks_like_t
 OPEN: Final = frozenset(("/healthz", "/readyz"))
 JOIN: Final = "/v1/nodes/join"
 TOKENS: Final = "/v1/tokens"
-ASKED_ONLY: Final = frozenset(("/v1/explain",))
+ASKED_ONLY: Final = frozenset(("/v1/check", "/v1/explain"))
 """What is asked by POST and changes nothing."""
 
 LARGEST_TOKEN_FILE: Final = 1024

@@ -11,7 +11,8 @@ from ipamd.ctl.failure import ExitCode, Failure
 from ipamd.ctl.render import print_json, print_line, print_table
 from ipamd.ctl.session import Output, Session, command
 
-PATH: Final = "/v1/check"
+CHECK: Final = "/v1/check"
+REPAIR: Final = "/v1/repair"
 COLUMNS: Final = ("KIND", "POOL", "WHAT", "REPAIR")
 MOST_SHOWN: Final = 1000
 
@@ -39,12 +40,10 @@ def check(
 
     Calls go on meanwhile. With --repair it ends with 1 where something is left that needs a decision.
     """
-    wanted: dict[str, Any] = {"repair": repair}
-    if silent_days is not None:
-        wanted["silent_days"] = silent_days
+    wanted = {} if silent_days is None else {"silent_days": silent_days}
     counts = {"blocks": 0, "allocations": 0, "findings": 0, "repaired": 0}
     shown: list[dict[str, Any]] = []
-    for portion in _portions(session, wanted):
+    for portion in _portions(session, REPAIR if repair else CHECK, wanted):
         found = portion["items"]
         shown += found[: MOST_SHOWN - len(shown)]
         counts["findings"] += len(found)
@@ -62,10 +61,10 @@ def check(
         raise Failure(_what_is_left(left, counts, len(shown), repair=repair), ExitCode.REFUSED)
 
 
-def _portions(session: Session, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _portions(session: Session, path: str, wanted: dict[str, int]) -> Iterator[dict[str, Any]]:
     cursor: str | None = None
     while True:
-        portion = session.client.post(PATH, {**wanted, "cursor": cursor}).body
+        portion = session.client.post(path, {**wanted, "cursor": cursor}).body
         yield portion
         cursor = portion["next"]
         if cursor is None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
+import structlog
+
 from ipamd.backends.interface import Backend, Changes, InDoubt, Numbered, RowPlace, Transaction
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
 from ipamd.engine.comparison import Comparison, mask_of, misplaced, of_rows
@@ -27,6 +29,8 @@ ATTEMPTS: Final = 8
 """How often a portion is looked at again when admins change the catalogue meanwhile."""
 
 FIRST_ROW: Final = RowPlace("", b"", 0, 0)
+
+log = structlog.get_logger()
 
 Cursor = Numbered | RowPlace
 """What was looked at last: blocks come first, then allocations."""
@@ -81,6 +85,7 @@ class Check:
                 continue
             assignable = mask_of(pool, catalogue).assignable_in(block.first)
             found = list(Comparison(block, record, pool, assignable).findings())
+            # What stands beside what ipamd knows was changed by hand, and is not to be guessed about.
             if found and repair and catalogue.pools.get(pool.name) == pool:
                 found = await self._repair(_rewrite, Numbered(block.pool, block.first), found)
             findings += found
@@ -115,6 +120,8 @@ class Check:
                 await self._backend.transact(partial(work, at, await self._refresh()), PATIENCE)
             except (CatalogueChanged, InDoubt):
                 continue
+            kinds = ",".join(sorted({each.kind for each in found}))
+            log.info("block repaired", pool=at.pool, block=at.first, findings=kinds)
             return [replace(each, repaired=each.repairable) for each in found]
         raise _never_at_rest()
 

@@ -42,6 +42,7 @@ CHANGES: tuple[tuple[str, str, Any], ...] = (
     ("DELETE", "/v1/nodes/default/n1", None),
     ("POST", "/v1/tokens", {"role": "admin"}),
     ("DELETE", "/v1/tokens/1", None),
+    ("POST", "/v1/repair", {}),
 )
 TOKENS = ("/v1/tokens", "/v1/tokens/1", "/v1/tokens?limit=5")
 
@@ -100,6 +101,7 @@ def test_a_reader_reads_everything_but_tokens_and_changes_nothing(admin: Caller,
 
     for path in READS:
         assert reader.get(path).status_code in (200, 404), path
+    assert reader.ask("POST", "/v1/check", {}).status_code == 200
     for path in TOKENS:
         assert refusal(reader.get(path)) == (403, "not-allowed")
     for method, path, body in [*CHANGES, ("POST", "/v1/nodes/join", {"node": "n9", "proof": "0" * 64})]:

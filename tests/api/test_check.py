@@ -28,7 +28,7 @@ class Database(Protocol):
     @property
     def tables(self) -> Tables: ...
 
-    def plant(self, statement: str) -> None: ...
+    def plant(self, *statements: str) -> None: ...
 
 
 class Sqlite:
@@ -36,9 +36,10 @@ class Sqlite:
         self.tables = Tables(path)
         self._path = path
 
-    def plant(self, statement: str) -> None:
+    def plant(self, *statements: str) -> None:
         with closing(sqlite3.connect(self._path, timeout=10)) as connection, connection:
-            connection.execute(statement)
+            for statement in statements:
+                connection.execute(statement)
 
 
 class Postgresql:
@@ -47,8 +48,8 @@ class Postgresql:
         self._server = server
         self._name = name
 
-    def plant(self, statement: str) -> None:
-        self._server.sql(re.sub(r"X'([0-9a-f]*)'", r"'\\x\1'::bytea", statement), self._name)
+    def plant(self, *statements: str) -> None:
+        self._server.sql(re.sub(r"X'([0-9a-f]*)'", r"'\\x\1'::bytea", "; ".join(statements)), self._name)
 
 
 class Scene:
@@ -59,11 +60,13 @@ class Scene:
         self.database = database
 
     def prepare(self) -> None:
-        self.database.plant("UPDATE catalogue SET revision = revision + 1")
-        for table in ("allocation", "block", "carving", "pool", "removed"):
-            self.database.plant(f"DELETE FROM {table}")
-        for pool in ("pods", "many"):
-            self.database.plant(f"INSERT INTO removed SELECT 'pool', '', '{pool}', revision FROM catalogue")
+        removed = "INSERT INTO removed SELECT 'pool', '', '{}', revision FROM catalogue"
+        tables = ("allocation", "block", "carving", "pool", "removed")
+        self.database.plant(
+            "UPDATE catalogue SET revision = revision + 1",
+            *(f"DELETE FROM {table}" for table in tables),
+            *(removed.format(pool) for pool in ("pods", "many")),
+        )
         assert self.service.http.get("/v1/pools").json()["items"] == []
         self.database.plant("DELETE FROM removed")
         self.service.create_pool("pods", "10.0.0.0/26", cooldown=0)

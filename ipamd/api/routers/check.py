@@ -11,23 +11,34 @@ from ipamd.api.routers.access import TheEngine
 from ipamd.api.schemas.check import NewCheck, PortionDocument, document_of
 from ipamd.backends.interface import Numbered, RowPlace
 from ipamd.engine.check import Cursor
+from ipamd.engine.engine import Engine
 from ipamd.engine.pruning import DAY
 
-router = APIRouter(prefix="/v1/check", tags=["check"])
+router = APIRouter(prefix="/v1", tags=["check"])
 
 HIGHEST: Final = (1 << 128) - 1
 LATEST: Final = (1 << 63) - 1
 
 
-@router.post("", response_model=PortionDocument)
+@router.post("/check", response_model=PortionDocument)
 async def check(wanted: NewCheck, engine: TheEngine) -> dict[str, Any]:
     """Compare the next blocks, then the next allocations, with each other: nothing stands still for it.
 
-    With `repair`, blocks are written as the allocations would have them; what needs a guess is left.
+    This changes nothing, so that a reader may ask it too.
     """
+    return await _portion(wanted, engine, repair=False)
+
+
+@router.post("/repair", response_model=PortionDocument)
+async def repair(wanted: NewCheck, engine: TheEngine) -> dict[str, Any]:
+    """Compare them, and write blocks as the allocations would have them; what needs a guess is left."""
+    return await _portion(wanted, engine, repair=True)
+
+
+async def _portion(wanted: NewCheck, engine: Engine, *, repair: bool) -> dict[str, Any]:
     silent = engine.clock() - wanted.silent_days * DAY if wanted.silent_days else None
     cursor = _cursor(wanted.cursor) if wanted.cursor is not None else None
-    portion = await engine.consistency.portion(cursor, silent, repair=wanted.repair)
+    portion = await engine.consistency.portion(cursor, silent, repair=repair)
     return {
         "items": [document_of(finding) for finding in portion.findings],
         "blocks": portion.blocks,

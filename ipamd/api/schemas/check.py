@@ -14,12 +14,11 @@ MOST_DAYS = 36500
 
 
 class NewCheck(Document):
-    """Which portion to look at, and what to do about it."""
+    """Which portion to look at."""
 
     cursor: Annotated[str, Field(max_length=2048)] | None = Field(
         None, description="What `next` of the portion before said."
     )
-    repair: bool = Field(False, description="Put right what can be put right without guessing.")
     silent_days: Annotated[int, Field(ge=0, le=MOST_DAYS)] = Field(
         DEFAULT_SILENT_DAYS,
         description="A node that holds addresses and was not heard from for so long is a finding; 0: never.",
