@@ -31,7 +31,7 @@ HELP = """Say what addresses there are, and see who has them, over ipamd's REST 
 \b
 Exit codes:
   0  done
-  1  ipamd refused it, or what was named does not exist
+  1  ipamd refused it, or what was named does not exist; check found what contradicts
   2  the command line, the profile, the token file or a file given is wrong
   3  ipamd cannot be reached, or cannot answer now
 

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -18,4 +18,4 @@ def upgrade() -> None:
         sa.CheckConstraint("id = 1", name="history_one_row"),
     )
     op.execute("INSERT INTO history (id, forgotten) VALUES (1, 0)")
-    op.execute("UPDATE schema_version SET revision = 3")
+    op.execute("UPDATE schema_version SET revision = 4")
