@@ -22,6 +22,7 @@ from ipamd.api.access import Access
 from ipamd.api.application import Application
 from ipamd.api.cni import Calls, Only, Verb
 from ipamd.api.loopback import Loopback
+from ipamd.api.metrics import CallMeasures
 from ipamd.api.reply import Reply
 from ipamd.api.server import http_server
 from ipamd.backends.registry import open_backend
@@ -45,16 +46,17 @@ class _EmptyCalls(Calls):
 
     def verb_of(self, url: bytes) -> Verb | None:
         verb = super().verb_of(url)
-        return _Empty(verb.name, verb.decide) if verb is not None else None
+        return _Empty(verb.name, verb.decide, verb.measures) if verb is not None else None
 
 
 async def _serve(port: int) -> None:
     keep_collector_small()
     engine = await Engine.open(await open_backend("memory://"))
     access = Access(engine)
-    application = Loopback(Application(engine, access), access, any_host=True)
+    measures = CallMeasures()
+    application = Loopback(Application(engine, access, measures), access, any_host=True)
     with socket.create_server(("127.0.0.1", port), backlog=2048) as listener:
-        await http_server(application, _EmptyCalls(engine, access)).serve(sockets=[listener])
+        await http_server(application, _EmptyCalls(engine, access, measures)).serve(sockets=[listener])
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from ipamd.api.body import (
     why_not_json,
 )
 from ipamd.api.cni import PREFIX, VERBS
+from ipamd.api.metrics import CallMeasures
 from ipamd.api.problems import MEDIA_TYPE, Problem, ProblemDocument
 from ipamd.api.problems import install as install_problems
 from ipamd.api.routers import (
@@ -30,6 +31,7 @@ from ipamd.api.routers import (
     explain,
     health,
     history,
+    metrics,
     nodes,
     pools,
     reservations,
@@ -50,8 +52,8 @@ _LARGER: Final = {apply.PATH: LARGEST_COLLECTION}
 class Application:
     """What the listeners serve beside the plugin's calls, which the protocol hands on itself."""
 
-    def __init__(self, engine: Engine, access: Access) -> None:
-        self._admin: ASGIApp = administration(engine)
+    def __init__(self, engine: Engine, access: Access, calls: CallMeasures) -> None:
+        self._admin: ASGIApp = administration(engine, calls)
         self._gate = Gate(self._administer, access)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +90,7 @@ def _not_a_call(scope: Scope) -> Problem:
     return Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", "use POST", headers={"Allow": "POST"})
 
 
-def administration(engine: Engine) -> FastAPI:
+def administration(engine: Engine, calls: CallMeasures) -> FastAPI:
     """The admin API."""
     application = FastAPI(
         title="ipamd",
@@ -100,8 +102,10 @@ def administration(engine: Engine) -> FastAPI:
         responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
     )
     application.state.engine = engine
+    application.state.calls = calls
     install_problems(application)
-    for noun in (pools, allocations, reservations, apply, nodes, history, check, explain, tokens, health):
+    nouns = (pools, allocations, reservations, apply, nodes, history, check, explain, tokens, health, metrics)
+    for noun in nouns:
         application.include_router(noun.router)
     documentation.install(application)
     return application

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, Final
 
 import structlog
@@ -17,6 +18,7 @@ from starlette.types import Scope
 
 from ipamd.api.access import Access, Unknown, speaks_for
 from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION
+from ipamd.api.metrics import OK, CallMeasures
 from ipamd.api.problems import in_doubt
 from ipamd.api.reply import JSON, Reply
 from ipamd.backends.interface import InDoubt
@@ -59,46 +61,58 @@ class Verb:
 
     name: str
     decide: Callable[[bytes, Only], Awaitable[_Answer]]
+    measures: CallMeasures
     largest: int = LARGEST_BODY
 
     async def answer(self, raw: bytes, only: Only) -> Reply:
-        """Decide, and say so in the log."""
+        """Decide, say so in the log, and count it."""
+        began = perf_counter()
         try:
             answer = await self.decide(raw, only)
         except CniError as error:
-            return _refused(self.name, error)
+            return self._refused(error, began)
         except DomainError as error:
-            return _refused(self.name, CniError.from_domain(error))
+            return self._refused(CniError.from_domain(error), began)
         except InDoubt as doubt:
             log.warning(self.name, outcome="in doubt", why=str(doubt))
+            self.measures.count(self.name, "in_doubt", perf_counter() - began)
             return Reply.of(in_doubt())
         log.info(self.name, outcome=answer.outcome, **_who(answer.caller), **answer.facts)
+        self.measures.count(self.name, OK, perf_counter() - began)
+        self.measures.note_spool(answer.caller.identity.node_key, answer.caller.spooled)
         return Reply(HTTPStatus.OK if answer.body else HTTPStatus.NO_CONTENT, answer.body)
 
     def refuse(self, error: Unknown | DomainError) -> Reply:
         """The answer to somebody who may not call."""
         if isinstance(error, Unknown):
-            answer = _refused(self.name, CniError(Code.NOT_ALLOWED, str(error)))
+            answer = self._refused(CniError(Code.NOT_ALLOWED, str(error)))
             return Reply(HTTPStatus.UNAUTHORIZED, answer.body)
-        return _refused(self.name, CniError.from_domain(error))
+        return self._refused(CniError.from_domain(error))
 
     def too_large(self) -> Reply:
         """The answer to a larger body."""
-        return _refused(self.name, too_large("the request is larger than ipamd takes"))
+        return self._refused(too_large("the request is larger than ipamd takes"))
+
+    def _refused(self, error: CniError, began: float | None = None) -> Reply:
+        who = _who(error.caller) if error.caller is not None else {}
+        log.info(self.name, outcome="refused", **who, code=int(error.code), why=error.message)
+        seconds = perf_counter() - began if began is not None else 0.0
+        self.measures.count(self.name, str(int(error.code)), seconds)
+        return Reply(error.status, error.encode(), _LATER if error.status == _BUSY else JSON)
 
 
 class Calls:
     """`POST /v1/cni/{add,del,check,gc,status}`."""
 
-    def __init__(self, engine: Engine, access: Access) -> None:
+    def __init__(self, engine: Engine, access: Access, measures: CallMeasures) -> None:
         self._engine = engine
         self._access = access
         verbs = (
-            Verb("add", self._add),
-            Verb("del", self._del),
-            Verb("check", self._check),
-            Verb("gc", self._gc, LARGEST_COLLECTION),
-            Verb("status", self._status),
+            Verb("add", self._add, measures),
+            Verb("del", self._del, measures),
+            Verb("check", self._check, measures),
+            Verb("gc", self._gc, measures, LARGEST_COLLECTION),
+            Verb("status", self._status, measures),
         )
         self._verbs = {f"{PREFIX}{verb.name}".encode(): verb for verb in verbs}
 
@@ -198,12 +212,6 @@ class Calls:
             why = f"this is a call of node {node.name} of cluster {node.cluster}"
             raise CniError.from_domain(NotAllowed(f"{why}, and the token is node {only.name}'s")).to(caller)
         self._engine.heard_from(node)
-
-
-def _refused(verb: str, error: CniError) -> Reply:
-    who = _who(error.caller) if error.caller is not None else {}
-    log.info(verb, outcome="refused", **who, code=int(error.code), why=error.message)
-    return Reply(error.status, error.encode(), _LATER if error.status == _BUSY else JSON)
 
 
 def _error(outcome: object) -> DomainError:

@@ -22,6 +22,7 @@ from ipamd.api.access import Access
 from ipamd.api.application import Application
 from ipamd.api.cni import Calls
 from ipamd.api.loopback import Loopback
+from ipamd.api.metrics import CallMeasures
 from ipamd.api.protocol import protocol_of, sweep
 from ipamd.api.tls import Certificates, TlsFiles
 from ipamd.api.watching import Watched, keep_loaded
@@ -83,7 +84,8 @@ async def serve(
         watched.append(Watched("TLS", tls.all, certificates.load))
     elif not address.is_loopback:
         log.warning("whatever ends TLS before this must be near: tokens come here in the open", host=host)
-    application, calls = Application(engine, access), Calls(engine, access)
+    measures = CallMeasures()
+    application, calls = Application(engine, access, measures), Calls(engine, access, measures)
     with contextlib.ExitStack() as sockets:
         tcp = sockets.enter_context(_tcp_socket(address, port))
         listeners = [(http_server(Loopback(application, access, any_host=False), calls, certificates), tcp)]

@@ -10,6 +10,7 @@ import structlog
 
 from ipamd.backends.interface import InDoubt
 from ipamd.engine.call import Call, Lacking, Postponed, Verdict
+from ipamd.engine.measures import Measures
 from ipamd.engine.settling import Settling
 from ipamd.engine.waiting import Waiting, WaitingCalls
 from ipamd.models.errors import DomainError, Unavailable
@@ -29,9 +30,10 @@ class Batching:
     Beside them a small lane settles alone, and patiently, the calls that met a lock of somebody else's.
     """
 
-    def __init__(self, settling: Settling, lanes: int) -> None:
+    def __init__(self, settling: Settling, lanes: int, measures: Measures) -> None:
         self._loop = asyncio.get_running_loop()
         self._settling = settling
+        self._measures = measures
         self._queue = WaitingCalls()
         self._busy: set[Digest] = set()
         self._arrived = asyncio.Event()
@@ -39,6 +41,11 @@ class Batching:
         self._lanes = [asyncio.create_task(self._lane()) for _ in range(lanes)]
         self._patient_lane = asyncio.Semaphore(PATIENT_CALLS)
         self._patient: set[asyncio.Task[None]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a batch."""
+        return len(self._queue)
 
     async def submit(self, call: Call, patience: float) -> Outcome:
         """Queue a call and wait for its outcome; `patience` in seconds bounds the time in the queue.
@@ -89,6 +96,7 @@ class Batching:
 
     async def _answer(self, batch: list[Waiting], patience: float | None = None) -> None:
         """Settle a batch and tell its callers, whatever happens to it."""
+        self._measures.batch_calls.observe(len(batch))
         postponed: list[Waiting] = []
         try:
             verdicts = await self._settling.settle([waiting.call for waiting in batch], patience)
@@ -107,6 +115,7 @@ class Batching:
             self._busy.difference_update(waiting.call.digest for waiting in batch)
             self._busy.update(waiting.call.digest for waiting in postponed)
             self._arrived.set()
+        self._measures.postponed += len(postponed)
         for waiting in postponed:
             task = asyncio.create_task(self._answer_patiently(waiting))
             self._patient.add(task)

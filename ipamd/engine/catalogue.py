@@ -69,7 +69,7 @@ class Catalogue:
         """What a pool may hand out."""
         mask = self._masks.get(pool.name)
         if mask is None:
-            mask = self._masks[pool.name] = Mask(pool, self.snapshot.reservations.values())
+            mask = self._masks[pool.name] = Mask(pool, self._reservations_in.get(pool.name, ()))
         return mask
 
     def pools_with(self, address: IPAddress) -> Iterator[Pool]:
@@ -78,6 +78,17 @@ class Catalogue:
             at = bisect_right(firsts, int(address)) - 1
             if family == address.version and at >= 0 and address in pools[at].subnet:
                 yield pools[at]
+
+    @cached_property
+    def _reservations_in(self) -> Mapping[str, list[Reservation]]:
+        """The reservations by the pools that they meet."""
+        found: dict[str, list[Reservation]] = {}
+        for reservation in self.snapshot.reservations.values():
+            first, last = int(reservation.addresses.first), int(reservation.addresses.last)
+            firsts, pools = self._by_subnet.get((reservation.space, reservation.addresses.family), ([], []))
+            for pool in pools[max(bisect_right(firsts, first) - 1, 0) : bisect_right(firsts, last)]:
+                found.setdefault(pool.name, []).append(reservation)
+        return found
 
     @cached_property
     def _by_subnet(self) -> Mapping[tuple[str, int], tuple[list[int], list[Pool]]]:

@@ -21,11 +21,12 @@ from ipamd.engine.choice import MOST_NAMED, Slots, alternatives, asker_of
 from ipamd.engine.clock import Clock, wall_clock
 from ipamd.engine.collection import Collection, Eviction, holdings, leftovers
 from ipamd.engine.explanation import explain
+from ipamd.engine.measures import Measures
 from ipamd.engine.pruning import Pruning
 from ipamd.engine.settling import Settling
 from ipamd.engine.survey import why_nothing
 from ipamd.engine.tokens import Tokens
-from ipamd.engine.usage import Usage, fullness, usage
+from ipamd.engine.usage import Usage, fullness, usage, usage_of_all
 from ipamd.models.address import IPAddress
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import (
@@ -74,8 +75,9 @@ class Engine:
         self._boots = Boots(backend, clock)
         self._contacts: dict[NodeKey, Instant] = {}
         self._uses: dict[int, Instant] = {}
-        self._settling = Settling(backend, clock, lambda: self._catalogue, self.refresh)
-        self._batching = Batching(self._settling, backend.lanes)
+        self.measures = Measures()
+        self._settling = Settling(backend, clock, lambda: self._catalogue, self.refresh, self.measures)
+        self._batching = Batching(self._settling, backend.lanes, self.measures)
         self._tasks = [asyncio.create_task(self._keep_up()), asyncio.create_task(self._look())]
         if history_days:
             self._tasks.append(asyncio.create_task(Pruning(backend, clock, history_days).run()))
@@ -218,6 +220,15 @@ class Engine:
         if known is None:
             raise NotFound("pool", pool)
         return await usage(known, self._catalogue, self.backend.ledger, self._clock())
+
+    async def usage_of_all(self) -> Mapping[str, Usage]:
+        """How full every pool is."""
+        return await usage_of_all(self._catalogue, self.backend.ledger, self._clock())
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a batch."""
+        return self._batching.waiting
 
     async def has_room(
         self, slots: Slots, node: NodeKey, network: str, namespace: str | None = None

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence, Set
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
-from ipamd.backends.interface import Backend, ConstraintViolated, InDoubt, Transaction
+from ipamd.backends.interface import Backend, ConstraintViolated, InDoubt, Transaction, Work
 from ipamd.engine.call import Ask, BlockWanted, Call, Lacking, Verdict
 from ipamd.engine.carving import Carver
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
 from ipamd.engine.clock import Clock
+from ipamd.engine.measures import Measures
 from ipamd.engine.rehearsal import Rehearsed, rehearse
 from ipamd.engine.settle import settle
 from ipamd.models.errors import Unavailable
 from ipamd.models.outcome import Granted, Refused
+
+T = TypeVar("T")
 
 ATTEMPTS: Final = 8
 """How often calls are settled, or blocks carved, when the catalogue changes under them."""
@@ -36,11 +39,13 @@ class Settling:
         clock: Clock,
         known: Callable[[], Catalogue],
         refresh: Callable[[], Awaitable[Catalogue]],
+        measures: Measures,
     ) -> None:
         self._backend = backend
         self._clock = clock
         self._known = known
         self._refresh = refresh
+        self._measures = measures
         self._carver = Carver()
 
     async def settle(self, calls: Sequence[Call], patience: float | None = None) -> Sequence[Verdict]:
@@ -56,14 +61,17 @@ class Settling:
             work = partial(self._settle_once, calls, catalogue)
             left = None if deadline is None else deadline - clock()
             try:
-                return await self._backend.transact(work, left)
+                return await self._transact(work, left)
             except CatalogueChanged:
+                self._measures.retries["catalogue"] += 1
                 await self._refresh()
             except ConstraintViolated:
+                self._measures.retries["constraint"] += 1
                 violations += 1
                 if violations == VIOLATIONS:
                     break
             except InDoubt:
+                self._measures.retries["doubt"] += 1
                 doubts += 1
                 if doubts == DOUBTS:
                     raise
@@ -79,7 +87,7 @@ class Settling:
             work = partial(self._rehearse_once, ask, lacking, catalogue)
             try:
                 # What carves must not wait for blocks or holders: others who carve wait for it.
-                await self._backend.transact(work, None if lacking else patience)
+                await self._transact(work, None if lacking else patience)
             except CatalogueChanged:
                 await self._refresh()
             except Rehearsed as end:
@@ -93,13 +101,25 @@ class Settling:
         for _ in range(ATTEMPTS):
             catalogue = self._known()
             work = partial(self._carve_once, wanted, catalogue)
+            self._measures.carvings += 1
             try:
-                self._carver.remember(await self._backend.transact(work), catalogue)
+                self._carver.remember(await self._transact(work), catalogue)
             except CatalogueChanged:
                 await self._refresh()
             else:
                 return
         raise Unavailable("the pools changed at every attempt to carve a block: try again")
+
+    async def _transact(self, work: Work[T], patience: float | None = None) -> T:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            return await self._backend.transact(work, patience)
+        except Unavailable as error:
+            self._measures.failures[error.cause] += 1
+            raise
+        finally:
+            self._measures.database_seconds.observe(clock() - began)
 
     async def _settle_once(
         self, calls: Sequence[Call], catalogue: Catalogue, transaction: Transaction

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ipamd.addressing.block import count_freed_after, held_bits
 from ipamd.backends.interface import Ledger
 from ipamd.engine.catalogue import Catalogue
+from ipamd.models.block import Block
 from ipamd.models.errors import Fullness
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.pool import Pool, PoolState
+from ipamd.models.query import Fill
+
+AT_ONCE: Final = 50
+"""Pools that are added up before others have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +37,29 @@ class Usage:
 
 
 async def usage(pool: Pool, catalogue: Catalogue, ledger: Ledger, now: Instant) -> Usage:
-    """Count a pool's addresses.
+    """Count a pool's addresses."""
+    fill = (await ledger.fill([pool.name])).get(pool.name)
+    return await _usage(pool, fill, catalogue, ledger, now)
 
-    Reads the sums of its blocks, and whole only those in which something may cool down or be reserved.
-    """
+
+async def usage_of_all(catalogue: Catalogue, ledger: Ledger, now: Instant) -> Mapping[str, Usage]:
+    """Count the addresses of every pool, letting others work in between."""
+    fills = await ledger.fill(list(catalogue.pools))
+    counted = {}
+    for number, (name, pool) in enumerate(catalogue.pools.items()):
+        counted[name] = await _usage(pool, fills.get(name), catalogue, ledger, now)
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return counted
+
+
+async def _usage(pool: Pool, fill: Fill | None, catalogue: Catalogue, ledger: Ledger, now: Instant) -> Usage:
+    """Add up; reads whole only the blocks in which something may cool down or be reserved."""
     mask = catalogue.mask(pool)
     cooled = now - pool.cooldown * SECOND
-    fill = (await ledger.fill([pool.name])).get(pool.name)
-    blocks = await ledger.blocks(pool.name, cooled, mask.reserved.hull) if fill is not None else ()
+    blocks: Sequence[Block] = ()
+    if fill is not None and (fill.last_freed > cooled or mask.reserved.hull is not None):
+        blocks = await ledger.blocks(pool.name, cooled, mask.reserved.hull)
     cooling = sum(count_freed_after(block, mask.assignable_in(block.first), cooled) for block in blocks)
     reserved_held = sum(
         (held_bits(block) & mask.reserved.bits(block.first, block.size)).bit_count() for block in blocks

@@ -137,9 +137,13 @@ class NotHeld(DomainError):
 
 
 class Unavailable(DomainError):
-    """ipamd cannot answer now; the same request may succeed later."""
+    """ipamd cannot answer now; the same request may succeed later. `cause` is one word, for counting."""
 
     code = "unavailable"
+
+    def __init__(self, why: str, cause: str = "other") -> None:
+        super().__init__(why)
+        self.cause = cause
 
 
 class PoolExists(DomainError):

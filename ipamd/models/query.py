@@ -64,8 +64,12 @@ class HistoryQuery:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """How full a pool's blocks are: sums over blocks, nothing counted allocation by allocation."""
+    """How full a pool's blocks are: sums over blocks, nothing counted allocation by allocation.
+
+    `last_freed` is the latest of the blocks', `next_free_since` the earliest.
+    """
 
     blocks: int
     allocated: int
+    last_freed: Instant
     next_free_since: Instant | None

@@ -25,7 +25,7 @@ from ipamd.backends.interface import Backend, Changes, Repeated
 from ipamd.models.allocation import Allocation, Idempotency, Workload
 from ipamd.models.identity import Owner, digest_of
 from ipamd.models.issued import Order
-from ipamd.models.query import AllocationQuery, HistoryQuery
+from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
 
 pytestmark = pytest.mark.asyncio
 
@@ -285,15 +285,15 @@ async def test_fill_adds_up_the_blocks_of_each_pool(backend: Backend) -> None:
         backend,
         block(0, allocated=64, next_free_since=None),
         block(64, allocated=32, next_free_since=NOW),
-        block(128, allocated=1, next_free_since=NOW + 5),
+        block(128, allocated=1, last_freed=NOW + 5, next_free_since=NOW + 5),
     )
     await carve(backend, block(0, pool="full", allocated=64, next_free_since=None))
 
     fill = await backend.ledger.fill(["pods", "full", "empty"])
 
     assert set(fill) == {"pods", "full"}
-    assert (fill["pods"].blocks, fill["pods"].allocated, fill["pods"].next_free_since) == (3, 97, NOW)
-    assert (fill["full"].blocks, fill["full"].allocated, fill["full"].next_free_since) == (1, 64, None)
+    assert fill["pods"] == Fill(blocks=3, allocated=97, last_freed=NOW + 5, next_free_since=NOW)
+    assert fill["full"] == Fill(blocks=1, allocated=64, last_freed=0, next_free_since=None)
     assert dict(await backend.ledger.fill([])) == {}
 
 

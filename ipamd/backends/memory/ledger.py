@@ -63,6 +63,7 @@ class MemoryLedger:
             pool: Fill(
                 blocks=len(blocks.rows[pool]),
                 allocated=sum(block.allocated for block in blocks.rows[pool].values()),
+                last_freed=max(block.last_freed for block in blocks.rows[pool].values()),
                 next_free_since=blocks.longest_free(pool),
             )
             for pool in pools

@@ -87,8 +87,8 @@ class SqlLedger:
             pieces = statements.in_pieces(list(pools))
             rows = [await session.fetch(statements.fill_of_pools(len(keys)), *keys) for keys in pieces]
             return {
-                pool: Fill(blocks, int(allocated), next_free)
-                for pool, blocks, allocated, next_free in chain(*rows)
+                pool: Fill(blocks, int(allocated), last_freed, next_free)
+                for pool, blocks, allocated, last_freed, next_free in chain(*rows)
             }
 
         return await self._reader.read(reading)

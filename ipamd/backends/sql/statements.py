@@ -309,7 +309,13 @@ def fill_of_pools(length: int) -> Statement:
     """Sums over the blocks of some pools, from an index alone."""
     keys, names = numbered(length)
     return Statement(
-        select(BLOCK.c.pool, func.count(), func.sum(BLOCK.c.allocated), func.min(BLOCK.c.next_free_since))
+        select(
+            BLOCK.c.pool,
+            func.count(),
+            func.sum(BLOCK.c.allocated),
+            func.max(BLOCK.c.last_freed),
+            func.min(BLOCK.c.next_free_since),
+        )
         .where(BLOCK.c.pool.in_(keys))
         .group_by(BLOCK.c.pool),
         names,

@@ -108,7 +108,8 @@ def _age(row: Allocation) -> tuple[Instant, int]:
 
 def _fill(blocks: Sequence[Block]) -> Fill:
     ready = [block.next_free_since for block in blocks if block.next_free_since is not None]
-    return Fill(len(blocks), sum(block.allocated for block in blocks), min(ready, default=None))
+    last_freed = max(block.last_freed for block in blocks)
+    return Fill(len(blocks), sum(block.allocated for block in blocks), last_freed, min(ready, default=None))
 
 
 def _matches(row: Allocation, query: AllocationQuery | HistoryQuery, *names: str) -> bool:

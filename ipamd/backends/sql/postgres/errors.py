@@ -39,6 +39,16 @@ SENTENCES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (asyncpg.TooManyConnectionsError, "it has no connection left: raise its max_connections"),
 )
 
+CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (asyncpg.DeadlockDetectedError, "deadlock"),
+    (asyncpg.LockNotAvailableError, "lock"),
+    (asyncpg.QueryCanceledError, "timeout"),
+    (asyncpg.ReadOnlySQLTransactionError, "read_only"),
+    (asyncpg.PostgresConnectionError, "connection"),
+    (asyncpg.TooManyConnectionsError, "connection"),
+    (asyncpg.OperatorInterventionError, "connection"),
+)
+
 
 def translated(error: Exception) -> Exception:
     """The error that the engine is told; the same one where the fault is in what was written."""
@@ -47,7 +57,15 @@ def translated(error: Exception) -> Exception:
     known = isinstance(error, tuple(kind for kind, _ in SENTENCES))
     if isinstance(error, OURS) and not known:
         return error
-    return Unavailable(sentence(error))
+    return Unavailable(sentence(error), cause(error))
+
+
+def cause(error: Exception) -> str:
+    """What failed, in a word for counting."""
+    for kind, word in CAUSES:
+        if isinstance(error, kind):
+            return word
+    return "other" if isinstance(error, asyncpg.PostgresError) else "connection"
 
 
 def sentence(error: Exception) -> str:

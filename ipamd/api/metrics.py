@@ -1,0 +1,174 @@
+"""What Prometheus is told. Names by its conventions: base units, `_total` for what only grows.
+
+Whoever works counts in plain numbers; they become metrics when somebody asks. No label's values come from
+a caller: pools are the admins', the rest are words of ours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from ipamd import __version__
+from ipamd.engine.measures import SECONDS, Histogram, Measures
+from ipamd.engine.usage import Usage
+from ipamd.models.node import NodeKey
+
+MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+OK: Final = "ok"
+
+STATES: Final = ("allocated", "cooling", "reserved", "excluded", "free")
+
+
+class CallMeasures:
+    """What the plugin's calls came to, since the process began."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self.seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
+        self._spooled: dict[NodeKey, int] = {}
+
+    def count(self, verb: str, outcome: str, seconds: float) -> None:
+        """Count an answer: `ok`, or the code of its CNI error, or `in_doubt`."""
+        self.outcomes[verb, outcome] += 1
+        self.seconds[verb].observe(seconds)
+
+    def note_spool(self, node: NodeKey, entries: int) -> None:
+        """Keep how many releases wait on a node, as its last call said."""
+        if entries:
+            self._spooled[node] = entries
+        elif self._spooled:
+            self._spooled.pop(node, None)
+
+    @property
+    def spooled(self) -> int:
+        """How many releases wait on all nodes."""
+        return sum(self._spooled.values())
+
+
+class _Now(Collector):
+    """The metrics of one scrape."""
+
+    def __init__(
+        self, calls: CallMeasures, engine: Measures, waiting: int, usage: Mapping[str, Usage], ready: bool
+    ) -> None:
+        self._calls = calls
+        self._engine = engine
+        self._waiting = waiting
+        self._usage = usage
+        self._ready = ready
+
+    def collect(self) -> Iterator[Metric]:
+        yield _gauge("ipamd_build_info", "The version that runs.", 1, version=__version__)
+        yield _gauge("ipamd_ready", "Whether it can serve: 1, or 0.", self._ready)
+        yield from self._of_calls()
+        yield from self._of_engine()
+        yield from self._of_pools()
+
+    def _of_calls(self) -> Iterator[Metric]:
+        answers = CounterMetricFamily(
+            "ipamd_cni_calls", "Answers to the plugin, by verb and CNI error code.", labels=("verb", "code")
+        )
+        for (verb, code), number in sorted(self._calls.outcomes.items()):
+            answers.add_metric((verb, code), number)
+        yield answers
+        seconds = HistogramMetricFamily(
+            "ipamd_cni_call_seconds", "From a call's last byte to its answer.", labels=("verb",)
+        )
+        for verb, histogram in sorted(self._calls.seconds.items()):
+            seconds.add_metric((verb,), _buckets(histogram), histogram.total)
+        yield seconds
+        yield _gauge(
+            "ipamd_spooled_releases", "Releases that wait on nodes, as they last said.", self._calls.spooled
+        )
+
+    def _of_engine(self) -> Iterator[Metric]:
+        measures = self._engine
+        yield _gauge("ipamd_waiting_calls", "Calls that wait for a batch.", self._waiting)
+        yield HistogramMetricFamily(
+            "ipamd_batch_calls",
+            "Calls settled in one transaction.",
+            buckets=_buckets(measures.batch_calls),
+            sum_value=measures.batch_calls.total,
+        )
+        yield HistogramMetricFamily(
+            "ipamd_database_seconds",
+            "From the beginning of a transaction to its commit.",
+            buckets=_buckets(measures.database_seconds),
+            sum_value=measures.database_seconds.total,
+        )
+        yield CounterMetricFamily(
+            "ipamd_postponed_calls",
+            "Calls that met a lock of somebody else's, and were settled alone.",
+            value=measures.postponed,
+        )
+        yield CounterMetricFamily(
+            "ipamd_carvings", "Times that blocks were carved, or looked for.", value=measures.carvings
+        )
+        yield _counter("ipamd_retries", "Transactions begun again, by reason.", "reason", measures.retries)
+        yield _counter(
+            "ipamd_database_failures",
+            "Transactions that the database did not carry out, by the cause.",
+            "cause",
+            measures.failures,
+        )
+
+    def _of_pools(self) -> Iterator[Metric]:
+        size = GaugeMetricFamily("ipamd_pool_size_addresses", "Addresses of a pool.", labels=("pool",))
+        states = GaugeMetricFamily(
+            "ipamd_pool_addresses",
+            "Addresses of a pool, by their use.",
+            labels=("pool", "state"),
+        )
+        for pool, usage in self._usage.items():
+            size.add_metric((pool,), usage.size)
+            for state in STATES:
+                states.add_metric((pool, state), getattr(usage, state))
+        yield size
+        yield states
+
+
+def exposition(
+    calls: CallMeasures, engine: Measures, waiting: int, usage: Mapping[str, Usage], *, ready: bool
+) -> bytes:
+    """The page of a scrape."""
+    registry = CollectorRegistry()
+    registry.register(_Now(calls, engine, waiting, usage, ready))
+    for of_process in (ProcessCollector, PlatformCollector, GCCollector):
+        of_process(registry=registry)
+    return generate_latest(registry)
+
+
+def _gauge(name: str, what: str, value: float, **labels: str) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, what, labels=tuple(labels))
+    family.add_metric(tuple(labels.values()), value)
+    return family
+
+
+def _counter(name: str, what: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, what, labels=(label,))
+    for word, number in sorted(counts.items()):
+        family.add_metric((word,), number)
+    return family
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    """Cumulated, as the exposition format has them."""
+    bounds = [*(f"{bound:g}" for bound in histogram.bounds), "+Inf"]
+    total = 0
+    cumulated = []
+    for bound, count in zip(bounds, histogram.counts, strict=True):
+        total += count
+        cumulated.append((bound, float(total)))
+    return cumulated

@@ -1,0 +1,28 @@
+"""Metrics for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ipamd.api.metrics import MEDIA_TYPE, CallMeasures, exposition
+from ipamd.api.routers.access import TheEngine
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})
+async def metrics(request: Request, engine: TheEngine) -> Response:
+    """What this process does, and how full the pools are, in Prometheus' text format.
+
+    While the database does not answer, without the pools.
+    """
+    calls = cast(CallMeasures, request.app.state.calls)
+    ready = await engine.backend.ready() is None
+    usage = await engine.usage_of_all() if ready else {}
+    # In a thread, for ten thousand pools take longer to write down than a call may wait.
+    page = await asyncio.to_thread(exposition, calls, engine.measures, engine.waiting, usage, ready=ready)
+    return Response(page, media_type=MEDIA_TYPE)
