@@ -25,6 +25,7 @@ from ipamd.api.metrics import CallMeasures
 from ipamd.api.problems import MEDIA_TYPE, Problem, ProblemDocument
 from ipamd.api.problems import install as install_problems
 from ipamd.api.routers import (
+    adoption,
     allocations,
     apply,
     check,
@@ -104,7 +105,20 @@ def administration(engine: Engine, calls: CallMeasures) -> FastAPI:
     application.state.engine = engine
     application.state.calls = calls
     install_problems(application)
-    nouns = (pools, allocations, reservations, apply, nodes, history, check, explain, tokens, health, metrics)
+    nouns = (
+        pools,
+        allocations,
+        reservations,
+        apply,
+        adoption,
+        nodes,
+        history,
+        check,
+        explain,
+        tokens,
+        health,
+        metrics,
+    )
     for noun in nouns:
         application.include_router(noun.router)
     documentation.install(application)

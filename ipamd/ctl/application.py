@@ -15,6 +15,7 @@ from ipamd.ctl import (
     check,
     explain,
     history,
+    importing,
     node,
     pool,
     reservation,
@@ -72,6 +73,7 @@ application = typer.Typer(
 for group in (pool, allocation, reservation, route, node, token):
     application.add_typer(group.commands)
 apply.register(application)
+importing.register(application)
 history.register(application)
 check.register(application)
 explain.register(application)

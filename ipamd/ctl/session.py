@@ -10,7 +10,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, cast, get_type_hints
@@ -182,8 +182,9 @@ def _expanded(parameters: Iterable[inspect.Parameter], hints: dict[str, Any]) ->
 def _fields_of(options: type[Any]) -> Iterable[inspect.Parameter]:
     hints = get_type_hints(options, include_extras=True)
     for field in fields(options):
+        default = inspect.Parameter.empty if field.default is MISSING else field.default
         yield inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name]
         )
 
 

@@ -79,6 +79,10 @@ class Catalogue:
             if family == address.version and at >= 0 and address in pools[at].subnet:
                 yield pools[at]
 
+    def pool_with(self, address: IPAddress, space: str) -> Pool | None:
+        """The pool of a space in whose subnet an address lies."""
+        return next((pool for pool in self.pools_with(address) if pool.space == space), None)
+
     @cached_property
     def _reservations_in(self) -> Mapping[str, list[Reservation]]:
         """The reservations by the pools that they meet."""

@@ -28,6 +28,8 @@ class Wish:
 
     pools: Alternatives
     place: AddressRange | None = None
+    adopted: bool = False
+    """Whether the address is in use already, so that a pool which gives nothing new has it for its holder."""
 
 
 def wishes(request: AllocationRequest, catalogue: Catalogue) -> list[Wish]:
@@ -35,6 +37,8 @@ def wishes(request: AllocationRequest, catalogue: Catalogue) -> list[Wish]:
 
     Raises PoolUnknown, NotAllowed, AddressUnavailable. An empty list: no pool is meant for this request.
     """
+    if request.adopted_in is not None:
+        return [_adopted(address, request.adopted_in, request, catalogue) for address in request.requested]
     wanted = [Wish(pools) for pools in alternatives(request.slots, asker_of(request), catalogue)]
     for address in request.requested:
         _place(address, wanted, request, catalogue)
@@ -42,6 +46,17 @@ def wishes(request: AllocationRequest, catalogue: Catalogue) -> list[Wish]:
     for reservation in own:
         _bind(reservation, wanted)
     return wanted
+
+
+def _adopted(address: IPAddress, space: str, request: AllocationRequest, catalogue: Catalogue) -> Wish:
+    """The one pool that has an address which its holder uses."""
+    pool = catalogue.pool_with(address, space)
+    if pool is None:
+        raise AddressUnavailable(address, f"no pool of space {space} has it")
+    why = why_not_had(address, pool, request, catalogue)
+    if why is not None:
+        raise AddressUnavailable(address, why)
+    return Wish((pool,), AddressRange(address, address), adopted=True)
 
 
 def asker_of(request: AllocationRequest) -> Asker:

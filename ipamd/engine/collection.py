@@ -69,7 +69,7 @@ async def leftovers(collection: Collection, ledger: Ledger) -> AsyncGenerator[li
 async def holdings(eviction: Eviction, ledger: Ledger) -> AsyncGenerator[list[Release], None]:
     """The releases of all that a node's containers hold, page by page.
 
-    They are remembered as DELs are, so that an ADD that is still on its way from there takes nothing.
+    No late ADD is told of them: should the node live on, what its containers use can be taken over again.
     """
     cluster, name = eviction.node
     after: int | None = None
@@ -78,7 +78,6 @@ async def holdings(eviction: Eviction, ledger: Ledger) -> AsyncGenerator[list[Re
         yield [
             Release(
                 digest=digest,
-                node=eviction.node,
                 ending=Ending.ADMIN,
                 timeout=eviction.patience,
                 by=eviction.by,

@@ -12,6 +12,7 @@ import structlog
 
 from ipamd.backends.interface import Backend
 from ipamd.engine.administration import Administration
+from ipamd.engine.adoption import BEFORE_EVERY_CALL, Adopted, Attachment, adopt
 from ipamd.engine.batching import Batching
 from ipamd.engine.boots import Boots
 from ipamd.engine.call import Ask, Call, Free
@@ -184,6 +185,32 @@ class Engine:
     async def collect(self, collection: Collection) -> Released:
         """Free what a runtime no longer knows (CNI GC); raises the error that stopped it, if any."""
         return await self._free(leftovers(collection, self.backend.ledger))
+
+    async def adopt(
+        self, attachments: Sequence[Attachment], space: str, by: str | None, *, rehearse: bool
+    ) -> list[Adopted]:
+        """Give containers the addresses that they use already; with `rehearse` nothing is taken.
+
+        Raises Unavailable: the same again goes on.
+        """
+        catalogue, ledger = await self.refresh(), self.backend.ledger
+        if rehearse:
+            return [
+                await adopt(each, space, by, catalogue, ledger, self._rehearse_adoption)
+                for each in attachments
+            ]
+        calls = (adopt(each, space, by, catalogue, ledger, self._adopt) for each in attachments)
+        return await asyncio.gather(*calls)
+
+    async def _adopt(self, request: AllocationRequest) -> Outcome:
+        ask = Ask(request, BEFORE_EVERY_CALL, request.digest)
+        outcome = await self._batching.submit(ask, request.timeout)
+        return await self._told(outcome, (), asker_of(request)) if isinstance(outcome, Refused) else outcome
+
+    async def _rehearse_adoption(self, request: AllocationRequest) -> Outcome:
+        ask = Ask(request, BEFORE_EVERY_CALL, request.digest)
+        outcome = await self._settling.rehearse(ask, request.timeout)
+        return await self._told(outcome, (), asker_of(request)) if isinstance(outcome, Refused) else outcome
 
     async def evict(self, eviction: Eviction, *, even_if_alive: bool) -> Released:
         """Free what a dead node held. Raises NotFound, NodeAlive, and the error that stopped it, if any.

@@ -79,7 +79,7 @@ class Places:
 
         Raises NothingFree, AddressTaken, AddressUnavailable.
         """
-        pools = [pool for pool in wish.pools if pool.state is not PoolState.DRAINING]
+        pools = [pool for pool in wish.pools if wish.adopted or pool.state is not PoolState.DRAINING]
         for pool in pools:
             if wish.place is not None:
                 return self._take_at(wish.place, pool, node)

@@ -30,6 +30,9 @@ class AllocationRequest(Struct, frozen=True, kw_only=True):
     """For an `Owner`: on whose behalf selectors and affinity are read. An `Identity` names its own."""
     timeout: float = 10.0
     by: str | None = None
+    adopted_in: str | None = None
+    """A space in which the holder uses `requested` already: the pools that have them give them to it,
+    whatever their selectors, `auto_assign` and state say of new ones."""
 
     @property
     def digest(self) -> Digest:

@@ -1,0 +1,31 @@
+"""Import: what runs on a node already, taken over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import structlog
+from fastapi import APIRouter
+
+from ipamd.api.routers.access import Asker, TheEngine
+from ipamd.api.schemas.adoption import Import, document_of
+
+router = APIRouter(prefix="/v1/import", tags=["import"])
+log = structlog.get_logger()
+
+
+@router.post("")
+async def adopt(body: Import, engine: TheEngine, asker: Asker) -> dict[str, Any]:
+    """Give the containers of a node the addresses that they use already; the same again changes nothing.
+
+    Selectors, `auto_assign` and draining are about new addresses and do not count; exclusions, gateways and
+    reservations for others do. Each attachment is answered for itself: `taken`, `held` before, `conflict`
+    with another `holder`, `refused`, or `outside` of every pool.
+    """
+    by = asker.name if asker is not None else None
+    adopted = await engine.adopt(body.values(), body.space, by, rehearse=body.dry_run)
+    if not body.dry_run:
+        counts = Counter(each.standing.value for each in adopted)
+        log.info("import", outcome="taken over", cluster=body.cluster, node=body.node, **counts)
+    return {"dry_run": body.dry_run, "items": [document_of(each) for each in adopted]}

@@ -1,0 +1,72 @@
+"""What containers use already, as JSON, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from ipamd.api.schemas.text import Address, Document, Name, Word
+from ipamd.engine.adoption import Adopted, Attachment
+from ipamd.models.address import parse_address
+from ipamd.models.allocation import Workload
+from ipamd.models.identity import Identity
+from ipamd.models.pool import DEFAULT_CLUSTER, DEFAULT_SPACE
+
+MOST_ATTACHMENTS: Final = 500
+MOST_ADDRESSES: Final = 16
+
+CniName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=253)]
+"""A network's name or a container's ID (CNI 1.1.0, "Parameters")."""
+
+InterfaceName = Annotated[str, Field(pattern=r"^[^\s/:]+$", max_length=15)]
+
+
+class UsedAddresses(Document):
+    """One interface of a container on the node, and the addresses that it has."""
+
+    container_id: CniName
+    network: CniName
+    ifname: InterfaceName
+    addresses: Annotated[list[Address], Field(min_length=1, max_length=MOST_ADDRESSES)]
+    namespace: Word | None = None
+    name: Word | None = None
+    uid: Word | None = None
+
+
+class Import(Document):
+    """What the containers of one node use. With `dry_run` nothing is taken."""
+
+    node: Word
+    cluster: Word = DEFAULT_CLUSTER
+    space: Name = DEFAULT_SPACE
+    dry_run: bool = False
+    attachments: Annotated[list[UsedAddresses], Field(max_length=MOST_ATTACHMENTS)]
+
+    def values(self) -> list[Attachment]:
+        """The same as values."""
+        return [
+            Attachment(
+                Identity(self.cluster, each.network, self.node, each.container_id, each.ifname),
+                tuple(dict.fromkeys(map(parse_address, each.addresses))),
+                Workload(each.namespace, each.name, each.uid),
+            )
+            for each in self.attachments
+        ]
+
+
+def document_of(adopted: Adopted) -> dict[str, Any]:
+    """What became of an attachment; `holder` is who stands in the way."""
+    identity, rival = adopted.attachment.identity, adopted.rival
+    return {
+        "container_id": identity.container_id,
+        "network": identity.network,
+        "ifname": identity.ifname,
+        "namespace": adopted.attachment.workload.namespace,
+        "name": adopted.attachment.workload.name,
+        "outcome": adopted.standing.value,
+        "addresses": [str(address) for address in adopted.inside],
+        "outside": [str(address) for address in adopted.outside],
+        "why": adopted.why,
+        "holder": None if rival is None else {"allocation": rival.id, "held_by": rival.held_by},
+    }

@@ -1,0 +1,177 @@
+"""`ipamctl import`: takes over what runs on a node, from what its container runtime keeps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.render import print_line, print_table
+from ipamd.ctl.results import Attachment, Unreadable, read_results
+from ipamd.ctl.session import Output, Session, command
+from ipamd.models.pool import DEFAULT_CLUSTER, DEFAULT_SPACE
+
+PATH: Final = "/v1/import"
+AT_ONCE: Final = 200
+COLUMNS: Final = ("OUTCOME", "ADDRESS", "NETWORK", "CONTAINER", "INTERFACE", "WORKLOAD", "WHY")
+RIGHT: Final = ("taken", "held")
+"""Outcomes that nobody needs to look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whose results they are, and where their addresses are to be found."""
+
+    node: Annotated[
+        str, typer.Option("--node", metavar="NAME", help="As the plugin names this node in its calls.")
+    ]
+    cluster: Annotated[str, typer.Option("--cluster", metavar="NAME")] = DEFAULT_CLUSTER
+    network: Annotated[
+        list[str] | None,
+        typer.Option("--network", metavar="NAME", help="Only this CNI network; repeatable."),
+    ] = None
+    space: Annotated[str, typer.Option("--space", metavar="NAME", help="The address space of its pools.")] = (
+        DEFAULT_SPACE
+    )
+
+
+def register(application: typer.Typer) -> None:
+    """Add `import` to the command."""
+    command(application, "import")(import_results)
+
+
+def import_results(
+    session: Session,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="/var/lib/cni/results, or a copy of it.")],
+    identity: Identity,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be taken, and take nothing.")] = (
+        False
+    ),
+) -> None:
+    """Take over what runs on a node, from the results that its container runtime keeps.
+
+    Ends with 1 where anything was left: an address that somebody else holds, one outside every pool, a file
+    that cannot be read. The others are taken all the same; the same command again changes nothing.
+    """
+    items: list[dict[str, Any]] = []
+    usable: list[Attachment] = []
+    for found in read_results(folder):
+        if isinstance(found, Unreadable):
+            items.append({"file": found.file, "outcome": "unreadable", "why": found.why})
+        elif found.addresses and (not identity.network or found.network in identity.network):
+            usable.append(found)
+    named, usable = _of_others(usable, identity)
+    contested, usable = _contested(usable)
+    items += named + contested
+    for begin in range(0, len(usable), AT_ONCE):
+        items += _ask(session, usable[begin : begin + AT_ONCE], identity, dry_run)
+    _show(session, items, dry_run)
+    left = sum(not _is_right(item) for item in items)
+    if left:
+        raise Failure(f"{left} of {len(items)} need a look: nothing was done about them", ExitCode.REFUSED)
+
+
+def _ask(
+    session: Session, part: Sequence[Attachment], identity: Identity, dry_run: bool
+) -> list[dict[str, Any]]:
+    body = {
+        "node": identity.node,
+        "cluster": identity.cluster,
+        "space": identity.space,
+        "dry_run": dry_run,
+        "attachments": [attachment.body() for attachment in part],
+    }
+    found = session.client.post(PATH, body).body["items"]
+    return [{"file": each.file, **item} for each, item in zip(part, found, strict=True)]
+
+
+def _of_others(usable: list[Attachment], identity: Identity) -> tuple[list[dict[str, Any]], list[Attachment]]:
+    """Those that are another node's, by their own configuration, and the rest."""
+    mine = {"node": identity.node, "cluster": identity.cluster}
+    named, rest = [], []
+    for each in usable:
+        other = [f"{key} {value}" for key, value in each.ipam.items() if value != mine[key]]
+        if other:
+            named.append(_item(each, "refused", f"its configuration says {' and '.join(other)}"))
+        else:
+            rest.append(each)
+    return named, rest
+
+
+def _contested(usable: list[Attachment]) -> tuple[list[dict[str, Any]], list[Attachment]]:
+    """Those that share an address with another file, and the rest. Which is right only the node can say."""
+    files: dict[str, list[str]] = {}
+    for each in usable:
+        for address in each.addresses:
+            files.setdefault(str(address), []).append(each.file)
+    contested, rest = [], []
+    for each in usable:
+        rivals = [
+            f"{address} stands in {other} too"
+            for address in map(str, each.addresses)
+            for other in files[address]
+            if other != each.file
+        ]
+        if rivals:
+            contested.append(_item(each, "conflict", "; ".join(rivals)))
+        else:
+            rest.append(each)
+    return contested, rest
+
+
+def _item(attachment: Attachment, outcome: str, why: str) -> dict[str, Any]:
+    """What `POST /v1/import` answers, for what was not sent there."""
+    return {
+        "file": attachment.file,
+        "container_id": attachment.container_id,
+        "network": attachment.network,
+        "ifname": attachment.ifname,
+        "namespace": attachment.workload.get("namespace"),
+        "name": attachment.workload.get("name"),
+        "outcome": outcome,
+        "addresses": [str(address) for address in attachment.addresses],
+        "outside": [],
+        "why": why,
+        "holder": None,
+    }
+
+
+def _is_right(item: dict[str, Any]) -> bool:
+    return item["outcome"] in RIGHT and not item["outside"]
+
+
+def _show(session: Session, items: list[dict[str, Any]], dry_run: bool) -> None:
+    if not session.for_people:
+        session.show_document({"dry_run": dry_run, "items": items})
+        return
+    if items:
+        wide = session.output is Output.WIDE
+        print_table(COLUMNS, [row for item in items for row in _rows(item, wide=wide)])
+    counts = Counter(item["outcome"] for item in items)
+    beside = sum(item["outcome"] in RIGHT and bool(item["outside"]) for item in items)
+    said = [f"{count} {outcome}" for outcome, count in counts.items()]
+    if beside:
+        said.append(f"{beside} with an address outside every pool")
+    print_line(
+        ", ".join(said) + (" (nothing was taken)" if dry_run else "")
+        if said
+        else "there is nothing to import"
+    )
+
+
+def _rows(item: dict[str, Any], *, wide: bool) -> Iterator[Sequence[Any]]:
+    if item["outcome"] == "unreadable":
+        yield ("unreadable", None, None, None, None, None, f"{item['file']} {item['why']}")
+        return
+    workload = f"{item['namespace'] or ''}/{item['name']}" if item["name"] else None
+    container = item["container_id"] if wide else item["container_id"][:12]
+    who = (item["network"], container, item["ifname"], workload)
+    if item["addresses"]:
+        yield (item["outcome"], ", ".join(item["addresses"]), *who, item["why"])
+    if item["outside"]:
+        yield ("outside", ", ".join(item["outside"]), *who, "no pool has it")

@@ -1,0 +1,112 @@
+"""Addresses that containers use already: whose they become, or who stands in the way.
+
+A runtime keeps what its plugins answered. What it kept on a node tells who uses which address there, whatever
+gave them out: another IPAM before ipamd came, or ipamd itself before its database was put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from ipamd.backends.interface import Ledger
+from ipamd.engine.catalogue import Catalogue
+from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Allocation, Workload
+from ipamd.models.errors import AddressTaken, Unavailable
+from ipamd.models.identity import Identity
+from ipamd.models.issued import Order
+from ipamd.models.outcome import Outcome, Refused
+from ipamd.models.request import AllocationRequest
+
+BEFORE_EVERY_CALL: Final = Order(0, 0)
+"""Nobody knows when it was that an attachment was written down: any DEL that was carried out is later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One interface of a container, and the addresses that it uses."""
+
+    identity: Identity
+    addresses: tuple[IPAddress, ...]
+    workload: Workload = field(default_factory=Workload)
+
+
+class Standing(StrEnum):
+    """What became of an attachment."""
+
+    TAKEN = "taken"  # its addresses are its own from now on
+    HELD = "held"  # they were before
+    CONFLICT = "conflict"  # ipamd knows another holder, or other addresses of this one
+    REFUSED = "refused"  # no holder like this one may have them
+    OUTSIDE = "outside"  # no pool has any of them
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What became of an attachment, or would: `why` where it is not simply its own.
+
+    `inside` are its addresses that a pool has, which are taken together or not at all; `outside` the others.
+    `rival` is the allocation that stands in the way.
+    """
+
+    attachment: Attachment
+    standing: Standing
+    inside: tuple[IPAddress, ...]
+    outside: tuple[IPAddress, ...]
+    why: str | None = None
+    rival: Allocation | None = None
+
+
+Decide = Callable[[AllocationRequest], Awaitable[Outcome]]
+
+
+async def adopt(
+    attachment: Attachment, space: str, by: str | None, catalogue: Catalogue, ledger: Ledger, decide: Decide
+) -> Adopted:
+    """Give an attachment what it uses, by `decide`; raises Unavailable."""
+    inside = tuple(each for each in attachment.addresses if catalogue.pool_with(each, space) is not None)
+    outside = tuple(each for each in attachment.addresses if each not in inside)
+    if not inside:
+        why = f"no pool of space {space} has {_joined(outside)}"
+        return Adopted(attachment, Standing.OUTSIDE, inside, outside, why)
+    held = await ledger.held_by(attachment.identity.digest)
+    if held:
+        return _compared(attachment, inside, outside, held)
+    request = AllocationRequest(
+        holder=attachment.identity,
+        requested=inside,
+        workload=attachment.workload,
+        adopted_in=space,
+        by=by,
+    )
+    outcome = await decide(request)
+    if not isinstance(outcome, Refused):
+        return Adopted(attachment, Standing.TAKEN, inside, outside)
+    error = outcome.error
+    if isinstance(error, Unavailable):
+        raise error
+    if isinstance(error, AddressTaken):
+        rival = await ledger.allocation(error.allocation) if error.allocation is not None else None
+        return Adopted(attachment, Standing.CONFLICT, inside, outside, str(error), rival)
+    return Adopted(attachment, Standing.REFUSED, inside, outside, str(error))
+
+
+def _compared(
+    attachment: Attachment,
+    inside: tuple[IPAddress, ...],
+    outside: tuple[IPAddress, ...],
+    held: Sequence[Allocation],
+) -> Adopted:
+    """What is to be said of a holder that has something already."""
+    own = tuple(row.address for row in held)
+    if set(inside) <= set(own):
+        return Adopted(attachment, Standing.HELD, inside, outside)
+    why = f"it uses {_joined(inside)}, and ipamd gave it {_joined(own)}"
+    return Adopted(attachment, Standing.CONFLICT, inside, outside, why, held[0])
+
+
+def _joined(addresses: Sequence[IPAddress]) -> str:
+    return " and ".join(map(str, addresses))
