@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from ipamd.ctl.failure import ExitCode, Failure
-from ipamd.ctl.render import print_json, print_line, print_table
-from ipamd.ctl.session import Output, Session, command
+from ipamd.ctl.render import print_line, print_table
+from ipamd.ctl.session import Session, command
 
 CHECK: Final = "/v1/check"
 REPAIR: Final = "/v1/repair"
@@ -50,8 +50,8 @@ def check(
         counts["repaired"] += sum(finding["repaired"] for finding in found)
         counts["blocks"] += portion["blocks"]
         counts["allocations"] += portion["allocations"]
-    if session.output is Output.JSON:
-        print_json({"items": shown, **counts})
+    if not session.for_people:
+        session.show_document({"items": shown, **counts})
     else:
         if shown:
             print_table(COLUMNS, [_row(finding) for finding in shown])

@@ -18,8 +18,10 @@ from ipamd.models.pool import DEFAULT_CLUSTER, DEFAULT_SPACE
 
 PATH: Final = "/v1/import"
 AT_ONCE: Final = 200
+KEY: Final = ("container_id", "network", "ifname")
 COLUMNS: Final = ("OUTCOME", "ADDRESS", "NETWORK", "CONTAINER", "INTERFACE", "WORKLOAD", "WHY")
-RIGHT: Final = ("taken", "held")
+ALLOCATIONS: Final = "/v1/allocations"
+RIGHT: Final = ("taken", "held", "released")
 """Outcomes that nobody needs to look at."""
 
 
@@ -52,6 +54,10 @@ def import_results(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be taken, and take nothing.")] = (
         False
     ),
+    release_gone: Annotated[
+        bool,
+        typer.Option("--release-gone", help="Give back what an import took for what has no result any more."),
+    ] = False,
 ) -> None:
     """Take over what runs on a node, from the results that its container runtime keeps.
 
@@ -60,7 +66,10 @@ def import_results(
     """
     items: list[dict[str, Any]] = []
     usable: list[Attachment] = []
+    there: set[tuple[str, str, str]] = set()
     for found in read_results(folder):
+        if isinstance(found, Attachment):
+            there.add((found.container_id, found.network, found.ifname))
         if isinstance(found, Unreadable):
             items.append({"file": found.file, "outcome": "unreadable", "why": found.why})
         elif found.addresses and (not identity.network or found.network in identity.network):
@@ -69,25 +78,38 @@ def import_results(
     contested, usable = _contested(usable)
     items += named + contested
     for begin in range(0, len(usable), AT_ONCE):
-        items += _ask(session, usable[begin : begin + AT_ONCE], identity, dry_run)
+        part = usable[begin : begin + AT_ONCE]
+        found_there = _ask(session, identity, dry_run, attachments=[each.body() for each in part])
+        items += [{"file": each.file, **item} for each, item in zip(part, found_there, strict=True)]
+    if release_gone:
+        gone = [key for key in _known(session, identity) if key not in there]
+        for begin in range(0, len(gone), AT_ONCE):
+            part_gone = [dict(zip(KEY, key, strict=True)) for key in gone[begin : begin + AT_ONCE]]
+            items += [{"file": None, **item} for item in _ask(session, identity, dry_run, gone=part_gone)]
     _show(session, items, dry_run)
     left = sum(not _is_right(item) for item in items)
     if left:
         raise Failure(f"{left} of {len(items)} need a look: nothing was done about them", ExitCode.REFUSED)
 
 
-def _ask(
-    session: Session, part: Sequence[Attachment], identity: Identity, dry_run: bool
-) -> list[dict[str, Any]]:
+def _ask(session: Session, identity: Identity, dry_run: bool, **lists: Any) -> list[dict[str, Any]]:
     body = {
         "node": identity.node,
         "cluster": identity.cluster,
         "space": identity.space,
         "dry_run": dry_run,
-        "attachments": [attachment.body() for attachment in part],
+        **lists,
     }
-    found = session.client.post(PATH, body).body["items"]
-    return [{"file": each.file, **item} for each, item in zip(part, found, strict=True)]
+    items: list[dict[str, Any]] = session.client.post(PATH, body).body["items"]
+    return items
+
+
+def _known(session: Session, identity: Identity) -> list[tuple[str, ...]]:
+    """What holds addresses on the node, by `KEY`, as far as ipamd knows."""
+    query = {"cluster": identity.cluster, "node": identity.node, "space": identity.space}
+    rows = session.client.pages(ALLOCATIONS, query).items
+    wanted = [row for row in rows if not identity.network or row["network"] in identity.network]
+    return list(dict.fromkeys(tuple(row[field] for field in KEY) for row in wanted))
 
 
 def _of_others(usable: list[Attachment], identity: Identity) -> tuple[list[dict[str, Any]], list[Attachment]]:

@@ -13,6 +13,7 @@ from typing import Final
 
 from ipamd.backends.interface import Ledger
 from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.order import frees
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.errors import AddressTaken, Unavailable
@@ -23,6 +24,9 @@ from ipamd.models.request import AllocationRequest
 
 BEFORE_EVERY_CALL: Final = Order(0, 0)
 """Nobody knows when it was that an attachment was written down: any DEL that was carried out is later."""
+
+WHAT_WAS_ADOPTED: Final = Order(0, 1)
+"""A release in this order frees what was adopted and nothing that any call took or repeated since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Standing(StrEnum):
     CONFLICT = "conflict"  # ipamd knows another holder, or other addresses of this one
     REFUSED = "refused"  # no holder like this one may have them
     OUTSIDE = "outside"  # no pool has any of them
+    RELEASED = "released"  # it is gone, and what was taken over for it is free
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +115,8 @@ def _compared(
 
 def _joined(addresses: Sequence[IPAddress]) -> str:
     return " and ".join(map(str, addresses))
+
+
+def adopted_only(held: Sequence[Allocation]) -> tuple[IPAddress, ...]:
+    """What a holder has by adoption alone, no call of its own ever having been told of it."""
+    return tuple(row.address for row in held if frees(WHAT_WAS_ADOPTED, undo=False, row=row))

@@ -12,7 +12,15 @@ import structlog
 
 from ipamd.backends.interface import Backend
 from ipamd.engine.administration import Administration
-from ipamd.engine.adoption import BEFORE_EVERY_CALL, Adopted, Attachment, adopt
+from ipamd.engine.adoption import (
+    BEFORE_EVERY_CALL,
+    WHAT_WAS_ADOPTED,
+    Adopted,
+    Attachment,
+    Standing,
+    adopt,
+    adopted_only,
+)
 from ipamd.engine.batching import Batching
 from ipamd.engine.boots import Boots
 from ipamd.engine.call import Ask, Call, Free
@@ -29,6 +37,7 @@ from ipamd.engine.survey import why_nothing
 from ipamd.engine.tokens import Tokens
 from ipamd.engine.usage import Usage, fullness, usage, usage_of_all
 from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Ending
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import (
     AddressTaken,
@@ -202,13 +211,32 @@ class Engine:
         calls = (adopt(each, space, by, catalogue, ledger, self._adopt) for each in attachments)
         return await asyncio.gather(*calls)
 
+    async def disown(self, gone: Sequence[Identity], by: str | None, *, rehearse: bool) -> list[Adopted]:
+        """Free what was adopted for containers that are gone, and nothing that a call of theirs was told of.
+
+        Runtimes that delete a container by the configuration that it began with never tell ipamd of its end.
+        Answers for those that had something; raises what stopped it.
+        """
+        freed = []
+        for identity in gone:
+            addresses = adopted_only(await self.backend.ledger.held_by(identity.digest))
+            if addresses and not rehearse:
+                release = Release(digest=identity.digest, ending=Ending.COLLECTED, by=by)
+                outcome = await self._batching.submit(Free(release, WHAT_WAS_ADOPTED, None), release.timeout)
+                if isinstance(outcome, Refused):
+                    raise outcome.error
+                addresses = outcome.addresses if isinstance(outcome, Released) else ()
+            if addresses:
+                freed.append(Adopted(Attachment(identity, addresses), Standing.RELEASED, addresses, ()))
+        return freed
+
     async def _adopt(self, request: AllocationRequest) -> Outcome:
-        ask = Ask(request, BEFORE_EVERY_CALL, request.digest)
+        ask = Ask(request, BEFORE_EVERY_CALL, request.digest, request.node_key)
         outcome = await self._batching.submit(ask, request.timeout)
         return await self._told(outcome, (), asker_of(request)) if isinstance(outcome, Refused) else outcome
 
     async def _rehearse_adoption(self, request: AllocationRequest) -> Outcome:
-        ask = Ask(request, BEFORE_EVERY_CALL, request.digest)
+        ask = Ask(request, BEFORE_EVERY_CALL, request.digest, request.node_key)
         outcome = await self._settling.rehearse(ask, request.timeout)
         return await self._told(outcome, (), asker_of(request)) if isinstance(outcome, Refused) else outcome
 

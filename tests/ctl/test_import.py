@@ -1,10 +1,13 @@
 """`ipamctl import`: what runs on a node, taken over from what its runtime keeps."""
 
+import itertools
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.api.plugin_call import call, issued
@@ -12,13 +15,16 @@ from tests.ctl.cached_results import RESULTS, cache, one
 from tests.ctl.conftest import Ipamctl
 from tests.service import IpamdProcess
 
+NODES = itertools.count(1)
+
 
 @pytest.fixture
-def service(ipamd_process: IpamdProcess) -> IpamdProcess:
-    """The service with a dual-stack pair of pools."""
-    ipamd_process.create_pool("pods-v4", "10.1.0.0/24", cooldown=3600)
-    ipamd_process.create_pool("pods-v6", "fd00:1::/64", cooldown=3600)
-    return ipamd_process
+def service(lasting_ipamd: IpamdProcess) -> Iterator[IpamdProcess]:
+    """The service with a dual-stack pair of pools, and nothing else when the test is over."""
+    lasting_ipamd.create_pool("pods-v4", "10.1.0.0/24", cooldown=3600)
+    lasting_ipamd.create_pool("pods-v6", "fd00:1::/64", cooldown=3600)
+    yield lasting_ipamd
+    lasting_ipamd.empty()
 
 
 @pytest.fixture
@@ -28,12 +34,19 @@ def results(scratch: Path) -> Path:
     return folder
 
 
-class Import:
-    """`ipamctl import` of one folder for node `n1`."""
+@pytest.fixture
+def ipamctl(lasting_ipamd: IpamdProcess) -> Ipamctl:
+    return Ipamctl(lasting_ipamd.folder, {"IPAMD_ENDPOINT": lasting_ipamd.tcp_endpoint})
 
-    def __init__(self, ipamctl: Ipamctl, folder: Path) -> None:
+
+class Import:
+    """`ipamctl import` of one folder for a node that no other test knows."""
+
+    def __init__(self, service: IpamdProcess, ipamctl: Ipamctl, folder: Path) -> None:
+        self.node = f"n{next(NODES)}"
+        self._service = service
         self._ipamctl = ipamctl
-        self._arguments = ("import", str(folder), "--node", "n1")
+        self._arguments = ("import", str(folder), "--node", self.node)
 
     def __call__(self, *more: str, exit_code: int = 0) -> dict[str, dict[str, Any]]:
         """Run it; what became of each file."""
@@ -44,18 +57,23 @@ class Import:
     def printed(self, *more: str) -> str:
         return self._ipamctl.run(*self._arguments, *more).stdout
 
+    def add(self, container_id: str, **more: Any) -> httpx.Response:
+        """The plugin's ADD on the node, unless another is named."""
+        body = {"node": self.node, **more}
+        return self._service.http.post("/v1/cni/add", json=call(container_id=container_id, **body))
+
+    def delete(self, container_id: str, **more: Any) -> httpx.Response:
+        body = call(container_id=container_id, node=self.node, **more)
+        return self._service.http.post("/v1/cni/del", json=body)
+
 
 @pytest.fixture
 def import_(service: IpamdProcess, ipamctl: Ipamctl, results: Path) -> Import:
-    return Import(ipamctl, results)
+    return Import(service, ipamctl, results)
 
 
 def outcomes(items: dict[str, dict[str, Any]]) -> list[str]:
     return [item["outcome"] for item in items.values()]
-
-
-def add(service: IpamdProcess, container_id: str, **more: Any) -> Any:
-    return service.http.post("/v1/cni/add", json=call(container_id=container_id, **more))
 
 
 def test_results_of_every_version_are_taken_and_a_second_time_changes_nothing(
@@ -71,7 +89,7 @@ def test_results_of_every_version_are_taken_and_a_second_time_changes_nothing(
     assert outcomes(second) == ["held"] * 3
     assert service.allocations() == before
     assert service.addresses() == {f"{net}{n}" for net in ("10.1.0.", "fd00:1::") for n in (11, 12, 13)}
-    assert {(each["node"], each["namespace"]) for each in before} == {("n1", "web")}
+    assert {(each["node"], each["namespace"]) for each in before} == {(import_.node, "web")}
     assert service.http.get("/v1/pools/pods-v4/usage").json()["allocated"] == 3
 
 
@@ -97,8 +115,8 @@ def test_the_imported_container_gets_its_addresses_again_and_gives_them_back(
     cache(results, "c0", one("10.1.0.20/24"))
     import_()
 
-    again = add(service, "c0", issued=issued(5), ipam={"pools": ["pods-v4"]}).json()
-    deleted = service.http.post("/v1/cni/del", json=call(container_id="c0", issued=issued(9)))
+    again = import_.add("c0", issued=issued(5), ipam={"pools": ["pods-v4"]}).json()
+    deleted = import_.delete("c0", issued=issued(9))
 
     assert [entry["address"] for entry in again["ips"]] == ["10.1.0.20/24"]
     assert deleted.status_code == 204
@@ -109,7 +127,7 @@ def test_a_container_that_was_deleted_meanwhile_is_not_taken(
     service: IpamdProcess, results: Path, import_: Import
 ) -> None:
     cache(results, "c0", one("10.1.0.20/24"))
-    service.http.post("/v1/cni/del", json=call(container_id="c0", issued=issued(9)))
+    import_.delete("c0", issued=issued(9))
 
     [item] = import_(exit_code=1).values()
 
@@ -120,7 +138,7 @@ def test_a_container_that_was_deleted_meanwhile_is_not_taken(
 
 def test_a_conflict_is_told_with_both_sides(service: IpamdProcess, results: Path, import_: Import) -> None:
     args = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=cart-0;IP=10.1.0.20"
-    assert add(service, "other", node="n2", args=args).is_success
+    assert import_.add("other", node="n2", args=args).is_success
     cache(results, "c0", one("10.1.0.20/24"), pod="front-0")
     cache(results, "c1", one("10.1.0.21/24"))
 
@@ -138,7 +156,7 @@ def test_a_conflict_is_told_with_both_sides(service: IpamdProcess, results: Path
 def test_a_container_to_which_ipamd_gave_another_address_is_a_conflict(
     service: IpamdProcess, results: Path, import_: Import
 ) -> None:
-    given = add(service, "c0", ipam={"pools": ["pods-v4"]}).json()["ips"][0]["address"].split("/")[0]
+    given = import_.add("c0", ipam={"pools": ["pods-v4"]}).json()["ips"][0]["address"].split("/")[0]
     cache(results, "c0", one("10.1.0.99/24"))
 
     [item] = import_(exit_code=1).values()
@@ -194,8 +212,8 @@ def test_what_an_admin_kept_back_is_refused(service: IpamdProcess, results: Path
 def test_an_address_that_just_became_free_elsewhere_may_be_taken(
     service: IpamdProcess, results: Path, import_: Import
 ) -> None:
-    assert add(service, "old", args="IP=10.1.0.20", ipam={"pools": ["pods-v4"]}).is_success
-    assert service.http.post("/v1/cni/del", json=call(container_id="old")).is_success
+    assert import_.add("old", args="IP=10.1.0.20", ipam={"pools": ["pods-v4"]}).is_success
+    assert import_.delete("old").is_success
     cache(results, "c0", one("10.1.0.20/24"))
 
     assert outcomes(import_()) == ["taken"]
@@ -295,3 +313,28 @@ def test_an_empty_folder_is_well_and_one_that_is_not_there_is_not(
 ) -> None:
     assert import_() == {}
     assert "cannot read" in ipamctl.refused("import", str(results / "x"), "--node", "n1", exit_code=2)
+
+
+def test_what_was_taken_over_and_is_gone_is_given_back_only_when_asked(
+    service: IpamdProcess, results: Path, import_: Import
+) -> None:
+    for number in (20, 21, 22):
+        cache(results, f"c{number}", one(f"10.1.0.{number}/24"))
+    import_()
+    assert import_.add("c21", ipam={"pools": ["pods-v4"]}).is_success  # it began anew, through ipamd
+    assert import_.add("young", ipam={"pools": ["pods-v4"]}).is_success  # its result is not written yet
+    for number in (20, 21):
+        (results / f"pods-c{number}-eth0").unlink()
+
+    import_()
+    kept = service.addresses()
+    rehearsed = import_("--release-gone", "--dry-run")
+    kept_after_rehearsal = service.addresses()
+    released = import_("--release-gone")
+
+    assert kept == kept_after_rehearsal
+    assert rehearsed == released
+    assert [item["addresses"] for item in released.values() if item["outcome"] == "released"] == [
+        ["10.1.0.20"]
+    ]
+    assert kept - service.addresses() == {"10.1.0.20"}

@@ -21,10 +21,12 @@ async def adopt(body: Import, engine: TheEngine, asker: Asker) -> dict[str, Any]
 
     Selectors, `auto_assign` and draining are about new addresses and do not count; exclusions, gateways and
     reservations for others do. Each attachment is answered for itself: `taken`, `held` before, `conflict`
-    with another `holder`, `refused`, or `outside` of every pool.
+    with another `holder`, `refused`, or `outside` of every pool. Of what is `gone` an import's takings are
+    `released`, but for those that a call was told of since.
     """
     by = asker.name if asker is not None else None
     adopted = await engine.adopt(body.values(), body.space, by, rehearse=body.dry_run)
+    adopted += await engine.disown(body.gone_identities(), by, rehearse=body.dry_run)
     if not body.dry_run:
         counts = Counter(each.standing.value for each in adopted)
         log.info("import", outcome="taken over", cluster=body.cluster, node=body.node, **counts)

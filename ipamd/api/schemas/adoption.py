@@ -22,12 +22,17 @@ CniName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_leng
 InterfaceName = Annotated[str, Field(pattern=r"^[^\s/:]+$", max_length=15)]
 
 
-class UsedAddresses(Document):
-    """One interface of a container on the node, and the addresses that it has."""
+class GoneInterface(Document):
+    """One interface of a container that was on the node."""
 
     container_id: CniName
     network: CniName
     ifname: InterfaceName
+
+
+class UsedAddresses(GoneInterface):
+    """One interface of a container on the node, and the addresses that it has."""
+
     addresses: Annotated[list[Address], Field(min_length=1, max_length=MOST_ADDRESSES)]
     namespace: Word | None = None
     name: Word | None = None
@@ -41,13 +46,25 @@ class Import(Document):
     cluster: Word = DEFAULT_CLUSTER
     space: Name = DEFAULT_SPACE
     dry_run: bool = False
-    attachments: Annotated[list[UsedAddresses], Field(max_length=MOST_ATTACHMENTS)]
+    attachments: list[UsedAddresses] = Field(default_factory=list, max_length=MOST_ATTACHMENTS)
+    gone: list[GoneInterface] = Field(
+        default_factory=list,
+        max_length=MOST_ATTACHMENTS,
+        description="Whose addresses are given back, where an import took them.",
+    )
+
+    def _identity(self, each: GoneInterface) -> Identity:
+        return Identity(self.cluster, each.network, self.node, each.container_id, each.ifname)
+
+    def gone_identities(self) -> list[Identity]:
+        """Those that are gone, as values."""
+        return [self._identity(each) for each in self.gone]
 
     def values(self) -> list[Attachment]:
         """The same as values."""
         return [
             Attachment(
-                Identity(self.cluster, each.network, self.node, each.container_id, each.ifname),
+                self._identity(each),
                 tuple(dict.fromkeys(map(parse_address, each.addresses))),
                 Workload(each.namespace, each.name, each.uid),
             )
