@@ -34,7 +34,7 @@ CERTIFICATE: Final = "ipamd.certificate"
 PRINCIPAL: Final = "ipamd.principal"
 """Keys of a scope: whom the connection's client certificate names, and who asks in the end."""
 
-_BEARER: Final = b"bearer "
+_BEARER: Final = b"Bearer "
 
 
 class Unknown(Exception):
@@ -93,14 +93,15 @@ class Access:
         return found
 
     def _bearer(self, authorization: bytes) -> Principal:
-        text = authorization[len(_BEARER) :].strip(b" ")
-        if not authorization[: len(_BEARER)].lower() == _BEARER or not looks_like_token(text):
-            raise Unknown("what was shown is no token of ipamd's: Authorization: Bearer ipamd_...")
-        shown = hash_of(text)
-        found = self._own.get(shown) or self._engine.catalogue.principals.get(shown)
-        if found is None:
-            raise Unknown("nobody has this token: it was revoked or renewed, or is another ipamd's")
-        return found
+        scheme, text = authorization[: len(_BEARER)], authorization[len(_BEARER) :]
+        if scheme == _BEARER or scheme.lower() == _BEARER.lower():
+            shown = hash_of(text)
+            found = self._engine.catalogue.principals.get(shown) or self._own.get(shown)
+            if found is not None:
+                return found
+            if looks_like_token(text):
+                raise Unknown("nobody has this token: it was revoked or renewed, or is another ipamd's")
+        raise Unknown("what was shown is no token of ipamd's: Authorization: Bearer ipamd_...")
 
 
 def _text_in(file: Path) -> bytes:

@@ -9,11 +9,11 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import structlog
 import uvicorn
@@ -33,6 +33,7 @@ from ipamd.models.errors import InvalidValue
 GRACE: Final = 15
 """Seconds for what was taken to be answered, once the service is told to end."""
 
+HANDSHAKE_SECONDS: Final = 5.0
 BACKLOG: Final = 2048
 GROUP: Final = "ipamd"
 SOCKET_MODE: Final = 0o660
@@ -50,6 +51,24 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; uvicorn's own would let a handshake take a minute."""
+        config = self.config
+        connect = partial(
+            cast(Callable[..., asyncio.Protocol], config.http_protocol_class),
+            config=config,
+            server_state=self.server_state,
+            app_state={},
+        )
+        limit = HANDSHAKE_SECONDS if config.ssl is not None else None
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                connect, sock=each, ssl=config.ssl, backlog=config.backlog, ssl_handshake_timeout=limit
+            )
+            for each in sockets or ()
+        ]
+        self.started = True
 
 
 async def serve(
@@ -121,6 +140,7 @@ def http_server(application: Loopback, calls: Calls, certificates: Certificates 
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        reset_contextvars=True,  # else a request's log may name whoever asked before it on its connection
         timeout_graceful_shutdown=GRACE,
     )
     config.load()

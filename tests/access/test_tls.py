@@ -234,12 +234,15 @@ def test_an_authority_of_clients_that_is_replaced_counts_no_more(
         status(own_service, old)
 
 
-def test_a_handshake_that_never_ends_keeps_nobody_waiting(served: TlsService, first: Authority) -> None:
-    with closing(socket.create_connection(("127.0.0.1", served.process.port), timeout=10)) as silent:
+def test_a_handshake_that_goes_nowhere_is_ended_and_keeps_nobody_waiting(
+    served: TlsService, first: Authority
+) -> None:
+    with closing(socket.create_connection(("127.0.0.1", served.process.port), timeout=30)) as silent:
         silent.sendall(b"\x16\x03\x01")
         time.sleep(0.1)
 
         assert httpx.get(served.url + "/readyz", verify=trusting(first)).status_code == 200
+        assert silent.recv(1) == b""
 
 
 def options_of(first: Authority, second: Authority) -> Iterator[tuple[list[str], str]]:

@@ -1,5 +1,7 @@
 """Tokens: how they are made, told once, listed, used, and come to their end."""
 
+import json
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -150,8 +152,39 @@ def test_whoever_changed_something_stands_in_the_log(admin: Caller, guarded: Ipa
     bob.ask("PUT", "/v1/nodes/default/labelled", {"labels": {"a": "b"}})
     bob.ask("DELETE", "/v1/pools/bobs")
 
-    lines = [line for line in guarded.log.read_text().splitlines() if f'by="bob (token {number})"' in line]
-    assert [line.split("outcome=")[1].split()[0] for line in lines] == ["created", "labelled", "deleted"]
+    def lines() -> list[str]:
+        return [line for line in guarded.log.read_text().splitlines() if f'by="bob (token {number})"' in line]
+
+    wait_for(lambda: len(lines()) == 3)
+    assert [line.split("outcome=")[1].split()[0] for line in lines()] == ["created", "labelled", "deleted"]
+
+
+@pytest.mark.usefixtures("pool")
+def test_calls_that_share_a_connection_are_each_their_own_callers(
+    admin: Caller, node: Caller, guarded: IpamdProcess
+) -> None:
+    wanted = [
+        (admin, "/v1/reservations", {"address": "10.0.0.9", "owner": "shared"}),
+        (node, "/v1/cni/add", call("shared")),
+    ]
+    raw = b""
+    for caller, path, body in wanted:
+        content = json.dumps(body).encode()
+        raw += f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
+        raw += f"Authorization: Bearer {caller.token}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+        raw += content
+
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=20) as pipeline:
+        pipeline.sendall(raw)
+        answers = b""
+        while answers.count(b"HTTP/1.1 2") < len(wanted) or b'"ips"' not in answers:
+            answers += pipeline.recv(65536)
+
+    def lines() -> list[str]:
+        return [line for line in guarded.log.read_text().splitlines() if "shared" in line]
+
+    wait_for(lambda: len(lines()) == len(wanted))
+    assert ['by="ann' in line for line in lines()] == [True, False], lines()
 
 
 @pytest.mark.usefixtures("pool")
