@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -58,6 +58,7 @@ class Postgres:
         self.folder = folder
         self.log = folder / "log"
         self._settings = SETTINGS | settings
+        self._port = self._settings.get("port", "5432")
         self._data = folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._template: str | None = None
@@ -65,11 +66,27 @@ class Postgres:
 
     def make(self) -> None:
         """Make the data folder; the server itself refuses to be root."""
-        if os.geteuid() == 0:
-            os.chown(self.folder, pwd.getpwnam(USER).pw_uid, -1)
+        self.own(self.folder)
         options = ["-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8", "-U", USER]
         command = [*_as_user(), *_program("initdb"), "-D", str(self._data), *options]
         subprocess.run([*self._with_users(), *command], check=True, stdout=subprocess.DEVNULL)
+
+    def copy_of(self, other: "Postgres") -> None:
+        """Make the data folder anew, as a standby of another server that runs."""
+        self.own(self.folder)
+        shutil.rmtree(self._data, ignore_errors=True)
+        command = [*_as_user(), *_program("pg_basebackup"), "-h", str(other.folder), "-U", USER]
+        subprocess.run([*command, "-D", str(self._data), "-R", "-X", "stream", "-c", "fast"], check=True)
+
+    def own(self, path: Path) -> None:
+        """Give a file or folder to the server's user."""
+        if os.geteuid() == 0:
+            os.chown(path, pwd.getpwnam(USER).pw_uid, -1)
+
+    def allow(self, line: str) -> None:
+        """Put a line before all others in pg_hba.conf; the server must not run yet."""
+        file = self._data / "pg_hba.conf"
+        file.write_text(f"{line}\n{file.read_text()}")
 
     def _with_users(self) -> list[str]:
         """What shows initdb its own user, whose name it looks up, where the machine hides its list."""
@@ -104,7 +121,7 @@ class Postgres:
             time.sleep(0.05)
 
     def _answers(self) -> bool:
-        asked = [*_program("pg_isready"), "-q", "-h", str(self.folder), "-U", USER]
+        asked = [*_program("pg_isready"), "-q", "-h", str(self.folder), "-p", self._port, "-U", USER]
         return subprocess.run(asked, check=False).returncode == 0
 
     def stop(self) -> None:
@@ -114,11 +131,32 @@ class Postgres:
         postmaster = self._data / "postmaster.pid"
         if postmaster.exists():
             # runuser does not pass signals on, so the server itself is told.
-            os.kill(int(postmaster.read_text().split()[0]), signal.SIGQUIT)
+            with suppress(ProcessLookupError):
+                os.kill(self.postmaster, signal.SIGQUIT)
         try:
             self._process.wait(STOP_SECONDS)
         finally:
             self._process = None
+
+    def kill(self) -> None:
+        """End as a crash does: SIGKILL to the server and to every process of it."""
+        assert self._process is not None
+        postmaster = self.postmaster
+        for pid in (postmaster, *self.children()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(STOP_SECONDS)
+        self._process = None
+
+    @property
+    def postmaster(self) -> int:
+        """The process that is the server's first."""
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
+    def children(self) -> list[int]:
+        """The processes that the server has started."""
+        found = Path(f"/proc/{self.postmaster}/task/{self.postmaster}/children").read_text()
+        return [int(pid) for pid in found.split()]
 
     def url(self, database: str, user: str = USER) -> str:
         """Where ipamd finds a database."""
@@ -129,6 +167,8 @@ class Postgres:
         asked = [
             "-h",
             str(self.folder),
+            "-p",
+            self._port,
             "-U",
             user,
             "-d",

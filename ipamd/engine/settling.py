@@ -75,6 +75,12 @@ class Settling:
                 doubts += 1
                 if doubts == DOUBTS:
                     raise
+            except Unavailable as error:
+                if doubts:
+                    raise InDoubt(str(error)) from error  # what went before may have been kept
+                raise
+        if doubts:
+            raise InDoubt("the database was changed by others at every attempt after a commit in doubt")
         if len(calls) > 1:
             return [verdict for call in calls for verdict in await self.settle([call], patience)]
         return [Refused(Unavailable("the database was changed by others at every attempt: try again"))]

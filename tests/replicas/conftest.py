@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import scratch_folder
 from tests.postgres import Postgres
 from tests.replicas.cluster import Cluster
+from tests.replicas.pair import Pair, running_pair
 
 
 @pytest.fixture(scope="package")
@@ -36,3 +38,12 @@ def database(postgres: Postgres) -> Iterator[str]:
     """A migrated database of a test's own, which may change its schema; its name."""
     with postgres.copy() as name:
         yield name
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """A primary with a synchronous standby."""
+    with scratch_folder() as folder:
+        folder.chmod(0o755)
+        with running_pair(folder) as pair:
+            yield pair

@@ -1,84 +1,19 @@
 """A replica that hangs, connections that are cut: nobody waits long, and nothing is lost or given twice."""
 
 import random
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
 import pytest
 
-from tests.faults.clients import NOTHING_FREE, Answer, Caller, Node, Unanswered, at_once
-from tests.faults.ledger import Ledger, compare
+from tests.faults.clients import TRY_AGAIN, Answer, Caller, Node, at_once
+from tests.faults.ledger import compare
+from tests.replicas.clients import WAIT_SECONDS, clients_at
 from tests.replicas.cluster import Cluster, stopped
 
-TRY_AGAIN = 11
-WAIT_SECONDS = 60.0
 CALL_SECONDS = 6.0  # twice what a replica that hangs may hold anybody up
-
-
-class Client:
-    """Adds and deletes its containers at one replica, and finds out what became of its calls."""
-
-    def __init__(self, number: int, port: int) -> None:
-        self.ledger = Ledger()
-        self._caller = Caller(port, Node(f"victim-{number}"), ["pods"])
-        self._containers = [f"v{number}-{each}" for each in range(3)]
-        self._random = random.Random(number)
-
-    def run(self, enough: threading.Event) -> None:
-        while not enough.is_set():
-            container = self._random.choice(self._containers)
-            self._delete(container) if container in self.ledger.held else self._add(container)
-        deadline = time.monotonic() + WAIT_SECONDS
-        while self.ledger.doubtful:
-            assert time.monotonic() < deadline, f"no answer for {self.ledger.doubtful}"
-            self._delete(next(iter(self.ledger.doubtful)))
-        self._caller.close()
-
-    def _add(self, container: str) -> None:
-        try:
-            answer = self._caller.add(container)
-        except Unanswered:
-            self.ledger.unanswered(container)
-            return
-        if answer.code == 0:
-            self.ledger.granted(container, answer.addresses)
-        elif answer.code == NOTHING_FREE:
-            self.ledger.refused(container)
-        else:
-            # This ADD took nothing; what a DEL in doubt left is as doubtful as before.
-            assert answer.code == TRY_AGAIN, answer
-
-    def _delete(self, container: str) -> None:
-        self.ledger.giving_up(container)
-        try:
-            answer = self._caller.delete(container)
-        except Unanswered:
-            self.ledger.unanswered(container)
-            return
-        if answer.code == 0:
-            self.ledger.released(container)
-        else:
-            assert answer.code == TRY_AGAIN, answer
-            self.ledger.unanswered(container)
-
-
-@contextmanager
-def clients_at(*ports: int) -> Iterator[list[Client]]:
-    """Eight clients that call without pause for as long as the block lasts, and settle what is in doubt."""
-    clients = [Client(number, ports[number % len(ports)]) for number in range(8)]
-    enough = threading.Event()
-    with ThreadPoolExecutor(len(clients)) as threads:
-        running = [threads.submit(client.run, enough) for client in clients]
-        try:
-            yield clients
-        finally:
-            enough.set()
-    for each in running:
-        each.result()
 
 
 @contextmanager

@@ -5,26 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
+import structlog
+
 from ipamd.backends.interface import Audit, Backend, Change, Ledger, Work
 from ipamd.backends.sql import forgetting
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.postgres import arrays
+from ipamd.backends.sql.postgres.address import Address
 from ipamd.backends.sql.postgres.catalogue import PostgresCatalogue
-from ipamd.backends.sql.postgres.connection import PostgresSession, connect, place_of
+from ipamd.backends.sql.postgres.connection import Door, PostgresSession
 from ipamd.backends.sql.postgres.connections import Connections, Purpose
 from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, cannot_open
-from ipamd.backends.sql.postgres.fitness import refuse_unfit, unfit_now
+from ipamd.backends.sql.postgres.fitness import hazards, refuse_unfit, unfit_now
 from ipamd.backends.sql.postgres.impatient import ImpatientTransaction
 from ipamd.backends.sql.postgres.patient import OutOfOrder, PatientTransaction
 from ipamd.backends.sql.postgres.searching import BlockKey
-from ipamd.backends.sql.postgres.unit import GRACE_SECONDS, READ_ONLY, READ_WRITE, Bounds, NotBegun, run_unit
+from ipamd.backends.sql.postgres.unit import (
+    GRACE_SECONDS,
+    READ_ONLY,
+    READ_WRITE,
+    Bounds,
+    NotBegun,
+    begin,
+    run_unit,
+)
 from ipamd.backends.sql.postgres.waiting import Deadline
 from ipamd.models.errors import Unavailable
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 BEGINNINGS: Final = 3
 """How many connections are tried that turn out to be lost: those that wait for use may all be."""
@@ -175,13 +188,21 @@ async def open_postgresql(url: str) -> Backend:
 
     Raises DatabaseUnfit when the database cannot be used, SchemaUnfit when its schema does not fit.
     """
-    place = place_of(url)
+    door = Door(Address.read(url))
     try:
-        connection = await connect(url)
+        connection = await door.open()
         try:
-            await refuse_unfit(PostgresSession(connection), place)
+            session = PostgresSession(connection, door.settings)
+            await begin(session, READINGS_BOUNDS)
+            await refuse_unfit(session, door.address.place)
+            for hazard in await hazards(session):
+                log.warning("the database may lose what was acknowledged", why=hazard)
         finally:
-            await connection.close()
+            connection.terminate()
+    except NotBegun as error:
+        raise cannot_open(door.address.place, error.cause) from error
     except DRIVER_ERRORS as error:
-        raise cannot_open(place, error) from error
-    return PostgresBackend(Connections(url))
+        raise cannot_open(door.address.place, error) from error
+    if door.pooled:
+        log.info("a pooler stands before the database: each transaction sets what it needs", pooled=True)
+    return PostgresBackend(Connections(door))

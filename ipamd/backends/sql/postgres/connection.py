@@ -1,59 +1,121 @@
-"""Connections to PostgreSQL: where they lead, how they plan, and how statements run on one."""
+"""Connections to PostgreSQL: how they are found and how they plan, and how statements run on one."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
+from ipamd.backends.sql.postgres.address import Address, Host, wrong
+from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS
 from ipamd.backends.sql.session import Compiled, Statement, Values, compiled
-from ipamd.models.errors import DatabaseUnfit
 
 Connection = Any
 """An asyncpg connection: the driver has no types of its own."""
 
 CONNECT_SECONDS: Final = 5.0
 
+HOST_SECONDS: Final = 2.0
+"""How long each of several hosts is waited for: one that is cut off must not keep the next one waiting."""
+
 CACHED_STATEMENTS: Final = 512
 
-SETTINGS: Final = {
-    "application_name": "ipamd",
-    # Every statement has its index. A plan is kept for as long as the connection lives, and one that was
-    # made while a table was small must serve when it has grown: so nothing that reads a table whole.
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
-}
+PLANS: Final = MappingProxyType(
+    {
+        # Every statement has its index. A plan is kept for as long as the connection lives, and one that was
+        # made while a table was small must serve when it has grown: so nothing that reads a table whole.
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        "jit": "off",
+    }
+)
+NAME: Final = MappingProxyType({"application_name": "ipamd"})
 
 
-def place_of(url: str) -> str:
-    """A URL's database as a sentence names it, without user and password."""
-    try:
-        parts = urlsplit(url)
-        host = parse_qs(parts.query).get("host", [parts.netloc.rpartition("@")[2] or "localhost"])[0]
-    except ValueError:
-        return "that the URL means"
-    return f"{parts.path.lstrip('/') or '(of the user)'!s} on {host}"
+class Door:
+    """The way into one database: which of its hosts serves, and whether a pooler stands before it.
+
+    A pooler gives each transaction another connection to the server. Behind one nothing is set for a session
+    and no statement is prepared for longer than it runs: `settings` are what each transaction then sets for
+    itself, and empty where they stand for the whole connection.
+    """
+
+    def __init__(self, address: Address, plans: Mapping[str, str] = PLANS) -> None:
+        self.address = address
+        self.pooled = False
+        self._wanted = {**plans, **address.settings}
+        self._serving = 0
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return self._wanted if self.pooled else {}
+
+    async def open(self) -> Connection:
+        """A connection to the host that served last, or the next one that takes writes.
+
+        Raises what the driver raises, DatabaseUnfit for a URL that it does not understand.
+        """
+        hosts = self.address.hosts
+        if not hosts:
+            return await self._open(None, CONNECT_SECONDS)
+        failure: Exception | None = None
+        for turn in range(len(hosts)):
+            at = (self._serving + turn) % len(hosts)
+            try:
+                connection = await self._open(hosts[at], HOST_SECONDS)
+            except DRIVER_ERRORS as error:
+                failure = error if failure is None or not isinstance(error, OSError) else failure
+            else:
+                self._serving = at
+                return connection
+        raise failure or OSError("no host is named")
+
+    def turn_away(self) -> None:
+        """Begin with the next host: the one that served no longer does."""
+        self._serving += 1
+
+    async def _open(self, host: Host | None, seconds: float) -> Connection:
+        if not self.pooled:
+            try:
+                connection = await self._connect(host, seconds, {**NAME, **self._wanted}, CACHED_STATEMENTS)
+            except asyncpg.ProtocolViolationError:
+                self.pooled = True  # PgBouncer takes none of our settings when a connection begins
+            else:
+                if await _leads_to_its_server(connection):
+                    return connection
+                await connection.close()
+                self.pooled = True
+        return await self._connect(host, seconds, NAME, 0)
+
+    async def _connect(
+        self, host: Host | None, seconds: float, settings: Mapping[str, str], cached: int
+    ) -> Connection:
+        certain = {} if host is None else {"host": host.name, "port": host.port}
+        try:
+            return await asyncpg.connect(
+                self.address.url,
+                timeout=seconds,
+                statement_cache_size=cached,
+                server_settings=dict(settings),
+                **certain,
+            )
+        except (ValueError, asyncpg.ClientConfigurationError) as error:
+            raise wrong(str(error)) from None
 
 
-async def connect(url: str, **settings: str) -> Connection:
-    """A connection; raises what the driver raises, DatabaseUnfit for a URL that it does not understand."""
-    try:
-        return await asyncpg.connect(
-            url,
-            timeout=CONNECT_SECONDS,
-            statement_cache_size=CACHED_STATEMENTS,
-            server_settings={**SETTINGS, **settings},
-        )
-    except (ValueError, asyncpg.ClientConfigurationError) as error:
-        raise DatabaseUnfit(
-            f"the database's address is not one ({error}): write postgresql://USER@HOST:5432/DATABASE"
-        ) from None
+async def _leads_to_its_server(connection: Connection) -> bool:
+    """Whether the server's process is the one that was named when the connection began: a pooler's is not.
+
+    Asked in plain text, so that nothing is prepared where others would find it.
+    """
+    told = connection.get_server_pid()
+    tag: str = await connection.execute(f"SELECT 1 WHERE pg_backend_pid() = {told}")
+    return tag == "SELECT 1"
 
 
 @cache
@@ -63,12 +125,18 @@ def ready(statement: Statement) -> Compiled:
 
 
 class PostgresSession:
-    """See `Session`. What SQLAlchemy compiled goes straight to the driver, which prepares it once."""
+    """See `Session`. What SQLAlchemy compiled goes straight to the driver, which prepares it once.
 
-    def __init__(self, connection: Connection) -> None:
+    `settings` are those that each transaction must set for itself.
+    """
+
+    def __init__(self, connection: Connection, settings: Mapping[str, str] = MappingProxyType({})) -> None:
         self._connection = connection
+        self.settings = settings
         self.asking = False
         """Whether an answer of the database is being waited for."""
+        self.lost = False
+        """Whether the server turned out to be one that does not serve, or not to be there."""
 
     async def fetch(self, statement: Statement, *values: Any) -> Sequence[Sequence[Any]]:
         prepared = ready(statement)
@@ -90,6 +158,21 @@ class PostgresSession:
         """Run plain text that has no parameters; the server's tag."""
         tag: str = await self._asked(self._connection.execute(text))
         return tag
+
+    async def say_and_listen(self, text: str) -> tuple[str, str | None]:
+        """The same, with the warning that came before the tag, None where none did."""
+        heard: list[str] = []
+
+        def hear(_connection: Connection, message: Any) -> None:
+            if message.severity_en == "WARNING":
+                heard.append(message.message)
+
+        self._connection.add_log_listener(hear)
+        try:
+            tag = await self.say(text)
+        finally:
+            self._connection.remove_log_listener(hear)
+        return tag, heard[0] if heard else None
 
     async def _asked(self, question: Awaitable[Any]) -> Any:
         self.asking = True

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from enum import Enum
 from typing import Final, NamedTuple
 
-from ipamd.backends.sql.postgres.connection import Connection, PostgresSession, connect
-from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, said
+from ipamd.backends.sql.postgres.connection import Connection, Door, PostgresSession
+from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, unreachable
 from ipamd.models.errors import Unavailable
 
 
@@ -39,8 +39,15 @@ ROLLBACK_SECONDS: Final = 2.0
 CLOSING_SECONDS: Final = 5.0
 
 
-class _Idle(NamedTuple):
+class _Opened(NamedTuple):
+    """A connection, and how often all had been thrown away before it was opened."""
+
     connection: Connection
+    age: int
+
+
+class _Idle(NamedTuple):
+    opened: _Opened
     since: float
 
 
@@ -48,11 +55,13 @@ class Connections:
     """Opens connections, keeps those that are not in use, and never has more than its purposes allow.
 
     Everything that a unit of work sets is set for its transaction alone, so that a connection that is given
-    back is as good as new; one of which that is not certain is closed.
+    back is as good as new; one of which that is not certain is closed. When one finds its server gone, all of
+    them are thrown away: they lead to the same server, and would each find out for itself.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._age = 0
         self._free = {purpose: asyncio.Semaphore(purpose.most) for purpose in Purpose}
         self._idle: list[_Idle] = []
         self._sessions = 0
@@ -69,17 +78,21 @@ class Connections:
         self._none_left.clear()
         try:
             async with self._turn(purpose, seconds):
-                connection = await self._connected()
+                opened = await self._connected()
+                session = PostgresSession(opened.connection, self._door.settings)
                 try:
-                    yield PostgresSession(connection)
+                    yield session
                 except asyncio.CancelledError:
-                    connection.terminate()  # it may be in the middle of a statement
+                    opened.connection.terminate()  # it may be in the middle of a statement
                     raise
                 except BaseException:
-                    await _undo(connection)
+                    if not session.lost:
+                        await _undo(opened.connection)
                     raise
                 finally:
-                    self._keep(connection)
+                    if session.lost and opened.age == self._age:
+                        self._throw_away()
+                    self._keep(opened)
         finally:
             self._sessions -= 1
             if not self._sessions:
@@ -98,23 +111,33 @@ class Connections:
         finally:
             free.release()
 
-    async def _connected(self) -> Connection:
+    async def _connected(self) -> _Opened:
         """The connection that was used last, or a new one."""
         while self._idle:
-            connection = self._idle.pop().connection
-            if not connection.is_closed():
-                return connection
+            opened = self._idle.pop().opened
+            if not opened.connection.is_closed():
+                return opened
+        age = self._age
         try:
-            return await connect(self._url)
+            return _Opened(await self._door.open(), age)
         except DRIVER_ERRORS as error:
-            raise Unavailable(f"the database cannot be reached: {said(error)}") from error
+            raise Unavailable(unreachable(error)) from error
 
-    def _keep(self, connection: Connection) -> None:
+    def _throw_away(self) -> None:
+        """Count on no connection that was opened before now; those in use go when they are given back."""
+        self._age += 1
+        self._door.turn_away()
+        while self._idle:
+            self._idle.pop().opened.connection.terminate()
+
+    def _keep(self, opened: _Opened) -> None:
         now = asyncio.get_running_loop().time()
-        if not connection.is_closed():
-            self._idle.append(_Idle(connection, now))
+        if opened.age != self._age:
+            opened.connection.terminate()
+        elif not opened.connection.is_closed():
+            self._idle.append(_Idle(opened, now))
         while self._idle and self._idle[0].since < now - UNUSED_SECONDS:
-            self._idle.pop(0).connection.terminate()
+            self._idle.pop(0).opened.connection.terminate()
 
     async def close(self) -> None:
         """Wait for what is under way, within a bound, and close all that is not in use."""
@@ -122,10 +145,10 @@ class Connections:
             async with asyncio.timeout(CLOSING_SECONDS):
                 await self._none_left.wait()
                 while self._idle:
-                    await self._idle.pop().connection.close()
+                    await self._idle.pop().opened.connection.close()
         except DRIVER_ERRORS:
             for idle in self._idle:
-                idle.connection.terminate()
+                idle.opened.connection.terminate()
 
 
 async def _undo(connection: Connection) -> None:

@@ -21,12 +21,26 @@ DRIVER_ERRORS: Final = (
 OURS: Final = (asyncpg.DataError, asyncpg.SyntaxOrAccessError, ValueError)
 """Errors in what was asked or written, not of the database; but for those that have a sentence below."""
 
+GONE: Final = (
+    asyncpg.ReadOnlySQLTransactionError,  # 25006: a primary no longer
+    asyncpg.AdminShutdownError,  # 57P01
+    asyncpg.CrashShutdownError,  # 57P02
+    asyncpg.CannotConnectNowError,  # 57P03: it starts, or stops
+    asyncpg.PostgresConnectionError,  # 08*
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+"""After one of these no connection to that server is worth keeping: another may serve in its place."""
+
 SENTENCES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (asyncpg.LockNotAvailableError, "what the call needs is held by others: try again"),
     (asyncpg.QueryCanceledError, "the database took too long: try again"),
     (asyncpg.DeadlockDetectedError, "the database ended a deadlock: try again"),
     (asyncpg.SerializationError, "others changed the same at the same time: try again"),
     (asyncpg.ReadOnlySQLTransactionError, "the database is read-only: name the one that takes writes"),
+    (asyncpg.TargetServerAttributeNotMatched, "no host takes writes: name the primary too, or wait for one"),
     (asyncpg.InsufficientPrivilegeError, "a privilege is missing: see docs/postgresql.md, `Privileges`"),
     (
         asyncpg.UndefinedTableError,
@@ -76,6 +90,13 @@ def sentence(error: Exception) -> str:
     return f"the database does not answer: {said(error)}"
 
 
+def unreachable(error: Exception) -> str:
+    """Why no connection can be had."""
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return sentence(error)
+    return f"the database cannot be reached: {said(error)}"
+
+
 def said(error: Exception) -> str:
     """An error's own words in one line; some have none."""
     return " ".join(str(error).split()) or type(error).__name__
@@ -88,7 +109,7 @@ def cannot_open(place: str, error: Exception) -> DatabaseUnfit:
             what = "it does not exist: create it with encoding UTF8, then run `ipamd migrate`"
         case asyncpg.InvalidAuthorizationSpecificationError():
             what = f"the log-in is refused, check user and password: {said(error)}"
-        case asyncpg.PostgresError():
+        case asyncpg.PostgresError() | asyncpg.TargetServerAttributeNotMatched():
             what = sentence(error)
         case TimeoutError():
             what = "it does not answer in time: check that it runs and that this machine reaches it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, Text, bindparam, column, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Text, bindparam, column, func, literal_column, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from ipamd.backends.sql import statements
@@ -31,6 +31,16 @@ SERVER: Final = Statement(
         _setting("server_version_num"),
         _setting("server_version"),
         IS_READ_ONLY,
+    ),
+    (),
+)
+
+DURABILITY: Final = Statement(
+    select(
+        _setting("fsync"),
+        _setting("full_page_writes"),
+        _setting("synchronous_standby_names"),
+        select(func.count()).select_from(text("pg_stat_replication")).scalar_subquery(),
     ),
     (),
 )
@@ -97,6 +107,22 @@ async def refuse_server(session: PostgresSession, place: str) -> None:
         )
     if read_only:
         raise DatabaseUnfit(f"the database {place} is {READ_ONLY}")
+
+
+async def hazards(session: PostgresSession) -> list[str]:
+    """Settings by which what ipamd has answered may be lost; see docs/postgresql.md, `Durability`."""
+    [(fsync, full_page_writes, standbys, replicas)] = await session.fetch(DURABILITY)
+    found = []
+    if fsync == "off":
+        found.append("fsync is off: after a power failure nothing is certain; set it to on")
+    if full_page_writes == "off":
+        found.append("full_page_writes is off: a crash of the machine may tear pages; set it to on")
+    if replicas and not standbys:
+        found.append(
+            "a standby is attached and synchronous_standby_names is empty: when it takes over, the latest "
+            "answers are lost; name the standbys that may take over"
+        )
+    return found
 
 
 async def version_of(session: Session) -> SchemaVersion:

@@ -11,13 +11,14 @@ import asyncpg
 from sqlalchemy import Connection as Lent
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import StaticPool
 
-from ipamd.backends.sql.postgres.connection import Connection, PostgresSession, connect, place_of
+from ipamd.backends.sql.postgres.address import Address
+from ipamd.backends.sql.postgres.connection import Connection, Door, PostgresSession
 from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, cannot_open, said
 from ipamd.backends.sql.postgres.fitness import refuse_server, version_of
 from ipamd.backends.sql.postgres.locking import MIGRATION_KEY
-from ipamd.backends.sql.postgres.unit import milliseconds
+from ipamd.backends.sql.postgres.unit import milliseconds, quoted
 from ipamd.backends.sql.version import SchemaVersion
 from ipamd.models.errors import DatabaseUnfit
 
@@ -39,69 +40,100 @@ PAUSE_SECONDS: Final = 0.5
 
 async def current(url: str) -> SchemaVersion:
     """What the last migration left; raises DatabaseUnfit."""
-    async with _opened(url) as connection:
+    door = Door(Address.read(url), PLANS)
+    async with _opened(door, OTHERS_SECONDS) as connection:
         return await version_of(PostgresSession(connection))
 
 
 async def migrate(url: str, step: Step) -> SchemaVersion:
-    """Run a step that migrates; what the schema is then. Raises DatabaseUnfit and what the step raises."""
-    async with _opened(url) as connection:
-        await _wait_for_others(connection, place_of(url))
-        await _step(url, step, await version_of(PostgresSession(connection)))
-        return await version_of(PostgresSession(connection))
+    """Run a step that migrates; what the schema is then. Raises DatabaseUnfit and what the step raises.
+
+    Tried as often as it meets a table in use; each attempt gives way to the replicas.
+    """
+    door = Door(Address.read(url), PLANS)
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await _attempt(door, step)
+        except TableInUse:
+            await asyncio.sleep(PAUSE_SECONDS)
+    try:
+        return await _attempt(door, step)
+    except TableInUse as error:
+        raise cannot_open(door.address.place, error.cause) from error
+
+
+class TableInUse(Exception):
+    """A step met a table that others use, for longer than it waits."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+async def _attempt(door: Door, step: Step) -> SchemaVersion:
+    """All of a migration, its lock too, in one transaction: so it goes through a pooler."""
+    async with _opened(door, OTHERS_SECONDS) as connection:
+        session = PostgresSession(connection)
+        try:
+            await session.say(f"SELECT pg_advisory_xact_lock({MIGRATION_KEY})")
+        except asyncpg.LockNotAvailableError:
+            raise DatabaseUnfit(
+                f"the database {door.address.place} is being migrated by another `ipamd migrate`: see that "
+                "it ends, try again"
+            ) from None
+        await session.say(f"SELECT set_config('lock_timeout', '{milliseconds(LOCK_SECONDS)}', true)")
+        try:
+            await _run(connection, step, await version_of(session))
+        except asyncpg.LockNotAvailableError as error:
+            raise TableInUse(error) from error
+        version = await version_of(session)
+        await session.say("COMMIT")
+        return version
 
 
 @asynccontextmanager
-async def _opened(url: str) -> AsyncIterator[Connection]:
-    """A connection to a database that a schema of ours may be in, closed afterwards with all its locks."""
-    place = place_of(url)
+async def _opened(door: Door, locks: float) -> AsyncIterator[Connection]:
+    """A connection in a transaction that is undone unless committed, to a database that may be ours."""
+    place = door.address.place
     try:
-        connection = await connect(url, **PLANS)
+        connection = await door.open()
         try:
-            await refuse_server(PostgresSession(connection), place)
+            session = PostgresSession(connection)
+            await session.say(_opening(door, locks))
+            await refuse_server(session, place)
             yield connection
         finally:
-            await connection.close()
+            connection.terminate()
     except asyncpg.InsufficientPrivilegeError as error:
         raise DatabaseUnfit(
             f"the database {place} lets this user make no tables ({said(error)}): migrate as the owner of "
-            "the schema, or `GRANT CREATE, USAGE ON SCHEMA public` to the user"
+            "the schema, or `GRANT CREATE, USAGE ON SCHEMA …` to the user"
         ) from error
     except DRIVER_ERRORS as error:
         raise cannot_open(place, error) from error
 
 
-async def _wait_for_others(connection: Connection, place: str) -> None:
-    await connection.execute(f"SET lock_timeout = {milliseconds(OTHERS_SECONDS)}")
-    try:
-        await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_KEY)
-    except asyncpg.LockNotAvailableError:
-        raise DatabaseUnfit(
-            f"the database {place} is being migrated by another `ipamd migrate`: see that it ends, try again"
-        ) from None
+def _opening(door: Door, locks: float) -> str:
+    settings = {**door.settings, "lock_timeout": str(milliseconds(locks))}
+    sets = ", ".join(f"set_config({quoted(key)}, {quoted(to)}, true)" for key, to in settings.items())
+    return f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT {sets}"
 
 
-async def _step(url: str, step: Step, found: SchemaVersion) -> None:
-    """Try a step as often as it meets a table in use; each attempt gives way to the replicas."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            await _whole(url, step, found)
-        except asyncpg.LockNotAvailableError:
-            if attempt == ATTEMPTS:
-                raise
-            await asyncio.sleep(PAUSE_SECONDS)
-        else:
-            return
+async def _run(connection: Connection, step: Step, found: SchemaVersion) -> None:
+    """Run a step in the connection's transaction; it is lent to SQLAlchemy, which is what alembic takes."""
 
+    async def lend() -> Connection:
+        return connection
 
-async def _whole(url: str, step: Step, found: SchemaVersion) -> None:
-    """One attempt, in a transaction on a connection of SQLAlchemy's, which is what alembic takes."""
-    settings = {**PLANS, "lock_timeout": str(milliseconds(LOCK_SECONDS))}
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: connect(url, **settings), poolclass=NullPool
+        "postgresql+asyncpg://",
+        async_creator=lend,
+        poolclass=StaticPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"prepared_statement_cache_size": 0},
     )
     try:
-        async with engine.begin() as lent:
+        async with engine.connect() as lent:
             await lent.run_sync(step, found)
     except DBAPIError as error:
         raise _cause(error) from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from ipamd.backends.interface import InDoubt
 from ipamd.backends.sql.postgres.connection import PostgresSession
-from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, said, sentence, translated
+from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, GONE, said, sentence, translated
 from ipamd.models.errors import Unavailable
 
 T = TypeVar("T")
@@ -30,6 +30,10 @@ READ_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 class NotBegun(Exception):
     """The connection was lost before anything was done on it; another one may serve."""
 
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(sentence(cause))
+        self.cause = cause
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -39,9 +43,9 @@ class Bounds:
     locks: float
     whole: float
 
-    @property
-    def opening(self) -> str:
-        """One message that begins the transaction and sets its bounds, for it alone."""
+    def opening(self, settings: Mapping[str, str]) -> str:
+        """One message that begins the transaction and sets its bounds, and more settings, for it alone."""
+        more = "".join(f", set_config({quoted(key)}, {quoted(to)}, true)" for key, to in settings.items())
         locks = milliseconds(self.locks)
         return (
             f"{self.begin}; SELECT "
@@ -51,7 +55,14 @@ class Bounds:
             f"set_config('lock_timeout', '{locks}', true), "
             f"set_config('statement_timeout', '{locks + milliseconds(STATEMENT_SECONDS)}', true), "
             f"set_config('idle_in_transaction_session_timeout', '{milliseconds(IDLE_SECONDS)}', true)"
+            f"{more}"
         )
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of SQL."""
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'"
 
 
 def milliseconds(seconds: float) -> int:
@@ -66,33 +77,40 @@ async def run_unit(session: PostgresSession, bounds: Bounds, work: Coroutine[Any
     """
     try:
         async with asyncio.timeout(bounds.whole):
-            await _begin(session, bounds)
+            await begin(session, bounds)
             result = await _Alone(work, session)
         await _commit(session, bounds)
     except DRIVER_ERRORS as error:
+        session.lost |= isinstance(error, GONE)
         raise translated(error) from error
     finally:
         work.close()
     return result
 
 
-async def _begin(session: PostgresSession, bounds: Bounds) -> None:
-    """Begin the transaction; raises NotBegun."""
+async def begin(session: PostgresSession, bounds: Bounds) -> None:
+    """Begin a transaction; raises NotBegun."""
     try:
-        await session.say(bounds.opening)
+        await session.say(bounds.opening(session.settings))
     except DRIVER_ERRORS as error:
-        raise NotBegun(sentence(error)) from error
+        session.lost |= isinstance(error, GONE)
+        raise NotBegun(error) from error
 
 
 async def _commit(session: PostgresSession, bounds: Bounds) -> None:
     """Make durable what was done; raises InDoubt where the answer is lost."""
     try:
         async with asyncio.timeout(STATEMENT_SECONDS + GRACE_SECONDS):
-            tag = await session.say("COMMIT")
+            tag, warned = await session.say_and_listen("COMMIT")
     except DRIVER_ERRORS as error:
         if bounds.begin == READ_ONLY:
             raise
+        session.lost = True  # it may be alone, and wait for a standby that has become the primary
         raise InDoubt(f"the database did not answer a commit: {said(error)}") from error
+    if warned:
+        # Whoever ends a commit's wait for the standby (pg_cancel_backend) has it answered so, with a yes.
+        session.lost = True
+        raise InDoubt(f"the database committed with a warning: {warned}")
     if tag != "COMMIT":
         raise Unavailable("the database undid what was to be kept: try again")
 

@@ -1,0 +1,31 @@
+"""Replicas of a test's own, on a database that it brings."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from tests.conftest import scratch_folder
+from tests.faults.clients import SECONDS
+from tests.service import IpamdProcess
+
+
+@contextmanager
+def services(url: str, count: int = 2) -> Iterator[list[IpamdProcess]]:
+    """Several ipamd on one database, with one pool."""
+    with ExitStack() as stack:
+        started = []
+        for _ in range(count):
+            service = IpamdProcess(stack.enter_context(scratch_folder()), database_url=url)
+            stack.callback(service.http.close)
+            stack.callback(service.kill)
+            service.start()
+            started.append(service)
+        started[0].create_pool("pods", "10.0.0.0/27", block_size=28, cooldown=0)
+        yield started
+
+
+def await_that(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not seen():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.01)
