@@ -40,10 +40,17 @@ def database(postgres: Postgres) -> Iterator[str]:
         yield name
 
 
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    """A primary with a synchronous standby."""
+@pytest.fixture(scope="package")
+def lasting_pair() -> Iterator[Pair]:
+    """A primary with a synchronous standby, for all tests here."""
     with scratch_folder() as folder:
         folder.chmod(0o755)
         with running_pair(folder) as pair:
             yield pair
+
+
+@pytest.fixture
+def pair(lasting_pair: Pair) -> Pair:
+    """A primary with a synchronous standby, and an empty database."""
+    lasting_pair.clear()
+    return lasting_pair

@@ -11,15 +11,15 @@ PIECE = 65536
 
 
 class Cutter:
-    """A server's Unix socket in another folder. Of the answers to commits it loses each `every`th, if any.
+    """A server's Unix socket in another folder. Of the answers to commits it loses as many as it is told.
 
     The connection is cut when the server has answered and before the client has heard it.
     """
 
-    def __init__(self, folder: Path, upstream: Path, every: int | None = None) -> None:
+    def __init__(self, folder: Path, upstream: Path) -> None:
         self.cuts = 0
         self._going = False
-        self._every = every
+        self._every: int | None = None
         self._commits = 0
         self._upstream = str(upstream / ".s.PGSQL.5432")
         self._counting = threading.Lock()
@@ -27,6 +27,10 @@ class Cutter:
         self._listener.bind(str(folder / ".s.PGSQL.5432"))
         self._listener.listen(64)
         threading.Thread(target=self._listen, daemon=True).start()
+
+    def lose_every(self, count: int) -> None:
+        """From now on lose the answer to one commit of so many."""
+        self._every = count
 
     def lose_and_go(self) -> None:
         """Lose the answer to the next commit, and take no connection from then on."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tests.postgres import USER, Postgres, migrate
+from tests.replicas.cluster import CLEAR
 
 SECONDS = 30.0
 SETTINGS = {"wal_level": "replica", "max_wal_senders": "4", "wal_sender_timeout": "5s"}
@@ -22,6 +23,7 @@ class Pair:
             (folder / name).mkdir()
             servers.append(Postgres(folder / name, **SETTINGS))
         self.primary, self.standby = servers
+        self._attached = False
         hosts = ",".join(quote(str(server.folder), safe="") for server in servers)
         self.url = f"postgresql://{USER}@/{DATABASE}?host={hosts}"
 
@@ -41,13 +43,27 @@ class Pair:
         # What was answered while nobody waited for a standby must be there too.
         [[written]] = self.primary.sql("SELECT pg_current_wal_lsn()")
         self._await(f"SELECT 1 FROM pg_stat_replication WHERE flush_lsn >= '{written}'")
+        self._attached = True
 
-    def fail_over(self) -> None:
-        """Kill the primary, and let the standby take its place; it waits for nobody for the time being."""
-        self.primary.kill()
+    def promote(self) -> None:
+        """Let the standby be the primary; it waits for nobody for the time being."""
         self.standby.sql("SELECT pg_promote(true, 30)")
         self.primary, self.standby = self.standby, self.primary
+        self._attached = False
         self.wait_for_standby("")
+
+    def fail_over(self) -> None:
+        """Kill the primary, and let the standby take its place."""
+        self.primary.kill()
+        self.promote()
+
+    def clear(self) -> None:
+        """Be a primary with a synchronous standby and an empty database again."""
+        if not self._attached:
+            self.standby.stop()
+            self.attach()
+        self.wait_for_standby("*")
+        self.primary.sql(CLEAR, DATABASE)
 
     def stop(self) -> None:
         for server in (self.standby, self.primary):

@@ -112,12 +112,14 @@ def await_refusal(replica: IpamdProcess) -> None:
     await_that(lambda: not replica.http.get("/readyz").is_success)
 
 
-def test_every_answer_stays_true_when_the_answers_to_commits_are_lost(server: tuple[Postgres, str]) -> None:
-    postgres, database = server
+def test_every_answer_stays_true_when_the_answers_to_commits_are_lost(
+    postgres: Postgres, database: str
+) -> None:
     with scratch_folder() as folder:
-        cutter = Cutter(folder, postgres.folder, every=7)
+        cutter = Cutter(folder, postgres.folder)
         url = f"postgresql://{USER}@/{database}?host={quote(str(folder), safe='')}"
         with services(url) as replicas, clients_at(*(each.port for each in replicas)) as clients:
+            cutter.lose_every(7)
             await_that(lambda: cutter.cuts >= 50)
         cutter.close()
 
@@ -126,9 +128,8 @@ def test_every_answer_stays_true_when_the_answers_to_commits_are_lost(server: tu
 
 
 def test_a_call_whose_commit_is_in_doubt_and_cannot_be_settled_is_not_answered_with_a_no(
-    server: tuple[Postgres, str],
+    postgres: Postgres, database: str
 ) -> None:
-    postgres, database = server
     with scratch_folder() as folder:
         cutter = Cutter(folder, postgres.folder)
         url = f"postgresql://{USER}@/{database}?host={quote(str(folder), safe='')}"
@@ -150,14 +151,12 @@ def test_a_primary_that_becomes_read_only_is_left_for_the_one_that_takes_writes(
         old = pair.primary
         old.sql("ALTER SYSTEM SET default_transaction_read_only = on")
         old.sql("SELECT pg_reload_conf()")
-        pair.standby.sql("SELECT pg_promote(true, 30)")
-        pair.standby.sql("ALTER SYSTEM SET synchronous_standby_names = ''")
-        pair.standby.sql("SELECT pg_reload_conf()")
+        pair.promote()
 
         await_that(lambda: caller.add("new").code == 0)
 
         assert caller.add("c").address == before.address
-        assert set(PostgresTables(pair.standby, DATABASE).live()) == {"c", "new"}
+        assert set(PostgresTables(pair.primary, DATABASE).live()) == {"c", "new"}
 
 
 def test_while_no_host_takes_writes_calls_are_told_to_try_again(pair: Pair) -> None:
@@ -167,9 +166,8 @@ def test_while_no_host_takes_writes_calls_are_told_to_try_again(pair: Pair) -> N
         pair.primary.kill()
 
         refused = caller.add("meanwhile")
-        pair.standby.sql("SELECT pg_promote(true, 30)")
+        pair.promote()
         await_that(lambda: caller.add("after").code == 0)
 
         assert refused.code == TRY_AGAIN
         assert "no host takes writes" in replica.log.read_text()
-        pair.primary, pair.standby = pair.standby, pair.primary

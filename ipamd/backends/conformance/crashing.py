@@ -19,6 +19,14 @@ from ipamd.backends.registry import installed, open_backend
 
 MOST_COMMITS = 60_000
 
+ANSWERS = os.dup(sys.stdout.fileno())
+"""Where answers go; whatever else is written to stdout, a backend's log for one, goes to stderr."""
+
+
+def say(answer: object) -> None:
+    """Answer with one line."""
+    os.write(ANSWERS, f"{answer}\n".encode())
+
 
 def die() -> None:
     """End as a crash does: nothing is finished, closed or flushed."""
@@ -41,12 +49,12 @@ async def change_of_catalogue(step: str, url: str) -> None:
 
 async def commits(_: str, url: str) -> None:
     """Commit one unit of work after another, say so after each, and wait to be killed."""
-    print(os.getpid(), flush=True)
+    say(os.getpid())
     backend = await open_backend(url)
     await carve(backend, block(0), cursor=0)
     for number in range(1, MOST_COMMITS):
         await commit(backend, number)
-        print(number, flush=True)
+        say(number)
 
 
 async def commit(backend: Backend, number: int) -> None:
@@ -74,10 +82,11 @@ def carry_out(order: list[str]) -> None:
         asyncio.run(ORDERS[order[0]](*order[1:]))
         os._exit(0)
     _, status = os.waitpid(child, 0)
-    print("died" if os.WIFSIGNALED(status) else "lived", flush=True)
+    say("died" if os.WIFSIGNALED(status) else "lived")
 
 
 if __name__ == "__main__":
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     installed()[sys.argv[1]].load()  # once: for many a backend its imports are the most of its opening
     for line in sys.stdin:
         carry_out(line.split())
