@@ -20,7 +20,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, help="default: all of the scale")
     parser.add_argument("--scale", type=Scale, default=Scale.FULL, choices=list(Scale))
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     began = time.monotonic()
     for name in options.only or (GROWING if options.scale is Scale.GROWTH else BENCHMARKS):
         _run(name, options.scale)
@@ -41,7 +42,7 @@ def _run(name: str, scale: Scale) -> None:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    """SIGTERM as SIGINT: an exception, so that everything on the way out is ended."""
+    """An exception, so that everything is ended on the way out; in the background SIGINT would be ignored."""
     raise KeyboardInterrupt
 
 

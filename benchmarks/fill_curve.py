@@ -29,7 +29,10 @@ room. The pools of a run are measured in turn, the empty ones among them, to whi
 CONNECTIONS: Final = 16
 PIECE: Final = 32
 SMALL_POOLS: Final = 32
+ROUNDS: Final = 5
+PIECES: Final = 5
 COOLDOWN: Final = 3
+AFTER_COOLDOWN: Final = 0.1
 LEVELS: Final = {
     Scale.QUICK: (0.0, 90.0, 99.9),
     Scale.FULL: (0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9),
@@ -82,7 +85,7 @@ def _together(table: Table, levels: Sequence[float], *, quick: bool) -> dict[int
     states = [state for curve in curves.values() for state in curve]
     subnets = {name: str(subnet) for state in states for name, subnet in state.subnets.items()}
     with running_filled(subnets, [each for state in states for each in state.fillings]) as service:
-        _measure([(state, service) for state in states], rounds=1 if quick else 5, pieces=2 if quick else 10)
+        _measure([(state, service) for state in states], *((1, 2) if quick else (ROUNDS, PIECES)))
     for curve in curves.values():
         for state in curve:
             _report(table, state, curve[0])
@@ -98,7 +101,7 @@ def _one_by_one(table: Table, levels: Sequence[float]) -> list[State]:
             running_filled({name: str(SPACE) for name in empty.subnets}) as beside,
             running_filled({name: str(SPACE) for name in state.subnets}, state.fillings) as service,
         ):
-            _measure([(empty, beside), (state, service)], rounds=5, pieces=10)
+            _measure([(empty, beside), (state, service)], ROUNDS, PIECES)
         curve += [state] if curve else [empty, state]
         _report(table, state, empty)
     return curve
@@ -123,15 +126,16 @@ def _states(prefix: int, levels: Sequence[float]) -> list[State]:
 
 def _measure(states: Sequence[tuple[State, IpamdProcess]], rounds: int, pieces: int) -> None:
     os.sched_setaffinity(0, {LOAD_CORE})
-    for _ in range(rounds):
-        for cooldown in (COOLDOWN, 0):
+    for cooldown in (COOLDOWN, 0):
+        for state, service in states:
+            for name in state.subnets:
+                service.http.patch(f"/v1/pools/{name}", json={"cooldown": cooldown}).raise_for_status()
+        run = _cooling if cooldown else _running
+        for _ in range(rounds):
             for state, service in states:
                 time.sleep(max(state.at_rest - time.monotonic(), 0))
-                for name in state.subnets:
-                    service.http.patch(f"/v1/pools/{name}", json={"cooldown": cooldown}).raise_for_status()
-                run = _cooling if cooldown else _running
                 state.outcomes.setdefault(cooldown, []).append(run(state, service, pieces))
-                state.at_rest = time.monotonic() + COOLDOWN + 0.1
+                state.at_rest = time.monotonic() + cooldown + AFTER_COOLDOWN
     for state, service in states:
         for filling in state.fillings:
             check_held(service, filling.pool, filling.taken)

@@ -69,7 +69,11 @@ class Postgres:
         self.own(self.folder)
         options = ["-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8", "-U", USER]
         command = [*_as_user(), *_program("initdb"), "-D", str(self._data), *options]
-        subprocess.run([*self._with_users(), *command], check=True, stdout=subprocess.DEVNULL)
+        making = subprocess.Popen([*self._with_users(), *command], stdout=subprocess.DEVNULL)
+        try:
+            assert making.wait() == 0, "initdb failed"
+        finally:
+            making.wait()  # it goes on when this is interrupted, and the folder must outlive it
 
     def copy_of(self, other: "Postgres") -> None:
         """Make the data folder anew, as a standby of another server that runs."""
