@@ -97,8 +97,8 @@ class Table:
 
 
 def figure(unit: str, rounds: Sequence[float]) -> Figure:
-    """A figure of these rounds."""
-    return Figure(unit, tuple(rounds))
+    """A figure of these rounds, to five digits: no clock here is better, and JSON stays short."""
+    return Figure(unit, tuple(float(f"{value:.5g}") for value in rounds))
 
 
 def written(value: float) -> str:
