@@ -17,7 +17,7 @@ from tests.postgres import Postgres
 from tests.replicas.cluster import PostgresTables
 from tests.service import IpamdProcess
 
-ROWS = 6000
+ROWS = 1200
 WAIT_SECONDS = 60.0
 DAY = 24 * 60 * 60 * 1_000_000
 NOW = time.time_ns() // 1000
@@ -85,7 +85,7 @@ def test_pruning_survives_kills_and_keeps_what_lives_and_what_is_young(scratch_s
     tables = Tables(scratch_service.database)
     assert kept(tables) == WHOLE
 
-    for left in (1600, 800):
+    for left in (360, 200):
         start_pruning(scratch_service)
         await_that(partial(_is_down_to, tables, left))
         scratch_service.kill()

@@ -12,9 +12,12 @@ import pytest
 from msgspec import structs
 
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import Whose, WithRoom
+from ipamd.backends.interface import Numbered, RowPlace, Whose, WithRoom
 from ipamd.backends.sql import migrations, statements
+from ipamd.backends.sql.audit import SqlAudit
+from ipamd.backends.sql.forgetting import next_piece
 from ipamd.backends.sql.ledger import Reading, SqlLedger
+from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import allocation_values, block_values, pool_values
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect
 from ipamd.backends.sql.transaction import SqlTransaction
@@ -242,3 +245,29 @@ def test_blocks_freed_lately_are_found_by_an_index(many: Counting) -> None:
 
     assert cost < 2000
     assert not [step for step in many.plan() if "SCAN" in step and "CONSTANT" not in step]
+
+
+PAST_POOL = Pool(name="pods", subnet=ip_network("10.255.0.0/24"), block_length=26)
+
+PORTIONS: dict[str, Callable[[Counting], Any]] = {
+    "what is said of a block of which one address had thousands of holders": lambda counting: record_of(
+        counting.session, PAST_POOL, int(PAST_POOL.subnet[0])
+    ),
+    "blocks, the first of them": lambda counting: SqlAudit(counting).blocks(None, PAGE),
+    "blocks, some in the middle": lambda counting: SqlAudit(counting).blocks(Numbered("pods", 64), PAGE),
+    "rows, the first of them": lambda counting: SqlAudit(counting).rows(None, PAGE),
+    "rows, some in the middle": lambda counting: SqlAudit(counting).rows(
+        RowPlace("default", PAST.packed, NOW - 9_000_000, 0), PAGE
+    ),
+    "rows that are old": lambda counting: next_piece(counting.session, NOW, 0),
+}
+
+
+@pytest.mark.parametrize("portion", PORTIONS)
+def test_a_portion_of_a_check_or_of_pruning_costs_what_it_costs_where_little_is_stored(
+    few: Counting, many: Counting, portion: str
+) -> None:
+    ask = PORTIONS[portion]
+    spread = 5 if portion == "rows that are old" else 1  # looks at a thousand rows, and there are 400
+
+    assert many.cost(ask) <= 1.5 * spread * few.cost(ask) + 100

@@ -18,8 +18,8 @@ from ipamd.backends.sql.session import Session, Statement
 from ipamd.models.instant import Instant
 
 LOOKED_AT: Final = 1000
-DROPPED_AT_ONCE: Final = 100
-"""Few, for each row lies on a page of its own in most of the indexes, and others wait meanwhile."""
+DROPPED_AT_ONCE: Final = 32
+"""Few, for each row lies on a page of its own in most of the indexes, and others wait for the writer."""
 
 ROWS_AFTER: Final = Statement(
     select(ALLOCATION.c.id, ALLOCATION.c.since, ALLOCATION.c.until)
