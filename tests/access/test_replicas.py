@@ -4,35 +4,35 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.access.conftest import Caller, first_token
 from tests.api.plugin_call import call
+from tests.conftest import scratch_folder
+from tests.postgres import Postgres
 from tests.service import IpamdProcess
 
 BOUND_SECONDS = 5.0
 
 
-@pytest.fixture
-def replicas(scratch: Path, postgres_database: str) -> Iterator[tuple[Caller, Caller]]:
-    """The same admin at two replicas; what opened the database is `ipamd token create`."""
-    token = first_token(postgres_database)
-    services = []
-    for name in ("one", "other"):
-        (scratch / name).mkdir()
-        services.append(IpamdProcess(scratch / name, database_url=postgres_database))
-    try:
-        for service in services:
-            service.start()
-        yield Caller(services[0], token), Caller(services[1], token)
-        for service in services:
-            service.stop()
-    finally:
-        for service in services:
-            service.kill()
-            service.http.close()
+@pytest.fixture(scope="module")
+def replicas(postgres: Postgres) -> Iterator[tuple[Caller, Caller]]:
+    """The same admin at two replicas, by a token that `ipamd token create` made in their database."""
+    with scratch_folder() as one, scratch_folder() as other, postgres.migrated() as database:
+        url = postgres.url(database)
+        token = first_token(url)
+        services = [IpamdProcess(folder, database_url=url) for folder in (one, other)]
+        try:
+            for service in services:
+                service.start()
+            yield Caller(services[0], token), Caller(services[1], token)
+            for service in services:
+                service.stop()
+        finally:
+            for service in services:
+                service.kill()
+                service.http.close()
 
 
 def status(caller: Caller) -> int:
@@ -70,7 +70,7 @@ def test_a_replica_that_was_stopped_takes_no_token_that_was_revoked_meanwhile(
 
     os.kill(other.service.process.pid, signal.SIGSTOP)
     one.ask("DELETE", f"/v1/tokens/{number}")
-    time.sleep(BOUND_SECONDS)
+    time.sleep(BOUND_SECONDS - 1)
     os.kill(other.service.process.pid, signal.SIGCONT)
 
     assert status(node) == 401

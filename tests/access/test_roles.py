@@ -24,6 +24,7 @@ READS = (
     "/v1/nodes",
     "/v1/nodes/default/n2",
     "/v1/history",
+    "/metrics",
     "/openapi.json",
     "/docs",
     "/nowhere",
