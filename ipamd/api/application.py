@@ -5,7 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPBearer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ipamd import __version__
@@ -45,6 +46,12 @@ DESCRIPTION = (
     "Pools, allocations, reservations, nodes and history. Errors are problem documents (RFC 9457) whose "
     "`code` is stable. Lists come in pages: hand `next` back as `cursor`. The plugin's calls, "
     "`POST /v1/cni/{add,del,check,gc,status}`, are described in docs/cni.md."
+)
+BEARER: Final = HTTPBearer(
+    auto_error=False,
+    scheme_name="token",
+    bearerFormat="ipamd_ and 43 letters",
+    description="Needed as soon as there is a token; who may do what: docs/security.md.",
 )
 _LARGER: Final = {apply.PATH: LARGEST_COLLECTION}
 """Requests that may be larger than the others."""
@@ -120,6 +127,7 @@ def administration(engine: Engine, calls: CallMeasures) -> FastAPI:
         metrics,
     )
     for noun in nouns:
-        application.include_router(noun.router)
+        # Only described here: who asks is looked up before the request comes this far.
+        application.include_router(noun.router, dependencies=[] if noun is health else [Security(BEARER)])
     documentation.install(application)
     return application

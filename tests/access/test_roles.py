@@ -12,6 +12,7 @@ from tests.access.conftest import Caller
 from tests.api.plugin_call import call
 
 NOBODY = 65534
+OPEN = {"/healthz", "/readyz"}
 POOL = {"name": "made", "subnet": "10.9.0.0/24"}
 READS = (
     "/v1/pools",
@@ -175,6 +176,18 @@ def test_a_join_token_is_good_for_joining_and_nothing_else(admin: Caller, joiner
         assert refusal(joiner.ask(method, path, body)) == (403, "not-allowed"), (method, path)
 
     assert catalogue(admin) == before
+
+
+def test_the_description_says_which_requests_want_a_token(reader: Caller) -> None:
+    described = reader.get("/openapi.json").json()
+
+    wants = {
+        path
+        for path, methods in described["paths"].items()
+        if all(operation.get("security") == [{"token": []}] for operation in methods.values())
+    }
+    assert set(described["paths"]) - wants == OPEN
+    assert described["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
 
 
 def connects(path: Path, *, group: int) -> bool:
