@@ -22,7 +22,7 @@ Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
 
 @command(commands, "list")
 def list_nodes(session: Session, limit: Limit = None) -> None:
-    """The nodes that were given labels."""
+    """The nodes that have called, joined or were given labels, and when they last called."""
     session.show_list(
         session.client.pages(NODES, limit=limit),
         ("CLUSTER", "NAME", "LABELS", "LAST CONTACT"),
