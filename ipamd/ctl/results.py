@@ -111,7 +111,7 @@ def _attachment(name: str, document: Mapping[str, Any]) -> Attachment:
 
 def _text(document: Mapping[str, Any], key: str, pattern: re.Pattern[str]) -> str:
     value = document.get(key)
-    if not isinstance(value, str) or pattern.fullmatch(value) is None:
+    if not isinstance(value, str) or pattern.fullmatch(value) is None or not value.isprintable():
         raise ValueError(f"does not say its {key}, or one that CNI does not allow")
     return value
 

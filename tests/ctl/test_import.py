@@ -231,6 +231,8 @@ def test_files_that_say_nothing_are_named_and_the_rest_is_taken(
         "nobody": whole.replace('"whole"', '""'),
         "nowhere": whole.replace("10.1.0.20/24", "10.1.0.400/24"),
         "strange": whole.replace('"whole"', '"../x"'),
+        "unprintable": whole.replace('"eth0"', '"eth\\u00000"'),
+        "half a character": whole.replace('"eth0"', '"eth\\ud800"'),
         "typed": whole.replace('"result"', '"result": 5, "before"'),
     }
     for name, text in bad.items():

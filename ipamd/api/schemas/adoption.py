@@ -19,7 +19,7 @@ MOST_ADDRESSES: Final = 16
 CniName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=253)]
 """A network's name or a container's ID (CNI 1.1.0, "Parameters")."""
 
-InterfaceName = Annotated[str, Field(pattern=r"^[^\s/:]+$", max_length=15)]
+InterfaceName = Annotated[Word, Field(pattern=r"^[^\s/:]+$", max_length=15)]
 
 
 class GoneInterface(Document):
