@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from ipamd.backends.registry import open_backend
-from ipamd.cli.settings import DatabaseUrl, database_url_or_default, make_state_folder
+from ipamd.cli import logs
+from ipamd.cli.settings import (
+    DatabaseUrl,
+    LogFormat,
+    LogLevel,
+    database_url_or_default,
+    make_state_folder,
+)
 from ipamd.engine.clock import wall_clock
 from ipamd.engine.engine import Engine
 from ipamd.engine.tokens import NewToken, TokenRequest
@@ -52,6 +59,7 @@ def create(
         raise DatabaseUnfit("a database in memory is gone when this command ends: name one that lasts")
     if not database_url:
         make_state_folder()
+    logs.configure(LogLevel.WARNING, LogFormat.TEXT)  # to stderr: stdout is the token's alone
     request = TokenRequest(
         role=role, name=name, cluster=cluster, node=node, expires=ends, by="ipamd token create"
     )
