@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -420,6 +421,9 @@ async def told(work: Coroutine[Any, Any, Any]) -> Answer:
         case _:
             return "value", answer
 
+
+# Four databases do all of it, one with a disk behind each commit: on a busy machine that takes its time.
+pytestmark = pytest.mark.timeout(300)
 
 TestHistory = History.TestCase
 TestHistory.settings = settings(
