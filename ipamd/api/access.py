@@ -119,7 +119,7 @@ def _text_in(file: Path) -> bytes:
 
 def speaks_for(principal: Principal) -> NodeKey | None:
     """The only node in whose name somebody may make the plugin's calls, None for any; raises NotAllowed."""
-    if principal.role is Role.NODE:
+    if principal.role is Role.NODE and principal.node is not None:
         return principal.node
     if principal.role is Role.ADMIN:
         return None

@@ -14,7 +14,6 @@ from ipamd.models.node import NodeKey
 TokenHash = bytes
 """The SHA-256 of a token's text, 32 bytes: all that is kept of it."""
 
-HASH_SIZE: Final = 32
 
 _TOKEN: Final = re.compile(rb"ipamd_[A-Za-z0-9_-]{43}")
 
