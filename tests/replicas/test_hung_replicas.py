@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.faults.clients import TRY_AGAIN, Answer, Caller, Node, at_once
+from tests.faults.clients import TRY_AGAIN, Caller, Node, at_once
 from tests.faults.ledger import compare
 from tests.replicas.clients import WAIT_SECONDS, clients_at
 from tests.replicas.cluster import Cluster, stopped
@@ -35,22 +35,13 @@ def stopped_inside_a_transaction(cluster: Cluster) -> Iterator[None]:
         time.sleep(random.uniform(0.001, 0.02))
 
 
-def add_as_the_plugin_does(caller: Caller, container: str) -> Answer:
-    """An ADD that is tried again while it is told to, within the time that a runtime gives."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        answer = caller.add(container, timeout=CALL_SECONDS)
-        if answer.code != TRY_AGAIN or time.monotonic() > deadline:
-            return answer
-
-
 def test_a_replica_that_hangs_inside_a_transaction_stops_nobody_for_long(cluster: Cluster) -> None:
     cluster.create_pool("pods", "10.0.0.0/26", block_size=26, cooldown=0)
     others = [Caller(port, Node(f"other-{port}"), ["pods"]) for port in cluster.ports[1:]]
 
     with clients_at(cluster.ports[0]) as clients:
         with stopped_inside_a_transaction(cluster):
-            answers = at_once([partial(add_as_the_plugin_does, caller, "c") for caller in others])
+            answers = at_once([partial(caller.add, "c", timeout=CALL_SECONDS) for caller in others])
         time.sleep(0.5)  # it goes on, with what it had in hand
 
     assert [answer.code for answer in answers] == [0, 0, 0]

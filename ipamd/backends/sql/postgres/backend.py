@@ -16,13 +16,14 @@ from ipamd.backends.sql.postgres.address import Address
 from ipamd.backends.sql.postgres.catalogue import PostgresCatalogue
 from ipamd.backends.sql.postgres.connection import Door, PostgresSession
 from ipamd.backends.sql.postgres.connections import Connections, Purpose
-from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, cannot_open
+from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, LOSSES, cannot_open
 from ipamd.backends.sql.postgres.fitness import hazards, refuse_unfit, unfit_now
 from ipamd.backends.sql.postgres.impatient import ImpatientTransaction
 from ipamd.backends.sql.postgres.patient import OutOfOrder, PatientTransaction
 from ipamd.backends.sql.postgres.searching import BlockKey
 from ipamd.backends.sql.postgres.unit import (
     GRACE_SECONDS,
+    PATIENT_IDLE_SECONDS,
     READ_ONLY,
     READ_WRITE,
     Bounds,
@@ -87,9 +88,10 @@ class PostgresBackend:
     async def _transact_patiently(self, work: Work[T], patience: float) -> T:
         deadline = Deadline(patience)
         first: set[BlockKey] = set()
+        losses = 0
         while True:
             left = deadline.left
-            bounds = Bounds(READ_WRITE, left, left + GRACE_SECONDS)
+            bounds = Bounds(READ_WRITE, left, left + GRACE_SECONDS, PATIENT_IDLE_SECONDS)
             try:
                 return await self._run(
                     Purpose.PATIENT,
@@ -98,6 +100,11 @@ class PostgresBackend:
                 )
             except OutOfOrder as error:
                 first |= error.missed
+            except Unavailable as error:
+                # Nothing was kept: what ends a connection for its silence may have been our own processor.
+                losses += 1
+                if error.cause not in LOSSES or losses == BEGINNINGS or deadline.left <= 0:
+                    raise
 
     async def change(self, work: Change[T]) -> T:
         return await self._run(

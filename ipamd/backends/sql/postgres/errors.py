@@ -57,11 +57,15 @@ CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (asyncpg.DeadlockDetectedError, "deadlock"),
     (asyncpg.LockNotAvailableError, "lock"),
     (asyncpg.QueryCanceledError, "timeout"),
+    (asyncpg.IdleInTransactionSessionTimeoutError, "silence"),
     (asyncpg.ReadOnlySQLTransactionError, "read_only"),
     (asyncpg.PostgresConnectionError, "connection"),
     (asyncpg.TooManyConnectionsError, "connection"),
     (asyncpg.OperatorInterventionError, "connection"),
 )
+
+LOSSES: Final = ("silence", "connection")
+"""The causes that end a connection."""
 
 
 def translated(error: Exception) -> Exception:

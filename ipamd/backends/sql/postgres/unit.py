@@ -14,8 +14,11 @@ from ipamd.models.errors import Unavailable
 
 T = TypeVar("T")
 
-IDLE_SECONDS: Final = 2.0
+IDLE_SECONDS: Final = 1.0
 """After so long without a word from us inside a transaction the server ends it, and its locks with it."""
+
+PATIENT_IDLE_SECONDS: Final = 0.5
+"""The same where it waits for locks: if a process hangs then, its transactions get them one after another."""
 
 STATEMENT_SECONDS: Final = 5.0
 """No statement runs longer, but for what it waits for locks."""
@@ -37,11 +40,15 @@ class NotBegun(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How a transaction begins, and how long it may wait: `locks` in seconds, `whole` for all of it."""
+    """How a transaction begins, and how long it may wait, in seconds.
+
+    `locks` for each lock, `whole` for all of it, `idle` for a word from us.
+    """
 
     begin: str
     locks: float
     whole: float
+    idle: float = IDLE_SECONDS
 
     def opening(self, settings: Mapping[str, str]) -> str:
         """One message that begins the transaction and sets its bounds, and more settings, for it alone."""
@@ -54,7 +61,7 @@ class Bounds:
             " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true), "
             f"set_config('lock_timeout', '{locks}', true), "
             f"set_config('statement_timeout', '{locks + milliseconds(STATEMENT_SECONDS)}', true), "
-            f"set_config('idle_in_transaction_session_timeout', '{milliseconds(IDLE_SECONDS)}', true)"
+            f"set_config('idle_in_transaction_session_timeout', '{milliseconds(self.idle)}', true)"
             f"{more}"
         )
 
