@@ -4,13 +4,18 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
+from random import Random
 from urllib.parse import quote
 
 import httpx
+import pytest
 
+from ipamd.backends.sql import migrations
 from ipamd.cli.settings import state_folder
 from tests.service import EXECUTABLES, IpamdProcess, free_port
 
@@ -27,6 +32,12 @@ def ipamd(*arguments: str, environment: Mapping[str, str] | None = None) -> subp
         timeout=60,
         check=False,
     )
+
+
+def migrate(path: Path) -> None:
+    """Make a database."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrations.apply(connection)
 
 
 def test_the_version_is_printed() -> None:
@@ -71,6 +82,52 @@ def test_a_port_that_is_taken_is_one_sentence() -> None:
     assert done.returncode == 1
     assert port in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """What `ipamd` complained of when it could not begin: one line, and nothing else."""
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("ipamd: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr.removeprefix("ipamd: ").rstrip("\n")
+
+
+def test_a_database_that_another_ipamd_uses_is_one_sentence(ipamd_process: IpamdProcess) -> None:
+    done = ipamd("serve", "--port", str(free_port()), "--database-url", ipamd_process.database_url)
+
+    assert "is in use by another ipamd: stop that one first" in sentence(done)
+    assert ipamd_process.http.get("/readyz").is_success
+
+
+@pytest.mark.parametrize("damage", ["cut off", "written over", "written over behind its first page"])
+def test_a_damaged_database_is_one_sentence(scratch: Path, damage: str) -> None:
+    path = scratch / "ipamd.sqlite"
+    migrate(path)
+    whole = path.read_bytes()
+    begin = 0 if damage == "written over" else 4096
+    rest = b"" if damage == "cut off" else Random(begin).randbytes(len(whole) - begin)
+    path.write_bytes(whole[:begin] + rest)
+
+    done = ipamd("serve", "--port", str(free_port()), "--database-url", f"sqlite:///{path}")
+
+    assert f"the database {path} cannot be used: " in sentence(done)
+    assert path.read_bytes() == whole[:begin] + rest
+
+
+def test_a_database_on_a_disk_that_is_read_only_is_one_sentence(scratch: Path) -> None:
+    disk = scratch / "disk"
+    disk.mkdir()
+    path = disk / "ipamd.sqlite"
+    subprocess.run(["mount", "-t", "tmpfs", "none", disk], check=True)
+    try:
+        migrate(path)
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+        done = ipamd("serve", "--port", str(free_port()), "--database-url", f"sqlite:///{path}")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+    assert sentence(done) == f"the database {path} cannot be opened: Read-only file system"
 
 
 def test_settings_come_from_the_environment_and_an_interrupt_is_quiet(scratch: Path) -> None:

@@ -22,6 +22,8 @@ T = TypeVar("T")
 BUSY_SECONDS: Final = 3.0
 """How long somebody else's sqlite3 on the file may keep us waiting."""
 
+NO_ROOM: Final = "the disk of the database is full: make room on it, and ipamd goes on by itself"
+
 CACHED_STATEMENTS: Final = 512
 
 WRITER_SETTINGS: Final = (
@@ -95,6 +97,8 @@ class SqliteSession:
             self._commit()
         except BaseException as error:
             self._roll_back()
+            if _is_full(error):
+                raise Unavailable(NO_ROOM) from error
             if _does_not_answer(error):
                 raise Unavailable(f"the database does not answer: {error}") from error
             raise
@@ -106,12 +110,19 @@ class SqliteSession:
         try:
             self._connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
+            if _is_full(error):
+                # The frame that makes it a commit is written last: one that found no room was none.
+                raise
             raise InDoubt(f"the database did not answer a commit: {error}") from error
 
     def _roll_back(self) -> None:
         # Some errors (a full disk) end the transaction by themselves.
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _is_full(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL
 
 
 def _does_not_answer(error: BaseException) -> TypeGuard[sqlite3.DatabaseError]:
