@@ -57,6 +57,8 @@ class Address:
     url: str
     hosts: tuple[Host, ...]
     settings: Mapping[str, str]
+    seconds: float | None
+    """How long each host is waited for, where the URL says so (`connect_timeout`)."""
     place: str
     """The database as a sentence names it, without user and password."""
 
@@ -68,6 +70,7 @@ class Address:
             query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
             given = dict(query)
             hosts = _hosts(parts, given)
+            seconds = float(given.pop("connect_timeout", 0))
         except ValueError as error:
             raise wrong(str(error)) from None
         settings: dict[str, str] = {}
@@ -83,7 +86,7 @@ class Address:
         short = parts._replace(query=urlencode(kept, quote_via=quote)).geturl()
         named = given.get("host") or parts.netloc.rpartition("@")[2] or "localhost"
         place = f"{unquote(parts.path.lstrip('/')) or '(of the user)'} on {named}"
-        return cls(short, hosts if len(hosts) > 1 else (), settings, place)
+        return cls(short, hosts if len(hosts) > 1 else (), settings, seconds or None, place)
 
 
 def wrong(why: str) -> DatabaseUnfit:

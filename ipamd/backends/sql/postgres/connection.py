@@ -62,12 +62,12 @@ class Door:
         """
         hosts = self.address.hosts
         if not hosts:
-            return await self._open(None, CONNECT_SECONDS)
+            return await self._open(None, self.address.seconds or CONNECT_SECONDS)
         failure: Exception | None = None
         for turn in range(len(hosts)):
             at = (self._serving + turn) % len(hosts)
             try:
-                connection = await self._open(hosts[at], HOST_SECONDS)
+                connection = await self._open(hosts[at], self.address.seconds or HOST_SECONDS)
             except DRIVER_ERRORS as error:
                 failure = error if failure is None or not isinstance(error, OSError) else failure
             else:
