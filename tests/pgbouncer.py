@@ -15,12 +15,14 @@ from tests.postgres import USER, Postgres
 PROGRAM = "/usr/sbin/pgbouncer"
 PORT = 6432
 START_SECONDS = 20
-POOL = 5
+SCARCE = 5
 """Fewer connections than a replica opens, so that transactions change places all the time."""
+
+ROOMY = 40
 
 
 @contextmanager
-def pgbouncer(server: Postgres) -> Iterator[str]:
+def pgbouncer(server: Postgres, pool: int = SCARCE) -> Iterator[str]:
     """A PgBouncer on a Unix socket for as long as the block lasts; its folder, for `?host=…&port=…`."""
     with scratch_folder() as folder:
         log = folder / "log"
@@ -30,7 +32,7 @@ def pgbouncer(server: Postgres) -> Iterator[str]:
             f"* = host={server.folder} user={USER}\n"
             "[pgbouncer]\n"
             f"listen_port = {PORT}\nunix_socket_dir = {folder}\nlogfile = {log}\n"
-            f"auth_type = any\npool_mode = transaction\ndefault_pool_size = {POOL}\nmax_client_conn = 200\n"
+            f"auth_type = any\npool_mode = transaction\ndefault_pool_size = {pool}\nmax_client_conn = 200\n"
         )
         before = []
         if os.geteuid() == 0:  # it refuses to be root

@@ -1,10 +1,11 @@
 """Databases of each kind for the suite; a process that runs the suite is told one of these by name."""
 
+import atexit
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from ipamd.backends.conformance import Harness, InFolder
 from ipamd.backends.interface import Backend
 from ipamd.backends.sql import migrations
 from tests.conformance import broken
+from tests.pgbouncer import ROOMY, pgbouncer, url_through
 from tests.postgres import shared_postgres
 
 
@@ -60,6 +62,25 @@ class Postgresql(Harness):
             yield server.url(name)
 
 
+class Pooled(Harness):
+    """Databases of that server behind a PgBouncer that gives each transaction another connection."""
+
+    shared = True
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        atexit.register(self._stack.close)
+
+    @cached_property
+    def _bouncer(self) -> str:
+        return self._stack.enter_context(pgbouncer(shared_postgres(), pool=ROOMY))
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        with shared_postgres().migrated() as name:
+            yield url_through(self._bouncer, name)
+
+
 class Broken(Memory):
     """A variant of memory that breaks one promise."""
 
@@ -73,6 +94,7 @@ class Broken(Memory):
 MEMORY: Final = Memory()
 SQLITE: Final = Sqlite()
 POSTGRESQL: Final = Postgresql()
+POOLED: Final = Pooled()
 FILE: Final = InFolder("file://{folder}/database")
 
 LOST_UNIQUENESS: Final = Broken(broken.LostUniqueness)

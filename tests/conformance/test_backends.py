@@ -19,6 +19,15 @@ def test_the_backend_keeps_every_promise(scratch: Path, name: str) -> None:
     assert "skipped" not in verdict.text
 
 
+@pytest.mark.faults
+def test_postgresql_behind_a_pooler_keeps_what_is_promised_of_locks(scratch: Path) -> None:
+    where = ("-k", "concurrency or locking or durability")
+
+    verdict = run_suite(scratch, "--backend-harness", f"{HARNESSES}:POOLED", "--tb=short", *where)
+
+    assert verdict.code == PASSED, verdict.text
+
+
 def test_a_backend_of_another_package_is_tried_by_its_url_alone(scratch: Path) -> None:
     verdict = run_suite(scratch, "--backend-url", "file://{folder}/database", "-k", "durability or closing")
 

@@ -197,15 +197,7 @@ async def open_postgresql(url: str) -> Backend:
     """
     door = Door(Address.read(url))
     try:
-        connection = await door.open()
-        try:
-            session = PostgresSession(connection, door.settings)
-            await begin(session, READINGS_BOUNDS)
-            await refuse_unfit(session, door.address.place)
-            for hazard in await hazards(session):
-                log.warning("the database may lose what was acknowledged", why=hazard)
-        finally:
-            connection.terminate()
+        await _look_at(door)
     except NotBegun as error:
         raise cannot_open(door.address.place, error.cause) from error
     except DRIVER_ERRORS as error:
@@ -213,3 +205,22 @@ async def open_postgresql(url: str) -> Backend:
     if door.pooled:
         log.info("a pooler stands before the database: each transaction sets what it needs", pooled=True)
     return PostgresBackend(Connections(door))
+
+
+async def _look_at(door: Door) -> None:
+    """See whether a database is fit, and say what of it is dangerous."""
+    for beginning in range(1, BEGINNINGS + 1):
+        connection = await door.open()
+        try:
+            session = PostgresSession(connection, door.settings)
+            await begin(session, READINGS_BOUNDS)
+            await refuse_unfit(session, door.address.place)
+            for hazard in await hazards(session):
+                log.warning("the database may lose what was acknowledged", why=hazard)
+        except NotBegun:
+            if beginning == BEGINNINGS:
+                raise  # a pooler may hand out connections of which it has not heard that they are gone
+        else:
+            return
+        finally:
+            connection.terminate()
