@@ -227,3 +227,17 @@ async def test_a_bad_value_is_not_taken_for_a_database_that_does_not_answer(back
 
     assert not isinstance(caught.value, Unavailable)
     await backend.close()
+
+
+async def test_a_bad_value_costs_no_connection(postgres: Postgres, database: str) -> None:
+    backend = await open_backend(postgres.url(database))
+    await asyncio.gather(*(backend.ledger.fill(["pods"]) for _ in range(3)))
+    asked = f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}' ORDER BY pid"
+    before = postgres.sql(asked)
+
+    with pytest.raises(Exception, match="out of int64 range"):
+        await backend.ledger.allocation(1 << 70)
+
+    assert before
+    assert postgres.sql(asked) == before
+    await backend.close()
