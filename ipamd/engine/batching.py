@@ -18,6 +18,9 @@ from ipamd.models.identity import Digest
 from ipamd.models.outcome import Outcome, Refused
 
 LARGEST_BATCH: Final = 256
+MISSES: Final = 6
+"""In how many batches a call may miss what others hold: as a rule our own other batches, which soon end."""
+
 PATIENT_CALLS: Final = 4
 """How many calls at once are settled alone, waiting for what others hold."""
 
@@ -124,15 +127,18 @@ class Batching:
     async def _tell_all(self, batch: Sequence[Waiting], verdicts: Sequence[Verdict]) -> list[Waiting]:
         """Tell what is decided. What lacks a block is the next of its node; the postponed are left."""
         lacking: list[tuple[Waiting, Lacking]] = []
+        missed: list[Waiting] = []
         postponed: list[Waiting] = []
         for waiting, verdict in zip(batch, verdicts, strict=True):
             match verdict:
                 case Lacking():
                     lacking.append((waiting, verdict))
                 case Postponed():
-                    postponed.append(waiting)
+                    waiting.misses += 1
+                    (missed if waiting.misses < MISSES else postponed).append(waiting)
                 case _:
                     waiting.tell(verdict)
+        self._queue.put_back(missed)
         if lacking:
             await self._settling.carve([wanted for _, verdict in lacking for wanted in verdict.wanted])
             self._queue.put_back(waiting for waiting, _ in lacking)

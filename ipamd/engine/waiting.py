@@ -20,11 +20,15 @@ MOST_OF_ONE_NODE: Final = 2_000
 
 
 class Waiting(Struct):
-    """A call whose caller waits until `deadline`, in the event loop's time."""
+    """A call whose caller waits until `deadline`, in the event loop's time.
+
+    `misses` counts the batches in which others held what it needs.
+    """
 
     call: Call
     deadline: float
     answer: asyncio.Future[Outcome]
+    misses: int = 0
 
     def tell(self, outcome: Outcome) -> None:
         """Answer the caller, if it still waits."""
