@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 import structlog
+from httptools import parse_url
 from msgspec import Struct
 from starlette.types import Scope
 
@@ -118,7 +120,7 @@ class Calls:
 
     def verb_of(self, url: bytes) -> Verb | None:
         """The command that a request's target names."""
-        return self._verbs.get(url) or self._verbs.get(url.partition(b"?")[0])
+        return self._verbs.get(url) or self._verbs.get(_path_of(url))
 
     async def asker(self, scope: Scope) -> Only:
         """In whose name a request may call; raises Unknown, NotAllowed, Unavailable."""
@@ -212,6 +214,14 @@ class Calls:
             why = f"this is a call of node {node.name} of cluster {node.cluster}"
             raise CniError.from_domain(NotAllowed(f"{why}, and the token is node {only.name}'s")).to(caller)
         self._engine.heard_from(node)
+
+
+def _path_of(target: bytes) -> bytes:
+    """The path of a request's target, which may be a whole URL (RFC 9112, section 3.2.2)."""
+    path = target.partition(b"?")[0]
+    if not path.startswith(b"/"):
+        path = parse_url(target).path or b""
+    return unquote_to_bytes(path)
 
 
 def _error(outcome: object) -> DomainError:

@@ -12,6 +12,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, cast
 
+import httptools
 import structlog
 import uvicorn
 from starlette.types import Scope
@@ -19,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from ipamd.api.access import CERTIFICATE, Unknown
+from ipamd.api.body import KIBIBYTE
 from ipamd.api.cni import Calls, Verb
 from ipamd.api.loopback import Loopback
 from ipamd.api.problems import TOO_SLOW, Problem
@@ -35,7 +37,22 @@ IDLE_SECONDS: Final = 75.0
 
 SWEEP_SECONDS: Final = 1.0
 
+LARGEST_HEAD: Final = 64 * KIBIBYTE
+"""Request line and header fields; as many bytes may come between two pieces of a body."""
+
 _TOO_SLOW: Final = Reply.of(TOO_SLOW).encoded((), close=False)
+_NO_REQUEST: Final = Problem(
+    HTTPStatus.BAD_REQUEST,
+    "no-request",
+    "what came is no request of HTTP/1.1",
+    headers={"Connection": "close"},
+)
+_HEAD_TOO_LARGE: Final = Problem(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "head-too-large",
+    f"request line and headers have {LARGEST_HEAD} bytes at most",
+    headers={"Connection": "close"},
+)
 _MISTAKE: Final = Reply.of(
     Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "ipamd made a mistake: its log says more about it")
 )
@@ -54,6 +71,8 @@ class Protocol(HttpToolsProtocol):
         self._began: float | None = None
         self._idle_since = self.loop.time()
         self._client: Principal | Unknown | None = None
+        self._unfinished = 0
+        self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -61,13 +80,61 @@ class Protocol(HttpToolsProtocol):
         if secured is not None:
             self._client = client_of(secured)
 
+    def data_received(self, data: bytes) -> None:
+        """Read on. What follows bytes that are no HTTP has no meaning, and is dropped."""
+        if self._is_refused:
+            return
+        self._unfinished += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(_NO_REQUEST)
+        else:
+            if self._unfinished > LARGEST_HEAD:
+                self._refuse(_HEAD_TOO_LARGE)
+
+    def _stay(self, rest: bytes) -> None:
+        """Read a request again without its wish for another protocol, which a server may ignore.
+
+        The parser takes such a wish for the end of HTTP, its body included (RFC 9110, section 7.8).
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(_NO_REQUEST)
+            return
+        head = [b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())]
+        head += [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"%b\r\n%b" % (b"".join(head), rest))
+
+    def _refuse(self, why: Problem) -> None:
+        """Answer what cannot be read, after the requests before it, and end the connection."""
+        log.warning("what came was refused", why=why.code, client=self.client)
+        self._is_refused = True
+        self._began = None
+        self.flow.pause_reading()
+        refusal = Refusal(self.transport, Reply.of(why).encoded((), close=False))
+        if self._is_idle() or self.cycle.more_body:
+            if self.pipeline and self.pipeline[0][0] is self.cycle:
+                self.pipeline.popleft()
+            else:
+                refusal.write(begun=not self._is_idle() and self.cycle.response_started)
+                return
+        self.pipeline.appendleft((cast(RequestResponseCycle, refusal), self.app))
+
     def on_message_begin(self) -> None:
+        self._unfinished = 0
         self._began = self.loop.time()
         super().on_message_begin()
         if self._client is not None:
             cast(Scope, self.scope)[CERTIFICATE] = self._client
 
     def on_headers_complete(self) -> None:
+        self._unfinished = 0
+        if self.parser.should_upgrade():
+            return
         verb = self._calls.verb_of(self.url)
         if verb is None or self.parser.get_method() != b"POST":
             super().on_headers_complete()
@@ -100,7 +167,13 @@ class Protocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
 
+    def on_body(self, body: bytes) -> None:
+        self._unfinished = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._began = None
         super().on_message_complete()
 
@@ -132,6 +205,26 @@ class Protocol(HttpToolsProtocol):
         if not (self.cycle is not None and self.cycle.response_started):
             self.transport.write(last_words)
         self.transport.close()
+
+
+class Refusal:
+    """The last words on a connection, in the place of a request that could not be read."""
+
+    response_complete = False
+
+    def __init__(self, transport: asyncio.Transport, words: bytes) -> None:
+        self._transport = transport
+        self._words = words
+
+    async def run_asgi(self, app: object) -> None:
+        """Answer; the name is that by which uvicorn starts a request."""
+        self.write(begun=False)
+
+    def write(self, *, begun: bool) -> None:
+        """Say them, unless another answer has begun, and close."""
+        if not begun:
+            self._transport.write(self._words)
+        self._transport.close()
 
 
 class Call(RequestResponseCycle):

@@ -1,9 +1,13 @@
 """What a connection may do: several requests in one go, and no waiting for ever."""
 
 import json
+import select
 import socket
 from typing import Any
 
+import pytest
+
+from tests.api.conftest import NewPool
 from tests.api.plugin_call import call
 from tests.service import IpamdProcess
 
@@ -108,3 +112,98 @@ def test_a_body_that_does_not_end_is_cut_off(ipamd_process: IpamdProcess) -> Non
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert ipamd_process.http.get("/v1/allocations").json()["items"] == []
+
+
+def drown(connection: socket.socket) -> bytes:
+    """Send the same byte until there is an answer."""
+    for _ in range(1000):
+        connection.sendall(b"x" * 1000)
+        if select.select([connection], [], [], 0.005)[0]:
+            return connection.recv(65536)
+    raise AssertionError("it reads on and on")
+
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1/v1/cni/add", "/v1/cni/%61dd", "/v1/cni/add?x=1"])
+def test_a_call_is_known_however_its_target_is_written(
+    service: IpamdProcess, new_pool: NewPool, target: str
+) -> None:
+    body = call(f"by-{len(target)}", ipam={"pools": [new_pool()["name"]]})
+
+    with connected(service) as connection:
+        connection.sendall(post(body, target, headers="Connection: close\r\n"))
+        answer = until_closed(connection)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_a_wish_for_another_protocol_is_ignored(
+    service: IpamdProcess, new_pool: NewPool, protocol: str
+) -> None:
+    body = call(protocol, ipam={"pools": [new_pool()["name"]]})
+    wish = f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+    with connected(service) as connection:
+        connection.sendall(post(body, headers=wish) + HEALTH)
+        answers = until_closed(connection)
+
+    given, health = answers.split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert b'"ips"' in given
+    assert b"alive" in health
+
+
+NO_REQUESTS = {
+    "bytes": b"\0\1\2\3\r\n\r\n",
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "http2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "tunnel": b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "folded": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n more\r\n\r\n",
+    "two lengths": post({}).replace(b"Content-Length: 2", b"Content-Length: 2\r\nTransfer-Encoding: chunked"),
+    "negative length": post({}).replace(b"Content-Length: 2", b"Content-Length: -2"),
+    "chunk": post({}).replace(b"Content-Length: 2", b"Transfer-Encoding: chunked"),
+    "target": b"GET /\xff HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("no_request", NO_REQUESTS.values(), ids=NO_REQUESTS)
+def test_what_is_no_request_is_a_problem_in_its_place(
+    service: IpamdProcess, new_pool: NewPool, no_request: bytes
+) -> None:
+    """A call before it is carried out, and its answer comes first."""
+    pool = new_pool()["name"]
+    before = post(call(pool, ipam={"pools": [pool]}))
+
+    with connected(service) as connection:
+        connection.sendall(before + no_request)
+        given, problem = until_closed(connection).split(b"HTTP/1.1 ")[1:]
+
+    assert given.startswith(b"200 ")
+    assert problem.startswith(b"400 ")
+    assert json.loads(problem.partition(b"\r\n\r\n")[2])["code"] == "no-request"
+    assert len(service.allocations(pool=pool)) == 1
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"GET /healthz HTTP/1.1\r\nX: ", b"GET /", b"GET /healthz HTTP/1.1\r\nA: b\r\nX: "],
+    ids=["header", "target", "second header"],
+)
+def test_a_head_beyond_the_limit_is_431(service: IpamdProcess, head: bytes) -> None:
+    with connected(service) as connection:
+        connection.sendall(head)
+        answer = drown(connection)
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"head-too-large" in answer
+
+
+def test_the_head_of_a_body_in_pieces_has_a_limit_too(service: IpamdProcess) -> None:
+    chunked = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;"
+    with connected(service) as connection:
+        connection.sendall(b"POST /v1/cni/add HTTP/1.1\r\nHost: 127.0.0.1\r\n" + chunked)
+        answer = drown(connection)
+
+    assert answer.startswith(b"HTTP/1.1 431 ")

@@ -3,14 +3,16 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from tests.faults.clients import NOTHING_FREE, TRY_AGAIN, Caller, Node, Unanswered
 from tests.faults.ledger import Ledger
+from tests.replicas.services import await_that
 
 WAIT_SECONDS = 60.0
+ENOUGH = 200  # answers between one fault and the next
 PAUSE_SECONDS = 0.02  # before a call that was told to try again
 
 
@@ -77,3 +79,13 @@ def clients_at(*ports: int) -> Iterator[list[Client]]:
             enough.set()
     for each in running:
         each.result()
+
+
+def await_answers(clients: Sequence[Client], more: int = ENOUGH) -> None:
+    """Wait until the clients were answered so many times more."""
+
+    def answered() -> int:
+        return sum(client.ledger.answered for client in clients)
+
+    wanted = answered() + more
+    await_that(lambda: answered() >= wanted)

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from tests.conftest import scratch_folder
 from tests.faults.clients import TRY_AGAIN, Caller, Node, Unanswered
 from tests.faults.ledger import compare
 from tests.postgres import USER, Postgres, running_postgres
-from tests.replicas.clients import Client, clients_at
+from tests.replicas.clients import ENOUGH, await_answers, clients_at
 from tests.replicas.cluster import PostgresTables
 from tests.replicas.cutting import Cutter
 from tests.replicas.pair import DATABASE, Pair
@@ -23,17 +23,6 @@ from tests.service import IpamdProcess
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(200)]
 
 FAILOVERS = 2
-ENOUGH = 200  # answers between one fault and the next
-
-
-def await_answers(clients: Sequence[Client], more: int = ENOUGH) -> None:
-    """Wait until the clients were answered so many times more."""
-
-    def answered() -> int:
-        return sum(client.ledger.answered for client in clients)
-
-    wanted = answered() + more
-    await_that(lambda: answered() >= wanted)
 
 
 @pytest.fixture
