@@ -6,6 +6,7 @@ The look-up is by the SHA-256 of what was shown: how long it takes tells nothing
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,34 @@ class Unknown(Exception):
     """Nobody is known by what was shown, or nothing was: `str()` says what to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class TokenFile:
+    """A file with a token of the operator's own; `cluster` is that of a join token."""
+
+    role: Role
+    path: Path
+    cluster: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What log and history call it."""
+        return f"the {self.role} token file"
+
+    def read(self) -> bytes:
+        """The token; raises InvalidValue where there is none."""
+        option = f"--{self.role}-token-file"
+        try:
+            with self.path.open("rb") as opened:
+                text = opened.read(LARGEST_TOKEN_FILE).strip(b"\n")
+        except OSError as error:
+            raise InvalidValue(option, f"{self.path} cannot be read: {error.strerror}") from None
+        if not looks_like_token(text):
+            raise InvalidValue(
+                option, f"{self.path} does not hold one line with a token: ipamd_ and 43 letters"
+            )
+        return text
+
+
 class Access:
     """Who may ask this process: the look-up from what a request shows to a principal.
 
@@ -52,13 +81,19 @@ class Access:
         self._always = always
         self._own: dict[TokenHash, Principal] = {}
 
-    def accept(self, file: Path) -> None:
-        """Accept the operator's own token beside those of the catalogue, in place of the one before.
+    def accept(self, own: TokenFile) -> None:
+        """Accept the operator's own token beside those of the catalogue, in place of its role's before.
 
-        Raises InvalidValue for a file that holds none.
+        Raises InvalidValue for a file that holds none, or one that another of these files holds.
         """
-        admin = Principal(name="the admin token file", role=Role.ADMIN)
-        self._own = {hash_of(_text_in(file)): admin}
+        shown = hash_of(own.read())
+        others = {known: other for known, other in self._own.items() if other.role is not own.role}
+        if shown in others:
+            raise InvalidValue(
+                f"--{own.role}-token-file",
+                f"{own.path} holds the token of {others[shown].name}: make another",
+            )
+        self._own = {**others, shown: Principal(name=own.title, role=own.role, cluster=own.cluster)}
 
     @property
     def is_needed(self) -> bool:
@@ -102,19 +137,6 @@ class Access:
             if looks_like_token(text):
                 raise Unknown("nobody has this token: it was revoked or renewed, or is another ipamd's")
         raise Unknown("what was shown is no token of ipamd's: Authorization: Bearer ipamd_...")
-
-
-def _text_in(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(LARGEST_TOKEN_FILE).strip(b"\n")
-    except OSError as error:
-        raise InvalidValue("--admin-token-file", f"{file} cannot be read: {error.strerror}") from None
-    if not looks_like_token(text):
-        raise InvalidValue(
-            "--admin-token-file", f"{file} does not hold one line with a token: ipamd_ and 43 letters"
-        )
-    return text
 
 
 def speaks_for(principal: Principal) -> NodeKey | None:

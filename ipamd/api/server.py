@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Final, cast
 import structlog
 import uvicorn
 
-from ipamd.api.access import Access
+from ipamd.api.access import Access, TokenFile
 from ipamd.api.application import Application
 from ipamd.api.cni import Calls
 from ipamd.api.loopback import Loopback
@@ -77,7 +77,7 @@ async def serve(
     host: str,
     port: int,
     uds: Path | None,
-    admin_token_file: Path | None = None,
+    token_files: Sequence[TokenFile] = (),
     tls: TlsFiles | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was taken, and return.
@@ -86,11 +86,7 @@ async def serve(
     """
     address = _address(host)
     access = Access(engine, always=not address.is_loopback)
-    watched = []
-    if admin_token_file is not None:
-        watched.append(
-            Watched("the admin token file", [admin_token_file], partial(access.accept, admin_token_file))
-        )
+    watched = [Watched(own.title, [own.path], partial(access.accept, own)) for own in token_files]
     if not address.is_loopback and not access.has_tokens:
         raise InvalidValue(
             "--host",

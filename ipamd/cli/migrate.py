@@ -19,12 +19,20 @@ def migrate(
     show: Annotated[
         bool, typer.Option("--show", help="Say which revisions there are, and change nothing.")
     ] = False,
+    wait: Annotated[
+        int,
+        typer.Option(
+            "--wait", metavar="SECONDS", min=0, max=3600, help="Wait so long for PostgreSQL to be there."
+        ),
+    ] = 0,
 ) -> None:
     """Bring a database's schema up to date, all of the way or not at all.
 
     `ipamd serve` does so by itself for SQLite.
     """
     url = database_url_or_default(database_url)
+    if wait:
+        migrations.wait(url, wait)
     if show:
         if to is not None:
             raise typer.BadParameter("--show changes nothing", param_hint="--to")

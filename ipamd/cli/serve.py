@@ -8,6 +8,7 @@ from typing import Final
 
 import uvloop
 
+from ipamd.api.access import TokenFile
 from ipamd.api.server import serve as listen
 from ipamd.api.tls import TlsFiles
 from ipamd.backends.registry import open_backend
@@ -21,10 +22,13 @@ from ipamd.cli.settings import (
     Format,
     HistoryDays,
     Host,
+    JoinTokenCluster,
+    JoinTokenFile,
     Level,
     LogFormat,
     LogLevel,
     Port,
+    ReaderTokenFile,
     ServeSettings,
     TlsCert,
     TlsClientCa,
@@ -34,6 +38,8 @@ from ipamd.cli.settings import (
     make_state_folder,
 )
 from ipamd.engine.engine import Engine
+from ipamd.models.pool import DEFAULT_CLUSTER
+from ipamd.models.token import Role
 
 COLLECT_AFTER: Final = 50_000
 """So many objects more than were freed make the collector look for cycles."""
@@ -45,6 +51,9 @@ def serve(
     uds: Uds = None,
     database_url: DatabaseUrl = None,
     admin_token_file: AdminTokenFile = None,
+    reader_token_file: ReaderTokenFile = None,
+    join_token_file: JoinTokenFile = None,
+    join_token_cluster: JoinTokenCluster = DEFAULT_CLUSTER,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
@@ -56,12 +65,17 @@ def serve(
 
     A SQLite database is made and migrated where that is needed.
     """
+    own = (
+        (Role.ADMIN, admin_token_file, None),
+        (Role.READER, reader_token_file, None),
+        (Role.JOIN, join_token_file, join_token_cluster),
+    )
     settings = ServeSettings(
         host=host,
         port=port,
         uds=uds,
         database_url=database_url_or_default(database_url),
-        admin_token_file=admin_token_file,
+        token_files=tuple(TokenFile(role, file, cluster) for role, file, cluster in own if file is not None),
         tls=TlsFiles.named(tls_cert, tls_key, tls_client_ca),
         history_days=history_days,
         log_level=log_level,
@@ -108,7 +122,7 @@ async def run(settings: ServeSettings) -> None:
             host=settings.host,
             port=settings.port,
             uds=settings.uds,
-            admin_token_file=settings.admin_token_file,
+            token_files=settings.token_files,
             tls=settings.tls,
         )
     finally:

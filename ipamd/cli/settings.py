@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from ipamd.api.access import TokenFile
 from ipamd.api.tls import TlsFiles
 
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -65,6 +66,36 @@ AdminTokenFile = Annotated[
         show_envvar=True,
         metavar="PATH",
         help="File with a token of your own for admins.",
+    ),
+]
+ReaderTokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--reader-token-file",
+        envvar="IPAMD_READER_TOKEN_FILE",
+        show_envvar=True,
+        metavar="PATH",
+        help="File with a token of your own for readers.",
+    ),
+]
+JoinTokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--join-token-file",
+        envvar="IPAMD_JOIN_TOKEN_FILE",
+        show_envvar=True,
+        metavar="PATH",
+        help="File with a token of your own for nodes that join.",
+    ),
+]
+JoinTokenCluster = Annotated[
+    str,
+    typer.Option(
+        "--join-token-cluster",
+        envvar="IPAMD_JOIN_TOKEN_CLUSTER",
+        show_envvar=True,
+        metavar="NAME",
+        help="The cluster whose nodes that one lets in.",
     ),
 ]
 TlsCert = Annotated[
@@ -122,7 +153,7 @@ class ServeSettings:
     port: int = DEFAULT_PORT
     uds: Path | None = None
     database_url: str
-    admin_token_file: Path | None = None
+    token_files: tuple[TokenFile, ...] = ()
     tls: TlsFiles | None = None
     history_days: int = DEFAULT_HISTORY_DAYS
     log_level: LogLevel = LogLevel.INFO

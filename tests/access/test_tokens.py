@@ -321,6 +321,32 @@ def test_the_operators_own_token_is_an_admins_and_is_replaced_with_its_file(
     assert second.get("/v1/pools").status_code == 200
 
 
+def test_own_tokens_of_readers_and_of_nodes_that_join_are_good_for_that_alone(
+    ipamd_process: IpamdProcess, scratch: Path
+) -> None:
+    reader, joining = (Caller(ipamd_process, "ipamd_" + letter * 43) for letter in "RJ")
+    for name, caller in (("reader", reader), ("join", joining)):
+        (scratch / name).write_text(f"{caller.token}\n")
+    files = ("--reader-token-file", str(scratch / "reader"), "--join-token-file", str(scratch / "join"))
+    started(ipamd_process, *files, "--join-token-cluster", "east")
+
+    assert reader.get("/v1/pools").status_code == 200
+    assert reader.post("/v1/pools", {"name": "p", "subnet": "10.9.0.0/24"}).status_code == 403
+    assert joining.get("/v1/pools").status_code == 403
+    joined = joining.post("/v1/nodes/join", {"node": "worker-1", "proof": "0" * 64})
+    assert (joined.status_code, joined.json()["cluster"]) == (201, "east")
+
+
+def test_one_token_in_the_files_of_two_roles_is_refused(scratch: Path) -> None:
+    file = scratch / "secret"
+    file.write_text("ipamd_" + "A" * 43)
+
+    files = ("--admin-token-file", str(file), "--join-token-file", str(file))
+    done = ipamd("serve", "--database-url", "memory://", *files)
+
+    assert (done.returncode, "holds the token of the admin token file" in done.stderr) == (2, True)
+
+
 def test_with_tokens_every_address_is_served_and_none_is_ever_open(ipamd_process: IpamdProcess) -> None:
     admin = Caller(ipamd_process, Caller(ipamd_process, None).token_for("admin")[1])
     pools = f"http://127.0.0.1:{ipamd_process.port}/v1/pools"

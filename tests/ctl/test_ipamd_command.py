@@ -6,6 +6,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 from ipamd.backends.sql import migrations
 from ipamd.cli.settings import state_folder
+from tests.postgres import Postgres
 from tests.service import EXECUTABLES, IpamdProcess, free_port
 
 
@@ -54,6 +56,44 @@ def test_a_database_that_nothing_serves_is_one_sentence_without_its_password() -
     assert done.stderr.startswith("ipamd: ")
     assert done.stderr.count("\n") == 1
     assert "tiger" not in done.stderr
+
+
+def test_migrate_waits_for_a_server_that_is_not_there_and_says_in_the_end_what_is_wrong() -> None:
+    port = free_port()
+
+    began = time.monotonic()
+    done = ipamd("migrate", "--wait", "2", "--database-url", f"postgresql://ipamd@127.0.0.1:{port}/ipamd")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot be reached, check that it runs" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert time.monotonic() - began >= 2
+
+
+def test_migrate_begins_as_soon_as_the_server_is_there(scratch: Path) -> None:
+    postgres = Postgres(scratch)
+    postgres.make()
+    database = postgres.url("postgres")
+    waiting = subprocess.Popen(
+        [EXECUTABLES / "ipamd", "migrate", "--wait", "60", "--database-url", database],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    postgres.start()
+    try:
+        said, _ = waiting.communicate(timeout=60)
+    finally:
+        postgres.stop()
+
+    assert (waiting.returncode, said.startswith("the schema is at revision")) == (0, True)
+
+
+def test_migrate_does_not_wait_for_what_time_does_not_mend(postgres: Postgres) -> None:
+    done = ipamd("migrate", "--wait", "3600", "--database-url", postgres.url("nowhere"))
+
+    assert done.returncode == 1
+    assert "does not exist: create it" in done.stderr
 
 
 def test_a_wrong_setting_is_exit_code_2_wherever_it_comes_from() -> None:

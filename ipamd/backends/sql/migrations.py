@@ -62,6 +62,17 @@ def current(url: str) -> SchemaVersion:
         raise _unusable(path, error) from error
 
 
+def wait(url: str, seconds: float) -> None:
+    """Wait for the server of a database to take connections, so many seconds at most; raises DatabaseUnfit.
+
+    A file needs no waiting.
+    """
+    if is_postgresql(url):
+        from ipamd.backends.sql.postgres import migrating
+
+        asyncio.run(migrating.wait(url, seconds))
+
+
 def upgrade(url: str, to: int | None = None) -> SchemaVersion:
     """Migrate a database, made where it is missing, to a revision or to the latest; what it is then.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -34,6 +35,9 @@ OTHERS_SECONDS: Final = 60.0
 LOCK_SECONDS: Final = 2.0
 """How long a step waits for a table that replicas use: what they ask meanwhile waits behind it."""
 
+NOT_YET: Final = (asyncpg.CannotConnectNowError, OSError, TimeoutError)
+"""A server that may still be coming: whatever else refuses a connection refuses the next one, too."""
+
 ATTEMPTS: Final = 10
 PAUSE_SECONDS: Final = 0.5
 
@@ -43,6 +47,27 @@ async def current(url: str) -> SchemaVersion:
     door = Door(Address.read(url), PLANS)
     async with _opened(door, OTHERS_SECONDS) as connection:
         return await version_of(PostgresSession(connection))
+
+
+async def wait(url: str, seconds: float) -> None:
+    """Return when the server takes connections, or refuses for a reason that time does not mend.
+
+    Raises DatabaseUnfit, with the last reason, where it does neither for so many seconds.
+    """
+    door = Door(Address.read(url), PLANS)
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            connection = await door.open()
+        except NOT_YET as error:
+            if time.monotonic() >= end:
+                raise cannot_open(door.address.place, error) from error
+            await asyncio.sleep(PAUSE_SECONDS)
+        except DRIVER_ERRORS:
+            return
+        else:
+            connection.terminate()
+            return
 
 
 async def migrate(url: str, step: Step) -> SchemaVersion:
