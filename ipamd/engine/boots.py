@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 from ipamd.backends.interface import Backend, Catalogue, ConstraintViolated
 from ipamd.engine.clock import Clock
@@ -19,7 +20,18 @@ GAP: Final = 1 << 32
 ATTEMPTS: Final = 4
 """Other replicas may number the same boot at the same time; each attempt sees what they did."""
 
+AT_ONCE: Final = 256
+"""Nodes whose boots are numbered in one change: after a restart every node is unknown."""
+
 Numbers = dict[str, int]
+
+
+class Heard(NamedTuple):
+    """A call's own boot and the one in which it was delivered, mostly the same."""
+
+    node: NodeKey
+    boot: str
+    delivering: str
 
 
 class Boots:
@@ -31,15 +43,17 @@ class Boots:
         self._numbers: dict[NodeKey, Numbers] = {}
         self._latest: dict[NodeKey, tuple[Order, Instant]] = {}
         self._numbering = asyncio.Lock()
+        self._unknown: dict[Heard, None] = {}
 
     async def order_of(self, node: NodeKey, issued: Issued, delivered: Issued | None = None) -> Order:
         """The order of a call; of two boots the one heard of later is the later.
 
         What comes out of a spool names the boot in which it is delivered too: its own boot is before that.
         """
-        numbers = self._numbers.get(node, {})
-        if issued.boot not in numbers or (delivered is not None and delivered.boot not in numbers):
-            numbers = await self._learn(node, issued, delivered)
+        heard = Heard(node, issued.boot, delivered.boot if delivered is not None else issued.boot)
+        if not self._knows(heard):
+            await self._learn(heard)
+        numbers = self._numbers[node]
         number = numbers[issued.boot]
         if delivered is not None and delivered.boot != issued.boot:
             return Order(min(number, numbers[delivered.boot] - 1), issued.uptime_ns)
@@ -68,17 +82,28 @@ class Boots:
             number = known.get(issued.boot, max(known.values(), default=0) + GAP)
         return Order(number, issued.uptime_ns)
 
-    async def _learn(self, node: NodeKey, issued: Issued, delivered: Issued | None) -> Numbers:
-        """Read the node's boots, and number those that nobody has heard of."""
+    def _knows(self, heard: Heard) -> bool:
+        numbers = self._numbers.get(heard.node, {})
+        return heard.boot in numbers and heard.delivering in numbers
+
+    async def _learn(self, heard: Heard) -> None:
+        """Read the boots of nodes and number those that nobody has heard of, for all who wait."""
+        self._unknown[heard] = None
         async with self._numbering:
+            if self._knows(heard):
+                return
+            first = dict.fromkeys((*islice(self._unknown, AT_ONCE), heard))
+            for each in first:
+                self._unknown.pop(each, None)
+            # By node, so that replicas do not wait for each other in a circle; of one node as they arrived.
+            together = sorted(first, key=lambda each: each.node)
             for _ in range(ATTEMPTS):
                 try:
-                    known = await self._backend.change(_numbering(node, issued, delivered))
+                    self._numbers |= await self._backend.change(_numbering(together))
                 except ConstraintViolated:
                     continue
-                self._numbers[node] = known
-                return known
-        raise Unavailable(f"the boots of node {node.name} are being numbered elsewhere: try again")
+                return
+        raise Unavailable(f"the boots of node {heard.node.name} are being numbered elsewhere: try again")
 
 
 def _numbers_of(node: NodeKey) -> Callable[[Catalogue], Coroutine[Any, Any, Numbers]]:
@@ -89,14 +114,17 @@ def _numbers_of(node: NodeKey) -> Callable[[Catalogue], Coroutine[Any, Any, Numb
 
 
 def _numbering(
-    node: NodeKey, issued: Issued, delivered: Issued | None
-) -> Callable[[Catalogue], Coroutine[Any, Any, Numbers]]:
-    async def number(catalogue: Catalogue) -> Numbers:
-        known = await _numbers_of(node)(catalogue)
-        for boot in missing_boots(known, issued.boot, delivered.boot if delivered else issued.boot):
-            await catalogue.save_boot(node, boot)
-            known[boot.identity] = boot.number
-        return known
+    together: Sequence[Heard],
+) -> Callable[[Catalogue], Coroutine[Any, Any, dict[NodeKey, Numbers]]]:
+    async def number(catalogue: Catalogue) -> dict[NodeKey, Numbers]:
+        numbers: dict[NodeKey, Numbers] = {}
+        for node, boot, delivering in together:
+            known = numbers.get(node) or await _numbers_of(node)(catalogue)
+            for missing in missing_boots(known, boot, delivering):
+                await catalogue.save_boot(node, missing)
+                known[missing.identity] = missing.number
+            numbers[node] = known
+        return numbers
 
     return number
 
