@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help setup packages demo-packages node-packages node demo check test test-faults test-runtimes bench bench-quick bench-growth clean
+.PHONY: help chart-tools setup packages demo-packages node-packages node demo check test test-faults test-runtimes bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
@@ -18,7 +18,7 @@ help:
 	@echo "make bench-growth   ten million addresses; an hour, and 20 GB of disk"
 	@echo "make clean          remove .venv and all that was built"
 
-setup: packages node .venv/installed
+setup: packages node .venv/installed chart-tools
 
 packages:
 	@scripts/packages demo tests
@@ -28,6 +28,10 @@ demo-packages:
 
 .venv/installed: pyproject.toml constraints.txt scripts/venv | demo-packages
 	@scripts/venv
+
+# helm, and the schemas of Kubernetes
+chart-tools: .venv/installed
+	@scripts/charts
 
 node-packages:
 	@scripts/packages node

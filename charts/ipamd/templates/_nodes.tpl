@@ -1,0 +1,59 @@
+{{/* The network configuration as JSON, empty where none is installed. */}}
+{{- define "ipamd.conflist" -}}
+{{- $c := .Values.nodes.conflist }}
+{{- if and $c.enabled $c.content }}{{ toPrettyJson $c.content }}
+{{- else if $c.enabled }}
+{{- $ipam := dict "type" "ipamd-ipam" }}
+{{- if $c.pools }}{{ $_ := set $ipam "pools" $c.pools }}{{ end }}
+{{- $main := dict "type" $c.plugin "ipMasq" $c.ipMasq "ipam" $ipam "capabilities" (dict "io.kubernetes.cri.pod-annotations" true "ips" true) }}
+{{- if eq $c.plugin "bridge" }}{{ $main = merge $main (dict "bridge" $c.bridge "isGateway" true "hairpinMode" true) }}{{ end }}
+{{- if $c.mtu }}{{ $_ := set $main "mtu" (int $c.mtu) }}{{ end }}
+{{- $portmap := dict "type" "portmap" "capabilities" (dict "portMappings" true) }}
+{{- toPrettyJson (dict "cniVersion" "1.0.0" "name" $c.name "plugins" (list $main $portmap)) }}
+{{- end }}
+{{- end }}
+
+{{/* What the pods on every node have in common. */}}
+{{- define "ipamd.nodePod" -}}
+automountServiceAccountToken: false
+hostNetwork: true
+dnsPolicy: Default # the node's: nothing here needs the cluster's
+terminationGracePeriodSeconds: 30
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodes.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodes.nodeSelector }}
+nodeSelector: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodes.tolerations }}
+tolerations: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Root, for the files are root's; of its powers only those over files. */}}
+{{- define "ipamd.nodeSecurity" -}}
+securityContext:
+  runAsUser: 0
+  runAsGroup: 0
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL], add: [CHOWN, DAC_OVERRIDE, FOWNER]}
+{{- end }}
+
+{{/* The node's folders where they are on a node of ours, whatever they are called there. */}}
+{{- define "ipamd.hostMounts" -}}
+- {name: cni-bin, mountPath: /host/opt/cni/bin}
+- {name: cni-conf, mountPath: /host/etc/cni/net.d}
+- {name: config, mountPath: /host/etc/ipamd}
+- {name: state, mountPath: /host/var/lib/ipamd-node}
+{{- end }}
+
+{{- define "ipamd.hostVolumes" -}}
+{{- range $name, $path := dict "cni-bin" .Values.nodes.paths.cniBin "cni-conf" .Values.nodes.paths.cniConf "config" "/etc/ipamd" "state" "/var/lib/ipamd-node" "run" "/run/ipamd" }}
+- name: {{ $name }}
+  hostPath: {path: {{ $path | quote }}, type: DirectoryOrCreate}
+{{- end }}
+{{- end }}
