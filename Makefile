@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help chart-tools setup packages demo-packages node-packages node demo check test test-faults test-runtimes bench bench-quick bench-growth clean
+.PHONY: help chart-tools setup packages demo-packages node-packages node demo check test test-faults test-runtimes fuzz bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
@@ -13,6 +13,7 @@ help:
 	@echo "make test           all tests but the two below"
 	@echo "make test-faults    the long campaign of kills and faults"
 	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
+	@echo "make fuzz           fifty times the hostile input of make test; an hour"
 	@echo "make bench          all benchmarks, ten minutes; writes docs/benchmarks.md"
 	@echo "make bench-quick    the same in a minute, for a look"
 	@echo "make bench-growth   ten million addresses; an hour, and 20 GB of disk"
@@ -53,6 +54,9 @@ test-faults: setup
 
 test-runtimes: setup
 	$(PYTEST) -m runtimes
+
+fuzz: setup
+	IPAMD_FUZZ=$${IPAMD_FUZZ:-50} $(PYTEST) --timeout 3600 tests/fuzz
 
 bench: setup
 	@.venv/bin/python -m benchmarks

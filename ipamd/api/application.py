@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ipamd import __version__
@@ -130,4 +131,10 @@ def administration(engine: Engine, calls: CallMeasures) -> FastAPI:
         # Only described here: who asks is looked up before the request comes this far.
         application.include_router(noun.router, dependencies=[] if noun is health else [Security(BEARER)])
     documentation.install(application)
+    application.state.routes = [
+        route
+        for routes in (application.routes, *(noun.router.routes for noun in nouns))
+        for route in routes
+        if isinstance(route, Route)
+    ]
     return application

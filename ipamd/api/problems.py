@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from ipamd.backends.interface import InDoubt
@@ -135,8 +136,22 @@ def install(application: FastAPI) -> None:
     application.add_exception_handler(Exception, _answer)
 
 
-async def _answer(_request: Request, error: Exception) -> Response:
-    return _problem_of(error).response()
+async def _answer(request: Request, error: Exception) -> Response:
+    problem = _problem_of(error)
+    if problem.status is HTTPStatus.METHOD_NOT_ALLOWED:
+        # The router names the methods of the first route with this path, and there may be others.
+        problem.headers = {"Allow": ", ".join(sorted(_methods(request)))}
+    return problem.response()
+
+
+def _methods(request: Request) -> set[str]:
+    """The methods that the path of a request takes."""
+    return {
+        method
+        for route in cast(list[Route], request.app.state.routes)
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 def _problem_of(error: Exception) -> Problem:

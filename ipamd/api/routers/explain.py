@@ -11,6 +11,7 @@ from ipamd.api.routers.access import TheEngine
 from ipamd.api.schemas.explanation import ExplanationDocument, document_of
 from ipamd.cni import request, result
 from ipamd.cni.error import CniError
+from ipamd.models.errors import InvalidValue
 from ipamd.models.explanation import Explanation
 from ipamd.models.outcome import Refused
 
@@ -39,8 +40,11 @@ async def explain(call: Request, engine: TheEngine) -> ExplanationDocument:
     An ADD that would be refused is explained too: `error` is what its plugin would print.
     """
     explanation: Explanation | None = None
+    body = await call.body()
+    if not body:
+        raise InvalidValue("body", "is missing: send that of an ADD")
     try:
-        add = request.read_add(await call.body())
+        add = request.read_add(body)
         explanation = await engine.explain(add.request)
         outcome = explanation.outcome
         if isinstance(outcome, Refused):

@@ -77,7 +77,7 @@ async def read_node(
     return document_of(node or Node(cluster=cluster, name=name), contact)
 
 
-@router.put("/{cluster}/{name}")
+@router.put("/{cluster}/{name}", responses={HTTPStatus.CREATED: {"description": "Made"}})
 async def save_node(
     cluster: Segment,
     name: Segment,

@@ -77,9 +77,23 @@ Note = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterVal
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", max_length=63)]
 """A name of ours: of a pool, an address space, a cluster."""
 
-Address = Annotated[str, AfterValidator(_accepted_by(parse_address))]
-Prefix = Annotated[str, AfterValidator(_accepted_by(parse_network))]
-Range = Annotated[str, AfterValidator(_accepted_by(AddressRange.parse))]
+Address = Annotated[
+    str,
+    AfterValidator(_accepted_by(parse_address)),
+    Field(json_schema_extra={"format": "ip-address"}, examples=["10.0.0.7", "fd00::7"]),
+]
+Prefix = Annotated[
+    str,
+    AfterValidator(_accepted_by(parse_network)),
+    Field(json_schema_extra={"format": "ip-prefix"}, examples=["10.0.0.0/16", "fd00::/64"]),
+]
+Range = Annotated[
+    str,
+    AfterValidator(_accepted_by(AddressRange.parse)),
+    Field(
+        json_schema_extra={"format": "ip-range"}, examples=["10.0.0.7", "10.0.0.0/28", "10.0.0.7-10.0.0.9"]
+    ),
+]
 """An address, a prefix or `first-last`."""
 
 
@@ -93,7 +107,12 @@ def moment(text: str) -> Instant:
         raise ValueError(NO_MOMENT) from None
 
 
-Moment = Annotated[str, StringConstraints(max_length=64), AfterValidator(_accepted_by(moment))]
+Moment = Annotated[
+    str,
+    StringConstraints(max_length=64),
+    AfterValidator(_accepted_by(moment)),
+    Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00Z"]),
+]
 
 
 def without_nulls(value: BaseModel) -> dict[str, Any]:
