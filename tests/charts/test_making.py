@@ -96,7 +96,7 @@ def test_the_service_and_all_jobs_are_restricted_but_for_a_network_that_was_aske
 
 
 def restricted(pod: Manifest, *, host_network: bool) -> bool:
-    """Whether a pod is what PodSecurity calls restricted; its network the node's only where that was asked."""
+    """Whether a pod is what PodSecurity calls restricted; with the node's network only where asked."""
     own = pod["securityContext"]
     containers = pod["containers"] + pod.get("initContainers", [])
     return (
