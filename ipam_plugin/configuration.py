@@ -21,7 +21,7 @@ from ipam_plugin.scanner import NotJson, parse_object
 VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 _FIRST_VERSION = {"CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}
 NODE_JSON = "/etc/ipamd/node.json"
-_NODE_KEYS = ("endpoint", "node", "cluster", "stateDir", "tokenFile", "caFile", "certFile", "keyFile")
+NODE_KEYS = ("endpoint", "node", "cluster", "stateDir", "tokenFile", "caFile", "certFile", "keyFile")
 _NODE_JSON_BYTES = 65536
 _ENDPOINTS = ["unix:///run/ipamd/agent.sock", "unix:///run/ipamd/ipamd.sock"]
 _STATE_DIR = "/var/lib/ipamd-node"
@@ -80,7 +80,7 @@ def settings(configuration: dict[str, object]) -> Settings:
         raise _invalid("ipam", "must be an object", section)
     on_node = _node_json()
     if on_node is not None:
-        for key in _NODE_KEYS:
+        for key in NODE_KEYS:
             if key in section:
                 raise _invalid(f"ipam.{key}", f"comes from {NODE_JSON} alone on this node", section[key])
     try:
@@ -90,11 +90,11 @@ def settings(configuration: dict[str, object]) -> Settings:
         raise Failure(INVALID_CONFIGURATION, f"ipam.{error}") from error
     try:
         values = section if on_node is None else on_node
-        cluster = _name(values, "cluster") or "default"
+        cluster = name_of(values, "cluster") or "default"
         state_dir = absolute_path(values, "stateDir", _STATE_DIR)
         token = f"{state_dir}/token"
         whom = destination.read(values, _ENDPOINTS, token if _exists(token) else "")
-        node = _name(values, "node") or _node_name(state_dir)
+        node = name_of(values, "node") or node_name(state_dir)
     except Unusable as error:
         place = "ipam." if on_node is None else f"{NODE_JSON}: "
         raise Failure(INVALID_CONFIGURATION, f"{place}{error}") from error
@@ -135,21 +135,21 @@ def _status(section: dict[str, object]) -> str:
     raise Unusable("status", f"must be one of {', '.join(_STATUS)}", given)
 
 
-def _name(values: dict[str, object], key: str) -> str:
+def name_of(values: dict[str, object], key: str) -> str:
     """Give the name under a key, "" where there is no such key."""
     if key not in values:
         return ""
     name = values[key]
-    if not isinstance(name, str) or not _is_node_name(name):
+    if not isinstance(name, str) or not is_node_name(name):
         raise Unusable(key, f"must be a name of 1 to {_NAME_BYTES} bytes without control characters", name)
     return name
 
 
-def _is_node_name(name: str) -> bool:
+def is_node_name(name: str) -> bool:
     return 0 < len(name.encode()) <= _NAME_BYTES and all(" " < c != "\x7f" for c in name)
 
 
-def _node_name(state_dir: str) -> str:
+def node_name(state_dir: str) -> str:
     """Find this node's name where it is not configured: NODE_NAME, the file in stateDir, the host's."""
     try:
         name = platform.environment("NODE_NAME")
@@ -161,7 +161,7 @@ def _node_name(state_dir: str) -> str:
         name = _node_file(source) if _exists(source) else None
     if name is None:
         source, name = "the host name", platform.host_name()
-    if not _is_node_name(name):
+    if not is_node_name(name):
         raise Failure(INVALID_CONFIGURATION, f"{source} is no name for a node: {show(name)}")
     return name
 

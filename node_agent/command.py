@@ -1,0 +1,190 @@
+"""The command `ipamd-agent`: its subcommands, and how its errors end."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from node_agent.failure import Failure
+from node_agent.installation.executables import default_folder, own_architecture
+from node_agent.installation.install import install as put
+from node_agent.installation.order import JOIN_TOKEN, Order
+from node_agent.installation.root import Root
+from node_agent.installation.uninstall import uninstall as take_back
+from node_agent.logs import LogFormat
+from node_agent.node import AGENT, DEFAULT_NODE_JSON
+from node_agent.text import complain, say
+
+DEFAULT_SOCKET: Final = Path(AGENT.removeprefix("unix://"))
+DEFAULT_PORT: Final = 8751
+DEFAULT_EXECUTABLES: Final = default_folder()
+OWN_ARCHITECTURE: Final = own_architecture()
+
+
+class _Sentences(TyperGroup):
+    """Ends a failing command with one sentence on stderr and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Failure as failure:
+            complain(failure.sentence)
+            raise typer.Exit(failure.exit_code) from None
+
+
+application = typer.Typer(
+    cls=_Sentences,
+    help="A node's agent: puts the CNI plugin in place, and passes its calls on to ipamd.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RootFolder = Annotated[
+    Path, typer.Option("--root", envvar="IPAMD_AGENT_ROOT", metavar="DIR", help="The node's root folder.")
+]
+NodeJson = Annotated[
+    Path, typer.Option("--node-json", envvar="IPAMD_AGENT_NODE_JSON", metavar="PATH", help="The node's file.")
+]
+Socket = Annotated[
+    Path,
+    typer.Option(
+        "--socket", envvar="IPAMD_AGENT_SOCKET", metavar="PATH", help="Where the plugin asks the agent."
+    ),
+]
+
+
+def _option(flag: str, variable: str, text: str, metavar: str = "FILE") -> Any:
+    return typer.Option(flag, envvar=f"IPAMD_AGENT_{variable}", metavar=metavar, help=text)
+
+
+@application.command("install")
+def install(
+    root: RootFolder = Path("/"),
+    executables: Annotated[
+        Path, _option("--executables", "EXECUTABLES", "Where ARCH/ipamd-ipam is built.", "DIR")
+    ] = DEFAULT_EXECUTABLES,
+    architecture: Annotated[
+        str, _option("--architecture", "ARCHITECTURE", "The node's: amd64, arm64.", "ARCH")
+    ] = OWN_ARCHITECTURE,
+    bin_dir: Annotated[
+        str, _option("--bin-dir", "BIN_DIR", "Where the runtime looks for plugins.", "DIR")
+    ] = "/opt/cni/bin",
+    endpoint: Annotated[
+        list[str] | None, _option("--endpoint", "ENDPOINT", "Where ipamd is; more than once for more.", "URL")
+    ] = None,
+    cluster: Annotated[str | None, _option("--cluster", "CLUSTER", "This cluster's name.", "NAME")] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", envvar="NODE_NAME", metavar="NAME", help="This node's name.")
+    ] = None,
+    ca_file: Annotated[Path | None, _option("--ca-file", "CA_FILE", "PEM of ipamd's authority.")] = None,
+    cert_file: Annotated[Path | None, _option("--cert-file", "CERT_FILE", "PEM of the node's own.")] = None,
+    key_file: Annotated[Path | None, _option("--key-file", "KEY_FILE", "PEM of its key.")] = None,
+    token_file: Annotated[Path | None, _option("--token-file", "TOKEN_FILE", "The node's token.")] = None,
+    join_token_file: Annotated[
+        Path | None, _option("--join-token-file", "JOIN_TOKEN_FILE", "What the agent is to join with.")
+    ] = None,
+    conflist: Annotated[
+        Path | None, _option("--conflist", "CONFLIST", "Network configuration to put there too.")
+    ] = None,
+    conflist_dir: Annotated[
+        str, _option("--conflist-dir", "CONFLIST_DIR", "Where the runtime looks for it.", "DIR")
+    ] = "/etc/cni/net.d",
+    hide_others: Annotated[
+        bool, typer.Option("--hide-others", help="Let ipamd serve new pods in place of another network.")
+    ] = False,
+) -> None:
+    """Put plugin, node.json and credentials on a node; a network configuration only where one is named."""
+    order = Order(
+        executables=executables,
+        architecture=architecture,
+        bin_dir=bin_dir,
+        endpoints=tuple(endpoint or ()),
+        cluster=cluster,
+        node=node,
+        ca=ca_file,
+        certificate=cert_file,
+        key=key_file,
+        token=token_file,
+        join_token=join_token_file,
+        conflist=conflist,
+        conflist_dir=conflist_dir,
+        hide_others=hide_others,
+    )
+    put(Root(root), order)
+
+
+@application.command("uninstall")
+def uninstall(
+    root: RootFolder = Path("/"),
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also what the agent and the plugin keep: secret, token, spool.")
+    ] = False,
+) -> None:
+    """Take back what install put there, and nothing else."""
+    take_back(Root(root), purge=purge)
+
+
+@application.command("run")
+def run(
+    node_json: NodeJson = DEFAULT_NODE_JSON,
+    socket: Socket = DEFAULT_SOCKET,
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port", envvar="IPAMD_AGENT_PORT", min=1, max=65535, help="Health, metrics on 127.0.0.1."
+        ),
+    ] = DEFAULT_PORT,
+    join_token_file: Annotated[
+        Path | None,
+        _option("--join-token-file", "JOIN_TOKEN_FILE", f"Default: {JOIN_TOKEN}, if it is there."),
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", envvar="IPAMD_AGENT_LOG_FORMAT", help="Form of a line.")
+    ] = LogFormat.TEXT,
+) -> None:
+    """Join, serve the plugin's socket, renew the node's token, deliver the spool; until SIGTERM or SIGINT."""
+    # What only this command needs is loaded by it alone: the others end in a moment.
+    import uvloop
+
+    from node_agent import logs, running
+
+    logs.configure(log_format)
+    given = join_token_file or (Path(JOIN_TOKEN) if Path(JOIN_TOKEN).exists() else None)
+    settings = running.Settings(node_json=node_json, socket=socket, port=port, join_token=given)
+    uvloop.run(running.run(settings))
+
+
+@application.command("status")
+def status(node_json: NodeJson = DEFAULT_NODE_JSON, socket: Socket = DEFAULT_SOCKET) -> None:
+    """Tell how the agent does; ends with 3 where it is not there or does not reach ipamd."""
+    from node_agent.status import status as show
+
+    show(node_json, socket)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(f"ipamd-agent {version_of('ipamd')}")
+        raise typer.Exit
+
+
+@application.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end."),
+    ] = False,
+) -> None:
+    del version  # its callback has ended the program where it is given
+
+
+def main() -> None:
+    """The entry point of `ipamd-agent`."""
+    application(prog_name="ipamd-agent")

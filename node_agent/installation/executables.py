@@ -1,0 +1,48 @@
+"""The plugin's executables as `make node` builds them: one folder for each architecture."""
+
+from __future__ import annotations
+
+import platform
+import struct
+import sys
+from pathlib import Path
+from typing import Final
+
+from node_agent.failure import ExitCode, Failure
+from node_agent.installation.piece import Kind, Piece, read_input
+
+NAMES: Final = ("ipamd-ipam",)
+ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+_MACHINES: Final = {"amd64": 62, "arm64": 183}  # e_machine of elf(5)
+_LARGEST: Final = 64 << 20
+
+
+def default_folder() -> Path:
+    """Where a package or a wheel has put them."""
+    return Path(sys.prefix) / "lib" / "ipamd" / "node"
+
+
+def own_architecture() -> str:
+    """The architecture of this machine, as Debian and Go name it."""
+    machine = platform.machine()
+    return ARCHITECTURES.get(machine, machine)
+
+
+def executables(folder: Path, architecture: str, bin_dir: str) -> list[Piece]:
+    """The pieces for one architecture; raises Failure where they are not built or not what they should be."""
+    own = folder / architecture
+    if "/" in architecture or not own.is_dir():
+        built = sorted(path.name for path in folder.glob("*") if (path / NAMES[0]).is_file())
+        there = f"there is {', '.join(built)}" if built else "there is none for any; `make node` builds them"
+        raise Failure(f"{folder} has no executable for {architecture}: {there}", ExitCode.USAGE)
+    return [_piece(own / name, architecture, bin_dir) for name in NAMES]
+
+
+def _piece(path: Path, architecture: str, bin_dir: str) -> Piece:
+    data = read_input("the executable", path, _LARGEST)
+    machine = struct.unpack_from("<H", data, 18)[0] if len(data) > 64 and data[:4] == b"\x7fELF" else None
+    if machine is None or machine != _MACHINES.get(architecture, machine):
+        raise Failure(
+            f"{path} is no executable for {architecture}: build it with `make node`", ExitCode.USAGE
+        )
+    return Piece(f"{bin_dir.rstrip('/')}/{path.name}", data, 0o755, Kind.EXECUTABLE)

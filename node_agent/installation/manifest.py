@@ -1,0 +1,97 @@
+"""What was put on a node, so that exactly that can be taken back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from node_agent.failure import Failure
+from node_agent.installation.piece import Kind, Piece, digest_of
+from node_agent.installation.root import Root
+
+PATH: Final = "/var/lib/ipamd-node/installed.json"
+UNDER_WAY: Final = "/var/lib/ipamd-node/installing.json"
+"""What is about to be made, for the next run to clear away if this one is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file of ours and the digests of what it may hold: two while an upgrade is under way."""
+
+    path: str
+    kind: Kind
+    digests: tuple[str, ...]
+
+    def is_ours(self, found: str) -> bool:
+        """Whether a file with this digest is what was put there, or what the agent put in its place."""
+        return found in self.digests or (self.kind is Kind.CREDENTIAL and found != "")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The files of an installation by path, in the order in which they were put, and the folders made."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest | None:
+        """The manifest of a root, None where nothing was installed; raises Failure where it is damaged."""
+        try:
+            document = json.loads(path.read_bytes())
+            entries = [_entry(item) for item in document["files"]]
+            folders = tuple(str(folder) for folder in document["folders"])
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Failure(f"{path} cannot be read: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError):
+            raise Failure(
+                f"{path} is not what ipamd-agent wrote: restore it, or remove it and ipamd's files by hand"
+            ) from None
+        return cls({entry.path: entry for entry in entries}, folders)
+
+    def owns(self, path: str, found: Path) -> bool:
+        """Whether what stands under a path is ours."""
+        entry = self.entries.get(path)
+        digest = digest_of(found)
+        return digest is None or (entry is not None and digest != "")
+
+    def present(self, root: Root) -> Manifest:
+        """The manifest without files that are gone."""
+        there = {path: entry for path, entry in self.entries.items() if digest_of(root / path) is not None}
+        return Manifest(there, self.folders)
+
+    def also(self, pieces: Iterable[Piece], folders: Iterable[str], root: Root) -> Manifest:
+        """The manifest while and after these pieces replace what is there: either may be found."""
+        entries = dict(self.entries)
+        for piece in pieces:
+            before = entries.pop(piece.path, None)
+            found = digest_of(root / piece.path)
+            old = [found] if before is not None and found in before.digests and found != piece.digest else []
+            entries[piece.path] = Entry(piece.path, piece.kind, (piece.digest, *old))
+        return Manifest(entries, tuple(dict.fromkeys([*self.folders, *folders])))
+
+    def remove_folders(self, root: Root) -> None:
+        """Remove the folders that were made, unless somebody has put something there."""
+        for folder in sorted(self.folders, key=len, reverse=True):
+            with contextlib.suppress(OSError):
+                (root / folder).rmdir()
+
+    def encode(self) -> bytes:
+        files = [
+            {"path": entry.path, "kind": entry.kind.value, "sha256": list(entry.digests)}
+            for entry in self.entries.values()
+        ]
+        return json.dumps({"files": files, "folders": list(self.folders)}, indent=1).encode() + b"\n"
+
+
+def _entry(item: Any) -> Entry:
+    path = item["path"]
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ValueError(path)
+    return Entry(path, Kind(item["kind"]), tuple(str(digest) for digest in item["sha256"]))

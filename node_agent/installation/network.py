@@ -1,0 +1,65 @@
+"""The network configuration that a runtime reads, and those of others beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from ipam_plugin.configuration import NODE_KEYS
+from node_agent.failure import ExitCode, Failure
+from node_agent.installation.manifest import Manifest
+from node_agent.installation.piece import Kind, Piece, read_input
+from node_agent.installation.root import Root
+
+PLUGIN: Final = "ipamd-ipam"
+_READ: Final = (".conf", ".conflist", ".json")
+"""The endings that libcni's ConfFiles, and so every runtime, looks for."""
+_LARGEST: Final = 1 << 20
+
+
+def network(file: Path, folder: str) -> Piece:
+    """The piece for a network configuration; raises Failure for one with which no ADD could succeed."""
+    data = read_input("--conflist", file, _LARGEST)
+    if file.suffix not in _READ:
+        raise Failure(f"--conflist {file} must end in .conflist: no runtime reads it else", ExitCode.USAGE)
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise Failure(f"--conflist {file} is not JSON: {error}", ExitCode.USAGE) from None
+    sections = _sections(value)
+    if not sections:
+        raise Failure(f"--conflist {file} has no plugin whose ipam is of type {PLUGIN}", ExitCode.USAGE)
+    for section in sections:
+        for key in NODE_KEYS:
+            if key in section:
+                raise Failure(
+                    f"--conflist {file} has ipam.{key}, which comes from node.json alone: take it out",
+                    ExitCode.USAGE,
+                )
+    return Piece(f"{folder.rstrip('/')}/{file.name}", data, 0o644, Kind.NETWORK)
+
+
+def others(root: Root, piece: Piece, ours: Manifest) -> list[str]:
+    """The network configurations beside it that are not ours, in the order in which runtimes take them."""
+    folder = (root / piece.path).parent
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.suffix in _READ)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise Failure(f"{folder} cannot be read: {error.strerror}") from None
+    before = piece.path.rpartition("/")[0]
+    return [name for name in names if f"{before}/{name}" not in ours.entries]
+
+
+def _sections(value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, dict):
+        return []
+    plugins = value.get("plugins", [value])
+    found = (
+        [plugin.get("ipam") for plugin in plugins if isinstance(plugin, dict)]
+        if isinstance(plugins, list)
+        else []
+    )
+    return [section for section in found if isinstance(section, dict) and section.get("type") == PLUGIN]

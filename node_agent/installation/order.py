@@ -1,0 +1,113 @@
+"""What is asked of an installation, and the files that it comes to."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ipam_plugin import destination
+from ipam_plugin.configuration import is_node_name
+from ipam_plugin.credentials import is_token
+from node_agent.failure import ExitCode, Failure
+from node_agent.installation.executables import executables
+from node_agent.installation.network import network
+from node_agent.installation.piece import Kind, Piece, read_input
+from node_agent.node import AGENT, SERVICE, STATE_DIR
+
+CA: Final = "/etc/ipamd/ca.pem"
+CERTIFICATE: Final = "/etc/ipamd/node.pem"
+KEY: Final = "/etc/ipamd/node.key"
+NODE_JSON: Final = "/etc/ipamd/node.json"
+TOKEN: Final = f"{STATE_DIR}/token"
+JOIN_TOKEN: Final = f"{STATE_DIR}/join-token"
+_LARGEST_TOKEN: Final = 1024
+_LARGEST_PEM: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the flags of `install` say. Folders are paths on the node, files those of this machine."""
+
+    executables: Path
+    architecture: str
+    bin_dir: str
+    endpoints: tuple[str, ...]
+    cluster: str | None
+    node: str | None
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
+    token: Path | None
+    join_token: Path | None
+    conflist: Path | None
+    conflist_dir: str
+    hide_others: bool
+
+    def pieces(self) -> list[Piece]:
+        """The files in the order in which they are put; raises Failure for what could not work."""
+        pieces = executables(self.executables, self.architecture, _absolute("--bin-dir", self.bin_dir))
+        values: dict[str, object] = {"endpoint": [AGENT, *(self.endpoints or (SERVICE,))]}
+        for name, key in ((self.cluster, "cluster"), (self.node, "node")):
+            if name is not None and not is_node_name(name):
+                raise Failure(
+                    f"--{key} {name!r} is no name: 1 to 253 bytes, no control characters", ExitCode.USAGE
+                )
+            if name is not None:
+                values[key] = name
+        for flag, file, path, mode, key in (
+            ("--ca-file", self.ca, CA, 0o644, "caFile"),
+            ("--cert-file", self.certificate, CERTIFICATE, 0o644, "certFile"),
+            ("--key-file", self.key, KEY, 0o600, "keyFile"),
+        ):
+            if file is not None:
+                values[key] = path
+                pieces.append(Piece(path, _pem(flag, file), mode, Kind.CONFIGURATION))
+        for flag, file, path in (
+            ("--token-file", self.token, TOKEN),
+            ("--join-token-file", self.join_token, JOIN_TOKEN),
+        ):
+            if file is not None:
+                pieces.append(Piece(path, _token(flag, file), 0o600, Kind.CREDENTIAL))
+        pieces.append(Piece(NODE_JSON, self._node_json(values), 0o644, Kind.CONFIGURATION))
+        if self.conflist is not None:
+            pieces.append(network(self.conflist, _absolute("--conflist-dir", self.conflist_dir)))
+        return pieces
+
+    def _node_json(self, values: dict[str, object]) -> bytes:
+        try:
+            # The agent fetches the token: so it must not travel in the open, whether it is there or not.
+            destination.read(values, [], TOKEN)
+        except destination.Unusable as error:
+            flags = {"endpoint": "--endpoint", "caFile": "--ca-file", "certFile": "--cert-file"}
+            raise Failure(f"{flags.get(error.key, '--key-file')}: {error}", ExitCode.USAGE) from None
+        return json.dumps(values, indent=2).encode() + b"\n"
+
+
+def _absolute(flag: str, path: str) -> str:
+    if not path.startswith("/"):
+        raise Failure(f"{flag} {path} must be an absolute path on the node", ExitCode.USAGE)
+    return path
+
+
+def _token(flag: str, path: Path) -> bytes:
+    text = read_input(flag, path, _LARGEST_TOKEN).decode("ascii", "replace").strip("\n")
+    if not is_token(text):
+        raise Failure(f"{flag} {path} does not hold one line with a token of ipamd", ExitCode.USAGE)
+    return f"{text}\n".encode()
+
+
+def _pem(flag: str, path: Path) -> bytes:
+    data = read_input(flag, path, _LARGEST_PEM)
+    if b"-----BEGIN " not in data:
+        raise Failure(f"{flag} {path} holds no PEM", ExitCode.USAGE)
+    if flag == "--ca-file":
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+                cadata=data.decode("ascii", "replace")
+            )
+        except ssl.SSLError:
+            raise Failure(f"{flag} {path} holds no certificate that can be read", ExitCode.USAGE) from None
+    return data

@@ -1,0 +1,93 @@
+"""`ipamd-agent uninstall`: take back what was put, the network configuration first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from node_agent.failure import Failure
+from node_agent.installation import manifest
+from node_agent.installation.install import clear
+from node_agent.installation.manifest import Entry, Manifest
+from node_agent.installation.piece import Kind, digest_of
+from node_agent.installation.root import Root
+from node_agent.node import OWN_FILES, STATE_DIR
+from node_agent.staging import sync_folder, temporary
+from node_agent.text import say
+
+_SPOOL: Final = f"{STATE_DIR}/spool"
+
+
+def uninstall(root: Root, *, purge: bool) -> None:
+    """Take back what install put on a node; with `purge` also what the agent and the plugin keep there.
+
+    Raises Failure, before anything is taken, where there is nothing or where releases still wait.
+    """
+    with root.locked():
+        was_under_way = clear(root)
+        put = Manifest.read(root / manifest.PATH)
+        if put is None and was_under_way:
+            say("what an interrupted install had begun: taken back")
+            return
+        if put is None:
+            raise Failure(f"nothing was installed under {root}: there is no {root / manifest.PATH}")
+        waiting = _waiting(root)
+        if purge and waiting:
+            raise Failure(
+                f"{waiting} releases wait in {root / _SPOOL}: let `ipamd-agent run` deliver them, or remove "
+                "that folder if their addresses may stay taken"
+            )
+        try:
+            backwards = list(put.entries.values())[::-1]
+            for entry in sorted(backwards, key=lambda one: one.kind is not Kind.NETWORK):
+                _take_back(root, entry)
+            if purge:
+                _purge(root)
+            _forget(root, put)
+        except OSError as error:
+            raise Failure(
+                f"{error.filename} cannot be removed: {error.strerror}; say it again then"
+            ) from None
+    if waiting:
+        say(f"{waiting} releases wait in {_SPOOL}, where the plugin left them")
+
+
+def _take_back(root: Root, entry: Entry) -> None:
+    path = root / entry.path
+    temporary(path).unlink(missing_ok=True)
+    found = digest_of(path)
+    if found is None:
+        return
+    if not entry.is_ours(found):
+        say(f"{entry.path}: left there, for somebody changed it")
+        return
+    path.unlink()
+    sync_folder(path.parent)
+    say(f"{entry.path}: taken back")
+
+
+def _purge(root: Root) -> None:
+    for name in OWN_FILES:
+        (root / f"{STATE_DIR}/{name}").unlink(missing_ok=True)
+    spool = root / _SPOOL
+    for folder in (spool / "set-aside", spool):
+        if folder.is_dir():
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
+
+
+def _forget(root: Root, put: Manifest) -> None:
+    """Remove the manifest, then the folders that were made for it and are empty."""
+    own = root / manifest.PATH
+    temporary(own).unlink(missing_ok=True)
+    own.unlink()
+    sync_folder(own.parent)
+    put.remove_folders(root)
+
+
+def _waiting(root: Root) -> int:
+    folder: Path = root / _SPOOL
+    if not folder.is_dir():
+        return 0
+    return sum(path.suffix == ".json" and not path.name.startswith(".") for path in folder.iterdir())

@@ -1,0 +1,80 @@
+"""What Prometheus is told, and the small application on loopback that tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from node_agent.facts import Facts, Waiting
+
+_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+UNKNOWN: Final = float("nan")
+
+
+class Measures:
+    """The agent's counters and gauges; gauges are looked up when they are asked for."""
+
+    def __init__(self, facts: Facts, state_dir: Path) -> None:
+        self.registry = CollectorRegistry()
+        self._calls = Counter(
+            "ipamd_agent_calls", "Calls of the plugin by verb and HTTP status", ["verb", "outcome"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "ipamd_agent_call_seconds", "How long ipamd took for a call, as the node sees it", ["verb"],
+            buckets=_BUCKETS, registry=self.registry,
+        )  # fmt: skip
+
+        def waiting(part: Callable[[Waiting], float]) -> float:
+            try:
+                return part(Waiting.of(state_dir))
+            except (OSError, ValueError):
+                return UNKNOWN
+
+        for name, help_text, value in (
+            ("up", "Whether ipamd answered last", lambda: float(facts.upstream is not None)),
+            ("latency_seconds", "Of the last look at ipamd", lambda: _known(facts.latency)),
+            ("joined", "Whether the node has a token", lambda: float(facts.joined)),
+            (
+                "token_expires_timestamp_seconds",
+                "End of the node's token",
+                lambda: _known(facts.token_expires),
+            ),
+            ("last_error_timestamp_seconds", "Time of the last error", lambda: _known(facts.last_error_at)),
+            ("spool_entries", "Releases that wait", lambda: waiting(lambda one: one.entries)),
+            ("spool_oldest_seconds", "Age of the oldest", lambda: waiting(lambda one: one.oldest_seconds)),
+            ("spool_set_aside", "Releases that ipamd refused", lambda: waiting(lambda one: one.set_aside)),
+        ):
+            Gauge(f"ipamd_agent_{name}", help_text, registry=self.registry).set_function(value)
+
+    def count(self, verb: str, outcome: str, seconds: float | None = None) -> None:
+        """Count a call, and how long ipamd took where it answered."""
+        self._calls.labels(verb, outcome).inc()
+        if seconds is not None:
+            self._seconds.labels(verb).observe(seconds)
+
+
+def application(measures: Measures) -> Starlette:
+    """`/healthz` and `/metrics`, for loopback: nothing in them is secret."""
+
+    async def healthz(request: Request) -> Response:
+        del request
+        return JSONResponse({"status": "ok"})
+
+    async def metrics(request: Request) -> Response:
+        del request
+        return Response(generate_latest(measures.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/healthz", healthz), Route("/metrics", metrics)])
+
+
+def _known(value: float | None) -> float:
+    return UNKNOWN if value is None else value

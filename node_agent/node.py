@@ -1,0 +1,81 @@
+"""What node.json says: which node this is, where ipamd is, and what proves the one to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ipam_plugin import configuration
+from ipam_plugin.configuration import NODE_JSON
+from ipam_plugin.destination import Destination, Unusable, absolute_path
+from ipam_plugin.destination import read as read_destination
+from ipam_plugin.endpoint import UNIX, Endpoint
+from ipam_plugin.failure import Failure as PluginFailure
+from ipam_plugin.scanner import NotJson, parse_object
+from node_agent.failure import ExitCode, Failure
+
+AGENT: Final = "unix:///run/ipamd/agent.sock"
+SERVICE: Final = "unix:///run/ipamd/ipamd.sock"
+STATE_DIR: Final = "/var/lib/ipamd-node"
+DEFAULT_NODE_JSON: Final = Path(NODE_JSON)
+SECRET: Final = "secret"  # noqa: S105 - a file's name
+RECORD: Final = "agent.json"
+OWN_FILES: Final = (SECRET, "token", RECORD)
+"""What the agent keeps in the state folder: its secret, the node's token, and until when that is good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The node as the plugin sees it. `upstreams` are the plugin's endpoints without the agent's own."""
+
+    name: str
+    cluster: str
+    state_dir: Path
+    upstreams: tuple[Endpoint, ...]
+    token: Path
+    files: Mapping[str, str]
+    """`caFile`, `certFile` and `keyFile`, empty where there is none."""
+
+    @classmethod
+    def read(cls, path: Path, own_socket: Path) -> Node:
+        """Read node.json as the plugin does; without it the plugin's defaults count. Raises Failure."""
+        values = _values(path)
+        try:
+            state_dir = absolute_path(values, "stateDir", STATE_DIR)
+            token = absolute_path(values, "tokenFile", f"{state_dir}/token")
+            whom = read_destination(values, [AGENT, SERVICE], token)
+            name = configuration.name_of(values, "node") or configuration.node_name(state_dir)
+            cluster = configuration.name_of(values, "cluster") or "default"
+        except Unusable as error:
+            raise Failure(f"{path}: {error}", ExitCode.USAGE) from None
+        except PluginFailure as failure:
+            raise Failure(failure.msg, ExitCode.USAGE) from None
+        return cls(
+            name,
+            cluster,
+            Path(state_dir),
+            _upstreams(whom, own_socket, path),
+            Path(token),
+            whom.credentials.paths,
+        )
+
+
+def _values(path: Path) -> dict[str, object]:
+    try:
+        return parse_object(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise Failure(f"{path} cannot be read: {error.strerror}", ExitCode.USAGE) from None
+    except NotJson as error:
+        raise Failure(f"{path} is no JSON object: {error}", ExitCode.USAGE) from None
+
+
+def _upstreams(whom: Destination, own_socket: Path, path: Path) -> tuple[Endpoint, ...]:
+    own = {str(own_socket), AGENT.removeprefix("unix://")}
+    found = tuple(one for one in whom.endpoints if one.scheme != UNIX or one.path not in own)
+    if not found:
+        raise Failure(f"{path} names no endpoint but the agent itself: name ipamd's too", ExitCode.USAGE)
+    return found

@@ -1,0 +1,65 @@
+"""`ipamd-agent status`: how this node's agent does, for a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from node_agent.facts import Waiting
+from node_agent.failure import ExitCode, Failure
+from node_agent.node import Node
+from node_agent.text import say
+
+_SECONDS = 5.0
+
+
+def status(node_json: Path, socket: Path) -> None:
+    """Print what the agent says of itself; raises Failure where it is not there or does not reach ipamd."""
+    node = Node.read(node_json, socket)
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=_SECONDS) as client:
+            found = client.get("http://localhost/status")
+            document: dict[str, Any] = found.raise_for_status().json()
+    except (httpx.HTTPError, ValueError) as error:
+        _print_spool(node.state_dir)
+        raise Failure(
+            f"no agent answers at {socket} ({error}): start `ipamd-agent run`; until then the plugin asks "
+            f"{', '.join(one.text for one in node.upstreams)} itself",
+            ExitCode.UNREACHABLE,
+        ) from None
+    for key, value in _lines(document):
+        say(f"{key + ':':<15} {value}")
+    if document["reached"] is None:
+        raise Failure("the agent does not reach ipamd: see last error", ExitCode.UNREACHABLE)
+
+
+def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
+    spool = document["spool"]
+    waits = spool.get("error") or (
+        f"{spool['waiting']} waiting, one for {spool['oldest_seconds']} s, {spool['set_aside']} set aside"
+        if spool["waiting"]
+        else f"nothing waits, {spool['set_aside']} set aside"
+    )
+    error = document["last_error"]
+    return [
+        ("node", f"{document['node']} of cluster {document['cluster']}"),
+        ("ipamd", document["reached"] or f"not reached ({', '.join(document['endpoints'])})"),
+        ("latency", "-" if document["latency_ms"] is None else f"{document['latency_ms']} ms"),
+        (
+            "token",
+            f"good until {document['token_expires'] or 'it is revoked'}" if document["joined"] else "none",
+        ),
+        ("spool", waits),
+        ("last error", "none" if error is None else f"{error}, at {document['last_error_at']}"),
+    ]
+
+
+def _print_spool(state_dir: Path) -> None:
+    try:
+        spool = Waiting.of(state_dir)
+    except (OSError, ValueError) as error:
+        say(f"the spool in {state_dir} cannot be read: {error}")
+        return
+    say(f"{'spool:':<15} {spool.entries} waiting, {spool.set_aside} set aside")

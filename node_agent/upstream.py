@@ -1,0 +1,182 @@
+"""ipamd as the agent reaches it: connections that stay open, endpoints in order."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from ipam_plugin.endpoint import HTTPS, UNIX, Endpoint
+from node_agent.facts import Facts
+from node_agent.failure import ExitCode, Failure
+
+CONNECT_SECONDS: Final = 1.0
+"""As the plugin has it: where this end is silent another may be tried."""
+
+_MOST_CONNECTIONS: Final = 128
+_KEEP_SECONDS: Final = 60.0
+"""A little less than ipamd keeps an idle connection, so that none is closed under a request."""
+
+_UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class Silent(Exception):
+    """No endpoint answered. `doubtful`: one may have got the request all the same."""
+
+    def __init__(self, why: str, *, doubtful: bool) -> None:
+        super().__init__(why)
+        self.doubtful = doubtful
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Upstream:
+    """The endpoints of one ipamd, the one that answered last tried first."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], files: Mapping[str, str], facts: Facts) -> None:
+        """Raises Failure where the files of TLS cannot be used."""
+        self._facts = facts
+        self._tls = _Tls(files) if any(one.scheme == HTTPS for one in endpoints) else None
+        self._ways = [_Way(one, self._tls.context if self._tls is not None else None) for one in endpoints]
+
+    async def ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, seconds: float
+    ) -> Answer:
+        """Ask one endpoint after the other until one answers; raises Silent.
+
+        After a try of which nobody knows the end no other is made: whoever asked must know of the doubt.
+        """
+        deadline = time.monotonic() + seconds
+        whys: list[str] = []
+        for way in list(self._ways):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                answer = await way.ask(method, path, headers, body, left)
+            except (httpx.TransportError, TimeoutError) as error:
+                whys.append(f"{way.endpoint.text}: {_reason(error)}")
+                if not isinstance(error, _UNSENT):
+                    raise self._silent(whys, doubtful=True) from None
+                continue
+            self._prefer(way)
+            return answer
+        raise self._silent(whys or ["there was no time left"], doubtful=False)
+
+    def reload(self) -> None:
+        """Take certificates that were replaced, for new connections; raises Failure, and stays as it was."""
+        if self._tls is not None:
+            self._tls.reload()
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        for way in self._ways:
+            await way.close()
+
+    def _prefer(self, way: _Way) -> None:
+        if self._ways[0] is not way:
+            self._ways.remove(way)
+            self._ways.insert(0, way)
+        self._facts.upstream = way.endpoint.text
+
+    def _silent(self, whys: list[str], *, doubtful: bool) -> Silent:
+        why = "; ".join(whys)
+        self._facts.upstream = None
+        self._facts.fail("ipamd does not answer", why)
+        return Silent(why, doubtful=doubtful)
+
+
+class _Way:
+    """One endpoint with its connections; the environment's proxies stay out of the way."""
+
+    def __init__(self, endpoint: Endpoint, tls: ssl.SSLContext | None) -> None:
+        self.endpoint = endpoint
+        unix = endpoint.scheme == UNIX
+        self._base = (
+            "http://localhost" if unix else f"{endpoint.scheme}://{endpoint.authority}{endpoint.path}"
+        )
+        self._transport = httpx.AsyncHTTPTransport(
+            verify=tls if tls is not None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            uds=endpoint.path if unix else None,
+            limits=httpx.Limits(
+                max_connections=_MOST_CONNECTIONS,
+                max_keepalive_connections=_MOST_CONNECTIONS,
+                keepalive_expiry=_KEEP_SECONDS,
+            ),
+        )
+
+    async def ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, seconds: float
+    ) -> Answer:
+        # Without a client in between: redirects, cookies and the like are nothing that ipamd has.
+        connect = min(CONNECT_SECONDS, seconds)
+        timeouts = {"connect": connect, "pool": connect, "read": seconds, "write": seconds}
+        request = httpx.Request(
+            method, self._base + path, headers=headers, content=body, extensions={"timeout": timeouts}
+        )
+        async with asyncio.timeout(seconds + connect):
+            response = await self._transport.handle_async_request(request)
+            try:
+                return Answer(response.status_code, response.headers, await response.aread())
+            finally:
+                await response.aclose()
+
+    async def close(self) -> None:
+        await self._transport.aclose()
+
+
+class _Tls:
+    """The authority that vouches for ipamd, and this node's certificate where it has one."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self._files = files
+        self.context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=_pem("caFile", files))
+        self._load()
+        self._seen = self._look()
+
+    def reload(self) -> None:
+        seen = self._look()
+        if seen != self._seen:
+            self.context.load_verify_locations(cadata=_pem("caFile", self._files))
+            self._load()
+            self._seen = seen
+
+    def _load(self) -> None:
+        if self._files["certFile"]:
+            try:
+                self.context.load_cert_chain(self._files["certFile"], self._files["keyFile"])
+            except (OSError, ssl.SSLError) as error:
+                raise Failure(f"certFile and keyFile cannot be used: {error}", ExitCode.USAGE) from None
+
+    def _look(self) -> list[tuple[int, int]]:
+        stats = [Path(path).stat() for path in self._files.values() if path and Path(path).exists()]
+        return [(one.st_ino, one.st_mtime_ns) for one in stats]
+
+
+def _pem(key: str, files: Mapping[str, str]) -> str:
+    path = Path(files[key])
+    try:
+        text = path.read_text("ascii", "replace")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except OSError as error:
+        raise Failure(f"{key} {path} cannot be used: {error.strerror or error}", ExitCode.USAGE) from None
+    return text
+
+
+def _reason(error: Exception) -> str:
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+    return text or ("no answer in time" if "Timeout" in type(error).__name__ else type(error).__name__)

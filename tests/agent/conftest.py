@@ -1,0 +1,105 @@
+"""A node's root folder, and `ipamd-agent` as people run it."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.agent.forked import Ended, ForkedAgent
+from tests.node_executable import ROOT, static_plugin
+from tests.service import EXECUTABLES
+
+AGENT: Final = EXECUTABLES / "ipamd-agent"
+SECONDS: Final = 30
+TEXT: Final = "ipamd_" + "J" * 43
+
+
+def run_agent(*arguments: str | Path, before: tuple[str, ...] = (), **more: str) -> Ended:
+    """Run a command of the agent to its end."""
+    command = [*before, str(AGENT), *map(str, arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=SECONDS, env={**os.environ, **more}
+    )
+    return Ended(done.returncode, done.stdout, done.stderr.strip())
+
+
+@dataclass(frozen=True)
+class NodeRoot:
+    """A folder that is the root of a node, and the files that an operator has for it."""
+
+    folder: Path
+    executables: Path
+    inputs: Path
+    forked: ForkedAgent
+
+    def file(self, name: str, text: str) -> Path:
+        """A file of the operator's."""
+        path = self.inputs / name
+        path.write_text(text)
+        return path
+
+    def conflist(self, name: str = "10-pods.conflist", **ipam: Any) -> Path:
+        """A network configuration of the operator's."""
+        section = {"type": "ipamd-ipam", "pools": [["pods"]], **ipam}
+        plugin = {"type": "bridge", "bridge": "cni0", "ipam": section}
+        return self.file(name, json.dumps({"cniVersion": "1.0.0", "name": "pods", "plugins": [plugin]}))
+
+    def foreign(self, path: str, text: str) -> Path:
+        """A file of somebody else's on the node."""
+        found = self.folder / path
+        found.parent.mkdir(parents=True, exist_ok=True)
+        found.write_text(text)
+        return found
+
+    def new_version(self) -> None:
+        """Have another version of the executable to install."""
+        for path in self.executables.glob("*/ipamd-ipam"):
+            path.write_bytes(path.read_bytes() + b"next")
+
+    def install(self, *flags: str | Path, moment: int | None = None) -> Ended:
+        """Install; with a moment: until a kill at that change of the root."""
+        return self.forked.run(*self._install(flags), root=self.folder, moment=moment)
+
+    def uninstall(self, *flags: str, moment: int | None = None) -> Ended:
+        return self.forked.run("uninstall", "--root", self.folder, *flags, root=self.folder, moment=moment)
+
+    def install_under(self, script: str) -> Ended:
+        """Install by the executable itself, in a mount namespace; the script runs it as "$@"."""
+        return run_agent(*self._install(()), before=("unshare", "--mount", "sh", "-c", script, "sh"))
+
+    def _install(self, flags: tuple[str | Path, ...]) -> tuple[str | Path, ...]:
+        return ("install", "--root", self.folder, "--executables", self.executables, *flags)
+
+    def snapshot(self) -> Mapping[str, bytes | int]:
+        """Every file with its bytes, every folder with its mode."""
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes() if path.is_file() else path.lstat().st_mode
+            for path in sorted(self.folder.rglob("*"))
+        }
+
+    def read(self, path: str) -> bytes | None:
+        found = self.folder / path.lstrip("/")
+        return found.read_bytes() if found.exists() else None
+
+
+@pytest.fixture(scope="module")
+def forked_agent() -> Iterator[ForkedAgent]:
+    with ForkedAgent() as agent:
+        yield agent
+
+
+@pytest.fixture
+def node_root(scratch: Path, forked_agent: ForkedAgent) -> NodeRoot:
+    made = NodeRoot(scratch / "root", scratch / "node", scratch / "inputs", forked_agent)
+    for folder in (made.folder, made.inputs):
+        folder.mkdir()
+    static = static_plugin()
+    assert static is not None, f"build it: make node ({ROOT})"
+    (made.executables / static.parent.name).mkdir(parents=True)
+    (made.executables / static.parent.name / "ipamd-ipam").write_bytes(static.read_bytes())
+    return made

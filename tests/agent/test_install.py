@@ -1,0 +1,321 @@
+"""`ipamd-agent install` and `uninstall` on a scratch root."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.agent.conftest import TEXT, NodeRoot
+from tests.cni.authority import Authority
+from tests.cni.executable import Plugin, finish
+from tests.service import IpamdProcess
+
+BINARY, NODE_JSON = "opt/cni/bin/ipamd-ipam", "etc/ipamd/node.json"
+CONFLIST, MANIFEST = "etc/cni/net.d/10-pods.conflist", "var/lib/ipamd-node/installed.json"
+
+
+def test_install_puts_plugin_node_file_credentials_and_network_in_place(
+    node_root: NodeRoot, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "ca", "ours", "IP:127.0.0.1")
+    join = node_root.file("join", f"{TEXT}\n")
+
+    ended = node_root.install(
+        *("--endpoint", "https://ipamd.example:8750", "--ca-file", authority.ca, "--node", "worker-1"),
+        *("--cluster", "east", "--join-token-file", join, "--conflist", node_root.conflist()),
+    )
+
+    assert ended.code == 0, ended
+    assert (node_root.folder / BINARY).stat().st_mode & 0o7777 == 0o755
+    assert (node_root.folder / "var/lib/ipamd-node/join-token").stat().st_mode & 0o7777 == 0o600
+    assert json.loads(node_root.read(NODE_JSON) or b"") == {
+        "endpoint": ["unix:///run/ipamd/agent.sock", "https://ipamd.example:8750"],
+        "cluster": "east",
+        "node": "worker-1",
+        "caFile": "/etc/ipamd/ca.pem",
+    }
+    assert node_root.read("etc/ipamd/ca.pem") == authority.ca.read_bytes()
+    assert node_root.read(CONFLIST) == node_root.conflist().read_bytes()
+
+
+def test_without_conflist_no_network_is_touched(node_root: NodeRoot) -> None:
+    node_root.foreign("etc/cni/net.d/50-other.conflist", "{}")
+
+    assert node_root.install("--node", "n1").code == 0
+
+    assert [path.name for path in networks(node_root)] == ["50-other.conflist"]
+
+
+def test_uninstall_takes_back_exactly_what_install_put_there(node_root: NodeRoot) -> None:
+    node_root.foreign("opt/cni/bin/bridge", "theirs")
+    node_root.foreign("etc/hostname", "node")
+    before = node_root.snapshot()
+    token = node_root.file("token", TEXT)
+    assert node_root.install("--token-file", token, "--conflist", node_root.conflist()).code == 0
+    node_root.new_version()
+    assert node_root.install("--token-file", token, "--conflist", node_root.conflist()).code == 0
+
+    ended = node_root.uninstall()
+
+    assert ended.code == 0, ended
+    assert node_root.snapshot() == before
+    again = node_root.uninstall()
+    assert (again.code, "nothing was installed" in again.complaint) == (1, True)
+
+
+def test_uninstall_leaves_what_somebody_changed_and_what_the_plugin_keeps(node_root: NodeRoot) -> None:
+    assert node_root.install("--node", "n1").code == 0
+    node_root.foreign(NODE_JSON, "{}")
+    node_root.foreign("var/lib/ipamd-node/spool/1-2-3.json", "{}")
+
+    ended = node_root.uninstall()
+
+    assert ended.code == 0
+    assert "node.json: left there" in ended.out
+    assert "1 releases wait" in ended.out
+    assert node_root.read(NODE_JSON) == b"{}"
+    assert node_root.read("var/lib/ipamd-node/spool/1-2-3.json") == b"{}"
+    assert node_root.read(BINARY) is None
+
+
+def test_purge_waits_for_the_spool_and_then_leaves_no_trace(node_root: NodeRoot) -> None:
+    assert node_root.install("--node", "n1").code == 0
+    entry = node_root.foreign("var/lib/ipamd-node/spool/1-2-3.json", "{}")
+    node_root.foreign("var/lib/ipamd-node/secret", "secret")
+    before = node_root.snapshot()
+
+    refused = node_root.uninstall("--purge")
+    untouched = node_root.snapshot()
+    entry.unlink()
+    purged = node_root.uninstall("--purge")
+
+    assert (refused.code, purged.code) == (1, 0), purged
+    assert "1 releases wait" in refused.complaint
+    assert untouched == before
+    assert node_root.snapshot() == {}
+
+
+def test_a_token_that_the_agent_renewed_is_not_put_back(node_root: NodeRoot) -> None:
+    token = node_root.file("token", TEXT)
+    assert node_root.install("--token-file", token).code == 0
+    renewed = node_root.foreign("var/lib/ipamd-node/token", "ipamd_" + "R" * 43)
+
+    assert node_root.install("--token-file", token).code == 0
+    kept = renewed.read_text()
+    other = node_root.file("other", "ipamd_" + "S" * 43)
+    assert node_root.install("--token-file", other).code == 0
+
+    assert kept == "ipamd_" + "R" * 43
+    assert renewed.read_text() == "ipamd_" + "S" * 43 + "\n"
+
+
+def test_a_network_of_ours_gives_way_to_its_new_name(node_root: NodeRoot) -> None:
+    assert node_root.install("--conflist", node_root.conflist()).code == 0
+
+    assert node_root.install("--conflist", node_root.conflist("05-pods.conflist")).code == 0
+
+    assert [path.name for path in networks(node_root)] == ["05-pods.conflist"]
+
+
+def test_links_of_the_nodes_root_are_followed_inside_it(node_root: NodeRoot) -> None:
+    (node_root.folder / "usr/libexec").mkdir(parents=True)
+    (node_root.folder / "opt").mkdir()
+    (node_root.folder / "opt/cni").symlink_to("/usr/libexec/cni")
+    before = node_root.snapshot()
+
+    assert node_root.install().code == 0
+
+    assert node_root.read("usr/libexec/cni/bin/ipamd-ipam") is not None
+    assert node_root.uninstall().code == 0
+    assert {name for name in node_root.snapshot() if name not in before} <= {"usr/libexec/cni"}
+
+
+def test_an_upgrade_under_running_calls_disturbs_none(
+    node_root: NodeRoot, ipamd_process: IpamdProcess, scratch: Path
+) -> None:
+    ipamd_process.create_pool("pods", "10.0.0.0/24")
+    assert node_root.install().code == 0
+    plugin = Plugin((str(node_root.folder / BINARY),), scratch / "state", ipamd_process.endpoint)
+    assert ipamd_process.process is not None
+    ipamd_process.process.send_signal(signal.SIGSTOP)
+    calls = [plugin.start("ADD", CNI_CONTAINERID=f"c{number}") for number in range(32)]
+
+    node_root.new_version()
+    ended = node_root.install()
+    ipamd_process.process.send_signal(signal.SIGCONT)
+
+    assert ended.code == 0, ended
+    assert [finish(call).code for call in calls] == [0] * 32
+    assert plugin.call("DEL", CNI_CONTAINERID="c0").code == 0
+    assert len(ipamd_process.allocations()) == 31
+
+
+def flags(node_root: NodeRoot) -> tuple[str | Path, ...]:
+    token = node_root.file("token", TEXT)
+    return ("--node", "n1", "--token-file", token, "--conflist", node_root.conflist())
+
+
+def test_a_kill_at_any_moment_of_the_first_install_leaves_nothing_or_all_of_a_file(
+    node_root: NodeRoot,
+) -> None:
+    for folder in ("etc", "var/lib/ipamd-node"):
+        (node_root.folder / folder).mkdir(parents=True)
+    before = node_root.snapshot()
+    assert node_root.install(*flags(node_root)).code == 0
+    whole = node_root.snapshot()
+    assert node_root.uninstall().code == 0
+
+    moment = 0
+    while node_root.install(*flags(node_root), moment=moment).was_killed:
+        found = visible(node_root)
+        assert {name: whole[name] for name in found} == found
+        if CONFLIST in found:
+            assert found.keys() == {name for name in whole if isinstance(whole[name], bytes)}
+        node_root.uninstall()
+        assert node_root.snapshot() == before, moment
+        moment += 1
+    assert moment > 20
+    assert node_root.snapshot() == whole
+
+
+def test_a_kill_at_any_moment_of_an_upgrade_leaves_each_file_old_or_new(node_root: NodeRoot) -> None:
+    assert node_root.install(*flags(node_root)).code == 0
+    old = visible(node_root)
+
+    moment, killed = 0, True
+    while killed:
+        node_root.new_version()
+        more = ("--node", f"n{moment}", "--conflist", node_root.conflist(timeout=5 + moment))
+        killed = node_root.install(*more, moment=moment).was_killed
+        found = visible(node_root)
+        assert node_root.install(*more).code == 0
+        new = visible(node_root)
+        assert found.keys() == new.keys()
+        for name in new.keys() - {MANIFEST}:
+            assert found[name] in (old[name], new[name]), (moment, name)
+        old = new
+        moment += 1
+    assert moment > 10
+    assert not [name for name in node_root.snapshot() if name.endswith(".ipamd-agent")]
+
+
+def test_a_kill_at_any_moment_of_uninstall_takes_the_network_first_and_can_be_said_again(
+    node_root: NodeRoot,
+) -> None:
+    moment = 0
+    while True:
+        assert node_root.install(*flags(node_root)).code == 0
+        whole = visible(node_root)
+        if not node_root.uninstall(moment=moment).was_killed:
+            break
+        left = visible(node_root)
+        assert {name: whole[name] for name in left} == left
+        assert CONFLIST not in left or left.keys() == whole.keys()
+        node_root.uninstall()
+        assert visible(node_root) == {}
+        moment += 1
+    assert moment > 10
+
+
+def networks(node_root: NodeRoot) -> list[Path]:
+    return sorted((node_root.folder / "etc/cni/net.d").iterdir())
+
+
+def visible(node_root: NodeRoot) -> dict[str, bytes | int]:
+    """The files as runtimes and people see them: without temporary names."""
+    return {
+        name: data
+        for name, data in node_root.snapshot().items()
+        if isinstance(data, bytes)
+        and not name.rpartition("/")[2].startswith(".")
+        and not name.endswith("installing.json")
+    }
+
+
+def test_a_foreign_network_is_not_hidden_unless_told_to(node_root: NodeRoot) -> None:
+    node_root.foreign("etc/cni/net.d/50-theirs.conflist", "{}")
+    before = node_root.snapshot()
+
+    refused = node_root.install("--conflist", node_root.conflist())
+    untouched = node_root.snapshot()
+    told = node_root.install("--conflist", node_root.conflist(), "--hide-others")
+
+    assert refused.code == 1
+    assert "would hide 50-theirs.conflist" in refused.complaint
+    assert "--hide-others" in refused.complaint
+    assert untouched == before
+    assert told.code == 0
+    assert node_root.read("etc/cni/net.d/50-theirs.conflist") == b"{}"
+
+
+@pytest.mark.parametrize("path", [BINARY, NODE_JSON, CONFLIST])
+def test_a_foreign_file_in_the_way_is_never_replaced(node_root: NodeRoot, path: str) -> None:
+    node_root.foreign(path, "theirs")
+    before = node_root.snapshot()
+
+    refused = node_root.install("--conflist", node_root.conflist(), "--hide-others")
+
+    assert refused.code == 1
+    assert "is there already, and ipamd-agent did not put it there" in refused.complaint
+    assert node_root.snapshot() == before
+
+
+def test_a_full_file_system_leaves_the_node_as_it_was(node_root: NodeRoot) -> None:
+    mount = f"mount -t tmpfs -o size=200k none {node_root.folder} && mkdir -p {node_root.folder}/etc/cni"
+    listing = f"find {node_root.folder} | sort"
+    script = f'{mount} && {listing} && "$@"; code=$?; {listing}; exit $code'
+
+    ended = node_root.install_under(script)
+
+    lines = ended.out.splitlines()
+    assert ended.code == 1
+    assert "No space left on device; nothing was changed on this node" in ended.complaint
+    assert len(ended.complaint.splitlines()) == 1
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
+
+
+def test_a_folder_that_cannot_be_written_leaves_the_node_as_it_was(node_root: NodeRoot) -> None:
+    bin_dir = node_root.folder / "opt/cni/bin"
+    bin_dir.mkdir(parents=True)
+    before = node_root.snapshot()
+    script = f'mount --bind {bin_dir} {bin_dir} && mount -o remount,ro,bind {bin_dir} && "$@"'
+
+    ended = node_root.install_under(script)
+
+    assert ended.code == 1
+    assert "/opt/cni/bin/ipamd-ipam cannot be written: Read-only file system" in ended.complaint
+    assert node_root.snapshot() == before
+
+
+def test_bad_input_gets_one_sentence_and_changes_nothing(node_root: NodeRoot) -> None:
+    bad = node_root.file("bad", "ipamd_short")
+    no_ca = node_root.file("ca.pem", "no certificate")
+    script = node_root.file("script", "#!/bin/sh")
+    (node_root.executables / "arm64").mkdir()
+    (node_root.executables / "arm64/ipamd-ipam").write_bytes(script.read_bytes())
+
+    cases: dict[tuple[str | Path, ...], str] = {
+        ("--token-file", bad): "does not hold one line with a token",
+        ("--join-token-file", node_root.inputs / "none"): "cannot be read: No such file",
+        ("--ca-file", no_ca): "holds no PEM",
+        ("--architecture", "riscv64"): "has no executable for riscv64: there is amd64, arm64",
+        ("--architecture", "arm64"): "is no executable for arm64",
+        ("--executables", node_root.inputs): "there is none for any",
+        ("--endpoint", "http://10.0.0.1:8750"): "a token is not sent over http:// beyond loopback",
+        ("--endpoint", "https://10.0.0.1:8750"): "must name the authority's certificate",
+        ("--endpoint", "ipamd.example"): "must begin with http://",
+        ("--node", "two words\n"): "is no name",
+        ("--bin-dir", "opt/cni"): "must be an absolute path",
+        ("--conflist", node_root.conflist("notes.txt")): "must end in .conflist",
+        ("--conflist", bad): "must end in .conflist",
+        ("--conflist", node_root.file("a.conflist", "{")): "is not JSON",
+        ("--conflist", node_root.file("b.conflist", "{}")): "has no plugin whose ipam is of type",
+        ("--conflist", node_root.conflist(tokenFile="/x")): "which comes from node.json alone",
+        ("--root", node_root.inputs / "none"): "is no folder",
+    }
+    for given, said in cases.items():
+        ended = node_root.install(*given)
+        assert (ended.code, said in ended.complaint) == (2, True), (given, ended)
+        assert len(ended.complaint.splitlines()) == 1, ended
+    assert node_root.snapshot() == {}
