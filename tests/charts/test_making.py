@@ -140,6 +140,13 @@ def test_without_a_conflist_nodes_get_executables_and_credentials_only() -> None
     assert ("ConfigMap", "ipamd-conflist") not in made
 
 
+def test_an_address_of_the_other_family_is_written_as_one() -> None:
+    made = manifests(values=merged(LEAST, {"service": {"clusterIP": "fd00:98::77"}}))
+
+    [install] = made["DaemonSet", "ipamd-node"]["spec"]["template"]["spec"]["initContainers"]
+    assert "--endpoint=https://[fd00:98::77]:8750" in install["command"]
+
+
 @pytest.mark.parametrize(
     ("given", "main"),
     [

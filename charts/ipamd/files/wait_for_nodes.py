@@ -12,7 +12,9 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 def main(namespace: str, name: str, seconds: int) -> int:
     """0 when every node is done; else 1, with how many are not."""
-    url = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}/apis/apps/v1/namespaces/{namespace}/daemonsets/{name}"
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    place = f"[{host}]" if ":" in host else host
+    url = f"https://{place}:{port}/apis/apps/v1/namespaces/{namespace}/daemonsets/{name}"
     left = "nothing is known of the nodes yet"
     for _ in range(seconds // 2):
         try:

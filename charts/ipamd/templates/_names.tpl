@@ -75,7 +75,9 @@ securityContext:
 {{/* Where nodes find ipamd: addresses, for what runs on a node cannot ask the cluster's DNS. */}}
 {{- define "ipamd.endpoints" -}}
 {{- if .Values.nodes.endpoints }}{{ toJson .Values.nodes.endpoints }}
-{{- else }}{{ toJson (list (printf "https://%s:%d" (.Values.service.clusterIP | default (printf "%s.%s.svc" (include "ipamd.fullname" .) .Release.Namespace)) (int .Values.server.port))) }}
+{{- else }}
+{{- $host := .Values.service.clusterIP | default (printf "%s.%s.svc" (include "ipamd.fullname" .) .Release.Namespace) }}
+{{- toJson (list (printf "https://%s:%d" (ternary (printf "[%s]" $host) $host (contains ":" $host)) (int .Values.server.port))) }}
 {{- end }}
 {{- end }}
 
@@ -118,4 +120,31 @@ persistentVolumeClaim: {claimName: {{ .Values.database.storage.existingClaim | d
 helm.sh/hook: pre-delete
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{/* What ipamctl and the like need to ask ipamd, with the token of a role. */}}
+{{- define "ipamd.clientEnvironment" -}}
+- {name: IPAMD_TOKEN_FILE, value: /etc/ipamd/tokens/{{ . }}}
+- {name: SSL_CERT_FILE, value: /etc/ipamd/tls/ca.crt}
+{{- end }}
+
+{{- define "ipamd.clientMounts" -}}
+- {name: tokens, mountPath: /etc/ipamd/tokens, readOnly: true}
+- {name: tls, mountPath: /etc/ipamd/tls, readOnly: true}
+{{- end }}
+
+{{- define "ipamd.clientVolumes" -}}
+{{- $role := last . }}
+{{- with first . }}
+- name: tokens
+  secret:
+    secretName: {{ include "ipamd.tokensSecret" . }}
+    items: [{key: {{ $role }}, path: {{ $role }}}]
+    defaultMode: 0440
+- name: tls
+  secret:
+    secretName: {{ include "ipamd.tlsSecret" . }}
+    items: [{key: ca.crt, path: ca.crt}]
+    defaultMode: 0440
+{{- end }}
 {{- end }}
