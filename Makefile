@@ -3,12 +3,13 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help chart-tools setup packages demo-packages node-packages node demo check test test-faults test-runtimes fuzz bench bench-quick bench-growth clean
+.PHONY: help chart-tools setup packages demo-packages node-packages node deb demo check test test-faults test-runtimes fuzz bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
 	@echo "make demo           three containers, a killed service, and what survives it"
 	@echo "make node           dist/node/ARCH/ipamd-ipam, the plugin as one static file"
+	@echo "make deb            dist/deb/*.deb, packages for this machine's Debian"
 	@echo "make check          format, lint, types, direction of the imports"
 	@echo "make test           all tests but the two below"
 	@echo "make test-faults    the long campaign of kills and faults"
@@ -39,6 +40,9 @@ node-packages:
 
 node: node-packages
 	@native/build
+
+deb: .venv/installed node
+	@deploy/debian/build
 
 demo: .venv/installed
 	@.venv/bin/python -m scripts.demo

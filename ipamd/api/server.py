@@ -24,6 +24,7 @@ from ipamd.api.cni import Calls
 from ipamd.api.loopback import Loopback
 from ipamd.api.metrics import CallMeasures
 from ipamd.api.protocol import protocol_of, sweep
+from ipamd.api.systemd import inherited_socket, notify
 from ipamd.api.tls import Certificates, TlsFiles
 from ipamd.api.watching import Watched, keep_loaded
 from ipamd.engine.engine import Engine
@@ -48,6 +49,10 @@ log = structlog.get_logger()
 class _Server(uvicorn.Server):
     """One listener. Signals are its owner's business: several listeners end together."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
@@ -69,6 +74,7 @@ class _Server(uvicorn.Server):
             for each in sockets or ()
         ]
         self.started = True
+        self.listening.set()
 
 
 async def serve(
@@ -104,8 +110,8 @@ async def serve(
     with contextlib.ExitStack() as sockets:
         tcp = sockets.enter_context(_tcp_socket(address, port))
         listeners = [(http_server(Loopback(application, access, any_host=False), calls, certificates), tcp)]
-        if uds is not None:
-            unix = sockets.enter_context(_unix_socket(uds))
+        unix = _unix_listener(sockets, uds)
+        if unix is not None:
             listeners.append((http_server(Loopback(application, access, any_host=True), calls), unix))
         with _until_told_to_end([server for server, _ in listeners]):
             log.info("listening", host=host, port=tcp.getsockname()[1], uds=str(uds) if uds else None)
@@ -114,9 +120,11 @@ async def serve(
                     tasks.create_task(keep_loaded(watched)),
                     tasks.create_task(sweep([server for server, _ in listeners])),
                 ]
-                await asyncio.wait(
-                    [tasks.create_task(server.serve(sockets=[listener])) for server, listener in listeners]
-                )
+                serving = [tasks.create_task(server.serve(sockets=[each])) for server, each in listeners]
+                for server, _ in listeners:
+                    await server.listening.wait()
+                notify("READY=1")
+                await asyncio.wait(serving)
                 for task in beside:
                     task.cancel()
     log.info("ended")
@@ -150,6 +158,7 @@ def _until_told_to_end(servers: list[_Server]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def end() -> None:
+        notify("STOPPING=1")
         for server in servers:
             server.force_exit = server.should_exit
             server.should_exit = True
@@ -180,6 +189,16 @@ def _tcp_socket(address: IPAddress, port: int) -> Iterator[socket.socket]:
         except OSError as error:
             raise OSError(f"cannot listen on {address} port {port}: {error.strerror}") from None
         yield listener
+
+
+def _unix_listener(sockets: contextlib.ExitStack, uds: Path | None) -> socket.socket | None:
+    """The Unix socket that systemd opened, else one of our own, where either is asked for."""
+    inherited = inherited_socket()
+    if inherited is not None:
+        if uds is not None:
+            raise InvalidValue("--uds", "systemd opens a Unix socket for ipamd already: leave it out")
+        return sockets.enter_context(inherited)
+    return sockets.enter_context(_unix_socket(uds)) if uds is not None else None
 
 
 @contextlib.contextmanager

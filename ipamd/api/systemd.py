@@ -1,0 +1,41 @@
+"""What systemd and a service say to each other (sd_listen_fds(3), sd_notify(3)): a few bytes, no library."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+from ipamd.models.errors import InvalidValue
+
+FIRST: Final = 3
+"""The descriptor of the first socket that is handed over."""
+
+
+def inherited_socket(environment: Mapping[str, str] = os.environ) -> socket.socket | None:
+    """The Unix socket that systemd listens on for this process, None where it does on none.
+
+    Raises InvalidValue for anything else that it hands over.
+    """
+    if environment.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    if environment.get("LISTEN_FDS") != "1":
+        raise InvalidValue("LISTEN_FDS", "ipamd takes one socket of systemd's, and no more: a Unix socket")
+    inherited = socket.socket(fileno=FIRST)
+    os.set_inheritable(FIRST, False)
+    listens = inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    if (inherited.family, inherited.type) != (socket.AF_UNIX, socket.SOCK_STREAM) or not listens:
+        raise InvalidValue("LISTEN_FDS", "the socket of systemd's is no Unix socket that listens")
+    return inherited
+
+
+def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Tell systemd a state, such as `READY=1`; nothing happens where nobody asked for it."""
+    address = environment.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as bell:
+        bell.sendto(state.encode(), address)
