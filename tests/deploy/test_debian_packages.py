@@ -102,26 +102,28 @@ wait
 
 
 def test_install_upgrade_remove_purge(root: Root, packages: dict[str, Path]) -> None:
-    root.install(packages["ipamd"], packages["ipamd-node"])
+    root.install(*packages.values())
     assert "ipamd:" in root.run("getent", "passwd", "ipamd")
     assert "enabled" in root.run("systemctl", "is-enabled", "ipamd.service", "ipamd.socket")
+    assert "enabled" in root.run("systemctl", "is-enabled", "ipamd-agent.service")
+    assert "install" in root.run("ipamd-agent", "--help")
     assert '"1.1.0"' in root.run("env", "CNI_COMMAND=VERSION", "/usr/lib/cni/ipamd-ipam")
     root.run("sh", "-c", ADD_A_POOL.format(command="pool create pods --subnet 10.0.0.0/24"))
     (root.path / "etc/default/ipamd").write_text("IPAMD_LOG_FORMAT=json\n")
 
     newer = built("0.1.1")
-    root.install(newer["ipamd"], newer["ipamd-node"])
+    root.install(*newer.values())
     assert root.run("dpkg-query", "-W", "-f", "${Version} ${Status}", "ipamd") == "0.1.1 install ok installed"
     assert (root.path / "etc/default/ipamd").read_text() == "IPAMD_LOG_FORMAT=json\n"
     assert "pods" in root.run("sh", "-c", ADD_A_POOL.format(command="pool list"))
 
-    root.run("dpkg", "--remove", "ipamd", "ipamd-node")
+    root.run("dpkg", "--remove", *packages)
     assert not root.has("usr/lib/ipamd")
     assert not root.has("usr/lib/cni/ipamd-ipam")
     assert root.has("var/lib/ipamd/ipamd.sqlite")
     assert root.has("etc/default/ipamd")
 
-    root.run("dpkg", "--purge", "ipamd", "ipamd-node")
+    root.run("dpkg", "--purge", *packages)
     left = root.run(
         "sh", "-c", "find / -xdev -name '*ipamd*' -newer /tmp/log -not -path '/proc/*' -not -path '/tmp/*'"
     )
@@ -135,5 +137,5 @@ def test_two_builds_give_the_same_bytes(packages: dict[str, Path]) -> None:
 
     second = {name: file.read_bytes() for name, file in built("0.1.0").items()}
 
-    assert set(first) == {"ipamd", "ipamd-node"}
+    assert set(first) == {"ipamd", "ipamd-agent", "ipamd-common", "ipamd-node"}
     assert first == second
