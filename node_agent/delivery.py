@@ -6,6 +6,7 @@ An entry goes to the endpoints that it names and to no others; the agent's socke
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -24,21 +25,30 @@ log = structlog.get_logger()
 async def keep_delivering(state_dir: Path, facts: Facts) -> None:
     """Deliver whenever something waits, until cancelled; what cannot be delivered is tried less often."""
     spool = Spool(str(state_dir))
+    returned = facts.woken_on_return()
     pause = _LOOK_EVERY
     while True:
-        try:
-            before = set(spool.names())
-            if before:
-                await asyncio.to_thread(deliver, spool, "")
-            gone = before - set(spool.names())
-        except (OSError, ValueError) as error:
-            facts.fail("the spool cannot be read", str(error))
-            gone = before = set()
+        returned.clear()
+        waiting, gone = await _deliver(spool, facts)
         if gone:
-            log.info("spool", outcome="delivered", entries=len(gone), waiting=len(before) - len(gone))
-        if len(gone) < len(before):
-            pause = _LOOK_EVERY if gone else min(2 * pause, _LONGEST_PAUSE)
-        else:
-            pause = _LOOK_EVERY
-        if not gone or len(gone) == len(before):
-            await asyncio.sleep(pause)
+            log.info("spool", outcome="delivered", entries=gone, waiting=waiting)
+        if waiting and gone:
+            continue
+        pause = min(2 * pause, _LONGEST_PAUSE) if waiting else _LOOK_EVERY
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await returned.wait()
+
+
+async def _deliver(spool: Spool, facts: Facts) -> tuple[int, int]:
+    """Try once; how many entries wait still, and how many are gone."""
+    try:
+        before = set(spool.names())
+        if not before:
+            return 0, 0
+        await asyncio.to_thread(deliver, spool, "")
+        gone = len(before - set(spool.names()))
+    except (OSError, ValueError) as error:
+        facts.fail("the spool cannot be read", str(error))
+        return 0, 0
+    return len(before) - gone, gone

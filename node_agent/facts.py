@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,12 +48,26 @@ class Facts:
     def __init__(self) -> None:
         self.upstream: str | None = None
         """Which endpoint answered last; None while none does."""
+        self._waking: list[asyncio.Event] = []
         self.latency: float | None = None
         """Seconds of the last answered look at ipamd."""
         self.token_expires: float | None = None
         self.joined = False
         self.last_error: str | None = None
         self.last_error_at: float | None = None
+
+    def reached(self, endpoint: str) -> None:
+        """Remember who answered; where nobody did before, what waits for that is woken."""
+        if self.upstream is None:
+            for event in self._waking:
+                event.set()
+        self.upstream = endpoint
+
+    def woken_on_return(self) -> asyncio.Event:
+        """An event that is set when ipamd answers again; whoever asked clears it."""
+        event = asyncio.Event()
+        self._waking.append(event)
+        return event
 
     def fail(self, what: str, why: str) -> None:
         """Remember an error, and say it in the log unless it is the same as the last one."""

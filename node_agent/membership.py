@@ -50,7 +50,7 @@ class Membership:
         self._join_token = join_token
         self._upstream = upstream
         self._facts = facts
-        self._wake = asyncio.Event()
+        self._wake = facts.woken_on_return()
         self._is_doubted = False
         self.token = ""
 
@@ -69,11 +69,15 @@ class Membership:
         self._facts.token_expires = self._expires()
         if self.token or self._join_token is None:
             return
+        secret = self._node.state_dir / SECRET
+        had_secret = secret.exists()
         try:
             await self._join(self._join_token_text())
         except Silent:
             return
         except Refused as refused:
+            if not had_secret:  # it proves nothing to anybody
+                secret.unlink(missing_ok=True)
             raise Failure(f"node {self._node.name} cannot join: {refused}") from None
 
     async def keep(self) -> None:
@@ -92,13 +96,14 @@ class Membership:
                 pass
             except (Refused, Failure) as refused:
                 self._facts.fail("the token was not renewed", str(refused))
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - or all nodes come at once
+            await self._sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - or all nodes come at once
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def was_refused(self) -> None:
         """Hear that ipamd did not know what was shown: the token was revoked, or renewed by a lost answer."""
-        self._is_doubted = True
-        self._wake.set()
+        if not self._is_doubted:  # once: how often ipamd is asked must not depend on how many pods there are
+            self._is_doubted = True
+            self._wake.set()
 
     def _due(self) -> float:
         """Seconds until a token must be asked for."""

@@ -91,7 +91,7 @@ class Upstream:
         if self._ways[0] is not way:
             self._ways.remove(way)
             self._ways.insert(0, way)
-        self._facts.upstream = way.endpoint.text
+        self._facts.reached(way.endpoint.text)
 
     def _silent(self, whys: list[str], *, doubtful: bool) -> Silent:
         why = "; ".join(whys)

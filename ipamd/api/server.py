@@ -35,6 +35,9 @@ GRACE: Final = 15
 """Seconds for what was taken to be answered, once the service is told to end."""
 
 HANDSHAKE_SECONDS: Final = 5.0
+FAREWELL_SECONDS: Final = 1.0
+"""For a peer to confirm the end of TLS: who keeps an idle connection open for later does not look at it."""
+
 BACKLOG: Final = 2048
 GROUP: Final = "ipamd"
 SOCKET_MODE: Final = 0o660
@@ -67,9 +70,15 @@ class _Server(uvicorn.Server):
             app_state={},
         )
         limit = HANDSHAKE_SECONDS if config.ssl is not None else None
+        farewell = FAREWELL_SECONDS if config.ssl is not None else None
         self.servers = [
             await asyncio.get_running_loop().create_server(
-                connect, sock=each, ssl=config.ssl, backlog=config.backlog, ssl_handshake_timeout=limit
+                connect,
+                sock=each,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=limit,
+                ssl_shutdown_timeout=farewell,
             )
             for each in sockets or ()
         ]

@@ -179,6 +179,7 @@ def test_a_kill_at_any_moment_of_the_first_install_leaves_nothing_or_all_of_a_fi
     assert node_root.snapshot() == whole
 
 
+@pytest.mark.faults
 def test_a_kill_at_any_moment_of_an_upgrade_leaves_each_file_old_or_new(node_root: NodeRoot) -> None:
     assert node_root.install(*flags(node_root)).code == 0
     old = visible(node_root)
@@ -200,6 +201,7 @@ def test_a_kill_at_any_moment_of_an_upgrade_leaves_each_file_old_or_new(node_roo
     assert not [name for name in node_root.snapshot() if name.endswith(".ipamd-agent")]
 
 
+@pytest.mark.faults
 def test_a_kill_at_any_moment_of_uninstall_takes_the_network_first_and_can_be_said_again(
     node_root: NodeRoot,
 ) -> None:

@@ -1,0 +1,126 @@
+"""The agent as users run it: a process beside a service with tokens and TLS."""
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from tests.agent.conftest import AGENT, run_agent
+from tests.agent.forked import Ended
+from tests.cni.executable import Plugin
+from tests.node_executable import node_plugin
+from tests.service import free_port
+
+NODE: Final = "node-a"  # whom the plugin of these tests calls itself
+START_SECONDS: Final = 30
+
+
+class AgentProcess:
+    """`ipamd-agent run` that can be stopped, killed and started again on the same state."""
+
+    def __init__(self, folder: Path, endpoint: str, node: str = NODE, **node_json: Any) -> None:
+        self.folder = folder
+        self.node = node
+        self.socket = folder / "agent.sock"
+        self.state = folder / "state"
+        self.log = folder / "agent.log"
+        self.port = free_port()
+        self.endpoints = [f"unix://{self.socket}", endpoint]
+        self.node_json = folder / "node.json"
+        given = {"endpoint": self.endpoints, "node": node, "stateDir": str(self.state), **node_json}
+        self.node_json.write_text(json.dumps(given))
+        self.options: tuple[str, ...] = ()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The flags that say which agent is meant."""
+        return ("--node-json", str(self.node_json), "--socket", str(self.socket))
+
+    def join_with(self, token: str) -> None:
+        """Have the agent join with a token."""
+        path = self.folder / "join-token"
+        path.write_text(f"{token}\n")
+        path.chmod(0o600)
+        self.options = ("--join-token-file", str(path))
+
+    def start(self) -> None:
+        """Start the agent and return when it serves."""
+        command = [str(AGENT), "run", *self.arguments, "--port", str(self.port), *self.options]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"the agent did not become ready:\n{self.log.read_text()}")
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        """Whether it serves its socket now."""
+        try:
+            return self.ask("GET", "/status").is_success
+        except httpx.TransportError:
+            return False
+
+    def refused(self) -> Ended:
+        """Run an agent that is to end by itself."""
+        return run_agent("run", *self.arguments, "--port", str(self.port), *self.options)
+
+    def stop(self) -> None:
+        """End it as an operator does (SIGTERM)."""
+        self._end(kill=False)
+
+    def kill(self) -> None:
+        """End it as a crash does (SIGKILL)."""
+        self._end(kill=True)
+
+    def _end(self, *, kill: bool) -> None:
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill() if kill else self.process.terminate()
+        try:
+            self.process.wait(timeout=30)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """Ask something over the socket."""
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), timeout=10) as client:
+            return client.request(method, f"http://localhost{path}", **more)
+
+    def metric(self, name: str) -> float:
+        """The value of a metric without labels."""
+        text = httpx.get(f"http://127.0.0.1:{self.port}/metrics").text
+        [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+        return float(line.split()[1])
+
+    def status(self) -> Ended:
+        """What a person is told."""
+        return run_agent("status", *self.arguments)
+
+    def token(self) -> str:
+        """The node's token as it lies on the node."""
+        return (self.state / "token").read_text().strip()
+
+    def plugin(self, state: Path | None = None, *, endpoints: list[str] | None = None) -> Plugin:
+        """The node's plugin, which has nothing but the agent unless endpoints are given."""
+        more = {"NODE_NAME": self.node}
+        return Plugin((str(node_plugin()),), state or self.state, endpoints or self.endpoints[:1], more=more)
+
+
+def eventually(what: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something is so; fail where it never is."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.05)

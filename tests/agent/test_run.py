@@ -1,0 +1,426 @@
+"""`ipamd-agent run`: joining, the plugins' socket, the spool; a real ipamd with tokens and TLS behind it."""
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.access.conftest import Caller, token_file
+from tests.agent.process import NODE, AgentProcess, eventually
+from tests.cni.authority import Authority
+from tests.conftest import scratch_folder
+from tests.service import IpamdProcess
+
+ADMIN = "ipamd_" + "A" * 43
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority") / "ours", "ours", "IP:127.0.0.1,DNS:ipamd.test")
+
+
+@pytest.fixture(scope="module")
+def service(authority: Authority) -> Iterator[IpamdProcess]:
+    """A service with TLS and an admin token of its own."""
+    with scratch_folder() as folder:
+        process = IpamdProcess(folder)
+        (folder / "admin").write_text(ADMIN)
+        process.options = (
+            *("--admin-token-file", str(folder / "admin")),
+            *("--tls-cert", str(authority.server), "--tls-key", str(authority.server_key)),
+        )
+        try:
+            process.start()
+            pool = {"name": "pods", "subnet": "10.0.0.0/22", "cooldown": 0}
+            assert Caller(process, ADMIN).post("/v1/pools", pool).status_code == 201
+            yield process
+            process.stop()
+        finally:
+            process.kill()
+            process.http.close()
+
+
+@pytest.fixture
+def admin(service: IpamdProcess) -> Iterator[Caller]:
+    """Somebody who may do everything; after a test nothing is held and the node is forgotten."""
+    if service.process is None:
+        service.start()
+    caller = Caller(service, ADMIN)
+    yield caller
+    if service.process is None:
+        service.start()
+    for item in caller.get("/v1/allocations").json()["items"]:
+        caller.ask("DELETE", f"/v1/allocations/{item['id']}")
+    caller.ask("DELETE", f"/v1/nodes/default/{NODE}")
+
+
+@pytest.fixture
+def idle(service: IpamdProcess, authority: Authority, scratch: Path, admin: Caller) -> Iterator[AgentProcess]:
+    """An agent with a join token that was not started yet."""
+    agent = AgentProcess(scratch, f"https://127.0.0.1:{service.port}", caFile=str(authority.ca))
+    agent.join_with(admin.token_for("join", cluster="default")[1])
+    yield agent
+    agent.kill()
+
+
+@pytest.fixture
+def agent(idle: AgentProcess) -> AgentProcess:
+    """An agent that has joined."""
+    idle.start()
+    return idle
+
+
+@pytest.fixture(scope="module")
+def lasting(service: IpamdProcess, authority: Authority) -> Iterator[AgentProcess]:
+    """One agent for all tests that let it be, of a node of its own."""
+    with scratch_folder() as folder:
+        agent = AgentProcess(folder, f"https://127.0.0.1:{service.port}", "node-l", caFile=str(authority.ca))
+        agent.join_with(Caller(service, ADMIN).token_for("join", cluster="default")[1])
+        try:
+            agent.start()
+            yield agent
+            agent.stop()
+        finally:
+            agent.kill()
+
+
+def held(admin: Caller) -> list[str]:
+    return [item["container_id"] for item in admin.get("/v1/allocations").json()["items"]]
+
+
+def test_the_plugin_needs_no_credentials_behind_an_agent_that_has_joined(
+    lasting: AgentProcess, admin: Caller, scratch: Path
+) -> None:
+    plugin = lasting.plugin(scratch / "without-credentials")
+
+    added = plugin.call("ADD")
+    between = [(item["node"], item["container_id"]) for item in admin.get("/v1/allocations").json()["items"]]
+    checked = plugin.call("CHECK", {**plugin.config(), "prevResult": added.json})
+    status = plugin.call("STATUS", {**plugin.config(status="capacity"), "cniVersion": "1.1.0"})
+    deleted = plugin.call("DEL")
+
+    assert (added.code, checked.code, status.code, deleted.code) == (0, 0, 0, 0), added
+    assert between == [(lasting.node, "c1")]
+    assert held(admin) == []
+    assert (lasting.state / "token").stat().st_mode & 0o7777 == 0o600
+    assert (lasting.state / "secret").stat().st_mode & 0o7777 == 0o600
+
+
+def test_one_connection_serves_call_after_call(
+    lasting: AgentProcess, service: IpamdProcess, admin: Caller
+) -> None:
+    plugin = lasting.plugin()
+    assert plugin.call("ADD").code == 0
+    before = connections_to(service.port, lasting)
+
+    for _ in range(20):
+        assert plugin.call("ADD").code == 0
+
+    assert before
+    assert connections_to(service.port, lasting) == before
+
+
+def connections_to(port: int, agent: AgentProcess) -> set[str]:
+    """The local ends of the agent's connections to a port of this machine."""
+    assert agent.process is not None
+    sockets = {str(path.readlink()) for path in Path(f"/proc/{agent.process.pid}/fd").iterdir()}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {row[1] for row in rows if row[2].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in sockets}
+
+
+def test_errors_of_ipamd_come_through_as_they_are(lasting: AgentProcess, admin: Caller) -> None:
+    plugin = lasting.plugin()
+
+    unknown = plugin.call("ADD", plugin.config(pools=["nowhere"]))
+    another = plugin.call("ADD", NODE_NAME="node-b")
+
+    assert unknown.error["code"] == 7
+    assert another.error["code"] == 105
+    assert "node-b" in another.error["msg"]
+    assert held(admin) == []
+
+
+def test_a_collection_of_many_attachments_fits_through(lasting: AgentProcess, admin: Caller) -> None:
+    plugin = lasting.plugin()
+    assert plugin.call("ADD").code == 0
+    many = [{"containerID": f"{number:064x}", "ifname": "eth0"} for number in range(20_000)]
+
+    collected = plugin.call(
+        "GC", {**plugin.config(), "cniVersion": "1.1.0", "cni.dev/valid-attachments": many}
+    )
+
+    assert collected.code == 0, collected
+    assert held(admin) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/pools"), ("POST", "/v1/tokens"), ("POST", "/v1/nodes/join"), ("GET", "/v1/cni/add")],
+)
+def test_the_socket_passes_nothing_on_but_the_plugins_calls(
+    lasting: AgentProcess, method: str, path: str
+) -> None:
+    assert lasting.ask(method, path).status_code == 404
+
+
+def test_a_wrong_join_token_ends_the_agent_with_one_sentence(idle: AgentProcess) -> None:
+    idle.join_with("ipamd_" + "W" * 43)
+
+    ended = idle.refused()
+
+    assert ended.code == 1
+    assert ended.complaint.splitlines()[-1].startswith(
+        "ipamd-agent: node node-a cannot join: nobody has this"
+    )
+    assert not idle.socket.exists()
+    assert not (idle.state / "token").exists()
+    assert not (idle.state / "secret").exists()
+
+
+def test_a_name_that_another_machine_has_joined_with_is_refused(
+    idle: AgentProcess, admin: Caller, service: IpamdProcess
+) -> None:
+    joiner = Caller(service, admin.token_for("join", cluster="default")[1])
+    proof = sha256(b"another machine's secret").hexdigest()
+    assert joiner.post("/v1/nodes/join", {"node": NODE, "proof": proof}).status_code == 201
+
+    ended = idle.refused()
+
+    assert ended.code == 1
+    assert f"ipamctl node forget {NODE} --cluster default" in ended.complaint
+    assert not (idle.state / "token").exists()
+
+
+def test_a_join_token_of_another_cluster_is_refused(idle: AgentProcess, admin: Caller) -> None:
+    idle.join_with(admin.token_for("join", cluster="west")[1])
+
+    ended = idle.refused()
+
+    assert ended.code == 1
+    assert "cluster west's, and node.json says default" in ended.complaint
+    admin.ask("DELETE", f"/v1/nodes/west/{NODE}")
+
+
+def test_a_token_given_by_hand_is_renewed_in_place_and_then_left_alone(
+    idle: AgentProcess, admin: Caller
+) -> None:
+    soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    number, text = admin.token_for("node", cluster="default", node=NODE, expires=soon)
+    idle.state.mkdir()
+    token_file(idle.state, text, "token")
+    idle.options = ()
+
+    idle.start()
+    eventually(lambda: idle.token() != text)
+    eventually(lambda: (idle.state / "agent.json").exists())
+    renewed = idle.token()
+    idle.stop()
+    idle.start()
+    added = idle.plugin().call("ADD")
+
+    assert added.code == 0, added
+    assert idle.token() == renewed
+    [entry] = [item for item in admin.get("/v1/tokens").json()["items"] if item["node"] == NODE]
+    assert entry["id"] == number
+    assert datetime.fromisoformat(entry["expires"]) > datetime.now(UTC) + timedelta(days=80)
+
+
+def test_a_token_is_renewed_before_it_ends(agent: AgentProcess) -> None:
+    agent.stop()
+    before = agent.token()
+    record = json.loads((agent.state / "agent.json").read_text())
+    record["expires"] = (datetime.now(UTC) + timedelta(days=20)).isoformat()
+    (agent.state / "agent.json").write_text(json.dumps(record))
+
+    agent.start()
+
+    eventually(lambda: agent.token() != before)
+    assert agent.plugin().call("ADD").code == 0
+
+
+def test_a_revoked_node_joins_again_where_it_may(agent: AgentProcess, admin: Caller) -> None:
+    plugin = agent.plugin()
+    [entry] = [item for item in admin.get("/v1/tokens").json()["items"] if item["node"] == NODE]
+    admin.ask("DELETE", f"/v1/tokens/{entry['id']}")
+
+    refused = plugin.call("ADD")
+
+    assert refused.error["code"] == 105
+    eventually(lambda: plugin.call("ADD").code == 0)
+
+
+def test_an_agent_begins_while_ipamd_is_away_and_joins_when_it_is_back(
+    idle: AgentProcess, service: IpamdProcess, admin: Caller
+) -> None:
+    service.stop()
+    idle.start()
+    plugin = idle.plugin(endpoints=idle.endpoints)
+
+    failed = plugin.call(
+        "ADD", plugin.config(timeout=1, caFile=json.loads(idle.node_json.read_text())["caFile"])
+    )
+    told = idle.status()
+    service.start()
+    eventually(lambda: (idle.state / "token").exists())
+    added = idle.plugin().call("ADD")
+
+    assert failed.error["code"] == 11
+    assert plugin.waiting() == []  # nothing can have been taken: there is nothing to undo
+    assert told.code == 3
+    assert "not reached" in told.out
+    assert added.code == 0, added
+
+
+def test_a_release_in_the_spool_is_delivered_without_another_call(
+    agent: AgentProcess, service: IpamdProcess, admin: Caller
+) -> None:
+    plugin = agent.plugin()
+    assert plugin.call("ADD").code == 0
+    service.stop()
+
+    deleted = plugin.call("DEL", plugin.config(timeout=1))
+    waited = (len(plugin.waiting()), agent.metric("ipamd_agent_spool_entries"))
+    told = agent.status()
+    service.start()
+    eventually(lambda: plugin.waiting() == [])
+
+    assert (deleted.code, waited) == (0, (1, 1.0))
+    assert "1 waiting" in told.out
+    assert held(admin) == []
+    assert agent.metric("ipamd_agent_spool_entries") == 0
+
+
+def test_what_nobody_knows_the_end_of_is_undone(
+    agent: AgentProcess, service: IpamdProcess, admin: Caller
+) -> None:
+    plugin = agent.plugin()
+    assert plugin.call("ADD", CNI_CONTAINERID="c0").code == 0
+    assert service.process is not None
+    service.process.send_signal(signal.SIGSTOP)
+
+    failed = plugin.call("ADD", plugin.config(timeout=1))
+    undone = [entry["request"].get("undo") for entry in plugin.waiting()]
+    service.process.send_signal(signal.SIGCONT)
+    eventually(lambda: plugin.waiting() == [])
+
+    assert failed.error["code"] == 11
+    assert undone == [True]
+    assert held(admin) == ["c0"]
+
+
+def test_without_the_agent_the_plugin_goes_on_with_the_nodes_own_token(
+    agent: AgentProcess, authority: Authority, admin: Caller
+) -> None:
+    plugin = agent.plugin(endpoints=agent.endpoints)
+    config = plugin.config(caFile=str(authority.ca))
+    assert plugin.call("ADD", config).code == 0
+
+    agent.kill()
+    after_a_crash = plugin.call("ADD", config, CNI_CONTAINERID="c2")
+    agent.start()
+    agent.stop()
+    after_a_stop = plugin.call("DEL", config)
+
+    assert (after_a_crash.code, after_a_stop.code) == (0, 0), after_a_crash
+    assert plugin.waiting() == []
+    assert held(admin) == ["c2"]
+
+
+def test_ipamd_may_be_killed_and_started_again_under_the_agent(
+    agent: AgentProcess, service: IpamdProcess, admin: Caller
+) -> None:
+    plugin = agent.plugin()
+    assert plugin.call("ADD").code == 0
+
+    for number in range(3):
+        service.kill()
+        service.start()
+        assert plugin.call("ADD", CNI_CONTAINERID=f"n{number}").code == 0
+
+    assert sorted(held(admin)) == ["c1", "n0", "n1", "n2"]
+
+
+def test_the_agent_tells_how_it_does(agent: AgentProcess) -> None:
+    assert agent.plugin().call("ADD").code == 0
+    eventually(lambda: agent.metric("ipamd_agent_latency_seconds") > 0)
+
+    told = agent.status()
+    health = httpx.get(f"http://127.0.0.1:{agent.port}/healthz")
+    agent.stop()
+    gone = agent.status()
+
+    assert (told.code, health.status_code) == (0, 200), told
+    assert "node-a of cluster default" in told.out
+    assert "nothing waits" in told.out
+    assert gone.code == 3
+    assert "no agent answers" in gone.complaint
+    assert f"the plugin asks {agent.endpoints[1]} itself" in gone.complaint
+
+
+def test_the_socket_is_for_root_and_its_group_and_goes_with_the_agent(agent: AgentProcess) -> None:
+    mode = agent.socket.stat().st_mode & 0o7777
+
+    agent.stop()
+
+    assert mode == 0o660
+    assert not agent.socket.exists()
+
+
+def test_a_second_agent_is_refused_and_a_killed_one_replaced(agent: AgentProcess) -> None:
+    second = agent.refused()
+    still = agent.answers()
+    agent.kill()
+    agent.start()
+
+    assert second.code == 1
+    assert still
+    assert agent.plugin().call("ADD").code == 0
+
+
+def test_bad_input_ends_the_agent_with_one_sentence(idle: AgentProcess, scratch: Path) -> None:
+    good = idle.node_json.read_text()
+    open_token = token_file(scratch, ADMIN, "open")
+    open_token.chmod(0o644)
+    cases = {
+        "{": "is no JSON object",
+        json.dumps({**json.loads(good), "endpoint": idle.endpoints[0]}): "no endpoint but the agent itself",
+        json.dumps({**json.loads(good), "caFile": str(scratch / "none")}): "caFile",
+        json.dumps({**json.loads(good), "endpoint": "http://10.0.0.1:1"}): "not sent over http:// beyond",
+        json.dumps({**json.loads(good), "node": ""}): "must be a name",
+        json.dumps({**json.loads(good), "tokenFile": str(open_token)}): "may be read by others",
+    }
+    for text, said in cases.items():
+        idle.node_json.write_text(text)
+        ended = idle.refused()
+        assert (ended.code, said in ended.complaint.splitlines()[-1]) == (2, True), (text, ended)
+    idle.node_json.write_text(good)
+
+    idle.socket.write_text("not a socket")
+    in_the_way = idle.refused()
+    with socket.create_server(("127.0.0.1", idle.port)):
+        taken = idle.refused()
+
+    assert (in_the_way.code, "is no socket" in in_the_way.complaint) == (2, True)
+    assert idle.socket.read_text() == "not a socket"
+    assert (taken.code, "name another with --port" in taken.complaint) == (1, True)
+    assert not idle.state.exists()
+
+
+def test_an_ipamd_without_tokens_is_served_without_any(ipamd_process: IpamdProcess, scratch: Path) -> None:
+    ipamd_process.create_pool("pods", "10.0.0.0/24")
+    agent = AgentProcess(scratch, ipamd_process.endpoint)
+    try:
+        agent.start()
+        added = agent.plugin().call("ADD")
+        agent.stop()
+    finally:
+        agent.kill()
+
+    assert added.code == 0, added
+    assert len(ipamd_process.allocations()) == 1
