@@ -37,7 +37,7 @@ def service(authority: Authority) -> Iterator[IpamdProcess]:
         )
         try:
             process.start()
-            pool = {"name": "pods", "subnet": "10.0.0.0/22", "cooldown": 0}
+            pool = {"name": "pods", "subnet": "10.0.0.0/20", "cooldown": 0}
             assert Caller(process, ADMIN).post("/v1/pools", pool).status_code == 201
             yield process
             process.stop()
