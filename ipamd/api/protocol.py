@@ -246,10 +246,10 @@ class Call(RequestResponseCycle):
         except Exception:
             log.exception("a call failed", verb=self._verb.name)
             reply = _MISTAKE
-        if reply is None or self.disconnected:
-            return
         if self.flow.write_paused:
             await self.flow.drain()
+        if reply is None or self.transport.is_closing():
+            return
         self.transport.write(reply.encoded(self.default_headers, close=not self.keep_alive))
         self.response_started = self.response_complete = True
         if not self.keep_alive:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Generic, TypeVar, cast
 
 from fastapi import Depends, Path, Request
 from pydantic import BaseModel
@@ -12,6 +12,8 @@ from ipamd.api.schemas.text import Number
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 from ipamd.models.token import Principal
+
+T = TypeVar("T")
 
 
 def _engine(request: Request) -> Engine:
@@ -39,8 +41,8 @@ CurrentCatalogue = Annotated[Catalogue, Depends(_catalogue)]
 RowId = Annotated[Number, Path(ge=1, le=(1 << 63) - 1)]
 
 
-class Page(BaseModel):
+class Page(BaseModel, Generic[T]):
     """A page of a list; `next` is the cursor of the next one, null on the last."""
 
-    items: list[dict[str, Any]]
+    items: list[T]
     next: str | None

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import structlog
 from fastapi import APIRouter
 
 from ipamd.api.routers.access import Asker, TheEngine
-from ipamd.api.schemas.adoption import Import, document_of
+from ipamd.api.schemas.adoption import Import, ShownImport, document_of
 
 router = APIRouter(prefix="/v1/import", tags=["import"])
 log = structlog.get_logger()
 
 
 @router.post("")
-async def adopt(body: Import, engine: TheEngine, asker: Asker) -> dict[str, Any]:
+async def adopt(body: Import, engine: TheEngine, asker: Asker) -> ShownImport:
     """Give the containers of a node the addresses that they use already; the same again changes nothing.
 
     Selectors, `auto_assign` and draining are about new addresses and do not count; exclusions, gateways and

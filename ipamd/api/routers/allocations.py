@@ -13,7 +13,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from ipamd.api.paging import PageQuery, page
 from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, RowId, TheEngine
-from ipamd.api.schemas.allocation import AllocationFilter, NewAllocation, document_of
+from ipamd.api.schemas.allocation import AllocationFilter, NewAllocation, ShownAllocation, document_of
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 from ipamd.models.address import parse_address
@@ -42,7 +42,7 @@ class AllocationsQuery(AllocationFilter, PageQuery):
     """Which allocations, and which page of them."""
 
 
-@router.get("", response_model=Page)
+@router.get("", response_model=Page[ShownAllocation])
 async def list_allocations(query: Annotated[AllocationsQuery, Query()], engine: TheEngine) -> dict[str, Any]:
     """Who has an address now, by address; of a namespace by name. An `address` is of space `default`."""
     given = query.model_dump(exclude={"limit", "cursor", "address"})
@@ -60,7 +60,7 @@ async def allocate(
     asker: Asker,
     response: Response,
     idempotency_key: IdempotencyKey = None,
-) -> dict[str, Any]:
+) -> ShownAllocation:
     """Give an address to a VM, a device, a load balancer."""
     key = _Key(_checked(idempotency_key), body.fingerprint(), asker)
     allocation = await key.first_answer(engine)
@@ -71,7 +71,7 @@ async def allocate(
 
 
 @router.get("/{number}")
-async def read_allocation(number: RowId, engine: TheEngine) -> dict[str, Any]:
+async def read_allocation(number: RowId, engine: TheEngine) -> ShownAllocation:
     """One allocation, whether it goes on or has ended."""
     return document_of(await _row(engine, number))
 

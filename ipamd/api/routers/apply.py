@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from fastapi import APIRouter
 
 from ipamd.api.routers.access import TheEngine
-from ipamd.api.schemas.desired import Desired, document_of
+from ipamd.api.schemas.desired import Desired, ShownApplied, document_of
 from ipamd.engine.applying import Applied, Change
 from ipamd.models.pool import Pool
 
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 @router.post("")
-async def apply(body: Desired, engine: TheEngine) -> dict[str, Any]:
+async def apply(body: Desired, engine: TheEngine) -> ShownApplied:
     """Make pools and reservations what the body says, in one change: all of it, or nothing.
 
     What is refused is listed whole in `refusals` (409, `not-applied`). The same body again changes nothing.
@@ -27,7 +27,7 @@ async def apply(body: Desired, engine: TheEngine) -> dict[str, Any]:
     applied = await engine.administration.apply(body.value(), prune=body.prune, rehearse=body.dry_run)
     if not body.dry_run:
         _note(applied)
-    return {"dry_run": body.dry_run, **document_of(applied)}
+    return document_of(applied, dry_run=body.dry_run)
 
 
 def _note(applied: Applied) -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from ipamd.api.paging import PageQuery, page
 from ipamd.api.routers.access import Page, TheEngine
 from ipamd.api.routers.allocations import number_of
-from ipamd.api.schemas.allocation import HistoryFilter, document_of
+from ipamd.api.schemas.allocation import HistoryFilter, ShownAllocation, document_of
 from ipamd.api.schemas.text import moment
 from ipamd.models.address import parse_address
 from ipamd.models.query import HistoryQuery
@@ -21,7 +21,7 @@ class HistoryPageQuery(HistoryFilter, PageQuery):
     """Which allocations, and which page of them."""
 
 
-@router.get("", response_model=Page)
+@router.get("", response_model=Page[ShownAllocation])
 async def read_history(query: Annotated[HistoryPageQuery, Query()], engine: TheEngine) -> dict[str, Any]:
     """Allocations that go on and that have ended, latest first.
 

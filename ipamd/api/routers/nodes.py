@@ -11,9 +11,9 @@ from fastapi import APIRouter, Path, Query, Response
 from ipamd.api.paging import PageQuery, page_of_names
 from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
 from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, TheEngine
-from ipamd.api.schemas.node import NodeFilter, NodeLabels, NodeRelease, document_of
+from ipamd.api.schemas.node import Evicted, NodeFilter, NodeLabels, NodeRelease, ShownNode, document_of
 from ipamd.api.schemas.text import Word
-from ipamd.api.schemas.token import Joining
+from ipamd.api.schemas.token import Joining, MadeToken
 from ipamd.api.schemas.token import document_of as token_document
 from ipamd.engine.collection import Eviction
 from ipamd.models.errors import NotAllowed, NotFound
@@ -29,7 +29,7 @@ class NodesQuery(NodeFilter, PageQuery):
     """Which nodes, and which page of them."""
 
 
-@router.get("", response_model=Page)
+@router.get("", response_model=Page[ShownNode])
 async def list_nodes(
     query: Annotated[NodesQuery, Query()], engine: TheEngine, catalogue: CurrentCatalogue
 ) -> dict[str, Any]:
@@ -48,7 +48,7 @@ async def list_nodes(
 
 
 @router.post("/join", status_code=HTTPStatus.CREATED)
-async def join(body: Joining, engine: TheEngine, asker: Asker, response: Response) -> dict[str, Any]:
+async def join(body: Joining, engine: TheEngine, asker: Asker, response: Response) -> MadeToken:
     """Give a node its token: to who shows a join token and the node's proof, or the node's own token.
 
     The proof is the node's from then on: with another one the node's name is refused.
@@ -65,7 +65,7 @@ async def join(body: Joining, engine: TheEngine, asker: Asker, response: Respons
 @router.get("/{cluster}/{name}")
 async def read_node(
     cluster: Segment, name: Segment, engine: TheEngine, catalogue: CurrentCatalogue, response: Response
-) -> dict[str, Any]:
+) -> ShownNode:
     """One node that has called or that an admin labelled; without labels it has no ETag."""
     key = NodeKey(cluster, name)
     node = catalogue.snapshot.nodes.get(key)
@@ -77,7 +77,7 @@ async def read_node(
     return document_of(node or Node(cluster=cluster, name=name), contact)
 
 
-@router.put("/{cluster}/{name}", responses={HTTPStatus.CREATED: {"description": "Made"}})
+@router.put("/{cluster}/{name}", responses={HTTPStatus.CREATED: {"description": "Made", "model": ShownNode}})
 async def save_node(
     cluster: Segment,
     name: Segment,
@@ -86,7 +86,7 @@ async def save_node(
     catalogue: CurrentCatalogue,
     response: Response,
     if_match: IfMatch = None,
-) -> dict[str, Any]:
+) -> ShownNode:
     """Give a node its labels, all of them; a node that is not known is made."""
     key = NodeKey(cluster, name)
     known = catalogue.snapshot.nodes.get(key)
@@ -120,7 +120,7 @@ async def delete_node(
 @router.post("/{cluster}/{name}/release")
 async def release_node(
     cluster: Segment, name: Segment, body: NodeRelease, engine: TheEngine, asker: Asker
-) -> dict[str, Any]:
+) -> Evicted:
     """Free what a dead node held. History says who did it, and why.
 
     Refused while it was heard from lately (409, `node-alive`). Repeated, it goes on where it was stopped.

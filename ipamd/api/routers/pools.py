@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -14,10 +14,20 @@ from ipamd.api.paging import PageQuery, page, page_of_names
 from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
 from ipamd.api.problems import Problem
 from ipamd.api.routers.access import CurrentCatalogue, Page, TheEngine
-from ipamd.api.schemas.pool import MOST_ROUTES, NewPool, PoolPatch, RouteDocument, document_of, route_document
+from ipamd.api.schemas.pool import (
+    MOST_ROUTES,
+    NewPool,
+    PoolPatch,
+    RouteDocument,
+    ShownPool,
+    ShownRoute,
+    document_of,
+    route_document,
+)
 from ipamd.api.schemas.text import Address, Document, Prefix, Word
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
+from ipamd.engine.usage import Usage
 from ipamd.models.address import parse_address, parse_network
 from ipamd.models.errors import InvalidValue, NotFound
 from ipamd.models.pool import Pool, Route
@@ -40,7 +50,7 @@ class RouteQuery(Document):
 
 
 @router.post("", status_code=HTTPStatus.CREATED)
-async def create_pool(body: NewPool, engine: TheEngine, response: Response) -> dict[str, Any]:
+async def create_pool(body: NewPool, engine: TheEngine, response: Response) -> ShownPool:
     """Make a pool. Inside one space no two pools overlap."""
     pool = await engine.administration.create_pool(body.value())
     log.info("pool", outcome="created", pool=pool.name, subnet=str(pool.subnet), revision=pool.revision)
@@ -48,7 +58,7 @@ async def create_pool(body: NewPool, engine: TheEngine, response: Response) -> d
     return _shown(pool, response)
 
 
-@router.get("", response_model=Page)
+@router.get("", response_model=Page[ShownPool])
 async def list_pools(query: Annotated[PoolsQuery, Query()], catalogue: CurrentCatalogue) -> dict[str, Any]:
     """All pools, by name."""
     pools = [pool for pool in catalogue.pools.values() if query.space in (None, pool.space)]
@@ -56,7 +66,7 @@ async def list_pools(query: Annotated[PoolsQuery, Query()], catalogue: CurrentCa
 
 
 @router.get("/{name}")
-async def read_pool(name: str, catalogue: CurrentCatalogue, response: Response) -> dict[str, Any]:
+async def read_pool(name: str, catalogue: CurrentCatalogue, response: Response) -> ShownPool:
     """One pool."""
     return _shown(_pool(catalogue, name), response)
 
@@ -69,7 +79,7 @@ async def change_pool(
     catalogue: CurrentCatalogue,
     response: Response,
     if_match: IfMatch = None,
-) -> dict[str, Any]:
+) -> ShownPool:
     """Change a pool by a merge patch. A change that would strand what is allocated is refused."""
     expected = expected_revision(if_match, _pool(catalogue, name).revision)
     return _shown(await _edit(engine, name, body.apply, expected), response)
@@ -86,12 +96,12 @@ async def delete_pool(
 
 
 @router.get("/{name}/usage")
-async def read_usage(name: str, engine: TheEngine, catalogue: CurrentCatalogue) -> dict[str, int]:
+async def read_usage(name: str, engine: TheEngine, catalogue: CurrentCatalogue) -> Usage:
     """How many addresses a pool has, and what they are doing."""
-    return asdict(await engine.usage(_pool(catalogue, name).name))
+    return await engine.usage(_pool(catalogue, name).name)
 
 
-@router.get("/{name}/routes", response_model=Page)
+@router.get("/{name}/routes", response_model=Page[ShownRoute])
 async def list_routes(
     name: str, query: Annotated[PageQuery, Query()], catalogue: CurrentCatalogue
 ) -> dict[str, Any]:
@@ -110,7 +120,7 @@ async def add_route(
     catalogue: CurrentCatalogue,
     response: Response,
     if_match: IfMatch = None,
-) -> dict[str, Any]:
+) -> ShownRoute:
     """Add a route to a pool."""
     route = body.value()
 
@@ -166,7 +176,7 @@ def _pool(catalogue: Catalogue, name: str) -> Pool:
     return pool
 
 
-def _shown(pool: Pool, response: Response) -> dict[str, Any]:
+def _shown(pool: Pool, response: Response) -> ShownPool:
     response.headers.update(entity_tag(pool.revision))
     return document_of(pool)
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from ipamd.api.paging import PageQuery, page
 from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
 from ipamd.api.routers.access import CurrentCatalogue, Page, RowId, TheEngine
-from ipamd.api.schemas.reservation import NewReservation, ReservationFilter, document_of
+from ipamd.api.schemas.reservation import NewReservation, ReservationFilter, ShownReservation, document_of
 from ipamd.engine.catalogue import Catalogue
 from ipamd.models.address import parse_address
 from ipamd.models.errors import NotFound
@@ -26,7 +26,7 @@ class ReservationsQuery(ReservationFilter, PageQuery):
 
 
 @router.post("", status_code=HTTPStatus.CREATED)
-async def reserve(body: NewReservation, engine: TheEngine, response: Response) -> dict[str, Any]:
+async def reserve(body: NewReservation, engine: TheEngine, response: Response) -> ShownReservation:
     """Keep an address or prefix."""
     reservation = await engine.administration.create_reservation(body.value())
     log.info(
@@ -40,7 +40,7 @@ async def reserve(body: NewReservation, engine: TheEngine, response: Response) -
     return _shown(reservation, response)
 
 
-@router.get("", response_model=Page)
+@router.get("", response_model=Page[ShownReservation])
 async def list_reservations(
     query: Annotated[ReservationsQuery, Query()], catalogue: CurrentCatalogue
 ) -> dict[str, Any]:
@@ -55,7 +55,9 @@ async def list_reservations(
 
 
 @router.get("/{number}")
-async def read_reservation(number: RowId, catalogue: CurrentCatalogue, response: Response) -> dict[str, Any]:
+async def read_reservation(
+    number: RowId, catalogue: CurrentCatalogue, response: Response
+) -> ShownReservation:
     """One reservation."""
     return _shown(_reservation(catalogue, number), response)
 
@@ -77,7 +79,7 @@ def _reservation(catalogue: Catalogue, number: int) -> Reservation:
     return reservation
 
 
-def _shown(reservation: Reservation, response: Response) -> dict[str, Any]:
+def _shown(reservation: Reservation, response: Response) -> ShownReservation:
     response.headers.update(entity_tag(reservation.revision))
     return document_of(reservation)
 

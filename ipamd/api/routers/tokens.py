@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 
 from ipamd.api.paging import PageQuery, page
 from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, RowId, TheEngine
-from ipamd.api.schemas.token import NewToken, document_of
+from ipamd.api.schemas.token import MadeToken, NewToken, ShownToken, document_of
 from ipamd.models.errors import NotFound
 
 router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 @router.post("", status_code=HTTPStatus.CREATED)
-async def create_token(body: NewToken, engine: TheEngine, asker: Asker, response: Response) -> dict[str, Any]:
+async def create_token(body: NewToken, engine: TheEngine, asker: Asker, response: Response) -> MadeToken:
     """Make a token. `token` is told in this answer and never again."""
     made = await engine.tokens.create(body.request(asker))
     token = made.token
@@ -28,7 +28,7 @@ async def create_token(body: NewToken, engine: TheEngine, asker: Asker, response
     return {**document_of(token, None), "token": made.text}
 
 
-@router.get("", response_model=Page)
+@router.get("", response_model=Page[ShownToken])
 async def list_tokens(
     query: Annotated[PageQuery, Query()], engine: TheEngine, catalogue: CurrentCatalogue
 ) -> dict[str, Any]:
@@ -42,7 +42,7 @@ async def list_tokens(
 
 
 @router.get("/{number}")
-async def read_token(number: RowId, engine: TheEngine, catalogue: CurrentCatalogue) -> dict[str, Any]:
+async def read_token(number: RowId, engine: TheEngine, catalogue: CurrentCatalogue) -> ShownToken:
     """One token, without its text."""
     token = catalogue.snapshot.tokens.get(number)
     if token is None:

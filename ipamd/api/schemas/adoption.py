@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Address, Document, Name, Word
 from ipamd.engine.adoption import Adopted, Attachment
@@ -72,7 +73,36 @@ class Import(Document):
         ]
 
 
-def document_of(adopted: Adopted) -> dict[str, Any]:
+class ShownRival(TypedDict):
+    """Who has an address that an attachment uses."""
+
+    allocation: int | None
+    held_by: str
+
+
+class ShownAdopted(TypedDict):
+    """What became of an attachment; `holder` is who stands in the way."""
+
+    container_id: str
+    network: str
+    ifname: str
+    namespace: str | None
+    name: str | None
+    outcome: str
+    addresses: list[str]
+    outside: list[str]
+    why: str | None
+    holder: ShownRival | None
+
+
+class ShownImport(TypedDict):
+    """What was done, or with `dry_run` would be."""
+
+    dry_run: bool
+    items: list[ShownAdopted]
+
+
+def document_of(adopted: Adopted) -> ShownAdopted:
     """What became of an attachment; `holder` is who stands in the way."""
     identity, rival = adopted.attachment.identity, adopted.rival
     return {

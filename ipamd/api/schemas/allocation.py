@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from hashlib import blake2b
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Address, Document, Moment, Name, Note, Word
 from ipamd.models.allocation import Allocation
@@ -60,7 +61,32 @@ class HistoryFilter(Document):
     before: Moment | None = None
 
 
-def document_of(allocation: Allocation) -> dict[str, Any]:
+class ShownAllocation(TypedDict):
+    """An allocation as it is shown; what its holder does not have is null."""
+
+    id: int | None
+    space: str
+    address: str
+    pool: str
+    cluster: str | None
+    network: str | None
+    node: str | None
+    container_id: str | None
+    ifname: str | None
+    owner: str | None
+    namespace: str | None
+    name: str | None
+    uid: str | None
+    since: str
+    until: str | None
+    ending: str | None
+    generation: int
+    begun_by: str | None
+    ended_by: str | None
+    reason: str | None
+
+
+def document_of(allocation: Allocation) -> ShownAllocation:
     """An allocation as it is shown; what its holder does not have is null."""
     holder = allocation.holder
     identity = holder if isinstance(holder, Identity) else None

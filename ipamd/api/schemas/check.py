@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Document
 from ipamd.models.finding import Finding
@@ -25,17 +26,31 @@ class NewCheck(Document):
     )
 
 
+class ShownFinding(TypedDict):
+    """A finding as it is shown; what it is not about is null."""
+
+    kind: str
+    what: str
+    space: str | None
+    pool: str | None
+    block: str | None
+    address: str | None
+    allocation: int | None
+    repairable: bool
+    repaired: bool
+
+
 class PortionDocument(BaseModel):
     """What was found in so many blocks and allocations; `next` is the cursor of the next portion."""
 
-    items: list[dict[str, Any]]
+    items: list[ShownFinding]
     blocks: int
     allocations: int
     next: str | None
 
 
-def document_of(finding: Finding) -> dict[str, Any]:
-    """A finding as it is shown; what it is not about is null."""
+def document_of(finding: Finding) -> ShownFinding:
+    """A finding as it is shown."""
     return {
         "kind": finding.kind.value,
         "what": finding.what,

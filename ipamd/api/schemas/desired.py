@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from ipamd.api.schemas import pool as pools
 from ipamd.api.schemas import reservation as reservations
@@ -42,9 +43,27 @@ class Desired(Document):
         )
 
 
-def document_of(applied: Applied) -> dict[str, Any]:
-    """What was done: each entry before and after, null where there is none."""
+class ShownChange(TypedDict):
+    """An entry before and after, null where there is none."""
+
+    action: str
+    kind: Literal["pool", "reservation"]
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class ShownApplied(TypedDict):
+    """What was done, or with `dry_run` would be."""
+
+    dry_run: bool
+    changes: list[ShownChange]
+    unchanged: int
+
+
+def document_of(applied: Applied, *, dry_run: bool) -> ShownApplied:
+    """What was done."""
     return {
+        "dry_run": dry_run,
         "changes": [_change_document(change) for change in applied.changes],
         "unchanged": applied.unchanged,
     }
@@ -74,7 +93,7 @@ def _wanted_reservations(documents: list[NewReservation]) -> Iterator[Reservatio
             yield reservation
 
 
-def _change_document(change: Change) -> dict[str, Any]:
+def _change_document(change: Change) -> ShownChange:
     entry = change.after or change.before
     return {
         "action": change.action.value,
@@ -88,8 +107,8 @@ def _shown(entry: Pool | Reservation | None) -> dict[str, Any] | None:
     if entry is None:
         return None
     if isinstance(entry, Pool):
-        return pools.document_of(entry)
-    shown = reservations.document_of(entry)
+        return dict(pools.document_of(entry))
+    shown = dict(reservations.document_of(entry))
     del shown["id"]  # it is given anew with each change
     return shown
 

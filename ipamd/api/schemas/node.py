@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Document, Note, Word
 from ipamd.models.instant import Instant, rfc3339
@@ -32,7 +33,25 @@ class NodeFilter(Document):
     cluster: Word | None = None
 
 
-def document_of(node: Node, last_contact: Instant | None) -> dict[str, Any]:
+class ShownNode(TypedDict):
+    """A node as it is shown; `joined`: it has a token that it got with its proof."""
+
+    cluster: str
+    name: str
+    labels: dict[str, str]
+    joined: bool
+    last_contact: str | None
+
+
+class Evicted(TypedDict):
+    """How many addresses a dead node held."""
+
+    cluster: str
+    name: str
+    released: int
+
+
+def document_of(node: Node, last_contact: Instant | None) -> ShownNode:
     """A node as it is shown."""
     return {
         "cluster": node.cluster,

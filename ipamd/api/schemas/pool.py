@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from ipamd.addressing.block import effective_block_length
 from ipamd.addressing.gateway import default_gateway
@@ -158,7 +159,59 @@ class PoolPatch(_Settings):
         return NewPool.model_validate(merged).value()
 
 
-def document_of(pool: Pool) -> dict[str, Any]:
+class ShownRoute(TypedDict):
+    """A route as it is shown, without what it does not say."""
+
+    dst: str
+    gw: NotRequired[str]
+    mtu: NotRequired[int]
+    advmss: NotRequired[int]
+    priority: NotRequired[int]
+    table: NotRequired[int]
+    scope: NotRequired[int]
+
+
+class ShownDns(TypedDict):
+    """What a container's resolver is told."""
+
+    nameservers: list[str]
+    domain: str | None
+    search: list[str]
+    options: list[str]
+
+
+class ShownSelectors(TypedDict):
+    """Who may use a pool."""
+
+    clusters: list[str]
+    networks: list[str]
+    nodes: list[str]
+    node_labels: dict[str, str]
+    namespaces: list[str]
+
+
+class ShownPool(TypedDict):
+    """A pool as it is shown."""
+
+    name: str
+    space: str
+    subnet: str
+    ranges: list[str]
+    exclusions: list[str]
+    gateway: str | None
+    routes: list[ShownRoute]
+    dns: ShownDns
+    block_size: int
+    affinity: Literal["any", "node"]
+    cooldown: int
+    state: Literal["active", "draining"]
+    priority: int
+    auto_assign: bool
+    masquerade: bool
+    selectors: ShownSelectors
+
+
+def document_of(pool: Pool) -> ShownPool:
     """A pool as it is shown; what `NewPool` takes, too."""
     selectors = pool.selectors
     return {
@@ -192,15 +245,13 @@ def document_of(pool: Pool) -> dict[str, Any]:
     }
 
 
-def route_document(route: Route) -> dict[str, Any]:
-    """A route as it is shown, without what it does not say."""
+def route_document(route: Route) -> ShownRoute:
+    """A route as it is shown."""
     numbers = {key: getattr(route, key) for key in ("mtu", "advmss", "priority", "table", "scope")}
-    gw = {"gw": str(route.gw)} if route.gw is not None else {}
-    return {
-        "dst": str(route.dst),
-        **gw,
-        **{key: value for key, value in numbers.items() if value is not None},
-    }
+    shown = ShownRoute(dst=str(route.dst))
+    if route.gw is not None:
+        shown["gw"] = str(route.gw)
+    return cast(ShownRoute, shown | {key: value for key, value in numbers.items() if value is not None})
 
 
 def _dns(document: DnsDocument) -> Dns:

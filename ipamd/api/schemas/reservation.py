@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Address, Document, Name, Note, Range, Word
 from ipamd.models.address import AddressRange
@@ -48,7 +48,19 @@ class ReservationFilter(Document):
     address: Address | None = None
 
 
-def document_of(reservation: Reservation) -> dict[str, Any]:
+class ShownReservation(TypedDict):
+    """A reservation as it is shown."""
+
+    id: int
+    address: str
+    space: str
+    namespace: str | None
+    name: str | None
+    owner: str | None
+    note: str | None
+
+
+def document_of(reservation: Reservation) -> ShownReservation:
     """A reservation as it is shown."""
     return {
         "id": reservation.id,

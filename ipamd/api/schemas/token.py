@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Document, Moment, Name, Word, moment
 from ipamd.engine.tokens import TokenRequest
@@ -44,7 +45,27 @@ class Joining(Document):
     proof: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-def document_of(token: Token, used: Instant | None) -> dict[str, Any]:
+class ShownToken(TypedDict):
+    """A token as it is shown, without its text."""
+
+    id: int
+    role: Literal["admin", "reader", "node", "join"]
+    name: str | None
+    cluster: str | None
+    node: str | None
+    created: str
+    created_by: str | None
+    expires: str | None
+    last_used: str | None
+
+
+class MadeToken(ShownToken):
+    """A token with its text, which is told once."""
+
+    token: str
+
+
+def document_of(token: Token, used: Instant | None) -> ShownToken:
     """A token as it is shown, without its text."""
     return {
         "id": token.id,
