@@ -73,11 +73,14 @@ def unix(path: Path) -> Iterator[socket.socket]:
             f"--socket {path} is longer than the {_LONGEST_PATH} bytes of a socket's path", ExitCode.USAGE
         )
     _make_way(path)
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"the folder of --socket {path} cannot be made: {error.strerror}") from None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         # The mask counts while the file is made: at no moment may others connect.
         before = os.umask(0o777 & ~MODE)
         try:
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             listener.bind(str(path))
         except OSError as error:
             raise Failure(f"cannot listen on {path}: {error.strerror}") from None

@@ -26,7 +26,7 @@ class AgentProcess:
     def __init__(self, folder: Path, endpoint: str, node: str = NODE, **node_json: Any) -> None:
         self.folder = folder
         self.node = node
-        self.socket = folder / "agent.sock"
+        self.socket = folder / "run" / "agent.sock"  # a folder that the agent makes
         self.state = folder / "state"
         self.log = folder / "agent.log"
         self.port = free_port()

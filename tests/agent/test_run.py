@@ -401,6 +401,7 @@ def test_bad_input_ends_the_agent_with_one_sentence(idle: AgentProcess, scratch:
         assert (ended.code, said in ended.complaint.splitlines()[-1]) == (2, True), (text, ended)
     idle.node_json.write_text(good)
 
+    idle.socket.parent.mkdir(exist_ok=True)
     idle.socket.write_text("not a socket")
     in_the_way = idle.refused()
     with socket.create_server(("127.0.0.1", idle.port)):
