@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help chart-tools setup packages demo-packages node-packages node deb demo check test test-faults test-runtimes fuzz bench bench-quick bench-growth clean
+.PHONY: help chart-tools setup packages demo-packages node-packages node deb demo check test test-arm64 test-faults test-runtimes fuzz bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
@@ -13,6 +13,7 @@ help:
 	@echo "make check          format, lint, types, direction of the imports"
 	@echo "make test           all tests but the two below"
 	@echo "make test-faults    the long campaign of kills and faults"
+	@echo "make test-arm64     the plugin's tests on its executable for arm64, under qemu"
 	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
 	@echo "make fuzz           fifty times the hostile input of make test; an hour"
 	@echo "make bench          all benchmarks, ten minutes; writes docs/benchmarks.md"
@@ -55,6 +56,11 @@ test: setup
 
 test-faults: setup
 	$(PYTEST) -m faults
+
+test-arm64: setup
+	@scripts/packages arm64
+	@ARCH=arm64 native/build
+	NODE_ARCH=arm64 $(PYTEST) tests/cni -m "not faults and not runtimes"
 
 test-runtimes: setup
 	$(PYTEST) -m runtimes
