@@ -1,12 +1,15 @@
 """A service that gets what nobody should send, and what it has given away."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
 
-from tests.conftest import running_service, scratch_folder
+from tests.conftest import scratch_folder
 from tests.faults.ledger import Tables
+from tests.postgres import Postgres
+from tests.replicas.cluster import PostgresTables
 from tests.service import IpamdProcess
 
 
@@ -15,24 +18,43 @@ class Target:
     """A service with pools of both families."""
 
     service: IpamdProcess
+    tables: Tables
 
     def given_away(self) -> tuple[object, ...]:
         """What anybody holds or ever held, as a refused call must leave it; read by plain SQL."""
-        tables = Tables(self.service.database)
-        [rows] = tables.rows("SELECT count(*), count(until), max(id), sum(generation) FROM allocation")
-        [blocks] = tables.rows("SELECT sum(allocated) FROM block")
-        return (*rows, *blocks)
+        [row] = self.tables.rows(
+            """SELECT count(*), count(until), max(id), sum(generation), (SELECT sum(allocated) FROM block)
+               FROM allocation"""
+        )
+        return row
 
 
-@pytest.fixture(scope="module")
-def target() -> Iterator[Target]:
-    """A service for a whole module, which has made no mistake and holds no contradiction afterwards."""
-    with scratch_folder() as folder, running_service(folder) as service:
-        service.create_pool("pods", "10.0.0.0/12", cooldown=0)
-        service.create_pool("pods-v6", "fd00::/64", cooldown=0)
-        yield Target(service)
-        assert service.http.get("/readyz").is_success
-        assert service.contradictions() == []
+@contextmanager
+def service_on(kind: str, postgres: Postgres) -> Iterator[tuple[IpamdProcess, Tables]]:
+    """A service on a database of a kind, and its tables; it has made no mistake when the block is left."""
+    with ExitStack() as stack:
+        service = IpamdProcess(stack.enter_context(scratch_folder()))
+        tables = Tables(service.database)
+        if kind == "postgresql":
+            database = stack.enter_context(postgres.migrated())
+            service.database_url = postgres.url(database)
+            tables = PostgresTables(postgres, database)
+        stack.callback(service.http.close)
+        stack.callback(service.kill)
+        service.start()
+        yield service, tables
         log = service.log.read_text(errors="replace")
         assert "Traceback" not in log
         assert " error " not in log
+        service.stop()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def target(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[Target]:
+    """A service for a whole module, in which nothing contradicts anything afterwards."""
+    with service_on(request.param, postgres) as (service, tables):
+        service.create_pool("pods", "10.0.0.0/12", cooldown=0)
+        service.create_pool("pods-v6", "fd00::/64", cooldown=0)
+        yield Target(service, tables)
+        assert service.http.get("/readyz").is_success
+        assert service.contradictions() == []

@@ -13,8 +13,9 @@ from schemathesis.checks import ignored_auth, negative_data_rejection, positive_
 from schemathesis.core.result import Ok
 
 from tests.access.conftest import Caller
-from tests.conftest import scratch_folder
 from tests.fuzz.amount import examples
+from tests.fuzz.conftest import service_on
+from tests.postgres import Postgres
 from tests.service import IpamdProcess
 
 NOT_OURS = [
@@ -55,27 +56,32 @@ class Asked:
         return {"name": "known", "cluster": "default", "number": number}
 
 
-@pytest.fixture(scope="module", params=["without tokens", "admin", "reader", "node", "join", "nobody"])
-def asked(request: pytest.FixtureRequest) -> Iterator[Asked]:
+BOUND = {"node": {"cluster": "default", "node": "known"}, "join": {"cluster": "default"}}
+
+
+@pytest.fixture(
+    params=[
+        ("sqlite", "without tokens"),
+        ("postgresql", "admin"),
+        ("sqlite", "admin"),
+        ("postgresql", "reader"),
+        ("sqlite", "node"),
+        ("sqlite", "join"),
+        ("sqlite", "nobody"),
+    ],
+    ids=" ".join,
+)
+def asked(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[Asked]:
     """A service without tokens; then one that has some, asked by each role and by nobody."""
-    with scratch_folder() as folder:
-        service = IpamdProcess(folder)
-        try:
-            service.start()
-            asked = Asked(service, {})
-            if request.param != "without tokens":
-                admin = Caller(service, Caller(service, None).token_for("admin")[1])
-                asked.admin = admin.headers
-                bound = {"node": {"cluster": "default", "node": "known"}, "join": {"cluster": "default"}}
-                if request.param != "nobody":
-                    token = admin.token_for(request.param, **bound.get(request.param, {}))[1]
-                    asked.headers = Caller(service, token).headers
-            yield asked
-            service.stop()
-            assert "Traceback" not in service.log.read_text()
-        finally:
-            service.kill()
-            service.http.close()
+    kind, role = request.param
+    with service_on(kind, postgres) as (service, _):
+        asked = Asked(service, {})
+        if role != "without tokens":
+            admin = Caller(service, Caller(service, None).token_for("admin")[1])
+            asked.admin = admin.headers
+            if role != "nobody":
+                asked.headers = Caller(service, admin.token_for(role, **BOUND.get(role, {}))[1]).headers
+        yield asked
 
 
 def ask_all(asked: Asked, operation: APIOperation[Any, Any, Any, Any]) -> None:

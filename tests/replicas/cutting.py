@@ -32,6 +32,10 @@ class Cutter:
         """From now on lose the answer to one commit of so many."""
         self._every = count
 
+    def lose_none(self) -> None:
+        """From now on lose nothing."""
+        self._every = None
+
     def lose_and_go(self) -> None:
         """Lose the answer to the next commit, and take no connection from then on."""
         self._going = True

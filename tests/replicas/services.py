@@ -1,7 +1,7 @@
 """Replicas of a test's own, on a database that it brings."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from tests.conftest import scratch_folder
@@ -22,6 +22,13 @@ def services(url: str, count: int = 2) -> Iterator[list[IpamdProcess]]:
             started.append(service)
         started[0].create_pool("pods", "10.0.0.0/27", block_size=28, cooldown=0)
         yield started
+
+
+@contextmanager
+def consistent(replicas: Sequence[IpamdProcess]) -> Iterator[None]:
+    """Nothing contradicts anything when the block is left."""
+    yield
+    assert replicas[0].contradictions() == []
 
 
 def await_that(seen: Callable[[], bool]) -> None:

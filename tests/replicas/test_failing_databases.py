@@ -17,7 +17,7 @@ from tests.replicas.clients import ENOUGH, await_answers, clients_at
 from tests.replicas.cluster import PostgresTables
 from tests.replicas.cutting import Cutter
 from tests.replicas.pair import DATABASE, Pair
-from tests.replicas.services import await_that, services
+from tests.replicas.services import await_that, consistent, services
 from tests.service import IpamdProcess
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(200)]
@@ -33,7 +33,11 @@ def server() -> Iterator[tuple[Postgres, str]]:
 
 
 def test_every_answer_stays_true_over_promotions_of_a_synchronous_standby(pair: Pair) -> None:
-    with services(pair.url) as replicas, clients_at(*(each.port for each in replicas)) as clients:
+    with (
+        services(pair.url) as replicas,
+        consistent(replicas),
+        clients_at(*(each.port for each in replicas)) as clients,
+    ):
         for _ in range(FAILOVERS):
             await_answers(clients)
             pair.fail_over()
@@ -77,6 +81,7 @@ def test_every_answer_stays_true_over_kills_of_postgresql(server: tuple[Postgres
     postgres, database = server
     with (
         services(postgres.url(database)) as replicas,
+        consistent(replicas),
         clients_at(*(each.port for each in replicas)) as clients,
     ):
         for _ in range(3):
@@ -107,9 +112,11 @@ def test_every_answer_stays_true_when_the_answers_to_commits_are_lost(
     with scratch_folder() as folder:
         cutter = Cutter(folder, postgres.folder)
         url = f"postgresql://{USER}@/{database}?host={quote(str(folder), safe='')}"
-        with services(url) as replicas, clients_at(*(each.port for each in replicas)) as clients:
-            cutter.lose_every(7)
-            await_that(lambda: cutter.cuts >= 50)
+        with services(url) as replicas, consistent(replicas):
+            with clients_at(*(each.port for each in replicas)) as clients:
+                cutter.lose_every(7)
+                await_that(lambda: cutter.cuts >= 50)
+            cutter.lose_none()
         cutter.close()
 
     compare([client.ledger for client in clients], PostgresTables(postgres, database))
