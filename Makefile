@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help chart-tools setup packages demo-packages node-packages node deb demo check test test-arm64 test-faults test-runtimes fuzz bench bench-quick bench-growth clean
+.PHONY: help chart-tools setup packages demo-packages node-packages node deb demo check test test-arm64 test-faults test-runtimes test-kubernetes fuzz bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
@@ -11,11 +11,12 @@ help:
 	@echo "make node           dist/node/ARCH/ipamd-ipam, the plugin as one static file"
 	@echo "make deb            dist/deb/*.deb, packages for this machine's Debian"
 	@echo "make check          format, lint, types, direction of the imports"
-	@echo "make test           all tests but the two below"
+	@echo "make test           all tests but the three below"
 	@echo "make test-faults    the long campaign of kills and faults"
 	@echo "make test-arm64     the plugin's tests on its executable for arm64, under qemu"
 	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
 	@echo "make fuzz           fifty times the hostile input of make test; an hour"
+	@echo "make test-kubernetes  the chart on a real Kubernetes, once the image is built: docs/kubernetes.md"
 	@echo "make bench          all benchmarks, ten minutes; writes docs/benchmarks.md"
 	@echo "make bench-quick    the same in a minute, for a look"
 	@echo "make bench-growth   ten million addresses; an hour, and 20 GB of disk"
@@ -52,7 +53,7 @@ check: .venv/installed
 	@scripts/check
 
 test: setup
-	$(PYTEST) -m "not faults and not runtimes"
+	$(PYTEST) -m "not faults and not runtimes and not kubernetes"
 
 test-faults: setup
 	$(PYTEST) -m faults
@@ -67,6 +68,11 @@ test-runtimes: setup
 
 fuzz: setup
 	IPAMD_FUZZ=$${IPAMD_FUZZ:-50} $(PYTEST) --timeout 3600 tests/fuzz
+
+test-kubernetes: setup
+	@scripts/packages kubernetes
+	@scripts/kubernetes
+	$(PYTEST) -m kubernetes
 
 bench: setup
 	@.venv/bin/python -m benchmarks

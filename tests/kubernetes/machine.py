@@ -1,0 +1,102 @@
+"""Machines that play the nodes of a cluster: each with a network and a node's folders of its own."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.network.namespace import run
+
+OWN = (
+    "/etc/cni/net.d",
+    "/etc/ipamd",
+    "/opt/cni/bin",
+    "/run/ipamd",
+    "/var/lib/cni",
+    "/var/lib/ipamd-node",
+    "/var/log",
+)
+"""What each machine has for itself, empty at first; all else it sees as this machine has it."""
+
+HOLDER = f"""
+for folder in {" ".join(OWN)}; do mount -t tmpfs own $folder || exit 1; done
+mount --make-rshared /
+ip link set lo up
+echo ready
+exec sleep infinity
+"""
+
+
+class Machine:
+    """A network and a mount namespace, held by a process; the processes in it log into a folder."""
+
+    def __init__(self, name: str, address: str, folder: Path) -> None:
+        self.name = name
+        self.address = address
+        self.folder = folder
+        self._holder: subprocess.Popen[str] | None = None
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def create(self) -> None:
+        """Begin it, without a network; the folders that it hides must be there."""
+        self.folder.mkdir()
+        command = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-euc", HOLDER]
+        self._holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.readline() == "ready\n"
+
+    @property
+    def process(self) -> int:
+        assert self._holder is not None
+        return self._holder.pid
+
+    def prefix(self) -> list[str]:
+        """What to put before a command so that it runs on this machine."""
+        return ["nsenter", "--target", str(self.process), "--net", "--mount", "--wd=/", "--"]
+
+    def run(self, *command: str, timeout: float = 60) -> str:
+        """Run a command to its end; raise with its words where it fails."""
+        return run(*self.prefix(), *command, timeout=timeout)
+
+    def start(self, *command: str, path: str = "/usr/sbin:/usr/bin:/sbin:/bin") -> subprocess.Popen[bytes]:
+        """Start something that lasts as long as the machine."""
+        with (self.folder / f"{Path(command[0]).name}.log").open("ab") as log:
+            started = subprocess.Popen(
+                [*self.prefix(), *command],
+                env={"PATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._started.append(started)
+        return started
+
+    def end(self) -> None:
+        """End what was started, the last first, and the machine with it."""
+        for process in reversed(self._started):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if self._holder is not None:
+            self._holder.kill()
+            self._holder.wait()
+
+
+def connect(first: Machine, others: list[Machine]) -> None:
+    """A bridge on the first machine, to which all are connected: their network 10.99.0.0/24."""
+    first.run("ip", "link", "add", "lan", "type", "bridge")
+    first.run("ip", "address", "add", f"{first.address}/24", "dev", "lan")
+    first.run("ip", "link", "set", "lan", "up")
+    for number, other in enumerate(others):
+        port = f"lan{number}"
+        first.run(
+            "ip", "link", "add", port, "type", "veth", "peer", "name", "lan", "netns", str(other.process)
+        )
+        first.run("ip", "link", "set", port, "master", "lan", "up")
+        other.run("ip", "address", "add", f"{other.address}/24", "dev", "lan")
+        other.run("ip", "link", "set", "lan", "up")
+    for machine in [first, *others]:
+        machine.run("ip", "route", "add", "default", "dev", "lan")
+        machine.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
