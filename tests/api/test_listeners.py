@@ -16,6 +16,8 @@ import pytest
 from tests.api.plugin_call import call
 from tests.service import EXECUTABLES, IpamdProcess, free_port
 
+NOBODY = 65534
+
 
 def serve_and_fail(scratch: Path, *options: str) -> str:
     """What `ipamd serve` says on stderr when it refuses to start."""
@@ -104,6 +106,16 @@ def test_the_description_names_every_path_and_its_page_needs_nobody_else(http: h
 
 def test_only_root_and_its_group_may_use_the_socket(service: IpamdProcess) -> None:
     assert stat.S_IMODE(service.socket.stat().st_mode) == 0o660
+
+
+def test_another_user_of_this_machine_cannot_open_the_socket(service: IpamdProcess) -> None:
+    service.folder.chmod(0o755)  # so that the socket's own mode decides
+    may_connect = ["test", "-w", str(service.socket)]  # connect() asks for the right to write: unix(7)
+
+    root = subprocess.run(may_connect, check=False)
+    nobody = subprocess.run(may_connect, user=NOBODY, group=NOBODY, extra_groups=[], check=False)
+
+    assert (root.returncode, nobody.returncode) == (0, 1)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
