@@ -23,7 +23,9 @@ def install(root: Root, order: Order) -> None:
         before = (Manifest.read(root / manifest.PATH) or Manifest()).present(root)
         _refuse_foreign(root, pieces, before)
         _look_at_networks(root, pieces, before, hide_others=order.hide_others)
-        changed = [piece for piece in pieces if not _stands(root, piece, before)]
+        # What somebody else put there and is just the same stays his: it is not ours to take back.
+        ours = [piece for piece in pieces if before.owns(piece.path, root / piece.path)]
+        changed = [piece for piece in ours if not _stands(root, piece, before)]
         if changed:
             _put(root, changed, before)
         _remove_replaced(root, pieces, before)
@@ -34,7 +36,7 @@ def install(root: Root, order: Order) -> None:
 def _refuse_foreign(root: Root, pieces: list[Piece], before: Manifest) -> None:
     for piece in pieces:
         found = root / piece.path
-        if not before.owns(piece.path, found):
+        if not before.owns(piece.path, found) and digest_of(found) != piece.digest:
             raise Failure(
                 f"{found} is there already, and ipamd-agent did not put it there: move it away, or keep it "
                 "and install elsewhere"

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
@@ -95,7 +96,19 @@ def forked_agent() -> Iterator[ForkedAgent]:
 
 @pytest.fixture
 def node_root(scratch: Path, forked_agent: ForkedAgent) -> NodeRoot:
-    made = NodeRoot(scratch / "root", scratch / "node", scratch / "inputs", forked_agent)
+    return new_root(scratch, forked_agent)
+
+
+@pytest.fixture
+def root_in_memory(forked_agent: ForkedAgent) -> Iterator[NodeRoot]:
+    """For campaigns of kills, which are no power cuts: a hundred installations wait for no disk."""
+    with TemporaryDirectory(prefix="ipamd-", dir="/dev/shm") as folder:
+        yield new_root(Path(folder), forked_agent)
+
+
+def new_root(scratch: Path, forked: ForkedAgent) -> NodeRoot:
+    """An empty root, with the executable of this machine to install."""
+    made = NodeRoot(scratch / "root", scratch / "node", scratch / "inputs", forked)
     for folder in (made.folder, made.inputs):
         folder.mkdir()
     static = static_plugin()

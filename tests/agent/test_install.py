@@ -157,65 +157,65 @@ def flags(node_root: NodeRoot) -> tuple[str | Path, ...]:
 
 
 def test_a_kill_at_any_moment_of_the_first_install_leaves_nothing_or_all_of_a_file(
-    node_root: NodeRoot,
+    root_in_memory: NodeRoot,
 ) -> None:
     for folder in ("etc", "var/lib/ipamd-node"):
-        (node_root.folder / folder).mkdir(parents=True)
-    before = node_root.snapshot()
-    assert node_root.install(*flags(node_root)).code == 0
-    whole = node_root.snapshot()
-    assert node_root.uninstall().code == 0
+        (root_in_memory.folder / folder).mkdir(parents=True)
+    before = root_in_memory.snapshot()
+    assert root_in_memory.install(*flags(root_in_memory)).code == 0
+    whole = root_in_memory.snapshot()
+    assert root_in_memory.uninstall().code == 0
 
     moment = 0
-    while node_root.install(*flags(node_root), moment=moment).was_killed:
-        found = visible(node_root)
+    while root_in_memory.install(*flags(root_in_memory), moment=moment).was_killed:
+        found = visible(root_in_memory)
         assert {name: whole[name] for name in found} == found
         if CONFLIST in found:
             assert found.keys() == {name for name in whole if isinstance(whole[name], bytes)}
-        node_root.uninstall()
-        assert node_root.snapshot() == before, moment
+        root_in_memory.uninstall()
+        assert root_in_memory.snapshot() == before, moment
         moment += 1
     assert moment > 20
-    assert node_root.snapshot() == whole
+    assert root_in_memory.snapshot() == whole
 
 
 @pytest.mark.faults
-def test_a_kill_at_any_moment_of_an_upgrade_leaves_each_file_old_or_new(node_root: NodeRoot) -> None:
-    assert node_root.install(*flags(node_root)).code == 0
-    old = visible(node_root)
+def test_a_kill_at_any_moment_of_an_upgrade_leaves_each_file_old_or_new(root_in_memory: NodeRoot) -> None:
+    assert root_in_memory.install(*flags(root_in_memory)).code == 0
+    old = visible(root_in_memory)
 
     moment, killed = 0, True
     while killed:
-        node_root.new_version()
-        more = ("--node", f"n{moment}", "--conflist", node_root.conflist(timeout=5 + moment))
-        killed = node_root.install(*more, moment=moment).was_killed
-        found = visible(node_root)
-        assert node_root.install(*more).code == 0
-        new = visible(node_root)
+        root_in_memory.new_version()
+        more = ("--node", f"n{moment}", "--conflist", root_in_memory.conflist(timeout=5 + moment))
+        killed = root_in_memory.install(*more, moment=moment).was_killed
+        found = visible(root_in_memory)
+        assert root_in_memory.install(*more).code == 0
+        new = visible(root_in_memory)
         assert found.keys() == new.keys()
         for name in new.keys() - {MANIFEST}:
             assert found[name] in (old[name], new[name]), (moment, name)
         old = new
         moment += 1
     assert moment > 10
-    assert not [name for name in node_root.snapshot() if name.endswith(".ipamd-agent")]
+    assert not [name for name in root_in_memory.snapshot() if name.endswith(".ipamd-agent")]
 
 
 @pytest.mark.faults
 def test_a_kill_at_any_moment_of_uninstall_takes_the_network_first_and_can_be_said_again(
-    node_root: NodeRoot,
+    root_in_memory: NodeRoot,
 ) -> None:
     moment = 0
     while True:
-        assert node_root.install(*flags(node_root)).code == 0
-        whole = visible(node_root)
-        if not node_root.uninstall(moment=moment).was_killed:
+        assert root_in_memory.install(*flags(root_in_memory)).code == 0
+        whole = visible(root_in_memory)
+        if not root_in_memory.uninstall(moment=moment).was_killed:
             break
-        left = visible(node_root)
+        left = visible(root_in_memory)
         assert {name: whole[name] for name in left} == left
         assert CONFLIST not in left or left.keys() == whole.keys()
-        node_root.uninstall()
-        assert visible(node_root) == {}
+        root_in_memory.uninstall()
+        assert visible(root_in_memory) == {}
         moment += 1
     assert moment > 10
 
@@ -260,6 +260,21 @@ def test_a_foreign_file_in_the_way_is_never_replaced(node_root: NodeRoot, path: 
 
     assert refused.code == 1
     assert "is there already, and ipamd-agent did not put it there" in refused.complaint
+    assert node_root.snapshot() == before
+
+
+def test_a_plugin_that_a_package_put_there_is_left_to_the_package(node_root: NodeRoot) -> None:
+    [built] = node_root.executables.glob("*/ipamd-ipam")
+    packaged = node_root.folder / BINARY
+    packaged.parent.mkdir(parents=True)
+    packaged.write_bytes(built.read_bytes())
+    before = node_root.snapshot()
+
+    installed = node_root.install("--node", "n1")
+    removed = node_root.uninstall()
+
+    assert (installed.code, removed.code) == (0, 0), installed
+    assert "ipamd-ipam: as it was" in installed.out
     assert node_root.snapshot() == before
 
 
