@@ -13,7 +13,7 @@ from tests.replicas.services import await_that
 
 WAIT_SECONDS = 60.0
 ENOUGH = 200  # answers between one fault and the next
-PAUSE_SECONDS = 0.02  # before a call that was told to try again
+PAUSE_SECONDS = 0.02  # after a call that was told to try again, or nothing
 
 
 class Client:
@@ -41,6 +41,7 @@ class Client:
             answer = self._caller.add(container)
         except Unanswered:
             self.ledger.unanswered(container)
+            time.sleep(PAUSE_SECONDS)
             return
         if answer.code == 0:
             self.ledger.granted(container, answer.addresses)
@@ -57,6 +58,7 @@ class Client:
             answer = self._caller.delete(container)
         except Unanswered:
             self.ledger.unanswered(container)
+            time.sleep(PAUSE_SECONDS)
             return
         if answer.code == 0:
             self.ledger.released(container)
