@@ -277,6 +277,37 @@ def test_an_agent_begins_while_ipamd_is_away_and_joins_when_it_is_back(
     assert added.code == 0, added
 
 
+def test_an_ipamd_that_cannot_prove_itself_gets_no_token(
+    idle: AgentProcess, admin: Caller, tmp_path: Path
+) -> None:
+    stranger = Authority(tmp_path / "stranger", "stranger", "IP:127.0.0.1")
+    values = json.loads(idle.node_json.read_text())
+    idle.node_json.write_text(json.dumps({**values, "caFile": str(stranger.ca)}))
+    idle.start()
+
+    failed = idle.plugin().call("ADD", idle.plugin().config(timeout=1))
+    told = idle.status()
+
+    assert failed.error["code"] == 11
+    assert idle.plugin().waiting() == []
+    assert (told.code, "certificate" in told.out) == (3, True), told
+    assert NODE not in [item["node"] for item in admin.get("/v1/tokens").json()["items"]]
+
+
+def test_a_token_put_there_by_hand_is_found_after_a_refusal(idle: AgentProcess, admin: Caller) -> None:
+    idle.options = ()
+    idle.start()
+    plugin = idle.plugin(state=idle.folder / "without-credentials")
+
+    refused = plugin.call("ADD")
+    _, text = admin.token_for("node", cluster="default", node=NODE)
+    idle.state.mkdir(exist_ok=True)
+    token_file(idle.state, text, "token")
+
+    assert refused.error["code"] == 105
+    eventually(lambda: plugin.call("ADD").code == 0)
+
+
 def test_a_release_in_the_spool_is_delivered_without_another_call(
     agent: AgentProcess, service: IpamdProcess, admin: Caller
 ) -> None:
