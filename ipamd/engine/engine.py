@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from ipamd.backends.interface import Backend
+from ipamd.backends.interface import Backend, InDoubt
 from ipamd.engine.administration import Administration
 from ipamd.engine.adoption import (
     BEFORE_EVERY_CALL,
@@ -111,7 +111,10 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._write_contacts()
+        try:
+            await self._write_contacts()
+        except (DomainError, InDoubt) as error:
+            log.warning("who was heard of last could not be written", error=str(error))
         await self.backend.close()
 
     @property
@@ -350,17 +353,23 @@ class Engine:
             try:
                 await self._write_contacts()
                 await self.backend.forget_releases(self._clock())
-            except DomainError as error:
+            except (DomainError, InDoubt) as error:
                 log.warning("upkeep failed and is tried again", error=str(error), seconds=UPKEEP_EVERY)
 
     async def _write_contacts(self) -> None:
+        """Write who was heard of, and which tokens were used; what cannot be written is kept for later."""
         contacts, self._contacts = self._contacts, {}
-        if contacts:
-            await self.backend.record_contacts(contacts)
         uses, self._uses = self._uses, {}
         known = {token: used for token, used in uses.items() if token in self._catalogue.snapshot.tokens}
-        if known:
-            await self.backend.record_uses(known)
+        try:
+            if contacts:
+                await self.backend.record_contacts(contacts)
+            if known:
+                await self.backend.record_uses(known)
+        except BaseException:
+            self._contacts = contacts | self._contacts
+            self._uses = known | self._uses
+            raise
 
     async def _look(self) -> None:
         silent = False

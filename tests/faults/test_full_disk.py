@@ -76,6 +76,20 @@ def test_on_a_full_disk_what_is_written_is_refused_in_words_and_what_is_read_goe
     assert held == before | {name: answer.addresses for name, answer in added.items() if answer.code == 0}
 
 
+def test_a_service_that_is_told_to_end_on_a_full_disk_ends_in_order(ipamd: IpamdProcess, disk: Path) -> None:
+    caller = Caller(ipamd.port, Node("node-a"), ["pods"])
+    process = ipamd.process
+    assert process is not None
+
+    with full(disk):
+        answers = [caller.add(f"c{number}") for number in range(CONTAINERS)]
+        assert answers[-1].code == TRY_AGAIN
+        ipamd.stop()
+
+    assert process.returncode == 0
+    assert "Traceback" not in ipamd.log.read_text()
+
+
 def test_with_room_again_it_goes_on_without_a_restart(ipamd: IpamdProcess, disk: Path) -> None:
     caller = Caller(ipamd.port, Node("node-a"), ["pods"])
     first = caller.add("c0")
