@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
 import structlog
 
-from ipamd.backends.interface import Backend, InDoubt
+from ipamd.backends.interface import Backend
 from ipamd.engine.administration import Administration
 from ipamd.engine.adoption import (
     BEFORE_EVERY_CALL,
@@ -30,15 +29,16 @@ from ipamd.engine.choice import MOST_NAMED, Slots, alternatives, asker_of
 from ipamd.engine.clock import Clock, wall_clock
 from ipamd.engine.collection import Collection, Eviction, holdings, leftovers
 from ipamd.engine.explanation import explain
+from ipamd.engine.following import Following
 from ipamd.engine.measures import Measures
 from ipamd.engine.pruning import Pruning
 from ipamd.engine.settling import Settling
 from ipamd.engine.survey import why_nothing
 from ipamd.engine.tokens import Tokens
+from ipamd.engine.upkeep import Upkeep
 from ipamd.engine.usage import Usage, fullness, usage, usage_of_all
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Ending
-from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import (
     AddressTaken,
     AddressUnavailable,
@@ -57,15 +57,6 @@ from ipamd.models.pool import PoolState
 from ipamd.models.query import AllocationQuery
 from ipamd.models.request import AllocationRequest, Release
 
-UPKEEP_EVERY: Final = 30.0
-"""Seconds between two rounds of upkeep: contacts are written, releases forgotten whose time is over."""
-
-LOOK_EVERY: Final = 1.5
-"""Seconds between two looks for what admins changed elsewhere, also while nobody asks for anything."""
-
-STALE_AFTER: Final = 3.5
-"""Seconds after which a catalogue says no more who may ask: what was revoked is refused within five."""
-
 LATELY: Final = 15 * 60 * SECOND
 """Who called since may live on: a node that runs calls at each pod's beginning and end, and not between."""
 
@@ -78,22 +69,19 @@ class Engine:
     def __init__(self, backend: Backend, clock: Clock, history_days: int) -> None:
         self.backend = backend
         self._clock = clock
-        self._catalogue = Catalogue(Snapshot())
-        self._refreshing = asyncio.Lock()
-        self._read_at = -STALE_AFTER
-        self._looking: asyncio.Task[Catalogue] | None = None
+        self._following = Following(backend)
+        known, refresh = lambda: self.catalogue, self._following.refresh
+        self._upkeep = Upkeep(backend, clock, known)
         self._boots = Boots(backend, clock)
-        self._contacts: dict[NodeKey, Instant] = {}
-        self._uses: dict[int, Instant] = {}
         self.measures = Measures()
-        self._settling = Settling(backend, clock, lambda: self._catalogue, self.refresh, self.measures)
+        self._settling = Settling(backend, clock, known, refresh, self.measures)
         self._batching = Batching(self._settling, backend.lanes, self.measures)
-        self._tasks = [asyncio.create_task(self._keep_up()), asyncio.create_task(self._look())]
+        self._tasks = [asyncio.create_task(each.run()) for each in (self._upkeep, self._following)]
         if history_days:
             self._tasks.append(asyncio.create_task(Pruning(backend, clock, history_days).run()))
-        self.administration = Administration(backend, lambda: self._catalogue, self.refresh)
-        self.tokens = Tokens(backend, lambda: self._catalogue, self.refresh, clock)
-        self.consistency = Check(backend, self.refresh, self.contacts)
+        self.administration = Administration(backend, known, refresh)
+        self.tokens = Tokens(backend, known, refresh, clock)
+        self.consistency = Check(backend, refresh, self._upkeep.contacts)
 
     @classmethod
     async def open(cls, backend: Backend, clock: Clock | None = None, history_days: int = 0) -> Engine:
@@ -111,10 +99,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        try:
-            await self._write_contacts()
-        except (DomainError, InDoubt) as error:
-            log.warning("who was heard of last could not be written", error=str(error))
+        await self._upkeep.end()
         await self.backend.close()
 
     @property
@@ -123,40 +108,21 @@ class Engine:
 
     @property
     def catalogue(self) -> Catalogue:
-        return self._catalogue
+        """As it was last loaded."""
+        return self._following.catalogue
 
     async def refresh(self) -> Catalogue:
         """Load what admins changed since it was last loaded."""
-        async with self._refreshing:
-            return await self._load()
+        return await self._following.refresh()
 
     async def recent(self) -> Catalogue:
-        """The catalogue as it stood less than `STALE_AFTER` seconds ago; raises Unavailable."""
-        if self.is_stale:
-            # One look for all who wait: they must not queue for a database that does not answer.
-            if self._looking is None:
-                self._looking = asyncio.create_task(self.refresh())
-                self._looking.add_done_callback(self._looked)
-            await asyncio.shield(self._looking)
-        return self._catalogue
-
-    def _looked(self, look: asyncio.Task[Catalogue]) -> None:
-        self._looking = None
-        if not look.cancelled():
-            look.exception()  # it is told to those who wait, if there still are any
+        """The catalogue, young enough to say who may ask; raises Unavailable."""
+        return await self._following.recent()
 
     @property
     def is_stale(self) -> bool:
-        """Whether the catalogue has not been compared with the database for too long."""
-        return time.monotonic() - self._read_at >= STALE_AFTER
-
-    async def _load(self) -> Catalogue:
-        known, began = self._catalogue, time.monotonic()
-        snapshot = await self.backend.ledger.snapshot(known.snapshot)
-        if snapshot.revision != known.revision:
-            self._catalogue = Catalogue(snapshot, known)
-        self._read_at = began
-        return self._catalogue
+        """Whether it is not: then `recent` has to be waited for."""
+        return self._following.is_stale
 
     async def submit(self, request: AllocationRequest | Release) -> Outcome:
         """Decide a request with the batch that it falls into, durably."""
@@ -180,7 +146,7 @@ class Engine:
         outcome = await self._settling.rehearse(Ask(request, order, request.digest, node), request.timeout)
         if isinstance(outcome, Refused):
             outcome = await self._told(outcome, request.slots, asker_of(request))
-        return await explain(request, outcome, self._catalogue, self.backend.ledger, self._clock())
+        return await explain(request, outcome, self.catalogue, self.backend.ledger, self._clock())
 
     async def check(self, identity: Identity, seen: Sequence[IPAddress]) -> Refused | None:
         """Whether a container holds addresses, and its interface still has all of them (CNI CHECK)."""
@@ -274,14 +240,14 @@ class Engine:
 
     async def usage(self, pool: str) -> Usage:
         """How full a pool is; raises NotFound."""
-        known = self._catalogue.pools.get(pool)
+        known = self.catalogue.pools.get(pool)
         if known is None:
             raise NotFound("pool", pool)
-        return await usage(known, self._catalogue, self.backend.ledger, self._clock())
+        return await usage(known, self.catalogue, self.backend.ledger, self._clock())
 
     async def usage_of_all(self) -> Mapping[str, Usage]:
         """How full every pool is."""
-        return await usage_of_all(self._catalogue, self.backend.ledger, self._clock())
+        return await usage_of_all(self.catalogue, self.backend.ledger, self._clock())
 
     @property
     def waiting(self) -> int:
@@ -306,19 +272,19 @@ class Engine:
 
     def heard_from(self, node: NodeKey) -> None:
         """Note that a node called."""
-        self._contacts[node] = self._clock()
+        self._upkeep.heard_from(node)
 
     def used(self, token: int) -> None:
         """Note that a token was shown."""
-        self._uses[token] = self._clock()
+        self._upkeep.used(token)
 
     async def uses(self) -> Mapping[int, Instant]:
         """When each token was last used, as far as it is written or this process saw it."""
-        return {**await self.backend.ledger.uses(), **self._uses}
+        return await self._upkeep.uses()
 
     async def contacts(self) -> Mapping[NodeKey, Instant]:
         """When each node last called, as far as it is written or this process heard it."""
-        return {**await self.backend.ledger.contacts(), **self._contacts}
+        return await self._upkeep.contacts()
 
     async def _ordered(self, request: AllocationRequest | Release) -> Call:
         if isinstance(request, AllocationRequest):
@@ -338,7 +304,7 @@ class Engine:
         """A refusal with what its reader needs: how full the pools are, who has the address."""
         error, ledger = refused.error, self.backend.ledger
         if isinstance(error, NothingFree):
-            catalogue = self._catalogue
+            catalogue = self.catalogue
             full = await fullness(error.pools[:MOST_NAMED], catalogue, ledger, self._clock())
             return Refused(NothingFree(error.pools, why_nothing(slots, asker, catalogue, full)))
         if isinstance(error, AddressTaken):
@@ -346,40 +312,3 @@ class Engine:
             for row in await ledger.page(query, None, 1):
                 return Refused(AddressTaken(error.space, error.address, row.held_by, row.id))
         return refused
-
-    async def _keep_up(self) -> None:
-        while True:
-            await asyncio.sleep(UPKEEP_EVERY)
-            try:
-                await self._write_contacts()
-                await self.backend.forget_releases(self._clock())
-            except (DomainError, InDoubt) as error:
-                log.warning("upkeep failed and is tried again", error=str(error), seconds=UPKEEP_EVERY)
-
-    async def _write_contacts(self) -> None:
-        """Write who was heard of, and which tokens were used; what cannot be written is kept for later."""
-        contacts, self._contacts = self._contacts, {}
-        uses, self._uses = self._uses, {}
-        known = {token: used for token, used in uses.items() if token in self._catalogue.snapshot.tokens}
-        try:
-            if contacts:
-                await self.backend.record_contacts(contacts)
-            if known:
-                await self.backend.record_uses(known)
-        except BaseException:
-            self._contacts = contacts | self._contacts
-            self._uses = known | self._uses
-            raise
-
-    async def _look(self) -> None:
-        silent = False
-        while True:
-            await asyncio.sleep(LOOK_EVERY)
-            try:
-                await self.refresh()
-            except DomainError as error:
-                if not silent:
-                    log.warning("the catalogue cannot be read and is asked for again", error=str(error))
-                silent = True
-            else:
-                silent = False

@@ -12,7 +12,7 @@ import pytest
 
 from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
-from ipamd.engine import engine as engines
+from ipamd.engine import upkeep
 from ipamd.engine.engine import Engine
 from ipamd.models.node import NodeKey
 from tests.conftest import scratch_folder
@@ -25,7 +25,7 @@ NODE = NodeKey("default", "node-a")
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "UPKEEP_EVERY", 0.05)
+    monkeypatch.setattr(upkeep, "UPKEEP_EVERY", 0.05)
 
 
 async def await_that(seen: Callable[[], bool]) -> None:

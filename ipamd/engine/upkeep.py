@@ -1,0 +1,81 @@
+"""What is noted in memory and written now and then, never in an ADD: who called, which token was shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from ipamd.backends.interface import Backend, InDoubt
+from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.clock import Clock
+from ipamd.models.errors import DomainError
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+
+UPKEEP_EVERY: Final = 30.0
+"""Seconds between two rounds: contacts are written, releases forgotten whose time is over."""
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """Notes of the last round, and the rounds."""
+
+    def __init__(self, backend: Backend, clock: Clock, known: Callable[[], Catalogue]) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._known = known
+        self._contacts: dict[NodeKey, Instant] = {}
+        self._uses: dict[int, Instant] = {}
+
+    def heard_from(self, node: NodeKey) -> None:
+        """Note that a node called."""
+        self._contacts[node] = self._clock()
+
+    def used(self, token: int) -> None:
+        """Note that a token was shown."""
+        self._uses[token] = self._clock()
+
+    async def contacts(self) -> Mapping[NodeKey, Instant]:
+        """When each node last called, as far as it is written or this process heard it."""
+        return {**await self._backend.ledger.contacts(), **self._contacts}
+
+    async def uses(self) -> Mapping[int, Instant]:
+        """When each token was last used, as far as it is written or this process saw it."""
+        return {**await self._backend.ledger.uses(), **self._uses}
+
+    async def run(self) -> None:
+        """Go round again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(UPKEEP_EVERY)
+            try:
+                await self._write()
+                await self._backend.forget_releases(self._clock())
+            except (DomainError, InDoubt) as error:
+                log.warning("upkeep failed and is tried again", error=str(error), seconds=UPKEEP_EVERY)
+
+    async def end(self) -> None:
+        """Write what the last round has not."""
+        try:
+            await self._write()
+        except (DomainError, InDoubt) as error:
+            log.warning("who was heard of last could not be written", error=str(error))
+
+    async def _write(self) -> None:
+        """Write who was heard of, and which tokens were used; what cannot be written is kept for later."""
+        contacts, self._contacts = self._contacts, {}
+        uses, self._uses = self._uses, {}
+        tokens = self._known().snapshot.tokens
+        known = {token: used for token, used in uses.items() if token in tokens}
+        try:
+            if contacts:
+                await self._backend.record_contacts(contacts)
+            if known:
+                await self._backend.record_uses(known)
+        except BaseException:
+            self._contacts = contacts | self._contacts
+            self._uses = known | self._uses
+            raise
