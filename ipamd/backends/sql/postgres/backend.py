@@ -22,6 +22,7 @@ from ipamd.backends.sql.postgres.impatient import ImpatientTransaction
 from ipamd.backends.sql.postgres.patient import OutOfOrder, PatientTransaction
 from ipamd.backends.sql.postgres.searching import BlockKey
 from ipamd.backends.sql.postgres.unit import (
+    BATCH_IDLE_SECONDS,
     GRACE_SECONDS,
     PATIENT_IDLE_SECONDS,
     READ_ONLY,
@@ -52,7 +53,7 @@ CHANGE_SECONDS: Final = 10.0
 """How long an admin's change waits for each of the blocks that it touches, and for other changes."""
 
 READINGS_BOUNDS: Final = Bounds(READ_ONLY, HUNG_SECONDS, 2 * HUNG_SECONDS + GRACE_SECONDS)
-BATCH_BOUNDS: Final = Bounds(READ_WRITE, HUNG_SECONDS, 2 * HUNG_SECONDS + GRACE_SECONDS)
+BATCH_BOUNDS: Final = Bounds(READ_WRITE, HUNG_SECONDS, 2 * HUNG_SECONDS + GRACE_SECONDS, BATCH_IDLE_SECONDS)
 CHANGE_BOUNDS: Final = Bounds(READ_WRITE, CHANGE_SECONDS, 6 * CHANGE_SECONDS)
 
 

@@ -14,8 +14,11 @@ from ipamd.models.errors import Unavailable
 
 T = TypeVar("T")
 
-IDLE_SECONDS: Final = 1.0
+IDLE_SECONDS: Final = 2.0
 """After so long without a word from us inside a transaction the server ends it, and its locks with it."""
+
+BATCH_IDLE_SECONDS: Final = 1.0
+"""The same for a batch, whose locks all others need."""
 
 PATIENT_IDLE_SECONDS: Final = 0.5
 """The same where it waits for locks: if a process hangs then, its transactions get them one after another."""
