@@ -36,7 +36,7 @@ ANSWERS = {"add": httpx.codes.OK}  # where it is a yes: the other verbs say noth
     body=nearly_json(RIGHT) | nearly_json(PLAIN),
 )
 @settings(
-    max_examples=examples(400), deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(250), deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 def test_a_call_is_carried_out_or_refused_in_words_and_takes_nothing(
     target: Target, verb: str, body: bytes

@@ -97,7 +97,7 @@ def ask_all(asked: Asked, operation: APIOperation[Any, Any, Any, Any]) -> None:
 
     @given(case=some.one_of([operation.as_strategy(generation_mode=mode) for mode in GenerationMode]))
     @settings(
-        max_examples=examples(8),
+        max_examples=examples(6),
         deadline=None,
         derandomize=True,
         database=None,
