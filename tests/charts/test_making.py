@@ -181,6 +181,17 @@ def test_one_database_file_has_one_replica_and_two_never_at_once() -> None:
     assert ("PodDisruptionBudget", "ipamd") not in made
 
 
+def test_every_port_names_its_protocol_which_server_side_apply_wants() -> None:
+    made = manifests("-f", str(CHART / "examples" / "trial.yaml"))
+
+    ports = [port for one in made.values() if one["kind"] == "Service" for port in one["spec"]["ports"]]
+    ports += [
+        port for pod in pods(made).values() for one in pod["containers"] for port in one.get("ports", [])
+    ]
+    assert len(ports) == 4
+    assert [port for port in ports if port.get("protocol") != "TCP"] == []
+
+
 def test_pools_are_handed_to_ipamctl_as_they_were_given() -> None:
     pools = [{"name": "p", "subnet": "10.9.0.0/24", "selectors": {"namespaces": ["web"]}, "cooldown": 30}]
 
