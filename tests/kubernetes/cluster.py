@@ -15,7 +15,7 @@ from tests.network.namespace import run
 ROOT: Final = Path(__file__).parent.parent.parent
 BINARIES: Final = ROOT / "build" / "kubernetes" / "bin"
 KUBECTL: Final = HELMS[0].parent / "kubectl"
-HELM: Final = HELMS[0]
+HELM: Final = HELMS[-1]
 SERVICES: Final = "10.98.0.0/24"
 PLUGINS: Final = Path("/usr/lib/cni")
 CGROUP: Final = "k8s.io"
