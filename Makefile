@@ -3,12 +3,13 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help chart-tools setup packages demo-packages node-packages node deb demo check test test-arm64 test-faults test-runtimes test-kubernetes fuzz bench bench-quick bench-growth clean
+.PHONY: help chart-tools setup packages demo-packages node-packages node release-node deb demo check test test-arm64 test-faults test-runtimes test-kubernetes fuzz bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
 	@echo "make demo           three containers, a killed service, and what survives it"
 	@echo "make node           dist/node/ARCH/ipamd-ipam, the plugin as one static file"
+	@echo "make release-node   it for amd64 and arm64, with checksums, licence texts and a bill of materials"
 	@echo "make deb            dist/deb/*.deb, packages for this machine's Debian"
 	@echo "make check          format, lint, types, direction of the imports"
 	@echo "make test           all tests but the three below"
@@ -42,6 +43,12 @@ node-packages:
 
 node: node-packages
 	@native/build
+
+release-node: node
+	@scripts/packages arm64
+	@ARCH=arm64 native/build
+	@native/describe build/node amd64
+	@native/describe build/node arm64
 
 deb: .venv/installed node
 	@deploy/debian/build
