@@ -12,7 +12,7 @@ help:
 	@echo "make release-node   it for amd64 and arm64, with checksums, licence texts and a bill of materials"
 	@echo "make deb            dist/deb/*.deb, packages for this machine's Debian"
 	@echo "make check          format, lint, types, direction of the imports"
-	@echo "make test           all tests but the three below"
+	@echo "make test           all tests but those below"
 	@echo "make test-faults    the long campaign of kills and faults"
 	@echo "make test-arm64     the plugin's tests on its executable for arm64, under qemu"
 	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"

@@ -13,8 +13,6 @@ import pytest
 from tests.api.plugin_call import call
 from tests.service import IpamdProcess
 
-pytestmark = pytest.mark.faults
-
 IDLE = 2000
 FLOOD = 600
 MORE_THAN_MAY_WAIT = 2400

@@ -181,7 +181,6 @@ def test_nothing_is_given_twice_or_lost_when_ipamd_is_told_to_end(ipamd_process:
     campaign(ipamd_process, seed=2, affinity="node", rounds=1, calls=2_000, end=ipamd_process.stop)
 
 
-@pytest.mark.faults
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("seed", "affinity"), [(100, "any"), (200, "node"), (300, "any"), (400, "node")])
 def test_nothing_is_given_twice_or_lost_over_eight_kills(

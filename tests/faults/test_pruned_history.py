@@ -17,8 +17,6 @@ from tests.postgres import Postgres
 from tests.replicas.cluster import PostgresTables
 from tests.service import IpamdProcess
 
-pytestmark = pytest.mark.faults
-
 ROWS = 1200
 WAIT_SECONDS = 60.0
 DAY = 24 * 60 * 60 * 1_000_000
