@@ -85,8 +85,8 @@ async def fullness(
     fills = await ledger.fill([pool.name for pool in known])
     described = []
     for pool in known:
-        counted = await usage(pool, catalogue, ledger, now)
         fill = fills.get(pool.name)
+        counted = await _usage(pool, fill, catalogue, ledger, now)
         since = fill.next_free_since if fill is not None else None
         described.append(
             Fullness(
