@@ -14,6 +14,18 @@ EXECUTABLES = Path(sys.executable).parent
 START_SECONDS = 30
 
 
+def end_process(process: subprocess.Popen[bytes], *, kill: bool, seconds: float = 20) -> None:
+    """End a process by SIGKILL or SIGTERM; raise where it does not end in time, and leave none behind."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill() if kill else process.terminate()
+    try:
+        process.wait(timeout=seconds)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 class IpamdProcess:
     """A real `ipamd serve` that can be stopped, killed and started again on the same database."""
 
@@ -67,17 +79,9 @@ class IpamdProcess:
         self._end(kill=False)
 
     def _end(self, *, kill: bool) -> None:
-        if self.process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill() if kill else self.process.terminate()
-        try:
-            self.process.wait(timeout=20)
-        finally:
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
-            self.process = None
+        process, self.process = self.process, None
+        if process is not None:
+            end_process(process, kill=kill)
 
     def create_pool(self, name: str, subnet: str, **fields: Any) -> None:
         """Create a pool; raise with the problem's text where that is refused."""

@@ -1,6 +1,5 @@
 """The agent as users run it: a process beside a service with tokens and TLS."""
 
-import contextlib
 import json
 import subprocess
 import time
@@ -14,7 +13,7 @@ from tests.agent.conftest import AGENT, run_agent
 from tests.agent.forked import Ended
 from tests.cni.executable import Plugin
 from tests.node_executable import node_plugin
-from tests.service import free_port
+from tests.service import end_process, free_port
 
 NODE: Final = "node-a"  # whom the plugin of these tests calls itself
 START_SECONDS: Final = 30
@@ -81,17 +80,9 @@ class AgentProcess:
         self._end(kill=True)
 
     def _end(self, *, kill: bool) -> None:
-        if self.process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill() if kill else self.process.terminate()
-        try:
-            self.process.wait(timeout=30)
-        finally:
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
-            self.process = None
+        process, self.process = self.process, None
+        if process is not None:
+            end_process(process, kill=kill, seconds=30)
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Ask something over the socket."""
