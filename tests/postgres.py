@@ -250,10 +250,14 @@ class Postgres:
         return self.create(f"TEMPLATE {self._template}", "STRATEGY file_copy")
 
 
-def migrate(url: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run `ipamd migrate` as an operator does."""
-    command = [str(EXECUTABLES / "ipamd"), "migrate", "--database-url", url, *options]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+def migrate(
+    url: str, *options: str, code: int = 0, executables: Path = EXECUTABLES
+) -> subprocess.CompletedProcess[str]:
+    """Run `ipamd migrate` as an operator does, which is to end with a code."""
+    command = [str(executables / "ipamd"), "migrate", "--database-url", url, *options]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done
+    return done
 
 
 @contextmanager

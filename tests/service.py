@@ -31,6 +31,7 @@ class IpamdProcess:
 
     def __init__(self, folder: Path, socket: Path | None = None, database_url: str | None = None) -> None:
         self.folder = folder
+        self.executables = EXECUTABLES  # another version's, from the next start on
         self.database = folder / "ipamd.sqlite"
         self.database_url = database_url or f"sqlite:///{self.database}"
         self.socket = socket or folder / "ipamd.sock"
@@ -53,7 +54,7 @@ class IpamdProcess:
 
     def start(self) -> None:
         """Start the service and return when it is ready to serve."""
-        command = [str(EXECUTABLES / "ipamd"), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [str(self.executables / "ipamd"), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--uds", str(self.socket), "--database-url", self.database_url, *self.options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ipamd.backends.sql import migrations
+from ipamd.backends.sql.schema import REVISION
 from ipamd.cli.settings import DatabaseUrl, database_url_or_default, make_state_folder
 
 
@@ -28,7 +29,8 @@ def migrate(
 ) -> None:
     """Bring a database's schema up to date, all of the way or not at all.
 
-    `ipamd serve` does so by itself for SQLite.
+    `ipamd serve` does so by itself for SQLite. The schema of a later ipamd is left alone where this one may
+    serve it.
     """
     url = database_url_or_default(database_url)
     if wait:
@@ -40,7 +42,9 @@ def migrate(
         return
     if not database_url:
         make_state_folder()
-    typer.echo(f"the schema is at revision {migrations.upgrade(url, to).revision}")
+    found = migrations.upgrade(url, to).revision
+    later = ", a later ipamd's, which this one may serve" if found > REVISION else ""
+    typer.echo(f"the schema is at revision {found}{later}")
 
 
 def _show(url: str) -> None:

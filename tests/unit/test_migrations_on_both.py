@@ -13,7 +13,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ipamd.backends.sql import migrations
 from ipamd.backends.sql.schema import METADATA, REVISION
-from tests.postgres import Postgres
+from ipamd.backends.sql.version import SchemaVersion
+from tests.postgres import Postgres, migrate
 
 DATA: dict[int, list[str]] = {
     1: [
@@ -136,6 +137,30 @@ def test_migrating_again_changes_nothing(empty: Database) -> None:
     migrations.upgrade(empty.url)
 
     assert {table: empty.rows(table) for table in TABLES} == before
+
+
+@pytest.mark.parametrize(
+    ("oldest_code", "code", "said"),
+    [
+        (
+            REVISION,
+            0,
+            f"the schema is at revision {REVISION + 2}, a later ipamd's, which this one may serve\n",
+        ),
+        (REVISION + 1, 1, "install a newer ipamd\n"),
+    ],
+)
+def test_a_later_ipamds_schema_is_left_as_it_is_and_it_is_said_whether_this_one_may_serve_it(
+    empty: Database, oldest_code: int, code: int, said: str
+) -> None:
+    migrations.upgrade(empty.url)
+    empty.run(f"UPDATE schema_version SET revision = {REVISION + 2}, oldest_code = {oldest_code}")
+    empty.run(f"UPDATE alembic_version SET version_num = '{REVISION + 2:04d}'")
+
+    done = migrate(empty.url, code=code)
+
+    assert (done.stdout or done.stderr).endswith(said)
+    assert migrations.current(empty.url) == SchemaVersion(REVISION + 2, oldest_code)
 
 
 SCHEMA = """

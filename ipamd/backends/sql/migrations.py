@@ -24,7 +24,7 @@ import ipamd
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.sqlite.connection import READER_SETTINGS, WRITER_SETTINGS, connect, version_of
 from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
-from ipamd.backends.sql.version import SchemaVersion
+from ipamd.backends.sql.version import SchemaVersion, misfit
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
 
 
@@ -76,19 +76,19 @@ def wait(url: str, seconds: float) -> None:
 def upgrade(url: str, to: int | None = None) -> SchemaVersion:
     """Migrate a database, made where it is missing, to a revision or to the latest; what it is then.
 
-    All of it happens or nothing. Raises DatabaseUnfit when the database cannot be used, SchemaUnfit when the
+    All of it happens or nothing. A later ipamd's schema is left as it is where this one may serve it. Raises
+    DatabaseUnfit when the database cannot be used, SchemaUnfit when its schema needs a newer ipamd, or the
     revision is not among ours or would be a step back.
     """
-    wanted = REVISION if to is None else to
     if is_postgresql(url):
         from ipamd.backends.sql.postgres import migrating
 
-        return asyncio.run(migrating.migrate(url, partial(_step, to=wanted)))
+        return asyncio.run(migrating.migrate(url, partial(_step, to=to)))
     path = _path_of(url)
     file = DatabaseFile(path)
     try:
         with closing(connect(path, WRITER_SETTINGS)) as connection:
-            apply(connection, wanted)
+            apply(connection, to)
             return version_of(connection)
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
@@ -96,8 +96,18 @@ def upgrade(url: str, to: int | None = None) -> SchemaVersion:
         file.let_go()
 
 
-def _step(connection: Connection, found: SchemaVersion, to: int) -> None:
+def _step(connection: Connection, found: SchemaVersion, to: int | None) -> None:
     """Migrate over a connection that is in a transaction."""
+    if to is None and found.revision > REVISION:
+        # Whoever goes back to this ipamd starts it as usual: with `ipamd migrate` before it.
+        sentence = misfit(found)
+        if sentence is not None:
+            raise SchemaUnfit(sentence)
+        return
+    _upgrade(connection, found, REVISION if to is None else to)
+
+
+def _upgrade(connection: Connection, found: SchemaVersion, to: int) -> None:
     known = [migration.revision for migration in history()]
     if to not in known:
         raise SchemaUnfit(f"there is no revision {to} of the schema: this ipamd knows 1 to {known[-1]}")
@@ -110,7 +120,7 @@ def _step(connection: Connection, found: SchemaVersion, to: int) -> None:
     command.upgrade(config, f"{to:04d}")
 
 
-def apply(connection: sqlite3.Connection, to: int = REVISION) -> None:
+def apply(connection: sqlite3.Connection, to: int | None = None) -> None:
     """Migrate over a connection that is in no transaction; what `upgrade` does once it has the database."""
     # Lent to SQLAlchemy as it is: in autocommit, so that the transaction is the one that begins here.
     engine = create_engine(
