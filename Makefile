@@ -3,13 +3,14 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help chart-tools setup packages demo-packages node-packages node release-node deb demo check test test-arm64 test-faults test-runtimes test-kubernetes fuzz bench bench-quick bench-growth clean
+.PHONY: help chart-tools setup packages demo-packages node-packages node release-node wheels deb demo check test test-arm64 test-faults test-runtimes test-kubernetes fuzz bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
 	@echo "make demo           three containers, a killed service, and what survives it"
 	@echo "make node           dist/node/ARCH/ipamd-ipam, the plugin as one static file"
 	@echo "make release-node   it for amd64 and arm64, with checksums, licence texts and a bill of materials"
+	@echo "make wheels         dist/wheels: the source distribution, and wheels of it with and without the static file"
 	@echo "make deb            dist/deb/*.deb, packages for this machine's Debian"
 	@echo "make check          format, lint, types, direction of the imports"
 	@echo "make test           all tests but those below"
@@ -31,7 +32,7 @@ packages:
 demo-packages:
 	@scripts/packages demo
 
-.venv/installed: pyproject.toml constraints.txt scripts/venv | demo-packages
+.venv/installed: pyproject.toml constraints.txt ipam_plugin/__init__.py scripts/venv | demo-packages
 	@scripts/venv
 
 # helm, and the schemas of Kubernetes
@@ -49,6 +50,9 @@ release-node: node
 	@ARCH=arm64 native/build
 	@native/describe build/node amd64
 	@native/describe build/node arm64
+
+wheels: .venv/installed release-node
+	@scripts/wheels
 
 deb: .venv/installed node
 	@deploy/debian/build
