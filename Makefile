@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help chart-tools setup packages demo-packages node-packages node release-node wheels deb demo check test test-arm64 test-faults test-runtimes test-kubernetes fuzz bench bench-quick bench-growth clean
+.PHONY: help chart-tools setup packages demo-packages node-packages node release-node wheels deb demo check test test-arm64 test-faults test-runtimes test-kubernetes test-clean fuzz bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-arm64     the plugin's tests on its executable for arm64, under qemu"
 	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
 	@echo "make fuzz           fifty times the hostile input of make test; an hour"
+	@echo "make test-clean     make demo and make test in an empty Debian 12 and an empty Debian 13; an hour"
 	@echo "make test-kubernetes  the chart on a real Kubernetes, once the image is built: docs/kubernetes.md"
 	@echo "make bench          all benchmarks, ten minutes; writes docs/benchmarks.md"
 	@echo "make bench-quick    the same in a minute, for a look"
@@ -84,6 +85,13 @@ test-kubernetes: setup
 	@scripts/packages kubernetes
 	@scripts/kubernetes
 	$(PYTEST) -m kubernetes
+
+test-clean: .venv/installed
+	@scripts/packages clean
+	@for suite in bookworm trixie; do \
+		.venv/bin/python -m scripts.clean $$suite make demo && \
+		.venv/bin/python -m scripts.clean $$suite --again make test || exit 1; \
+	done
 
 bench: setup
 	@.venv/bin/python -m benchmarks
