@@ -77,8 +77,10 @@ class Carried:
             return word
         inside = CARRIED / path.relative_to("/")
         if path.is_dir():
-            (self.root / inside).mkdir(parents=True, exist_ok=True)
-            self.folders[path] = inside
+            # The pages of an index link to files beside its own folder.
+            seen = path.parent if url.scheme == "file" and path.parent != Path("/") else path
+            (self.root / CARRIED / seen.relative_to("/")).mkdir(parents=True, exist_ok=True)
+            self.folders[seen] = CARRIED / seen.relative_to("/")
         else:
             (self.root / inside).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, self.root / inside)
