@@ -6,6 +6,7 @@ foresaw: the plugin knows then that it does not know, and spools the undoing of 
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -79,10 +80,14 @@ class Verb:
             log.warning(self.name, outcome="in doubt", why=str(doubt))
             self.measures.count(self.name, "in_doubt", perf_counter() - began)
             return Reply.of(in_doubt())
-        log.info(self.name, outcome=answer.outcome, **_who(answer.caller), **answer.facts)
-        self.measures.count(self.name, OK, perf_counter() - began)
-        self.measures.note_spool(answer.caller.identity.node_key, answer.caller.spooled)
+        # The caller waits for its answer, and for nothing that is said of it.
+        get_running_loop().call_soon(self._note, answer, perf_counter() - began)
         return Reply(HTTPStatus.OK if answer.body else HTTPStatus.NO_CONTENT, answer.body)
+
+    def _note(self, answer: _Answer, seconds: float) -> None:
+        log.info(self.name, outcome=answer.outcome, **_who(answer.caller), **answer.facts)
+        self.measures.count(self.name, OK, seconds)
+        self.measures.note_spool(answer.caller.identity.node_key, answer.caller.spooled)
 
     def refuse(self, error: Unknown | DomainError) -> Reply:
         """The answer to somebody who may not call."""

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import structlog
+
 from ipamd.backends.interface import Audit, Backend, Change, Ledger, Work
 from ipamd.backends.sql import forgetting, statements
 from ipamd.backends.sql.audit import SqlAudit
@@ -17,7 +19,9 @@ from ipamd.backends.sql.catalogue import SqlCatalogue
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.session import Session
+from ipamd.backends.sql.sqlite import journal
 from ipamd.backends.sql.sqlite.connection import (
+    JOURNAL_LENGTH,
     READER_SETTINGS,
     WRITER_SETTINGS,
     SqliteSession,
@@ -26,6 +30,7 @@ from ipamd.backends.sql.sqlite.connection import (
     version_of,
 )
 from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
+from ipamd.backends.sql.sqlite.writer import Writer
 from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.backends.sql.version import misfit
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit, Unavailable
@@ -36,6 +41,8 @@ T = TypeVar("T")
 
 READERS: Final = 2
 FORGOTTEN_AT_ONCE: Final = 1000
+
+log = structlog.get_logger()
 
 
 class SqliteReader:
@@ -48,7 +55,7 @@ class SqliteReader:
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="ipamd-read")
 
     async def read(self, reading: Reading[T]) -> T:
-        return await _in_thread(
+        return await asyncio.get_running_loop().run_in_executor(
             self._threads, lambda: self._session().whole("BEGIN", reading(self._session()))
         )
 
@@ -71,15 +78,14 @@ class SqliteBackend:
 
     lanes = 1
 
-    def __init__(
-        self, file: DatabaseFile, connection: sqlite3.Connection, writer: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, file: DatabaseFile, connection: sqlite3.Connection, writer: Writer) -> None:
         self._file = file
         self._connection = connection
         self._writer = writer
         self._session = SqliteSession(connection)
         self._reader = SqliteReader(file.path)
         self._closed = False
+        self._lengthening = asyncio.create_task(self._lengthen_journal())
         self.ledger: Ledger = SqlLedger(self._reader)
         self.audit: Audit = SqlAudit(self._reader)
 
@@ -93,9 +99,14 @@ class SqliteBackend:
         if self._closed:
             raise Unavailable("the database is closed")
         # The lock is taken at the beginning: one taken between reading and writing could be refused.
-        return await _in_thread(
-            self._writer, lambda: self._session.whole("BEGIN IMMEDIATE", work(self._session))
-        )
+        return await self._writer.run(lambda: self._session.whole("BEGIN IMMEDIATE", work(self._session)))
+
+    async def _lengthen_journal(self) -> None:
+        try:
+            while await self._writer.run(lambda: journal.lengthen(self._file.path, JOURNAL_LENGTH)):
+                pass
+        except OSError as error:
+            log.warning("the journal is not laid out in advance: commits are slower", why=error.strerror)
 
     async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
         rows = [(*node, heard) for node, heard in contacts.items()]
@@ -133,17 +144,11 @@ class SqliteBackend:
         if self._closed:
             return
         self._closed = True
-        await asyncio.to_thread(self._end)
-
-    def _end(self) -> None:
-        self._reader.close()
-        self._writer.submit(self._connection.close).result()  # the last one moves the journal into the file
-        self._writer.shutdown()
+        self._lengthening.cancel()
+        await asyncio.to_thread(self._reader.close)
+        await self._writer.run(self._connection.close)  # the last one moves the journal into the file
+        await self._writer.end()
         self._file.let_go()
-
-
-async def _in_thread(threads: ThreadPoolExecutor, call: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(threads, call)
 
 
 async def open_sqlite(url: str) -> Backend:
@@ -151,15 +156,16 @@ async def open_sqlite(url: str) -> Backend:
 
     Raises DatabaseUnfit when the file cannot be used, SchemaUnfit when it needs a newer ipamd.
     """
-    writer = ThreadPoolExecutor(1, thread_name_prefix="ipamd-write")
+    writer = Writer()
     try:
-        return await _in_thread(writer, lambda: _opened(path_of(url), writer))
+        file, connection = await writer.run(lambda: _opened(path_of(url)))
     except BaseException:
-        writer.shutdown(wait=False)
+        await writer.end()
         raise
+    return SqliteBackend(file, connection, writer)
 
 
-def _opened(path: Path, writer: ThreadPoolExecutor) -> SqliteBackend:
+def _opened(path: Path) -> tuple[DatabaseFile, sqlite3.Connection]:
     file = DatabaseFile(path)
     try:
         connection = connect(path, WRITER_SETTINGS)
@@ -174,7 +180,7 @@ def _opened(path: Path, writer: ThreadPoolExecutor) -> SqliteBackend:
     except BaseException:
         file.let_go()
         raise
-    return SqliteBackend(file, connection, writer)
+    return file, connection
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -26,13 +26,19 @@ NO_ROOM: Final = "the disk of the database is full: make room on it, and ipamd g
 
 CACHED_STATEMENTS: Final = 512
 
+CHECKPOINT_PAGES: Final = 8000
+"""So long may the journal become: many changes of one page go to the database as one."""
+
+JOURNAL_LENGTH: Final = CHECKPOINT_PAGES * (4096 + 24) + 4 * (1 << 20)
+"""In bytes: the pages with their headers, and what the commit adds that goes beyond."""
+
 WRITER_SETTINGS: Final = (
     "PRAGMA journal_mode=WAL",  # readers never wait for the writer, nor it for them
     "PRAGMA synchronous=FULL",  # a commit that was answered survives a loss of power
     "PRAGMA foreign_keys=OFF",  # history outlives its pool
     "PRAGMA cache_size=-65536",  # KiB
     "PRAGMA temp_store=MEMORY",
-    "PRAGMA wal_autocheckpoint=8000",  # pages: many changes of one page go to the database as one
+    f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
     "PRAGMA journal_size_limit=67108864",
 )
 READER_SETTINGS: Final = (

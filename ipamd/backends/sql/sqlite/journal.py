@@ -1,0 +1,40 @@
+"""The journal's file, laid out in advance.
+
+A file that grows costs each commit a second write, that of its new size. After each checkpoint SQLite goes on
+at the journal's beginning; what lies behind the last commit means nothing (SQLite, "WAL File Format").
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+MEBIBYTE: Final = 1 << 20
+PIECE: Final = 2 * MEBIBYTE
+"""So much is written at once: calls come between two pieces."""
+
+SHARE: Final = 16
+"""The journal takes one part in so many of what is free on the disk at most."""
+
+SUFFIX: Final = "-wal"
+
+
+def lengthen(database: Path, length: int) -> bool:
+    """Lengthen the journal by a piece of zeros towards `length` bytes; whether it has to go on.
+
+    For the thread that writes, between two units of work: nobody else writes to the file. Where the disk has
+    little room it is left as it is. Raises OSError.
+    """
+    journal = os.open(database.with_name(database.name + SUFFIX), os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        reached = os.fstat(journal).st_size
+        room = os.fstatvfs(journal)
+        if reached >= length or room.f_bavail * room.f_frsize < SHARE * (length - reached):
+            return False
+        # Written, not only allocated: the first write to what was allocated changes the file's extents.
+        os.pwrite(journal, bytes(min(PIECE, length - reached)), reached)
+        os.fdatasync(journal)
+        return True
+    finally:
+        os.close(journal)
