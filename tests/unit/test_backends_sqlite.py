@@ -18,7 +18,7 @@ from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.backends.registry import open_backend
 from ipamd.backends.sql.schema import REVISION
-from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, connect
+from ipamd.backends.sql.sqlite.connection import JOURNAL_LENGTH, WRITER_SETTINGS, connect
 from ipamd.models.allocation import Idempotency
 from ipamd.models.block import new_block
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
@@ -237,6 +237,10 @@ def test_a_commit_waits_for_the_disk(scratch: Path) -> None:
     assert (synchronous, journal) == (2, "wal")  # 2 is FULL
 
 
+def journal_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
+
+
 WRITES_UNTIL_KILLED = """
 import asyncio, sys
 from ipamd.backends.registry import open_backend
@@ -252,12 +256,15 @@ asyncio.run(main())
 """
 
 
-async def test_what_was_committed_survives_a_kill(database_path: Path) -> None:
+@pytest.mark.parametrize("until_laid_out", [False, True])
+async def test_what_was_committed_survives_a_kill(database_path: Path, *, until_laid_out: bool) -> None:
     url = f"sqlite:///{database_path}"
     command = [sys.executable, "-c", WRITES_UNTIL_KILLED, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         answered = [int(writer.stdout.readline()) for _ in range(30)]
+        while until_laid_out and journal_of(database_path).stat().st_size < JOURNAL_LENGTH:
+            answered.append(int(writer.stdout.readline()))
         os.kill(writer.pid, signal.SIGKILL)
         answered += [int(line) for line in writer.stdout]
 
@@ -268,6 +275,20 @@ async def test_what_was_committed_survives_a_kill(database_path: Path) -> None:
     # One more may have been committed and not been answered.
     assert len(rows) in (len(answered), len(answered) + 1)
     assert len({row.address for row in rows}) == len(rows)
+
+
+async def test_where_the_disk_has_little_room_the_journal_takes_none_of_it_in_advance(scratch: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", scratch], check=True)
+    try:
+        backend = await open_backend(f"sqlite:///{scratch / 'ipamd.sqlite'}")
+        for number in range(20):
+            await begin(backend, allocation(f"10.0.0.{number}", f"c{number}"))
+        length = journal_of(scratch / "ipamd.sqlite").stat().st_size
+        await backend.close()
+    finally:
+        subprocess.run(["umount", scratch], check=True)
+
+    assert length < JOURNAL_LENGTH / 10
 
 
 async def test_reading_does_not_wait_for_the_writer(sqlite: Backend) -> None:
