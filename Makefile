@@ -3,13 +3,14 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help chart-tools setup packages demo-packages node-packages node release-node deb demo check test test-arm64 test-faults test-runtimes test-kubernetes fuzz bench bench-quick bench-growth clean
+.PHONY: help chart-tools setup packages demo-packages node-packages node release-node wheels deb demo check test test-arm64 test-faults test-runtimes test-kubernetes test-clean fuzz bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
 	@echo "make demo           three containers, a killed service, and what survives it"
 	@echo "make node           dist/node/ARCH/ipamd-ipam, the plugin as one static file"
 	@echo "make release-node   it for amd64 and arm64, with checksums, licence texts and a bill of materials"
+	@echo "make wheels         dist/wheels: the source distribution, and wheels of it with and without the static file"
 	@echo "make deb            dist/deb/*.deb, packages for this machine's Debian"
 	@echo "make check          format, lint, types, direction of the imports"
 	@echo "make test           all tests but those below"
@@ -17,6 +18,7 @@ help:
 	@echo "make test-arm64     the plugin's tests on its executable for arm64, under qemu"
 	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
 	@echo "make fuzz           fifty times the hostile input of make test; an hour"
+	@echo "make test-clean     make demo and make test in an empty Debian 12 and an empty Debian 13; an hour"
 	@echo "make test-kubernetes  the chart on a real Kubernetes, once the image is built: docs/kubernetes.md"
 	@echo "make bench          all benchmarks, ten minutes; writes docs/benchmarks.md"
 	@echo "make bench-quick    the same in a minute, for a look"
@@ -31,7 +33,7 @@ packages:
 demo-packages:
 	@scripts/packages demo
 
-.venv/installed: pyproject.toml constraints.txt scripts/venv | demo-packages
+.venv/installed: pyproject.toml constraints.txt ipam_plugin/__init__.py scripts/venv | demo-packages
 	@scripts/venv
 
 # helm, and the schemas of Kubernetes
@@ -49,6 +51,9 @@ release-node: node
 	@ARCH=arm64 native/build
 	@native/describe build/node amd64
 	@native/describe build/node arm64
+
+wheels: .venv/installed release-node
+	@scripts/wheels
 
 deb: .venv/installed node
 	@deploy/debian/build
@@ -80,6 +85,13 @@ test-kubernetes: setup
 	@scripts/packages kubernetes
 	@scripts/kubernetes
 	$(PYTEST) -m kubernetes
+
+test-clean: .venv/installed
+	@scripts/packages clean
+	@for suite in bookworm trixie; do \
+		.venv/bin/python -m scripts.clean $$suite make demo && \
+		.venv/bin/python -m scripts.clean $$suite --again make test || exit 1; \
+	done
 
 bench: setup
 	@.venv/bin/python -m benchmarks

@@ -8,7 +8,6 @@ import time
 from typing import Final
 
 from node_agent.facts import Facts
-from node_agent.failure import Failure
 from node_agent.upstream import Silent, Upstream
 
 _EVERY: Final = 20.0
@@ -17,12 +16,8 @@ _SECONDS: Final = 5.0
 
 
 async def keep_probing(upstream: Upstream, facts: Facts) -> None:
-    """Look, until cancelled; certificates that were replaced are taken at the same time."""
+    """Look, until cancelled."""
     while True:
-        try:
-            upstream.reload()
-        except (Failure, OSError) as error:
-            facts.fail("the new certificates are not used", str(error))
         began = time.perf_counter()
         try:
             answer = await upstream.ask("GET", "/readyz", {}, b"", _SECONDS)

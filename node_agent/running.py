@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
-import uvicorn
 
+from ipamd_process.serving import serve
+from ipamd_process.watching import keep_loaded
 from node_agent import listeners, metrics
 from node_agent.delivery import keep_delivering
 from node_agent.facts import Facts, Waiting, rfc3339
@@ -51,19 +48,16 @@ async def run(settings: Settings) -> None:
                 (listeners.server(relay), unix),
                 (listeners.server(metrics.application(measures)), tcp),
             ]
-            with _until_told_to_end([server for server, _ in servers]):
-                log.info("listening", socket=str(settings.socket), port=settings.port, node=node.name)
-                async with asyncio.TaskGroup() as tasks:
-                    beside = [
-                        tasks.create_task(membership.keep()),
-                        tasks.create_task(keep_delivering(node.state_dir, facts)),
-                        tasks.create_task(keep_probing(upstream, facts)),
-                    ]
-                    await asyncio.wait(
-                        [tasks.create_task(server.serve(sockets=[at])) for server, at in servers]
-                    )
-                    for task in beside:
-                        task.cancel()
+            log.info("listening", socket=str(settings.socket), port=settings.port, node=node.name)
+            await serve(
+                servers,
+                [
+                    membership.keep(),
+                    keep_delivering(node.state_dir, facts),
+                    keep_probing(upstream, facts),
+                    keep_loaded(upstream.watched),
+                ],
+            )
     finally:
         await upstream.close()
     log.info("ended")
@@ -92,22 +86,3 @@ def _status(node: Node, facts: Facts) -> dict[str, Any]:
         "last_error": facts.last_error,
         "last_error_at": rfc3339(facts.last_error_at),
     }
-
-
-@contextlib.contextmanager
-def _until_told_to_end(servers: list[uvicorn.Server]) -> Iterator[None]:
-    """Ends the servers at the first SIGTERM or SIGINT; at the second without waiting for anybody."""
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        for server in servers:
-            server.force_exit = server.should_exit
-            server.should_exit = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

@@ -14,6 +14,7 @@ from typing import Final
 import httpx
 
 from ipam_plugin.endpoint import HTTPS, UNIX, Endpoint
+from ipamd_process.watching import Watched
 from node_agent.facts import Facts
 from node_agent.failure import ExitCode, Failure
 
@@ -50,8 +51,12 @@ class Upstream:
     def __init__(self, endpoints: Sequence[Endpoint], files: Mapping[str, str], facts: Facts) -> None:
         """Raises Failure where the files of TLS cannot be used."""
         self._facts = facts
-        self._tls = _Tls(files) if any(one.scheme == HTTPS for one in endpoints) else None
-        self._ways = [_Way(one, self._tls.context if self._tls is not None else None) for one in endpoints]
+        self._files = files
+        self._ways = [_Way(one) for one in endpoints]
+        used = [Path(file) for file in files.values() if file]
+        secured = any(one.scheme == HTTPS for one in endpoints)
+        self.watched = [Watched("TLS", used, self._secure, Failure, self._keep_former)] if secured else []
+        """What is to be looked at while the agent runs: certificates and authorities may be replaced."""
 
     async def ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, seconds: float
@@ -77,10 +82,14 @@ class Upstream:
             return answer
         raise self._silent(whys or ["there was no time left"], doubtful=False)
 
-    def reload(self) -> None:
-        """Take certificates that were replaced, for new connections; raises Failure, and stays as it was."""
-        if self._tls is not None:
-            self._tls.reload()
+    def _secure(self) -> None:
+        """Take the files of TLS as they are now, for every call from here on; raises Failure."""
+        context = _context(self._files)
+        for way in self._ways:
+            way.secure(context)
+
+    def _keep_former(self, what: str, why: str) -> None:
+        self._facts.fail(f"what was loaded for {what} before is kept", why)
 
     async def close(self) -> None:
         """Let the connections go."""
@@ -103,21 +112,21 @@ class Upstream:
 class _Way:
     """One endpoint with its connections; the environment's proxies stay out of the way."""
 
-    def __init__(self, endpoint: Endpoint, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        unix = endpoint.scheme == UNIX
+        self._uds = endpoint.path if endpoint.scheme == UNIX else None
         self._base = (
-            "http://localhost" if unix else f"{endpoint.scheme}://{endpoint.authority}{endpoint.path}"
+            "http://localhost" if self._uds else f"{endpoint.scheme}://{endpoint.authority}{endpoint.path}"
         )
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=tls if tls is not None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            uds=endpoint.path if unix else None,
-            limits=httpx.Limits(
-                max_connections=_MOST_CONNECTIONS,
-                max_keepalive_connections=_MOST_CONNECTIONS,
-                keepalive_expiry=_KEEP_SECONDS,
-            ),
-        )
+        self._connections = _Connections(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), self._uds)
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Have what is asked from here on go over new connections; those there are end with their calls."""
+        former, self._connections = self._connections, _Connections(context, self._uds)
+        task = asyncio.get_running_loop().create_task(former.retire())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
     async def ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, seconds: float
@@ -129,42 +138,62 @@ class _Way:
             method, self._base + path, headers=headers, content=body, extensions={"timeout": timeouts}
         )
         async with asyncio.timeout(seconds + connect):
+            return await self._connections.ask(request)
+
+    async def close(self) -> None:
+        await asyncio.gather(self._connections.retire(), *self._retiring)
+
+
+class _Connections:
+    """The connections to one endpoint that were made with the same certificates."""
+
+    def __init__(self, tls: ssl.SSLContext, uds: str | None) -> None:
+        self._calls = 0
+        self._is_former = False
+        self._transport = httpx.AsyncHTTPTransport(
+            verify=tls,
+            uds=uds,
+            limits=httpx.Limits(
+                max_connections=_MOST_CONNECTIONS,
+                max_keepalive_connections=_MOST_CONNECTIONS,
+                keepalive_expiry=_KEEP_SECONDS,
+            ),
+        )
+
+    async def ask(self, request: httpx.Request) -> Answer:
+        self._calls += 1
+        try:
             response = await self._transport.handle_async_request(request)
             try:
                 return Answer(response.status_code, response.headers, await response.aread())
             finally:
                 await response.aclose()
+        finally:
+            self._calls -= 1
+            await self._close_if_done()
 
-    async def close(self) -> None:
-        await self._transport.aclose()
+    async def retire(self) -> None:
+        """Let the connections go, once the calls that are under way are answered."""
+        self._is_former = True
+        await self._close_if_done()
+
+    async def _close_if_done(self) -> None:
+        if self._is_former and self._calls == 0:
+            await self._transport.aclose()
 
 
-class _Tls:
-    """The authority that vouches for ipamd, and this node's certificate where it has one."""
+def _context(files: Mapping[str, str]) -> ssl.SSLContext:
+    """The authority that vouches for ipamd, and this node's certificate where it has one; raises Failure.
 
-    def __init__(self, files: Mapping[str, str]) -> None:
-        self._files = files
-        self.context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=_pem("caFile", files))
-        self._load()
-        self._seen = self._look()
-
-    def reload(self) -> None:
-        seen = self._look()
-        if seen != self._seen:
-            self.context.load_verify_locations(cadata=_pem("caFile", self._files))
-            self._load()
-            self._seen = seen
-
-    def _load(self) -> None:
-        if self._files["certFile"]:
-            try:
-                self.context.load_cert_chain(self._files["certFile"], self._files["keyFile"])
-            except (OSError, ssl.SSLError) as error:
-                raise Failure(f"certFile and keyFile cannot be used: {error}", ExitCode.USAGE) from None
-
-    def _look(self) -> list[tuple[int, int]]:
-        stats = [Path(path).stat() for path in self._files.values() if path and Path(path).exists()]
-        return [(one.st_ino, one.st_mtime_ns) for one in stats]
+    A context cannot be emptied of an authority: for other files there is another context.
+    """
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=_pem("caFile", files))
+    if files["certFile"]:
+        try:
+            context.load_cert_chain(files["certFile"], files["keyFile"])
+        except (OSError, ssl.SSLError) as error:
+            raise Failure(f"certFile and keyFile cannot be used: {error}", ExitCode.USAGE) from None
+    return context
 
 
 def _pem(key: str, files: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 SOURCE = Path(os.environ["IPAMD_SOURCE"])
-CPYTHON_ONLY = {"cpython.py", "shapes.py"}
+CPYTHON_ONLY = {"__main__.py", "cpython.py", "shapes.py"}
 
 plugin = SOURCE / "ipam_plugin"
 modules = sorted(path for path in plugin.rglob("*.py") if path.name not in CPYTHON_ONLY)

@@ -456,3 +456,66 @@ def test_an_ipamd_without_tokens_is_served_without_any(ipamd_process: IpamdProce
 
     assert added.code == 0, added
     assert len(ipamd_process.allocations()) == 1
+
+
+def test_an_authority_that_is_replaced_counts_no_more_and_the_new_one_at_once(
+    idle: AgentProcess, authority: Authority, tmp_path: Path
+) -> None:
+    ours, stranger = authority.ca.read_bytes(), Authority(tmp_path / "stranger", "stranger", "IP:127.0.0.1")
+    trusted = tmp_path / "ca.pem"
+    trusted.write_bytes(ours)
+    values = json.loads(idle.node_json.read_text())
+    idle.node_json.write_text(json.dumps({**values, "caFile": str(trusted)}))
+    idle.start()
+    plugin = idle.plugin()
+    first = plugin.call("ADD")
+
+    put_in_place(trusted, stranger.ca.read_bytes())
+    eventually(lambda: plugin.call("ADD", plugin.config(timeout=1)).code != 0)
+    refused = plugin.call("ADD", plugin.config(timeout=1))
+    put_in_place(trusted, ours)
+    eventually(lambda: plugin.call("ADD", plugin.config(timeout=1)).code == 0)
+
+    assert first.code == 0, first
+    assert refused.error["code"] == 11
+    assert "certificate" in refused.error["details"] + refused.error["msg"]
+
+
+def test_an_authority_that_cannot_be_read_leaves_the_one_before(
+    idle: AgentProcess, authority: Authority, tmp_path: Path
+) -> None:
+    trusted = tmp_path / "ca.pem"
+    trusted.write_bytes(authority.ca.read_bytes())
+    values = json.loads(idle.node_json.read_text())
+    idle.node_json.write_text(json.dumps({**values, "caFile": str(trusted)}))
+    idle.start()
+
+    put_in_place(trusted, b"no certificate")
+    eventually(lambda: "what was loaded for TLS before is kept: caFile" in idle.status().out)
+
+    assert idle.status().code == 0
+    assert idle.plugin().call("ADD").code == 0
+
+
+def put_in_place(path: Path, content: bytes) -> None:
+    """Replace a file as those do who may be watched: by a rename."""
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    new.replace(path)
+
+
+def test_systemd_hears_when_the_agent_has_joined_and_listens_and_when_it_ends(
+    idle: AgentProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    bell.bind(str(tmp_path / "notify"))
+    bell.settimeout(30)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    idle.start()
+
+    ready = bell.recv(100)
+    joined = (idle.state / "token").exists()
+    idle.stop()
+
+    assert (ready, joined) == (b"READY=1", True)
+    assert bell.recv(100) == b"STOPPING=1"

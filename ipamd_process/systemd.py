@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from typing import Final
 
-from ipamd.models.errors import InvalidValue
+from ipamd_process.failure import SocketUnusable
 
 FIRST: Final = 3
 """The descriptor of the first socket that is handed over."""
@@ -16,17 +16,17 @@ FIRST: Final = 3
 def inherited_socket(environment: Mapping[str, str] = os.environ) -> socket.socket | None:
     """The Unix socket that systemd listens on for this process, None where it does on none.
 
-    Raises InvalidValue for anything else that it hands over.
+    Raises SocketUnusable for anything else that it hands over.
     """
     if environment.get("LISTEN_PID") != str(os.getpid()):
         return None
     if environment.get("LISTEN_FDS") != "1":
-        raise InvalidValue("LISTEN_FDS", "ipamd takes one socket of systemd's, and no more: a Unix socket")
+        raise SocketUnusable("ipamd takes one socket of systemd's, and no more: a Unix socket")
     inherited = socket.socket(fileno=FIRST)
     os.set_inheritable(FIRST, False)
     listens = inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     if (inherited.family, inherited.type) != (socket.AF_UNIX, socket.SOCK_STREAM) or not listens:
-        raise InvalidValue("LISTEN_FDS", "the socket of systemd's is no Unix socket that listens")
+        raise SocketUnusable("the socket of systemd's is no Unix socket that listens")
     return inherited
 
 

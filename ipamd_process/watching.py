@@ -1,4 +1,4 @@
-"""Files whose content may change while the service runs: certificates, the operator's token."""
+"""Files whose content may change while a process runs: certificates, tokens."""
 
 from __future__ import annotations
 
@@ -9,37 +9,48 @@ from typing import Final
 
 import structlog
 
-from ipamd.models.errors import DomainError
-
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks: who replaces a file waits so long at most."""
 
 log = structlog.get_logger()
 
 
+def _warn(what: str, why: str) -> None:
+    log.warning("what was loaded before is kept", what=what, why=why)
+
+
 class Watched:
     """Something that is loaded from files, for the first time here; raises what `load` raises.
 
-    `load` raises DomainError or OSError, and changes nothing then.
+    `load` raises OSError or an error of the given kind, and changes nothing then; `complain` hears of it.
     """
 
-    def __init__(self, what: str, files: Sequence[Path], load: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        what: str,
+        files: Sequence[Path],
+        load: Callable[[], None],
+        error: type[Exception],
+        complain: Callable[[str, str], None] = _warn,
+    ) -> None:
         self._what = what
         self._files = files
         self._load = load
+        self._errors = (error, OSError)
+        self._complain = complain
         self._seen = _signature(files)  # before they are read: what changes meanwhile is seen
         load()
 
     def look(self) -> None:
-        """Load again what has changed; what cannot be loaded stays as it was, and the log says why."""
+        """Load again what has changed; what cannot be loaded stays as it was."""
         now = _signature(self._files)
         if now == self._seen:
             return
         self._seen = now
         try:
             self._load()
-        except (DomainError, OSError) as error:
-            log.warning("what was loaded before is kept", what=self._what, why=str(error))
+        except self._errors as error:
+            self._complain(self._what, str(error))
         else:
             log.info("loaded again", what=self._what)
 

@@ -1,0 +1,91 @@
+"""Several listeners that begin together and end together, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Coroutine, Generator, Iterator, Sequence
+from typing import Any, Final
+
+import uvicorn
+
+from ipamd_process.systemd import notify
+
+GRACE: Final = 15
+"""Seconds for what was taken to be answered, once the process is told to end."""
+
+
+class Listener(uvicorn.Server):
+    """One listener. Signals are its owner's business: several listeners end together."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+def configuration(application: Any, **more: Any) -> uvicorn.Config:
+    """A server without what it would do beside serving one application; `more` is what differs."""
+    return uvicorn.Config(
+        application,
+        loop="none",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        **more,
+    )
+
+
+async def serve(
+    listeners: Sequence[tuple[Listener, socket.socket]], beside: Sequence[Coroutine[Any, Any, None]]
+) -> None:
+    """Serve until SIGTERM or SIGINT, then answer what was taken, and return.
+
+    What is to run beside the listeners has no end of its own and is cancelled with theirs.
+    systemd hears of both moments.
+    """
+    servers = [listener for listener, _ in listeners]
+    with _until_told_to_end(servers):
+        async with asyncio.TaskGroup() as tasks:
+            others = [tasks.create_task(each) for each in beside]
+            serving = [tasks.create_task(listener.serve(sockets=[each])) for listener, each in listeners]
+            for listener in servers:
+                await listener.listening.wait()
+            notify("READY=1")
+            await asyncio.wait(serving)
+            for task in others:
+                task.cancel()
+
+
+@contextlib.contextmanager
+def _until_told_to_end(servers: Sequence[Listener]) -> Iterator[None]:
+    """Ends the servers at the first SIGTERM or SIGINT; at the second without waiting for anybody."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        notify("STOPPING=1")
+        for server in servers:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
