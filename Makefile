@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help chart-tools setup packages demo-packages node-packages node release-node wheels deb demo check test test-arm64 test-faults test-runtimes test-kubernetes test-clean fuzz bench bench-quick bench-growth clean
+.PHONY: help chart-tools setup packages demo-packages node-packages node release-node wheels deb chart release-check demo check test test-arm64 test-faults test-runtimes test-kubernetes test-clean fuzz bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
@@ -12,6 +12,8 @@ help:
 	@echo "make release-node   it for amd64 and arm64, with checksums, licence texts and a bill of materials"
 	@echo "make wheels         dist/wheels: the source distribution, and wheels of it with and without the static file"
 	@echo "make deb            dist/deb/*.deb, packages for this machine's Debian"
+	@echo "make chart          dist/charts/ipamd-VERSION.tgz"
+	@echo "make release-check  all that a release is made of, each installed in something empty; ten minutes"
 	@echo "make check          format, lint, types, direction of the imports"
 	@echo "make test           all tests but those below"
 	@echo "make test-faults    the long campaign of kills and faults"
@@ -58,6 +60,14 @@ wheels: .venv/installed release-node
 deb: .venv/installed node
 	@deploy/debian/build
 
+chart: chart-tools
+	@build/charts/helm3/helm package charts/ipamd --destination dist/charts
+
+release-check: setup
+	rm -rf dist
+	@$(MAKE) wheels deb chart
+	$(PYTEST) tests/packaging tests/native tests/charts tests/deploy/test_debian_packages.py
+
 demo: .venv/installed
 	@.venv/bin/python -m scripts.demo
 
@@ -65,7 +75,7 @@ check: .venv/installed
 	@scripts/check
 
 test: setup
-	$(PYTEST) -m "not faults and not runtimes and not kubernetes"
+	$(PYTEST) -m "not faults and not runtimes and not kubernetes and not release"
 
 test-faults: setup
 	$(PYTEST) -m faults

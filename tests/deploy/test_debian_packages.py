@@ -13,18 +13,17 @@ ROOT = Path(__file__).parent.parent.parent
 SECONDS = 120
 
 
-def built(version: str) -> dict[str, Path]:
+def built(version: str, folder: Path) -> dict[str, Path]:
     """The packages by their names, as of a version."""
     done = subprocess.run(
-        [str(ROOT / "deploy" / "debian" / "build")],
+        [ROOT / "deploy" / "debian" / "build", folder],
         env={**os.environ, "VERSION": version},
         capture_output=True,
         text=True,
         timeout=SECONDS * 2,
     )
     assert done.returncode == 0, done.stderr
-    files = [ROOT / line for line in done.stdout.splitlines() if line.endswith(".deb")]
-    return {file.name.partition("_")[0]: file for file in files}
+    return {file.name.partition("_")[0]: file for file in folder.iterdir()}
 
 
 class Root:
@@ -80,8 +79,8 @@ class Root:
 
 
 @pytest.fixture(scope="module")
-def packages() -> dict[str, Path]:
-    return built("0.1.0")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return built("0.1.0", tmp_path_factory.mktemp("packages"))
 
 
 @pytest.fixture
@@ -101,7 +100,7 @@ wait
 """
 
 
-def test_install_upgrade_remove_purge(root: Root, packages: dict[str, Path]) -> None:
+def test_install_upgrade_remove_purge(root: Root, packages: dict[str, Path], tmp_path: Path) -> None:
     root.install(*packages.values())
     assert "ipamd:" in root.run("getent", "passwd", "ipamd")
     assert "enabled" in root.run("systemctl", "is-enabled", "ipamd.service", "ipamd.socket")
@@ -111,7 +110,7 @@ def test_install_upgrade_remove_purge(root: Root, packages: dict[str, Path]) -> 
     root.run("sh", "-c", ADD_A_POOL.format(command="pool create pods --subnet 10.0.0.0/24"))
     (root.path / "etc/default/ipamd").write_text("IPAMD_LOG_FORMAT=json\n")
 
-    newer = built("0.1.1")
+    newer = built("0.1.1", tmp_path / "newer")
     root.install(*newer.values())
     assert root.run("dpkg-query", "-W", "-f", "${Version} ${Status}", "ipamd") == "0.1.1 install ok installed"
     assert (root.path / "etc/default/ipamd").read_text() == "IPAMD_LOG_FORMAT=json\n"
@@ -132,10 +131,10 @@ def test_install_upgrade_remove_purge(root: Root, packages: dict[str, Path]) -> 
     assert not root.has("etc/default/ipamd")
 
 
-def test_two_builds_give_the_same_bytes(packages: dict[str, Path]) -> None:
+def test_two_builds_give_the_same_bytes(packages: dict[str, Path], tmp_path: Path) -> None:
     first = {name: file.read_bytes() for name, file in packages.items()}
 
-    second = {name: file.read_bytes() for name, file in built("0.1.0").items()}
+    second = {name: file.read_bytes() for name, file in built("0.1.0", tmp_path / "again").items()}
 
     assert set(first) == {"ipamd", "ipamd-agent", "ipamd-common", "ipamd-node"}
     assert first == second

@@ -5,16 +5,14 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.cni.authority import Authority
 from tests.cni.peer import RESULT, granted, tcp_peer
+from tests.native.empty_root import EmptyRoot
 from tests.node_executable import ROOT, static_plugin
 from tests.service import IpamdProcess
-
-CHROOT = "/usr/sbin/chroot"
 
 
 @pytest.fixture
@@ -26,34 +24,9 @@ def executable() -> Path:
 
 
 @pytest.fixture
-def empty_root(scratch: Path, executable: Path) -> Path:
+def empty_root(scratch: Path, executable: Path) -> EmptyRoot:
     """A root with nothing in it but the executable and what the kernel gives."""
-    root = scratch / "root"
-    (root / "proc").mkdir(parents=True)
-    shutil.copy(executable, root / "ipamd-ipam")
-    return root
-
-
-def call(root: Path, verb: str, endpoint: str, **ipam: Any) -> "subprocess.CompletedProcess[bytes]":
-    """Run the executable with the folder as its root, /proc mounted for the call alone."""
-    config = {
-        "cniVersion": "1.0.0",
-        "name": "pods",
-        "ipam": {"type": "ipamd-ipam", "endpoint": endpoint, "stateDir": "/state", "node": "n", **ipam},
-    }
-    environment = {
-        "CNI_COMMAND": verb,
-        "CNI_CONTAINERID": "c1",
-        "CNI_NETNS": "/gone",
-        "CNI_IFNAME": "eth0",
-        "CNI_PATH": "/",
-    }
-    script = 'mount -t proc none "$0/proc" && exec chroot "$0" /ipamd-ipam'
-    command = ["unshare", "--mount", "sh", "-c", script, str(root)]
-    path = {"PATH": os.environ["PATH"] + ":" + str(Path(CHROOT).parent)}
-    return subprocess.run(
-        command, input=json.dumps(config).encode(), env=path | environment, capture_output=True, timeout=30
-    )
+    return EmptyRoot(scratch / "root", executable)
 
 
 def test_it_is_static(executable: Path) -> None:
@@ -63,30 +36,30 @@ def test_it_is_static(executable: Path) -> None:
 
 
 def test_it_gets_an_address_in_an_empty_root_over_tcp_and_a_unix_socket(
-    empty_root: Path, scratch: Path, ipamd_process: IpamdProcess
+    empty_root: EmptyRoot, scratch: Path, ipamd_process: IpamdProcess
 ) -> None:
     ipamd_process.create_pool("pods", "10.9.0.0/24")
 
-    over_tcp = call(empty_root, "ADD", ipamd_process.tcp_endpoint)
-    os.link(ipamd_process.socket, empty_root / "linked.sock")
-    over_socket = call(empty_root, "ADD", "unix:///linked.sock")
+    over_tcp = empty_root.call("ADD", ipamd_process.tcp_endpoint)
+    os.link(ipamd_process.socket, empty_root.folder / "linked.sock")
+    over_socket = empty_root.call("ADD", "unix:///linked.sock")
 
     assert over_tcp.returncode == over_socket.returncode == 0, (over_tcp, over_socket)
     assert json.loads(over_tcp.stdout)["ips"] == json.loads(over_socket.stdout)["ips"]
 
 
 def test_it_speaks_tls_in_an_empty_root_with_the_authority_that_it_is_given(
-    empty_root: Path, scratch: Path
+    empty_root: EmptyRoot, scratch: Path
 ) -> None:
     ours = Authority(scratch / "ours", "ours", "IP:127.0.0.1")
     other = Authority(scratch / "other", "other", "IP:127.0.0.1")
-    shutil.copy(ours.ca, empty_root / "ca.pem")
-    shutil.copy(other.ca, empty_root / "other.pem")
+    shutil.copy(ours.ca, empty_root.folder / "ca.pem")
+    shutil.copy(other.ca, empty_root.folder / "other.pem")
     peer = tcp_peer(ours.server_context())
     peer.will(granted())
 
-    trusting = call(empty_root, "ADD", peer.endpoint, caFile="/ca.pem")
-    doubting = call(empty_root, "ADD", peer.endpoint, caFile="/other.pem", timeout=1)
+    trusting = empty_root.call("ADD", peer.endpoint, caFile="/ca.pem")
+    doubting = empty_root.call("ADD", peer.endpoint, caFile="/other.pem", timeout=1)
     peer.close()
 
     assert (trusting.returncode, trusting.stdout) == (0, RESULT), trusting
