@@ -68,15 +68,6 @@ def test_what_python_installs_gives_addresses_in_an_empty_environment(file: Path
     assert environment.give_an_address(scratch) == "10.7.0.2/24"
 
 
-def test_its_agent_puts_the_released_executable_on_a_node(scratch: Path) -> None:
-    environment = Environment.with_own(scratch / "environment", wheel("amd64"))
-
-    root = environment.put_on_a_node(scratch)
-
-    released = (DIST / "node" / "amd64" / "ipamd-ipam").read_bytes()
-    assert (root / "opt/cni/bin/ipamd-ipam").read_bytes() == released
-
-
 @pytest.mark.parametrize("library", ["manylinux_2_17", "musllinux_1_1"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_pip_finds_the_wheel_of_a_machine_whatever_its_c_library(
