@@ -10,7 +10,7 @@ import grpc
 
 from tests.network import image, leftovers
 from tests.network.cri import Cri, Pod
-from tests.network.namespace import Namespace, run
+from tests.network.namespace import Host, run
 
 START_SECONDS = 30
 CONFIGURATION = """
@@ -34,7 +34,7 @@ disabled_plugins = [
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{plugins}"
-    conf_dir = "{folder}/net.d"
+    conf_dir = "{networks}"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
     default_runtime_name = "runc"
@@ -47,13 +47,19 @@ class Containerd:
     """One containerd that owns a folder; `network` is the list of plugins that its pods join."""
 
     def __init__(
-        self, folder: Path, node: Namespace, plugins: Path, executables: Path = Path("/usr/bin")
+        self,
+        folder: Path,
+        node: Host,
+        plugins: Path,
+        executables: Path = Path("/usr/bin"),
+        networks: Path | None = None,
     ) -> None:
         self.folder = folder
         self.node = node
         self.network = folder.parent.name
         self.cgroup = folder.parent.name
         self.executables = executables
+        self._networks = networks or folder / "net.d"
         self._plugins = plugins
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "containerd.log"
@@ -61,17 +67,18 @@ class Containerd:
 
     def configure_network(self, version: str, *plugins: dict[str, Any]) -> None:
         """Write the network configuration list; containerd sees the change by itself."""
-        folder = self.folder / "net.d"
-        folder.mkdir(exist_ok=True)
+        self._networks.mkdir(exist_ok=True)
         document = {"cniVersion": version, "name": self.network, "plugins": plugins}
-        draft = folder / "10-pods.draft"
+        draft = self._networks / "10-pods.draft"
         draft.write_text(json.dumps(document))
-        draft.rename(folder / "10-pods.conflist")
+        draft.rename(self._networks / "10-pods.conflist")
 
     def start(self) -> None:
         """Start the daemon and return when it answers and has the image."""
         (self.folder / "config.toml").write_text(
-            CONFIGURATION.format(folder=self.folder, plugins=self._plugins, image=image.REFERENCE)
+            CONFIGURATION.format(
+                folder=self.folder, plugins=self._plugins, networks=self._networks, image=image.REFERENCE
+            )
         )
         command = [
             *self.node.prefix(),
@@ -88,17 +95,12 @@ class Containerd:
         archive = self.folder / "image.tar"
         if not archive.exists():
             image.write_image(archive)
-            socket = self.folder / "containerd.sock"
-            run(
-                str(self.executables / "ctr"),
-                "-a",
-                str(socket),
-                "-n",
-                "k8s.io",
-                "image",
-                "import",
-                str(archive),
-            )
+            self.ctr("-n", "k8s.io", "image", "import", str(archive))
+
+    def ctr(self, *arguments: str) -> str:
+        """Run a command of containerd's own client on the node and return what it printed."""
+        client = (str(self.executables / "ctr"), "-a", str(self.folder / "containerd.sock"))
+        return run(*self.node.prefix(), *client, *arguments)
 
     def _wait_until_network_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS

@@ -3,8 +3,16 @@
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 NAMED = Path("/run/netns")
+
+
+class Host(Protocol):
+    """Where a runtime runs."""
+
+    def prefix(self) -> list[str]:
+        """What to put before a command so that it runs there."""
 
 
 class Namespace:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.network.namespace import Namespace
+from tests.network.namespace import Host
 
 Document = dict[str, Any]
 
@@ -33,7 +33,7 @@ class Attachment:
 class Runtime:
     """The part of a container runtime that calls plugins on one node."""
 
-    node: Namespace
+    node: Host
     plugins: Path
 
     def add(self, config: Document, attachment: Attachment, args: str = "") -> Document:
@@ -41,11 +41,11 @@ class Runtime:
         assert result is not None, "ADD printed no result"
         return result
 
-    def check(self, config: Document, attachment: Attachment, result: Document) -> None:
-        self._call("CHECK", {**config, "prevResult": result}, attachment)
+    def check(self, config: Document, attachment: Attachment, result: Document, args: str = "") -> None:
+        self._call("CHECK", {**config, "prevResult": result}, attachment, args)
 
-    def delete(self, config: Document, attachment: Attachment) -> None:
-        self._call("DEL", config, attachment)
+    def delete(self, config: Document, attachment: Attachment, args: str = "") -> None:
+        self._call("DEL", config, attachment, args)
 
     def status(self, config: Document) -> None:
         self._call("STATUS", config, Attachment("", "", ""))

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.network import image, leftovers
-from tests.network.namespace import Namespace, run
+from tests.network.namespace import Host, run
 
 CONTAINERS = """
 [network]
 network_backend = "cni"
 cni_plugin_dirs = ["{plugins}"]
-network_config_dir = "{folder}/net.d"
+network_config_dir = "{networks}"
 default_network = "podman"
 [engine]
 cgroup_manager = "cgroupfs"
@@ -34,27 +34,29 @@ graphroot = "{folder}/root"
 class Podman:
     """One podman that owns a folder and one CNI network."""
 
-    def __init__(self, folder: Path, node: Namespace, plugins: Path) -> None:
+    def __init__(self, folder: Path, node: Host, plugins: Path, networks: Path | None = None) -> None:
         self.folder = folder
         self.node = node
         self.network = folder.parent.name
         self.cgroup = folder.parent.name
-        (folder / "net.d").mkdir()
-        (folder / "containers.conf").write_text(CONTAINERS.format(folder=folder, plugins=plugins))
+        self._networks = networks or folder / "net.d"
+        containers = CONTAINERS.format(folder=folder, plugins=plugins, networks=self._networks)
+        (folder / "containers.conf").write_text(containers)
         (folder / "storage.conf").write_text(STORAGE.format(folder=folder))
 
     def configure_network(self, version: str, *plugins: dict[str, Any]) -> None:
         document = {"cniVersion": version, "name": self.network, "plugins": plugins}
-        (self.folder / "net.d" / "10-pods.conflist").write_text(json.dumps(document))
+        self._networks.mkdir(exist_ok=True)
+        (self._networks / "10-pods.conflist").write_text(json.dumps(document))
 
     def load_image(self) -> None:
         archive = self.folder / "image.tar"
         image.write_image(archive)
         self("load", "--quiet", "--input", str(archive))
 
-    def run(self, name: str, *options: str) -> None:
-        """Start a container that sleeps, on the network."""
-        fixed = ("--name", name, "--network", self.network, "--cgroup-parent", f"/{self.cgroup}")
+    def run(self, name: str, *options: str, network: str | None = None) -> None:
+        """Start a container that sleeps, on the network that was configured unless another is named."""
+        fixed = ("--name", name, "--network", network or self.network, "--cgroup-parent", f"/{self.cgroup}")
         self("run", "--detach", "--stop-timeout", "0", *fixed, *options, image.REFERENCE)
 
     def execute(self, name: str, *command: str) -> str:
