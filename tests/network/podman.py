@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.network import image, leftovers
@@ -29,6 +32,24 @@ driver = "overlay"
 runroot = "{folder}/run"
 graphroot = "{folder}/root"
 """
+
+WITHOUT_CNI = "cni support is not enabled in this build"
+
+
+def is_built_without_cni() -> bool:
+    """Whether podman itself says that it is, as Debian 13's does: nothing else counts as that."""
+    if shutil.which("podman") is None:
+        return False
+    with TemporaryDirectory(prefix="ipamd-") as folder:
+        configuration = Path(folder) / "containers.conf"
+        configuration.write_text('[network]\nnetwork_backend = "cni"\n')
+        environment = {"PATH": os.environ["PATH"], "HOME": folder, "CONTAINERS_CONF": str(configuration)}
+        # vfs: the overlay driver would leave a mount behind.
+        places = ("--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "vfs")
+        said = subprocess.run(
+            ["podman", *places, "info"], env=environment, capture_output=True, text=True, timeout=60
+        )
+        return WITHOUT_CNI in said.stderr
 
 
 class Podman:
