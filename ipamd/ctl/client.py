@@ -182,7 +182,11 @@ def segment(text: str) -> str:
 def _authorities(endpoint: Endpoint) -> ssl.SSLContext:
     """Whom to trust: the authorities of this machine, or of SSL_CERT_FILE and SSL_CERT_DIR."""
     if endpoint.base_url.startswith("https:"):
-        return ssl.create_default_context()
+        context = ssl.create_default_context()
+        # From Python 3.13 on it refuses authorities whose certificate says less than RFC 5280 wants of it.
+        # The plugin trusts those, and one certificate of ipamd's has to do for all who ask.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
     # Without TLS nobody need be trusted, and reading the machine's authorities takes longer than a request.
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

@@ -17,6 +17,7 @@ from tests.access.test_tokens import wait_for
 from tests.api.plugin_call import call
 from tests.cni.authority import Authority
 from tests.conftest import scratch_folder
+from tests.ctl.conftest import Ipamctl
 from tests.ctl.test_ipamd_command import ipamd
 from tests.service import IpamdProcess
 
@@ -100,7 +101,7 @@ def own_service(first: Authority) -> Iterator[TlsService]:
 
 
 def trusting(*authorities: Authority, client: tuple[Path, Path] | None = None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for authority in authorities:
         context.load_verify_locations(authority.ca)
     if client is not None:
@@ -113,6 +114,17 @@ def status(served: TlsService, context: ssl.SSLContext, node: str = "n1", **head
     return httpx.post(
         f"{served.url}/v1/cni/status", json=call("c1", node=node), headers=headers, verify=context, timeout=10
     )
+
+
+def test_ipamctl_trusts_whom_the_plugin_trusts_and_nobody_else(
+    served: TlsService, first: Authority, second: Authority, scratch: Path
+) -> None:
+    given = {"IPAMD_ENDPOINT": served.url, "IPAMD_TOKEN_FILE": str(served.folder / "admin")}
+    ours = Ipamctl(scratch, {**given, "SSL_CERT_FILE": str(first.ca)})
+    strangers = Ipamctl(scratch, {**given, "SSL_CERT_FILE": str(second.ca)})
+
+    assert ours.rows("pool", "list") == []
+    assert "certificate" in strangers.refused("pool", "list", exit_code=3)
 
 
 def test_tcp_is_served_by_tls_alone_and_the_socket_as_before(served: TlsService, first: Authority) -> None:
