@@ -15,7 +15,7 @@ from tests.upgrade.version import Version
 
 LIVING = 3
 SECONDS = 60.0
-PAUSE_SECONDS = 0.05  # after a container, so that starting replicas get a processor too
+PAUSE_SECONDS = 0.03  # after a container, so that starting replicas get a processor too
 
 
 class WorkingNode:
