@@ -126,9 +126,13 @@ def uninstall(
     purge: Annotated[
         bool, typer.Option("--purge", help="Also what the agent and the plugin keep: secret, token, spool.")
     ] = False,
+    bridges: Annotated[
+        bool,
+        typer.Option("--bridges", help="Also this machine's bridge of the network, once nothing is on it."),
+    ] = False,
 ) -> None:
     """Take back what install put there, and nothing else."""
-    take_back(Root(root), purge=purge)
+    take_back(Root(root), purge=purge, bridges=bridges)
 
 
 @application.command("run")

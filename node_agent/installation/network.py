@@ -27,12 +27,12 @@ def network(file: Path, folder: str) -> Piece:
         value = json.loads(data)
     except ValueError as error:
         raise Failure(f"--conflist {file} is not JSON: {error}", ExitCode.USAGE) from None
-    sections = _sections(value)
-    if not sections:
+    plugins = own_plugins(value)
+    if not plugins:
         raise Failure(f"--conflist {file} has no plugin whose ipam is of type {PLUGIN}", ExitCode.USAGE)
-    for section in sections:
+    for plugin in plugins:
         for key in NODE_KEYS:
-            if key in section:
+            if key in plugin["ipam"]:
                 raise Failure(
                     f"--conflist {file} has ipam.{key}, which comes from node.json alone: take it out",
                     ExitCode.USAGE,
@@ -53,13 +53,12 @@ def others(root: Root, piece: Piece, ours: Manifest) -> list[str]:
     return [name for name in names if f"{before}/{name}" not in ours.entries]
 
 
-def _sections(value: Any) -> list[dict[str, Any]]:
-    if not isinstance(value, dict):
-        return []
-    plugins = value.get("plugins", [value])
-    found = (
-        [plugin.get("ipam") for plugin in plugins if isinstance(plugin, dict)]
-        if isinstance(plugins, list)
-        else []
-    )
-    return [section for section in found if isinstance(section, dict) and section.get("type") == PLUGIN]
+def own_plugins(value: Any) -> list[dict[str, Any]]:
+    """The plugins of a network configuration whose addresses are ours to give."""
+    plugins = value.get("plugins", [value]) if isinstance(value, dict) else []
+    return [plugin for plugin in plugins if _is_own(plugin)] if isinstance(plugins, list) else []
+
+
+def _is_own(plugin: Any) -> bool:
+    section = plugin.get("ipam") if isinstance(plugin, dict) else None
+    return isinstance(section, dict) and section.get("type") == PLUGIN

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from node_agent.failure import Failure
-from node_agent.installation import manifest
+from node_agent.installation import bridge, manifest
 from node_agent.installation.install import clear
 from node_agent.installation.manifest import Entry, Manifest
 from node_agent.installation.piece import Kind, digest_of
@@ -18,10 +18,11 @@ from node_agent.text import say
 _SPOOL: Final = f"{STATE_DIR}/spool"
 
 
-def uninstall(root: Root, *, purge: bool) -> None:
+def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
     """Take back what install put on a node; with `purge` also what the agent and the plugin keep there.
 
-    Raises Failure, before anything is taken, where there is nothing or where releases still wait.
+    With `bridges` also those of its network configuration that nothing is connected to any more. Raises
+    Failure, before anything is taken, where there is nothing or where releases still wait.
     """
     with root.locked():
         was_under_way = clear(root)
@@ -37,6 +38,7 @@ def uninstall(root: Root, *, purge: bool) -> None:
                 f"{waiting} releases wait in {root / _SPOOL}: let `ipamd-agent run` deliver them, or remove "
                 "that folder if their addresses may stay taken"
             )
+        idle = _bridges(root, put) if bridges else []
         try:
             backwards = list(put.entries.values())[::-1]
             for entry in sorted(backwards, key=lambda one: one.kind is not Kind.NETWORK):
@@ -48,8 +50,20 @@ def uninstall(root: Root, *, purge: bool) -> None:
             raise Failure(
                 f"{error.filename} cannot be removed: {error.strerror}; say it again then"
             ) from None
+    for name in idle:
+        bridge.remove_idle(name)
     if waiting:
         say(f"{waiting} releases wait in {_SPOOL}, where the plugin left them")
+
+
+def _bridges(root: Root, put: Manifest) -> list[str]:
+    files = [root / entry.path for entry in put.entries.values() if _is_own_network(root, entry)]
+    return [name for file in files for name in bridge.named_in(file)]
+
+
+def _is_own_network(root: Root, entry: Entry) -> bool:
+    found = digest_of(root / entry.path)
+    return entry.kind is Kind.NETWORK and found is not None and entry.is_ours(found)
 
 
 def _take_back(root: Root, entry: Entry) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from tests.agent.forked import Ended, ForkedAgent
+from tests.network.namespace import Namespace
 from tests.node_executable import ROOT, static_plugin
 from tests.service import EXECUTABLES
 
@@ -73,6 +74,11 @@ class NodeRoot:
         """Install by the executable itself, in a mount namespace; the script runs it as "$@"."""
         return run_agent(*self._install(()), before=("unshare", "--mount", "sh", "-c", script, "sh"))
 
+    def uninstall_in(self, namespace: Namespace, *flags: str) -> Ended:
+        """Uninstall by the executable itself on a machine whose network, and /sys, are the namespace's."""
+        before = ("ip", "netns", "exec", namespace.name)
+        return run_agent("uninstall", "--root", self.folder, *flags, before=before)
+
     def _install(self, flags: tuple[str | Path, ...]) -> tuple[str | Path, ...]:
         return ("install", "--root", self.folder, "--executables", self.executables, *flags)
 
@@ -104,6 +110,15 @@ def root_in_memory(forked_agent: ForkedAgent) -> Iterator[NodeRoot]:
     """For campaigns of kills, which are no power cuts: a hundred installations wait for no disk."""
     with TemporaryDirectory(prefix="ipamd-", dir="/dev/shm") as folder:
         yield new_root(Path(folder), forked_agent)
+
+
+@pytest.fixture
+def machine(scratch: Path) -> Iterator[Namespace]:
+    """A machine's network, with nothing in it."""
+    namespace = Namespace(f"{scratch.name}-machine")
+    namespace.create()
+    yield namespace
+    namespace.delete()
 
 
 def new_root(scratch: Path, forked: ForkedAgent) -> NodeRoot:

@@ -9,6 +9,7 @@ import pytest
 from tests.agent.conftest import TEXT, NodeRoot
 from tests.cni.authority import Authority
 from tests.cni.executable import Plugin, finish
+from tests.network.namespace import Namespace
 from tests.service import IpamdProcess
 
 BINARY, NODE_JSON = "opt/cni/bin/ipamd-ipam", "etc/ipamd/node.json"
@@ -94,6 +95,27 @@ def test_purge_waits_for_the_spool_and_then_leaves_no_trace(node_root: NodeRoot)
     assert "1 releases wait" in refused.complaint
     assert untouched == before
     assert node_root.snapshot() == {}
+
+
+def test_the_bridge_of_the_network_goes_where_that_is_said_and_nothing_is_on_it(
+    node_root: NodeRoot, machine: Namespace
+) -> None:
+    machine.run("ip", "link", "add", "cni0", "up", "type", "bridge")
+    machine.run("ip", "link", "add", "container", "master", "cni0", "type", "veth", "peer", "name", "peer")
+
+    def uninstall(*flags: str) -> str:
+        assert node_root.install("--conflist", node_root.conflist()).code == 0
+        ended = node_root.uninstall_in(machine, *flags)
+        assert ended.code == 0, ended
+        return ended.out
+
+    assert "bridge cni0: left there, for it is in use" in uninstall("--bridges")
+    machine.run("ip", "link", "delete", "container")
+    uninstall()
+    assert machine.has_interface("cni0")
+    uninstall("--bridges")
+    assert not machine.has_interface("cni0")
+    assert "bridge" not in uninstall("--bridges")
 
 
 def test_a_token_that_the_agent_renewed_is_not_put_back(node_root: NodeRoot) -> None:

@@ -33,14 +33,14 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* Root, for the files are root's; of its powers only those over files. */}}
+{{/* Root, for the files are root's; of its powers only those over files, and those that are listed. */}}
 {{- define "ipamd.nodeSecurity" -}}
 securityContext:
   runAsUser: 0
   runAsGroup: 0
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
-  capabilities: {drop: [ALL], add: [CHOWN, DAC_OVERRIDE, FOWNER]}
+  capabilities: {drop: [ALL], add: {{ concat (list "CHOWN" "DAC_OVERRIDE" "FOWNER") . | toJson }}}
 {{- end }}
 
 {{/* The node's folders where they are on a node of ours, whatever they are called there. */}}
