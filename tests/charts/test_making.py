@@ -199,7 +199,8 @@ def test_pools_are_handed_to_ipamctl_as_they_were_given() -> None:
 
     assert yaml.safe_load(made["ConfigMap", "ipamd-pools"]["data"]["pools.yaml"])["pools"] == pools
     assert (
-        made["Job", "ipamd-pools"]["metadata"]["annotations"]["helm.sh/hook"] == "post-install,post-upgrade"
+        made["Job", "ipamd-pools"]["metadata"]["annotations"]["helm.sh/hook"]
+        == "post-install,post-upgrade,post-rollback"
     )
 
 
