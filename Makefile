@@ -21,7 +21,7 @@ help:
 	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
 	@echo "make fuzz           fifty times the hostile input of make test; an hour"
 	@echo "make test-clean     make demo and make test in an empty Debian 12 and an empty Debian 13; an hour"
-	@echo "make test-kubernetes  the chart on a real Kubernetes, once the image is built: docs/kubernetes.md"
+	@echo "make test-kubernetes  the chart on a real Kubernetes of two nodes: docs/kubernetes.md"
 	@echo "make bench          all benchmarks, ten minutes; writes docs/benchmarks.md"
 	@echo "make bench-quick    the same in a minute, for a look"
 	@echo "make bench-growth   ten million addresses; an hour, and 20 GB of disk"
@@ -94,6 +94,7 @@ fuzz: setup
 test-kubernetes: setup
 	@scripts/packages kubernetes
 	@scripts/kubernetes
+	@scripts/image
 	$(PYTEST) -m kubernetes
 
 test-clean: .venv/installed

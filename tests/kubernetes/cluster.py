@@ -1,6 +1,7 @@
 """A real Kubernetes 1.20 of two nodes, empty: no network for pods, no registry, no DNS."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,10 +16,11 @@ from tests.network.namespace import run
 ROOT: Final = Path(__file__).parent.parent.parent
 BINARIES: Final = ROOT / "build" / "kubernetes" / "bin"
 KUBECTL: Final = HELMS[0].parent / "kubectl"
-HELM: Final = HELMS[-1]
+HELM: Final = {"3": HELMS[0], "4": HELMS[1]}[os.environ.get("IPAMD_HELM", "4")]
 SERVICES: Final = "10.98.0.0/24"
 PLUGINS: Final = Path("/usr/lib/cni")
-CGROUP: Final = "k8s.io"
+NAMESPACE: Final = "k8s.io"
+"""Kubernetes' among those of containerd, and the name of its cgroup."""
 TOKEN: Final = "of-the-tests"
 KERNEL: Final = (
     "vm.overcommit_memory",
@@ -67,10 +69,10 @@ KUBELET: Final[dict[str, Any]] = {
 class Cluster:
     """Two nodes, of which the first has the control plane too."""
 
-    def __init__(self, folder: Path, images: list[Path]) -> None:
+    def __init__(self, folder: Path, archives: list[Path]) -> None:
         self.folder = folder
         self.machines = [Machine(f"node{n}", f"10.99.0.{n}", folder / f"node{n}") for n in (1, 2)]
-        self._images = images
+        self._archives = archives
         self._kernel: dict[str, str] = {}
 
     @property
@@ -160,8 +162,8 @@ class Cluster:
         machine.start("/usr/bin/containerd", "-c", str(folder / "containerd.toml"))
         socket = str(folder / "containerd.sock")
         wait_for(lambda: _succeeds(machine, "ctr", "-a", socket, "version"), "containerd")
-        for archive in self._images:
-            machine.run("ctr", "-a", socket, "-n", CGROUP, "image", "import", str(archive), timeout=120)
+        for archive in self._archives:
+            machine.run("ctr", "-a", socket, "-n", NAMESPACE, "image", "import", str(archive), timeout=300)
         (folder / "kubelet.json").write_text(json.dumps({**KUBELET, "address": machine.address}))
         machine.start(
             str(BINARIES / "kubelet"),
@@ -219,8 +221,8 @@ class Cluster:
         """End everything, in whatever state it is, and take away what it left outside of its folder."""
         for machine in reversed(self.machines):
             machine.end()
-        leftovers.end_processes(self.folder, CGROUP)
-        leftovers.remove_cgroups(CGROUP)
+        leftovers.end_processes(self.folder, NAMESPACE)
+        leftovers.remove_cgroups(NAMESPACE)
         for key, value in self._kernel.items():
             run("sysctl", "-q", f"{key}={value}")
 

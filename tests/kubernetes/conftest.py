@@ -1,40 +1,38 @@
-"""One cluster for all tests, and ipamd in it as its pod network."""
+"""An empty cluster for each story."""
 
 import json
 import os
 import shutil
-import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from tests.charts.chart import CHART
 from tests.kubernetes.cluster import ROOT, Cluster
 from tests.kubernetes.machine import OWN
 from tests.network import image
 
-IMAGE = Path(os.environ.get("IPAMD_IMAGE_ARCHIVE", ROOT / "build" / "image.tar"))
-USER = 8750
+IMAGES: Final = ROOT / "build" / "kubernetes" / "images.tar"
+
+MakeClaim = Callable[[int], str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """An empty cluster that has the images."""
-    assert IMAGE.is_file(), (
-        f"there is no {IMAGE}: docker build -t ipamd:test . && docker save -o {IMAGE} ipamd:test"
-    )
+    """Two nodes that have the images, and no network for pods."""
+    assert IMAGES.is_file(), f"there is no {IMAGES}: make it with scripts/image"
     folder = Path(tempfile.mkdtemp(prefix="ipamd-k-"))
     folders = {part for path in map(Path, OWN) for part in (path, *path.parents)}
     made = [part for part in sorted(folders) if not part.exists()]
     for part in made:
         part.mkdir()
     image.write_image(folder / "busybox.tar")
-    cluster = Cluster(folder, [folder / "busybox.tar", IMAGE])
+    cluster = Cluster(folder, [folder / "busybox.tar", IMAGES])
     try:
         cluster.start()
+        cluster.kubectl("create", "namespace", "ipamd")
         yield cluster
     finally:
         cluster.end()
@@ -43,44 +41,18 @@ def cluster() -> Iterator[Cluster]:
             part.rmdir()
 
 
-@pytest.fixture(scope="session")
-def values(cluster: Cluster) -> dict[str, Any]:
-    """The chart's: a pod network, with the database in a file on the first node."""
-    name = json.loads(_manifest(IMAGE))[0]["RepoTags"][0]
-    repository, _, tag = name.rpartition(":")
-    return {
-        "image": {"repository": f"docker.io/library/{repository}", "tag": tag, "pullPolicy": "Never"},
-        "database": {"kind": "sqlite", "storage": {"existingClaim": "state"}},
-        "server": {
-            "hostNetwork": True,
-            "logFormat": "text",
-            "nodeSelector": {"kubernetes.io/hostname": cluster.control.name},
-        },
-        "service": {"clusterIP": "10.98.0.77"},
-        "nodes": {"conflist": {"enabled": True, "ipMasq": False, "pools": [["pods-v4"]]}},
-        "pools": [
-            {"name": "pods-v4", "subnet": "10.64.0.0/16", "cooldown": 1, "routes": [{"dst": "0.0.0.0/0"}]}
-        ],
-    }
+@pytest.fixture(scope="module")
+def make_claim(cluster: Cluster) -> MakeClaim:
+    """Makes a claim by the user who is to own its volume; the name of the claim."""
 
+    def make(user: int) -> str:
+        folder = cluster.folder / "state"
+        folder.mkdir()
+        os.chown(folder, user, user)
+        cluster.kubectl("apply", "-f", "-", given=json.dumps(_claim(folder)))
+        return "state"
 
-def _manifest(archive: Path) -> str:
-    with tarfile.open(archive) as opened:
-        found = opened.extractfile("manifest.json")
-        assert found is not None
-        return found.read().decode()
-
-
-@pytest.fixture(scope="session")
-def release(cluster: Cluster, values: dict[str, Any]) -> Cluster:
-    """The same cluster, with the chart installed as a user does it."""
-    state = cluster.folder / "state"
-    state.mkdir()
-    os.chown(state, USER, USER)
-    cluster.kubectl("create", "namespace", "ipamd")
-    cluster.kubectl("apply", "-f", "-", given=json.dumps(_claim(state)))
-    install(cluster, values)
-    return cluster
+    return make
 
 
 def _claim(folder: Path) -> dict[str, Any]:
@@ -103,21 +75,3 @@ def _claim(folder: Path) -> dict[str, Any]:
         },
     ]
     return {"apiVersion": "v1", "kind": "List", "items": items}
-
-
-def install(cluster: Cluster, values: dict[str, Any]) -> str:
-    """Install or upgrade the release and wait until all of it is ready."""
-    told = (
-        "upgrade",
-        "--install",
-        "ipamd",
-        str(CHART),
-        "-n",
-        "ipamd",
-        "--wait",
-        "--timeout",
-        "200s",
-        "-f",
-        "-",
-    )
-    return cluster.helm(*told, given=json.dumps(values))

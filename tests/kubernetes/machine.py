@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.network.namespace import run
@@ -59,6 +60,14 @@ class Machine:
         """Run a command to its end; raise with its words where it fails."""
         return run(*self.prefix(), *command, timeout=timeout)
 
+    def feed(self, given: str, *command: str, env: Mapping[str, str]) -> str:
+        """Run a command with something on its stdin, and with an environment of its own."""
+        done = subprocess.run(
+            [*self.prefix(), *command], input=given, env=env, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
     def start(self, *command: str, path: str = "/usr/sbin:/usr/bin:/sbin:/bin") -> subprocess.Popen[bytes]:
         """Start something that lasts as long as the machine."""
         with (self.folder / f"{Path(command[0]).name}.log").open("ab") as log:
@@ -86,17 +95,28 @@ class Machine:
 
 def connect(first: Machine, others: list[Machine]) -> None:
     """A bridge on the first machine, to which all are connected: their network 10.99.0.0/24."""
-    first.run("ip", "link", "add", "lan", "type", "bridge")
-    first.run("ip", "address", "add", f"{first.address}/24", "dev", "lan")
-    first.run("ip", "link", "set", "lan", "up")
+    first.run("ip", "link", "add", "lan", "up", "type", "bridge")
     for number, other in enumerate(others):
-        port = f"lan{number}"
-        first.run(
-            "ip", "link", "add", port, "type", "veth", "peer", "name", "lan", "netns", str(other.process)
-        )
-        first.run("ip", "link", "set", port, "master", "lan", "up")
-        other.run("ip", "address", "add", f"{other.address}/24", "dev", "lan")
-        other.run("ip", "link", "set", "lan", "up")
+        _cable(first, f"lan{number}", other, "lan")
+        first.run("ip", "link", "set", f"lan{number}", "master", "lan")
     for machine in [first, *others]:
+        machine.run("ip", "address", "add", f"{machine.address}/24", "dev", "lan")
         machine.run("ip", "route", "add", "default", "dev", "lan")
         machine.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+
+
+def join_bridges(machines: list[Machine], bridge: str) -> None:
+    """A bridge on every machine, each with a port that leads to the first one's: one layer 2."""
+    first, *others = machines
+    for machine in machines:
+        machine.run("ip", "link", "add", bridge, "up", "type", "bridge")
+    for number, other in enumerate(others):
+        _cable(first, f"uplink{number}", other, "uplink")
+        first.run("ip", "link", "set", f"uplink{number}", "master", bridge)
+        other.run("ip", "link", "set", "uplink", "master", bridge)
+
+
+def _cable(one: Machine, port: str, other: Machine, its: str) -> None:
+    one.run("ip", "link", "add", port, "type", "veth", "peer", "name", its, "netns", str(other.process))
+    one.run("ip", "link", "set", port, "up")
+    other.run("ip", "link", "set", its, "up")

@@ -1,0 +1,71 @@
+"""The chart in a cluster, as a user has it there."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tests.charts.chart import CHART, merged
+from tests.kubernetes.cluster import Cluster, wait_for
+from tests.kubernetes.machine import OWN
+
+REPOSITORY: Final = "docker.io/library/ipamd"
+POSTGRES: Final = "docker.io/library/ipamd-postgres:test"
+FOLDERS: Final = [folder for folder in OWN if folder not in ("/var/log", "/var/lib/cni")]
+"""The nodes' own ones in which something of ours may stand."""
+
+COMMON: Final[Mapping[str, Any]] = {
+    "image": {"repository": REPOSITORY, "tag": "test", "pullPolicy": "Never"},
+    "server": {"logFormat": "text"},
+    "service": {"clusterIP": "10.98.0.77"},
+}
+
+
+class Release:
+    """A release named ipamd in a namespace of that name, and what the nodes were before it."""
+
+    def __init__(self, cluster: Cluster, values: Mapping[str, Any]) -> None:
+        self.cluster = cluster
+        self.values = merged(COMMON, values)
+        self.before = (self.files(), self.interfaces())
+
+    def upgrade(self, change: Mapping[str, Any] | None = None) -> str:
+        """Install it, or upgrade it with other values, and wait until all of it is ready."""
+        told = ["upgrade", "--install", "ipamd", str(CHART), "--wait", "--timeout", "240s", "-f", "-"]
+        return self.helm(*told, given=json.dumps(merged(self.values, change or {})))
+
+    def helm(self, *arguments: str, given: str = "") -> str:
+        return self.cluster.helm("-n", "ipamd", *arguments, given=given)
+
+    def kubectl(self, *arguments: str, check: bool = True) -> str:
+        """What kubectl says in the release's namespace."""
+        return self.cluster.kubectl("-n", "ipamd", *arguments, check=check)
+
+    def ipamctl(self, *arguments: str) -> Any:
+        inside = ("exec", "deployment/ipamd", "-c", "ipamd", "--", "ipamctl", "-o", "json")
+        return json.loads(self.kubectl(*inside, *arguments))
+
+    def held(self) -> list[dict[str, Any]]:
+        """The allocations that are held."""
+        found: list[dict[str, Any]] = self.ipamctl("allocation", "list")["items"]
+        return found
+
+    def uninstall(self) -> None:
+        """Uninstall it, and see that nothing of it is left, in the cluster and on the nodes."""
+        self.helm("uninstall", "ipamd", "--timeout", "200s")
+        # The pods end after helm has.
+        kinds = "pods,daemonsets,deployments,statefulsets,services,jobs,configmaps,secrets,serviceaccounts"
+        kinds += ",roles,rolebindings,poddisruptionbudgets,networkpolicies"
+        wait_for(lambda: "ipamd" not in self.kubectl("get", kinds, "-o", "name"), "an empty namespace")
+        wait_for(lambda: (self.files(), self.interfaces()) == self.before, "nodes as they were")
+
+    def files(self) -> list[str]:
+        """What stands in the nodes' own folders."""
+        every = ["(", "-type", "f", "-o", "-type", "l", "-o", "-type", "s", ")"]
+        return [machine.run("find", *FOLDERS, *every) for machine in self.cluster.machines]
+
+    def interfaces(self) -> list[set[str]]:
+        """The names of the nodes' interfaces."""
+        return [
+            {line.split(": ")[1].split("@")[0] for line in machine.run("ip", "-o", "link").splitlines()}
+            for machine in self.cluster.machines
+        ]

@@ -1,0 +1,104 @@
+"""Pods that somebody runs in a cluster."""
+
+import json
+from typing import Any, Final
+
+from tests.kubernetes.cluster import Cluster
+from tests.network import image
+
+Pod = dict[str, Any]
+
+FULL_SPEED: Final = 4
+
+
+def run_deployment(cluster: Cluster, name: str, replicas: int, **annotations: str) -> list[Pod]:
+    """Have pods that sleep, as many on each node; return them when all of them run."""
+    labels = {"app": name}
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": labels},
+    }
+    template = {
+        "metadata": {"labels": labels, "annotations": annotations},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [_container()],
+            "topologySpreadConstraints": [spread],
+        },
+    }
+    document = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
+    }
+    cluster.kubectl("apply", "-f", "-", given=json.dumps(document))
+    cluster.kubectl("rollout", "status", f"deployment/{name}", "--timeout=170s", seconds=180)
+    return pods(cluster, name)
+
+
+def start_churn(cluster: Cluster, name: str) -> None:
+    """Have pods of which each ends after a second and makes way for the next."""
+    container = {**_container(), "command": ["sleep", "1"]}
+    template = {"metadata": {"labels": {"app": name}}, "spec": _once(container)}
+    document = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {
+            "parallelism": FULL_SPEED,
+            "completions": 10_000,
+            "backoffLimit": 0,
+            "template": template,
+        },
+    }
+    cluster.kubectl("apply", "-f", "-", given=json.dumps(document))
+
+
+def ended(cluster: Cluster, name: str) -> tuple[int, int]:
+    """How many pods of a churn have succeeded, and how many have failed."""
+    status = cluster.get("job", name)["status"]
+    return status.get("succeeded", 0), status.get("failed", 0)
+
+
+def _container() -> dict[str, Any]:
+    return {"name": "sleeping", "image": image.REFERENCE, "imagePullPolicy": "Never"}
+
+
+def _once(container: dict[str, Any]) -> dict[str, Any]:
+    return {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]}
+
+
+def pods(cluster: Cluster, app: str) -> list[Pod]:
+    found: list[Pod] = cluster.get("pods", "-l", f"app={app}")["items"]
+    return found
+
+
+def address(pod: Pod) -> str:
+    found: str = pod["status"]["podIP"]
+    return found
+
+
+def on_both_nodes(found: list[Pod]) -> tuple[Pod, Pod, Pod]:
+    """A pod, another one on its node, and one on another node."""
+    first = found[0]
+    here = [pod for pod in found if pod["spec"]["nodeName"] == first["spec"]["nodeName"]]
+    there = [pod for pod in found if pod["spec"]["nodeName"] != first["spec"]["nodeName"]]
+    return first, here[1], there[0]
+
+
+def ping(cluster: Cluster, pod: Pod, target: str) -> None:
+    """Raise unless an address answers a pod; the first packets may be lost while neighbours are learned."""
+    name = pod["metadata"]["name"]
+    cluster.kubectl("exec", name, "--", "ping", "-c", "2", "-W", "5", target)
+
+
+def not_ready(cluster: Cluster) -> list[str]:
+    """The nodes that are not ready, by name."""
+    return [
+        node["metadata"]["name"]
+        for node in cluster.get("nodes")["items"]
+        if not any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
+    ]
