@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.network.namespace import Namespace, run
-from tests.node_executable import ROOT
+from tests.node_executable import ROOT, static_plugin
 from tests.service import EXECUTABLES
 
 NODE: Final = "worker-1"
@@ -30,6 +32,7 @@ done
 [ ! -d /run/ipamd ] || mount -t tmpfs node /run/ipamd
 rm -rf {" ".join(map(str, _STALE))}
 mkdir -p {BINARIES} {NETWORKS}
+cd /
 echo ready
 exec sleep infinity
 """
@@ -58,7 +61,7 @@ class InstalledNode:
     def prefix(self) -> list[str]:
         """What to put before a command so that it runs on the node."""
         assert self._holder is not None
-        return ["nsenter", "--target", str(self._holder.pid), "--net", "--mount", "--wd=/", "--"]
+        return ["nsenter", "--target", str(self._holder.pid), "--net", "--mount", "--root", "--wd", "--"]
 
     def run(self, *command: str) -> str:
         """Run a command on the node and return what it printed; raise with its words where it fails."""
@@ -79,11 +82,22 @@ class InstalledNode:
             *("--endpoint", endpoint, "--node", NODE, *more),
         )
 
-    def forget_checkout(self) -> None:
-        """Take the checkout away from the node, and every Python that a plugin could run under."""
+    def take_all_else_away(self) -> None:
+        """Leave only the installed executable of ours: no checkout, no Python to run it under."""
         self.run("mount", "-t", "tmpfs", "nothing", str(ROOT))
         for interpreter in {Path(sys.executable).resolve(), *Path("/usr/bin").glob("python3*")}:
             self.run("sh", "-c", f"[ ! -f {interpreter} ] || mount --bind /dev/null {interpreter}")
+
+    def assert_only_the_executable(self) -> None:
+        """No Python runs on the node, no checkout is there, and the plugin is the static executable."""
+        static = static_plugin()
+        assert static is not None, "build it: make node"
+        with pytest.raises(AssertionError):
+            self.run("env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "python3", "-c", "")
+        with pytest.raises(AssertionError):
+            self.run("test", "-e", str(static))
+        size = self.run("stat", "--format", "%s", str(BINARIES / "ipamd-ipam"))
+        assert int(size) == static.stat().st_size
 
     def results(self) -> Path:
         """Where this machine sees what libcni keeps on the node."""

@@ -16,7 +16,6 @@ from tests.network.image import REFERENCE
 from tests.network.installed import BINARIES, NETWORKS, NODE, InstalledNode, installed_node
 from tests.network.namespace import Namespace
 from tests.network.podman import Podman
-from tests.node_executable import static_plugin
 from tests.service import IpamdProcess
 
 
@@ -58,19 +57,7 @@ def podman(scratch: Path, installed: InstalledNode) -> Iterator[Podman]:
 def install(service: IpamdProcess, installed: InstalledNode, conflist: str) -> None:
     """Install as docs/agent.md says, and leave nothing else of ours within the node's reach."""
     installed.install(service.endpoint, "--conflist", str(shown.path(conflist)))
-    installed.forget_checkout()
-
-
-def assert_only_the_executable(installed: InstalledNode) -> None:
-    """No Python runs on the node, no checkout is there, and the plugin is the static executable."""
-    static = static_plugin()
-    assert static is not None, "build it: make node"
-    with pytest.raises(AssertionError):
-        installed.run("env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "python3", "-c", "")
-    with pytest.raises(AssertionError):
-        installed.run("test", "-e", str(static))
-    size = installed.run("stat", "--format", "%s", str(BINARIES / "ipamd-ipam"))
-    assert int(size) == static.stat().st_size
+    installed.take_all_else_away()
 
 
 def held(service: IpamdProcess, **filters: str) -> set[str]:
@@ -88,7 +75,7 @@ def test_containerd_by_cri_runs_pods_with_only_the_built_executable(
     other = containerd.run_pod("other")
     container = containerd.cri.start_container(web)
 
-    assert_only_the_executable(installed)
+    installed.assert_only_the_executable()
     assert web.addresses == ("10.64.0.77", "fd00:64::77")
     assert held(service, namespace="default", name="web") == set(web.addresses)
     assert held(service, name="other") == set(other.addresses)
@@ -116,7 +103,7 @@ def test_ctr_run_with_cni_needs_only_the_built_executable(
         "ip -o address show dev eth0 scope global && ping -c 1 -W 5 10.64.0.1",
     )
 
-    assert_only_the_executable(installed)
+    installed.assert_only_the_executable()
     assert "10.64.0.2/16" in seen
     assert "fd00:64::2/64" in seen
     assert held(service) == set()
@@ -138,7 +125,7 @@ def test_podman_runs_containers_with_only_the_built_executable(
     podman.run("web", "--ip", "10.64.0.60", "--ip6", "fd00:64::60", network="pods")
     podman.run("other", network="pods")
 
-    assert_only_the_executable(installed)
+    installed.assert_only_the_executable()
     web, other = (held(service, container_id=podman.container_id(name)) for name in ("web", "other"))
     assert web == {"10.64.0.60", "fd00:64::60"}
     for address in ("10.64.0.1", *other):

@@ -1,5 +1,6 @@
 """containerd 2.1 and the reference plugins 1.9, out of Debian sid."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.network.conftest import ipam, ipamd_ipam, make_namespace, node, plugin_folder, runtime
 from tests.network.containerd import Containerd
+from tests.network.installed import BINARIES, NETWORKS, InstalledNode, installed_node
 from tests.network.namespace import Namespace
 from tests.runtimes import sid
 
@@ -44,5 +46,22 @@ def containerd(
     folder = scratch / "containerd"
     folder.mkdir()
     daemon = Containerd(folder, node, reference_plugins, sid_root / "usr" / "bin")
+    yield daemon
+    daemon.remove_everything()
+
+
+@pytest.fixture
+def installed(node: Namespace, sid_root: Path) -> Iterator[InstalledNode]:
+    """A node with sid's reference plugins, before anything of ours is installed."""
+    with installed_node(node, sid_root / "usr" / "lib" / "cni") as made:
+        yield made
+
+
+@pytest.fixture
+def installed_containerd(scratch: Path, installed: InstalledNode, sid_root: Path) -> Iterator[Containerd]:
+    """A containerd 2.1 on that node, with its default folders for plugins and networks."""
+    folder = scratch / "installed"
+    executables = shutil.copytree(sid_root / "usr" / "bin", folder / "bin")  # the checkout is taken away
+    daemon = Containerd(folder, installed, BINARIES, executables, NETWORKS)
     yield daemon
     daemon.remove_everything()

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.network import shown
 from tests.network.conftest import Ipam, MakeNamespace
 from tests.network.containerd import Containerd
+from tests.network.installed import NODE, InstalledNode
 from tests.network.plugin import Attachment, PluginRefused, Runtime, addresses, supported_versions
 from tests.service import IpamdProcess
 
@@ -105,3 +107,26 @@ def test_status_is_handed_on_and_by_default_asks_nobody(
         runtime.status({**network, "ipam": ipam("pods-v4", status="service", timeout=2)})
 
     assert refusal.value.code == 50
+
+
+def test_containerd_by_cri_runs_pods_with_only_the_built_executable(
+    ipamd_process: IpamdProcess, installed: InstalledNode, installed_containerd: Containerd
+) -> None:
+    ipamd_process.create_pool("pods-v4", "10.64.0.0/16", routes=[{"dst": "0.0.0.0/0"}])
+    ipamd_process.create_pool("pods-v6", "fd00:64::/64", routes=[{"dst": "::/0"}])
+    installed.install(ipamd_process.endpoint, "--conflist", str(shown.path("containerd.conflist")))
+    installed.take_all_else_away()
+    installed_containerd.start()
+
+    web = installed_containerd.run_pod("web", {"ipamd.io/addresses": "10.64.0.77,fd00:64::77"})
+    other = installed_containerd.run_pod("other")
+    container = installed_containerd.cri.start_container(web)
+
+    installed.assert_only_the_executable()
+    assert web.addresses == ("10.64.0.77", "fd00:64::77")
+    assert ipamd_process.addresses(node=NODE) == {*web.addresses, *other.addresses}
+    for address in ("10.64.0.1", other.addresses[0]):
+        installed_containerd.cri.execute(container, "ping", "-c", "1", "-W", "5", address)
+    for pod in (web, other):
+        installed_containerd.cri.stop_pod(pod.id)
+    assert ipamd_process.addresses() == set()
