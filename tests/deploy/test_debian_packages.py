@@ -100,6 +100,16 @@ wait
 """
 
 
+CONFIGURE_WITHOUT_DATABASE = """
+mkdir -p /run/systemd/system /tmp/bin
+echo '[ "$1" != try-restart ]' > /tmp/bin/systemctl
+chmod +x /tmp/bin/systemctl
+PATH=/tmp/bin:$PATH sh /var/lib/dpkg/info/ipamd.postinst configure 0.1.0 2>&1
+rm -r /run/systemd/system
+"""
+"""What dpkg does at an upgrade where systemd runs, and ipamd does not come up."""
+
+
 def test_install_upgrade_remove_purge(root: Root, packages: dict[str, Path], tmp_path: Path) -> None:
     root.install(*packages.values())
     assert "ipamd:" in root.run("getent", "passwd", "ipamd")
@@ -115,6 +125,9 @@ def test_install_upgrade_remove_purge(root: Root, packages: dict[str, Path], tmp
     assert root.run("dpkg-query", "-W", "-f", "${Version} ${Status}", "ipamd") == "0.1.1 install ok installed"
     assert (root.path / "etc/default/ipamd").read_text() == "IPAMD_LOG_FORMAT=json\n"
     assert "pods" in root.run("sh", "-c", ADD_A_POOL.format(command="pool list"))
+
+    said = root.run("sh", "-c", CONFIGURE_WITHOUT_DATABASE)
+    assert said == "ipamd does not start: see journalctl -u ipamd\n"
 
     root.run("dpkg", "--remove", *packages)
     assert not root.has("usr/lib/ipamd")

@@ -1,6 +1,7 @@
 """ipamd as systemd starts it: a socket that is open already, a word when it is ready, and few rights."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.postgres import Postgres
 from tests.service import EXECUTABLES, free_port
 
 UNITS = Path(__file__).parent.parent.parent / "deploy" / "systemd"
@@ -94,6 +96,29 @@ def wake(address: str) -> None:
                 return
         time.sleep(0.05)
     raise AssertionError(f"nobody listens on {address}")
+
+
+def test_the_unit_migrates_postgresql_before_it_serves(postgres: Postgres, tmp_path: Path) -> None:
+    unit = (UNITS / "ipamd.service").read_text().replace("/usr/bin/", f"{EXECUTABLES}/")
+    before = re.findall("^ExecStartPre=-(.*)$", unit, re.MULTILINE)
+    served = re.findall("^ExecStart=(.*)$", unit, re.MULTILINE)
+    with postgres.database() as empty:
+        environment = {
+            **os.environ,
+            "IPAMD_DATABASE_URL": postgres.url(empty),
+            "IPAMD_PORT": str(free_port()),
+        }
+        path = tmp_path / "ipamd.sock"
+        for command in before:
+            subprocess.run(command.split(), env=environment, check=True, timeout=SECONDS)
+        [command] = served
+        process = subprocess.Popen(command.split(), env={**environment, "IPAMD_UDS": str(path)})
+        try:
+            wake(str(path))
+            client = httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://localhost")
+            assert client.get("/readyz", timeout=SECONDS).is_success
+        finally:
+            assert ended(process) == 0
 
 
 def test_the_unit_leaves_the_service_few_rights() -> None:
