@@ -166,7 +166,9 @@ def test_an_add_that_nomad_tries_three_times_in_vain_leaves_nothing(
     assert site.held() == held
 
 
-def test_beside_flannel_a_node_gives_addresses_of_its_own_subnet_alone(site: Site) -> None:
+def test_beside_flannel_a_node_gives_addresses_of_its_own_subnet_alone(
+    site: Site, make_namespace: MakeNamespace
+) -> None:
     site.service.empty()
     for node, subnet in (
         ("worker-0", "10.244.0.0/24"),
@@ -175,16 +177,22 @@ def test_beside_flannel_a_node_gives_addresses_of_its_own_subnet_alone(site: Sit
     ):
         site.service.create_pool(node, subnet, selectors={"nodes": [node]})
     network, pod = site.network("flannel.conflist"), site.attachment(ID)
+    asking = Attachment("asking", str(make_namespace("asking").path))
 
     network.add(pod, pod_args())
+    network.add(
+        asking, pod_args(), {"io.kubernetes.cri.pod-annotations": {"ipamd.io/addresses": "10.244.3.77"}}
+    )
 
-    assert site.inside() == site.held(pool=NODE) == {"10.244.3.2"}
+    assert site.inside() == {"10.244.3.2"}
+    assert site.held(pool=NODE) == site.held() == {"10.244.3.2", "10.244.3.77"}
     site.container.ping("10.244.3.1")
     routes = site.container.run("ip", "route")
     assert "default via 10.244.3.1" in routes
     assert "10.244.0.0/16 via 10.244.3.1" in routes
     assert "mtu 1450" in site.container.run("ip", "link", "show", "eth0")
-    network.delete(pod, pod_args())
+    for attachment in (pod, asking):
+        network.delete(attachment, pod_args())
     assert site.held() == set()
 
 
