@@ -1,12 +1,16 @@
 """Versions of ipamd, each in an environment of its own, and services that go from one to the other."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import scratch_folder
 from tests.service import IpamdProcess
 from tests.upgrade.version import BEFORE, FIRST, Version, install, today
+
+POOLS = {"pods-v4": "10.0.0.0/24", "pods-v6": "fd00::/112"}
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +45,22 @@ def service(scratch: Path) -> Iterator[IpamdProcess]:
     yield process
     process.kill()
     process.http.close()
+
+
+@pytest.fixture(scope="package")
+def services(first: Version, before: Version, now: Version) -> Iterator[dict[str, IpamdProcess]]:
+    """A service of each version, by the name of its fixture."""
+    with ExitStack() as stack:
+        started = {}
+        for name, version in (("first", first), ("before", before), ("now", now)):
+            service = IpamdProcess(stack.enter_context(scratch_folder()))
+            service.executables = version.executables
+            stack.callback(service.http.close)
+            stack.callback(service.kill)
+            service.start()
+            for pool, subnet in POOLS.items():
+                service.create_pool(
+                    pool, subnet, cooldown=0, routes=[{"dst": "::/0" if "v6" in pool else "0.0.0.0/0"}]
+                )
+            started[name] = service
+        yield started

@@ -86,9 +86,9 @@ class Node:
     def use(self, version: Version) -> None:
         self.plugin.command = (str(version.plugin),)
 
-    def add(self, container: str, pod: str = "web-0") -> Document:
+    def add(self, container: str, pod: str = "web-0", **ipam: Any) -> Document:
         args = f"IgnoreUnknown=1;K8S_POD_NAMESPACE=prod;K8S_POD_NAME={pod}"
-        done = self.plugin.call("ADD", CNI_CONTAINERID=container, CNI_ARGS=args)
+        done = self.plugin.call("ADD", self.plugin.config(**ipam), CNI_CONTAINERID=container, CNI_ARGS=args)
         assert done.code == 0, done
         return done.json
 
@@ -147,6 +147,7 @@ def test_what_one_version_wrote_stands_under_the_next_and_under_the_one_before_a
     assert node.plugin.waiting() + node.plugin.set_aside() == []
     assert service.addresses(container_id="c3") == set()
     assert service.contradictions() == []
+    service.create_pool("next", "10.2.0.0/24", affinity="node", selectors={"node_labels": {"rack": "r1"}})
     written = facts(service)
 
     go_back(service, earlier)
@@ -156,7 +157,8 @@ def test_what_one_version_wrote_stands_under_the_next_and_under_the_one_before_a
     assert service.http.post("/v1/allocations", json=VM, headers=KEY).json()["id"] == vm
     node.check("c1", told)
     node.check("c4", reserved)
-    for container in ("c1", "c4"):
+    assert node.add("c5", pools=["next"])["ips"][0]["address"] == "10.2.0.2/24"
+    for container in ("c1", "c4", "c5"):
         node.delete(container)
     assert [item["owner"] for item in service.allocations()] == ["vm-1"]
 

@@ -1,39 +1,19 @@
 """The plugin of one version with the service of another, in both ways: all that a node asks."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cni.executable import Document, Finished, Plugin
-from tests.conftest import scratch_folder
 from tests.faults.proxy import Proxy
 from tests.service import IpamdProcess
+from tests.upgrade.conftest import POOLS
 from tests.upgrade.version import BEFORE, FIRST, Version
 
 TAKEN = 101
-POOLS = {"pods-v4": "10.0.0.0/24", "pods-v6": "fd00::/112"}
-
-
-@pytest.fixture(scope="module")
-def services(first: Version, before: Version, now: Version) -> Iterator[dict[str, IpamdProcess]]:
-    """A service of each version, by the name of its fixture."""
-    with ExitStack() as stack:
-        started = {}
-        for name, version in (("first", first), ("before", before), ("now", now)):
-            service = IpamdProcess(stack.enter_context(scratch_folder()))
-            service.executables = version.executables
-            stack.callback(service.http.close)
-            stack.callback(service.kill)
-            service.start()
-            for pool, subnet in POOLS.items():
-                service.create_pool(
-                    pool, subnet, cooldown=0, routes=[{"dst": "::/0" if "v6" in pool else "0.0.0.0/0"}]
-                )
-            started[name] = service
-        yield started
 
 
 PAIRS = [
