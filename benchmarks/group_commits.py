@@ -23,9 +23,11 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from benchmarks.pinning import SERVER_CORE
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.rows import allocation_values, block_values
-from ipamd.backends.sql.schema import ALLOCATION, BLOCK
+from ipamd.backends.sql.schema import ALLOCATION_COLUMNS, BLOCK
+from ipamd.backends.sql.session import compiled
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS
 from ipamd.backends.sql.sqlite.file import path_of
+from ipamd.backends.sql.sqlite.late import BATCHES, FEWEST, MOST
 from ipamd.models.allocation import Allocation, NetworkNamespace, Workload
 from ipamd.models.block import HELD, Block, new_block
 from ipamd.models.identity import Identity
@@ -101,7 +103,9 @@ def _sqlite(url: str, made: list[Batch]) -> float:
     for setting in WRITER_SETTINGS:
         connection.execute(setting)
     dialect = SQLiteDialect_pysqlite()
-    begin_allocation = str(statements.BEGIN_ALLOCATION.construct.compile(dialect=dialect))
+    begin_allocation = str(statements.BEGIN_UNLISTED.construct.compile(dialect=dialect))
+    enter_late_indexes = compiled(statements.LIST_ALLOCATIONS, dialect)
+    unlisted = 0
     marks = ", ".join("?" * len(BLOCK.columns))
     began = time.perf_counter()
     for rows, blocks in made:
@@ -109,6 +113,11 @@ def _sqlite(url: str, made: list[Batch]) -> float:
         connection.executemany(begin_allocation, rows)
         connection.executemany(f"INSERT OR REPLACE INTO block VALUES ({marks})", map(block_values, blocks))
         connection.execute("COMMIT")
+        unlisted += len(rows)
+        most = min(max(FEWEST, BATCHES * len(rows)), MOST)
+        if unlisted >= most:
+            connection.execute(enter_late_indexes.text, enter_late_indexes.arranged((most,)))
+            unlisted -= most
     seconds = time.perf_counter() - began
     rows_made = sum(len(rows) for rows, _ in made)
     assert connection.execute("SELECT count(*) FROM allocation").fetchone() == (rows_made,)
@@ -133,7 +142,7 @@ async def _postgres(url: str, made: list[Batch]) -> float:
 
 
 async def _write(connection: Any, waiting: Iterator[Batch]) -> None:
-    columns = [column.name for column in ALLOCATION.columns if column.name != "id"]
+    columns = [column.name for column in ALLOCATION_COLUMNS if column.name != "id"]
     types = await connection.fetch(
         "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
         " WHERE attrelid = 'allocation'::regclass"

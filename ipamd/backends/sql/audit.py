@@ -13,7 +13,7 @@ from ipamd.backends.sql import statements
 from ipamd.backends.sql.ledger import Reader
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import allocation_of, block_of, number_bytes, pool_of
-from ipamd.backends.sql.schema import ALLOCATION, BLOCK
+from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, BLOCK
 from ipamd.backends.sql.session import Session, Statement
 from ipamd.backends.sql.statements import BLOCK_COLUMNS
 from ipamd.models.allocation import Allocation
@@ -29,7 +29,7 @@ BLOCKS_AFTER: Final = Statement(
 
 _PLACE: Final = (ALLOCATION.c.space, ALLOCATION.c.address, ALLOCATION.c.since, ALLOCATION.c.id)
 ROWS_FROM: Final = Statement(
-    select(ALLOCATION)
+    select(*ALLOCATION_COLUMNS)
     .where(tuple_(*_PLACE) >= tuple_(*(bindparam(f"of_{column.name}") for column in _PLACE)))
     .order_by(*_PLACE)
     .limit(bindparam("most")),

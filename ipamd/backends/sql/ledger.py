@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from itertools import chain
+from heapq import merge
+from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.sql import listing, statements
@@ -32,10 +33,11 @@ class Reader(Protocol):
 
 
 class SqlLedger:
-    """See `Ledger`."""
+    """See `Ledger`. With `late`, the late indexes lack the allocations that are not listed yet."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, late: bool = False) -> None:
         self._reader = reader
+        self._late = late
 
     async def snapshot(self, known: Snapshot) -> Snapshot:
         return await self._reader.read(lambda session: load(session, known))
@@ -45,9 +47,14 @@ class SqlLedger:
             given = _filters(query)
             if query.pool is not None and query.address is None:
                 given = {**await _addresses_of(session, query.pool), **given}
-            statement = listing.live_page(tuple(given), goes_on=after is not None)
             values = [*given.values(), *([] if after is None else [after]), limit]
-            return await _allocations(session, statement, *values)
+            found = [
+                await _allocations(
+                    session, listing.live_page(tuple(given), part, goes_on=after is not None), *values
+                )
+                for part in listing.parts(given, listing.PAGE_LEADS, late=self._late)
+            ]
+            return list(islice(merge(*found, key=query.place), limit))
 
         return await self._reader.read(reading)
 
@@ -63,9 +70,20 @@ class SqlLedger:
         begun_by = [moment for moment in (query.at, query.before) if moment is not None]
         held_after = [moment for moment in (query.at, query.after) if moment is not None]
         moments = _given(begun_by=min(begun_by, default=None), held_after=max(held_after, default=None))
-        statement = listing.history_page(tuple(given), tuple(moments), goes_on=before is not None)
         values = [*given.values(), *moments.values(), *([] if before is None else [before]), limit]
-        return await self._reader.read(lambda session: _allocations(session, statement, *values))
+
+        async def reading(session: Session) -> list[Allocation]:
+            found = [
+                await _allocations(
+                    session,
+                    listing.history_page(tuple(given), tuple(moments), part, goes_on=before is not None),
+                    *values,
+                )
+                for part in listing.parts(given, listing.HISTORY_LEADS, late=self._late)
+            ]
+            return list(islice(merge(*found, key=_latest_first), limit))
+
+        return await self._reader.read(reading)
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._reader.read(
@@ -138,6 +156,10 @@ async def _addresses_of(session: Session, pool: str) -> dict[str, Any]:
         first, last = known.subnet[0].packed, known.subnet[-1].packed
         return {"space": known.space, "first_address": first, "last_address": last}
     return {}
+
+
+def _latest_first(row: Allocation) -> tuple[int, int]:
+    return -row.since, -(row.id or 0)
 
 
 def _given(**values: Any) -> dict[str, Any]:

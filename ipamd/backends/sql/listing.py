@@ -7,6 +7,7 @@ row. A database without statistics would choose among indexes by chance, so that
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,12 +20,13 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    text,
     tuple_,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from ipamd.backends.sql.schema import ALLOCATION
+from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS
 from ipamd.backends.sql.session import Statement
 
 PAGE_LEADS: Final = {
@@ -39,6 +41,18 @@ PAGE_LEADS: Final = {
 
 HISTORY_LEADS: Final = {"address": ("space", "address"), "name": ("name",), "node": ("node",)}
 """The same of history."""
+
+LATE_LEADS: Final = {"name", "namespace", "node"}
+"""Filters whose indexes are late on SQLite (`ipamd/backends/sql/sqlite/late.py`)."""
+
+
+class Part(Enum):
+    """Which allocations a statement reads: all, those in the late indexes, or those that wait to enter."""
+
+    ALL = "all"
+    LISTED = "listed"
+    UNLISTED = "unlisted"
+
 
 BOUNDS: Final = {
     "digest_from": ALLOCATION.c.digest >= bindparam("of_digest_from", type_=ALLOCATION.c.digest.type),
@@ -73,11 +87,33 @@ def _with_plus(element: Unindexed, compiler: SQLCompiler, **options: Any) -> str
     return "+" + compiler.process(element.column, **options)
 
 
-def _filtered(
-    query: Select[Any], filters: Collection[str], leads: Mapping[str, tuple[str, ...]]
-) -> Select[Any]:
+def parts(filters: Collection[str], leads: Mapping[str, tuple[str, ...]], *, late: bool) -> tuple[Part, ...]:
+    """What a page is put together from, where there are late indexes or none."""
+    leading = next((lead for lead in leads if lead in filters), None)
+    return (Part.LISTED, Part.UNLISTED) if late and leading in LATE_LEADS else (Part.ALL,)
+
+
+def _filtered(filters: Collection[str], leads: Mapping[str, tuple[str, ...]], part: Part) -> Select[Any]:
     indexed = next((columns for lead, columns in leads.items() if lead in filters), ())
+    query = select(*ALLOCATION_COLUMNS)
+    if part is Part.LISTED:
+        query = query.where(text("listed"))
+    elif part is Part.UNLISTED:
+        query, indexed = query.where(ALLOCATION.c.id.in_(_unlisted(filters))), ()
     return query.where(*(_condition(name, indexed=name in indexed) for name in filters))
+
+
+def _unlisted(filters: Collection[str]) -> Select[Any]:
+    """Which rows wait to be listed, from their own index alone."""
+    waits = ALLOCATION.alias("waits")
+    given = [waits.c[name] == bindparam(f"of_{name}") for name in sorted(LATE_LEADS & set(filters))]
+    return select(waits.c.id).where(text("NOT waits.listed"), *given)
+
+
+def _order(part: Part, *names: str) -> list[ColumnElement[Any]]:
+    """The columns of an order, which no index gives to those that are few and not listed."""
+    waits = part is Part.UNLISTED
+    return [Unindexed(column) if waits else column for column in (ALLOCATION.c[name] for name in names)]
 
 
 def _condition(name: str, *, indexed: bool) -> ColumnElement[bool]:
@@ -95,16 +131,16 @@ def _place_of(row: str, *order: str) -> ScalarSelect[Any]:
 
 
 @lru_cache
-def live_page(filters: tuple[str, ...], *, goes_on: bool) -> Statement:
+def live_page(filters: tuple[str, ...], part: Part, *, goes_on: bool) -> Statement:
     """Live allocations in the order of `AllocationQuery.place`.
 
     A page that goes on begins after an allocation named by its id, whether it is still live or has ended.
     """
     by_name = "namespace" in filters and "name" not in filters
     order = ("name", "space", "address") if by_name else ("space", "address")
-    query = _filtered(select(ALLOCATION), filters, PAGE_LEADS).where(ALLOCATION.c.until.is_(None))
+    query = _filtered(filters, PAGE_LEADS, part).where(ALLOCATION.c.until.is_(None))
     names = tuple(f"of_{name}" for name in filters)
-    columns = [ALLOCATION.c[name] for name in order]
+    columns = _order(part, *order)
     if goes_on:
         query = query.where(tuple_(*columns) > _place_of("last_row", *order))
         names = (*names, "last_row")
@@ -112,16 +148,19 @@ def live_page(filters: tuple[str, ...], *, goes_on: bool) -> Statement:
 
 
 @lru_cache
-def history_page(filters: tuple[str, ...], moments: tuple[str, ...], *, goes_on: bool) -> Statement:
+def history_page(
+    filters: tuple[str, ...], moments: tuple[str, ...], part: Part, *, goes_on: bool
+) -> Statement:
     """Live and ended allocations, the latest begun first.
 
     `moments` are `begun_by` (they began then or before) and `held_after` (they ended later, or have not).
     A page that goes on begins after an allocation named by its id.
     """
-    query = _filtered(select(ALLOCATION), filters, HISTORY_LEADS)
+    query = _filtered(filters, HISTORY_LEADS, part)
+    since, number = _order(part, "since", "id")
     names = tuple(f"of_{name}" for name in filters)
     if "begun_by" in moments:
-        query = query.where(ALLOCATION.c.since <= bindparam("begun_by"))
+        query = query.where(since <= bindparam("begun_by"))
     if "held_after" in moments:
         until = ALLOCATION.c.until
         query = query.where(or_(until.is_(None), until > bindparam("held_after")))
@@ -129,9 +168,9 @@ def history_page(filters: tuple[str, ...], moments: tuple[str, ...], *, goes_on:
             query = query.where(ALLOCATION.c.since >= _holder_at("held_after"))
     names = (*names, *moments)
     if goes_on:
-        place = tuple_(ALLOCATION.c.since, ALLOCATION.c.id)
+        place = tuple_(since, number)
         query, names = query.where(place < _place_of("last_row", "since", "id")), (*names, "last_row")
-    query = query.order_by(ALLOCATION.c.since.desc(), ALLOCATION.c.id.desc()).limit(bindparam("most"))
+    query = query.order_by(since.desc(), number.desc()).limit(bindparam("most"))
     return Statement(query, (*names, "most"))
 
 

@@ -8,13 +8,13 @@ from sqlalchemy import ColumnElement, ScalarSelect, bindparam, literal_column, s
 
 from ipamd.backends.interface import BlockRecord
 from ipamd.backends.sql.rows import allocation_of
-from ipamd.backends.sql.schema import ALLOCATION, HISTORY, REMOVED
+from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, HISTORY, REMOVED
 from ipamd.backends.sql.session import Session, Statement
 from ipamd.models.address import address_in
 from ipamd.models.pool import Pool
 
 LIVE_BETWEEN: Final = Statement(
-    select(ALLOCATION).where(
+    select(*ALLOCATION_COLUMNS).where(
         ALLOCATION.c.space == bindparam("in_space"),
         ALLOCATION.c.address >= bindparam("first"),
         ALLOCATION.c.address <= bindparam("last"),

@@ -23,11 +23,12 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     text,
+    true,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 4
+REVISION: Final = 5
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -91,6 +92,7 @@ ALLOCATION: Final = Table(
     optional("begun_by"),
     optional("ended_by"),
     optional("reason"),
+    Column("listed", Boolean, nullable=False, server_default=true()),
     CheckConstraint("length(address) IN (4, 16)", name="address"),
     CheckConstraint("length(digest) = 16", name="digest"),
     CheckConstraint("place >= 0 AND position >= 0 AND generation >= 1", name="counts"),
@@ -102,6 +104,8 @@ ALLOCATION: Final = Table(
     CheckConstraint("(idempotency_key IS NULL) = (idempotency_body IS NULL)", name="idempotency"),
     sqlite_autoincrement=True,  # an id names one row for ever, also when that row was pruned
 )
+ALLOCATION_COLUMNS: Final = tuple(column for column in ALLOCATION.columns if column.name != "listed")
+"""What is told of an allocation. Whether it is `listed` concerns SQLite's indexes alone: see below."""
 
 
 def _live(name: str, *columns: str, unique: bool = False) -> None:
@@ -110,15 +114,21 @@ def _live(name: str, *columns: str, unique: bool = False) -> None:
 
 
 def _partial(
-    table: Table, name: str, columns: tuple[str, ...], predicate: str, *, unique: bool = False
+    table: Table,
+    name: str,
+    columns: tuple[str, ...],
+    predicate: str,
+    *,
+    unique: bool = False,
+    late: bool = False,
 ) -> None:
-    where = text(predicate)
+    """An index over some rows; on SQLite one that is `late` has only those that are listed."""
     Index(
         name,
         *(table.c[column] for column in columns),
         unique=unique,
-        sqlite_where=where,
-        postgresql_where=where,
+        sqlite_where=text(f"{predicate} AND listed" if late else predicate),
+        postgresql_where=text(predicate),
     )
 
 
@@ -134,13 +144,21 @@ _partial(
 )
 # Pages of live rows are in the order of addresses, so that the unique index serves the list of all and of a
 # pool; a container is found by how its digests begin. Each further index costs every ADD and DEL a page.
-_live("allocation_live_node", "node", "space", "address")
+# On SQLite those with random or many places are late: a row enters them with thousands of others at once,
+# and is found by `allocation_unlisted` until then (docs/decisions/0020-late-indexes.md).
+_partial(ALLOCATION, "allocation_live_node", ("node", "space", "address"), "until IS NULL", late=True)
 _partial(
     ALLOCATION,
     "allocation_live_workload",
     ("namespace", "name", "space", "address"),
     "until IS NULL AND namespace IS NOT NULL",
+    late=True,
 )
+Index(
+    "allocation_unlisted",
+    *(ALLOCATION.c[column] for column in ("id", "node", "namespace", "name")),
+    sqlite_where=text("NOT listed"),
+).ddl_if(dialect="sqlite")
 _partial(
     ALLOCATION, "allocation_live_owner", ("owner", "space", "address"), "until IS NULL AND owner IS NOT NULL"
 )
@@ -154,7 +172,13 @@ Index(
     ALLOCATION.c.id,
 )
 for _column in ("node", "name"):
-    _partial(ALLOCATION, f"allocation_of_{_column}", (_column, "since", "id"), f"{_column} IS NOT NULL")
+    _partial(
+        ALLOCATION,
+        f"allocation_of_{_column}",
+        (_column, "since", "id"),
+        f"{_column} IS NOT NULL",
+        late=True,
+    )
 
 BLOCK: Final = Table(
     "block",

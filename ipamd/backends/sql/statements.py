@@ -30,6 +30,7 @@ from sqlalchemy.dialects.postgresql import Insert as Upsert
 from ipamd.backends.interface import Whose
 from ipamd.backends.sql.schema import (
     ALLOCATION,
+    ALLOCATION_COLUMNS,
     BLOCK,
     BOOT,
     CARVING,
@@ -81,9 +82,10 @@ def numbered(length: int) -> tuple[list[BindParameter[Any]], tuple[str, ...]]:
     return [bindparam(name) for name in names], names
 
 
-def _added(table: Table, *leave_out: str) -> Statement:
+def _added(table: Table, *leave_out: str, **fixed: Any) -> Statement:
     names = tuple(column.name for column in table.columns if column.name not in leave_out)
-    return Statement(insert(table).values({name: bindparam(name) for name in names}).inline(), names)
+    given: dict[str, Any] = {name: bindparam(name) for name in names}
+    return Statement(insert(table).values(given | fixed).inline(), names)
 
 
 def _upsert(table: Table, *leave_out: str) -> tuple[Upsert, tuple[str, ...]]:
@@ -101,7 +103,24 @@ def _replaced(table: Table) -> Statement:
 
 # Allocations.
 
-BEGIN_ALLOCATION: Final = _added(ALLOCATION, "id")
+BEGIN_ALLOCATION: Final = _added(ALLOCATION, "id", "listed")
+BEGIN_UNLISTED: Final = _added(ALLOCATION, "id", "listed", listed=literal_column("0"))
+"""The same for SQLite, whose late indexes take it later."""
+
+LIST_ALLOCATIONS: Final = Statement(
+    update(ALLOCATION)
+    .where(
+        ALLOCATION.c.id.in_(
+            select(ALLOCATION.c.id)
+            .where(text("NOT listed"))
+            .order_by(ALLOCATION.c.id)
+            .limit(bindparam("most"))
+        )
+    )
+    .values(listed=literal_column("1")),
+    ("most",),
+)
+"""Take the oldest rows that are not listed into the late indexes."""
 
 END_ALLOCATION: Final = Statement(
     update(ALLOCATION)
@@ -127,7 +146,7 @@ REPEAT_ALLOCATION: Final = Statement(
 )
 
 LIVE_BY_ADDRESS: Final = Statement(
-    select(ALLOCATION).where(
+    select(*ALLOCATION_COLUMNS).where(
         ALLOCATION.c.space == bindparam("in_space"),
         ALLOCATION.c.address == bindparam("bytes"),
         ALLOCATION.c.until.is_(None),
@@ -141,16 +160,18 @@ def live_by_digest(length: int) -> Statement:
     """What some holders have, by holder and position."""
     keys, names = numbered(length)
     return Statement(
-        select(ALLOCATION)
+        select(*ALLOCATION_COLUMNS)
         .where(ALLOCATION.c.digest.in_(keys), ALLOCATION.c.until.is_(None))
         .order_by(ALLOCATION.c.digest, ALLOCATION.c.position),
         names,
     )
 
 
-ALLOCATION_BY_ID: Final = Statement(select(ALLOCATION).where(ALLOCATION.c.id == bindparam("row")), ("row",))
+ALLOCATION_BY_ID: Final = Statement(
+    select(*ALLOCATION_COLUMNS).where(ALLOCATION.c.id == bindparam("row")), ("row",)
+)
 ALLOCATION_BY_KEY: Final = Statement(
-    select(ALLOCATION)
+    select(*ALLOCATION_COLUMNS)
     .where(ALLOCATION.c.idempotency_key == bindparam("key"))
     .order_by(ALLOCATION.c.position),
     ("key",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import ClassVar
 
 from ipamd.backends.interface import (
     BlockRecord,
@@ -38,6 +39,8 @@ from ipamd.models.pool import Pool
 
 class SqlTransaction:
     """See `Transaction`. For a database with one writer, where reading is locking."""
+
+    begin_allocation: ClassVar = statements.BEGIN_ALLOCATION
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -111,7 +114,7 @@ class SqlTransaction:
             )
         if changes.begun:
             begun = [allocation_values(allocation) for allocation in changes.begun]
-            await self._session.run_many(statements.BEGIN_ALLOCATION, begun)
+            await self._session.run_many(self.begin_allocation, begun)
         await write_blocks(self._session, changes.blocks)
         await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])
         await self._remember(statements.REMEMBER_UNDO, [one for one in changes.remembered if one.undo])

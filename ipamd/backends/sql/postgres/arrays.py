@@ -33,6 +33,7 @@ from sqlalchemy.types import TypeEngine
 from ipamd.backends.interface import Whose
 from ipamd.backends.sql.schema import (
     ALLOCATION,
+    ALLOCATION_COLUMNS,
     BLOCK,
     CATALOGUE,
     CONTACT,
@@ -96,7 +97,7 @@ WAIT_FOR_LOCKS: Final = Statement(
 _DIGESTS: Final = bindparam("digests", type_=ARRAY(LargeBinary()))
 
 LIVE_BY_DIGESTS: Final = Statement(
-    select(ALLOCATION)
+    select(*ALLOCATION_COLUMNS)
     .where(ALLOCATION.c.digest == any_(_DIGESTS), ALLOCATION.c.until.is_(None))
     .order_by(ALLOCATION.c.digest, ALLOCATION.c.position),
     ("digests",),
@@ -108,7 +109,7 @@ RELEASES_BY_DIGESTS: Final = Statement(
 
 
 def _begin() -> Statement:
-    insertion, names = _upsert(ALLOCATION, "id")
+    insertion, names = _upsert(ALLOCATION, "id", "listed")
     return Statement(insertion, names)
 
 

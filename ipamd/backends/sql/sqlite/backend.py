@@ -30,8 +30,8 @@ from ipamd.backends.sql.sqlite.connection import (
     version_of,
 )
 from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
+from ipamd.backends.sql.sqlite.late import LateIndexes, LateTransaction
 from ipamd.backends.sql.sqlite.writer import Writer
-from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.backends.sql.version import misfit
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit, Unavailable
 from ipamd.models.instant import Instant
@@ -86,11 +86,17 @@ class SqliteBackend:
         self._reader = SqliteReader(file.path)
         self._closed = False
         self._lengthening = asyncio.create_task(self._lengthen_journal())
-        self.ledger: Ledger = SqlLedger(self._reader)
+        [(unlisted,)] = connection.execute("SELECT count(*) FROM allocation WHERE NOT listed")
+        self._late = LateIndexes(self._write, unlisted)
+        self.ledger: Ledger = SqlLedger(self._reader, late=True)
         self.audit: Audit = SqlAudit(self._reader)
 
     async def transact(self, work: Work[T], patience: float | None = None) -> T:
-        return await self._write(lambda session: work(SqlTransaction(session)))
+        transaction = LateTransaction(self._session)
+        try:
+            return await self._write(lambda _: work(transaction))
+        finally:
+            self._late.note(transaction.begun)
 
     async def change(self, work: Change[T]) -> T:
         return await self._write(lambda session: work(SqlCatalogue(session)))
@@ -144,6 +150,7 @@ class SqliteBackend:
         if self._closed:
             return
         self._closed = True
+        await self._late.close()
         self._lengthening.cancel()
         await asyncio.to_thread(self._reader.close)
         await self._writer.run(self._connection.close)  # the last one moves the journal into the file

@@ -1,0 +1,85 @@
+"""The late indexes: a row enters those that serve listings alone together with many others.
+
+An ADD's row has random or many places in them (names, nodes), and each place is a page that its commit
+writes. Of a thousand rows many share a page, so that each costs a part of it
+(docs/decisions/0020-late-indexes.md). Until then a listing finds the row among those that wait, which are
+few. The constraints are not late: they hold from the row's own commit on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from ipamd.backends.interface import Changes, InDoubt
+from ipamd.backends.sql import statements
+from ipamd.backends.sql.session import Session
+from ipamd.backends.sql.transaction import SqlTransaction
+from ipamd.models.errors import Unavailable
+
+BATCHES: Final = 16
+FEWEST: Final = 128
+MOST: Final = 2048
+"""Rows are listed by as many as so many batches of the moment have, within these bounds.
+
+Under full load many share a page; where calls come one by one none waits long for the writer.
+"""
+
+Write = Callable[[Callable[[Session], Coroutine[Any, Any, int]]], Awaitable[int]]
+
+log = structlog.get_logger()
+
+
+class LateTransaction(SqlTransaction):
+    """A unit of work whose rows wait to be listed; `begun` counts them."""
+
+    begin_allocation = statements.BEGIN_UNLISTED
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.begun = 0
+
+    async def write(self, changes: Changes) -> None:
+        await super().write(changes)
+        self.begun += len(changes.begun)
+
+
+class LateIndexes:
+    """Lists what waits, in units of work of its own, whenever enough does."""
+
+    def __init__(self, write: Write, waiting: int) -> None:
+        self._write = write
+        self._waiting = waiting
+        self._at_once = MOST
+        self._listing: asyncio.Task[None] | None = None
+
+    def note(self, begun: int) -> None:
+        """Count the rows of a batch, which may have been added; too many is no harm."""
+        if not begun:
+            return
+        self._waiting += begun
+        self._at_once = min(max(FEWEST, BATCHES * begun), MOST)
+        if self._waiting >= self._at_once and (self._listing is None or self._listing.done()):
+            self._listing = asyncio.create_task(self._list())
+
+    async def _list(self) -> None:
+        while self._waiting >= (wanted := self._at_once):
+            try:
+                listed = await self._write(partial(_list, wanted))
+            except (Unavailable, InDoubt) as error:
+                log.warning("the latest allocations are not in the indexes of listings yet", why=str(error))
+                return
+            self._waiting = self._waiting - listed if listed == wanted else 0
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        if self._listing is not None:
+            await self._listing
+
+
+async def _list(most: int, session: Session) -> int:
+    return await session.run(statements.LIST_ALLOCATIONS, most)
