@@ -145,7 +145,7 @@ _partial(
 # Pages of live rows are in the order of addresses, so that the unique index serves the list of all and of a
 # pool; a container is found by how its digests begin. Each further index costs every ADD and DEL a page.
 # On SQLite those with random or many places are late: a row enters them with thousands of others at once,
-# and is found by `allocation_unlisted` until then (docs/decisions/0020-late-indexes.md).
+# and is found by `allocation_unlisted` until then (docs/decisions/0022-late-indexes.md).
 _partial(ALLOCATION, "allocation_live_node", ("node", "space", "address"), "until IS NULL", late=True)
 _partial(
     ALLOCATION,

@@ -2,7 +2,7 @@
 
 An ADD's row has random or many places in them (names, nodes), and each place is a page that its commit
 writes. Of a thousand rows many share a page, so that each costs a part of it
-(docs/decisions/0020-late-indexes.md). Until then a listing finds the row among those that wait, which are
+(docs/decisions/0022-late-indexes.md). Until then a listing finds the row among those that wait, which are
 few. The constraints are not late: they hold from the row's own commit on.
 """
 
