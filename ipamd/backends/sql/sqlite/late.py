@@ -24,10 +24,13 @@ from ipamd.models.errors import Unavailable
 BATCHES: Final = 16
 FEWEST: Final = 128
 MOST: Final = 2048
-"""Rows are listed by as many as so many batches of the moment have, within these bounds.
+"""Rows are listed by as many as so many of the larger batches lately had, within these bounds.
 
 Under full load many share a page; where calls come one by one none waits long for the writer.
 """
+
+REMAINING: Final = 0.95
+"""What is left of the size of a batch after each further one."""
 
 Write = Callable[[Callable[[Session], Coroutine[Any, Any, int]]], Awaitable[int]]
 
@@ -54,7 +57,7 @@ class LateIndexes:
     def __init__(self, write: Write, waiting: int) -> None:
         self._write = write
         self._waiting = waiting
-        self._at_once = MOST
+        self._usual = 0.0
         self._listing: asyncio.Task[None] | None = None
 
     def note(self, begun: int) -> None:
@@ -62,9 +65,14 @@ class LateIndexes:
         if not begun:
             return
         self._waiting += begun
-        self._at_once = min(max(FEWEST, BATCHES * begun), MOST)
+        # Under load small batches come between large ones, with what had to wait for a block.
+        self._usual = max(begun, REMAINING * self._usual)
         if self._waiting >= self._at_once and (self._listing is None or self._listing.done()):
             self._listing = asyncio.create_task(self._list())
+
+    @property
+    def _at_once(self) -> int:
+        return int(min(max(FEWEST, BATCHES * self._usual), MOST))
 
     async def _list(self) -> None:
         while self._waiting >= (wanted := self._at_once):
