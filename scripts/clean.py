@@ -10,12 +10,14 @@ apt and pip have the sources of this machine in there, whichever they are.
 """
 
 import ast
+import fcntl
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +39,7 @@ HOSTS: Final = "127.0.0.1 localhost clean\n::1 localhost\n"
 
 ENTER: Final = """
 set -eu
+read -r
 cd "$1"
 mount --bind . "$1"
 cd "$1"
@@ -54,7 +57,7 @@ hostname clean
 cd "/$2"
 shift 2
 # Not by exec: the first process of a namespace must be one that reaps those of others, as this shell does.
-"$@"
+"$@" < /dev/null
 exit $?
 """
 
@@ -98,11 +101,13 @@ def main(arguments: list[str]) -> int:
     root = WORK / suite / "root"
     if again and not root.exists():
         return complain(f"{root} is not there: leave --again out")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what it started ends with it
     try:
-        if not again:
-            make(suite, root)
-        check_out(root)
-        return enter(suite, root, command)
+        with alone(WORK / suite):
+            if not again:
+                make(suite, root)
+            check_out(root)
+            return enter(suite, root, command)
     except subprocess.CalledProcessError as error:
         return complain(f"{shlex.join(map(str, error.cmd))} ended with {error.returncode}")
 
@@ -110,6 +115,18 @@ def main(arguments: list[str]) -> int:
 def complain(sentence: str) -> int:
     print(f"scripts/clean: {sentence}", file=sys.stderr)
     return 1
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let nobody else use the folder meanwhile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(complain(f"somebody works in {folder} already: wait for them"))
+        yield
 
 
 def run(*command: str | Path) -> None:
@@ -223,43 +240,50 @@ def enter(suite: str, root: Path, command: list[str]) -> int:
         for outside, inside in carried.folders.items()
     ]
     script = ENTER.format(binds="\n".join(binds))
-    own = ("unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child")
-    with network(WORK / suite / "network") as namespace:
-        done = subprocess.run(
-            [
-                *("nsenter", f"--net={namespace}", *own),
-                *("bash", "-c", script, "clean", str(root), str(CHECKOUT), *command),
-            ],
-            env=environment,
-        )
-    return done.returncode
+    first = ("bash", "-c", script, "clean", str(root), str(CHECKOUT), *command)
+    with namespaces(first, environment) as process, network(process, WORK / suite / "network.log"):
+        return process.wait()
 
 
 @contextmanager
-def network(file: Path) -> Iterator[Path]:
-    """A network namespace that reaches what this machine reaches, and of this machine nothing."""
-    file.touch()
-    run("unshare", f"--net={file}", "true")
-    told, ready = os.pipe()
-    options = ("--configure", "--disable-host-loopback", f"--ready-fd={ready}", "--netns-type=path")
+def namespaces(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A command in namespaces of its own, with all that it starts; it waits for a line on its stdin."""
+    own = ("unshare", "--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child")
+    told, begun = os.pipe()
+    announced = ("sh", "-c", f'echo >&{begun}; exec {begun}>&-; exec "$@"', "begin", *command)
+    process = subprocess.Popen([*own, *announced], env=environment, stdin=subprocess.PIPE, pass_fds=[begun])
+    os.close(begun)
     try:
-        with (
-            file.with_suffix(".log").open("wb") as log,
-            subprocess.Popen(
-                ["slirp4netns", *options, str(file), "eth0"], pass_fds=[ready], stdout=log, stderr=log
-            ) as slirp,
-        ):
-            os.close(ready)
-            try:
-                if os.read(told, 1) != b"1":
-                    raise subprocess.CalledProcessError(slirp.wait(), slirp.args)
-                yield file
-            finally:
-                slirp.terminate()
+        os.read(told, 1)  # before that it is still in the network of this machine
+        yield process
     finally:
         os.close(told)
-        run("umount", file)
-        file.unlink()
+        process.kill()  # and with it its child, the first process of the namespace, and so all
+        process.wait()
+
+
+@contextmanager
+def network(process: subprocess.Popen[bytes], log: Path) -> Iterator[None]:
+    """Connect a process's network to what this machine reaches, but not to this machine; let it begin."""
+    told, ready = os.pipe()
+    options = ("--configure", "--disable-host-loopback", f"--ready-fd={ready}")
+    with (
+        log.open("wb") as said,
+        subprocess.Popen(
+            ["slirp4netns", *options, str(process.pid), "eth0"], pass_fds=[ready], stdout=said, stderr=said
+        ) as slirp,
+    ):
+        os.close(ready)
+        try:
+            if os.read(told, 1) != b"1":
+                raise subprocess.CalledProcessError(slirp.wait(), slirp.args)
+            assert process.stdin is not None
+            process.stdin.write(b"\n")
+            process.stdin.close()
+            yield
+        finally:
+            os.close(told)
+            slirp.terminate()
 
 
 if __name__ == "__main__":
