@@ -44,15 +44,17 @@ def today() -> Version:
 
 def install(name: str, folder: Path) -> Version:
     """Install a version before, with the libraries of the interpreter that runs this."""
+    wheel = folder / f"ipamd-{name}-py3-none-any.whl"
     with tarfile.open(_WHEELS) as wheels:
-        wheels.extract(wheel := f"ipamd-{name}-py3-none-any.whl", folder, filter="data")
+        packed = wheels.extractfile(wheel.name)
+        assert packed is not None
+        wheel.write_bytes(packed.read())
     environment = folder / "environment"
     venv.create(environment, symlinks=True)
-    paths = {"base": str(environment), "platbase": str(environment)}
-    libraries = Path(sysconfig.get_path("purelib", vars=paths)) / "libraries.pth"
+    [packages] = environment.glob("lib/python3*/site-packages")
     # Below it, not in it: the .pth file of today's editable installation is not followed.
-    libraries.write_text(sysconfig.get_path("purelib"))
+    (packages / "libraries.pth").write_text(sysconfig.get_path("purelib"))
     executables = environment / "bin"
     pip = [sys.executable, "-m", "pip", "--python", str(executables / "python")]
-    subprocess.run([*pip, *_INSTALL, str(folder / wheel)], check=True)
+    subprocess.run([*pip, *_INSTALL, str(wheel)], check=True)
     return Version(name, executables, {"cpython": executables / "ipamd-ipam"})
