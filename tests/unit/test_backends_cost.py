@@ -12,18 +12,19 @@ import pytest
 from msgspec import structs
 
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import Numbered, RowPlace, Whose, WithRoom
+from ipamd.backends.interface import Numbered, RememberedRelease, RowPlace, Whose, WithRoom
 from ipamd.backends.sql import migrations, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.forgetting import next_piece
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.record import record_of
-from ipamd.backends.sql.rows import allocation_values, block_values, pool_values
+from ipamd.backends.sql.rows import allocation_values, block_values, pool_values, release_values
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect
 from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload
 from ipamd.models.block import Block, new_block
 from ipamd.models.identity import Owner, digest_of
+from ipamd.models.issued import Order
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 from ipamd.models.query import AllocationQuery, HistoryQuery
@@ -127,6 +128,10 @@ def fill(session: SqliteSession, connection: sqlite3.Connection, size: int) -> N
     for name, subnet in SUBNETS.items():
         pool = Pool(name=name, subnet=subnet, block_length=26)
         run_to_end(session.run(statements.SAVE_POOL, *pool_values(pool)))
+    releases = [RememberedRelease(digest_of(str(number)), Order(1, 1), False, NOW) for number in range(size)]
+    undos = [RememberedRelease(digest_of(str(number)), Order(1, 2), True, NOW) for number in range(size)]
+    run_to_end(session.run_many(statements.REMEMBER_RELEASE, [release_values(each) for each in releases]))
+    run_to_end(session.run_many(statements.REMEMBER_UNDO, [release_values(each) for each in undos]))
     blocks = [block_values(block(number, size)) for number in range(size)]
     run_to_end(session.run_many(statements.CARVE_BLOCK, blocks))
     connection.execute("COMMIT")
@@ -206,6 +211,9 @@ QUESTIONS: dict[str, Callable[[Counting], Any]] = {
     "history of a node of a cluster": history(cluster="early", node="early"),
     "history of a node at a moment": history(node="most", at=NOW + 150),
     "what a holder has": lambda counting: counting.ledger.held_by(digest_of("1")),
+    "what a batch asks of holders": lambda counting: SqlTransaction(counting.session).find(
+        [digest_of(str(number)) for number in range(PAGE)]
+    ),
     "row of an idempotency key": lambda counting: counting.ledger.by_idempotency_key("key-1"),
     "search of all blocks": search(Whose.ANYBODYS),
     "search of own blocks": search(Whose.OWN),

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BindParameter,
     ClauseElement,
     ColumnElement,
+    CompoundSelect,
     Table,
     TextClause,
     bindparam,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
+    union_all,
     update,
 )
 
@@ -184,6 +186,14 @@ ALLOCATION_BY_KEY: Final = Statement(
 def releases_by_digest(length: int) -> Statement:
     """The releases that are remembered of some holders."""
     keys, names = numbered(length)
+    return Statement(releases_where(RELEASE.c.digest.in_(keys)), names)
+
+
+def releases_where(condition: ColumnElement[bool]) -> CompoundSelect[Any]:
+    """The releases, the undos among them, that meet a condition: each kind by an index of its own.
+
+    Both are partial, and a query that does not say which kind it means would read all that is remembered.
+    """
     columns = (
         RELEASE.c.digest,
         RELEASE.c.order_boot,
@@ -191,7 +201,8 @@ def releases_by_digest(length: int) -> Statement:
         RELEASE.c.undo,
         RELEASE.c.until,
     )
-    return Statement(select(*columns).where(RELEASE.c.digest.in_(keys)).order_by(RELEASE.c.id), names)
+    kinds = (select(*columns).where(condition, text(kind)) for kind in ("NOT undo", "undo"))
+    return union_all(*kinds)
 
 
 def _remember_release() -> Statement:

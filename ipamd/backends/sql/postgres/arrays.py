@@ -43,7 +43,7 @@ from ipamd.backends.sql.schema import (
     TOKEN_USE,
 )
 from ipamd.backends.sql.session import Statement, Values
-from ipamd.backends.sql.statements import BLOCK_COLUMNS
+from ipamd.backends.sql.statements import BLOCK_COLUMNS, releases_where
 from ipamd.backends.sql.statements import BLOCKS_BETWEEN as BLOCKS_BETWEEN_UNLOCKED
 
 Kinds = dict[str, TypeEngine[Any]]
@@ -102,10 +102,7 @@ LIVE_BY_DIGESTS: Final = Statement(
     .order_by(ALLOCATION.c.digest, ALLOCATION.c.position),
     ("digests",),
 )
-RELEASES_BY_DIGESTS: Final = Statement(
-    select(*_columns(RELEASE, "id")).where(RELEASE.c.digest == any_(_DIGESTS)).order_by(RELEASE.c.id),
-    ("digests",),
-)
+RELEASES_BY_DIGESTS: Final = Statement(releases_where(RELEASE.c.digest == any_(_DIGESTS)), ("digests",))
 
 
 def _begin() -> Statement:
