@@ -34,6 +34,7 @@ KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 INSTALLED: Final = ("git", "make", "python3")
 """What somebody has who has the checkout and types `make`."""
 
+PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
 NAMESERVER: Final = "10.0.2.3"  # slirp4netns(1): who asks there asks this machine's own
 HOSTS: Final = "127.0.0.1 localhost clean\n::1 localhost\n"
 
@@ -224,6 +225,7 @@ def enter(suite: str, root: Path, command: list[str]) -> int:
         "HOME": "/root",
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        **{name: os.environ[name] for name in PROXIES if name in os.environ},
         **pip_settings(carried),
     }
     # What was downloaded is not downloaded again; nothing else outlives a root.
@@ -250,11 +252,12 @@ def namespaces(command: Sequence[str], environment: Mapping[str, str]) -> Iterat
     """A command in namespaces of its own, with all that it starts; it waits for a line on its stdin."""
     own = ("unshare", "--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child")
     told, begun = os.pipe()
-    announced = ("sh", "-c", f'echo >&{begun}; exec {begun}>&-; exec "$@"', "begin", *command)
+    announced = ("bash", "-c", f'echo >&{begun}; exec {begun}>&-; exec "$@"', "begin", *command)
     process = subprocess.Popen([*own, *announced], env=environment, stdin=subprocess.PIPE, pass_fds=[begun])
     os.close(begun)
     try:
-        os.read(told, 1)  # before that it is still in the network of this machine
+        if os.read(told, 1) != b"\n":  # before that it is still in the network of this machine
+            raise subprocess.CalledProcessError(process.wait(), own)
         yield process
     finally:
         os.close(told)
