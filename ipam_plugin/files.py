@@ -6,7 +6,8 @@ import os
 
 from ipam_plugin import platform
 
-_PIECE = 65536
+_FIRST_PIECE = 4096
+_LARGEST_PIECE = 65536
 
 
 class Unfit(ValueError):
@@ -45,13 +46,18 @@ def read_all(file: int, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while True:
-        piece = platform.read(file, _PIECE)
+        piece = platform.read(file, next_piece(size))
         if not piece:
             return b"".join(pieces)
         pieces.append(piece)
         size += len(piece)
         if size > limit:
             raise Unfit(f"larger than {limit} bytes")
+
+
+def next_piece(size: int) -> int:
+    """Give how much to read after so many bytes: a buffer costs its size, and what is read is mostly small."""
+    return min(max(size, _FIRST_PIECE), _LARGEST_PIECE)
 
 
 def write_all(file: int, data: bytes) -> None:

@@ -6,7 +6,7 @@ import select
 
 from ipam_plugin import clock, configuration, environment, platform, request
 from ipam_plugin.failure import INTERNAL, IO_FAILURE, TOO_LARGE, UNDECODABLE, Failure, reason
-from ipam_plugin.files import write_all
+from ipam_plugin.files import next_piece, write_all
 from ipam_plugin.scanner import NotJson, parse_object
 from ipam_plugin.spool import Spool
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _STDIN_BYTES = 256 << 10
 _STDIN_BYTES_GC = 4 << 20
-_PIECE = 65536
 _FIFO, _CHARACTERS, _SOCKET = 0o010000, 0o020000, 0o140000
 
 
@@ -93,7 +92,7 @@ def read_stdin(verb: str, deadline: Deadline) -> bytes:
         while True:
             if patient:
                 _await_stdin(deadline)
-            piece = platform.read(_STDIN, _PIECE)
+            piece = platform.read(_STDIN, next_piece(size))
             if not piece:
                 return b"".join(pieces)
             pieces.append(piece)
