@@ -61,13 +61,10 @@ def _adopted(address: IPAddress, space: str, request: AllocationRequest, catalog
 
 def asker_of(request: AllocationRequest) -> Asker:
     """What selectors may know of who asks."""
-    holder, node = request.holder, request.node_key
-    return Asker(
-        node.cluster if node else None,
-        holder.network if isinstance(holder, Identity) else None,
-        node.name if node else None,
-        request.workload.namespace,
-    )
+    holder, node, namespace = request.holder, request.node, request.workload.namespace
+    if isinstance(holder, Identity):
+        return Asker(holder.cluster, holder.network, holder.node, namespace)
+    return Asker(node.cluster if node else None, None, node.name if node else None, namespace)
 
 
 def alternatives(slots: Slots, asker: Asker, catalogue: Catalogue) -> tuple[Alternatives, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from enum import Enum
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
@@ -27,10 +26,15 @@ MOST_BLOCKS: Final = 64
 """The most blocks that one search locks."""
 
 
+CHANGES_HANDS: Final = (Whose.NOBODYS, Whose.EMPTY_OF_OTHERS)
+"""Whose blocks belong to a node from the first address on that it takes from them."""
+
+
 class Place(NamedTuple):
     """An address that was taken for a request."""
 
     pool: Pool
+    block: int
     address: IPAddress
 
 
@@ -50,12 +54,28 @@ class Carving(Enum):
 Missing = Absent | BlockWanted
 
 
-class _Room(NamedTuple):
-    """A search for room, whatever the number of blocks."""
+class _Room:
+    """The blocks of a pool that one kind of search finds for a node, and how that search stands.
 
-    pool: str
-    whose: Whose
-    node: NodeKey | None
+    `demand` counts the requests that wait for it; `searched` and `spent` say that it was made and that it
+    finds no more; `elsewhere` that others hold what it would find.
+    """
+
+    __slots__ = ("demand", "elsewhere", "node", "pool", "searched", "spent", "whose")
+
+    def __init__(self, pool: str, whose: Whose, node: NodeKey | None) -> None:
+        self.pool = pool
+        self.whose = whose
+        self.node = node
+        self.demand = 0
+        self.searched = self.spent = self.elsewhere = False
+
+
+class _Way(NamedTuple):
+    """Where the addresses of a pool are looked for, in turn; those free since `free_before` are ready."""
+
+    free_before: Instant
+    steps: tuple[_Room | Carving, ...]
 
 
 class Places:
@@ -68,19 +88,19 @@ class Places:
         self._open: dict[str, dict[int, OpenBlock]] = {}
         self._turns: dict[tuple[str, NodeKey | None], list[tuple[Instant, int]]] = {}
         self._uncarved: set[Numbered] = set()
-        self._elsewhere: set[Numbered | _Room] = set()
-        self._spent: set[_Room] = set()
-        self._searched: set[_Room] = set()
+        self._elsewhere: set[Numbered] = set()
         self._wanted: dict[Numbered, None] = {}
-        self._demand: Counter[_Room] = Counter()
+        self._ways: dict[tuple[str, NodeKey | None], _Way] = {}
+        self._rooms: dict[tuple[str, Whose, NodeKey | None], _Room] = {}
 
     def take(self, wish: Wish, node: NodeKey | None) -> Place | Missing:
         """Take an address for a wish, or say what is missing.
 
         Raises NothingFree, AddressTaken, AddressUnavailable.
         """
-        pools = [pool for pool in wish.pools if wish.adopted or pool.state is not PoolState.DRAINING]
-        for pool in pools:
+        for pool in wish.pools:
+            if pool.state is PoolState.DRAINING and not wish.adopted:
+                continue
             if wish.place is not None:
                 return self._take_at(wish.place, pool, node)
             found = self._take_from(pool, node)
@@ -111,16 +131,15 @@ class Places:
 
     def untake(self, place: Place) -> None:
         """Put back an address whose request gets nothing in this round."""
-        block = self._open[place.pool.name][place.pool.block_of(int(place.address))]
+        block = self._open[place.pool.name][place.block]
         block.untake(int(place.address))
         self._await_turn(block)
 
     def searches(self) -> list[BlockSearch]:
         """What was noted since the last search."""
         searches: list[BlockSearch] = list(self._wanted)
-        searches += [self._search(room, demand) for room, demand in self._demand.items()]
+        searches += [self._search(room) for room in self._rooms.values() if room.demand]
         self._wanted.clear()
-        self._demand.clear()
         return searches
 
     def receive(self, searches: Sequence[BlockSearch], locked: Sequence[Locked]) -> None:
@@ -132,18 +151,20 @@ class Places:
                 if not found.blocks:
                     (self._elsewhere if found.passed_over else self._uncarved).add(search)
                 continue
-            room = _Room(search.pool, search.whose, search.node)
-            self._searched.add(room)
+            room = self._rooms[search.pool, search.whose, search.node]
+            room.searched = True
             if len(found.blocks) < search.limit:
-                (self._elsewhere if found.passed_over else self._spent).add(room)
+                room.elsewhere |= found.passed_over
+                room.spent |= not found.passed_over
 
     def changed(self) -> list[Block]:
         """The blocks to write."""
         return [block.close() for blocks in self._open.values() for block in blocks.values() if block.changed]
 
-    def _search(self, room: _Room, demand: int) -> WithRoom:
+    def _search(self, room: _Room) -> WithRoom:
         pool = self._catalogue.pools[room.pool]
-        limit = demand if room in self._searched else -(-demand // FIRST_GUESS)
+        limit = room.demand if room.searched else -(-room.demand // FIRST_GUESS)
+        room.demand = 0
         return WithRoom(
             room.pool,
             room.whose,
@@ -155,26 +176,41 @@ class Places:
 
     def _take_from(self, pool: Pool, node: NodeKey | None) -> Place | Missing | None:
         """An address that nobody asked for by name; None when the pool has none."""
-        free_before = self._now - pool.cooldown * SECOND
         owner = node if pool.affinity is Affinity.NODE else None
-        for step in _steps(pool, owner):
-            if isinstance(step, Carving):
+        way = self._ways.get((pool.name, owner)) or self._way(pool, owner)
+        for room in way.steps:
+            if isinstance(room, Carving):
                 if pool.name not in self._carved_out:
                     return BlockWanted(pool.name, owner)
                 continue
-            room = _Room(pool.name, step, None if step is Whose.ANYBODYS else owner)
             block = self._next_in(room, pool)
-            value = block.take_next(free_before) if block is not None else None
-            if block is not None and value is not None:
-                self._belong(block, step, owner)
-                self._await_turn(block)
-                return Place(pool, address_in(pool.family, value))
-            if room in self._elsewhere:
+            if block is not None:
+                since = block.next_free_since
+                value = block.take_next(way.free_before)
+                if value is not None:
+                    self._belong(block, room.whose, owner)
+                    if block.next_free_since != since or room.whose in CHANGES_HANDS:
+                        self._await_turn(block)
+                    return Place(pool, block.block.first, address_in(pool.family, value))
+            if room.elsewhere:
                 return Absent.ELSEWHERE
-            if room not in self._spent:
-                self._demand[room] += 1
+            if not room.spent:
+                room.demand += 1
                 return Absent.SEARCHED
         return None
+
+    def _way(self, pool: Pool, owner: NodeKey | None) -> _Way:
+        """Where addresses of a pool are looked for on behalf of a node: the same for the whole batch."""
+        steps = tuple(
+            step if isinstance(step, Carving) else self._room(pool.name, step, owner)
+            for step in _steps(pool, owner)
+        )
+        way = self._ways[pool.name, owner] = _Way(self._now - pool.cooldown * SECOND, steps)
+        return way
+
+    def _room(self, pool: str, whose: Whose, owner: NodeKey | None) -> _Room:
+        key = pool, whose, None if whose is Whose.ANYBODYS else owner
+        return self._rooms.setdefault(key, _Room(*key))
 
     def _take_at(self, place: AddressRange, pool: Pool, node: NodeKey | None) -> Place | Missing:
         """An address that must lie in a certain place: a requested one, or one of the holder's own."""
@@ -192,7 +228,7 @@ class Places:
             value = block.take_among(usable.bits(number, pool.block_size))
             if value is not None:
                 self._await_turn(block)
-                return Place(pool, address_in(pool.family, value))
+                return Place(pool, number, address_in(pool.family, value))
         raise AddressTaken(pool.space, place.first)
 
     def _next_in(self, room: _Room, pool: Pool) -> OpenBlock | None:
@@ -232,7 +268,7 @@ class Places:
 
     def _belong(self, block: OpenBlock, step: Whose, owner: NodeKey | None) -> None:
         """A block without a node, or an empty one of another node, changes hands with its first address."""
-        if step in (Whose.NOBODYS, Whose.EMPTY_OF_OTHERS):
+        if step in CHANGES_HANDS:
             block.block.node = owner
 
     def _open_block(self, block: Block) -> None:
@@ -251,10 +287,10 @@ def _belongs(block: Block, pool: Pool) -> bool:
     return block.size == pool.block_size and first <= block.first <= last
 
 
-def _steps(pool: Pool, owner: NodeKey | None) -> Iterator[Whose | Carving]:
+def _steps(pool: Pool, owner: NodeKey | None) -> tuple[Whose | Carving, ...]:
     """Where an address of a pool is looked for, in turn."""
     if pool.affinity is Affinity.ANY:
-        return iter((Whose.ANYBODYS, Carving.STEP))
+        return Whose.ANYBODYS, Carving.STEP
     if owner is None:
-        return iter((Whose.NOBODYS, Carving.STEP, Whose.ANYBODYS))
-    return iter((Whose.OWN, Whose.NOBODYS, Carving.STEP, Whose.EMPTY_OF_OTHERS, Whose.ANYBODYS))
+        return Whose.NOBODYS, Carving.STEP, Whose.ANYBODYS
+    return Whose.OWN, Whose.NOBODYS, Carving.STEP, Whose.EMPTY_OF_OTHERS, Whose.ANYBODYS

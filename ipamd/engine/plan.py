@@ -76,7 +76,8 @@ class Plan:
     def _begin_ask(self, at: int, call: Ask) -> None:
         held = self._held(call)
         try:
-            if order.overtaken(call.order, self._found.releases.get(call.digest, ())):
+            releases = self._found.releases.get(call.digest)
+            if releases and order.overtaken(call.order, releases):
                 raise Overtaken
             if held:
                 self._verdicts[at] = self._repeat(call, held)
@@ -90,7 +91,7 @@ class Plan:
 
     def _held(self, call: Call) -> Sequence[Allocation]:
         held = self._found.held.get(call.digest, ())
-        if any(row.pool not in self._catalogue.pools for row in held):
+        if held and any(row.pool not in self._catalogue.pools for row in held):
             raise CatalogueChanged
         return held
 
@@ -143,23 +144,19 @@ class Plan:
         verdict: Verdict | None = None
         try:
             for wish in wanted:
-                found = self._places.take(wish, call.request.node_key)
+                found = self._places.take(wish, call.node)
                 if isinstance(found, Place):
                     taken.append(found)
                 else:
                     missing.append(found)
         except DomainError as error:
             verdict = Refused(error)
-        blocks = tuple(each for each in missing if isinstance(each, BlockWanted))
         if verdict is None and not missing:
             verdict = self._grant(call, taken)
         else:
             for place in reversed(taken):
                 self._places.untake(place)
-        if verdict is None and Absent.ELSEWHERE in missing:
-            verdict = Postponed()
-        if verdict is None and len(blocks) == len(missing):
-            verdict = Lacking(blocks)
+            verdict = verdict or _undecided(missing)
         if verdict is not None:
             del self._asks[at]
             self._verdicts[at] = verdict
@@ -167,14 +164,14 @@ class Plan:
     def _grant(self, call: Ask, taken: list[Place]) -> Granted:
         request = call.request
         boot = request.issued.boot if request.issued is not None else None
-        for position, (pool, address) in enumerate(taken):
+        for position, (pool, block, address) in enumerate(taken):
             self._changes.begun.append(
                 Allocation(
                     id=None,
                     space=pool.space,
                     address=address,
                     pool=pool.name,
-                    block=pool.block_of(int(address)),
+                    block=block,
                     holder=request.holder,
                     digest=call.digest,
                     position=position,
@@ -192,6 +189,14 @@ class Plan:
                 )
             )
         return Granted(tuple(Grant(place.address, place.pool) for place in taken), repeated=False)
+
+
+def _undecided(missing: Sequence[Missing]) -> Postponed | Lacking | None:
+    """What is to be done for an ask that misses something; None where the next search may find it."""
+    if Absent.ELSEWHERE in missing:
+        return Postponed()
+    blocks = tuple(each for each in missing if isinstance(each, BlockWanted))
+    return Lacking(blocks) if len(blocks) == len(missing) else None
 
 
 def stored_id(row: Allocation) -> int:
