@@ -56,7 +56,7 @@ def read_all(file: int, limit: int) -> bytes:
 
 
 def next_piece(size: int) -> int:
-    """Give how much to read after so many bytes: a buffer costs its size, and what is read is mostly small."""
+    """Give how much to read after so many bytes: buffers cost their size, and most reads are small."""
     return min(max(size, _FIRST_PIECE), _LARGEST_PIECE)
 
 
