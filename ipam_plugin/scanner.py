@@ -70,29 +70,22 @@ def _check_utf8(data: bytes) -> None:
 
 
 class _Scanner:
+    """Reads values one after another; a method begins at the byte `at`, and leaves it behind what it read."""
+
     def __init__(self, data: bytes) -> None:
-        self.data = data
+        self.data = data + b"\0"  # which is no value and no separator, so that nobody looks for the end
         self.at = 0
 
     def fail(self, why: str) -> NotJson:
-        return NotJson(self.at, "cut off" if self.at >= len(self.data) else why)
-
-    def next(self) -> int:
-        """Give the byte at the position, 0 at the end; no value and no separator is a NUL."""
-        return self.data[self.at] if self.at < len(self.data) else 0
+        return NotJson(self.at, "cut off" if self.at >= len(self.data) - 1 else why)
 
     def space(self) -> int:
         """Pass over white space and give the byte behind it."""
-        while self.next() in _SPACE:
-            self.at += 1
-        return self.next()
-
-    def take(self, byte: int) -> bool:
-        """Pass over white space and the byte, if it comes next."""
-        if self.space() != byte:
-            return False
-        self.at += 1
-        return True
+        data, at = self.data, self.at
+        while data[at] in _SPACE:
+            at += 1
+        self.at = at
+        return data[at]
 
     def value(self, depth: int) -> object:
         first = self.space()
@@ -113,30 +106,39 @@ class _Scanner:
 
     def members(self, depth: int) -> dict[str, object]:
         found: dict[str, object] = {}
-        if self.take(0x7D):
+        byte = self.space()
+        if byte == 0x7D:
+            self.at += 1
             return found
         while True:
-            if self.space() != 0x22:
+            if byte != 0x22:
                 raise self.fail("no name in quotes")
             name = self.text()
-            if not self.take(0x3A):
+            if self.space() != 0x3A:
                 raise self.fail("no colon after a name")
+            self.at += 1
             found[name] = self.value(depth - 1)
-            if self.take(0x7D):
-                return found
-            if not self.take(0x2C):
+            byte = self.space()
+            if byte != 0x2C and byte != 0x7D:
                 raise self.fail("neither comma nor closing brace")
+            self.at += 1
+            if byte == 0x7D:
+                return found
+            byte = self.space()
 
     def items(self, depth: int) -> list[object]:
         found: list[object] = []
-        if self.take(0x5D):
+        if self.space() == 0x5D:
+            self.at += 1
             return found
         while True:
             found.append(self.value(depth - 1))
-            if self.take(0x5D):
-                return found
-            if not self.take(0x2C):
+            byte = self.space()
+            if byte != 0x2C and byte != 0x5D:
                 raise self.fail("neither comma nor closing bracket")
+            self.at += 1
+            if byte == 0x5D:
+                return found
 
     def text(self) -> str:
         self.at += 1
@@ -146,7 +148,7 @@ class _Scanner:
             if end < self.at:  # looked for again only where an escaped quote was passed: else quadratic
                 end = self.data.find(b'"', self.at)
             if end < 0:
-                self.at = len(self.data)
+                self.at = len(self.data) - 1
                 raise self.fail("")
             escape = self.data.find(b"\\", self.at, end)
             pieces.append(self.plain(end if escape < 0 else escape))
@@ -164,7 +166,7 @@ class _Scanner:
 
     def escape(self) -> str:
         self.at += 1
-        kind = self.next()
+        kind = self.data[self.at]
         if kind != 0x75:
             if kind not in _ESCAPES:
                 raise self.fail("no such escape")
@@ -195,19 +197,19 @@ class _Scanner:
 
     def number(self) -> int | float:
         start = self.at
-        if self.next() == 0x2D:
+        if self.data[self.at] == 0x2D:
             self.at += 1
-        if self.next() == 0x30:
+        if self.data[self.at] == 0x30:
             self.at += 1
         else:
             self.digits()
         whole = self.at
-        if self.next() == 0x2E:
+        if self.data[self.at] == 0x2E:
             self.at += 1
             self.digits()
-        if self.next() in b"eE":
+        if self.data[self.at] in b"eE":
             self.at += 1
-            if self.next() in b"+-":
+            if self.data[self.at] in b"+-":
                 self.at += 1
             self.digits()
         text = self.data[start : self.at].decode()
@@ -215,7 +217,7 @@ class _Scanner:
 
     def digits(self) -> None:
         first = self.at
-        while self.next() in _DIGITS:
+        while self.data[self.at] in _DIGITS:
             self.at += 1
         if self.at == first:
             raise self.fail("no digit in a number")
