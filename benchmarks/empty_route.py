@@ -53,10 +53,10 @@ async def _serve(port: int) -> None:
     keep_collector_small()
     engine = await Engine.open(await open_backend("memory://"))
     access = Access(engine)
-    measures = CallMeasures()
-    application = Loopback(Application(engine, access, measures), access, any_host=True)
+    calls = _EmptyCalls(engine, access, CallMeasures())
+    application = Loopback(Application(engine, access, calls), access, any_host=True)
     with socket.create_server(("127.0.0.1", port), backlog=2048) as listener:
-        await http_server(application, _EmptyCalls(engine, access, measures)).serve(sockets=[listener])
+        await http_server(application, calls).serve(sockets=[listener])
 
 
 @contextmanager

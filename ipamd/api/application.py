@@ -22,7 +22,7 @@ from ipamd.api.body import (
     read_body,
     why_not_json,
 )
-from ipamd.api.cni import PREFIX, VERBS
+from ipamd.api.cni import PREFIX, Calls
 from ipamd.api.metrics import CallMeasures
 from ipamd.api.problems import MEDIA_TYPE, Problem, ProblemDocument
 from ipamd.api.problems import install as install_problems
@@ -46,7 +46,7 @@ _PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {MEDIA_TYPE: {}
 DESCRIPTION = (
     "Pools, allocations, reservations, nodes and history. Errors are problem documents (RFC 9457) whose "
     "`code` is stable. Lists come in pages: hand `next` back as `cursor`. The plugin's calls, "
-    "`POST /v1/cni/{add,del,check,gc,status}`, are described in docs/cni.md."
+    "`POST /v1/cni/{add,del,check,gc,status}`, are its own and not described here."
 )
 BEARER: Final = HTTPBearer(
     auto_error=False,
@@ -61,15 +61,16 @@ _LARGER: Final = {apply.PATH: LARGEST_COLLECTION}
 class Application:
     """What the listeners serve beside the plugin's calls, which the protocol hands on itself."""
 
-    def __init__(self, engine: Engine, access: Access, calls: CallMeasures) -> None:
-        self._admin: ASGIApp = administration(engine, calls)
+    def __init__(self, engine: Engine, access: Access, calls: Calls) -> None:
+        self._calls = calls
+        self._admin: ASGIApp = administration(engine, calls.measures)
         self._gate = Gate(self._administer, access)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._admin(scope, receive, send)
         elif scope["path"].startswith(PREFIX):
-            await _not_a_call(scope)(scope, receive, send)
+            await self._not_a_call(scope)(scope, receive, send)
         else:
             await self._gate(scope, receive, send)
 
@@ -90,13 +91,17 @@ class Application:
             refusal = Problem(HTTPStatus.BAD_REQUEST, "invalid-json", f"the body is not valid JSON: {why}")
             await refusal(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            # The same header fields as for GET (RFC 9110, section 9.3.2); the server sends no body.
+            scope = {**scope, "method": "GET"}
         await self._admin(scope, again(body, receive), send)
 
-
-def _not_a_call(scope: Scope) -> Problem:
-    if scope["path"].removeprefix(PREFIX) not in VERBS:
-        return Problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such call")
-    return Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", "use POST", headers={"Allow": "POST"})
+    def _not_a_call(self, scope: Scope) -> Problem:
+        if self._calls.verb_of(scope["raw_path"]) is None:
+            return Problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such call")
+        return Problem(
+            HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", "use POST", headers={"Allow": "POST"}
+        )
 
 
 def administration(engine: Engine, calls: CallMeasures) -> FastAPI:

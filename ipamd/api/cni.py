@@ -38,7 +38,6 @@ from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.request import AllocationRequest, Release
 
 PREFIX: Final = "/v1/cni/"
-VERBS: Final = ("add", "del", "check", "gc", "status")
 
 _BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
 _LATER: Final = JSON + b"retry-after: 1\r\n"
@@ -103,7 +102,7 @@ class Verb:
     def _refused(self, error: CniError, began: float | None = None) -> Reply:
         who = _who(error.caller) if error.caller is not None else {}
         log.info(self.name, outcome="refused", **who, code=int(error.code), why=error.message)
-        seconds = perf_counter() - began if began is not None else 0.0
+        seconds = perf_counter() - began if began is not None else None
         self.measures.count(self.name, str(int(error.code)), seconds)
         return Reply(error.status, error.encode(), _LATER if error.status == _BUSY else JSON)
 
@@ -112,6 +111,7 @@ class Calls:
     """`POST /v1/cni/{add,del,check,gc,status}`."""
 
     def __init__(self, engine: Engine, access: Access, measures: CallMeasures) -> None:
+        self.measures = measures
         self._engine = engine
         self._access = access
         verbs = (

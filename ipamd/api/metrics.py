@@ -39,10 +39,14 @@ class CallMeasures:
         self.seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
         self._spooled: dict[NodeKey, int] = {}
 
-    def count(self, verb: str, outcome: str, seconds: float) -> None:
-        """Count an answer: `ok`, or the code of its CNI error, or `in_doubt`."""
+    def count(self, verb: str, outcome: str, seconds: float | None) -> None:
+        """Count an answer: `ok`, or the code of its CNI error, or `in_doubt`.
+
+        `seconds` is None where the call was refused unread: that says nothing of how fast ipamd is.
+        """
         self.outcomes[verb, outcome] += 1
-        self.seconds[verb].observe(seconds)
+        if seconds is not None:
+            self.seconds[verb].observe(seconds)
 
     def note_spool(self, node: NodeKey, entries: int) -> None:
         """Keep how many releases wait on a node, as its last call said."""

@@ -146,12 +146,13 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> set[str]:
     """The methods that the path of a request takes."""
-    return {
+    methods = {
         method
         for route in cast(list[Route], request.app.state.routes)
         if route.matches(request.scope)[0] is not Match.NONE
         for method in route.methods or ()
     }
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def _problem_of(error: Exception) -> Problem:

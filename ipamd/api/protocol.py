@@ -135,6 +135,9 @@ class Protocol(HttpToolsProtocol):
         self._unfinished = 0
         if self.parser.should_upgrade():
             return
+        if [name for name, _ in self.headers].count(b"host") > 1:
+            # Who stands before ipamd may have gone by the other one (RFC 9112, section 3.2).
+            raise httptools.HttpParserError("two Hosts")
         verb = self._calls.verb_of(self.url)
         if verb is None or self.parser.get_method() != b"POST":
             super().on_headers_complete()

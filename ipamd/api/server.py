@@ -98,8 +98,8 @@ async def serve(
         watched.append(Watched("TLS", tls.all, certificates.load, DomainError))
     elif not address.is_loopback:
         log.warning("whatever ends TLS before this must be near: tokens come here in the open", host=host)
-    measures = CallMeasures()
-    application, calls = Application(engine, access, measures), Calls(engine, access, measures)
+    calls = Calls(engine, access, CallMeasures())
+    application = Application(engine, access, calls)
     with contextlib.ExitStack() as sockets:
         tcp = sockets.enter_context(tcp_socket(address, port))
         listeners = [(http_server(Loopback(application, access, any_host=False), calls, certificates), tcp)]

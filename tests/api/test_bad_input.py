@@ -143,6 +143,26 @@ def test_what_is_not_there_is_a_problem_too(http: httpx.Client, method: str, pat
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/v1/pools", "/v1/pools/none", "/openapi.json", "/docs", "/metrics"]
+)
+def test_head_is_answered_as_get_without_the_body(http: httpx.Client, path: str) -> None:
+    read = http.get(path)
+
+    head = http.head(path)
+
+    assert head.content == b""
+    assert head.status_code == read.status_code
+    assert head.headers["content-type"] == read.headers["content-type"]
+    assert int(head.headers["content-length"]) > 0
+
+
+def test_head_of_a_call_names_the_method_that_is_taken(http: httpx.Client) -> None:
+    answer = http.head("/v1/cni/add")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
 def test_markup_in_names_is_data(http: httpx.Client, new_pool: NewPool) -> None:
     pool = new_pool()["name"]
     owner = '<img src=x onerror="alert(1)">'

@@ -162,6 +162,8 @@ NO_REQUESTS = {
     "tunnel": b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "folded": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n more\r\n\r\n",
     "two lengths": post({}).replace(b"Content-Length: 2", b"Content-Length: 2\r\nTransfer-Encoding: chunked"),
+    "two hosts": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "call with two hosts": post({}, headers="Host: pods.example\r\n"),
     "negative length": post({}).replace(b"Content-Length: 2", b"Content-Length: -2"),
     "chunk": post({}).replace(b"Content-Length: 2", b"Transfer-Encoding: chunked"),
     "target": b"GET /\xff HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",

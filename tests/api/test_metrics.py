@@ -59,6 +59,21 @@ def test_calls_are_counted_by_verb_and_code(ipamd_process: IpamdProcess) -> None
     assert of(samples, "ipamd_cni_call_seconds_sum", verb="add") > 0
 
 
+def test_a_call_that_is_refused_unread_is_counted_and_says_nothing_of_the_time(
+    ipamd_process: IpamdProcess,
+) -> None:
+    too_large = b" " * (256 * 1024 + 1)
+
+    answer = ipamd_process.http.post(
+        "/v1/cni/add", content=too_large, headers={"Content-Type": "application/json"}
+    )
+
+    samples = scraped(ipamd_process.http)
+    assert answer.status_code == 413
+    assert of(samples, "ipamd_cni_calls_total", verb="add", code="103") == 1
+    assert not any(name == "ipamd_cni_call_seconds_count" for name, _ in samples)
+
+
 def test_the_engine_says_how_it_worked(ipamd_process: IpamdProcess) -> None:
     http = ipamd_process.http
     ipamd_process.create_pool("pods", "10.0.0.0/24")

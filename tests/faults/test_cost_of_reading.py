@@ -16,6 +16,7 @@ import pytest
 
 from ipamd.api.access import Access
 from ipamd.api.application import Application
+from ipamd.api.cni import Calls
 from ipamd.api.metrics import CallMeasures
 from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.backends.registry import open_backend
@@ -119,7 +120,8 @@ async def served(url: str) -> AsyncIterator[httpx.AsyncClient]:
     """REST over a database, in this process."""
     engine = await Engine.open(await open_backend(url))
     try:
-        transport = httpx.ASGITransport(Application(engine, Access(engine), CallMeasures()))
+        access = Access(engine)
+        transport = httpx.ASGITransport(Application(engine, access, Calls(engine, access, CallMeasures())))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client
     finally:
