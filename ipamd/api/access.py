@@ -120,7 +120,10 @@ class Access:
         elif certificate is not None:
             found = certificate
         else:
-            raise Unknown("show who you are: Authorization: Bearer ipamd_...")
+            raise Unknown(
+                "show who you are, by a token: a node keeps it in `token` of its stateDir, ipamctl has "
+                "--token-file, others send `Authorization: Bearer ipamd_...`"
+            )
         if found.until is not None and found.until <= time.time_ns() // 1000:
             raise Unknown(f"what {found.name} shows was good until {rfc3339(found.until)}: get a new one")
         if found.token is not None:

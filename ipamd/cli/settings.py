@@ -55,7 +55,7 @@ DatabaseUrl = Annotated[
         envvar="IPAMD_DATABASE_URL",
         show_envvar=True,
         metavar="URL",
-        help="sqlite:///PATH or memory://. Default: a SQLite file in the state folder.",
+        help="sqlite:///PATH, postgresql://… or memory://. Default: a SQLite file in the state folder.",
     ),
 ]
 AdminTokenFile = Annotated[

@@ -14,6 +14,7 @@ from ipamd.ctl.failure import ExitCode, Failure
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import Session, command
 from ipamd.models.address import parse_address
+from ipamd.models.allocation import Workload
 
 commands = typer.Typer(name="allocation", help="Who has an address now.", no_args_is_help=True)
 
@@ -107,9 +108,12 @@ def holder_of(allocation: dict[str, Any]) -> str:
     """The holder as people name it: the owner, the workload, or else the container."""
     if allocation["owner"] is not None:
         return f"{allocation['owner']}"
-    if allocation["name"] is not None:
-        return f"{allocation['namespace'] or ''}/{allocation['name']}"
-    return f"{allocation['network']}/{allocation['ifname']}"
+    return workload_of(allocation) or f"{allocation['network']}/{allocation['ifname']}"
+
+
+def workload_of(item: dict[str, Any]) -> str | None:
+    """The workload as people name it, None where the runtime told no name."""
+    return Workload(namespace=item["namespace"], name=item["name"]).title
 
 
 def _row(allocation: dict[str, Any]) -> Iterable[Any]:

@@ -144,6 +144,8 @@ class Client:
                 method, path, params=given, content=content, headers={**kind, **(headers or {})}
             )
         except httpx.ConnectError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise self._untrusted(error) from None
             raise self._unreachable(_reason(error)) from None
         except httpx.TimeoutException:
             raise self._unreachable("nothing came in time") from None
@@ -156,6 +158,14 @@ class Client:
         return Failure(
             f"ipamd does not answer at {self.endpoint.text}: is it running? Start it with `ipamd serve`, or "
             f"say where it is with --endpoint or IPAMD_ENDPOINT ({why})",
+            ExitCode.UNREACHABLE,
+        )
+
+    def _untrusted(self, error: httpx.ConnectError) -> Failure:
+        why = re.sub(r"^.*certificate verify failed: | \(_ssl.*$", "", str(error))
+        return Failure(
+            f"the certificate of {self.endpoint.text} is not trusted: {why}. SSL_CERT_FILE names the "
+            "authority that signed it, where that is none of this machine's",
             ExitCode.UNREACHABLE,
         )
 

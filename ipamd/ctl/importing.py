@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from ipamd.ctl.allocation import workload_of
 from ipamd.ctl.failure import ExitCode, Failure
 from ipamd.ctl.render import print_line, print_table
 from ipamd.ctl.results import Attachment, Unreadable, read_results
@@ -190,9 +191,8 @@ def _rows(item: dict[str, Any], *, wide: bool) -> Iterator[Sequence[Any]]:
     if item["outcome"] == "unreadable":
         yield ("unreadable", None, None, None, None, None, f"{item['file']} {item['why']}")
         return
-    workload = f"{item['namespace'] or ''}/{item['name']}" if item["name"] else None
     container = item["container_id"] if wide else item["container_id"][:12]
-    who = (item["network"], container, item["ifname"], workload)
+    who = (item["network"], container, item["ifname"], workload_of(item))
     if item["addresses"]:
         yield (item["outcome"], ", ".join(item["addresses"]), *who, item["why"])
     if item["outside"]:

@@ -92,7 +92,8 @@ def why_not_selected(pool: Pool, asker: Asker, catalogue: Catalogue) -> str | No
     )
     for what, value, allowed in lists:
         if allowed and value not in allowed:
-            return f"pool {pool.name} is for {what} {_either(allowed)}, not for {value or 'none'}"
+            not_this = f"not for {value}" if value else f"and this request names no {what}"
+            return f"pool {pool.name} is for {what} {_either(allowed)}, {not_this}"
     if selectors.node_labels:
         labels = catalogue.labels(NodeKey(asker.cluster or "", asker.node or ""))
         for key, value in selectors.node_labels.items():

@@ -28,6 +28,11 @@ class Workload(Struct, frozen=True, gc=False):
     name: str | None = None
     uid: str | None = None
 
+    @property
+    def title(self) -> str | None:
+        """The workload as people name it; runtimes such as podman give a name without a namespace."""
+        return f"{self.namespace}/{self.name}" if self.namespace and self.name else self.name
+
 
 class NetworkNamespace(Struct, frozen=True, gc=False):
     """Device and inode of the container's network namespace, which tell it from every other of this boot."""
@@ -83,5 +88,5 @@ class Allocation(Struct, frozen=True, kw_only=True):
         if isinstance(self.holder, Owner):
             return self.holder.name
         container = f"container {self.holder.container_id} on node {self.holder.node}"
-        workload = self.workload
-        return f"{workload.namespace or ''}/{workload.name} ({container})" if workload.name else container
+        workload = self.workload.title
+        return f"{workload} ({container})" if workload else container

@@ -30,7 +30,7 @@ def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
         if put is None and was_under_way:
             say("what an interrupted install had begun: taken back")
             return
-        if put is None:
+        if put is None and not (purge and _is_anything_kept(root)):
             raise Failure(f"nothing was installed under {root}: there is no {root / manifest.PATH}")
         waiting = _waiting(root)
         if purge and waiting:
@@ -38,14 +38,15 @@ def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
                 f"{waiting} releases wait in {root / _SPOOL}: let `ipamd-agent run` deliver them, or remove "
                 "that folder if their addresses may stay taken"
             )
-        idle = _bridges(root, put) if bridges else []
+        idle = _bridges(root, put) if bridges and put is not None else []
         try:
-            backwards = list(put.entries.values())[::-1]
+            backwards = list(put.entries.values())[::-1] if put is not None else []
             for entry in sorted(backwards, key=lambda one: one.kind is not Kind.NETWORK):
                 _take_back(root, entry)
             if purge:
                 _purge(root)
-            _forget(root, put)
+            if put is not None:
+                _forget(root, put)
         except OSError as error:
             raise Failure(
                 f"{error.filename} cannot be removed: {error.strerror}; say it again then"
@@ -80,9 +81,17 @@ def _take_back(root: Root, entry: Entry) -> None:
     say(f"{entry.path}: taken back")
 
 
+def _own_files(root: Root) -> list[Path]:
+    return [root / f"{STATE_DIR}/{name}" for name in OWN_FILES]
+
+
+def _is_anything_kept(root: Root) -> bool:
+    return any(path.exists() for path in (*_own_files(root), root / _SPOOL))
+
+
 def _purge(root: Root) -> None:
-    for name in OWN_FILES:
-        (root / f"{STATE_DIR}/{name}").unlink(missing_ok=True)
+    for path in _own_files(root):
+        path.unlink(missing_ok=True)
     spool = root / _SPOOL
     for folder in (spool / "set-aside", spool):
         if folder.is_dir():

@@ -124,7 +124,9 @@ def test_ipamctl_trusts_whom_the_plugin_trusts_and_nobody_else(
     strangers = Ipamctl(scratch, {**given, "SSL_CERT_FILE": str(second.ca)})
 
     assert ours.rows("pool", "list") == []
-    assert "certificate" in strangers.refused("pool", "list", exit_code=3)
+    refused = strangers.refused("pool", "list", exit_code=3)
+    assert f"the certificate of {served.url} is not trusted" in refused
+    assert "SSL_CERT_FILE" in refused
 
 
 def test_tcp_is_served_by_tls_alone_and_the_socket_as_before(served: TlsService, first: Authority) -> None:

@@ -97,6 +97,16 @@ def test_purge_waits_for_the_spool_and_then_leaves_no_trace(node_root: NodeRoot)
     assert node_root.snapshot() == {}
 
 
+def test_what_is_kept_can_be_purged_after_an_uninstall_that_left_it(node_root: NodeRoot) -> None:
+    assert node_root.install("--node", "n1").code == 0
+    node_root.foreign("var/lib/ipamd-node/secret", "secret")
+
+    codes = [node_root.uninstall(*flags).code for flags in ((), ("--purge",), ("--purge",))]
+
+    assert codes == [0, 0, 1]
+    assert node_root.read("var/lib/ipamd-node/secret") is None
+
+
 def test_the_bridge_of_the_network_goes_where_that_is_said_and_nothing_is_on_it(
     node_root: NodeRoot, machine: Namespace
 ) -> None:

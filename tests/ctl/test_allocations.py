@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from ipamd.ctl.client import PAGE
+from tests.api.plugin_call import call
 from tests.ctl.conftest import Ipamctl
 from tests.service import IpamdProcess
 
@@ -40,6 +41,19 @@ def test_an_address_that_is_held_is_refused_with_its_holder(ipamctl: Ipamctl) ->
     sentence = ipamctl.refused("allocation", "create", "scanner", "--address", "10.3.0.5")
 
     assert "printer" in sentence
+
+
+def test_a_container_that_has_a_name_and_no_namespace_is_called_by_its_name(
+    ipamctl: Ipamctl, ipamd_process: IpamdProcess
+) -> None:
+    ipamd_process.create_pool("p", "10.3.1.0/24")
+    ipamd_process.http.post("/v1/cni/add", json=call(args="IgnoreUnknown=1;K8S_POD_NAME=web"))
+
+    [row] = ipamctl.rows("allocation", "list")
+    sentence = ipamctl.refused("allocation", "create", "printer", "--address", row[1])
+
+    assert row[4] == "web"
+    assert f"{row[1]} is held by web (container c1 on node n1)" in sentence
 
 
 def test_a_list_is_followed_over_its_pages(ipamctl: Ipamctl, ipamd_process: IpamdProcess) -> None:
