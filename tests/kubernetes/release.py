@@ -28,10 +28,21 @@ class Release:
         self.values = merged(COMMON, values)
         self.before = (self.files(), self.interfaces())
 
-    def upgrade(self, change: Mapping[str, Any] | None = None) -> str:
+    def upgrade(self, change: Mapping[str, Any] | None = None) -> None:
         """Install it, or upgrade it with other values, and wait until all of it is ready."""
         told = ["upgrade", "--install", "ipamd", str(CHART), "--wait", "--timeout", "240s", "-f", "-"]
-        return self.helm(*told, given=json.dumps(merged(self.values, change or {})))
+        self.helm(*told, given=json.dumps(merged(self.values, change or {})))
+        self._wait()
+
+    def roll_back(self, revision: int) -> None:
+        """Go back to what it was, and wait until all of that is ready."""
+        self.helm("rollback", "ipamd", str(revision), "--wait", "--timeout", "240s")
+        self._wait()
+
+    def _wait(self) -> None:
+        """Helm 3 is content with one replica less than there should be."""
+        for what in ("deployment/ipamd", "daemonset/ipamd-node"):
+            self.kubectl("rollout", "status", what, "--timeout=110s")
 
     def helm(self, *arguments: str, given: str = "") -> str:
         return self.cluster.helm("-n", "ipamd", *arguments, given=given)

@@ -110,7 +110,7 @@ def test_an_upgrade_and_the_way_back_fail_no_pod_that_comes_or_goes(release: Rel
     assert ready_servers(release) == images("next")
     assert release.ipamctl("pool", "show", "pods-node1")["priority"] == 7
     counted.append(ended(cluster, "churn")[0])
-    release.helm("rollback", "ipamd", "1", "--wait", "--timeout", "240s")
+    release.roll_back(1)
     assert ready_servers(release) == images("test")
     assert release.ipamctl("pool", "show", "pods-node1")["priority"] == 0
     counted.append(ended(cluster, "churn")[0])
