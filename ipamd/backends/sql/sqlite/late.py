@@ -22,7 +22,7 @@ from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.errors import Unavailable
 
 BATCHES: Final = 16
-FEWEST: Final = 128
+FEWEST: Final = 32
 MOST: Final = 2048
 """Rows are listed by as many as so many of the larger batches lately had, within these bounds.
 
