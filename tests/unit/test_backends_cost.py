@@ -15,10 +15,11 @@ from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import Numbered, RememberedRelease, RowPlace, Whose, WithRoom
 from ipamd.backends.sql import migrations, statements
 from ipamd.backends.sql.audit import SqlAudit
+from ipamd.backends.sql.entries import pool_values
 from ipamd.backends.sql.forgetting import next_piece
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.record import record_of
-from ipamd.backends.sql.rows import allocation_values, block_values, pool_values, release_values
+from ipamd.backends.sql.rows import allocation_values, block_values, release_values
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect
 from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload

@@ -10,9 +10,10 @@ from sqlalchemy import bindparam, select, tuple_
 
 from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockRecord, Numbered, RowPlace
 from ipamd.backends.sql import statements
+from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.ledger import Reader
 from ipamd.backends.sql.record import record_of
-from ipamd.backends.sql.rows import allocation_of, block_of, number_bytes, pool_of
+from ipamd.backends.sql.rows import allocation_of, block_of, number_bytes
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, BLOCK
 from ipamd.backends.sql.session import Session, Statement
 from ipamd.backends.sql.statements import BLOCK_COLUMNS

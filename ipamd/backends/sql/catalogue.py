@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ipamd.backends.sql import statements
-from ipamd.backends.sql.rows import (
-    allocation_of,
-    block_of,
-    cursor_bytes,
+from ipamd.backends.sql.entries import (
     node_of,
     node_values,
-    number_bytes,
     pool_of,
     pool_values,
     reservation_of,
@@ -20,6 +16,7 @@ from ipamd.backends.sql.rows import (
     token_of,
     token_values,
 )
+from ipamd.backends.sql.rows import allocation_of, block_of, cursor_bytes, number_bytes
 from ipamd.backends.sql.session import Session
 from ipamd.backends.sql.transaction import write_blocks
 from ipamd.models.address import IPAddress

@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.sql import listing, statements
 from ipamd.backends.sql.catalogue import blocks_between, load
-from ipamd.backends.sql.rows import allocation_of, block_of, pool_of
+from ipamd.backends.sql.entries import pool_of
+from ipamd.backends.sql.rows import allocation_of, block_of
 from ipamd.backends.sql.session import Session, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block

@@ -1,25 +1,21 @@
-"""Rows to values and back."""
+"""Rows to values and back: allocations, blocks and remembered releases. The catalogue's: `entries`."""
 
 from __future__ import annotations
 
-import json
 import sys
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from ipamd.backends.interface import RememberedRelease
 from ipamd.backends.sql.session import Values
-from ipamd.models.address import AddressRange, IPAddress, parse_address, parse_network
+from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, Workload
 from ipamd.models.block import Block
 from ipamd.models.identity import Identity, Owner
 from ipamd.models.issued import Order
-from ipamd.models.node import Node, NodeKey
-from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
-from ipamd.models.reservation import Reservation
-from ipamd.models.token import Role, Token
+from ipamd.models.node import NodeKey
 
 Row = Sequence[Any]
 
@@ -204,194 +200,3 @@ def _little_endian(instants: array[int]) -> array[int]:
     swapped = array("q", instants)
     swapped.byteswap()
     return swapped
-
-
-# The catalogue.
-
-
-def pool_values(pool: Pool) -> Values:
-    """The columns of `pool` in their order."""
-    return (
-        pool.name,
-        pool.space,
-        str(pool.subnet),
-        json.dumps([str(one) for one in pool.ranges]),
-        json.dumps([str(one) for one in pool.exclusions]),
-        str(pool.gateway) if pool.gateway is not None else None,
-        json.dumps([_route_json(route) for route in pool.routes]),
-        json.dumps(_dns_json(pool.dns)),
-        pool.block_length,
-        pool.affinity.value,
-        pool.cooldown,
-        pool.state.value,
-        pool.priority,
-        pool.auto_assign,
-        pool.masquerade,
-        json.dumps(_selectors_json(pool.selectors)),
-        pool.revision,
-    )
-
-
-def pool_of(row: Row) -> Pool:
-    """A pool from its row."""
-    (
-        name,
-        space,
-        subnet,
-        ranges,
-        exclusions,
-        gateway,
-        routes,
-        dns,
-        block_length,
-        affinity,
-        cooldown,
-        state,
-        priority,
-        auto_assign,
-        masquerade,
-        selectors,
-        revision,
-    ) = row
-    return Pool(
-        name=name,
-        space=space,
-        subnet=parse_network(subnet),
-        ranges=tuple(AddressRange.parse(one) for one in json.loads(ranges)),
-        exclusions=tuple(AddressRange.parse(one) for one in json.loads(exclusions)),
-        gateway=None if gateway is None else parse_address(gateway),
-        routes=tuple(_route_of(route) for route in json.loads(routes)),
-        dns=_dns_of(json.loads(dns)),
-        block_length=block_length,
-        affinity=Affinity(affinity),
-        cooldown=cooldown,
-        state=PoolState(state),
-        priority=priority,
-        auto_assign=bool(auto_assign),
-        masquerade=bool(masquerade),
-        selectors=_selectors_of(json.loads(selectors)),
-        revision=revision,
-    )
-
-
-def _route_json(route: Route) -> dict[str, Any]:
-    numbers = {name: getattr(route, name) for name in ("mtu", "advmss", "priority", "table", "scope")}
-    given = {name: number for name, number in numbers.items() if number is not None}
-    return {"dst": str(route.dst), "gw": str(route.gw) if route.gw is not None else None, **given}
-
-
-def _route_of(route: Mapping[str, Any]) -> Route:
-    numbers = {name: value for name, value in route.items() if name not in ("dst", "gw")}
-    gateway = None if route["gw"] is None else parse_address(route["gw"])
-    return Route(dst=parse_network(route["dst"]), gw=gateway, **numbers)
-
-
-def _dns_json(dns: Dns) -> dict[str, Any]:
-    return {
-        "nameservers": dns.nameservers,
-        "domain": dns.domain,
-        "search": dns.search,
-        "options": dns.options,
-    }
-
-
-def _dns_of(dns: Mapping[str, Any]) -> Dns:
-    return Dns(tuple(dns["nameservers"]), dns["domain"], tuple(dns["search"]), tuple(dns["options"]))
-
-
-def _selectors_json(selectors: Selectors) -> dict[str, Any]:
-    return {
-        "clusters": selectors.clusters,
-        "networks": selectors.networks,
-        "nodes": selectors.nodes,
-        "node_labels": dict(selectors.node_labels),
-        "namespaces": selectors.namespaces,
-    }
-
-
-def _selectors_of(selectors: Mapping[str, Any]) -> Selectors:
-    return Selectors(
-        clusters=tuple(selectors["clusters"]),
-        networks=tuple(selectors["networks"]),
-        nodes=tuple(selectors["nodes"]),
-        node_labels=selectors["node_labels"],
-        namespaces=tuple(selectors["namespaces"]),
-    )
-
-
-def reservation_values(reservation: Reservation) -> Values:
-    """The columns of `reservation` in their order."""
-    return (
-        reservation.id,
-        reservation.space,
-        reservation.addresses.first.packed,
-        reservation.addresses.last.packed,
-        reservation.namespace,
-        reservation.name,
-        reservation.owner,
-        reservation.note,
-        reservation.revision,
-    )
-
-
-def reservation_of(row: Row) -> Reservation:
-    """A reservation from its row."""
-    row_id, space, first, last, namespace, name, owner, note, revision = row
-    return Reservation(
-        id=row_id,
-        addresses=AddressRange(address_of(first), address_of(last)),
-        space=space,
-        namespace=namespace,
-        name=name,
-        owner=owner,
-        note=note,
-        revision=revision,
-    )
-
-
-def node_values(node: Node) -> Values:
-    """The columns of `node` in their order."""
-    return node.cluster, node.name, json.dumps(dict(node.labels)), node.revision, node.proof
-
-
-def node_of(row: Row) -> Node:
-    """A node from its row."""
-    cluster, name, labels, revision, proof = row
-    return Node(cluster=cluster, name=name, labels=json.loads(labels), proof=proof, revision=revision)
-
-
-def token_values(token: Token) -> Values:
-    """The columns of `token` in their order."""
-    return (
-        token.id,
-        token.hash,
-        token.role.value,
-        token.name,
-        token.cluster,
-        token.node,
-        token.created,
-        token.created_by,
-        token.expires,
-        token.previous,
-        token.previous_until,
-        token.revision,
-    )
-
-
-def token_of(row: Row) -> Token:
-    """A token from its row."""
-    row_id, digest, role, name, cluster, node, created, created_by, expires, previous, until, revision = row
-    return Token(
-        id=row_id,
-        hash=digest,
-        role=Role(role),
-        name=name,
-        cluster=cluster,
-        node=node,
-        created=created,
-        created_by=created_by,
-        expires=expires,
-        previous=previous,
-        previous_until=until,
-        revision=revision,
-    )
