@@ -10,9 +10,9 @@ import pytest
 from tests.access.conftest import Caller, token_file
 from tests.cni.authority import Authority
 from tests.cni.executable import Plugin
-from tests.conftest import scratch_folder
 from tests.node_executable import plugins
 from tests.service import IpamdProcess
+from tests.tls_service import ADMIN, serving_tls
 
 NODE = "node-a"  # whom the plugin of these tests calls itself
 
@@ -25,27 +25,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="module")
 def service(authority: Authority) -> Iterator[IpamdProcess]:
     """A service with TLS, client certificates and an admin token of its own."""
-    with scratch_folder() as folder:
-        process = IpamdProcess(folder)
-        (folder / "admin").write_text("ipamd_" + "A" * 43)
-        process.options = (
-            *("--admin-token-file", str(folder / "admin"), "--tls-client-ca", str(authority.ca)),
-            *("--tls-cert", str(authority.server), "--tls-key", str(authority.server_key)),
-        )
-        try:
-            process.start()
-            admin = Caller(process, "ipamd_" + "A" * 43)
-            admin.post("/v1/pools", {"name": "pods", "subnet": "10.0.0.0/24", "cooldown": 0})
-            yield process
-            process.stop()
-        finally:
-            process.kill()
-            process.http.close()
+    with serving_tls(authority, "10.0.0.0/24") as process:
+        yield process
 
 
 @pytest.fixture
 def admin(service: IpamdProcess) -> Iterator[Caller]:
-    caller = Caller(service, "ipamd_" + "A" * 43)
+    caller = Caller(service, ADMIN)
     yield caller
     for item in caller.get("/v1/allocations").json()["items"]:
         caller.ask("DELETE", f"/v1/allocations/{item['id']}")

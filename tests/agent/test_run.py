@@ -16,8 +16,7 @@ from tests.agent.process import NODE, AgentProcess, eventually
 from tests.cni.authority import Authority
 from tests.conftest import scratch_folder
 from tests.service import IpamdProcess
-
-ADMIN = "ipamd_" + "A" * 43
+from tests.tls_service import ADMIN, serving_tls
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +27,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="module")
 def service(authority: Authority) -> Iterator[IpamdProcess]:
     """A service with TLS and an admin token of its own."""
-    with scratch_folder() as folder:
-        process = IpamdProcess(folder)
-        (folder / "admin").write_text(ADMIN)
-        process.options = (
-            *("--admin-token-file", str(folder / "admin")),
-            *("--tls-cert", str(authority.server), "--tls-key", str(authority.server_key)),
-        )
-        try:
-            process.start()
-            pool = {"name": "pods", "subnet": "10.0.0.0/20", "cooldown": 0}
-            assert Caller(process, ADMIN).post("/v1/pools", pool).status_code == 201
-            yield process
-            process.stop()
-        finally:
-            process.kill()
-            process.http.close()
+    with serving_tls(authority, "10.0.0.0/20") as process:
+        yield process
 
 
 @pytest.fixture
