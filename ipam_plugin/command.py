@@ -97,4 +97,4 @@ def _deliver(session: Session) -> None:
     if session.spool.count():
         from ipam_plugin.delivery import deliver
 
-        deliver(session.spool, session.tried)
+        deliver(session.spool, session.tried, session.settings.destination)

@@ -11,6 +11,7 @@ from ipam_plugin.spool import request_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ipam_plugin.destination import Destination
     from ipam_plugin.spool import Spool
 
 _ENTRIES = 16
@@ -21,9 +22,10 @@ class _Unreadable(ValueError):
     """An entry is none: nobody can deliver it."""
 
 
-def deliver(spool: Spool, skip: str) -> None:
+def deliver(spool: Spool, skip: str, own: Destination | None) -> None:
     """Try at most 16 entries within 200 ms, from a random place; `skip` was tried a moment ago.
 
+    `own` is whom the call asked itself: an entry from before the node had a token goes there with it.
     Stops at the first connection that fails, for the next would fail too, and leaves at once where another
     call delivers. What cannot be done now waits for the next call; nothing of it changes this call's answer.
     """
@@ -40,16 +42,18 @@ def deliver(spool: Spool, skip: str) -> None:
     start = platform.random_number() % len(names)
     try:
         for name in (names[start:] + names[:start])[:_ENTRIES]:
-            if deadline.left_ms() == 0 or not _deliver_one(spool, name, deadline, len(names)):
+            if deadline.left_ms() == 0 or not _deliver_one(spool, name, own, deadline, len(names)):
                 return
     finally:
         platform.close(lock)
 
 
-def _deliver_one(spool: Spool, name: str, deadline: clock.Deadline, spooled: int) -> bool:
+def _deliver_one(
+    spool: Spool, name: str, own: Destination | None, deadline: clock.Deadline, spooled: int
+) -> bool:
     """Deliver an entry if that can be done now; tell whether the next is worth a try."""
     try:
-        outcome = _ask(spool.read(name), deadline, spooled)
+        outcome = _ask(spool.read(name), own, deadline, spooled)
     except OSError:
         return True  # delivered by the call that had the lock before
     except ValueError as error:
@@ -65,12 +69,14 @@ def _deliver_one(spool: Spool, name: str, deadline: clock.Deadline, spooled: int
     return _settle(spool, name, answer.body) if answer.code in HOPELESS else True
 
 
-def _ask(entry: bytes, deadline: clock.Deadline, spooled: int) -> Outcome:
+def _ask(entry: bytes, own: Destination | None, deadline: clock.Deadline, spooled: int) -> Outcome:
     values = parse_object(entry)
     kept = request_of(entry)
     if not isinstance(values.get("request"), dict) or "endpoint" not in values:
         raise _Unreadable("no request or no endpoint")
     whom = destination.read(values, [], "")
+    if own is not None and own.is_but_for_its_token(whom):
+        whom = own
     whom.load()
     return ask(whom, "DEL", [], kept, deadline, spooled, clock.now())
 

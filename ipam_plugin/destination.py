@@ -30,9 +30,19 @@ class Destination:
         if self.uses_tls:
             self.credentials.tls()
 
+    def is_but_for_its_token(self, tokenless: Destination) -> bool:
+        """Tell whether another is the same without a token: ours then goes where it goes anyway."""
+        paths = self.credentials.paths.copy()
+        paths["tokenFile"] = ""
+        return tokenless.credentials.paths == paths and tokenless.texts() == self.texts()
+
+    def texts(self) -> list[str]:
+        """Give the endpoints as they were written."""
+        return [one.text for one in self.endpoints]
+
     def encode(self) -> str:
         """Give the members of a JSON object from which read() makes the destination again."""
-        members = ['"endpoint":[' + ",".join([quote(one.text) for one in self.endpoints]) + "]"]
+        members = ['"endpoint":[' + ",".join([quote(one) for one in self.texts()]) + "]"]
         members += [f'"{key}":{quote(path)}' for key, path in self.credentials.paths.items() if path]
         return ",".join(members)
 

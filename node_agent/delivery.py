@@ -46,7 +46,7 @@ async def _deliver(spool: Spool, facts: Facts) -> tuple[int, int]:
         before = set(spool.names())
         if not before:
             return 0, 0
-        await asyncio.to_thread(deliver, spool, "")
+        await asyncio.to_thread(deliver, spool, "", None)
         gone = len(before - set(spool.names()))
     except (OSError, ValueError) as error:
         facts.fail("the spool cannot be read", str(error))

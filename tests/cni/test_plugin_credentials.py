@@ -8,7 +8,7 @@ import pytest
 
 from tests.cni.executable import Plugin
 from tests.cni.node import Node
-from tests.cni.peer import Peer, granted, nobody
+from tests.cni.peer import Peer, granted, nobody, refused, reply
 
 TOKEN = "ipamd_" + "Ab3-_" * 8 + "xyz"
 
@@ -38,6 +38,31 @@ def test_the_token_in_the_state_folder_needs_no_key(plugin: Plugin, peer: Peer) 
 
     assert plugin.call("ADD").code == 0
     assert peer.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_what_was_spooled_before_the_node_had_a_token_goes_out_with_it(plugin: Plugin, peer: Peer) -> None:
+    peer.will(refused(105, status=401), granted(), reply(204))
+    plugin.call("DEL")
+    token_file(plugin.state).rename(plugin.state / "token")
+
+    plugin.call("ADD")
+
+    assert [one.headers.get("authorization") for one in peer.requests] == [None, *[f"Bearer {TOKEN}"] * 2]
+    assert plugin.waiting() == []
+
+
+def test_what_was_spooled_without_a_token_for_others_goes_out_without_one(
+    plugin: Plugin, peer: Peer, scratch: Path
+) -> None:
+    """A configuration of somebody else's wrote it: the node's token would go where he likes."""
+    peer.will(refused(105, status=401))
+    plugin.call("DEL", plugin.config(caFile="/etc/somebody.pem"))
+    token_file(plugin.state).rename(plugin.state / "token")
+    peer.will(granted(), reply(204))
+
+    plugin.call("ADD")
+
+    assert "authorization" not in peer.requests[2].headers
 
 
 def test_without_a_token_there_is_no_header(plugin: Plugin, peer: Peer) -> None:
