@@ -57,8 +57,10 @@ def scratch_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def running_service(folder: Path) -> Iterator[IpamdProcess]:
-    service = IpamdProcess(folder)
+def running_service(folder: Path, *options: str, database_url: str | None = None) -> Iterator[IpamdProcess]:
+    """Run the service with what it keeps in a folder, and see that it ends as it should."""
+    service = IpamdProcess(folder, database_url=database_url)
+    service.options = options
     try:
         service.start()
         yield service

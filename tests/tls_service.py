@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from tests.access.conftest import Caller
 from tests.cni.authority import Authority
-from tests.conftest import scratch_folder
+from tests.conftest import running_service, scratch_folder
 from tests.service import IpamdProcess
 
 ADMIN = "ipamd_" + "A" * 43
@@ -15,18 +15,12 @@ ADMIN = "ipamd_" + "A" * 43
 def serving_tls(authority: Authority, subnet: str) -> Iterator[IpamdProcess]:
     """Serve a pool `pods`, with the authority's certificate, its client certificates, and an admin token."""
     with scratch_folder() as folder:
-        process = IpamdProcess(folder)
         (folder / "admin").write_text(ADMIN)
-        process.options = (
+        options = (
             *("--admin-token-file", str(folder / "admin"), "--tls-client-ca", str(authority.ca)),
             *("--tls-cert", str(authority.server), "--tls-key", str(authority.server_key)),
         )
-        try:
-            process.start()
+        with running_service(folder, *options) as process:
             pool = {"name": "pods", "subnet": subnet, "cooldown": 0}
             assert Caller(process, ADMIN).post("/v1/pools", pool).status_code == 201
             yield process
-            process.stop()
-        finally:
-            process.kill()
-            process.http.close()

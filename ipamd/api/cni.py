@@ -171,7 +171,8 @@ class Calls:
         outcome = await self._engine.submit(call.release)
         if not isinstance(outcome, Released):
             raise CniError.from_domain(_error(outcome)).to(call.caller)
-        return _Answer(call.caller, b"", "released", {"undo": call.release.undo, **_released(outcome)})
+        done = "released" if outcome.addresses else "nothing held"
+        return _Answer(call.caller, b"", done, {"undo": call.release.undo, **_released(outcome)})
 
     async def _check(self, raw: bytes, only: Only) -> _Answer:
         call = request.read_check(raw)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from ipamd.backends.sql.postgres.migrating import migrate as migrate_by
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.version import SchemaVersion
+from tests.conftest import running_service
 from tests.faults.churn import Churn
 from tests.faults.clients import Caller, Node
 from tests.postgres import Postgres, migrate
@@ -45,14 +46,8 @@ def migrate_to(url: str, statements: list[str]) -> SchemaVersion:
 @pytest.fixture
 def replica(scratch: Path, postgres: Postgres, database: str) -> Iterator[IpamdProcess]:
     """An ipamd on a database of its own."""
-    service = IpamdProcess(scratch, database_url=postgres.url(database))
-    try:
-        service.start()
+    with running_service(scratch, database_url=postgres.url(database)) as service:
         yield service
-        service.stop()
-    finally:
-        service.kill()
-        service.http.close()
 
 
 def test_a_replica_of_the_version_before_serves_on_while_a_new_one_migrates(replica: IpamdProcess) -> None:

@@ -1,21 +1,15 @@
-"""Each kind of database, open and empty, and allocations to put into it."""
+"""Each kind of database, open and empty, and how to put something into it."""
 
 from collections.abc import AsyncIterator
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import structs
 
 from ipamd.backends.interface import Backend, Changes, Ended
 from ipamd.backends.registry import open_backend
-from ipamd.models.allocation import Allocation, Ending, Workload
+from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.block import Block
-from ipamd.models.identity import Identity
-from ipamd.models.issued import Order
-
-NOW = 1_700_000_000_000_000
 
 
 @pytest.fixture
@@ -50,36 +44,6 @@ async def sqlite(database_path: Path) -> AsyncIterator[Backend]:
     database = await open_backend(f"sqlite:///{database_path}")
     yield database
     await database.close()
-
-
-def container(name: str, node: str = "node-1", cluster: str = "default", network: str = "pods") -> Identity:
-    return Identity(cluster, network, node, name, "eth0")
-
-
-def allocation(address: str = "10.0.0.1", container_id: str = "c1", **fields: Any) -> Allocation:
-    """A live allocation of a container, from a pool with blocks of 64 addresses."""
-    holder = fields.pop("holder", container(container_id))
-    value = ip_address(address)
-    given: dict[str, Any] = {
-        "id": None,
-        "space": "default",
-        "address": value,
-        "pool": "pods",
-        "block": int(value) & ~63,
-        "holder": holder,
-        "digest": holder.digest,
-        "position": 0,
-        "workload": Workload(),
-        "boot": None,
-        "netns": None,
-        "since": NOW,
-        "until": None,
-        "ending": None,
-        "generation": 1,
-        "taken": Order(1, 10),
-        "repeated": Order(1, 10),
-    }
-    return Allocation(**(given | fields))
 
 
 async def write(backend: Backend, changes: Changes) -> None:

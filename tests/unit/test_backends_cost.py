@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from ipamd.backends.conformance.examples import NOW, allocation, container
 from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import Numbered, RememberedRelease, RowPlace, Whose, WithRoom
 from ipamd.backends.sql import migrations, statements
@@ -29,7 +30,6 @@ from ipamd.models.issued import Order
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 from ipamd.models.query import AllocationQuery, HistoryQuery
-from tests.unit.conftest import NOW, allocation, container
 
 FEW, MANY = 200, 20_000
 PAGE = 10

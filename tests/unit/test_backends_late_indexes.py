@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ipamd.backends.conformance.examples import NOW, allocation, container
 from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
 from ipamd.backends.sql.sqlite.late import BATCHES
 from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.identity import Identity
 from ipamd.models.query import AllocationQuery, HistoryQuery
-from tests.unit.conftest import NOW, allocation, begin, container, end
+from tests.unit.conftest import begin, end
 
 BATCH = 4
 AT_ONCE = BATCHES * BATCH

@@ -5,9 +5,10 @@ from ipaddress import ip_address
 
 import pytest
 
+from ipamd.backends.conformance.examples import allocation
 from ipamd.backends.interface import Backend, Numbered, Transaction
 from ipamd.models.block import new_block
-from tests.unit.conftest import allocation, begin
+from tests.unit.conftest import begin
 
 
 async def test_find_answers_for_more_holders_than_one_statement_takes(backend: Backend) -> None:

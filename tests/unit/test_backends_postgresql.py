@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ipamd.backends.conformance.examples import allocation
 from ipamd.backends.interface import Backend, Changes, Numbered, Transaction
 from ipamd.backends.registry import open_backend
 from ipamd.backends.sql.postgres.connections import MOST
@@ -15,7 +16,7 @@ from ipamd.models.allocation import Idempotency
 from ipamd.models.block import new_block
 from ipamd.models.errors import DatabaseUnfit, DomainError, SchemaUnfit, Unavailable
 from tests.postgres import Postgres
-from tests.unit.conftest import allocation, begin, carve, write
+from tests.unit.conftest import begin, carve, write
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from stat import S_IMODE
 
 import pytest
 
+from ipamd.backends.conformance.examples import NOW, allocation
 from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.backends.registry import open_backend
@@ -23,7 +24,7 @@ from ipamd.models.allocation import Idempotency
 from ipamd.models.block import new_block
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
 from ipamd.models.query import AllocationQuery, HistoryQuery
-from tests.unit.conftest import NOW, allocation, begin, carve, end, write
+from tests.unit.conftest import begin, carve, end, write
 
 
 @pytest.fixture
@@ -244,7 +245,8 @@ def journal_of(database: Path) -> Path:
 WRITES_UNTIL_KILLED = """
 import asyncio, sys
 from ipamd.backends.registry import open_backend
-from tests.unit.conftest import allocation, begin
+from ipamd.backends.conformance.examples import allocation
+from tests.unit.conftest import begin
 
 async def main():
     backend = await open_backend(sys.argv[1])
