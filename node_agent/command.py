@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -9,13 +10,13 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from ipamd_process.log_format import LogFormat
 from node_agent.failure import Failure
 from node_agent.installation.executables import default_folder, own_architecture
 from node_agent.installation.install import install as put
 from node_agent.installation.order import JOIN_TOKEN, Order
 from node_agent.installation.root import Root
 from node_agent.installation.uninstall import uninstall as take_back
-from node_agent.logs import LogFormat
 from node_agent.node import AGENT, DEFAULT_NODE_JSON
 from node_agent.text import complain, say
 
@@ -157,9 +158,10 @@ def run(
     # What only this command needs is loaded by it alone: the others end in a moment.
     import uvloop
 
-    from node_agent import logs, running
+    from ipamd_process import logs
+    from node_agent import running
 
-    logs.configure(log_format)
+    logs.configure(logging.INFO, log_format)
     given = join_token_file or (Path(JOIN_TOKEN) if Path(JOIN_TOKEN).exists() else None)
     settings = running.Settings(node_json=node_json, socket=socket, port=port, join_token=given)
     uvloop.run(running.run(settings))

@@ -12,7 +12,6 @@ from ipamd.api.access import TokenFile
 from ipamd.api.server import serve as listen
 from ipamd.api.tls import TlsFiles
 from ipamd.backends.registry import open_backend
-from ipamd.cli import logs
 from ipamd.cli.settings import (
     DEFAULT_HISTORY_DAYS,
     DEFAULT_HOST,
@@ -25,7 +24,6 @@ from ipamd.cli.settings import (
     JoinTokenCluster,
     JoinTokenFile,
     Level,
-    LogFormat,
     LogLevel,
     Port,
     ReaderTokenFile,
@@ -40,6 +38,8 @@ from ipamd.cli.settings import (
 from ipamd.engine.engine import Engine
 from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.models.token import Role
+from ipamd_process import logs
+from ipamd_process.log_format import LogFormat
 
 COLLECT_AFTER: Final = 50_000
 """So many objects more than were freed make the collector look for cycles."""
@@ -83,7 +83,7 @@ def serve(
     )
     if not database_url:
         make_state_folder()
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level.number, settings.log_format)
     allow_connections()
     uvloop.run(run(settings))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import typer
 
 from ipamd.api.access import TokenFile
 from ipamd.api.tls import TlsFiles
+from ipamd_process.log_format import LogFormat
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8750
@@ -27,12 +29,10 @@ class LogLevel(StrEnum):
     WARNING = "warning"
     ERROR = "error"
 
-
-class LogFormat(StrEnum):
-    """`text` for people, `json` for programs: one object a line."""
-
-    TEXT = "text"
-    JSON = "json"
+    @property
+    def number(self) -> int:
+        """The same level as `logging` counts it."""
+        return logging.getLevelNamesMapping()[self.name]
 
 
 Host = Annotated[

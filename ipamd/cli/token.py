@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Annotated
 
 import typer
 
 from ipamd.backends.registry import open_backend
-from ipamd.cli import logs
 from ipamd.cli.settings import (
     DatabaseUrl,
-    LogFormat,
-    LogLevel,
     database_url_or_default,
     make_state_folder,
 )
@@ -22,6 +20,8 @@ from ipamd.engine.tokens import NewToken, TokenRequest
 from ipamd.models.errors import DatabaseUnfit
 from ipamd.models.instant import expiry
 from ipamd.models.token import Role
+from ipamd_process import logs
+from ipamd_process.log_format import LogFormat
 
 commands = typer.Typer(name="token", help="Tokens, made in the database itself.", no_args_is_help=True)
 
@@ -59,7 +59,7 @@ def create(
         raise DatabaseUnfit("a database in memory is gone when this command ends: name one that lasts")
     if not database_url:
         make_state_folder()
-    logs.configure(LogLevel.WARNING, LogFormat.TEXT)  # to stderr: stdout is the token's alone
+    logs.configure(logging.WARNING, LogFormat.TEXT)  # to stderr: stdout is the token's alone
     request = TokenRequest(
         role=role, name=name, cluster=cluster, node=node, expires=ends, by="ipamd token create"
     )

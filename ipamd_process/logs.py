@@ -1,4 +1,4 @@
-"""The service's log: one line for each thing that happened, on stderr, whoever wrote it.
+"""The log of service and agent: one line for each thing that happened, on stderr, whoever wrote it.
 
 Lines hold names that came from whoever wrote a network configuration. None of them can forge a line or
 steer the terminal of whoever reads it: what is not printable is written as its escape.
@@ -21,9 +21,9 @@ import structlog
 from structlog.processors import format_exc_info
 from structlog.typing import Processor
 
-from ipamd.cli.settings import LogFormat, LogLevel
+from ipamd_process.log_format import LogFormat
 
-QUIET: Final = ("alembic", "asyncio", "httpx", "sqlalchemy", "uvicorn.access")
+QUIET: Final = ("alembic", "asyncio", "httpcore", "httpx", "sqlalchemy", "uvicorn.access")
 """Loggers of libraries that say at INFO what only their own developers need."""
 
 _PLAIN: Final = re.compile(r"[!#-<>-~]+")
@@ -31,9 +31,8 @@ _PLAIN: Final = re.compile(r"[!#-<>-~]+")
 Event = MutableMapping[str, Any]
 
 
-def configure(level: LogLevel, form: LogFormat) -> None:
-    """Send structlog and the standard library's loggers the same way, from `level` up."""
-    number: int = getattr(logging, level.name)
+def configure(level: int, form: LogFormat) -> None:
+    """Send structlog and the standard library's loggers the same way, from `level` of `logging` up."""
     rendering: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         as_text if form is LogFormat.TEXT else as_json,
@@ -41,7 +40,7 @@ def configure(level: LogLevel, form: LogFormat) -> None:
     lines = Lines(sys.stderr)
     structlog.configure(
         processors=rendering,
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
@@ -51,9 +50,9 @@ def configure(level: LogLevel, form: LogFormat) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
-    logging.basicConfig(level=number, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
-        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
 class Lines:
