@@ -53,6 +53,13 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
 }
 
 
+_OF_THE_ROUTER: Final = {
+    HTTPStatus.NOT_FOUND: "there is nothing under this path: /docs names what there is",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this path takes other methods: `Allow` names them",
+}
+"""What is said of requests for which there is no route: the router itself has but the status in words."""
+
+
 class ProblemDocument(BaseModel):
     """What every error looks like; `code` is stable."""
 
@@ -184,7 +191,7 @@ def in_doubt() -> Problem:
 def _of_http(error: HTTPException) -> Problem:
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "-")
-    return Problem(status, code, str(error.detail), headers=error.headers)
+    return Problem(status, code, _OF_THE_ROUTER.get(status, str(error.detail)), headers=error.headers)
 
 
 def _of_validation(found: Sequence[Any]) -> Problem:

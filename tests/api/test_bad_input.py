@@ -141,6 +141,7 @@ def test_what_is_not_there_is_a_problem_too(http: httpx.Client, method: str, pat
 
     assert (answer.status_code, answer.json()["status"]) == (status, status)
     assert answer.headers["content-type"] == "application/problem+json"
+    assert any(way_on in answer.json()["detail"] for way_on in ("/docs", "`Allow`", "there is no "))
 
 
 @pytest.mark.parametrize(
