@@ -36,7 +36,7 @@ AFTER_COOLDOWN: Final = 0.1
 LEVELS: Final = {
     Scale.QUICK: (0.0, 90.0, 99.9),
     Scale.FULL: (0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9),
-    Scale.GROWTH: (0.0, 50.0, 90.0, 99.0, 99.9),
+    Scale.GROWTH: (0.0, 50.0, 99.9),
 }
 SMALL, MIDDLE, WIDE = 24, 16, 8
 SPACE: Final = IPv4Network("10.0.0.0/8")

@@ -78,6 +78,9 @@ async def fill(url: str, allocations: int) -> None:
         batch = [allocation(number) for number in range(start, min(start + BATCH, allocations))]
         await backend.transact(partial(write, changes=Changes(begun=batch)))
     await engine.close()
+    # As all are but the last two thousand at most, which cost each page the same however many there are.
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("UPDATE allocation SET listed = TRUE")
 
 
 async def create_pool(engine: Engine, name: str, subnet: str) -> None:
