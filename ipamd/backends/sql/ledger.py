@@ -49,13 +49,11 @@ class SqlLedger:
             if query.pool is not None and query.address is None:
                 given = {**await _addresses_of(session, query.pool), **given}
             values = [*given.values(), *([] if after is None else [after]), limit]
-            found = [
-                await _allocations(
-                    session, listing.live_page(tuple(given), part, goes_on=after is not None), *values
-                )
+            pieces = [
+                listing.live_page(tuple(given), part, goes_on=after is not None)
                 for part in listing.parts(given, listing.PAGE_LEADS, late=self._late)
             ]
-            return list(islice(merge(*found, key=query.place), limit))
+            return await _merged(session, pieces, values, query.place, limit)
 
         return await self._reader.read(reading)
 
@@ -72,19 +70,11 @@ class SqlLedger:
         held_after = [moment for moment in (query.at, query.after) if moment is not None]
         moments = _given(begun_by=min(begun_by, default=None), held_after=max(held_after, default=None))
         values = [*given.values(), *moments.values(), *([] if before is None else [before]), limit]
-
-        async def reading(session: Session) -> list[Allocation]:
-            found = [
-                await _allocations(
-                    session,
-                    listing.history_page(tuple(given), tuple(moments), part, goes_on=before is not None),
-                    *values,
-                )
-                for part in listing.parts(given, listing.HISTORY_LEADS, late=self._late)
-            ]
-            return list(islice(merge(*found, key=_latest_first), limit))
-
-        return await self._reader.read(reading)
+        pieces = [
+            listing.history_page(tuple(given), tuple(moments), part, goes_on=before is not None)
+            for part in listing.parts(given, listing.HISTORY_LEADS, late=self._late)
+        ]
+        return await self._reader.read(lambda session: _merged(session, pieces, values, _latest_first, limit))
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._reader.read(
@@ -157,6 +147,18 @@ async def _addresses_of(session: Session, pool: str) -> dict[str, Any]:
         first, last = known.subnet[0].packed, known.subnet[-1].packed
         return {"space": known.space, "first_address": first, "last_address": last}
     return {}
+
+
+async def _merged(
+    session: Session,
+    pieces: Sequence[Statement],
+    values: Sequence[Any],
+    order: Callable[[Allocation], Any],
+    limit: int,
+) -> list[Allocation]:
+    """One page out of statements that each give theirs in the same order, in one reading."""
+    found = [await _allocations(session, piece, *values) for piece in pieces]
+    return list(islice(merge(*found, key=order), limit))
 
 
 def _latest_first(row: Allocation) -> tuple[int, int]:
