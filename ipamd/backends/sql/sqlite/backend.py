@@ -78,7 +78,9 @@ class SqliteBackend:
 
     lanes = 1
 
-    def __init__(self, file: DatabaseFile, connection: sqlite3.Connection, writer: Writer) -> None:
+    def __init__(
+        self, file: DatabaseFile, connection: sqlite3.Connection, writer: Writer, unlisted: int
+    ) -> None:
         self._file = file
         self._connection = connection
         self._writer = writer
@@ -86,7 +88,6 @@ class SqliteBackend:
         self._reader = SqliteReader(file.path)
         self._closed = False
         self._lengthening = asyncio.create_task(self._lengthen_journal())
-        [(unlisted,)] = connection.execute("SELECT count(*) FROM allocation WHERE NOT listed")
         self._late = LateIndexes(self._write, unlisted)
         self.ledger: Ledger = SqlLedger(self._reader, late=True)
         self.audit: Audit = SqlAudit(self._reader)
@@ -165,19 +166,21 @@ async def open_sqlite(url: str) -> Backend:
     """
     writer = Writer()
     try:
-        file, connection = await writer.run(lambda: _opened(path_of(url)))
+        file, connection, unlisted = await writer.run(lambda: _opened(path_of(url)))
     except BaseException:
         await writer.end()
         raise
-    return SqliteBackend(file, connection, writer)
+    return SqliteBackend(file, connection, writer, unlisted)
 
 
-def _opened(path: Path) -> tuple[DatabaseFile, sqlite3.Connection]:
+def _opened(path: Path) -> tuple[DatabaseFile, sqlite3.Connection, int]:
+    """The file, a connection that writes, and how many rows wait for the late indexes."""
     file = DatabaseFile(path)
     try:
         connection = connect(path, WRITER_SETTINGS)
         try:
             _migrate(connection)
+            [(unlisted,)] = connection.execute("SELECT count(*) FROM allocation WHERE NOT listed")
         except BaseException:
             connection.close()
             raise
@@ -187,7 +190,7 @@ def _opened(path: Path) -> tuple[DatabaseFile, sqlite3.Connection]:
     except BaseException:
         file.let_go()
         raise
-    return file, connection
+    return file, connection, unlisted
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
