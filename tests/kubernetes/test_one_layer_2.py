@@ -12,7 +12,7 @@ from tests.kubernetes.cluster import Cluster, wait_for
 from tests.kubernetes.conftest import MakeClaim
 from tests.kubernetes.machine import join_bridges
 from tests.kubernetes.release import COMMON, Release
-from tests.kubernetes.workload import address, not_ready, on_both_nodes, ping, pods, run_deployment
+from tests.kubernetes.workload import address, not_ready, ping_pods_and_nodes, pods, run_deployment
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 
@@ -55,14 +55,7 @@ def test_pods_get_addresses_and_reach_each_other_and_the_nodes(release: Release)
     assert {(one["address"], one["name"]) for one in held} == {
         (address(pod), pod["metadata"]["name"]) for pod in running
     }
-    first, neighbour, distant = on_both_nodes(running)
-    for target in (
-        address(neighbour),
-        address(distant),
-        first["status"]["hostIP"],
-        distant["status"]["hostIP"],
-    ):
-        ping(release.cluster, first, target)
+    ping_pods_and_nodes(release.cluster, running)
 
 
 def test_a_pod_gets_the_address_that_its_annotation_asks_for(release: Release) -> None:

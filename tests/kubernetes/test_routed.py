@@ -12,8 +12,7 @@ from tests.kubernetes.workload import (
     address,
     ended,
     not_ready,
-    on_both_nodes,
-    ping,
+    ping_pods_and_nodes,
     pods,
     run_deployment,
     start_churn,
@@ -90,14 +89,7 @@ def test_pods_reach_each_other_on_a_node_and_over_the_routes(release: Release) -
         for pod in running
         if ip_address(address(pod)) not in SUBNETS[pod["spec"]["nodeName"]]
     ] == []
-    first, neighbour, distant = on_both_nodes(running)
-    for target in (
-        address(neighbour),
-        address(distant),
-        first["status"]["hostIP"],
-        distant["status"]["hostIP"],
-    ):
-        ping(release.cluster, first, target)
+    ping_pods_and_nodes(release.cluster, running)
 
 
 def test_an_upgrade_and_the_way_back_fail_no_pod_that_comes_or_goes(release: Release) -> None:

@@ -95,6 +95,18 @@ def ping(cluster: Cluster, pod: Pod, target: str) -> None:
     cluster.kubectl("exec", name, "--", "ping", "-c", "2", "-W", "5", target)
 
 
+def ping_pods_and_nodes(cluster: Cluster, found: list[Pod]) -> None:
+    """From one pod its neighbour, one on another node, and both their nodes; raises unless all answer."""
+    first, neighbour, distant = on_both_nodes(found)
+    for target in (
+        address(neighbour),
+        address(distant),
+        first["status"]["hostIP"],
+        distant["status"]["hostIP"],
+    ):
+        ping(cluster, first, target)
+
+
 def not_ready(cluster: Cluster) -> list[str]:
     """The nodes that are not ready, by name."""
     return [
