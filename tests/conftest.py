@@ -11,6 +11,18 @@ import pytest
 from tests.postgres import Postgres, shared_postgres
 from tests.service import IpamdProcess
 
+HERE = Path(__file__).parent
+CAMPAIGNS = {HERE / name for name in ("faults", "fuzz", "replicas", "upgrade")}
+"""Folders of which all belongs to the long campaigns: kills and faults, hostile input, failovers, updates."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before what is marked is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them."""
+    for item in items:
+        if CAMPAIGNS.intersection(item.path.parents):
+            item.add_marker(pytest.mark.faults)
+
 
 @pytest.fixture
 def scratch() -> Iterator[Path]:

@@ -9,16 +9,6 @@ from tests.faults.machine import Machine
 from tests.faults.proxy import Proxy
 from tests.service import IpamdProcess
 
-HERE = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)  # before what is marked is left out
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever stands in this folder belongs to the long campaigns."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.faults)
-
 
 @pytest.fixture
 def ipamd_process(ipamd_process: IpamdProcess) -> Iterator[IpamdProcess]:

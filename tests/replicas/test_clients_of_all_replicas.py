@@ -97,7 +97,6 @@ def test_no_deadlock_arises_over_few_blocks(cluster: Cluster) -> None:
     over_few_blocks(cluster, seconds=4)
 
 
-@pytest.mark.faults
 @pytest.mark.timeout(300)
 def test_no_deadlock_arises_over_few_blocks_within_a_minute(cluster: Cluster) -> None:
     over_few_blocks(cluster, seconds=60)

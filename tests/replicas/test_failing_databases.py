@@ -20,7 +20,7 @@ from tests.replicas.pair import DATABASE, Pair
 from tests.replicas.services import await_that, consistent, services
 from tests.service import IpamdProcess
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(200)]
+pytestmark = pytest.mark.timeout(200)
 
 FAILOVERS = 2
 

@@ -12,7 +12,6 @@ from tests.replicas.services import services
 ROUNDS = 13  # of which seven kill both: 20 kills
 
 
-@pytest.mark.faults
 @pytest.mark.timeout(300)
 def test_every_answer_stays_true_over_twenty_kills_of_ipamd(postgres: Postgres, database: str) -> None:
     with services(postgres.url(database)) as replicas:

@@ -10,16 +10,7 @@ from tests.conftest import scratch_folder
 from tests.service import IpamdProcess
 from tests.upgrade.version import BEFORE, FIRST, Version, install, today
 
-HERE = Path(__file__).parent
 POOLS = {"pods-v4": "10.0.0.0/24", "pods-v6": "fd00::/112"}
-
-
-@pytest.hookimpl(tryfirst=True)  # before what is marked is left out
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever stands in this folder belongs to the long campaigns."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.faults)
 
 
 @pytest.fixture(scope="session")
