@@ -28,7 +28,7 @@ from ipamd.backends.interface import InDoubt
 from ipamd.cni import request, result
 from ipamd.cni.caller import Caller
 from ipamd.cni.error import CniError, Code, too_large
-from ipamd.engine.collection import Collection
+from ipamd.engine.allocation.collection import Collection
 from ipamd.engine.engine import Engine
 from ipamd.models.address import IPAddress, text_of
 from ipamd.models.allocation import Workload

@@ -21,8 +21,8 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from ipamd import __version__
+from ipamd.engine.inspection.usage import Usage
 from ipamd.engine.measures import SECONDS, Histogram, Measures
-from ipamd.engine.usage import Usage
 from ipamd.models.node import NodeKey
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

@@ -14,9 +14,9 @@ from ipamd.cli.settings import (
     database_url_or_default,
     make_state_folder,
 )
+from ipamd.engine.administration.tokens import NewToken, TokenRequest
 from ipamd.engine.clock import wall_clock
 from ipamd.engine.engine import Engine
-from ipamd.engine.tokens import NewToken, TokenRequest
 from ipamd.models.errors import DatabaseUnfit
 from ipamd.models.instant import expiry
 from ipamd.models.token import Role

@@ -10,8 +10,9 @@ from typing import Final
 import structlog
 
 from ipamd.backends.interface import Backend
-from ipamd.engine.administration import Administration
-from ipamd.engine.adoption import (
+from ipamd.engine.administration.administration import Administration
+from ipamd.engine.administration.tokens import Tokens
+from ipamd.engine.allocation.adoption import (
     BEFORE_EVERY_CALL,
     WHAT_WAS_ADOPTED,
     Adopted,
@@ -20,23 +21,22 @@ from ipamd.engine.adoption import (
     adopt,
     adopted_only,
 )
-from ipamd.engine.batching import Batching
-from ipamd.engine.boots import Boots
-from ipamd.engine.call import Ask, Call, Free
+from ipamd.engine.allocation.attempts import Settling
+from ipamd.engine.allocation.batching import Batching
+from ipamd.engine.allocation.boots import Boots
+from ipamd.engine.allocation.call import Ask, Call, Free
+from ipamd.engine.allocation.candidates import why_nothing
+from ipamd.engine.allocation.collection import Collection, Eviction, holdings, leftovers
+from ipamd.engine.allocation.selection import MOST_NAMED, Slots, alternatives, asker_of
 from ipamd.engine.catalogue import Asker, Catalogue
-from ipamd.engine.check import Check
-from ipamd.engine.choice import MOST_NAMED, Slots, alternatives, asker_of
+from ipamd.engine.catalogue_cache import Following
 from ipamd.engine.clock import Clock, wall_clock
-from ipamd.engine.collection import Collection, Eviction, holdings, leftovers
-from ipamd.engine.explanation import explain
-from ipamd.engine.following import Following
+from ipamd.engine.inspection.check import Check
+from ipamd.engine.inspection.explanation import explain
+from ipamd.engine.inspection.usage import Usage, fullness, usage, usage_of_all
 from ipamd.engine.measures import Measures
 from ipamd.engine.pruning import Pruning
-from ipamd.engine.settling import Settling
-from ipamd.engine.survey import why_nothing
-from ipamd.engine.tokens import Tokens
 from ipamd.engine.upkeep import Upkeep
-from ipamd.engine.usage import Usage, fullness, usage, usage_of_all
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Ending
 from ipamd.models.errors import (

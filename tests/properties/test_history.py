@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ipamd.addressing.gateway import default_gateway
 from ipamd.backends.registry import open_backend
-from ipamd.engine.collection import Collection
+from ipamd.engine.allocation.collection import Collection
 from ipamd.engine.engine import Engine
 from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.allocation import Workload

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from ipamd.api.routers.access import TheEngine
 from ipamd.api.schemas.desired import Desired, ShownApplied, document_of
-from ipamd.engine.applying import Applied, Change
+from ipamd.engine.administration.applying import Applied, Change
 from ipamd.models.pool import Pool
 
 PATH: Final = "/v1/apply"

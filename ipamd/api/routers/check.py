@@ -10,8 +10,8 @@ from ipamd.api.paging import cursor_of, foreign, key_of
 from ipamd.api.routers.access import TheEngine
 from ipamd.api.schemas.check import NewCheck, PortionDocument, document_of
 from ipamd.backends.interface import Numbered, RowPlace
-from ipamd.engine.check import Cursor
 from ipamd.engine.engine import Engine
+from ipamd.engine.inspection.check import Cursor
 from ipamd.engine.pruning import DAY
 
 router = APIRouter(prefix="/v1", tags=["check"])

@@ -15,7 +15,7 @@ from ipamd.api.schemas.node import Evicted, NodeFilter, NodeLabels, NodeRelease,
 from ipamd.api.schemas.text import Word
 from ipamd.api.schemas.token import Joining, MadeToken
 from ipamd.api.schemas.token import document_of as token_document
-from ipamd.engine.collection import Eviction
+from ipamd.engine.allocation.collection import Eviction
 from ipamd.models.errors import NotAllowed, NotFound
 from ipamd.models.node import Node, NodeKey
 

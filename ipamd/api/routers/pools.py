@@ -27,7 +27,7 @@ from ipamd.api.schemas.pool import (
 from ipamd.api.schemas.text import Address, Document, Prefix, Word
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
-from ipamd.engine.usage import Usage
+from ipamd.engine.inspection.usage import Usage
 from ipamd.models.address import parse_address, parse_network
 from ipamd.models.errors import InvalidValue, NotFound
 from ipamd.models.pool import Pool, Route

@@ -8,7 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Address, Document, Name, Word
-from ipamd.engine.adoption import Adopted, Attachment
+from ipamd.engine.allocation.adoption import Adopted, Attachment
 from ipamd.models.address import parse_address
 from ipamd.models.allocation import Workload
 from ipamd.models.identity import Identity

@@ -14,7 +14,7 @@ from ipamd.api.schemas import reservation as reservations
 from ipamd.api.schemas.pool import NewPool
 from ipamd.api.schemas.reservation import NewReservation
 from ipamd.api.schemas.text import Document
-from ipamd.engine.applying import Applied, Change, Wanted, WantedPool
+from ipamd.engine.administration.applying import Applied, Change, Wanted, WantedPool
 from ipamd.models.errors import InvalidValue
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation

@@ -8,7 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Document, Moment, Name, Word, moment
-from ipamd.engine.tokens import TokenRequest
+from ipamd.engine.administration.tokens import TokenRequest
 from ipamd.models.instant import Instant, rfc3339
 from ipamd.models.token import Principal, Role, Token
 

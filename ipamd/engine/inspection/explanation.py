@@ -7,10 +7,10 @@ from itertools import islice
 from typing import Final
 
 from ipamd.backends.interface import Ledger
+from ipamd.engine.allocation.candidates import Candidate, survey
+from ipamd.engine.allocation.selection import Wish, asker_of, why_not_had, wishes
 from ipamd.engine.catalogue import Catalogue
-from ipamd.engine.choice import Wish, asker_of, why_not_had, wishes
-from ipamd.engine.survey import Candidate, survey
-from ipamd.engine.usage import fullness
+from ipamd.engine.inspection.usage import fullness
 from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, Fullness
 from ipamd.models.explanation import Considered, Explanation, Standing
 from ipamd.models.instant import Instant

@@ -6,11 +6,11 @@ from collections.abc import Sequence, Set
 from typing import Final
 
 from ipamd.backends.interface import BlockSearch, Changes, Ended, Found, Locked, RememberedRelease, Repeated
-from ipamd.engine import order
-from ipamd.engine.call import Ask, BlockWanted, Call, Free, Lacking, Postponed, Verdict
+from ipamd.engine.allocation import call_order
+from ipamd.engine.allocation.block_search import Absent, Missing, Place, Places
+from ipamd.engine.allocation.call import Ask, BlockWanted, Call, Free, Lacking, Postponed, Verdict
+from ipamd.engine.allocation.selection import Wish, wishes
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
-from ipamd.engine.choice import Wish, wishes
-from ipamd.engine.places import Absent, Missing, Place, Places
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import AddressUnavailable, DomainError, NothingFree, Overtaken
 from ipamd.models.instant import SECOND, Instant
@@ -70,14 +70,14 @@ class Plan:
         release = call.release
         held = self._held(call)
         meant = [row for row in held if release.allocation in (None, row.id)]
-        ending = [row for row in meant if order.frees(call.order, release.undo, row)]
+        ending = [row for row in meant if call_order.frees(call.order, release.undo, row)]
         self._releases[at] = call, ending, len(meant) - len(ending)
 
     def _begin_ask(self, at: int, call: Ask) -> None:
         held = self._held(call)
         try:
             releases = self._found.releases.get(call.digest)
-            if releases and order.overtaken(call.order, releases):
+            if releases and call_order.overtaken(call.order, releases):
                 raise Overtaken
             if held:
                 self._verdicts[at] = self._repeat(call, held)
@@ -103,7 +103,7 @@ class Plan:
             holds = " and ".join(map(str, addresses))
             raise AddressUnavailable(others[0], f"this holder has {holds}: release it first")
         for row in held:
-            generation, latest = order.repeat(row, call.order)
+            generation, latest = call_order.repeat(row, call.order)
             self._changes.repeated.append(Repeated(stored_id(row), generation, latest))
         pools = self._catalogue.pools
         return Granted(tuple(Grant(row.address, pools[row.pool]) for row in held), repeated=True)

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 from ipamd.addressing.block import OpenBlock
 from ipamd.backends.interface import BlockSearch, Locked, Numbered, Whose, WithRoom
-from ipamd.engine.call import BlockWanted
+from ipamd.engine.allocation.call import BlockWanted
+from ipamd.engine.allocation.selection import Wish
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
-from ipamd.engine.choice import Wish
 from ipamd.models.address import AddressRange, IPAddress, address_in
 from ipamd.models.block import Block
 from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree

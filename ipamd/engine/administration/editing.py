@@ -11,8 +11,8 @@ from ipamd.addressing.block import held_bits, longest_free_since
 from ipamd.addressing.mask import Mask
 from ipamd.addressing.ranges import Spans
 from ipamd.backends.interface import Catalogue
-from ipamd.engine.change import MaskChange, validate, validate_edit
-from ipamd.engine.disjoint import Disjoint
+from ipamd.engine.administration.disjoint import Disjoint
+from ipamd.engine.administration.mask_change import MaskChange, validate, validate_edit
 from ipamd.models.address import AddressRange, IPAddress, address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block

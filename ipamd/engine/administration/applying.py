@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from ipamd.engine.editing import Editing
+from ipamd.engine.administration.editing import Editing
 from ipamd.models.errors import DomainError, NotApplied, Refusal, Unavailable
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation

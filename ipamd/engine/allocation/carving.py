@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from ipamd.backends.interface import Transaction
-from ipamd.engine.call import BlockWanted
+from ipamd.engine.allocation.call import BlockWanted
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
 from ipamd.models.block import new_block
 from ipamd.models.node import NodeKey

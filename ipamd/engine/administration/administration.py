@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ipamd.backends.interface import Catalogue
-from ipamd.engine.applying import Applied, Wanted, apply
-from ipamd.engine.change import validate
-from ipamd.engine.changing import Changing
-from ipamd.engine.editing import Editing
+from ipamd.engine.administration.applying import Applied, Wanted, apply
+from ipamd.engine.administration.catalogue_writer import Changing
+from ipamd.engine.administration.editing import Editing
+from ipamd.engine.administration.mask_change import validate
 from ipamd.models.errors import NotFound, StaleRevision
 from ipamd.models.node import Node, NodeKey
 from ipamd.models.pool import Pool

@@ -8,13 +8,13 @@ from functools import partial
 from typing import Final, TypeVar
 
 from ipamd.backends.interface import Backend, ConstraintViolated, InDoubt, Transaction, Work
-from ipamd.engine.call import Ask, BlockWanted, Call, Lacking, Verdict
-from ipamd.engine.carving import Carver
+from ipamd.engine.allocation.call import Ask, BlockWanted, Call, Lacking, Verdict
+from ipamd.engine.allocation.carving import Carver
+from ipamd.engine.allocation.dry_run import Rehearsed, rehearse
+from ipamd.engine.allocation.settle import settle
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
 from ipamd.engine.clock import Clock
 from ipamd.engine.measures import Measures
-from ipamd.engine.rehearsal import Rehearsed, rehearse
-from ipamd.engine.settle import settle
 from ipamd.models.errors import Unavailable
 from ipamd.models.outcome import Granted, Refused
 

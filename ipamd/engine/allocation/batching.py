@@ -9,10 +9,10 @@ from typing import Final
 import structlog
 
 from ipamd.backends.interface import InDoubt
-from ipamd.engine.call import Call, Lacking, Postponed, Verdict
+from ipamd.engine.allocation.attempts import Settling
+from ipamd.engine.allocation.call import Call, Lacking, Postponed, Verdict
+from ipamd.engine.allocation.queue import Waiting, WaitingCalls
 from ipamd.engine.measures import Measures
-from ipamd.engine.settling import Settling
-from ipamd.engine.waiting import Waiting, WaitingCalls
 from ipamd.models.errors import DomainError, Unavailable
 from ipamd.models.identity import Digest
 from ipamd.models.outcome import Outcome, Refused

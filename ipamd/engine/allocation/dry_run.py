@@ -6,10 +6,10 @@ from collections.abc import Sequence, Set
 from typing import NoReturn
 
 from ipamd.backends.interface import Transaction
-from ipamd.engine.call import Ask, BlockWanted, Verdict
-from ipamd.engine.carving import Carver
+from ipamd.engine.allocation.call import Ask, BlockWanted, Verdict
+from ipamd.engine.allocation.carving import Carver
+from ipamd.engine.allocation.settle import decide
 from ipamd.engine.catalogue import Catalogue
-from ipamd.engine.settle import decide
 from ipamd.models.instant import Instant
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from ipamd.backends.interface import Transaction
-from ipamd.engine.call import Call, Verdict
+from ipamd.engine.allocation.call import Call, Verdict
+from ipamd.engine.allocation.plan import Plan
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
-from ipamd.engine.plan import Plan
 from ipamd.models.instant import Instant
 
 

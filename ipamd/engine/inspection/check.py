@@ -11,7 +11,7 @@ import structlog
 
 from ipamd.backends.interface import Backend, Changes, InDoubt, Numbered, RowPlace, Transaction
 from ipamd.engine.catalogue import Catalogue, CatalogueChanged
-from ipamd.engine.comparison import Comparison, mask_of, misplaced, of_rows
+from ipamd.engine.inspection.comparison import Comparison, mask_of, misplaced, of_rows
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import new_block
 from ipamd.models.errors import Unavailable

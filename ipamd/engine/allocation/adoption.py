@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Final
 
 from ipamd.backends.interface import Ledger
+from ipamd.engine.allocation.call_order import frees
 from ipamd.engine.catalogue import Catalogue
-from ipamd.engine.order import frees
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.errors import AddressTaken, Unavailable

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from ipamd.engine.call import Call
+from ipamd.engine.allocation.call import Call
 from ipamd.models.errors import Unavailable
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Outcome, Refused

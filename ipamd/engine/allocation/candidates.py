@@ -6,8 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from ipamd.engine.allocation.selection import (
+    MOST_NAMED,
+    Slots,
+    alternatives,
+    listed,
+    why_not_selected,
+    why_not_unasked,
+)
 from ipamd.engine.catalogue import Asker, Catalogue
-from ipamd.engine.choice import MOST_NAMED, Slots, alternatives, listed, why_not_selected, why_not_unasked
 from ipamd.models.errors import Fullness, PoolUnknown
 from ipamd.models.pool import Pool
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from ipamd.backends.interface import Backend, Catalogue
 from ipamd.engine import catalogue as view
-from ipamd.engine.changing import Changing
+from ipamd.engine.administration.catalogue_writer import Changing
 from ipamd.engine.clock import Clock
 from ipamd.models.errors import InvalidValue, NodeJoined, NotAllowed, NotFound
 from ipamd.models.instant import SECOND, Instant

@@ -1,0 +1,1 @@
+"""What people ask of the state: usage, explanations, the check of everything."""
