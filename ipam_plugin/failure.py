@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipam_plugin.quoting import quote
 
 INCOMPATIBLE_VERSION = 1
+UNSUPPORTED_FIELD = 2
 BAD_ENVIRONMENT = 4
 IO_FAILURE = 5
 UNDECODABLE = 6

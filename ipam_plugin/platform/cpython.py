@@ -120,6 +120,11 @@ def inet_bytes(family: int, text: str) -> bytes:
     return _socket.inet_pton(family, text)
 
 
+def inet_text(family: int, address: bytes) -> str:
+    """Write an address of that family."""
+    return _socket.inet_ntop(family, address)
+
+
 def inet_address(family: int, text: str, port: int) -> Address:
     """Give what connect takes for a numeric address."""
     return text, port

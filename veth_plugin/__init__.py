@@ -1,0 +1,1 @@
+"""The CNI main plugin `ipamd-veth`, in the Python that CPython 3.11 and MicroPython 1.25 share."""
