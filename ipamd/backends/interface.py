@@ -73,32 +73,32 @@ class Numbered:
     first: int
 
 
-class Whose(Enum):
+class BlockOwner(Enum):
     """Which blocks of a pool a search means, seen from one node."""
 
-    ANYBODYS = "all blocks"
+    ANY = "all blocks"
     OWN = "blocks of the node"
-    NOBODYS = "blocks without a node"
-    EMPTY_OF_OTHERS = "blocks of other nodes, with nothing allocated"
+    NONE = "blocks without a node"
+    OTHER_WHILE_EMPTY = "blocks of other nodes, with nothing allocated"
 
 
 @dataclass(frozen=True, slots=True)
-class WithRoom:
+class WithFreeAddress:
     """Up to `limit` blocks of a pool that have had an address free since `free_before` or longer.
 
-    Those free longest come first. `node` is the node that looks, None where `whose` is `ANYBODYS`.
+    Those free longest come first. `node` is the node that looks, None where `owner` is `ANY`.
     `but_not` are numbers of blocks that the caller has already.
     """
 
     pool: str
-    whose: Whose
+    owner: BlockOwner
     node: NodeKey | None
     free_before: Instant
     limit: int
     but_not: frozenset[int] = frozenset()
 
 
-BlockSearch = Numbered | WithRoom
+BlockSearch = Numbered | WithFreeAddress
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Asker(NamedTuple):
     namespace: str | None
 
 
-class CatalogueChanged(Exception):
+class StaleCatalogue(Exception):
     """What admins decided has changed since a batch read it: load it and decide again."""
 
 

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from ipamd.backends.conformance.examples import NOW, allocation, container
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import Numbered, RememberedRelease, RowPlace, Whose, WithRoom
+from ipamd.backends.interface import BlockOwner, Numbered, RememberedRelease, RowPlace, WithFreeAddress
 from ipamd.backends.sql import migrations, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.entries import pool_values
@@ -173,9 +173,9 @@ def history_of(filtered: str, value: Any) -> Callable[[Counting], Any]:
     return history(**{filtered: value})
 
 
-def search(whose: Whose) -> Callable[[Counting], Any]:
-    node = None if whose is Whose.ANYBODYS else HERE
-    wanted = WithRoom("pods", whose, node, NOW + MANY, PAGE)
+def search(owner: BlockOwner) -> Callable[[Counting], Any]:
+    node = None if owner is BlockOwner.ANY else HERE
+    wanted = WithFreeAddress("pods", owner, node, NOW + MANY, PAGE)
     return lambda counting: SqlTransaction(counting.session).lock([wanted])
 
 
@@ -216,10 +216,10 @@ QUESTIONS: dict[str, Callable[[Counting], Any]] = {
         [digest_of(str(number)) for number in range(PAGE)]
     ),
     "row of an idempotency key": lambda counting: counting.ledger.by_idempotency_key("key-1"),
-    "search of all blocks": search(Whose.ANYBODYS),
-    "search of own blocks": search(Whose.OWN),
-    "search of nobody's blocks": search(Whose.NOBODYS),
-    "search of empty blocks of others": search(Whose.EMPTY_OF_OTHERS),
+    "search of all blocks": search(BlockOwner.ANY),
+    "search of own blocks": search(BlockOwner.OWN),
+    "search of nobody's blocks": search(BlockOwner.NONE),
+    "search of empty blocks of others": search(BlockOwner.OTHER_WHILE_EMPTY),
 }
 
 

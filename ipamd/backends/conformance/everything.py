@@ -26,6 +26,7 @@ from ipamd.backends.conformance.examples import (
 )
 from ipamd.backends.interface import (
     Backend,
+    BlockOwner,
     Catalogue,
     Changes,
     Found,
@@ -33,8 +34,7 @@ from ipamd.backends.interface import (
     RememberedRelease,
     Repeated,
     Transaction,
-    Whose,
-    WithRoom,
+    WithFreeAddress,
 )
 from ipamd.models.address import AddressRange
 from ipamd.models.allocation import Allocation
@@ -85,7 +85,7 @@ async def everything(backend: Backend) -> Everything:
 
     async def read(transaction: Transaction) -> tuple[Found, dict[str, int], dict[str, list[Block]]]:
         found = await transaction.find(digests)
-        searches = [WithRoom(pool, Whose.ANYBODYS, None, NOW, 1000) for pool in POOLS]
+        searches = [WithFreeAddress(pool, BlockOwner.ANY, None, NOW, 1000) for pool in POOLS]
         with_room = [list(locked.blocks) for locked in await transaction.lock(searches)]
         cursors = {pool: await transaction.cursor(pool) for pool in POOLS}
         return found, cursors, dict(zip(POOLS, with_room, strict=True))
@@ -130,7 +130,9 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     found = await transaction.find([c1.digest, c2.digest, c4.digest])
     [first], [second] = found.held[c1.digest], found.held[c2.digest]
     yield "found"
-    locked = await transaction.lock([Numbered("pods", 64), WithRoom("pods", Whose.ANYBODYS, None, NOW, 1)])
+    locked = await transaction.lock(
+        [Numbered("pods", 64), WithFreeAddress("pods", BlockOwner.ANY, None, NOW, 1)]
+    )
     yield "locked"
     await transaction.revision()
     yield "read the revision"

@@ -37,14 +37,14 @@ from ipamd.backends.conformance.examples import (
 )
 from ipamd.backends.interface import (
     Backend,
+    BlockOwner,
     Catalogue,
     Changes,
     ConstraintViolated,
     Locked,
     Numbered,
     Transaction,
-    Whose,
-    WithRoom,
+    WithFreeAddress,
 )
 from ipamd.models.allocation import Idempotency
 from ipamd.models.block import Block
@@ -285,7 +285,7 @@ async def test_a_block_that_one_has_is_not_handed_to_another(backend: Backend, r
     had: set[int] = set()
 
     async def has(transaction: Transaction) -> None:
-        [locked] = await transaction.lock([WithRoom("pods", Whose.ANYBODYS, None, NOW, 1)])
+        [locked] = await transaction.lock([WithFreeAddress("pods", BlockOwner.ANY, None, NOW, 1)])
         mine = {each.first for each in locked.blocks}
         assert mine or locked.passed_over
         assert not mine & had
@@ -307,7 +307,7 @@ async def test_nothing_free_is_said_only_when_it_is_so(backend: Backend, replica
 
     async def asks(transaction: Transaction) -> Sequence[Locked]:
         return await transaction.lock(
-            [WithRoom("pods", Whose.ANYBODYS, None, NOW, 4), Numbered("pods", 0), Numbered("pods", 64)]
+            [WithFreeAddress("pods", BlockOwner.ANY, None, NOW, 4), Numbered("pods", 0), Numbered("pods", 64)]
         )
 
     async def asks_meanwhile() -> Sequence[Locked]:

@@ -21,15 +21,23 @@ from ipamd.backends.conformance.examples import (
     save,
     write,
 )
-from ipamd.backends.interface import Backend, Changes, Locked, Numbered, Transaction, Whose, WithRoom
+from ipamd.backends.interface import (
+    Backend,
+    BlockOwner,
+    Changes,
+    Locked,
+    Numbered,
+    Transaction,
+    WithFreeAddress,
+)
 from ipamd.models.block import HELD
 from ipamd.models.node import NodeKey
 
 pytestmark = pytest.mark.asyncio
 
 
-def anybodys(limit: int, *but_not: int, pool: str = "pods", free_before: int = NOW) -> WithRoom:
-    return WithRoom(pool, Whose.ANYBODYS, None, free_before, limit, frozenset(but_not))
+def anybodys(limit: int, *but_not: int, pool: str = "pods", free_before: int = NOW) -> WithFreeAddress:
+    return WithFreeAddress(pool, BlockOwner.ANY, None, free_before, limit, frozenset(but_not))
 
 
 async def test_every_field_of_a_block_comes_back(backend: Backend) -> None:
@@ -96,15 +104,17 @@ async def test_a_search_leaves_out_what_is_cooling_full_known_or_of_another_pool
 
 
 @pytest.mark.parametrize(
-    ("whose", "expected"),
+    ("owner", "expected"),
     [
-        (Whose.ANYBODYS, {0, 64, 128, 192, 256, 320}),
-        (Whose.OWN, {64, 128}),
-        (Whose.NOBODYS, {0}),
-        (Whose.EMPTY_OF_OTHERS, {192, 320}),
+        (BlockOwner.ANY, {0, 64, 128, 192, 256, 320}),
+        (BlockOwner.OWN, {64, 128}),
+        (BlockOwner.NONE, {0}),
+        (BlockOwner.OTHER_WHILE_EMPTY, {192, 320}),
     ],
 )
-async def test_a_search_knows_whose_a_block_is(backend: Backend, whose: Whose, expected: set[int]) -> None:
+async def test_a_search_knows_the_owner_of_a_block(
+    backend: Backend, owner: BlockOwner, expected: set[int]
+) -> None:
     namesake = NodeKey("west", HERE.name)
     await carve(
         backend,
@@ -116,8 +126,8 @@ async def test_a_search_knows_whose_a_block_is(backend: Backend, whose: Whose, e
         block(320, node=namesake),
     )
 
-    node = None if whose is Whose.ANYBODYS else HERE
-    [found] = await lock(backend, WithRoom("pods", whose, node, NOW, 10))
+    node = None if owner is BlockOwner.ANY else HERE
+    [found] = await lock(backend, WithFreeAddress("pods", owner, node, NOW, 10))
 
     assert set(firsts(found)) == expected
 
@@ -135,7 +145,7 @@ async def test_a_block_that_is_written_is_found_as_it_is_now(backend: Backend) -
 
     await backend.transact(take_all)
 
-    own = WithRoom("pods", Whose.OWN, HERE, NOW, 1)
+    own = WithFreeAddress("pods", BlockOwner.OWN, HERE, NOW, 1)
     [[taken], with_room, of_node] = await lock(backend, Numbered("pods", 0), anybodys(1), own)
     assert (taken.allocated, taken.node, set(taken.free_since)) == (64, HERE, {HELD})
     assert with_room == of_node == []
@@ -146,7 +156,9 @@ async def test_a_block_that_gets_room_again_is_found_in_its_new_place(backend: B
 
     await write(backend, Changes(blocks=[block(0, next_free_since=NOW - 9, node=THERE)]))
 
-    [found, empty] = await lock(backend, anybodys(9), WithRoom("pods", Whose.EMPTY_OF_OTHERS, HERE, NOW, 9))
+    [found, empty] = await lock(
+        backend, anybodys(9), WithFreeAddress("pods", BlockOwner.OTHER_WHILE_EMPTY, HERE, NOW, 9)
+    )
     assert (firsts(found), firsts(empty)) == ([0, 64], [0])
 
 

@@ -10,7 +10,14 @@ from typing import Final
 
 from msgspec import structs
 
-from ipamd.backends.interface import ConstraintViolated, Ended, RememberedRelease, Repeated, Whose, WithRoom
+from ipamd.backends.interface import (
+    BlockOwner,
+    ConstraintViolated,
+    Ended,
+    RememberedRelease,
+    Repeated,
+    WithFreeAddress,
+)
 from ipamd.backends.memory.journal import Journal, RoomEntry
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
@@ -111,27 +118,27 @@ class Blocks:
         block = self.rows[pool].get(first)
         return None if block is None else copy_of(block)
 
-    def search(self, search: WithRoom) -> list[Block]:
+    def search(self, search: WithFreeAddress) -> list[Block]:
         """Copies of the blocks that a search means."""
         found: list[Block] = []
-        for since, first in self._room(search):
+        for since, first in self._some_with_free(search):
             if since > search.free_before or len(found) == search.limit:
                 break
             block = self.rows[search.pool][first]
-            foreign = search.whose is not Whose.EMPTY_OF_OTHERS or block.node != search.node
+            foreign = search.owner is not BlockOwner.OTHER_WHILE_EMPTY or block.node != search.node
             if first not in search.but_not and foreign:
                 found.append(copy_of(block))
         return found
 
-    def _room(self, search: WithRoom) -> list[RoomEntry]:
-        match search.whose:
-            case Whose.ANYBODYS:
+    def _some_with_free(self, search: WithFreeAddress) -> list[RoomEntry]:
+        match search.owner:
+            case BlockOwner.ANY:
                 return self._of_all[search.pool]
-            case Whose.OWN:
+            case BlockOwner.OWN:
                 return self._of_node[search.pool, search.node]
-            case Whose.NOBODYS:
+            case BlockOwner.NONE:
                 return self._of_node[search.pool, None]
-            case Whose.EMPTY_OF_OTHERS:
+            case BlockOwner.OTHER_WHILE_EMPTY:
                 return self._empty[search.pool]
 
     def between(self, pool: str, first: int, last: int) -> list[Block]:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 # SQLite took PostgreSQL's `ON CONFLICT`, and SQLAlchemy's construct for PostgreSQL compiles for both.
 from sqlalchemy.dialects.postgresql import Insert as Upsert
 
-from ipamd.backends.interface import Whose
+from ipamd.backends.interface import BlockOwner
 from ipamd.backends.sql.schema import (
     ALLOCATION,
     ALLOCATION_COLUMNS,
@@ -277,22 +277,22 @@ def blocks_by_number(length: int) -> Statement:
     )
 
 
-def _blocks_with_room(whose: Whose) -> Statement:
+def _blocks_with_free(owner: BlockOwner) -> Statement:
     conditions: list[ColumnElement[bool] | TextClause] = [
         BLOCK.c.pool == bindparam("of_pool"),
         BLOCK.c.next_free_since <= bindparam("free_before"),
     ]
     names: tuple[str, ...] = ("of_pool", "free_before", "most")
     of_node = (BLOCK.c.cluster == bindparam("of_cluster")) & (BLOCK.c.node == bindparam("of_node"))
-    match whose:
-        case Whose.ANYBODYS:
+    match owner:
+        case BlockOwner.ANY:
             pass
-        case Whose.OWN:
+        case BlockOwner.OWN:
             conditions.append(of_node)
             names = (*names, "of_cluster", "of_node")
-        case Whose.NOBODYS:
+        case BlockOwner.NONE:
             conditions += [BLOCK.c.cluster.is_(None), BLOCK.c.node.is_(None)]
-        case Whose.EMPTY_OF_OTHERS:
+        case BlockOwner.OTHER_WHILE_EMPTY:
             # As text, for a predicate with a parameter does not match that of the partial index.
             conditions += [text("allocated = 0"), BLOCK.c.node.is_not(None), not_(of_node)]
             names = (*names, "of_cluster", "of_node")
@@ -305,7 +305,7 @@ def _blocks_with_room(whose: Whose) -> Statement:
     )
 
 
-BLOCKS_WITH_ROOM: Final = {whose: _blocks_with_room(whose) for whose in Whose}
+BLOCKS_WITH_FREE: Final = {owner: _blocks_with_free(owner) for owner in BlockOwner}
 
 BLOCKS_BETWEEN: Final = Statement(
     select(*BLOCK_COLUMNS)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ipamd.backends.interface import (
+    BlockOwner,
     BlockRecord,
     BlockSearch,
     Changes,
@@ -15,8 +16,7 @@ from ipamd.backends.interface import (
     Locked,
     Numbered,
     RememberedRelease,
-    Whose,
-    WithRoom,
+    WithFreeAddress,
 )
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.record import record_of
@@ -69,7 +69,7 @@ class SqlTransaction:
                 block = numbered[search.pool].get(search.first)
                 locked.append(Locked([] if block is None else [block]))
             else:
-                locked.append(Locked(await self._with_room(search)))
+                locked.append(Locked(await self._with_free(search)))
         return locked
 
     async def _numbered(self, pool: str, numbers: set[int]) -> dict[int, Block]:
@@ -79,15 +79,15 @@ class SqlTransaction:
             found.update((block.first, block) for block in map(block_of, rows))
         return found
 
-    async def _with_room(self, search: WithRoom) -> list[Block]:
+    async def _with_free(self, search: WithFreeAddress) -> list[Block]:
         # What the caller has already is left out here: at most that many more are read.
         most = search.limit + len(search.but_not)
         parameters: Values = (search.pool, search.free_before, most)
-        if search.whose in (Whose.OWN, Whose.EMPTY_OF_OTHERS):
+        if search.owner in (BlockOwner.OWN, BlockOwner.OTHER_WHILE_EMPTY):
             if search.node is None:
                 raise ValueError(f"a search for {search.whose.value} needs the node that looks")
             parameters = (*parameters, search.node.cluster, search.node.name)
-        rows = await self._session.fetch(statements.BLOCKS_WITH_ROOM[search.whose], *parameters)
+        rows = await self._session.fetch(statements.BLOCKS_WITH_FREE[search.owner], *parameters)
         blocks = (block_of(row) for row in rows)
         return [block for block in blocks if block.first not in search.but_not][: search.limit]
 

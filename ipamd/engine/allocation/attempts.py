@@ -8,11 +8,11 @@ from functools import partial
 from typing import Final, TypeVar
 
 from ipamd.backends.interface import Backend, ConstraintViolated, InDoubt, Transaction, Work
-from ipamd.engine.allocation.call import Ask, BlockWanted, Call, Lacking, Verdict
+from ipamd.engine.allocation.call import Ask, Call, NeedsBlock, NeedsBlocks, Verdict
 from ipamd.engine.allocation.carving import Carver
 from ipamd.engine.allocation.dry_run import Rehearsed, rehearse
 from ipamd.engine.allocation.settle import settle
-from ipamd.engine.catalogue import Catalogue, CatalogueChanged
+from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Clock
 from ipamd.engine.measures import Measures
 from ipamd.models.errors import Unavailable
@@ -62,7 +62,7 @@ class Settling:
             left = None if deadline is None else deadline - clock()
             try:
                 return await self._transact(work, left)
-            except CatalogueChanged:
+            except StaleCatalogue:
                 self._measures.retries["catalogue"] += 1
                 await self._refresh()
             except ConstraintViolated:
@@ -87,22 +87,22 @@ class Settling:
 
     async def rehearse(self, ask: Ask, patience: float) -> Granted | Refused:
         """What would become of a request, with nothing taken; `patience` as in `Backend.transact`."""
-        lacking: tuple[BlockWanted, ...] = ()
+        lacking: tuple[NeedsBlock, ...] = ()
         for _ in range(ATTEMPTS):
             catalogue = self._known()
             work = partial(self._rehearse_once, ask, lacking, catalogue)
             try:
                 # What carves must not wait for blocks or holders: others who carve wait for it.
                 await self._transact(work, None if lacking else patience)
-            except CatalogueChanged:
+            except StaleCatalogue:
                 await self._refresh()
             except Rehearsed as end:
                 if isinstance(end.verdict, Granted | Refused):
                     return end.verdict
-                lacking = (*lacking, *end.verdict.wanted) if isinstance(end.verdict, Lacking) else ()
+                lacking = (*lacking, *end.verdict.wanted) if isinstance(end.verdict, NeedsBlocks) else ()
         return Refused(Unavailable("the pools changed at every attempt: try again"))
 
-    async def carve(self, wanted: Sequence[BlockWanted]) -> None:
+    async def carve(self, wanted: Sequence[NeedsBlock]) -> None:
         """Carve the blocks that calls lack, or learn that there are none. Raises Unavailable."""
         for _ in range(ATTEMPTS):
             catalogue = self._known()
@@ -110,7 +110,7 @@ class Settling:
             self._measures.carvings += 1
             try:
                 self._carver.remember(await self._transact(work), catalogue)
-            except CatalogueChanged:
+            except StaleCatalogue:
                 await self._refresh()
             else:
                 return
@@ -134,12 +134,12 @@ class Settling:
         return await settle(calls, transaction, catalogue, carved_out, self._clock())
 
     async def _rehearse_once(
-        self, ask: Ask, lacking: Sequence[BlockWanted], catalogue: Catalogue, transaction: Transaction
+        self, ask: Ask, lacking: Sequence[NeedsBlock], catalogue: Catalogue, transaction: Transaction
     ) -> None:
         carved_out = self._carver.carved_out(catalogue)
         await rehearse(ask, lacking, transaction, catalogue, carved_out, self._clock())
 
     async def _carve_once(
-        self, wanted: Sequence[BlockWanted], catalogue: Catalogue, transaction: Transaction
+        self, wanted: Sequence[NeedsBlock], catalogue: Catalogue, transaction: Transaction
     ) -> Set[str]:
         return await self._carver.carve(wanted, transaction, catalogue)

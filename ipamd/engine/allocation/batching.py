@@ -10,7 +10,7 @@ import structlog
 
 from ipamd.backends.interface import InDoubt
 from ipamd.engine.allocation.attempts import Settling
-from ipamd.engine.allocation.call import Call, Lacking, Postponed, Verdict
+from ipamd.engine.allocation.call import Call, Contended, NeedsBlocks, Verdict
 from ipamd.engine.allocation.queue import Waiting, WaitingCalls
 from ipamd.engine.measures import Measures
 from ipamd.models.errors import DomainError, Unavailable
@@ -126,14 +126,14 @@ class Batching:
 
     async def _tell_all(self, batch: Sequence[Waiting], verdicts: Sequence[Verdict]) -> list[Waiting]:
         """Tell what is decided. What lacks a block is the next of its node; the postponed are left."""
-        lacking: list[tuple[Waiting, Lacking]] = []
+        lacking: list[tuple[Waiting, NeedsBlocks]] = []
         missed: list[Waiting] = []
         postponed: list[Waiting] = []
         for waiting, verdict in zip(batch, verdicts, strict=True):
             match verdict:
-                case Lacking():
+                case NeedsBlocks():
                     lacking.append((waiting, verdict))
-                case Postponed():
+                case Contended():
                     waiting.misses += 1
                     (missed if waiting.misses < MISSES else postponed).append(waiting)
                 case _:

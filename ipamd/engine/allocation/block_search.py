@@ -8,10 +8,10 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from ipamd.addressing.block import OpenBlock
-from ipamd.backends.interface import BlockSearch, Locked, Numbered, Whose, WithRoom
-from ipamd.engine.allocation.call import BlockWanted
+from ipamd.backends.interface import BlockOwner, BlockSearch, Locked, Numbered, WithFreeAddress
+from ipamd.engine.allocation.call import NeedsBlock
 from ipamd.engine.allocation.selection import Wish
-from ipamd.engine.catalogue import Catalogue, CatalogueChanged
+from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.models.address import AddressRange, IPAddress, address_in
 from ipamd.models.block import Block
 from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
@@ -25,12 +25,11 @@ FIRST_GUESS: Final = 8
 MOST_BLOCKS: Final = 64
 """The most blocks that one search locks."""
 
+CHANGES_HANDS: Final = (BlockOwner.NONE, BlockOwner.OTHER_WHILE_EMPTY)
+"""A block of these owners becomes the node's with the first address that the node takes from it."""
 
-CHANGES_HANDS: Final = (Whose.NOBODYS, Whose.EMPTY_OF_OTHERS)
-"""Whose blocks belong to a node from the first address on that it takes from them."""
 
-
-class Place(NamedTuple):
+class PickedAddress(NamedTuple):
     """An address that was taken for a request."""
 
     pool: Pool
@@ -38,48 +37,45 @@ class Place(NamedTuple):
     address: IPAddress
 
 
-class Absent(Enum):
-    """Why an address cannot be taken yet: its block comes with the next search, or others hold it."""
+class NotYet(Enum):
+    """Why no address can be picked in this round, though there may be one."""
 
-    SEARCHED = "searched"
-    ELSEWHERE = "elsewhere"
-
-
-class Carving(Enum):
-    """The step of a search for room at which a new block is carved."""
-
-    STEP = "carve"
+    SEARCHING = "the next search may find its block"
+    CONTENDED = "another transaction holds its block"
 
 
-Missing = Absent | BlockWanted
+class CarvingStep(Enum):
+    """The step at which a new block is carved."""
+
+    CARVE = "carve"
 
 
-class _Room:
-    """The blocks of a pool that one kind of search finds for a node, and how that search stands.
+class _SearchStep:
+    """One step: the blocks of a pool that belong to one kind of owner, and how the search for them stands.
 
-    `demand` counts the requests that wait for it; `searched` and `spent` say that it was made and that it
-    finds no more; `elsewhere` that others hold what it would find.
+    `demand` counts the requests that wait for the step. `searched` says that a search was made, `exhausted`
+    that there is nothing more to find, `contended` that other transactions hold what there is.
     """
 
-    __slots__ = ("demand", "elsewhere", "node", "pool", "searched", "spent", "whose")
+    __slots__ = ("contended", "demand", "exhausted", "node", "owner", "pool", "searched")
 
-    def __init__(self, pool: str, whose: Whose, node: NodeKey | None) -> None:
+    def __init__(self, pool: str, owner: BlockOwner, node: NodeKey | None) -> None:
         self.pool = pool
-        self.whose = whose
+        self.owner = owner
         self.node = node
         self.demand = 0
-        self.searched = self.spent = self.elsewhere = False
+        self.searched = self.exhausted = self.contended = False
 
 
-class _Way(NamedTuple):
-    """Where the addresses of a pool are looked for, in turn; those free since `free_before` are ready."""
+class _StepOrder(NamedTuple):
+    """The steps of a pool in their order. An address that is free since before `free_before` is ready."""
 
     free_before: Instant
-    steps: tuple[_Room | Carving, ...]
+    steps: tuple[_SearchStep | CarvingStep, ...]
 
 
-class Places:
-    """The blocks of one batch. Each question is answered from open blocks, or noted for the next search."""
+class BatchBlocks:
+    """The blocks that one batch has locked; what they cannot answer is noted for the next search."""
 
     def __init__(self, catalogue: Catalogue, carved_out: Set[str], now: Instant) -> None:
         self._catalogue = catalogue
@@ -88,12 +84,12 @@ class Places:
         self._open: dict[str, dict[int, OpenBlock]] = {}
         self._turns: dict[tuple[str, NodeKey | None], list[tuple[Instant, int]]] = {}
         self._uncarved: set[Numbered] = set()
-        self._elsewhere: set[Numbered] = set()
+        self._contended: set[Numbered] = set()
         self._wanted: dict[Numbered, None] = {}
-        self._ways: dict[tuple[str, NodeKey | None], _Way] = {}
-        self._rooms: dict[tuple[str, Whose, NodeKey | None], _Room] = {}
+        self._step_orders: dict[tuple[str, NodeKey | None], _StepOrder] = {}
+        self._search_steps: dict[tuple[str, BlockOwner, NodeKey | None], _SearchStep] = {}
 
-    def take(self, wish: Wish, node: NodeKey | None) -> Place | Missing:
+    def take(self, wish: Wish, node: NodeKey | None) -> PickedAddress | NotYet | NeedsBlock:
         """Take an address for a wish, or say what is missing.
 
         Raises NothingFree, AddressTaken, AddressUnavailable.
@@ -108,20 +104,20 @@ class Places:
                 return found
         raise NothingFree(tuple(pool.name for pool in wish.pools))
 
-    def missing(self, pool: str, number: int) -> Absent | None:
-        """None when a block is at hand; if it may come with the next search, it is noted for it.
+    def lacks(self, pool: str, number: int) -> NotYet | None:
+        """Why a block is not at hand, None if it is; the next search looks for one that may be had.
 
-        Raises CatalogueChanged for one that was searched and does not exist: its pool was made anew.
+        Raises StaleCatalogue for one that was searched and does not exist: its pool was made anew.
         """
         if number in self._open.get(pool, ()):
             return None
         wanted = Numbered(pool, number)
         if wanted in self._uncarved:
-            raise CatalogueChanged
-        if wanted in self._elsewhere:
-            return Absent.ELSEWHERE
+            raise StaleCatalogue
+        if wanted in self._contended:
+            return NotYet.CONTENDED
         self._wanted[wanted] = None
-        return Absent.SEARCHED
+        return NotYet.SEARCHING
 
     def give_back(self, pool: str, number: int, address: int) -> None:
         """End the holding of an address of an open block."""
@@ -129,16 +125,16 @@ class Places:
         block.give_back(address, self._now)
         self._await_turn(block)
 
-    def untake(self, place: Place) -> None:
+    def untake(self, picked: PickedAddress) -> None:
         """Put back an address whose request gets nothing in this round."""
-        block = self._open[place.pool.name][place.block]
-        block.untake(int(place.address))
+        block = self._open[picked.pool.name][picked.block]
+        block.untake(int(picked.address))
         self._await_turn(block)
 
     def searches(self) -> list[BlockSearch]:
         """What was noted since the last search."""
         searches: list[BlockSearch] = list(self._wanted)
-        searches += [self._search(room) for room in self._rooms.values() if room.demand]
+        searches += [self._search(step) for step in self._search_steps.values() if step.demand]
         self._wanted.clear()
         return searches
 
@@ -149,70 +145,72 @@ class Places:
                 self._open_block(block)
             if isinstance(search, Numbered):
                 if not found.blocks:
-                    (self._elsewhere if found.passed_over else self._uncarved).add(search)
+                    (self._contended if found.passed_over else self._uncarved).add(search)
                 continue
-            room = self._rooms[search.pool, search.whose, search.node]
-            room.searched = True
+            step = self._search_steps[search.pool, search.owner, search.node]
+            step.searched = True
             if len(found.blocks) < search.limit:
-                room.elsewhere |= found.passed_over
-                room.spent |= not found.passed_over
+                step.contended |= found.passed_over
+                step.exhausted |= not found.passed_over
 
     def changed(self) -> list[Block]:
         """The blocks to write."""
         return [block.close() for blocks in self._open.values() for block in blocks.values() if block.changed]
 
-    def _search(self, room: _Room) -> WithRoom:
-        pool = self._catalogue.pools[room.pool]
-        limit = room.demand if room.searched else -(-room.demand // FIRST_GUESS)
-        room.demand = 0
-        return WithRoom(
-            room.pool,
-            room.whose,
-            room.node,
+    def _search(self, step: _SearchStep) -> WithFreeAddress:
+        pool = self._catalogue.pools[step.pool]
+        limit = step.demand if step.searched else -(-step.demand // FIRST_GUESS)
+        step.demand = 0
+        return WithFreeAddress(
+            step.pool,
+            step.owner,
+            step.node,
             self._now - pool.cooldown * SECOND,
             min(limit, MOST_BLOCKS),
-            frozenset(self._open.get(room.pool, ())),
+            frozenset(self._open.get(step.pool, ())),
         )
 
-    def _take_from(self, pool: Pool, node: NodeKey | None) -> Place | Missing | None:
+    def _take_from(self, pool: Pool, asking: NodeKey | None) -> PickedAddress | NotYet | NeedsBlock | None:
         """An address that nobody asked for by name; None when the pool has none."""
-        owner = node if pool.affinity is Affinity.NODE else None
-        way = self._ways.get((pool.name, owner)) or self._way(pool, owner)
-        for room in way.steps:
-            if isinstance(room, Carving):
+        node = asking if pool.affinity is Affinity.NODE else None
+        order = self._step_orders.get((pool.name, node)) or self._step_order(pool, node)
+        for step in order.steps:
+            if isinstance(step, CarvingStep):
                 if pool.name not in self._carved_out:
-                    return BlockWanted(pool.name, owner)
+                    return NeedsBlock(pool.name, node)
                 continue
-            block = self._next_in(room, pool)
+            block = self._next_in(step, pool)
             if block is not None:
                 since = block.next_free_since
-                value = block.take_next(way.free_before)
+                value = block.take_next(order.free_before)
                 if value is not None:
-                    self._belong(block, room.whose, owner)
-                    if block.next_free_since != since or room.whose in CHANGES_HANDS:
+                    self._hand_over(block, step.owner, node)
+                    if block.next_free_since != since or step.owner in CHANGES_HANDS:
                         self._await_turn(block)
-                    return Place(pool, block.block.first, address_in(pool.family, value))
-            if room.elsewhere:
-                return Absent.ELSEWHERE
-            if not room.spent:
-                room.demand += 1
-                return Absent.SEARCHED
+                    return PickedAddress(pool, block.block.first, address_in(pool.family, value))
+            if step.contended:
+                return NotYet.CONTENDED
+            if not step.exhausted:
+                step.demand += 1
+                return NotYet.SEARCHING
         return None
 
-    def _way(self, pool: Pool, owner: NodeKey | None) -> _Way:
-        """Where addresses of a pool are looked for on behalf of a node: the same for the whole batch."""
+    def _step_order(self, pool: Pool, node: NodeKey | None) -> _StepOrder:
+        """The steps for a node that looks in a pool: the same for the whole batch."""
         steps = tuple(
-            step if isinstance(step, Carving) else self._room(pool.name, step, owner)
-            for step in _steps(pool, owner)
+            step if isinstance(step, CarvingStep) else self._search_step(pool.name, step, node)
+            for step in order_of_steps(pool, node)
         )
-        way = self._ways[pool.name, owner] = _Way(self._now - pool.cooldown * SECOND, steps)
-        return way
+        order = self._step_orders[pool.name, node] = _StepOrder(self._now - pool.cooldown * SECOND, steps)
+        return order
 
-    def _room(self, pool: str, whose: Whose, owner: NodeKey | None) -> _Room:
-        key = pool, whose, None if whose is Whose.ANYBODYS else owner
-        return self._rooms.setdefault(key, _Room(*key))
+    def _search_step(self, pool: str, owner: BlockOwner, node: NodeKey | None) -> _SearchStep:
+        key = pool, owner, None if owner is BlockOwner.ANY else node
+        return self._search_steps.setdefault(key, _SearchStep(*key))
 
-    def _take_at(self, place: AddressRange, pool: Pool, node: NodeKey | None) -> Place | Missing:
+    def _take_at(
+        self, place: AddressRange, pool: Pool, node: NodeKey | None
+    ) -> PickedAddress | NotYet | NeedsBlock:
         """An address that must lie in a certain place: a requested one, or one of the holder's own."""
         mask = self._catalogue.mask(pool)
         usable = mask.usable_within(place)
@@ -220,28 +218,28 @@ class Places:
             raise AddressUnavailable(place.first, mask.why_not(place.first) or f"pool {pool.name} keeps it")
         for number in mask.blocks_meeting(usable):
             if Numbered(pool.name, number) in self._uncarved:
-                return BlockWanted(pool.name, node if pool.affinity is Affinity.NODE else None, number)
-            missing = self.missing(pool.name, number)
-            if missing is not None:
-                return missing
+                return NeedsBlock(pool.name, node if pool.affinity is Affinity.NODE else None, number)
+            lacking = self.lacks(pool.name, number)
+            if lacking is not None:
+                return lacking
             block = self._open[pool.name][number]
             value = block.take_among(usable.bits(number, pool.block_size))
             if value is not None:
                 self._await_turn(block)
-                return Place(pool, number, address_in(pool.family, value))
+                return PickedAddress(pool, number, address_in(pool.family, value))
         raise AddressTaken(pool.space, place.first)
 
-    def _next_in(self, room: _Room, pool: Pool) -> OpenBlock | None:
-        """The open block of a room whose next address has been free longest."""
-        opened = self._open.get(room.pool, {})
-        if pool.affinity is Affinity.ANY or room.whose in (Whose.OWN, Whose.NOBODYS):
-            return self._first_in_turn(room.pool, room.node if room.whose is Whose.OWN else None)
+    def _next_in(self, step: _SearchStep, pool: Pool) -> OpenBlock | None:
+        """The open block of a step whose next address has been free longest."""
+        opened = self._open.get(step.pool, {})
+        if pool.affinity is Affinity.ANY or step.owner in (BlockOwner.OWN, BlockOwner.NONE):
+            return self._first_in_turn(step.pool, step.node if step.owner is BlockOwner.OWN else None)
         candidates = [block for block in opened.values() if block.next_free_since is not None]
-        if room.whose is Whose.EMPTY_OF_OTHERS:
+        if step.owner is BlockOwner.OTHER_WHILE_EMPTY:
             candidates = [
                 each
                 for each in candidates
-                if not each.block.allocated and each.block.node not in (None, room.node)
+                if not each.block.allocated and each.block.node not in (None, step.node)
             ]
         return min(candidates, key=lambda block: block.next_free_since or 0, default=None)
 
@@ -266,15 +264,15 @@ class Places:
         affine = self._catalogue.pools[block.block.pool].affinity is Affinity.NODE
         return block.block.node if affine else None
 
-    def _belong(self, block: OpenBlock, step: Whose, owner: NodeKey | None) -> None:
-        """A block without a node, or an empty one of another node, changes hands with its first address."""
-        if step in CHANGES_HANDS:
-            block.block.node = owner
+    def _hand_over(self, block: OpenBlock, owner: BlockOwner, node: NodeKey | None) -> None:
+        """Give a block without a node, or an empty one of another node, to the node that takes from it."""
+        if owner in CHANGES_HANDS:
+            block.block.node = node
 
     def _open_block(self, block: Block) -> None:
         pool = self._catalogue.pools.get(block.pool)
         if pool is None or not _belongs(block, pool):
-            raise CatalogueChanged
+            raise StaleCatalogue
         opened = self._open.setdefault(block.pool, {})
         if block.first not in opened:
             opened[block.first] = OpenBlock(block, self._catalogue.mask(pool).assignable_in(block.first))
@@ -287,10 +285,10 @@ def _belongs(block: Block, pool: Pool) -> bool:
     return block.size == pool.block_size and first <= block.first <= last
 
 
-def _steps(pool: Pool, owner: NodeKey | None) -> tuple[Whose | Carving, ...]:
-    """Where an address of a pool is looked for, in turn."""
+def order_of_steps(pool: Pool, node: NodeKey | None) -> tuple[BlockOwner | CarvingStep, ...]:
+    """Whose blocks a node looks into for an address of a pool, in turn, and when it has one carved."""
     if pool.affinity is Affinity.ANY:
-        return Whose.ANYBODYS, Carving.STEP
-    if owner is None:
-        return Whose.NOBODYS, Carving.STEP, Whose.ANYBODYS
-    return Whose.OWN, Whose.NOBODYS, Carving.STEP, Whose.EMPTY_OF_OTHERS, Whose.ANYBODYS
+        return BlockOwner.ANY, CarvingStep.CARVE
+    if node is None:
+        return BlockOwner.NONE, CarvingStep.CARVE, BlockOwner.ANY
+    return BlockOwner.OWN, BlockOwner.NONE, CarvingStep.CARVE, BlockOwner.OTHER_WHILE_EMPTY, BlockOwner.ANY

@@ -45,7 +45,7 @@ Call = Ask | Free
 
 
 @dataclass(frozen=True, slots=True)
-class BlockWanted:
+class NeedsBlock:
     """A block that must be carved before a request can be served: of a pool, maybe a certain one."""
 
     pool: str
@@ -54,16 +54,16 @@ class BlockWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Lacking:
+class NeedsBlocks:
     """Undecided: nothing was taken, and the request is to be settled again when these blocks are carved."""
 
-    wanted: tuple[BlockWanted, ...]
+    wanted: tuple[NeedsBlock, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Postponed:
+class Contended:
     """Undecided: others hold what the request needs, and it is to be settled alone, waiting for them."""
 
 
-Verdict = Granted | Released | Refused | Lacking | Postponed
+Verdict = Granted | Released | Refused | NeedsBlocks | Contended
 """An outcome, or what stands in the way of one."""

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Final
 
 from ipamd.backends.interface import Transaction
-from ipamd.engine.allocation.call import BlockWanted
-from ipamd.engine.catalogue import Catalogue, CatalogueChanged
+from ipamd.engine.allocation.call import NeedsBlock
+from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.models.block import new_block
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
@@ -46,14 +46,14 @@ class Carver:
         self._carved_out.update(dict.fromkeys(carved_out, catalogue.revision))
 
     async def carve(
-        self, wanted: Iterable[BlockWanted], transaction: Transaction, catalogue: Catalogue
+        self, wanted: Iterable[NeedsBlock], transaction: Transaction, catalogue: Catalogue
     ) -> Set[str]:
         """Carve what requests lack; the pools that have no block left.
 
-        Raises CatalogueChanged when the mask may not be the one known here.
+        Raises StaleCatalogue when the mask may not be the one known here.
         """
         if await transaction.pin_catalogue() != catalogue.revision:
-            raise CatalogueChanged
+            raise StaleCatalogue
         lacking: Counter[tuple[str, NodeKey | None]] = Counter()
         certain: dict[tuple[str, int], NodeKey | None] = {}
         for each in wanted:

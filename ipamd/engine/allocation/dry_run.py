@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from typing import NoReturn
 
 from ipamd.backends.interface import Transaction
-from ipamd.engine.allocation.call import Ask, BlockWanted, Verdict
+from ipamd.engine.allocation.call import Ask, NeedsBlock, Verdict
 from ipamd.engine.allocation.carving import Carver
 from ipamd.engine.allocation.settle import decide
 from ipamd.engine.catalogue import Catalogue
@@ -23,7 +23,7 @@ class Rehearsed(Exception):
 
 async def rehearse(
     ask: Ask,
-    lacking: Sequence[BlockWanted],
+    lacking: Sequence[NeedsBlock],
     transaction: Transaction,
     catalogue: Catalogue,
     carved_out: Set[str],

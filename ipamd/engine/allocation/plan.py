@@ -7,10 +7,10 @@ from typing import Final
 
 from ipamd.backends.interface import BlockSearch, Changes, Ended, Found, Locked, RememberedRelease, Repeated
 from ipamd.engine.allocation import call_order
-from ipamd.engine.allocation.block_search import Absent, Missing, Place, Places
-from ipamd.engine.allocation.call import Ask, BlockWanted, Call, Free, Lacking, Postponed, Verdict
+from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress
+from ipamd.engine.allocation.call import Ask, Call, Contended, Free, NeedsBlock, NeedsBlocks, Verdict
 from ipamd.engine.allocation.selection import Wish, wishes
-from ipamd.engine.catalogue import Catalogue, CatalogueChanged
+from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import AddressUnavailable, DomainError, NothingFree, Overtaken
 from ipamd.models.instant import SECOND, Instant
@@ -34,14 +34,14 @@ class Plan:
         self._found = found
         self._catalogue = catalogue
         self._now = now
-        self._places = Places(catalogue, carved_out, now)
+        self._blocks = BatchBlocks(catalogue, carved_out, now)
         self._changes = Changes()
         self._verdicts: list[Verdict | None] = [None] * len(calls)
         self._releases: dict[int, tuple[Free, list[Allocation], int]] = {}
         self._asks: dict[int, tuple[Ask, list[Wish]]] = {}
         for at, call in enumerate(calls):
             if call.digest in found.busy:
-                self._verdicts[at] = Postponed()
+                self._verdicts[at] = Contended()
             elif isinstance(call, Free):
                 self._begin_release(at, call)
             else:
@@ -50,16 +50,16 @@ class Plan:
 
     def searches(self) -> list[BlockSearch]:
         """The blocks that undecided calls still need; none when every call has its verdict."""
-        return self._places.searches()
+        return self._blocks.searches()
 
     def receive(self, searches: Sequence[BlockSearch], locked: Sequence[Locked]) -> None:
         """Take in what the searches found, and go on."""
-        self._places.receive(searches, locked)
+        self._blocks.receive(searches, locked)
         self._advance()
 
     def changes(self) -> Changes:
         """All that the verdicts make necessary to write."""
-        self._changes.blocks = self._places.changed()
+        self._changes.blocks = self._blocks.changed()
         return self._changes
 
     def verdicts(self) -> list[Verdict]:
@@ -92,7 +92,7 @@ class Plan:
     def _held(self, call: Call) -> Sequence[Allocation]:
         held = self._found.held.get(call.digest, ())
         if held and any(row.pool not in self._catalogue.pools for row in held):
-            raise CatalogueChanged
+            raise StaleCatalogue
         return held
 
     def _repeat(self, call: Ask, held: Sequence[Allocation]) -> Granted:
@@ -116,10 +116,10 @@ class Plan:
             self._try_ask(at, ask, wanted)
 
     def _try_release(self, at: int, call: Free, rows: list[Allocation], spared: int) -> None:
-        missing = {self._places.missing(row.pool, row.block) for row in rows}
-        if Absent.ELSEWHERE in missing:
-            self._verdicts[at] = Postponed()
-        elif Absent.SEARCHED in missing:
+        lacking = {self._blocks.lacks(row.pool, row.block) for row in rows}
+        if NotYet.CONTENDED in lacking:
+            self._verdicts[at] = Contended()
+        elif NotYet.SEARCHING in lacking:
             return
         else:
             self._release(call, rows)
@@ -129,7 +129,7 @@ class Plan:
     def _release(self, call: Free, rows: list[Allocation]) -> None:
         ending = Ending.UNDONE if call.release.undo else call.release.ending
         for row in rows:
-            self._places.give_back(row.pool, row.block, int(row.address))
+            self._blocks.give_back(row.pool, row.block, int(row.address))
             why = call.release.by, call.release.reason
             self._changes.ended.append(Ended(stored_id(row), self._now, ending, *why))
         if call.remember is not None:
@@ -139,29 +139,29 @@ class Plan:
             )
 
     def _try_ask(self, at: int, call: Ask, wanted: list[Wish]) -> None:
-        taken: list[Place] = []
-        missing: list[Missing] = []
+        taken: list[PickedAddress] = []
+        lacking: list[NotYet | NeedsBlock] = []
         verdict: Verdict | None = None
         try:
             for wish in wanted:
-                found = self._places.take(wish, call.node)
-                if isinstance(found, Place):
+                found = self._blocks.take(wish, call.node)
+                if isinstance(found, PickedAddress):
                     taken.append(found)
                 else:
-                    missing.append(found)
+                    lacking.append(found)
         except DomainError as error:
             verdict = Refused(error)
-        if verdict is None and not missing:
+        if verdict is None and not lacking:
             verdict = self._grant(call, taken)
         else:
-            for place in reversed(taken):
-                self._places.untake(place)
-            verdict = verdict or _undecided(missing)
+            for picked in reversed(taken):
+                self._blocks.untake(picked)
+            verdict = verdict or _undecided(lacking)
         if verdict is not None:
             del self._asks[at]
             self._verdicts[at] = verdict
 
-    def _grant(self, call: Ask, taken: list[Place]) -> Granted:
+    def _grant(self, call: Ask, taken: list[PickedAddress]) -> Granted:
         request = call.request
         boot = request.issued.boot if request.issued is not None else None
         for position, (pool, block, address) in enumerate(taken):
@@ -188,15 +188,15 @@ class Plan:
                     begun_by=request.by,
                 )
             )
-        return Granted(tuple(Grant(place.address, place.pool) for place in taken), repeated=False)
+        return Granted(tuple(Grant(picked.address, picked.pool) for picked in taken), repeated=False)
 
 
-def _undecided(missing: Sequence[Missing]) -> Postponed | Lacking | None:
-    """What is to be done for an ask that misses something; None where the next search may find it."""
-    if Absent.ELSEWHERE in missing:
-        return Postponed()
-    blocks = tuple(each for each in missing if isinstance(each, BlockWanted))
-    return Lacking(blocks) if len(blocks) == len(missing) else None
+def _undecided(lacking: Sequence[NotYet | NeedsBlock]) -> Contended | NeedsBlocks | None:
+    """What is to be done for an allocate call that lacks something; None if the next search may find it."""
+    if NotYet.CONTENDED in lacking:
+        return Contended()
+    blocks = tuple(each for each in lacking if isinstance(each, NeedsBlock))
+    return NeedsBlocks(blocks) if len(blocks) == len(lacking) else None
 
 
 def stored_id(row: Allocation) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from ipamd.backends.interface import Transaction
 from ipamd.engine.allocation.call import Call, Verdict
 from ipamd.engine.allocation.plan import Plan
-from ipamd.engine.catalogue import Catalogue, CatalogueChanged
+from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.models.instant import Instant
 
 
@@ -33,5 +33,5 @@ async def decide(
     while searches := plan.searches():
         plan.receive(searches, await transaction.lock(searches))
     if await transaction.revision() != catalogue.revision:
-        raise CatalogueChanged
+        raise StaleCatalogue
     return plan

@@ -10,7 +10,7 @@ from typing import Any, Final
 import structlog
 
 from ipamd.backends.interface import Backend, Changes, InDoubt, Numbered, RowPlace, Transaction
-from ipamd.engine.catalogue import Catalogue, CatalogueChanged
+from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.inspection.comparison import Comparison, mask_of, misplaced, of_rows
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import new_block
@@ -118,7 +118,7 @@ class Check:
         for _ in range(ATTEMPTS):
             try:
                 await self._backend.transact(partial(work, at, await self._refresh()), PATIENCE)
-            except (CatalogueChanged, InDoubt):
+            except (StaleCatalogue, InDoubt):
                 continue
             kinds = ",".join(sorted({each.kind for each in found}))
             log.info("block repaired", pool=at.pool, block=at.first, findings=kinds)
@@ -134,7 +134,7 @@ async def _rewrite(at: Numbered, catalogue: Catalogue, transaction: Transaction)
     [locked] = await transaction.lock([at])
     pool = catalogue.pools.get(at.pool)
     if pool is None or not locked.blocks or await transaction.revision() != catalogue.revision:
-        raise CatalogueChanged
+        raise StaleCatalogue
     [block] = locked.blocks
     record = await transaction.record(pool, at.first)
     rebuilt = Comparison(block, record, pool, catalogue.mask(pool).assignable_in(at.first)).rebuilt()
@@ -146,7 +146,7 @@ async def _carve(at: Numbered, catalogue: Catalogue, transaction: Transaction) -
     """Carve a block that is missing, as its allocations would have it: nobody ends one of them without it."""
     pool = catalogue.pools.get(at.pool)
     if pool is None or await transaction.pin_catalogue() != catalogue.revision:
-        raise CatalogueChanged
+        raise StaleCatalogue
     record = await transaction.record(pool, at.first)
     block = new_block(pool.name, at.first, pool.block_size, None)
     rebuilt = Comparison(block, record, pool, catalogue.mask(pool).assignable_in(at.first)).rebuilt()

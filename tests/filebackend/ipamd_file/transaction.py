@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from ipamd.backends.interface import (
+    BlockOwner,
     BlockRecord,
     BlockSearch,
     Changes,
@@ -17,8 +18,7 @@ from ipamd.backends.interface import (
     Numbered,
     RememberedRelease,
     Repeated,
-    Whose,
-    WithRoom,
+    WithFreeAddress,
 )
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
@@ -151,15 +151,15 @@ def _over(row: Allocation, ended: Ended) -> Allocation:
     )
 
 
-def _is_meant(block: Block, search: WithRoom) -> bool:
-    match search.whose:
-        case Whose.ANYBODYS:
+def _is_meant(block: Block, search: WithFreeAddress) -> bool:
+    match search.owner:
+        case BlockOwner.ANY:
             return True
-        case Whose.OWN:
+        case BlockOwner.OWN:
             return block.node == search.node
-        case Whose.NOBODYS:
+        case BlockOwner.NONE:
             return block.node is None
-        case Whose.EMPTY_OF_OTHERS:
+        case BlockOwner.OTHER_WHILE_EMPTY:
             return block.node not in (None, search.node) and block.allocated == 0
 
 

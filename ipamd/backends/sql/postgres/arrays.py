@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import Insert as Upsert
 from sqlalchemy.types import TypeEngine
 
-from ipamd.backends.interface import Whose
+from ipamd.backends.interface import BlockOwner
 from ipamd.backends.sql.schema import (
     ALLOCATION,
     ALLOCATION_COLUMNS,
@@ -253,28 +253,28 @@ _SEARCH: Final[Kinds] = {
 }
 
 
-def _with_room(whose: Whose, columns: Sequence[Any], given: TableValuedAlias, most: Any) -> Select[Any]:
+def _with_free(owner: BlockOwner, columns: Sequence[Any], given: TableValuedAlias, most: Any) -> Select[Any]:
     query = select(*columns).where(
         BLOCK.c.pool == given.c.pool, BLOCK.c.next_free_since <= given.c.free_before
     )
     own = (BLOCK.c.cluster == given.c.cluster) & (BLOCK.c.node == given.c.node)
-    match whose:
-        case Whose.ANYBODYS:
+    match owner:
+        case BlockOwner.ANY:
             pass
-        case Whose.OWN:
+        case BlockOwner.OWN:
             query = query.where(own)
-        case Whose.NOBODYS:
+        case BlockOwner.NONE:
             query = query.where(BLOCK.c.cluster.is_(None), BLOCK.c.node.is_(None))
-        case Whose.EMPTY_OF_OTHERS:
+        case BlockOwner.OTHER_WHILE_EMPTY:
             # As text, for a predicate with a parameter does not match that of the partial index.
             query = query.where(text("allocated = 0"), BLOCK.c.node.is_not(None), ~own)
     return query.order_by(BLOCK.c.next_free_since, BLOCK.c.first).limit(most)
 
 
-def _lock_room(whose: Whose) -> Statement:
+def _lock_with_free(owner: BlockOwner) -> Statement:
     """The place of each search with a block that it locked, as far as nobody else holds it."""
     given, names = _given(_SEARCH, numbered=True)
-    found = _with_room(whose, BLOCK_COLUMNS, given, given.c.most).with_for_update(skip_locked=True)
+    found = _with_free(owner, BLOCK_COLUMNS, given, given.c.most).with_for_update(skip_locked=True)
     lateral = found.lateral("found")
     return Statement(
         select(given.c[PLACE], *(lateral.c[one.name] for one in BLOCK_COLUMNS)).select_from(
@@ -284,25 +284,25 @@ def _lock_room(whose: Whose) -> Statement:
     )
 
 
-def _more_room(whose: Whose) -> Statement:
+def _more_with_free(owner: BlockOwner) -> Statement:
     """The places of the searches that find more blocks than `most`, whoever holds them."""
     given, names = _given(_SEARCH, numbered=True)
-    next_one = _with_room(whose, [BLOCK.c.first], given, literal_column("1")).offset(given.c.most)
+    next_one = _with_free(owner, [BLOCK.c.first], given, literal_column("1")).offset(given.c.most)
     return Statement(select(given.c[PLACE]).where(next_one.correlate(given).exists()), names)
 
 
-def _room(whose: Whose) -> Statement:
+def _some_with_free(owner: BlockOwner) -> Statement:
     """The numbers of blocks for each search, whoever holds them."""
     given, names = _given(_SEARCH)
-    lateral = _with_room(whose, BLOCK_KEYS, given, given.c.most).lateral("found")
+    lateral = _with_free(owner, BLOCK_KEYS, given, given.c.most).lateral("found")
     return Statement(
         select(lateral.c.pool, lateral.c.first).select_from(given.join(lateral, text("true"))), names
     )
 
 
-LOCK_ROOM: Final = {whose: _lock_room(whose) for whose in Whose}
-MORE_ROOM: Final = {whose: _more_room(whose) for whose in Whose}
-ROOM: Final = {whose: _room(whose) for whose in Whose}
+LOCK_WITH_FREE: Final = {owner: _lock_with_free(owner) for owner in BlockOwner}
+MORE_WITH_FREE: Final = {owner: _more_with_free(owner) for owner in BlockOwner}
+WITH_FREE: Final = {owner: _some_with_free(owner) for owner in BlockOwner}
 
 # The catalogue.
 

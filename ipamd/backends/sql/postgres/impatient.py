@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ipamd.backends.interface import BlockSearch, Found, Locked, Numbered, Whose, WithRoom
+from ipamd.backends.interface import BlockOwner, BlockSearch, Found, Locked, Numbered, WithFreeAddress
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.locking import keys_of_holders
 from ipamd.backends.sql.postgres.searching import (
     BlockKey,
-    by_whose,
+    by_owner,
     key_values,
     longest_free_first,
     numbered_keys,
@@ -37,8 +37,8 @@ class ImpatientTransaction(PostgresTransaction):
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         answers = await self._numbered(searches)
-        for whose, asked in by_whose(searches).items():
-            answers |= await self._with_room(whose, asked)
+        for owner, asked in by_owner(searches).items():
+            answers |= await self._with_free(owner, asked)
         return [answers[place] for place in range(len(searches))]
 
     async def _numbered(self, searches: Sequence[BlockSearch]) -> dict[int, Locked]:
@@ -63,25 +63,29 @@ class ImpatientTransaction(PostgresTransaction):
         rows = await self._session.fetch(arrays.EXISTING_BLOCKS, *arrays.columns_of(key_values(missing)))
         return {(pool, int.from_bytes(first, "big")) for pool, first in rows}
 
-    async def _with_room(self, whose: Whose, asked: list[tuple[int, WithRoom]]) -> dict[int, Locked]:
+    async def _with_free(
+        self, owner: BlockOwner, asked: list[tuple[int, WithFreeAddress]]
+    ) -> dict[int, Locked]:
         # What the caller has already is left out here: at most that many more are read.
         values = [search_values(search, search.limit + len(search.but_not)) for _, search in asked]
         found: list[list[Block]] = [[] for _ in asked]
-        for row in await self._session.fetch(arrays.LOCK_ROOM[whose], *arrays.columns_of(values)):
+        for row in await self._session.fetch(arrays.LOCK_WITH_FREE[owner], *arrays.columns_of(values)):
             number, *columns = row
             found[number - 1].append(block_of(columns))
         answers = {}
-        short: dict[int, tuple[WithRoom, int]] = {}
+        short: dict[int, tuple[WithFreeAddress, int]] = {}
         for (place, search), locked in zip(asked, found, strict=True):
             blocks = [block for block in longest_free_first(locked) if block.first not in search.but_not]
             answers[place] = Locked(blocks[: search.limit])
             if len(blocks) < search.limit:
                 short[place] = search, len(locked)
-        for place in await self._passed_over(whose, short):
+        for place in await self._passed_over(owner, short):
             answers[place] = Locked(answers[place].blocks, passed_over=True)
         return answers
 
-    async def _passed_over(self, whose: Whose, short: dict[int, tuple[WithRoom, int]]) -> list[int]:
+    async def _passed_over(
+        self, owner: BlockOwner, short: dict[int, tuple[WithFreeAddress, int]]
+    ) -> list[int]:
         """The places of those searches that would find more blocks now.
 
         Others hold them, or have given them room since the search began: in neither case is there nothing.
@@ -90,5 +94,5 @@ class ImpatientTransaction(PostgresTransaction):
             return []
         places = list(short)
         values = [search_values(search, locked) for search, locked in short.values()]
-        rows = await self._session.fetch(arrays.MORE_ROOM[whose], *arrays.columns_of(values))
+        rows = await self._session.fetch(arrays.MORE_WITH_FREE[owner], *arrays.columns_of(values))
         return [places[number - 1] for (number,) in rows]

@@ -11,13 +11,13 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ipamd.backends.interface import BlockSearch, Changes, Found, Locked, Numbered, WithRoom
+from ipamd.backends.interface import BlockSearch, Changes, Found, Locked, Numbered, WithFreeAddress
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.locking import keys_of_holders
 from ipamd.backends.sql.postgres.searching import (
     BlockKey,
-    by_whose,
+    by_owner,
     key_values,
     longest_free_first,
     meant_by,
@@ -75,7 +75,7 @@ class PatientTransaction(PostgresTransaction):
             return [] if block is None else [_copy_of(block)]
         return [_copy_of(block) for block in self._meant(search)[: search.limit]]
 
-    def _meant(self, search: WithRoom) -> list[Block]:
+    def _meant(self, search: WithFreeAddress) -> list[Block]:
         """The blocks held that a search looks for: nobody changes them any more."""
         return longest_free_first(
             block for block in self._held.values() if block is not None and meant_by(search, block)
@@ -84,12 +84,12 @@ class PatientTransaction(PostgresTransaction):
     async def _candidates(self, searches: Sequence[BlockSearch]) -> set[BlockKey]:
         """Blocks with room that are not held, as many as each search still lacks, whoever has them."""
         found: set[BlockKey] = set()
-        for whose, asked in by_whose(searches).items():
+        for owner, asked in by_owner(searches).items():
             lacking = [(search, search.limit - len(self._meant(search))) for _, search in asked]
             # Those that are held may come first in what is read.
             values = [search_values(search, lack + len(self._held)) for search, lack in lacking if lack > 0]
             if values:
-                rows = await self._session.fetch(arrays.ROOM[whose], *arrays.columns_of(values))
+                rows = await self._session.fetch(arrays.WITH_FREE[owner], *arrays.columns_of(values))
                 found |= {(pool, int.from_bytes(first, "big")) for pool, first in rows}
         return found - self._held.keys()
 

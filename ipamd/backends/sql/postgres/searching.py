@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from ipamd.backends.interface import BlockSearch, Numbered, Whose, WithRoom
+from ipamd.backends.interface import BlockOwner, BlockSearch, Numbered, WithFreeAddress
 from ipamd.backends.sql.rows import number_bytes
 from ipamd.backends.sql.session import Values
 from ipamd.models.block import Block
@@ -14,18 +14,18 @@ BlockKey = tuple[str, int]
 """A block's pool and number; the order in which whoever waits for blocks locks them."""
 
 
-def by_whose(searches: Sequence[BlockSearch]) -> dict[Whose, list[tuple[int, WithRoom]]]:
+def by_owner(searches: Sequence[BlockSearch]) -> dict[BlockOwner, list[tuple[int, WithFreeAddress]]]:
     """The searches for room with their places among all; one statement serves those of one kind."""
-    found: dict[Whose, list[tuple[int, WithRoom]]] = defaultdict(list)
+    found: dict[BlockOwner, list[tuple[int, WithFreeAddress]]] = defaultdict(list)
     for place, search in enumerate(searches):
-        if isinstance(search, WithRoom):
-            if search.node is None and search.whose in (Whose.OWN, Whose.EMPTY_OF_OTHERS):
+        if isinstance(search, WithFreeAddress):
+            if search.node is None and search.owner in (BlockOwner.OWN, BlockOwner.OTHER_WHILE_EMPTY):
                 raise ValueError(f"a search for {search.whose.value} needs the node that looks")
-            found[search.whose].append((place, search))
+            found[search.owner].append((place, search))
     return found
 
 
-def search_values(search: WithRoom, most: int) -> Values:
+def search_values(search: WithFreeAddress, most: int) -> Values:
     """A search as a row of the arrays of its statement."""
     cluster, node = search.node or (None, None)
     return search.pool, cluster, node, search.free_before, most
@@ -41,21 +41,21 @@ def key_values(keys: Iterable[BlockKey]) -> list[Values]:
     return [(pool, number_bytes(first)) for pool, first in keys]
 
 
-def meant_by(search: WithRoom, block: Block) -> bool:
+def meant_by(search: WithFreeAddress, block: Block) -> bool:
     """Whether a block as it stands is one that a search looks for."""
     since = block.next_free_since
     if block.pool != search.pool or block.first in search.but_not:
         return False
     if since is None or since > search.free_before:
         return False
-    match search.whose:
-        case Whose.ANYBODYS:
+    match search.owner:
+        case BlockOwner.ANY:
             return True
-        case Whose.OWN:
+        case BlockOwner.OWN:
             return block.node == search.node
-        case Whose.NOBODYS:
+        case BlockOwner.NONE:
             return block.node is None
-        case Whose.EMPTY_OF_OTHERS:
+        case BlockOwner.OTHER_WHILE_EMPTY:
             return not block.allocated and block.node not in (None, search.node)
 
 
