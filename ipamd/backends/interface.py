@@ -66,7 +66,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
+class BlockId:
     """One block, by its number."""
 
     pool: str
@@ -83,7 +83,7 @@ class BlockOwner(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class WithFreeAddress:
+class BlocksWithFree:
     """Up to `limit` blocks of a pool that have had an address free since `free_before` or longer.
 
     Those free longest come first. `node` is the node that looks, None where `owner` is `ANY`.
@@ -98,7 +98,7 @@ class WithFreeAddress:
     but_not: frozenset[int] = frozenset()
 
 
-BlockSearch = Numbered | WithFreeAddress
+BlockSearch = BlockId | BlocksWithFree
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class AuditedRows:
     revision: int
     pools: Mapping[str, Pool]
     rows: Sequence[Allocation]
-    blocks: Set[Numbered]
+    blocks: Set[BlockId]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class Transaction(Protocol):
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         """Lock blocks and read them as last committed; one answer for each search, in order.
 
-        A `Numbered` block that has not been carved answers with no block. Whatever the order of searches and
+        A `BlockId` block that has not been carved answers with no block. Whatever the order of searches and
         calls, two units of work with patience never wait for each other here.
         """
         ...
@@ -357,7 +357,7 @@ class Ledger(Protocol):
 class Audit(Protocol):
     """Reading for the check of everything, a piece at a time; as `Ledger` reads."""
 
-    async def blocks(self, after: Numbered | None, limit: int) -> AuditedBlocks:
+    async def blocks(self, after: BlockId | None, limit: int) -> AuditedBlocks:
         """The blocks after one, in the order of pool and number. Of one without a pool nothing is said."""
         ...
 

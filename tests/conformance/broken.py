@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ipamd.backends.interface import BlockSearch, Changes, Locked, Numbered, Work
+from ipamd.backends.interface import BlockId, BlockSearch, Changes, Locked, Work
 from ipamd.backends.memory.backend import MemoryBackend
 from ipamd.backends.memory.ledger import MemoryLedger
 from ipamd.backends.memory.transaction import MemoryTransaction
@@ -49,13 +49,13 @@ class StaleRead(Variant):
 
     def __init__(self) -> None:
         super().__init__()
-        first_read: dict[Numbered, Locked] = {}
+        first_read: dict[BlockId, Locked] = {}
 
         class Transaction(MemoryTransaction):
             async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
                 locked = await super().lock(searches)
                 return [
-                    first_read.setdefault(search, found) if isinstance(search, Numbered) else found
+                    first_read.setdefault(search, found) if isinstance(search, BlockId) else found
                     for search, found in zip(searches, locked, strict=True)
                 ]
 
@@ -77,7 +77,7 @@ class ReorderedLocks(Variant):
 
     class transaction(MemoryTransaction):  # noqa: N801 - stands for an attribute
         async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
-            return await super().lock(sorted(searches, key=lambda one: not isinstance(one, Numbered)))
+            return await super().lock(sorted(searches, key=lambda one: not isinstance(one, BlockId)))
 
 
 class WrongPage(Variant):

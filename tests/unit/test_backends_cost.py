@@ -13,7 +13,7 @@ from msgspec import structs
 
 from ipamd.backends.conformance.examples import NOW, allocation, container
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import BlockOwner, Numbered, RememberedRelease, RowPlace, WithFreeAddress
+from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, RememberedRelease, RowPlace
 from ipamd.backends.sql import migrations, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.entries import pool_values
@@ -175,7 +175,7 @@ def history_of(filtered: str, value: Any) -> Callable[[Counting], Any]:
 
 def search(owner: BlockOwner) -> Callable[[Counting], Any]:
     node = None if owner is BlockOwner.ANY else HERE
-    wanted = WithFreeAddress("pods", owner, node, NOW + MANY, PAGE)
+    wanted = BlocksWithFree("pods", owner, node, NOW + MANY, PAGE)
     return lambda counting: SqlTransaction(counting.session).lock([wanted])
 
 
@@ -266,7 +266,7 @@ PORTIONS: dict[str, Callable[[Counting], Any]] = {
         counting.session, PAST_POOL, int(PAST_POOL.subnet[0])
     ),
     "blocks, the first of them": lambda counting: SqlAudit(counting).blocks(None, PAGE),
-    "blocks, some in the middle": lambda counting: SqlAudit(counting).blocks(Numbered("pods", 64), PAGE),
+    "blocks, some in the middle": lambda counting: SqlAudit(counting).blocks(BlockId("pods", 64), PAGE),
     "rows, the first of them": lambda counting: SqlAudit(counting).rows(None, PAGE),
     "rows, some in the middle": lambda counting: SqlAudit(counting).rows(
         RowPlace("default", PAST.packed, NOW - 9_000_000, 0), PAGE

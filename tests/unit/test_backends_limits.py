@@ -6,7 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 from ipamd.backends.conformance.examples import allocation
-from ipamd.backends.interface import Backend, Numbered, Transaction
+from ipamd.backends.interface import Backend, BlockId, Transaction
 from ipamd.models.block import new_block
 from tests.unit.conftest import begin
 
@@ -28,5 +28,5 @@ async def test_a_unit_of_work_that_waits_for_something_else_is_refused_and_undon
     with pytest.raises(RuntimeError, match="may wait for its own transaction only"):
         await backend.transact(waits)
 
-    [locked] = await backend.transact(lambda transaction: transaction.lock([Numbered("pods", 0)]))
+    [locked] = await backend.transact(lambda transaction: transaction.lock([BlockId("pods", 0)]))
     assert list(locked.blocks) == []

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ipamd.backends.conformance.examples import allocation
-from ipamd.backends.interface import Backend, Changes, Numbered, Transaction
+from ipamd.backends.interface import Backend, BlockId, Changes, Transaction
 from ipamd.backends.registry import open_backend
 from ipamd.backends.sql.postgres.connections import MOST
 from ipamd.backends.sql.schema import METADATA, REVISION
@@ -204,7 +204,7 @@ async def test_no_statement_reads_a_table_whole_however_the_tables_have_grown(
 async def use(transaction: Transaction, first: int) -> None:
     row = allocation(f"10.0.{first // 256}.{first % 256}", f"c{first}")
     await transaction.find([row.digest])
-    [locked] = await transaction.lock([Numbered("pods", first)])
+    [locked] = await transaction.lock([BlockId("pods", first)])
     await transaction.write(Changes(begun=[row], blocks=list(locked.blocks)))
 
 

@@ -14,7 +14,7 @@ import sys
 
 from ipamd.backends.conformance.everything import change, take_steps, unit_of_work
 from ipamd.backends.conformance.examples import allocation, block, carve, release
-from ipamd.backends.interface import Backend, Changes, Numbered, Transaction
+from ipamd.backends.interface import Backend, BlockId, Changes, Transaction
 from ipamd.backends.registry import installed, open_backend
 
 MOST_COMMITS = 60_000
@@ -62,7 +62,7 @@ async def commit(backend: Backend, number: int) -> None:
 
     async def work(transaction: Transaction) -> None:
         row = allocation(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", f"c{number}")
-        [locked] = await transaction.lock([Numbered("pods", 0)])
+        [locked] = await transaction.lock([BlockId("pods", 0)])
         locked.blocks[0].last_freed = number
         await transaction.write(Changes(begun=[row]))
         await transaction.write(Changes(blocks=list(locked.blocks)))

@@ -26,15 +26,15 @@ from ipamd.backends.conformance.examples import (
 )
 from ipamd.backends.interface import (
     Backend,
+    BlockId,
     BlockOwner,
+    BlocksWithFree,
     Catalogue,
     Changes,
     Found,
-    Numbered,
     RememberedRelease,
     Repeated,
     Transaction,
-    WithFreeAddress,
 )
 from ipamd.models.address import AddressRange
 from ipamd.models.allocation import Allocation
@@ -85,7 +85,7 @@ async def everything(backend: Backend) -> Everything:
 
     async def read(transaction: Transaction) -> tuple[Found, dict[str, int], dict[str, list[Block]]]:
         found = await transaction.find(digests)
-        searches = [WithFreeAddress(pool, BlockOwner.ANY, None, NOW, 1000) for pool in POOLS]
+        searches = [BlocksWithFree(pool, BlockOwner.ANY, None, NOW, 1000) for pool in POOLS]
         with_room = [list(locked.blocks) for locked in await transaction.lock(searches)]
         cursors = {pool: await transaction.cursor(pool) for pool in POOLS}
         return found, cursors, dict(zip(POOLS, with_room, strict=True))
@@ -131,7 +131,7 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     [first], [second] = found.held[c1.digest], found.held[c2.digest]
     yield "found"
     locked = await transaction.lock(
-        [Numbered("pods", 64), WithFreeAddress("pods", BlockOwner.ANY, None, NOW, 1)]
+        [BlockId("pods", 64), BlocksWithFree("pods", BlockOwner.ANY, None, NOW, 1)]
     )
     yield "locked"
     await transaction.revision()

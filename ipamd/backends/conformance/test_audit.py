@@ -23,7 +23,7 @@ from ipamd.backends.conformance.examples import (
     save,
     write,
 )
-from ipamd.backends.interface import Backend, BlockRecord, Changes, Numbered, RowPlace
+from ipamd.backends.interface import Backend, BlockId, BlockRecord, Changes, RowPlace
 from ipamd.models.allocation import Allocation, Idempotency
 from ipamd.models.instant import Instant
 from ipamd.models.query import HistoryQuery
@@ -132,7 +132,7 @@ async def test_blocks_come_in_the_order_of_pool_and_number_at_their_revision(bac
 
     found: list[tuple[str, int]] = []
     while True:
-        page = await backend.audit.blocks(Numbered(*found[-1]) if found else None, 2)
+        page = await backend.audit.blocks(BlockId(*found[-1]) if found else None, 2)
         assert page.revision == revision
         if not page.blocks:
             break
@@ -160,7 +160,7 @@ async def test_rows_come_by_address_and_of_one_address_by_time_from_where_one_st
     assert [row.id for row in whole.rows] == [elsewhere.id, early.id, late.id, far.id]
     assert [row.id for row in rest.rows] == [late.id, far.id]
     assert [row.id for row in two.rows] == [elsewhere.id, early.id]
-    assert whole.blocks == {Numbered("pods", FIRST)}
+    assert whole.blocks == {BlockId("pods", FIRST)}
     assert whole.revision == revision
 
 

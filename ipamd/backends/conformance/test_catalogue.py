@@ -24,7 +24,7 @@ from ipamd.backends.conformance.examples import (
     remove,
     save,
 )
-from ipamd.backends.interface import Backend, Catalogue, ConstraintViolated, Numbered
+from ipamd.backends.interface import Backend, BlockId, Catalogue, ConstraintViolated
 from ipamd.models.address import AddressRange
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
@@ -214,7 +214,7 @@ async def test_a_pool_goes_with_its_blocks_and_its_cursor_and_leaves_history(bac
 
     await remove(backend, PLAIN)
 
-    assert await lock(backend, Numbered("pods", 0), Numbered("six", 0)) == [[], [block(0, pool="six")]]
+    assert await lock(backend, BlockId("pods", 0), BlockId("six", 0)) == [[], [block(0, pool="six")]]
     assert (await cursor(backend), await cursor(backend, "six")) == (0, 64)
     assert set(await backend.ledger.fill(["pods", "six"])) == {"six"}
     assert await backend.ledger.allocation(number_of(stored)) == ended
@@ -227,7 +227,7 @@ async def test_a_pool_that_is_made_again_begins_without_blocks(backend: Backend)
     await save(backend, PLAIN)
 
     assert await carve(backend, block(0), cursor=64) == 1
-    assert await lock(backend, Numbered("pods", 0)) == [[block(0)]]
+    assert await lock(backend, BlockId("pods", 0)) == [[block(0)]]
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,14 @@ from ipamd.backends.conformance.examples import (
 )
 from ipamd.backends.interface import (
     Backend,
+    BlockId,
     BlockOwner,
+    BlocksWithFree,
     Catalogue,
     Changes,
     ConstraintViolated,
     Locked,
-    Numbered,
     Transaction,
-    WithFreeAddress,
 )
 from ipamd.models.allocation import Idempotency
 from ipamd.models.block import Block
@@ -91,7 +91,7 @@ def in_turn(backend: Backend, replica: Backend, number: int) -> Sequence[Backend
 
 async def count_up(transaction: Transaction) -> bool:
     """Add one to what block 0 counts, unless others have it."""
-    [locked] = await transaction.lock([Numbered("pods", 0)])
+    [locked] = await transaction.lock([BlockId("pods", 0)])
     if not locked.blocks:
         assert locked.passed_over
         return False
@@ -102,7 +102,7 @@ async def count_up(transaction: Transaction) -> bool:
 
 
 async def counted(backend: Backend) -> int:
-    [[counter]] = await lock(backend, Numbered("pods", 0))
+    [[counter]] = await lock(backend, BlockId("pods", 0))
     return counter.last_freed
 
 
@@ -151,7 +151,7 @@ async def test_a_block_is_read_as_it_was_last_committed(backend: Backend, replic
         await transaction.find([digest_of("somebody")])
         scene.happened.add("begun")
         overtaken = await linger(transaction, scene.has("committed"))
-        [locked] = await transaction.lock([Numbered("pods", 0)])
+        [locked] = await transaction.lock([BlockId("pods", 0)])
         return overtaken, locked.blocks[0]
 
     async def overtakes() -> None:
@@ -169,7 +169,7 @@ async def test_the_revision_is_read_as_it_was_last_committed(backend: Backend, r
     scene = Scene()
 
     async def decides(transaction: Transaction) -> tuple[bool, int]:
-        await transaction.lock([Numbered("pods", 0)])
+        await transaction.lock([BlockId("pods", 0)])
         await transaction.revision()
         scene.happened.add("locked")
         overtaken = await linger(transaction, scene.has("changed"))
@@ -285,7 +285,7 @@ async def test_a_block_that_one_has_is_not_handed_to_another(backend: Backend, r
     had: set[int] = set()
 
     async def has(transaction: Transaction) -> None:
-        [locked] = await transaction.lock([WithFreeAddress("pods", BlockOwner.ANY, None, NOW, 1)])
+        [locked] = await transaction.lock([BlocksWithFree("pods", BlockOwner.ANY, None, NOW, 1)])
         mine = {each.first for each in locked.blocks}
         assert mine or locked.passed_over
         assert not mine & had
@@ -301,13 +301,13 @@ async def test_nothing_free_is_said_only_when_it_is_so(backend: Backend, replica
     scene = Scene()
 
     async def holds(transaction: Transaction) -> None:
-        await transaction.lock([Numbered("pods", 0)])
+        await transaction.lock([BlockId("pods", 0)])
         scene.happened.add("locked")
         await linger(transaction, scene.has("asked"))
 
     async def asks(transaction: Transaction) -> Sequence[Locked]:
         return await transaction.lock(
-            [WithFreeAddress("pods", BlockOwner.ANY, None, NOW, 4), Numbered("pods", 0), Numbered("pods", 64)]
+            [BlocksWithFree("pods", BlockOwner.ANY, None, NOW, 4), BlockId("pods", 0), BlockId("pods", 64)]
         )
 
     async def asks_meanwhile() -> Sequence[Locked]:
@@ -333,7 +333,7 @@ async def test_with_patience_blocks_that_others_hold_are_waited_for_in_any_order
     async def takes_all(transaction: Transaction, order: Sequence[int]) -> list[int]:
         had: list[int] = []
         for piece in [order] if at_once else [[first] for first in order]:
-            for locked in await transaction.lock([Numbered("pods", first) for first in piece]):
+            for locked in await transaction.lock([BlockId("pods", first) for first in piece]):
                 had += firsts(locked.blocks)
         await linger(transaction, lambda: False, 2)
         return had
@@ -355,7 +355,7 @@ async def test_patience_that_runs_out_is_unavailable_and_changes_nothing(
     await carve(backend, block(0))
 
     async def holds(transaction: Transaction) -> bool:
-        await transaction.lock([Numbered("pods", 0)])
+        await transaction.lock([BlockId("pods", 0)])
         await linger(transaction, lambda: False)
         return False
 

@@ -23,12 +23,12 @@ from ipamd.backends.conformance.examples import (
 )
 from ipamd.backends.interface import (
     Backend,
+    BlockId,
     BlockOwner,
+    BlocksWithFree,
     Changes,
     Locked,
-    Numbered,
     Transaction,
-    WithFreeAddress,
 )
 from ipamd.models.block import HELD
 from ipamd.models.node import NodeKey
@@ -36,8 +36,8 @@ from ipamd.models.node import NodeKey
 pytestmark = pytest.mark.asyncio
 
 
-def anybodys(limit: int, *but_not: int, pool: str = "pods", free_before: int = NOW) -> WithFreeAddress:
-    return WithFreeAddress(pool, BlockOwner.ANY, None, free_before, limit, frozenset(but_not))
+def anybodys(limit: int, *but_not: int, pool: str = "pods", free_before: int = NOW) -> BlocksWithFree:
+    return BlocksWithFree(pool, BlockOwner.ANY, None, free_before, limit, frozenset(but_not))
 
 
 async def test_every_field_of_a_block_comes_back(backend: Backend) -> None:
@@ -45,20 +45,20 @@ async def test_every_field_of_a_block_comes_back(backend: Backend) -> None:
     full.free_since[0], full.free_since[63] = HELD, NOW
     await carve(backend, full)
 
-    assert await lock(backend, Numbered("pods", full.first)) == [[full]]
+    assert await lock(backend, BlockId("pods", full.first)) == [[full]]
 
 
 async def test_a_block_has_as_many_addresses_as_it_was_carved_with(backend: Backend) -> None:
     sizes = [replace(block(first), free_since=block(0).free_since[:size]) for first, size in ((0, 1), (4, 4))]
     await carve(backend, *sizes)
 
-    assert await lock(backend, Numbered("pods", 0), Numbered("pods", 4)) == [[sizes[0]], [sizes[1]]]
+    assert await lock(backend, BlockId("pods", 0), BlockId("pods", 4)) == [[sizes[0]], [sizes[1]]]
 
 
 async def test_a_numbered_search_answers_the_block_or_nothing(backend: Backend) -> None:
     await carve(backend, block(64))
 
-    found = await lock(backend, Numbered("pods", 64), Numbered("pods", 0), Numbered("other", 64))
+    found = await lock(backend, BlockId("pods", 64), BlockId("pods", 0), BlockId("other", 64))
 
     assert found == [[block(64)], [], []]
 
@@ -70,12 +70,12 @@ async def test_searches_are_answered_in_their_order(backend: Backend) -> None:
     found = await lock(
         backend,
         anybodys(1),
-        Numbered("pods", 128),
-        Numbered("other", 0),
+        BlockId("pods", 128),
+        BlockId("other", 0),
         anybodys(1, pool="other"),
-        Numbered("pods", 0),
+        BlockId("pods", 0),
         anybodys(2, 128),
-        Numbered("pods", 64),
+        BlockId("pods", 64),
     )
 
     assert [firsts(blocks) for blocks in found] == [[128], [128], [0], [0], [0], [64, 0], [64]]
@@ -127,7 +127,7 @@ async def test_a_search_knows_the_owner_of_a_block(
     )
 
     node = None if owner is BlockOwner.ANY else HERE
-    [found] = await lock(backend, WithFreeAddress("pods", owner, node, NOW, 10))
+    [found] = await lock(backend, BlocksWithFree("pods", owner, node, NOW, 10))
 
     assert set(firsts(found)) == expected
 
@@ -136,7 +136,7 @@ async def test_a_block_that_is_written_is_found_as_it_is_now(backend: Backend) -
     await carve(backend, block(0))
 
     async def take_all(transaction: Transaction) -> None:
-        [locked] = await transaction.lock([Numbered("pods", 0)])
+        [locked] = await transaction.lock([BlockId("pods", 0)])
         [mine] = locked.blocks
         for place in range(mine.size):
             mine.free_since[place] = HELD
@@ -145,8 +145,8 @@ async def test_a_block_that_is_written_is_found_as_it_is_now(backend: Backend) -
 
     await backend.transact(take_all)
 
-    own = WithFreeAddress("pods", BlockOwner.OWN, HERE, NOW, 1)
-    [[taken], with_room, of_node] = await lock(backend, Numbered("pods", 0), anybodys(1), own)
+    own = BlocksWithFree("pods", BlockOwner.OWN, HERE, NOW, 1)
+    [[taken], with_room, of_node] = await lock(backend, BlockId("pods", 0), anybodys(1), own)
     assert (taken.allocated, taken.node, set(taken.free_since)) == (64, HERE, {HELD})
     assert with_room == of_node == []
 
@@ -157,7 +157,7 @@ async def test_a_block_that_gets_room_again_is_found_in_its_new_place(backend: B
     await write(backend, Changes(blocks=[block(0, next_free_since=NOW - 9, node=THERE)]))
 
     [found, empty] = await lock(
-        backend, anybodys(9), WithFreeAddress("pods", BlockOwner.OTHER_WHILE_EMPTY, HERE, NOW, 9)
+        backend, anybodys(9), BlocksWithFree("pods", BlockOwner.OTHER_WHILE_EMPTY, HERE, NOW, 9)
     )
     assert (firsts(found), firsts(empty)) == ([0, 64], [0])
 
@@ -171,7 +171,7 @@ async def test_what_is_locked_again_is_what_the_unit_of_work_wrote(
     async def twice(transaction: Transaction) -> list[int]:
         seen = []
         for number in (1, 2):
-            [locked] = await transaction.lock([Numbered("pods", 0)])
+            [locked] = await transaction.lock([BlockId("pods", 0)])
             seen.append(locked.blocks[0].allocated)
             await transaction.write(Changes(blocks=[replace(locked.blocks[0], allocated=number)]))
         return seen
@@ -186,10 +186,10 @@ async def test_what_was_locked_and_not_written_is_locked_again_as_it_is_kept(
     await carve(backend, block(0))
 
     async def scribbles(transaction: Transaction) -> Sequence[Locked]:
-        [locked] = await transaction.lock([Numbered("pods", 0)])
+        [locked] = await transaction.lock([BlockId("pods", 0)])
         locked.blocks[0].free_since[0] = HELD
         locked.blocks[0].next_free_since = None
-        return await transaction.lock([Numbered("pods", 0), anybodys(1)])
+        return await transaction.lock([BlockId("pods", 0), anybodys(1)])
 
     again = await backend.transact(scribbles, patience)
 
@@ -201,10 +201,10 @@ async def test_a_unit_of_work_finds_the_room_that_it_made(backend: Backend, pati
     await carve(backend, block(0, next_free_since=None), block(64))
 
     async def makes_room(transaction: Transaction) -> list[list[int]]:
-        await transaction.lock([Numbered("pods", 0), Numbered("pods", 64), Numbered("pods", 128)])
+        await transaction.lock([BlockId("pods", 0), BlockId("pods", 64), BlockId("pods", 128)])
         await transaction.write(Changes(blocks=[block(0), block(64, next_free_since=None)]))
         await transaction.carve("pods", [block(128)], None)
-        locked = await transaction.lock([anybodys(9), Numbered("pods", 128)])
+        locked = await transaction.lock([anybodys(9), BlockId("pods", 128)])
         return [firsts(one.blocks) for one in locked]
 
     assert await backend.transact(makes_room, patience) == [[0, 128], [128]]
@@ -216,7 +216,7 @@ async def test_carving_adds_what_is_missing_and_says_how_many(backend: Backend) 
 
     assert await carve(backend, *(block(first) for first in (0, 64, 128))) == 2
 
-    assert await lock(backend, Numbered("pods", 0)) == [[held]]
+    assert await lock(backend, BlockId("pods", 0)) == [[held]]
 
 
 async def test_carving_twice_in_one_unit_of_work_adds_once(backend: Backend) -> None:
@@ -226,7 +226,7 @@ async def test_carving_twice_in_one_unit_of_work_adds_once(backend: Backend) -> 
         return [first, second, await transaction.cursor("pods")]
 
     assert await backend.transact(twice) == [1, 1, 128]
-    assert await lock(backend, Numbered("pods", 0)) == [[block(0, node=HERE)]]
+    assert await lock(backend, BlockId("pods", 0)) == [[block(0, node=HERE)]]
 
 
 @pytest.mark.parametrize("place", [0, 2**32, 2**64, 2**128])

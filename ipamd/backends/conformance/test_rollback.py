@@ -16,7 +16,7 @@ from ipamd.backends.conformance.everything import (
     unit_of_work,
 )
 from ipamd.backends.conformance.examples import NOW, allocation, begin, block, carve, lock, write
-from ipamd.backends.interface import Backend, Changes, ConstraintViolated, Numbered, Transaction
+from ipamd.backends.interface import Backend, BlockId, Changes, ConstraintViolated, Transaction
 from ipamd.models.query import AllocationQuery
 
 pytestmark = pytest.mark.asyncio
@@ -132,21 +132,21 @@ async def test_a_unit_of_work_that_waits_for_something_else_is_refused_and_undon
     with pytest.raises(RuntimeError, match="wait"):
         await backend.transact(waits)
 
-    assert await lock(backend, Numbered("pods", 0)) == [[]]
+    assert await lock(backend, BlockId("pods", 0)) == [[]]
 
 
 async def test_what_was_read_can_be_changed_without_changing_what_is_kept(backend: Backend) -> None:
     await carve(backend, block(0))
 
     async def scribble(transaction: Transaction) -> None:
-        [locked] = await transaction.lock([Numbered("pods", 0)])
+        [locked] = await transaction.lock([BlockId("pods", 0)])
         locked.blocks[0].free_since[0] = 7
 
     await backend.transact(scribble)
     for read in await backend.ledger.blocks("pods", NOW, (0, 63)):
         read.free_since[1] = 7
 
-    assert await lock(backend, Numbered("pods", 0)) == [[block(0)]]
+    assert await lock(backend, BlockId("pods", 0)) == [[block(0)]]
 
 
 async def test_what_was_written_can_be_changed_without_changing_what_is_kept(backend: Backend) -> None:
@@ -156,7 +156,7 @@ async def test_what_was_written_can_be_changed_without_changing_what_is_kept(bac
     await write(backend, Changes(blocks=[mine]))
     mine.free_since[1] = 7
 
-    [[kept]] = await lock(backend, Numbered("pods", 0))
+    [[kept]] = await lock(backend, BlockId("pods", 0))
 
     assert kept.free_since[:3].tolist() == [7, 0, 0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockRecord, Numbered, RowPlace
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPlace
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.address import address_in
 from ipamd.models.allocation import Allocation
@@ -18,7 +18,7 @@ class MemoryAudit:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def blocks(self, after: Numbered | None, limit: int) -> AuditedBlocks:
+    async def blocks(self, after: BlockId | None, limit: int) -> AuditedBlocks:
         snapshot, blocks = self._tables.snapshot, self._tables.blocks
         every = sorted((pool, first) for pool, rows in blocks.rows.items() for first in rows)
         keys = [key for key in every if after is None or key > (after.pool, after.first)][:limit]
@@ -38,7 +38,7 @@ class MemoryAudit:
     async def rows(self, begin: RowPlace | None, limit: int) -> AuditedRows:
         ordered = sorted(self._tables.allocations.rows.values(), key=place_of)
         found = list(islice((row for row in ordered if begin is None or place_of(row) >= begin), limit))
-        wanted = {Numbered(row.pool, row.block) for row in found if row.until is None}
+        wanted = {BlockId(row.pool, row.block) for row in found if row.until is None}
         blocks = {each for each in wanted if each.first in self._tables.blocks.rows.get(each.pool, {})}
         snapshot = self._tables.snapshot
         return AuditedRows(snapshot.revision, snapshot.pools, found, blocks)

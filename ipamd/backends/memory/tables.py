@@ -12,11 +12,11 @@ from msgspec import structs
 
 from ipamd.backends.interface import (
     BlockOwner,
+    BlocksWithFree,
     ConstraintViolated,
     Ended,
     RememberedRelease,
     Repeated,
-    WithFreeAddress,
 )
 from ipamd.backends.memory.journal import Journal, RoomEntry
 from ipamd.models.address import IPAddress
@@ -118,7 +118,7 @@ class Blocks:
         block = self.rows[pool].get(first)
         return None if block is None else copy_of(block)
 
-    def search(self, search: WithFreeAddress) -> list[Block]:
+    def search(self, search: BlocksWithFree) -> list[Block]:
         """Copies of the blocks that a search means."""
         found: list[Block] = []
         for since, first in self._some_with_free(search):
@@ -130,7 +130,7 @@ class Blocks:
                 found.append(copy_of(block))
         return found
 
-    def _some_with_free(self, search: WithFreeAddress) -> list[RoomEntry]:
+    def _some_with_free(self, search: BlocksWithFree) -> list[RoomEntry]:
         match search.owner:
             case BlockOwner.ANY:
                 return self._of_all[search.pool]

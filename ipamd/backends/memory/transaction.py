@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ipamd.backends.interface import BlockRecord, BlockSearch, Changes, Found, Locked, Numbered
+from ipamd.backends.interface import BlockId, BlockRecord, BlockSearch, Changes, Found, Locked
 from ipamd.backends.memory.audit import record_of
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.block import Block
@@ -28,7 +28,7 @@ class MemoryTransaction:
         return [Locked(self._matching(search)) for search in searches]
 
     def _matching(self, search: BlockSearch) -> list[Block]:
-        if isinstance(search, Numbered):
+        if isinstance(search, BlockId):
             return self._tables.blocks_numbered(search.pool, [search.first])
         return self._tables.blocks.search(search)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select, tuple_
 
-from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockRecord, Numbered, RowPlace
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPlace
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.ledger import Reader
@@ -45,7 +45,7 @@ class SqlAudit:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    async def blocks(self, after: Numbered | None, limit: int) -> AuditedBlocks:
+    async def blocks(self, after: BlockId | None, limit: int) -> AuditedBlocks:
         async def reading(session: Session) -> AuditedBlocks:
             begin = ("", b"") if after is None else (after.pool, number_bytes(after.first))
             found = [block_of(row) for row in await session.fetch(BLOCKS_AFTER, *begin, limit)]
@@ -84,15 +84,15 @@ async def _revision(session: Session) -> int:
     return int(revision)
 
 
-async def _existing(session: Session, rows: Sequence[Allocation]) -> set[Numbered]:
+async def _existing(session: Session, rows: Sequence[Allocation]) -> set[BlockId]:
     """Which of the blocks of live rows there are."""
     wanted: Mapping[str, set[bytes]] = defaultdict(set)
     for row in rows:
         if row.until is None and row.block >= 0:
             wanted[row.pool].add(number_bytes(row.block))
-    found: set[Numbered] = set()
+    found: set[BlockId] = set()
     for pool, numbers in wanted.items():
         for keys in statements.in_pieces(sorted(numbers)):
             blocks = await session.fetch(statements.blocks_by_number(len(keys)), pool, *keys)
-            found.update(Numbered(pool, block_of(block).first) for block in blocks)
+            found.update(BlockId(pool, block_of(block).first) for block in blocks)
     return found

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ipamd.backends.interface import (
+    BlockId,
     BlockOwner,
     BlockRecord,
     BlockSearch,
+    BlocksWithFree,
     Changes,
     ConstraintViolated,
     Found,
     Locked,
-    Numbered,
     RememberedRelease,
-    WithFreeAddress,
 )
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.record import record_of
@@ -60,12 +60,12 @@ class SqlTransaction:
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         numbers: dict[str, set[int]] = defaultdict(set)
         for search in searches:
-            if isinstance(search, Numbered):
+            if isinstance(search, BlockId):
                 numbers[search.pool].add(search.first)
         numbered = {pool: await self._numbered(pool, wanted) for pool, wanted in numbers.items()}
         locked: list[Locked] = []
         for search in searches:
-            if isinstance(search, Numbered):
+            if isinstance(search, BlockId):
                 block = numbered[search.pool].get(search.first)
                 locked.append(Locked([] if block is None else [block]))
             else:
@@ -79,13 +79,13 @@ class SqlTransaction:
             found.update((block.first, block) for block in map(block_of, rows))
         return found
 
-    async def _with_free(self, search: WithFreeAddress) -> list[Block]:
+    async def _with_free(self, search: BlocksWithFree) -> list[Block]:
         # What the caller has already is left out here: at most that many more are read.
         most = search.limit + len(search.but_not)
         parameters: Values = (search.pool, search.free_before, most)
         if search.owner in (BlockOwner.OWN, BlockOwner.OTHER_WHILE_EMPTY):
             if search.node is None:
-                raise ValueError(f"a search for {search.whose.value} needs the node that looks")
+                raise ValueError(f"a search for {search.owner.value} needs the node that looks")
             parameters = (*parameters, search.node.cluster, search.node.name)
         rows = await self._session.fetch(statements.BLOCKS_WITH_FREE[search.owner], *parameters)
         blocks = (block_of(row) for row in rows)

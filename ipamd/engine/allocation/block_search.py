@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from ipamd.addressing.block import OpenBlock
-from ipamd.backends.interface import BlockOwner, BlockSearch, Locked, Numbered, WithFreeAddress
+from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree, Locked
 from ipamd.engine.allocation.call import NeedsBlock
 from ipamd.engine.allocation.selection import Wish
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
@@ -83,9 +83,9 @@ class BatchBlocks:
         self._now = now
         self._open: dict[str, dict[int, OpenBlock]] = {}
         self._turns: dict[tuple[str, NodeKey | None], list[tuple[Instant, int]]] = {}
-        self._uncarved: set[Numbered] = set()
-        self._contended: set[Numbered] = set()
-        self._wanted: dict[Numbered, None] = {}
+        self._uncarved: set[BlockId] = set()
+        self._contended: set[BlockId] = set()
+        self._wanted: dict[BlockId, None] = {}
         self._step_orders: dict[tuple[str, NodeKey | None], _StepOrder] = {}
         self._search_steps: dict[tuple[str, BlockOwner, NodeKey | None], _SearchStep] = {}
 
@@ -111,7 +111,7 @@ class BatchBlocks:
         """
         if number in self._open.get(pool, ()):
             return None
-        wanted = Numbered(pool, number)
+        wanted = BlockId(pool, number)
         if wanted in self._uncarved:
             raise StaleCatalogue
         if wanted in self._contended:
@@ -143,7 +143,7 @@ class BatchBlocks:
         for search, found in zip(searches, locked, strict=True):
             for block in found.blocks:
                 self._open_block(block)
-            if isinstance(search, Numbered):
+            if isinstance(search, BlockId):
                 if not found.blocks:
                     (self._contended if found.passed_over else self._uncarved).add(search)
                 continue
@@ -157,11 +157,11 @@ class BatchBlocks:
         """The blocks to write."""
         return [block.close() for blocks in self._open.values() for block in blocks.values() if block.changed]
 
-    def _search(self, step: _SearchStep) -> WithFreeAddress:
+    def _search(self, step: _SearchStep) -> BlocksWithFree:
         pool = self._catalogue.pools[step.pool]
         limit = step.demand if step.searched else -(-step.demand // FIRST_GUESS)
         step.demand = 0
-        return WithFreeAddress(
+        return BlocksWithFree(
             step.pool,
             step.owner,
             step.node,
@@ -217,7 +217,7 @@ class BatchBlocks:
         if not usable:
             raise AddressUnavailable(place.first, mask.why_not(place.first) or f"pool {pool.name} keeps it")
         for number in mask.blocks_meeting(usable):
-            if Numbered(pool.name, number) in self._uncarved:
+            if BlockId(pool.name, number) in self._uncarved:
                 return NeedsBlock(pool.name, node if pool.affinity is Affinity.NODE else None, number)
             lacking = self.lacks(pool.name, number)
             if lacking is not None:

@@ -57,8 +57,8 @@ class WaitingCalls:
         if own is None:
             own = self._of_node[node] = deque()
         elif len(own) >= MOST_OF_ONE_NODE:
-            owner = f"node {node.name} has" if node is not None else "REST has"
-            raise Unavailable(f"{whose} {MOST_OF_ONE_NODE} calls waiting already: try again")
+            waiter = f"node {node.name} has" if node is not None else "REST has"
+            raise Unavailable(f"{waiter} {MOST_OF_ONE_NODE} calls waiting already: try again")
         if self._count >= MOST:
             raise Unavailable(f"{MOST} calls wait already: try again")
         own.append(waiting)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from ipamd.backends.interface import Backend, Changes, InDoubt, Numbered, RowPlace, Transaction
+from ipamd.backends.interface import Backend, BlockId, Changes, InDoubt, RowPlace, Transaction
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.inspection.comparison import Comparison, mask_of, misplaced, of_rows
 from ipamd.models.allocation import Allocation
@@ -32,7 +32,7 @@ FIRST_ROW: Final = RowPlace("", b"", 0, 0)
 
 log = structlog.get_logger()
 
-Cursor = Numbered | RowPlace
+Cursor = BlockId | RowPlace
 """What was looked at last: blocks come first, then allocations."""
 
 
@@ -68,7 +68,7 @@ class Check:
             return await self._rows(cursor, silent, repair=repair)
         return await self._blocks(cursor, repair=repair)
 
-    async def _blocks(self, after: Numbered | None, *, repair: bool) -> Portion:
+    async def _blocks(self, after: BlockId | None, *, repair: bool) -> Portion:
         for _ in range(ATTEMPTS):
             catalogue = await self._refresh()
             page = await self._backend.audit.blocks(after, BLOCKS_AT_ONCE)
@@ -87,10 +87,10 @@ class Check:
             found = list(Comparison(block, record, pool, assignable).findings())
             # What stands beside what ipamd knows was changed by hand, and is not to be guessed about.
             if found and repair and catalogue.pools.get(pool.name) == pool:
-                found = await self._repair(_rewrite, Numbered(block.pool, block.first), found)
+                found = await self._repair(_rewrite, BlockId(block.pool, block.first), found)
             findings += found
         last = page.blocks[-1][0] if len(page.blocks) == BLOCKS_AT_ONCE else None
-        following = Numbered(last.pool, last.first) if last is not None else FIRST_ROW
+        following = BlockId(last.pool, last.first) if last is not None else FIRST_ROW
         return Portion(findings, len(page.blocks), 0, following)
 
     async def _rows(self, begin: RowPlace, silent: Instant | None, *, repair: bool) -> Portion:
@@ -109,11 +109,11 @@ class Check:
             for at, finding in enumerate(found):
                 if finding.kind is Kind.ALLOCATION_WITHOUT_BLOCK:
                     row = lacking[finding.allocation]
-                    [found[at]] = await self._repair(_carve, Numbered(row.pool, row.block), [finding])
+                    [found[at]] = await self._repair(_carve, BlockId(row.pool, row.block), [finding])
         full = len(page.rows) == ROWS_AT_ONCE
         return Portion(found, 0, len(page.rows) - known, _place(page.rows[-1]) if full else None)
 
-    async def _repair(self, work: Repair, at: Numbered, found: Sequence[Finding]) -> list[Finding]:
+    async def _repair(self, work: Repair, at: BlockId, found: Sequence[Finding]) -> list[Finding]:
         """Put a block right; what was found, marked."""
         for _ in range(ATTEMPTS):
             try:
@@ -126,10 +126,10 @@ class Check:
         raise _never_at_rest()
 
 
-Repair = Callable[[Numbered, Catalogue, Transaction], Coroutine[Any, Any, None]]
+Repair = Callable[[BlockId, Catalogue, Transaction], Coroutine[Any, Any, None]]
 
 
-async def _rewrite(at: Numbered, catalogue: Catalogue, transaction: Transaction) -> None:
+async def _rewrite(at: BlockId, catalogue: Catalogue, transaction: Transaction) -> None:
     """Write a block as its allocations would have it, while it is locked."""
     [locked] = await transaction.lock([at])
     pool = catalogue.pools.get(at.pool)
@@ -142,7 +142,7 @@ async def _rewrite(at: Numbered, catalogue: Catalogue, transaction: Transaction)
         await transaction.write(Changes(blocks=[rebuilt]))
 
 
-async def _carve(at: Numbered, catalogue: Catalogue, transaction: Transaction) -> None:
+async def _carve(at: BlockId, catalogue: Catalogue, transaction: Transaction) -> None:
     """Carve a block that is missing, as its allocations would have it: nobody ends one of them without it."""
     pool = catalogue.pools.get(at.pool)
     if pool is None or await transaction.pin_catalogue() != catalogue.revision:

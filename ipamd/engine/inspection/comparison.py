@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from ipamd.addressing.block import held_bits, longest_free_since
 from ipamd.addressing.mask import Mask
-from ipamd.backends.interface import AuditedRows, BlockRecord, Numbered
+from ipamd.backends.interface import AuditedRows, BlockId, BlockRecord
 from ipamd.engine.catalogue import Catalogue
 from ipamd.models.address import IPAddress, address_in
 from ipamd.models.allocation import Allocation
@@ -199,7 +199,7 @@ def _of_live(row: Allocation, rows: AuditedRows, catalogue: Catalogue) -> Iterat
     elif pool.block_of(int(row.address)) != row.block:
         what = f"{row.address} is held by {row.held_by}, in a block that it does not belong to"
         yield _about(row, Kind.ALLOCATION_IN_WRONG_BLOCK, what)
-    elif Numbered(row.pool, row.block) not in rows.blocks:
+    elif BlockId(row.pool, row.block) not in rows.blocks:
         what = f"{row.address} is held by {row.held_by}, and its block does not exist"
         yield _about(row, Kind.ALLOCATION_WITHOUT_BLOCK, what)
 

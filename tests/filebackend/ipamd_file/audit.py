@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockRecord, Numbered, RowPlace
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPlace
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.pool import Pool
@@ -17,7 +17,7 @@ class FileAudit:
         self._store = store
         self._turn = turn
 
-    async def blocks(self, after: Numbered | None, limit: int) -> AuditedBlocks:
+    async def blocks(self, after: BlockId | None, limit: int) -> AuditedBlocks:
         def read() -> AuditedBlocks:
             names = sorted({block.pool for block in self._store.values("block")})
             blocks = [block for name in names for block in self._store.blocks_of(name)]
@@ -41,7 +41,7 @@ class FileAudit:
             rows = sorted(self._store.values("allocation"), key=_place)
             found = [row for row in rows if begin is None or _place(row) >= begin][:limit]
             wanted = {(row.pool, row.block) for row in found if row.until is None}
-            blocks = {Numbered(*key) for key in wanted if self._store.get("block", key) is not None}
+            blocks = {BlockId(*key) for key in wanted if self._store.get("block", key) is not None}
             return AuditedRows(self._store.revision, self._store.snapshot().pools, found, blocks)
 
         return await self._turn(read)
@@ -63,7 +63,7 @@ def record_of(store: Store, pool: Pool, first: int) -> BlockRecord:
     )
 
 
-def _key(block: Numbered) -> tuple[str, int]:
+def _key(block: BlockId) -> tuple[str, int]:
     return block.pool, block.first
 
 

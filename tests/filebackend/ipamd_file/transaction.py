@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from ipamd.backends.interface import (
+    BlockId,
     BlockOwner,
     BlockRecord,
     BlockSearch,
+    BlocksWithFree,
     Changes,
     ConstraintViolated,
     Ended,
     Found,
     Locked,
-    Numbered,
     RememberedRelease,
     Repeated,
-    WithFreeAddress,
 )
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
@@ -44,7 +44,7 @@ class FileTransaction:
         return [Locked(self._matching(search)) for search in searches]
 
     def _matching(self, search: BlockSearch) -> list[Block]:
-        if isinstance(search, Numbered):
+        if isinstance(search, BlockId):
             block = self._store.get("block", (search.pool, search.first))
             return [] if block is None else [copy_of(block)]
         ready = [
@@ -151,7 +151,7 @@ def _over(row: Allocation, ended: Ended) -> Allocation:
     )
 
 
-def _is_meant(block: Block, search: WithFreeAddress) -> bool:
+def _is_meant(block: Block, search: BlocksWithFree) -> bool:
     match search.owner:
         case BlockOwner.ANY:
             return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ipamd.backends.interface import BlockOwner, BlockSearch, Found, Locked, Numbered, WithFreeAddress
+from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree, Found, Locked
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.locking import keys_of_holders
 from ipamd.backends.sql.postgres.searching import (
@@ -51,7 +51,7 @@ class ImpatientTransaction(PostgresTransaction):
         elsewhere = await self._existing(wanted - locked.keys())
         answers = {}
         for place, search in enumerate(searches):
-            if isinstance(search, Numbered):
+            if isinstance(search, BlockId):
                 key = search.pool, search.first
                 answers[place] = Locked([locked[key]] if key in locked else [], key in elsewhere)
         return answers
@@ -64,7 +64,7 @@ class ImpatientTransaction(PostgresTransaction):
         return {(pool, int.from_bytes(first, "big")) for pool, first in rows}
 
     async def _with_free(
-        self, owner: BlockOwner, asked: list[tuple[int, WithFreeAddress]]
+        self, owner: BlockOwner, asked: list[tuple[int, BlocksWithFree]]
     ) -> dict[int, Locked]:
         # What the caller has already is left out here: at most that many more are read.
         values = [search_values(search, search.limit + len(search.but_not)) for _, search in asked]
@@ -73,7 +73,7 @@ class ImpatientTransaction(PostgresTransaction):
             number, *columns = row
             found[number - 1].append(block_of(columns))
         answers = {}
-        short: dict[int, tuple[WithFreeAddress, int]] = {}
+        short: dict[int, tuple[BlocksWithFree, int]] = {}
         for (place, search), locked in zip(asked, found, strict=True):
             blocks = [block for block in longest_free_first(locked) if block.first not in search.but_not]
             answers[place] = Locked(blocks[: search.limit])
@@ -84,7 +84,7 @@ class ImpatientTransaction(PostgresTransaction):
         return answers
 
     async def _passed_over(
-        self, owner: BlockOwner, short: dict[int, tuple[WithFreeAddress, int]]
+        self, owner: BlockOwner, short: dict[int, tuple[BlocksWithFree, int]]
     ) -> list[int]:
         """The places of those searches that would find more blocks now.
 

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ipamd.backends.interface import BlockSearch, Changes, Found, Locked, Numbered, WithFreeAddress
+from ipamd.backends.interface import BlockId, BlockSearch, BlocksWithFree, Changes, Found, Locked
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.locking import keys_of_holders
@@ -70,12 +70,12 @@ class PatientTransaction(PostgresTransaction):
             await self._take(wanted)
 
     def _answer(self, search: BlockSearch) -> list[Block]:
-        if isinstance(search, Numbered):
+        if isinstance(search, BlockId):
             block = self._held[search.pool, search.first]
             return [] if block is None else [_copy_of(block)]
         return [_copy_of(block) for block in self._meant(search)[: search.limit]]
 
-    def _meant(self, search: WithFreeAddress) -> list[Block]:
+    def _meant(self, search: BlocksWithFree) -> list[Block]:
         """The blocks held that a search looks for: nobody changes them any more."""
         return longest_free_first(
             block for block in self._held.values() if block is not None and meant_by(search, block)

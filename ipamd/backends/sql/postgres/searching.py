@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from ipamd.backends.interface import BlockOwner, BlockSearch, Numbered, WithFreeAddress
+from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree
 from ipamd.backends.sql.rows import number_bytes
 from ipamd.backends.sql.session import Values
 from ipamd.models.block import Block
@@ -14,18 +14,18 @@ BlockKey = tuple[str, int]
 """A block's pool and number; the order in which whoever waits for blocks locks them."""
 
 
-def by_owner(searches: Sequence[BlockSearch]) -> dict[BlockOwner, list[tuple[int, WithFreeAddress]]]:
+def by_owner(searches: Sequence[BlockSearch]) -> dict[BlockOwner, list[tuple[int, BlocksWithFree]]]:
     """The searches for room with their places among all; one statement serves those of one kind."""
-    found: dict[BlockOwner, list[tuple[int, WithFreeAddress]]] = defaultdict(list)
+    found: dict[BlockOwner, list[tuple[int, BlocksWithFree]]] = defaultdict(list)
     for place, search in enumerate(searches):
-        if isinstance(search, WithFreeAddress):
+        if isinstance(search, BlocksWithFree):
             if search.node is None and search.owner in (BlockOwner.OWN, BlockOwner.OTHER_WHILE_EMPTY):
-                raise ValueError(f"a search for {search.whose.value} needs the node that looks")
+                raise ValueError(f"a search for {search.owner.value} needs the node that looks")
             found[search.owner].append((place, search))
     return found
 
 
-def search_values(search: WithFreeAddress, most: int) -> Values:
+def search_values(search: BlocksWithFree, most: int) -> Values:
     """A search as a row of the arrays of its statement."""
     cluster, node = search.node or (None, None)
     return search.pool, cluster, node, search.free_before, most
@@ -33,7 +33,7 @@ def search_values(search: WithFreeAddress, most: int) -> Values:
 
 def numbered_keys(searches: Iterable[BlockSearch]) -> set[BlockKey]:
     """The blocks that searches name."""
-    return {(search.pool, search.first) for search in searches if isinstance(search, Numbered)}
+    return {(search.pool, search.first) for search in searches if isinstance(search, BlockId)}
 
 
 def key_values(keys: Iterable[BlockKey]) -> list[Values]:
@@ -41,7 +41,7 @@ def key_values(keys: Iterable[BlockKey]) -> list[Values]:
     return [(pool, number_bytes(first)) for pool, first in keys]
 
 
-def meant_by(search: WithFreeAddress, block: Block) -> bool:
+def meant_by(search: BlocksWithFree, block: Block) -> bool:
     """Whether a block as it stands is one that a search looks for."""
     since = block.next_free_since
     if block.pool != search.pool or block.first in search.but_not:
