@@ -207,7 +207,7 @@ class Calls:
             why = await self._engine.backend.ready()
         if why is None and call.wanted is request.Wanted.CAPACITY:
             identity = call.caller.identity
-            error = await self._engine.has_room(call.slots, identity.node_key, identity.network, None)
+            error = await self._engine.has_room(call.pool_names, identity.node_key, identity.network, None)
             why = str(error) if error is not None else None
         if why is not None:
             raise CniError(Code.NOT_AVAILABLE, why).to(call.caller)

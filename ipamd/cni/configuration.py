@@ -26,7 +26,7 @@ MOST_POOLS: Final = 64
 MOST_ADDRESSES: Final = 16
 MOST_DNS_ENTRIES: Final = 64
 
-Slots = tuple[tuple[str, ...], ...]
+PoolNames = tuple[tuple[str, ...], ...]
 
 # Keys by which other IPAM plugins are told which addresses to give. Were they passed over, a configuration
 # that was copied from one of them would silently get addresses from elsewhere.
@@ -75,9 +75,9 @@ class Configuration:
         return read_ipam(self.values)
 
     @cached_property
-    def slots(self) -> Slots:
+    def pool_names(self) -> PoolNames:
         """The pools that it names."""
-        return read_slots(self.ipam.get("pools"), "ipam.pools")
+        return read_pool_names(self.ipam.get("pools"), "ipam.pools")
 
     @cached_property
     def additions(self) -> Additions:
@@ -121,18 +121,20 @@ def read_ipam(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return ipam
 
 
-def read_slots(value: object, key: str) -> Slots:
-    """Pools as they are listed: a slot for each address, each with its alternatives in order."""
-    slots = tuple(_slot(entry, f"{key}[{place}]") for place, entry in enumerate(reading.listing(value, key)))
-    if len(slots) > MOST_ADDRESSES:
-        raise too_large(f"{key}: asks for {len(slots)} addresses, {MOST_ADDRESSES} at most")
-    named = sum(map(len, slots))
+def read_pool_names(value: object, key: str) -> PoolNames:
+    """Pools as they are listed: for each address the pools that may give it, in order."""
+    pool_names = tuple(
+        _names_of_one(entry, f"{key}[{place}]") for place, entry in enumerate(reading.listing(value, key))
+    )
+    if len(pool_names) > MOST_ADDRESSES:
+        raise too_large(f"{key}: asks for {len(pool_names)} addresses, {MOST_ADDRESSES} at most")
+    named = sum(map(len, pool_names))
     if named > MOST_POOLS:
         raise too_large(f"{key}: names {named} pools, {MOST_POOLS} at most")
-    return slots
+    return pool_names
 
 
-def _slot(entry: object, key: str) -> tuple[str, ...]:
+def _names_of_one(entry: object, key: str) -> tuple[str, ...]:
     if isinstance(entry, str):
         return (reading.pool_name(entry, key),)
     if not isinstance(entry, list):

@@ -15,11 +15,11 @@ from msgspec import Struct
 from ipamd.cni import reading
 from ipamd.cni.body import Body
 from ipamd.cni.caller import Caller
-from ipamd.cni.configuration import Slots
+from ipamd.cni.configuration import PoolNames
 from ipamd.cni.error import CniError, Code, invalid
+from ipamd.cni.requested import Requested, read_args, read_workload
 from ipamd.cni.result import Additions
 from ipamd.cni.version import at_least
-from ipamd.cni.wishes import Wishes, read_args, read_workload
 from ipamd.models.address import IPAddress
 from ipamd.models.issued import Issued
 from ipamd.models.request import AllocationRequest, Release
@@ -70,7 +70,7 @@ class Status(Struct, frozen=True):
 
     caller: Caller
     wanted: Wanted
-    slots: Slots
+    pool_names: PoolNames
 
 
 def read_add(raw: bytes) -> Add:
@@ -112,11 +112,11 @@ def _add(body: Body) -> Add:
     caller = body.caller("container_id", "netns", "ifname", "path")
     identity = caller.identity
     args = read_args(body.get("args"))
-    wishes = Wishes(body.config, args, identity.network, identity.ifname)
+    requested = Requested(body.config, args, identity.network, identity.ifname)
     request = AllocationRequest(
         holder=identity,
-        slots=wishes.pools(),
-        requested=wishes.addresses(),
+        pool_names=requested.pools(),
+        requested=requested.addresses(),
         workload=read_workload(args),
         issued=body.issued("issued"),
         netns=body.netns(),
@@ -164,8 +164,8 @@ def _status(body: Body) -> Status:
     wanted = body.config.ipam.get("status", Wanted.INSTALLATION)
     if not isinstance(wanted, str) or wanted not in list(Wanted):
         raise reading.mistyped("ipam.status", "installation, service or capacity", wanted)
-    slots = Wishes(body.config, {}, caller.identity.network, "").pools()
-    return Status(caller, Wanted(wanted), slots)
+    pool_names = Requested(body.config, {}, caller.identity.network, "").pools()
+    return Status(caller, Wanted(wanted), pool_names)
 
 
 def _addresses_of(previous: Mapping[str, Any]) -> tuple[IPAddress, ...]:

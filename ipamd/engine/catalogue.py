@@ -19,7 +19,7 @@ from ipamd.models.token import Principal, TokenHash
 KEPT_CHOICES: Final = 50_000
 
 
-class Asker(NamedTuple):
+class RequestContext(NamedTuple):
     """What selectors look at."""
 
     cluster: str | None

@@ -27,8 +27,8 @@ from ipamd.engine.allocation.boots import Boots
 from ipamd.engine.allocation.call import Ask, Call, Free
 from ipamd.engine.allocation.candidates import why_nothing
 from ipamd.engine.allocation.collection import Collection, Eviction, holdings, leftovers
-from ipamd.engine.allocation.selection import MOST_NAMED, Slots, alternatives, asker_of
-from ipamd.engine.catalogue import Asker, Catalogue
+from ipamd.engine.allocation.selection import MOST_NAMED, PoolNames, alternatives, context_of
+from ipamd.engine.catalogue import Catalogue, RequestContext
 from ipamd.engine.catalogue_cache import Following
 from ipamd.engine.clock import Clock, wall_clock
 from ipamd.engine.inspection.check import Check
@@ -130,7 +130,7 @@ class Engine:
             call = await self._ordered(request)
             outcome = await self._batching.submit(call, request.timeout)
             if isinstance(outcome, Refused) and isinstance(request, AllocationRequest):
-                return await self._told(outcome, request.slots, asker_of(request))
+                return await self._told(outcome, request.pool_names, context_of(request))
         except DomainError as error:
             return Refused(error)
         return outcome
@@ -145,7 +145,7 @@ class Engine:
             order = await self._boots.order_if_heard(node, issued)
         outcome = await self._settling.rehearse(Ask(request, order, request.digest, node), request.timeout)
         if isinstance(outcome, Refused):
-            outcome = await self._told(outcome, request.slots, asker_of(request))
+            outcome = await self._told(outcome, request.pool_names, context_of(request))
         return await explain(request, outcome, self.catalogue, self.backend.ledger, self._clock())
 
     async def check(self, identity: Identity, seen: Sequence[IPAddress]) -> Refused | None:
@@ -202,12 +202,12 @@ class Engine:
     async def _adopt(self, request: AllocationRequest) -> Outcome:
         ask = Ask(request, BEFORE_EVERY_CALL, request.digest, request.node_key)
         outcome = await self._batching.submit(ask, request.timeout)
-        return await self._told(outcome, (), asker_of(request)) if isinstance(outcome, Refused) else outcome
+        return await self._told(outcome, (), context_of(request)) if isinstance(outcome, Refused) else outcome
 
     async def _rehearse_adoption(self, request: AllocationRequest) -> Outcome:
         ask = Ask(request, BEFORE_EVERY_CALL, request.digest, request.node_key)
         outcome = await self._settling.rehearse(ask, request.timeout)
-        return await self._told(outcome, (), asker_of(request)) if isinstance(outcome, Refused) else outcome
+        return await self._told(outcome, (), context_of(request)) if isinstance(outcome, Refused) else outcome
 
     async def evict(self, eviction: Eviction, *, even_if_alive: bool) -> Released:
         """Free what a dead node held. Raises NotFound, NodeAlive, and the error that stopped it, if any.
@@ -255,20 +255,20 @@ class Engine:
         return self._batching.waiting
 
     async def has_room(
-        self, slots: Slots, node: NodeKey, network: str, namespace: str | None = None
+        self, pool_names: PoolNames, node: NodeKey, network: str, namespace: str | None = None
     ) -> DomainError | None:
-        """Why a request with these slots would find nothing free; None when it would be served."""
-        asker = Asker(node.cluster, network, node.name, namespace)
+        """Why a request with these pool_names would find nothing free; None when it would be served."""
+        context = RequestContext(node.cluster, network, node.name, namespace)
         try:
-            chosen = alternatives(slots, asker, await self.refresh())
+            chosen = alternatives(pool_names, context, await self.refresh())
         except DomainError as error:
             return error
         for pools in chosen:
             counted = [await self.usage(pool.name) for pool in pools if pool.state is PoolState.ACTIVE]
             if not any(each.free > 0 for each in counted):
                 nothing = Refused(NothingFree(tuple(pool.name for pool in pools)))
-                return (await self._told(nothing, slots, asker)).error
-        return None if chosen else (await self._told(Refused(NothingFree(())), slots, asker)).error
+                return (await self._told(nothing, pool_names, context)).error
+        return None if chosen else (await self._told(Refused(NothingFree(())), pool_names, context)).error
 
     def heard_from(self, node: NodeKey) -> None:
         """Note that a node called."""
@@ -300,13 +300,13 @@ class Engine:
         order = await self._boots.order_of(request.node, request.issued, request.delivered)
         return Free(request, order, order)
 
-    async def _told(self, refused: Refused, slots: Slots, asker: Asker) -> Refused:
+    async def _told(self, refused: Refused, pool_names: PoolNames, context: RequestContext) -> Refused:
         """A refusal with what its reader needs: how full the pools are, who has the address."""
         error, ledger = refused.error, self.backend.ledger
         if isinstance(error, NothingFree):
             catalogue = self.catalogue
             full = await fullness(error.pools[:MOST_NAMED], catalogue, ledger, self._clock())
-            return Refused(NothingFree(error.pools, why_nothing(slots, asker, catalogue, full)))
+            return Refused(NothingFree(error.pools, why_nothing(pool_names, context, catalogue, full)))
         if isinstance(error, AddressTaken):
             query = AllocationQuery(address=error.address, space=error.space)
             for row in await ledger.page(query, None, 1):

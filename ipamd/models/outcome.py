@@ -17,7 +17,7 @@ class Grant(Struct, frozen=True):
 
 
 class Granted(Struct, frozen=True):
-    """All addresses of a request, in the order of its slots; `repeated` when the holder had them before."""
+    """All addresses of a request, in the order asked for; `repeated` when the holder had them before."""
 
     grants: tuple[Grant, ...]
     repeated: bool

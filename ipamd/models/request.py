@@ -14,13 +14,13 @@ from ipamd.models.node import NodeKey
 class AllocationRequest(Struct, frozen=True, kw_only=True):
     """Addresses for one holder, all of them or none.
 
-    `slots` asks for one address each, from the first pool of the slot that has one; empty means that
-    selectors choose, one address for each family. `requested` are addresses that the holder must get.
+    Each entry of `pool_names` asks for one address, of the first pool named there that has one. If there is
+    none, selectors choose, one address for each family. `requested` are addresses that the holder must get.
     `timeout` is how many seconds the caller waits. `by` is the principal, where an admin asks.
     """
 
     holder: Holder
-    slots: tuple[tuple[str, ...], ...] = ()
+    pool_names: tuple[tuple[str, ...], ...] = ()
     requested: tuple[IPAddress, ...] = ()
     workload: Workload = Workload()
     issued: Issued | None = None

@@ -93,10 +93,10 @@ class Model:
         assignable = {address for address in self.usable(pool) if self.keeper(address) is None}
         return assignable - self.held(pool.name) - self.cooling(pool)
 
-    def fits(self, container: int, slots: list[list[str]], addresses: list[IPAddress]) -> bool:
-        """Whether these addresses, in the order of the slots, are an answer that the promises allow."""
+    def fits(self, container: int, pool_names: list[list[str]], addresses: list[IPAddress]) -> bool:
+        """Whether these addresses, in the order of the pool_names, are an answer that the promises allow."""
         own = self.reserved_for(container)
-        for slot, address in zip(slots, addresses, strict=True):
+        for slot, address in zip(pool_names, addresses, strict=True):
             pools = [self.pools[name] for name in slot]
             reserved = [p for p in pools if any(r.first in p.subnet for r in own)]
             if reserved:
@@ -111,10 +111,10 @@ class Model:
     def reserved_for(self, container: int) -> list[AddressRange]:
         return [kept.addresses for kept in self.kept.values() if kept.workload == workload_of(container)]
 
-    def serves(self, container: int, slots: list[list[str]]) -> bool:
+    def serves(self, container: int, pool_names: list[list[str]]) -> bool:
         """Whether every slot has something to give, when nothing in particular is asked for."""
         own = self.reserved_for(container)
-        for slot in slots:
+        for slot in pool_names:
             pools = [self.pools[name] for name in slot]
             reserved = next((p for p in pools if any(r.first in p.subnet for r in own)), None)
             if reserved is None:

@@ -116,18 +116,18 @@ class History(RuleBasedStateMachine):
         self.calls += 1
         return Issued(f"boot-{node}-{self.boot[node]}", self.calls - late)
 
-    @rule(container=CONTAINERS, slots=SLOTS, late=LATE)
-    def add(self, container: int, slots: list[list[str]], late: int) -> None:
+    @rule(container=CONTAINERS, pool_names=SLOTS, late=LATE)
+    def add(self, container: int, pool_names: list[list[str]], late: int) -> None:
         issued = self.issued(node_of(container), late)
         moment = self.model.moment(node_of(container), issued)
-        answer = self.every(lambda engine: explained_then_asked(engine, ask(container, slots, issued)))
+        answer = self.every(lambda engine: explained_then_asked(engine, ask(container, pool_names, issued)))
         if self.model.overtaken(container, moment):
             assert answer == ("refused", "overtaken")
         elif container in self.model.holdings:
             held = [address for _, address in self.model.holdings[container].addresses]
             assert answer == ("granted", held, True)
             self.model.repeated(container, moment)
-        elif not self.model.serves(container, slots):
+        elif not self.model.serves(container, pool_names):
             assert answer in [
                 ("refused", "nothing-free"),
                 ("refused", "address-taken"),
@@ -136,7 +136,7 @@ class History(RuleBasedStateMachine):
         else:
             kind, addresses, repeated = answer
             assert (kind, repeated) == ("granted", False)
-            assert self.model.fits(container, slots, addresses)
+            assert self.model.fits(container, pool_names, addresses)
             self.model.granted(container, [(self.pool_of(each), each) for each in addresses], moment)
 
     @rule(container=CONTAINERS, name=st.sampled_from(POOLS), offset=st.integers(0, 15))
@@ -358,11 +358,11 @@ def identity(container: int) -> Identity:
 
 
 def ask(
-    container: int, slots: list[list[str]], issued: Issued, requested: tuple[IPAddress, ...] = ()
+    container: int, pool_names: list[list[str]], issued: Issued, requested: tuple[IPAddress, ...] = ()
 ) -> AllocationRequest:
     return AllocationRequest(
         holder=identity(container),
-        slots=tuple(map(tuple, slots)),
+        pool_names=tuple(map(tuple, pool_names)),
         requested=requested,
         workload=Workload("default", workload_of(container)),
         issued=issued,

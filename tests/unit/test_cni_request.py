@@ -64,7 +64,7 @@ def test_an_add_is_read_whole() -> None:
     call = read_add(raw)
 
     assert call.request.holder == Identity("east", "pods", "n1", "c1", "eth0")
-    assert call.request.slots == (("a",), ("b", "c"))
+    assert call.request.pool_names == (("a",), ("b", "c"))
     assert call.request.workload == Workload("web", "front-0", "u1")
     assert call.request.issued == Issued(BOOT, 12, "2026-01-31T12:00:00Z")
     assert call.request.netns == NetworkNamespace(4, 4026532000)
@@ -95,7 +95,7 @@ def test_a_configuration_without_version_is_of_the_oldest() -> None:
 def test_keys_of_other_plugins_are_passed_over() -> None:
     config = {"bridge": "cni0", "isGateway": True, "ipam": {"type": "ipamd-ipam", "x": {"deep": [1]}}}
 
-    assert read_add(body(config)).request.slots == ()
+    assert read_add(body(config)).request.pool_names == ()
 
 
 WISHES: dict[str, Any] = {
@@ -145,7 +145,7 @@ def test_the_annotation_lists_addresses(written: str, read: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotations", "ifname", "slots"),
+    ("annotations", "ifname", "pool_names"),
     [
         ({"ipamd.io/pools": "a,b"}, "eth0", (("a", "b"),)),
         ({"ipamd.io/pools": '[["a", "b"], "c"]'}, "eth0", (("a", "b"), ("c",))),
@@ -157,11 +157,11 @@ def test_the_annotation_lists_addresses(written: str, read: list[str]) -> None:
     ],
 )
 def test_an_annotation_replaces_the_pools_of_the_network_it_means(
-    annotations: dict[str, str], ifname: str, slots: tuple[tuple[str, ...], ...]
+    annotations: dict[str, str], ifname: str, pool_names: tuple[tuple[str, ...], ...]
 ) -> None:
     config = {"ipam": {"pools": ["configured"]}, "runtimeConfig": {ANNOTATIONS: annotations}}
 
-    assert read_add(body(config, ifname=ifname)).request.slots == slots
+    assert read_add(body(config, ifname=ifname)).request.pool_names == pool_names
 
 
 @pytest.mark.parametrize(

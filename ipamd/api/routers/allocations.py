@@ -141,7 +141,7 @@ async def _allocate(body: NewAllocation, key: _Key, engine: Engine, catalogue: C
     address = parse_address(body.address) if body.address is not None else None
     request = AllocationRequest(
         holder=holder,
-        slots=((body.pool,) if body.pool is not None else _pools(body, catalogue),),
+        pool_names=((body.pool,) if body.pool is not None else _pools(body, catalogue),),
         requested=(address,) if address is not None else (),
         workload=Workload(body.namespace, body.name),
         idempotency=key.value(),

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from ipamd.api.paging import cursor_of, foreign, key_of
 from ipamd.api.routers.access import TheEngine
 from ipamd.api.schemas.check import NewCheck, PortionDocument, document_of
-from ipamd.backends.interface import Numbered, RowPlace
+from ipamd.backends.interface import BlockId, RowPlace
 from ipamd.engine.engine import Engine
 from ipamd.engine.inspection.check import Cursor
 from ipamd.engine.pruning import DAY
@@ -48,7 +48,7 @@ async def _portion(wanted: NewCheck, engine: Engine, *, repair: bool) -> dict[st
 
 
 def _key(cursor: Cursor) -> list[str]:
-    if isinstance(cursor, Numbered):
+    if isinstance(cursor, BlockId):
         return [cursor.pool, str(cursor.first)]
     return [cursor.space, cursor.address.hex(), str(cursor.since), str(cursor.id)]
 
@@ -56,7 +56,7 @@ def _key(cursor: Cursor) -> list[str]:
 def _cursor(text: str) -> Cursor:
     match key_of(text):
         case [str(pool), str(first)]:
-            return Numbered(_name(pool), _number(first, HIGHEST))
+            return BlockId(_name(pool), _number(first, HIGHEST))
         case [str(space), str(address), str(since), str(number)]:
             return RowPlace(_name(space), _bytes(address), _number(since, LATEST), _number(number, LATEST))
     raise foreign()

@@ -104,13 +104,13 @@ class Tokens(Changing):
 
         return await self._change(revoke)
 
-    async def join(self, name: str, proof: str, asker: Principal) -> NewToken:
+    async def join(self, name: str, proof: str, principal: Principal) -> NewToken:
         """Give a node its token, in place of the one that it has; raises NodeJoined, NotAllowed.
 
         Who has a join token gets one for any node of the cluster that nobody has yet, or that joined with
         the same proof. A node renews its own.
         """
-        node = _node_meant(name, asker)
+        node = _node_meant(name, principal)
         shown = hash_of(proof.encode())
         text = new_text()
 
@@ -119,12 +119,12 @@ class Tokens(Changing):
             known = snapshot.nodes.get(node) or Node(cluster=node.cluster, name=node.name)
             own = sorted(
                 (token for token in snapshot.tokens.values() if token.node_key == node),
-                key=lambda token: (token.id != asker.token, token.id),
+                key=lambda token: (token.id != principal.token, token.id),
             )
-            _refuse_stranger(known, shown, own, asker)
+            _refuse_stranger(known, shown, own, principal)
             if known.proof is None:
                 await catalogue.save(replace(known, proof=shown))
-            token = self._renewed(own[0] if own else None, node, text, asker, revision)
+            token = self._renewed(own[0] if own else None, node, text, principal, revision)
             for other in own[1:]:
                 await catalogue.remove(other)
             await catalogue.save(token)
@@ -132,7 +132,9 @@ class Tokens(Changing):
 
         return NewToken(await self._change(join), text)
 
-    def _renewed(self, old: Token | None, node: NodeKey, text: str, asker: Principal, revision: int) -> Token:
+    def _renewed(
+        self, old: Token | None, node: NodeKey, text: str, principal: Principal, revision: int
+    ) -> Token:
         now = self._clock()
         new = hash_of(text.encode())
         if old is None:
@@ -143,12 +145,12 @@ class Tokens(Changing):
                 cluster=node.cluster,
                 node=node.name,
                 created=now,
-                created_by=asker.name,
+                created_by=principal.name,
                 expires=now + NODE_LIFETIME,
                 revision=revision,
             )
         # Who shows the text before may never have got the answer with the one that replaced it.
-        in_use = old.previous if asker.renewed and old.previous is not None else old.hash
+        in_use = old.previous if principal.renewed and old.previous is not None else old.hash
         ends = [now + OVERLAP, *([old.expires] if old.expires is not None else [])]
         return replace(
             old,
@@ -165,23 +167,27 @@ def new_text() -> str:
     return f"ipamd_{secrets.token_urlsafe(TEXT_BYTES)}"
 
 
-def _node_meant(name: str, asker: Principal) -> NodeKey:
-    if asker.role is Role.JOIN and asker.cluster is not None:
-        return NodeKey(asker.cluster, name)
-    if asker.node is not None and asker.node.name == name:
-        return asker.node
-    raise NotAllowed(f"{asker.name} cannot join as node {name}: show a join token, or the node's own")
+def _node_meant(name: str, principal: Principal) -> NodeKey:
+    if principal.role is Role.JOIN and principal.cluster is not None:
+        return NodeKey(principal.cluster, name)
+    if principal.node is not None and principal.node.name == name:
+        return principal.node
+    raise NotAllowed(f"{principal.name} cannot join as node {name}: show a join token, or the node's own")
 
 
-def _refuse_stranger(known: Node, shown: bytes, own: list[Token], asker: Principal) -> None:
+def _refuse_stranger(known: Node, shown: bytes, own: list[Token], principal: Principal) -> None:
     """Raise where a node's name would go to somebody else than who has it."""
     if known.proof is not None:
         stranger = not compare_digest(known.proof, shown)
     else:
-        stranger = asker.role is Role.JOIN and bool(own)
+        stranger = principal.role is Role.JOIN and bool(own)
     if stranger:
         raise NodeJoined(known.cluster, known.name)
-    if asker.role is Role.NODE and asker.token is not None and asker.token not in {one.id for one in own}:
+    if (
+        principal.role is Role.NODE
+        and principal.token is not None
+        and principal.token not in {one.id for one in own}
+    ):
         raise NotAllowed(f"the token of node {known.name} has been revoked")
 
 

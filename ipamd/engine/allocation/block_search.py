@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from ipamd.addressing.block import OpenBlock
 from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree, Locked
 from ipamd.engine.allocation.call import NeedsBlock
-from ipamd.engine.allocation.selection import Wish
+from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.models.address import AddressRange, IPAddress, address_in
 from ipamd.models.block import Block
@@ -89,20 +89,20 @@ class BatchBlocks:
         self._step_orders: dict[tuple[str, NodeKey | None], _StepOrder] = {}
         self._search_steps: dict[tuple[str, BlockOwner, NodeKey | None], _SearchStep] = {}
 
-    def take(self, wish: Wish, node: NodeKey | None) -> PickedAddress | NotYet | NeedsBlock:
-        """Take an address for a wish, or say what is missing.
+    def take(self, request: AddressRequest, node: NodeKey | None) -> PickedAddress | NotYet | NeedsBlock:
+        """Pick an address for a request, or say why there is none yet.
 
         Raises NothingFree, AddressTaken, AddressUnavailable.
         """
-        for pool in wish.pools:
-            if pool.state is PoolState.DRAINING and not wish.adopted:
+        for pool in request.pools:
+            if pool.state is PoolState.DRAINING and not request.adopted:
                 continue
-            if wish.place is not None:
-                return self._take_at(wish.place, pool, node)
+            if request.place is not None:
+                return self._take_at(request.place, pool, node)
             found = self._take_from(pool, node)
             if found is not None:
                 return found
-        raise NothingFree(tuple(pool.name for pool in wish.pools))
+        raise NothingFree(tuple(pool.name for pool in request.pools))
 
     def lacks(self, pool: str, number: int) -> NotYet | None:
         """Why a block is not at hand, None if it is; the next search looks for one that may be had.

@@ -8,13 +8,13 @@ from itertools import islice
 
 from ipamd.engine.allocation.selection import (
     MOST_NAMED,
-    Slots,
+    PoolNames,
     alternatives,
     listed,
     why_not_selected,
     why_not_unasked,
 )
-from ipamd.engine.catalogue import Asker, Catalogue
+from ipamd.engine.catalogue import Catalogue, RequestContext
 from ipamd.models.errors import Fullness, PoolUnknown
 from ipamd.models.pool import Pool
 
@@ -32,39 +32,43 @@ class Candidate:
     refusal: str | None
 
 
-def survey(slots: Slots, asker: Asker, catalogue: Catalogue) -> Iterator[Candidate]:
+def candidates_of(
+    pool_names: PoolNames, context: RequestContext, catalogue: Catalogue
+) -> Iterator[Candidate]:
     """The pools that are named, or else all: those chosen by selectors first, then the others by name."""
-    if slots:
-        for position, slot in enumerate(slots):
-            yield from (_named(name, position, asker, catalogue) for name in slot)
+    if pool_names:
+        for position, slot in enumerate(pool_names):
+            yield from (_named(name, position, context, catalogue) for name in slot)
         return
-    chosen = alternatives((), asker, catalogue)
+    chosen = alternatives((), context, catalogue)
     for position, pools in enumerate(chosen):
         yield from (Candidate(pool.name, pool, position, None) for pool in pools)
     taken = {pool.name for pools in chosen for pool in pools}
     for name in sorted(catalogue.pools.keys() - taken):
         pool = catalogue.pools[name]
-        yield Candidate(name, pool, None, why_not_unasked(pool, asker, catalogue))
+        yield Candidate(name, pool, None, why_not_unasked(pool, context, catalogue))
 
 
-def _named(name: str, position: int, asker: Asker, catalogue: Catalogue) -> Candidate:
+def _named(name: str, position: int, context: RequestContext, catalogue: Catalogue) -> Candidate:
     pool = catalogue.pools.get(name)
     if pool is None:
         return Candidate(name, None, position, str(PoolUnknown(name)))
-    return Candidate(name, pool, position, why_not_selected(pool, asker, catalogue))
+    return Candidate(name, pool, position, why_not_selected(pool, context, catalogue))
 
 
-def why_nothing(slots: Slots, asker: Asker, catalogue: Catalogue, full: Sequence[Fullness]) -> str:
+def why_nothing(
+    pool_names: PoolNames, context: RequestContext, catalogue: Catalogue, full: Sequence[Fullness]
+) -> str:
     """What an error says of pools: how full these are, and why those that stand beside them refuse.
 
     Beside pools that are named stand their alternatives. Where none is named and none was chosen, all refuse.
     """
     reasons = [str(each) for each in full]
-    if not slots and not full:
+    if not pool_names and not full:
         every = catalogue.pools.values()
-        some = (why_not_unasked(pool, asker, catalogue) for pool in islice(every, MOST_NAMED))
+        some = (why_not_unasked(pool, context, catalogue) for pool in islice(every, MOST_NAMED))
         return listed([why for why in some if why is not None], len(every))
     beside = {each.pool for each in full}
-    slot: Sequence[str] = next((slot for slot in slots if beside <= set(slot)), ())
-    refusals = (_named(name, 0, asker, catalogue).refusal for name in slot if name not in beside)
+    slot: Sequence[str] = next((slot for slot in pool_names if beside <= set(slot)), ())
+    refusals = (_named(name, 0, context, catalogue).refusal for name in slot if name not in beside)
     return listed([*reasons, *(refusal for refusal in refusals if refusal is not None)])

@@ -9,7 +9,7 @@ from ipamd.backends.interface import BlockSearch, Changes, Ended, Found, Locked,
 from ipamd.engine.allocation import call_order
 from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress
 from ipamd.engine.allocation.call import Ask, Call, Contended, Free, NeedsBlock, NeedsBlocks, Verdict
-from ipamd.engine.allocation.selection import Wish, wishes
+from ipamd.engine.allocation.selection import AddressRequest, select
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import AddressUnavailable, DomainError, NothingFree, Overtaken
@@ -38,7 +38,7 @@ class Plan:
         self._changes = Changes()
         self._verdicts: list[Verdict | None] = [None] * len(calls)
         self._releases: dict[int, tuple[Free, list[Allocation], int]] = {}
-        self._asks: dict[int, tuple[Ask, list[Wish]]] = {}
+        self._asks: dict[int, tuple[Ask, list[AddressRequest]]] = {}
         for at, call in enumerate(calls):
             if call.digest in found.busy:
                 self._verdicts[at] = Contended()
@@ -82,7 +82,7 @@ class Plan:
             if held:
                 self._verdicts[at] = self._repeat(call, held)
                 return
-            wanted = wishes(call.request, self._catalogue)
+            wanted = select(call.request, self._catalogue)
             if not wanted:
                 raise NothingFree(())
             self._asks[at] = call, wanted
@@ -138,13 +138,13 @@ class Plan:
                 RememberedRelease(call.digest, call.remember, call.release.undo, until)
             )
 
-    def _try_ask(self, at: int, call: Ask, wanted: list[Wish]) -> None:
+    def _try_ask(self, at: int, call: Ask, wanted: list[AddressRequest]) -> None:
         taken: list[PickedAddress] = []
         lacking: list[NotYet | NeedsBlock] = []
         verdict: Verdict | None = None
         try:
-            for wish in wanted:
-                found = self._blocks.take(wish, call.node)
+            for each in wanted:
+                found = self._blocks.take(each, call.node)
                 if isinstance(found, PickedAddress):
                     taken.append(found)
                 else:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ipamd.engine.catalogue import KEPT_CHOICES, Asker, Catalogue
+from ipamd.engine.catalogue import KEPT_CHOICES, Catalogue, RequestContext
 from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.errors import AddressUnavailable, NotAllowed, PoolUnknown
 from ipamd.models.identity import Identity
@@ -16,14 +16,14 @@ from ipamd.models.request import AllocationRequest
 from ipamd.models.reservation import Reservation
 
 Alternatives = tuple[Pool, ...]
-Slots = tuple[tuple[str, ...], ...]
+PoolNames = tuple[tuple[str, ...], ...]
 
 MOST_NAMED: Final = 8
 """How many pools, or values of a selector, one sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class AddressRequest:
     """One address that a request needs: from which pools in turn, and where it must lie if that is given."""
 
     pools: Alternatives
@@ -32,14 +32,16 @@ class Wish:
     """Whether the address is in use already, so that a pool which gives nothing new has it for its holder."""
 
 
-def wishes(request: AllocationRequest, catalogue: Catalogue) -> list[Wish]:
-    """What a request needs, one wish for each address of the answer.
+def select(request: AllocationRequest, catalogue: Catalogue) -> list[AddressRequest]:
+    """What a request asks for, one entry for each address of the answer.
 
     Raises PoolUnknown, NotAllowed, AddressUnavailable. An empty list: no pool is meant for this request.
     """
     if request.adopted_in is not None:
         return [_adopted(address, request.adopted_in, request, catalogue) for address in request.requested]
-    wanted = [Wish(pools) for pools in alternatives(request.slots, asker_of(request), catalogue)]
+    wanted = [
+        AddressRequest(pools) for pools in alternatives(request.pool_names, context_of(request), catalogue)
+    ]
     for address in request.requested:
         _place(address, wanted, request, catalogue)
     own = catalogue.reserved_for(request.workload.namespace, request.workload.name, request.owner)
@@ -48,7 +50,9 @@ def wishes(request: AllocationRequest, catalogue: Catalogue) -> list[Wish]:
     return wanted
 
 
-def _adopted(address: IPAddress, space: str, request: AllocationRequest, catalogue: Catalogue) -> Wish:
+def _adopted(
+    address: IPAddress, space: str, request: AllocationRequest, catalogue: Catalogue
+) -> AddressRequest:
     """The one pool that has an address which its holder uses."""
     pool = catalogue.pool_with(address, space)
     if pool is None:
@@ -56,59 +60,61 @@ def _adopted(address: IPAddress, space: str, request: AllocationRequest, catalog
     why = why_not_had(address, pool, request, catalogue)
     if why is not None:
         raise AddressUnavailable(address, why)
-    return Wish((pool,), AddressRange(address, address), adopted=True)
+    return AddressRequest((pool,), AddressRange(address, address), adopted=True)
 
 
-def asker_of(request: AllocationRequest) -> Asker:
+def context_of(request: AllocationRequest) -> RequestContext:
     """What selectors may know of who asks."""
     holder, node, namespace = request.holder, request.node, request.workload.namespace
     if isinstance(holder, Identity):
-        return Asker(holder.cluster, holder.network, holder.node, namespace)
-    return Asker(node.cluster if node else None, None, node.name if node else None, namespace)
+        return RequestContext(holder.cluster, holder.network, holder.node, namespace)
+    return RequestContext(node.cluster if node else None, None, node.name if node else None, namespace)
 
 
-def alternatives(slots: Slots, asker: Asker, catalogue: Catalogue) -> tuple[Alternatives, ...]:
+def alternatives(
+    pool_names: PoolNames, context: RequestContext, catalogue: Catalogue
+) -> tuple[Alternatives, ...]:
     """The pools of each address: as named, else by selectors, one address for each family that has a pool."""
-    question = slots, asker
+    question = pool_names, context
     chosen = catalogue.choices.get(question)
     if chosen is None:
-        if slots:
-            chosen = tuple(_named(slot, asker, catalogue) for slot in slots)
+        if pool_names:
+            chosen = tuple(_named(slot, context, catalogue) for slot in pool_names)
         else:
-            chosen = _selected(asker, catalogue)
+            chosen = _selected(context, catalogue)
         if len(catalogue.choices) < KEPT_CHOICES:
             catalogue.choices[question] = chosen
     return chosen
 
 
-def why_not_selected(pool: Pool, asker: Asker, catalogue: Catalogue) -> str | None:
+def why_not_selected(pool: Pool, context: RequestContext, catalogue: Catalogue) -> str | None:
     """Which selector of a pool keeps somebody out, as the end of a sentence; None when all match."""
     selectors = pool.selectors
     lists = (
-        ("cluster", asker.cluster, selectors.clusters),
-        ("network", asker.network, selectors.networks),
-        ("node", asker.node, selectors.nodes),
-        ("namespace", asker.namespace, selectors.namespaces),
+        ("cluster", context.cluster, selectors.clusters),
+        ("network", context.network, selectors.networks),
+        ("node", context.node, selectors.nodes),
+        ("namespace", context.namespace, selectors.namespaces),
     )
     for what, value, allowed in lists:
         if allowed and value not in allowed:
             not_this = f"not for {value}" if value else f"and this request names no {what}"
             return f"pool {pool.name} is for {what} {_either(allowed)}, {not_this}"
     if selectors.node_labels:
-        labels = catalogue.labels(NodeKey(asker.cluster or "", asker.node or ""))
+        labels = catalogue.labels(NodeKey(context.cluster or "", context.node or ""))
         for key, value in selectors.node_labels.items():
             if labels.get(key) != value:
                 has = f"{key}={labels[key]}" if key in labels else f"no label {key}"
                 return (
                     f"pool {pool.name} is for nodes labelled {key}={value}, "
-                    f"and node {asker.node or 'none'} has {has}"
+                    f"and node {context.node or 'none'} has {has}"
                 )
     return None
 
 
-def why_not_unasked(pool: Pool, asker: Asker, catalogue: Catalogue) -> str | None:
+def why_not_unasked(pool: Pool, context: RequestContext, catalogue: Catalogue) -> str | None:
     """Why a pool does not serve somebody who names no pool; None when it does."""
-    why = why_not_selected(pool, asker, catalogue)
+    why = why_not_selected(pool, context, catalogue)
     if why is None and not pool.auto_assign:
         return f"pool {pool.name} serves only who names it (its auto_assign is false)"
     return why
@@ -126,14 +132,14 @@ def why_not_had(
     return mask.why_not(address)
 
 
-def _named(slot: tuple[str, ...], asker: Asker, catalogue: Catalogue) -> Alternatives:
+def _named(slot: tuple[str, ...], context: RequestContext, catalogue: Catalogue) -> Alternatives:
     pools: list[Pool] = []
     refusals: list[str] = []
     for name in slot:
         pool = catalogue.pools.get(name)
         if pool is None:
             raise PoolUnknown(name)
-        refusal = why_not_selected(pool, asker, catalogue)
+        refusal = why_not_selected(pool, context, catalogue)
         if refusal is None:
             pools.append(pool)
         else:
@@ -143,30 +149,32 @@ def _named(slot: tuple[str, ...], asker: Asker, catalogue: Catalogue) -> Alterna
     return tuple(pools)
 
 
-def _selected(asker: Asker, catalogue: Catalogue) -> tuple[Alternatives, ...]:
+def _selected(context: RequestContext, catalogue: Catalogue) -> tuple[Alternatives, ...]:
     matching = [
         pool
         for pool in catalogue.pools.values()
-        if pool.auto_assign and why_not_selected(pool, asker, catalogue) is None
+        if pool.auto_assign and why_not_selected(pool, context, catalogue) is None
     ]
     matching.sort(key=lambda pool: (-pool.priority, pool.name))
     families = (tuple(pool for pool in matching if pool.family == family) for family in (4, 6))
     return tuple(pools for pools in families if pools)
 
 
-def _place(address: IPAddress, wanted: list[Wish], request: AllocationRequest, catalogue: Catalogue) -> None:
-    """Bind the first wish that may have a requested address to it."""
+def _place(
+    address: IPAddress, wanted: list[AddressRequest], request: AllocationRequest, catalogue: Catalogue
+) -> None:
+    """Bind the first entry that may have a requested address to it."""
     refusals: list[str] = []
-    for at, wish in enumerate(wanted):
-        for pool in wish.pools:
+    for at, asked in enumerate(wanted):
+        for pool in asked.pools:
             if address not in pool.subnet:
                 continue
-            if wish.place is not None:
-                refusals.append(f"the address from pool {pool.name} is to be {wish.place}")
+            if asked.place is not None:
+                refusals.append(f"the address from pool {pool.name} is to be {asked.place}")
                 continue
             refusal = why_not_had(address, pool, request, catalogue)
             if refusal is None:
-                wanted[at] = Wish((pool,), AddressRange(address, address))
+                wanted[at] = AddressRequest((pool,), AddressRange(address, address))
                 return
             refusals.append(refusal)
     why = listed(dict.fromkeys(refusals)) or _why_nowhere(address, wanted, request, catalogue)
@@ -174,14 +182,14 @@ def _place(address: IPAddress, wanted: list[Wish], request: AllocationRequest, c
 
 
 def _why_nowhere(
-    address: IPAddress, wanted: list[Wish], request: AllocationRequest, catalogue: Catalogue
+    address: IPAddress, wanted: list[AddressRequest], request: AllocationRequest, catalogue: Catalogue
 ) -> str:
     """Why no pool of a request has an address, as the end of a sentence."""
-    asker = asker_of(request)
+    context = context_of(request)
     for pool in catalogue.pools_with(address):
         unnamed = f"pool {pool.name} has it, which this request does not name"
-        return unnamed if request.slots else why_not_unasked(pool, asker, catalogue) or unnamed
-    pools = {pool.name: pool for wish in wanted for pool in wish.pools}
+        return unnamed if request.pool_names else why_not_unasked(pool, context, catalogue) or unnamed
+    pools = {pool.name: pool for asked in wanted for pool in asked.pools}
     outside = (f"it is outside pool {pool.name} ({pool.subnet})" for pool in pools.values())
     return listed(outside) or "no pool has it"
 
@@ -198,17 +206,17 @@ def _either(values: tuple[str, ...]) -> str:
     return " or ".join((*values[:MOST_NAMED], *([f"one of {more} more"] if more > 0 else [])))
 
 
-def _bind(reservation: Reservation, wanted: list[Wish]) -> None:
-    """Bind wishes to the holder's own reservation, where a pool that may serve them has it.
+def _bind(reservation: Reservation, wanted: list[AddressRequest]) -> None:
+    """Bind entries to the holder's own reservation, if a pool that may serve them has it.
 
     As many as it has addresses: who needs two from one pool gets the reserved one, and another.
     """
     left = reservation.addresses.size
-    for at, wish in enumerate(wanted):
-        if wish.place is not None or left == 0:
+    for at, asked in enumerate(wanted):
+        if asked.place is not None or left == 0:
             continue
-        for pool in wish.pools:
+        for pool in asked.pools:
             if reservation.space == pool.space and reservation.addresses.first in pool.subnet:
-                wanted[at] = Wish((pool,), reservation.addresses)
+                wanted[at] = AddressRequest((pool,), reservation.addresses)
                 left -= 1
                 break

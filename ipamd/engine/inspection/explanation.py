@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Final
 
 from ipamd.backends.interface import Ledger
-from ipamd.engine.allocation.candidates import Candidate, survey
-from ipamd.engine.allocation.selection import Wish, asker_of, why_not_had, wishes
+from ipamd.engine.allocation.candidates import Candidate, candidates_of
+from ipamd.engine.allocation.selection import AddressRequest, context_of, select, why_not_had
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.inspection.usage import fullness
 from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, Fullness
@@ -28,7 +28,7 @@ async def explain(
     """Put an outcome, as a rehearsal found it, beside what each pool has to do with it."""
     if isinstance(outcome, Granted) and outcome.repeated:
         return _again(outcome)
-    candidates = survey(request.slots, asker_of(request), catalogue)
+    candidates = candidates_of(request.pool_names, context_of(request), catalogue)
     listed = list(islice(candidates, MOST_LISTED))
     explaining = _Explaining(request, outcome, catalogue)
     counted = [each.name for each in listed if explaining.counts(each)]
@@ -54,7 +54,7 @@ def _again(outcome: Granted) -> Explanation:
 def _remarks(
     request: AllocationRequest, outcome: Granted | Refused, listed: Sequence[Candidate]
 ) -> Sequence[str]:
-    if request.slots or not isinstance(outcome, Granted):
+    if request.pool_names or not isinstance(outcome, Granted):
         return ()
     served = {grant.pool.family for grant in outcome.grants}
     return [
@@ -73,7 +73,7 @@ class _Explaining:
         self._grants = outcome.grants if isinstance(outcome, Granted) else ()
         self._error = outcome.error if isinstance(outcome, Refused) else None
         self._passed: set[int] = set()
-        self._wishes = _wishes_or_none(request, catalogue)
+        self._asked = _selected_or_none(request, catalogue)
 
     def counts(self, candidate: Candidate) -> bool:
         """Whether it must be known how full a pool is: it refuses nothing, and may have been full.
@@ -123,19 +123,19 @@ class _Explaining:
         if isinstance(error, AddressUnavailable) and error.address.version == pool.family:
             why = why_not_had(error.address, pool, self._request, self._catalogue)
             return str(AddressUnavailable(error.address, why)) if why is not None else None
-        wish = self._wishes[position] if position < len(self._wishes) else None
-        if wish is None or wish.place is None:
+        asked = self._asked[position] if position < len(self._asked) else None
+        if asked is None or asked.place is None:
             return None
-        if all(each.name != pool.name for each in wish.pools):
-            return f"this address of the answer is to be {wish.place}, of pool {wish.pools[0].name}"
-        if isinstance(error, AddressTaken) and wish.place.contains(error.address):
+        if all(each.name != pool.name for each in asked.pools):
+            return f"this address of the answer is to be {asked.place}, of pool {asked.pools[0].name}"
+        if isinstance(error, AddressTaken) and asked.place.contains(error.address):
             return str(error)
         return None
 
 
-def _wishes_or_none(request: AllocationRequest, catalogue: Catalogue) -> Sequence[Wish]:
+def _selected_or_none(request: AllocationRequest, catalogue: Catalogue) -> Sequence[AddressRequest]:
     try:
-        return wishes(request, catalogue)
+        return select(request, catalogue)
     except DomainError:
         return ()  # the outcome says which: the rehearsal met the same
 

@@ -1,6 +1,6 @@
 """Which addresses and pools a container asks for, and by which of the four ways it can say so.
 
-A wish may come from the runtime (`runtimeConfig`), from the configuration (`args.cni`), from `CNI_ARGS` or
+What a container asks for may come from the runtime (`runtimeConfig`), from the configuration (`args.cni`), from `CNI_ARGS` or
 from an annotation of the pod. They are never merged: the first that is present counts.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ipamd.cni import reading
-from ipamd.cni.configuration import MOST_ADDRESSES, Configuration, Slots, read_slots
+from ipamd.cni.configuration import MOST_ADDRESSES, Configuration, PoolNames, read_pool_names
 from ipamd.cni.error import CniError, Code, invalid, too_large
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Workload
@@ -54,8 +54,8 @@ def read_workload(args: Mapping[str, str]) -> Workload:
     return Workload(namespace, name, uid)
 
 
-class Wishes:
-    """One container's wishes, read from one call."""
+class Requested:
+    """What one container asks for, read from one call."""
 
     def __init__(self, config: Configuration, args: Mapping[str, str], network: str, ifname: str) -> None:
         self._runtime = config.runtime
@@ -71,20 +71,20 @@ class Wishes:
         self._ifname = ifname
 
     def addresses(self) -> tuple[IPAddress, ...]:
-        """The addresses asked for, each with or without a prefix length; empty where there is no wish."""
+        """The addresses asked for, each with or without a prefix length; empty if none is."""
         for key, wanted in self._sources():
             if wanted:
                 return _addresses(key, wanted)
         return ()
 
-    def pools(self) -> Slots:
+    def pools(self) -> PoolNames:
         """The pools asked for: the annotation's, else the configuration's."""
         key, value = self._annotation(POOLS_ANNOTATION)
         if not value:
-            return self._config.slots
+            return self._config.pool_names
         if value.startswith("["):
-            return read_slots(_json(key, value), key)
-        return read_slots([_commas(value)], key)
+            return read_pool_names(_json(key, value), key)
+        return read_pool_names([_commas(value)], key)
 
     def _sources(self) -> Iterator[tuple[str, Sequence[Any]]]:
         yield "runtimeConfig.ips", reading.listing(self._runtime.get("ips"), "runtimeConfig.ips")
