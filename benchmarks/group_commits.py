@@ -26,8 +26,8 @@ from ipamd.backends.sql.rows import allocation_values, block_values
 from ipamd.backends.sql.schema import ALLOCATION_COLUMNS, BLOCK
 from ipamd.backends.sql.session import compiled
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS
+from ipamd.backends.sql.sqlite.deferred_indexes import BATCHES, FEWEST, MOST
 from ipamd.backends.sql.sqlite.file import path_of
-from ipamd.backends.sql.sqlite.late import BATCHES, FEWEST, MOST
 from ipamd.models.allocation import Allocation, NetworkNamespace, Workload
 from ipamd.models.block import HELD, Block, new_block
 from ipamd.models.identity import Identity

@@ -22,7 +22,7 @@ STALE_AFTER: Final = 3.5
 log = structlog.get_logger()
 
 
-class Following:
+class CatalogueCache:
     """Follows the catalogue in the database."""
 
     def __init__(self, backend: Backend) -> None:

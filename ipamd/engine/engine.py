@@ -21,15 +21,15 @@ from ipamd.engine.allocation.adoption import (
     adopt,
     adopted_only,
 )
-from ipamd.engine.allocation.attempts import Settling
+from ipamd.engine.allocation.attempts import Attempts
 from ipamd.engine.allocation.batching import Batching
 from ipamd.engine.allocation.boots import Boots
-from ipamd.engine.allocation.call import Ask, Call, Free
+from ipamd.engine.allocation.call import AllocateCall, Call, ReleaseCall
 from ipamd.engine.allocation.candidates import why_nothing
 from ipamd.engine.allocation.collection import Collection, Eviction, holdings, leftovers
 from ipamd.engine.allocation.selection import MOST_NAMED, PoolNames, alternatives, context_of
 from ipamd.engine.catalogue import Catalogue, RequestContext
-from ipamd.engine.catalogue_cache import Following
+from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock, wall_clock
 from ipamd.engine.inspection.check import Check
 from ipamd.engine.inspection.explanation import explain
@@ -69,14 +69,14 @@ class Engine:
     def __init__(self, backend: Backend, clock: Clock, history_days: int) -> None:
         self.backend = backend
         self._clock = clock
-        self._following = Following(backend)
-        known, refresh = lambda: self.catalogue, self._following.refresh
+        self._cache = CatalogueCache(backend)
+        known, refresh = lambda: self.catalogue, self._cache.refresh
         self._upkeep = Upkeep(backend, clock, known)
         self._boots = Boots(backend, clock)
         self.measures = Measures()
-        self._settling = Settling(backend, clock, known, refresh, self.measures)
-        self._batching = Batching(self._settling, backend.lanes, self.measures)
-        self._tasks = [asyncio.create_task(each.run()) for each in (self._upkeep, self._following)]
+        self._attempts = Attempts(backend, clock, known, refresh, self.measures)
+        self._batching = Batching(self._attempts, backend.lanes, self.measures)
+        self._tasks = [asyncio.create_task(each.run()) for each in (self._upkeep, self._cache)]
         if history_days:
             self._tasks.append(asyncio.create_task(Pruning(backend, clock, history_days).run()))
         self.administration = Administration(backend, known, refresh)
@@ -109,20 +109,20 @@ class Engine:
     @property
     def catalogue(self) -> Catalogue:
         """As it was last loaded."""
-        return self._following.catalogue
+        return self._cache.catalogue
 
     async def refresh(self) -> Catalogue:
         """Load what admins changed since it was last loaded."""
-        return await self._following.refresh()
+        return await self._cache.refresh()
 
     async def recent(self) -> Catalogue:
         """The catalogue, young enough to say who may ask; raises Unavailable."""
-        return await self._following.recent()
+        return await self._cache.recent()
 
     @property
     def is_stale(self) -> bool:
         """Whether it is not: then `recent` has to be waited for."""
-        return self._following.is_stale
+        return self._cache.is_stale
 
     async def submit(self, request: AllocationRequest | Release) -> Outcome:
         """Decide a request with the batch that it falls into, durably."""
@@ -143,7 +143,9 @@ class Engine:
             order = self._boots.order_on_arrival(node)
         else:
             order = await self._boots.order_if_heard(node, issued)
-        outcome = await self._settling.rehearse(Ask(request, order, request.digest, node), request.timeout)
+        outcome = await self._attempts.rehearse(
+            AllocateCall(request, order, request.digest, node), request.timeout
+        )
         if isinstance(outcome, Refused):
             outcome = await self._told(outcome, request.pool_names, context_of(request))
         return await explain(request, outcome, self.catalogue, self.backend.ledger, self._clock())
@@ -191,7 +193,9 @@ class Engine:
             addresses = adopted_only(await self.backend.ledger.held_by(identity.digest))
             if addresses and not rehearse:
                 release = Release(digest=identity.digest, ending=Ending.COLLECTED, by=by)
-                outcome = await self._batching.submit(Free(release, WHAT_WAS_ADOPTED, None), release.timeout)
+                outcome = await self._batching.submit(
+                    ReleaseCall(release, WHAT_WAS_ADOPTED, None), release.timeout
+                )
                 if isinstance(outcome, Refused):
                     raise outcome.error
                 addresses = outcome.addresses if isinstance(outcome, Released) else ()
@@ -200,13 +204,13 @@ class Engine:
         return freed
 
     async def _adopt(self, request: AllocationRequest) -> Outcome:
-        ask = Ask(request, BEFORE_EVERY_CALL, request.digest, request.node_key)
+        ask = AllocateCall(request, BEFORE_EVERY_CALL, request.digest, request.node_key)
         outcome = await self._batching.submit(ask, request.timeout)
         return await self._told(outcome, (), context_of(request)) if isinstance(outcome, Refused) else outcome
 
     async def _rehearse_adoption(self, request: AllocationRequest) -> Outcome:
-        ask = Ask(request, BEFORE_EVERY_CALL, request.digest, request.node_key)
-        outcome = await self._settling.rehearse(ask, request.timeout)
+        ask = AllocateCall(request, BEFORE_EVERY_CALL, request.digest, request.node_key)
+        outcome = await self._attempts.rehearse(ask, request.timeout)
         return await self._told(outcome, (), context_of(request)) if isinstance(outcome, Refused) else outcome
 
     async def evict(self, eviction: Eviction, *, even_if_alive: bool) -> Released:
@@ -293,12 +297,12 @@ class Engine:
                 order = self._boots.order_on_arrival(node)
             else:
                 order = await self._boots.order_of(node, issued)
-            return Ask(request, order, request.digest, node)
+            return AllocateCall(request, order, request.digest, node)
         if request.node is None or request.issued is None:
             arrival = self._boots.order_on_arrival(request.node)
-            return Free(request, None, arrival if request.node is not None else None)
+            return ReleaseCall(request, None, arrival if request.node is not None else None)
         order = await self._boots.order_of(request.node, request.issued, request.delivered)
-        return Free(request, order, order)
+        return ReleaseCall(request, order, order)
 
     async def _told(self, refused: Refused, pool_names: PoolNames, context: RequestContext) -> Refused:
         """A refusal with what its reader needs: how full the pools are, who has the address."""

@@ -34,11 +34,11 @@ class Reader(Protocol):
 
 
 class SqlLedger:
-    """See `Ledger`. With `late`, the late indexes lack the allocations that are not listed yet."""
+    """See `Ledger`. With `deferred`, the deferred indexes lack the allocations that are not listed yet."""
 
-    def __init__(self, reader: Reader, *, late: bool = False) -> None:
+    def __init__(self, reader: Reader, *, deferred: bool = False) -> None:
         self._reader = reader
-        self._late = late
+        self._deferred = deferred
 
     async def snapshot(self, known: Snapshot) -> Snapshot:
         return await self._reader.read(lambda session: load(session, known))
@@ -51,7 +51,7 @@ class SqlLedger:
             values = [*given.values(), *([] if after is None else [after]), limit]
             pieces = [
                 listing.live_page(tuple(given), part, goes_on=after is not None)
-                for part in listing.parts(given, listing.PAGE_LEADS, late=self._late)
+                for part in listing.parts(given, listing.PAGE_LEADS, deferred=self._deferred)
             ]
             return await _merged(session, pieces, values, query.place, limit)
 
@@ -72,7 +72,7 @@ class SqlLedger:
         values = [*given.values(), *moments.values(), *([] if before is None else [before]), limit]
         pieces = [
             listing.history_page(tuple(given), tuple(moments), part, goes_on=before is not None)
-            for part in listing.parts(given, listing.HISTORY_LEADS, late=self._late)
+            for part in listing.parts(given, listing.HISTORY_LEADS, deferred=self._deferred)
         ]
         return await self._reader.read(lambda session: _merged(session, pieces, values, _latest_first, limit))
 

@@ -42,12 +42,12 @@ PAGE_LEADS: Final = {
 HISTORY_LEADS: Final = {"address": ("space", "address"), "name": ("name",), "node": ("node",)}
 """The same of history."""
 
-LATE_LEADS: Final = {"name", "namespace", "node"}
-"""Filters whose indexes are late on SQLite (`ipamd/backends/sql/sqlite/late.py`)."""
+DEFERRED_LEADS: Final = {"name", "namespace", "node"}
+"""Filters whose indexes are deferred on SQLite (`ipamd/backends/sql/sqlite/deferred_indexes.py`)."""
 
 
 class Part(Enum):
-    """Which allocations a statement reads: all, those in the late indexes, or those that wait to enter."""
+    """Which allocations a statement reads: all, those in the deferred indexes, or those that wait to enter."""
 
     ALL = "all"
     LISTED = "listed"
@@ -87,10 +87,12 @@ def _with_plus(element: Unindexed, compiler: SQLCompiler, **options: Any) -> str
     return "+" + compiler.process(element.column, **options)
 
 
-def parts(filters: Collection[str], leads: Mapping[str, tuple[str, ...]], *, late: bool) -> tuple[Part, ...]:
-    """What a page is put together from, where there are late indexes or none."""
+def parts(
+    filters: Collection[str], leads: Mapping[str, tuple[str, ...]], *, deferred: bool
+) -> tuple[Part, ...]:
+    """What a page is put together from, where there are deferred indexes or none."""
     leading = next((lead for lead in leads if lead in filters), None)
-    return (Part.LISTED, Part.UNLISTED) if late and leading in LATE_LEADS else (Part.ALL,)
+    return (Part.LISTED, Part.UNLISTED) if deferred and leading in DEFERRED_LEADS else (Part.ALL,)
 
 
 def _filtered(filters: Collection[str], leads: Mapping[str, tuple[str, ...]], part: Part) -> Select[Any]:
@@ -106,7 +108,7 @@ def _filtered(filters: Collection[str], leads: Mapping[str, tuple[str, ...]], pa
 def _unlisted(filters: Collection[str]) -> Select[Any]:
     """Which rows wait to be listed, from their own index alone."""
     waits = ALLOCATION.alias("waits")
-    given = [waits.c[name] == bindparam(f"of_{name}") for name in sorted(LATE_LEADS & set(filters))]
+    given = [waits.c[name] == bindparam(f"of_{name}") for name in sorted(DEFERRED_LEADS & set(filters))]
     return select(waits.c.id).where(text("NOT waits.listed"), *given)
 
 

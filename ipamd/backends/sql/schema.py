@@ -120,14 +120,14 @@ def _partial(
     predicate: str,
     *,
     unique: bool = False,
-    late: bool = False,
+    deferred: bool = False,
 ) -> None:
-    """An index over some rows; on SQLite one that is `late` has only those that are listed."""
+    """An index over some rows; on SQLite one that is `deferred` has only those that are listed."""
     Index(
         name,
         *(table.c[column] for column in columns),
         unique=unique,
-        sqlite_where=text(f"{predicate} AND listed" if late else predicate),
+        sqlite_where=text(f"{predicate} AND listed" if deferred else predicate),
         postgresql_where=text(predicate),
     )
 
@@ -144,15 +144,15 @@ _partial(
 )
 # Pages of live rows are in the order of addresses, so that the unique index serves the list of all and of a
 # pool; a container is found by how its digests begin. Each further index costs every ADD and DEL a page.
-# On SQLite those with random or many places are late: a row enters them with thousands of others at once,
-# and is found by `allocation_unlisted` until then (docs/decisions/0022-late-indexes.md).
-_partial(ALLOCATION, "allocation_live_node", ("node", "space", "address"), "until IS NULL", late=True)
+# On SQLite those with random or many places are deferred: a row enters them with thousands of others at once,
+# and is found by `allocation_unlisted` until then (docs/decisions/0022-deferred-indexes.md).
+_partial(ALLOCATION, "allocation_live_node", ("node", "space", "address"), "until IS NULL", deferred=True)
 _partial(
     ALLOCATION,
     "allocation_live_workload",
     ("namespace", "name", "space", "address"),
     "until IS NULL AND namespace IS NOT NULL",
-    late=True,
+    deferred=True,
 )
 Index(
     "allocation_unlisted",
@@ -177,7 +177,7 @@ for _column in ("node", "name"):
         f"allocation_of_{_column}",
         (_column, "since", "id"),
         f"{_column} IS NOT NULL",
-        late=True,
+        deferred=True,
     )
 
 BLOCK: Final = Table(

@@ -107,7 +107,7 @@ def _replaced(table: Table) -> Statement:
 
 BEGIN_ALLOCATION: Final = _added(ALLOCATION, "id", "listed")
 BEGIN_UNLISTED: Final = _added(ALLOCATION, "id", "listed", listed=literal_column("0"))
-"""The same for SQLite, whose late indexes take it later."""
+"""The same for SQLite, whose deferred indexes take it later."""
 
 LIST_ALLOCATIONS: Final = Statement(
     update(ALLOCATION)
@@ -122,7 +122,7 @@ LIST_ALLOCATIONS: Final = Statement(
     .values(listed=literal_column("1")),
     ("most",),
 )
-"""Take the oldest rows that are not listed into the late indexes."""
+"""Take the oldest rows that are not listed into the deferred indexes."""
 
 END_ALLOCATION: Final = Statement(
     update(ALLOCATION)

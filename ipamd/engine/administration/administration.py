@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ipamd.backends.interface import Catalogue
 from ipamd.engine.administration.applying import Applied, Wanted, apply
-from ipamd.engine.administration.catalogue_writer import Changing
+from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.administration.editing import Editing
 from ipamd.engine.administration.mask_change import validate
 from ipamd.models.errors import NotFound, StaleRevision
@@ -17,7 +17,7 @@ from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 
 
-class Administration(Changing):
+class Administration(CatalogueWriter):
     """What admins may change; a method answers when its change is durable and holds for every later batch."""
 
     async def create_pool(self, pool: Pool) -> Pool:

@@ -12,7 +12,7 @@ from ipamd.models.catalogue import Snapshot
 T = TypeVar("T")
 
 
-class Changing:
+class CatalogueWriter:
     """What those share who change the catalogue, one after another, each change whole or not at all."""
 
     def __init__(

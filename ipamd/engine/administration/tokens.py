@@ -10,7 +10,7 @@ from typing import Final
 
 from ipamd.backends.interface import Backend, Catalogue
 from ipamd.engine import catalogue as view
-from ipamd.engine.administration.catalogue_writer import Changing
+from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.clock import Clock
 from ipamd.models.errors import InvalidValue, NodeJoined, NotAllowed, NotFound
 from ipamd.models.instant import SECOND, Instant
@@ -50,7 +50,7 @@ class NewToken:
     text: str = field(repr=False)
 
 
-class Tokens(Changing):
+class Tokens(CatalogueWriter):
     """What may be done with tokens; a method answers when it is durable, and holds here at once."""
 
     def __init__(

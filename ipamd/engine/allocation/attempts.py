@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from ipamd.backends.interface import Backend, ConstraintViolated, InDoubt, Transaction, Work
-from ipamd.engine.allocation.call import Ask, Call, NeedsBlock, NeedsBlocks, Verdict
+from ipamd.engine.allocation.call import AllocateCall, Call, NeedsBlock, NeedsBlocks, Verdict
 from ipamd.engine.allocation.carving import Carver
 from ipamd.engine.allocation.dry_run import Rehearsed, rehearse
 from ipamd.engine.allocation.settle import settle
@@ -30,7 +30,7 @@ DOUBTS: Final = 3
 """How often a commit may go unanswered before the callers are left in doubt too."""
 
 
-class Settling:
+class Attempts:
     """Units of work on the catalogue of the moment."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Settling:
             return [verdict for call in calls for verdict in await self.settle([call], patience)]
         return [Refused(Unavailable("the database was changed by others at every attempt: try again"))]
 
-    async def rehearse(self, ask: Ask, patience: float) -> Granted | Refused:
+    async def rehearse(self, ask: AllocateCall, patience: float) -> Granted | Refused:
         """What would become of a request, with nothing taken; `patience` as in `Backend.transact`."""
         lacking: tuple[NeedsBlock, ...] = ()
         for _ in range(ATTEMPTS):
@@ -134,7 +134,7 @@ class Settling:
         return await settle(calls, transaction, catalogue, carved_out, self._clock())
 
     async def _rehearse_once(
-        self, ask: Ask, lacking: Sequence[NeedsBlock], catalogue: Catalogue, transaction: Transaction
+        self, ask: AllocateCall, lacking: Sequence[NeedsBlock], catalogue: Catalogue, transaction: Transaction
     ) -> None:
         carved_out = self._carver.carved_out(catalogue)
         await rehearse(ask, lacking, transaction, catalogue, carved_out, self._clock())

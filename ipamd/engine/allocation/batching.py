@@ -9,9 +9,9 @@ from typing import Final
 import structlog
 
 from ipamd.backends.interface import InDoubt
-from ipamd.engine.allocation.attempts import Settling
+from ipamd.engine.allocation.attempts import Attempts
 from ipamd.engine.allocation.call import Call, Contended, NeedsBlocks, Verdict
-from ipamd.engine.allocation.queue import Waiting, WaitingCalls
+from ipamd.engine.allocation.queue import CallQueue, QueuedCall
 from ipamd.engine.measures import Measures
 from ipamd.models.errors import DomainError, Unavailable
 from ipamd.models.identity import Digest
@@ -33,11 +33,11 @@ class Batching:
     Beside them a small lane settles alone, and patiently, the calls that met a lock of somebody else's.
     """
 
-    def __init__(self, settling: Settling, lanes: int, measures: Measures) -> None:
+    def __init__(self, settling: Attempts, lanes: int, measures: Measures) -> None:
         self._loop = asyncio.get_running_loop()
-        self._settling = settling
+        self._attempts = settling
         self._measures = measures
-        self._queue = WaitingCalls()
+        self._queue = CallQueue()
         self._busy: set[Digest] = set()
         self._arrived = asyncio.Event()
         self._closing = False
@@ -57,7 +57,7 @@ class Batching:
         """
         if self._closing:
             raise Unavailable("ipamd is stopping: try again")
-        waiting = Waiting(call, self._loop.time() + patience, self._loop.create_future())
+        waiting = QueuedCall(call, self._loop.time() + patience, self._loop.create_future())
         self._queue.put(waiting)
         self._arrived.set()
         return await waiting.answer
@@ -78,11 +78,11 @@ class Batching:
                 await self._arrived.wait()
         self._arrived.set()  # for the other lanes
 
-    def _collect(self) -> list[Waiting]:
+    def _collect(self) -> list[QueuedCall]:
         """The next batch: no two calls of one holder, none whose caller is gone or whose time ran out."""
         now = self._loop.time()
-        batch: list[Waiting] = []
-        held_back: list[Waiting] = []
+        batch: list[QueuedCall] = []
+        held_back: list[QueuedCall] = []
         while self._queue and len(batch) < LARGEST_BATCH:
             waiting = self._queue.take()
             if waiting.answer.done():
@@ -97,12 +97,12 @@ class Batching:
         self._queue.put_back(held_back)
         return batch
 
-    async def _answer(self, batch: list[Waiting], patience: float | None = None) -> None:
+    async def _answer(self, batch: list[QueuedCall], patience: float | None = None) -> None:
         """Settle a batch and tell its callers, whatever happens to it."""
         self._measures.batch_calls.observe(len(batch))
-        postponed: list[Waiting] = []
+        postponed: list[QueuedCall] = []
         try:
-            verdicts = await self._settling.settle([waiting.call for waiting in batch], patience)
+            verdicts = await self._attempts.settle([waiting.call for waiting in batch], patience)
             postponed = await self._tell_all(batch, verdicts)
         except DomainError as error:
             for waiting in batch:
@@ -124,11 +124,11 @@ class Batching:
             self._patient.add(task)
             task.add_done_callback(self._patient.discard)
 
-    async def _tell_all(self, batch: Sequence[Waiting], verdicts: Sequence[Verdict]) -> list[Waiting]:
+    async def _tell_all(self, batch: Sequence[QueuedCall], verdicts: Sequence[Verdict]) -> list[QueuedCall]:
         """Tell what is decided. What lacks a block is the next of its node; the postponed are left."""
-        lacking: list[tuple[Waiting, NeedsBlocks]] = []
-        missed: list[Waiting] = []
-        postponed: list[Waiting] = []
+        lacking: list[tuple[QueuedCall, NeedsBlocks]] = []
+        missed: list[QueuedCall] = []
+        postponed: list[QueuedCall] = []
         for waiting, verdict in zip(batch, verdicts, strict=True):
             match verdict:
                 case NeedsBlocks():
@@ -140,11 +140,11 @@ class Batching:
                     waiting.tell(verdict)
         self._queue.put_back(missed)
         if lacking:
-            await self._settling.carve([wanted for _, verdict in lacking for wanted in verdict.wanted])
+            await self._attempts.carve([wanted for _, verdict in lacking for wanted in verdict.wanted])
             self._queue.put_back(waiting for waiting, _ in lacking)
         return postponed
 
-    async def _answer_patiently(self, waiting: Waiting) -> None:
+    async def _answer_patiently(self, waiting: QueuedCall) -> None:
         async with self._patient_lane:
             left = waiting.deadline - self._loop.time()
             if left > 0:
@@ -154,7 +154,7 @@ class Batching:
         self._busy.discard(waiting.call.digest)
         self._arrived.set()
 
-    async def _answer_alone(self, batch: list[Waiting], error: Exception) -> None:
+    async def _answer_alone(self, batch: list[QueuedCall], error: Exception) -> None:
         """After a failure that no rule foresees: each call on its own, so that only a bad one fails."""
         unanswered = [waiting for waiting in batch if not waiting.answer.done()]
         if len(batch) > 1:

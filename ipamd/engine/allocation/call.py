@@ -13,7 +13,7 @@ from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.request import AllocationRequest, Release
 
 
-class Ask(Struct, frozen=True):
+class AllocateCall(Struct, frozen=True):
     """A request for addresses, in order; `digest` is its holder's, which is computed once."""
 
     request: AllocationRequest
@@ -22,7 +22,7 @@ class Ask(Struct, frozen=True):
     node: NodeKey | None
 
 
-class Free(Struct, frozen=True):
+class ReleaseCall(Struct, frozen=True):
     """A release, in order; `order` is None when it was issued as it arrived and frees all that is held.
 
     `remember` is the order under which it is remembered, None where no late call need be told of it.
@@ -41,7 +41,7 @@ class Free(Struct, frozen=True):
         return self.release.node
 
 
-Call = Ask | Free
+Call = AllocateCall | ReleaseCall
 
 
 @dataclass(frozen=True, slots=True)

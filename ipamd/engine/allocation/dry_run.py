@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from typing import NoReturn
 
 from ipamd.backends.interface import Transaction
-from ipamd.engine.allocation.call import Ask, NeedsBlock, Verdict
+from ipamd.engine.allocation.call import AllocateCall, NeedsBlock, Verdict
 from ipamd.engine.allocation.carving import Carver
 from ipamd.engine.allocation.settle import decide
 from ipamd.engine.catalogue import Catalogue
@@ -22,7 +22,7 @@ class Rehearsed(Exception):
 
 
 async def rehearse(
-    ask: Ask,
+    ask: AllocateCall,
     lacking: Sequence[NeedsBlock],
     transaction: Transaction,
     catalogue: Catalogue,

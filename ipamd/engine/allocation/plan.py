@@ -8,7 +8,15 @@ from typing import Final
 from ipamd.backends.interface import BlockSearch, Changes, Ended, Found, Locked, RememberedRelease, Repeated
 from ipamd.engine.allocation import call_order
 from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress
-from ipamd.engine.allocation.call import Ask, Call, Contended, Free, NeedsBlock, NeedsBlocks, Verdict
+from ipamd.engine.allocation.call import (
+    AllocateCall,
+    Call,
+    Contended,
+    NeedsBlock,
+    NeedsBlocks,
+    ReleaseCall,
+    Verdict,
+)
 from ipamd.engine.allocation.selection import AddressRequest, select
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.models.allocation import Allocation, Ending
@@ -37,15 +45,15 @@ class Plan:
         self._blocks = BatchBlocks(catalogue, carved_out, now)
         self._changes = Changes()
         self._verdicts: list[Verdict | None] = [None] * len(calls)
-        self._releases: dict[int, tuple[Free, list[Allocation], int]] = {}
-        self._asks: dict[int, tuple[Ask, list[AddressRequest]]] = {}
+        self._releases: dict[int, tuple[ReleaseCall, list[Allocation], int]] = {}
+        self._allocations: dict[int, tuple[AllocateCall, list[AddressRequest]]] = {}
         for at, call in enumerate(calls):
             if call.digest in found.busy:
                 self._verdicts[at] = Contended()
-            elif isinstance(call, Free):
+            elif isinstance(call, ReleaseCall):
                 self._begin_release(at, call)
             else:
-                self._begin_ask(at, call)
+                self._begin_allocate(at, call)
         self._advance()
 
     def searches(self) -> list[BlockSearch]:
@@ -66,14 +74,14 @@ class Plan:
         """One for each call, in their order."""
         return [verdict for verdict in self._verdicts if verdict is not None]
 
-    def _begin_release(self, at: int, call: Free) -> None:
+    def _begin_release(self, at: int, call: ReleaseCall) -> None:
         release = call.release
         held = self._held(call)
         meant = [row for row in held if release.allocation in (None, row.id)]
         ending = [row for row in meant if call_order.frees(call.order, release.undo, row)]
         self._releases[at] = call, ending, len(meant) - len(ending)
 
-    def _begin_ask(self, at: int, call: Ask) -> None:
+    def _begin_allocate(self, at: int, call: AllocateCall) -> None:
         held = self._held(call)
         try:
             releases = self._found.releases.get(call.digest)
@@ -85,7 +93,7 @@ class Plan:
             wanted = select(call.request, self._catalogue)
             if not wanted:
                 raise NothingFree(())
-            self._asks[at] = call, wanted
+            self._allocations[at] = call, wanted
         except DomainError as error:
             self._verdicts[at] = Refused(error)
 
@@ -95,7 +103,7 @@ class Plan:
             raise StaleCatalogue
         return held
 
-    def _repeat(self, call: Ask, held: Sequence[Allocation]) -> Granted:
+    def _repeat(self, call: AllocateCall, held: Sequence[Allocation]) -> Granted:
         """The same answer as before; written anew, so that a commit of its own stands behind it."""
         addresses = [row.address for row in held]
         others = [address for address in call.request.requested if address not in addresses]
@@ -112,10 +120,10 @@ class Plan:
         """Try every call that has no verdict."""
         for at, (release, rows, spared) in list(self._releases.items()):
             self._try_release(at, release, rows, spared)
-        for at, (ask, wanted) in list(self._asks.items()):
-            self._try_ask(at, ask, wanted)
+        for at, (ask, wanted) in list(self._allocations.items()):
+            self._try_allocate(at, ask, wanted)
 
-    def _try_release(self, at: int, call: Free, rows: list[Allocation], spared: int) -> None:
+    def _try_release(self, at: int, call: ReleaseCall, rows: list[Allocation], spared: int) -> None:
         lacking = {self._blocks.lacks(row.pool, row.block) for row in rows}
         if NotYet.CONTENDED in lacking:
             self._verdicts[at] = Contended()
@@ -126,7 +134,7 @@ class Plan:
             self._verdicts[at] = Released(tuple(row.address for row in rows), spared)
         del self._releases[at]
 
-    def _release(self, call: Free, rows: list[Allocation]) -> None:
+    def _release(self, call: ReleaseCall, rows: list[Allocation]) -> None:
         ending = Ending.UNDONE if call.release.undo else call.release.ending
         for row in rows:
             self._blocks.give_back(row.pool, row.block, int(row.address))
@@ -138,7 +146,7 @@ class Plan:
                 RememberedRelease(call.digest, call.remember, call.release.undo, until)
             )
 
-    def _try_ask(self, at: int, call: Ask, wanted: list[AddressRequest]) -> None:
+    def _try_allocate(self, at: int, call: AllocateCall, wanted: list[AddressRequest]) -> None:
         taken: list[PickedAddress] = []
         lacking: list[NotYet | NeedsBlock] = []
         verdict: Verdict | None = None
@@ -158,10 +166,10 @@ class Plan:
                 self._blocks.untake(picked)
             verdict = verdict or _undecided(lacking)
         if verdict is not None:
-            del self._asks[at]
+            del self._allocations[at]
             self._verdicts[at] = verdict
 
-    def _grant(self, call: Ask, taken: list[PickedAddress]) -> Granted:
+    def _grant(self, call: AllocateCall, taken: list[PickedAddress]) -> Granted:
         request = call.request
         boot = request.issued.boot if request.issued is not None else None
         for position, (pool, block, address) in enumerate(taken):

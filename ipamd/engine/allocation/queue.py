@@ -19,7 +19,7 @@ MOST_OF_ONE_NODE: Final = 2_000
 """How many calls may wait: enough for a node that starts all its pods at once, and collects what it left."""
 
 
-class Waiting(Struct):
+class QueuedCall(Struct):
     """A call whose caller waits until `deadline`, in the event loop's time.
 
     `misses` counts the batches in which others held what it needs.
@@ -40,17 +40,17 @@ class Waiting(Struct):
         self.tell(Refused(Unavailable("the time ran out while the call waited: try again")))
 
 
-class WaitingCalls:
+class CallQueue:
     """A queue for each node with calls that wait; the next call is the first of the node whose turn it is."""
 
     def __init__(self) -> None:
-        self._of_node: dict[NodeKey | None, deque[Waiting]] = {}
+        self._of_node: dict[NodeKey | None, deque[QueuedCall]] = {}
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def put(self, waiting: Waiting) -> None:
+    def put(self, waiting: QueuedCall) -> None:
         """Queue a call behind its node's; raises Unavailable where too many wait."""
         node = waiting.call.node
         own = self._of_node.get(node)
@@ -64,14 +64,14 @@ class WaitingCalls:
         own.append(waiting)
         self._count += 1
 
-    def put_back(self, calls: Iterable[Waiting]) -> None:
+    def put_back(self, calls: Iterable[QueuedCall]) -> None:
         """Put calls, in the order in which they were taken, before all others of their nodes."""
         returned = list(calls)
         for waiting in reversed(returned):
             self._of_node.setdefault(waiting.call.node, deque()).appendleft(waiting)
         self._count += len(returned)
 
-    def take(self) -> Waiting:
+    def take(self) -> QueuedCall:
         """The next call; raises KeyError where none waits. Its node's turn comes again after all others'."""
         node = next(iter(self._of_node), None)
         own = self._of_node.pop(node)

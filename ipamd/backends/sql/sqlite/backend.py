@@ -29,8 +29,8 @@ from ipamd.backends.sql.sqlite.connection import (
     schema_version,
     version_of,
 )
+from ipamd.backends.sql.sqlite.deferred_indexes import DeferredIndexes, DeferringTransaction
 from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
-from ipamd.backends.sql.sqlite.late import LateIndexes, LateTransaction
 from ipamd.backends.sql.sqlite.writer import Writer
 from ipamd.backends.sql.version import misfit
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit, Unavailable
@@ -88,16 +88,16 @@ class SqliteBackend:
         self._reader = SqliteReader(file.path)
         self._closed = False
         self._lengthening = asyncio.create_task(self._lengthen_journal())
-        self._late = LateIndexes(self._write, unlisted)
-        self.ledger: Ledger = SqlLedger(self._reader, late=True)
+        self._deferred = DeferredIndexes(self._write, unlisted)
+        self.ledger: Ledger = SqlLedger(self._reader, deferred=True)
         self.audit: Audit = SqlAudit(self._reader)
 
     async def transact(self, work: Work[T], patience: float | None = None) -> T:
-        transaction = LateTransaction(self._session)
+        transaction = DeferringTransaction(self._session)
         try:
             return await self._write(lambda _: work(transaction))
         finally:
-            self._late.note(transaction.begun)
+            self._deferred.note(transaction.begun)
 
     async def change(self, work: Change[T]) -> T:
         return await self._write(lambda session: work(SqlCatalogue(session)))
@@ -151,7 +151,7 @@ class SqliteBackend:
         if self._closed:
             return
         self._closed = True
-        await self._late.close()
+        await self._deferred.close()
         self._lengthening.cancel()
         await asyncio.to_thread(self._reader.close)
         await self._writer.run(self._connection.close)  # the last one moves the journal into the file
@@ -174,7 +174,7 @@ async def open_sqlite(url: str) -> Backend:
 
 
 def _opened(path: Path) -> tuple[DatabaseFile, sqlite3.Connection, int]:
-    """The file, a connection that writes, and how many rows wait for the late indexes."""
+    """The file, a connection that writes, and how many rows wait for the deferred indexes."""
     file = DatabaseFile(path)
     try:
         connection = connect(path, WRITER_SETTINGS)

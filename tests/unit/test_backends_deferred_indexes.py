@@ -10,7 +10,7 @@ from typing import Any
 from ipamd.backends.conformance.examples import NOW, allocation, container
 from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
-from ipamd.backends.sql.sqlite.late import BATCHES
+from ipamd.backends.sql.sqlite.deferred_indexes import BATCHES
 from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.identity import Identity
 from ipamd.models.query import AllocationQuery, HistoryQuery
@@ -50,10 +50,10 @@ async def filled(backend: Backend) -> list[Allocation]:
     return stored
 
 
-Ask = Callable[[int | None], Awaitable[Sequence[Allocation]]]
+AllocateCall = Callable[[int | None], Awaitable[Sequence[Allocation]]]
 
 
-async def all_pages(ask: Ask) -> list[Allocation]:
+async def all_pages(ask: AllocateCall) -> list[Allocation]:
     found: list[Allocation] = []
     while page := await ask(found[-1].id if found else None):
         found += page
@@ -69,7 +69,7 @@ async def history_of(backend: Backend, query: HistoryQuery, last: int | None) ->
 
 
 def counted(path: Path) -> tuple[int, int]:
-    """How many rows are in the late indexes, and how many wait."""
+    """How many rows are in the deferred indexes, and how many wait."""
     with closing(sqlite3.connect(path)) as connection:
         [found] = connection.execute("SELECT sum(listed), sum(NOT listed) FROM allocation")
     listed, unlisted = found

@@ -1,9 +1,9 @@
-"""The late indexes: a row enters those that serve listings alone together with many others.
+"""The deferred indexes: a row enters those that serve listings alone together with many others.
 
 An ADD's row has random or many places in them (names, nodes), and each place is a page that its commit
 writes. Of a thousand rows many share a page, so that each costs a part of it
-(docs/decisions/0022-late-indexes.md). Until then a listing finds the row among those that wait, which are
-few. The constraints are not late: they hold from the row's own commit on.
+(docs/decisions/0022-deferred-indexes.md). Until then a listing finds the row among those that wait, which are
+few. The constraints are not deferred: they hold from the row's own commit on.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Write = Callable[[Callable[[Session], Coroutine[Any, Any, int]]], Awaitable[int]
 log = structlog.get_logger()
 
 
-class LateTransaction(SqlTransaction):
+class DeferringTransaction(SqlTransaction):
     """A unit of work whose rows wait to be listed; `begun` counts them."""
 
     begin_allocation = statements.BEGIN_UNLISTED
@@ -51,7 +51,7 @@ class LateTransaction(SqlTransaction):
         self.begun += len(changes.begun)
 
 
-class LateIndexes:
+class DeferredIndexes:
     """Lists what waits, in units of work of its own, whenever enough does."""
 
     def __init__(self, write: Write, waiting: int) -> None:
