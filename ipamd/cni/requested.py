@@ -1,7 +1,7 @@
 """Which addresses and pools a container asks for, and by which of the four ways it can say so.
 
-What a container asks for may come from the runtime (`runtimeConfig`), from the configuration (`args.cni`), from `CNI_ARGS` or
-from an annotation of the pod. They are never merged: the first that is present counts.
+It may come from the runtime (`runtimeConfig`), from the configuration (`args.cni`), from `CNI_ARGS` or from
+an annotation of the pod. They are never merged: the first that is present counts.
 """
 
 from __future__ import annotations

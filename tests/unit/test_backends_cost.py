@@ -43,7 +43,7 @@ class Counting:
         self.connection = connect(path, WRITER_SETTINGS)
         migrations.apply(self.connection)
         self.session = SqliteSession(self.connection)
-        self.ledger = SqlLedger(self, late=True)
+        self.ledger = SqlLedger(self, deferred=True)
         self.size = size
         self.steps = 0
         self.ran: list[str] = []

@@ -47,7 +47,7 @@ DEFERRED_LEADS: Final = {"name", "namespace", "node"}
 
 
 class Part(Enum):
-    """Which allocations a statement reads: all, those in the deferred indexes, or those that wait to enter."""
+    """Which allocations a statement reads: all, those that are listed, or those that wait to be."""
 
     ALL = "all"
     LISTED = "listed"
