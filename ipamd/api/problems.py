@@ -10,15 +10,18 @@ from typing import Any, Final, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
+from ipamd.api.fields import fields_at
 from ipamd.backends.interface import InDoubt
 from ipamd.models import errors
 from ipamd.models.instant import rfc3339
+from ipamd.models.nearest import unknown
 
 MEDIA_TYPE: Final = "application/problem+json"
 MOST_LISTED: Final = 20
@@ -144,7 +147,7 @@ def install(application: FastAPI) -> None:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    problem = _problem_of(error)
+    problem = _problem_of(error, request.scope.get("route"))
     if problem.status is HTTPStatus.METHOD_NOT_ALLOWED:
         # The router names the methods of the first route with this path, and there may be others.
         problem.headers = {"Allow": ", ".join(sorted(_methods(request)))}
@@ -162,13 +165,13 @@ def _methods(request: Request) -> set[str]:
     return methods | {"HEAD"} if "GET" in methods else methods
 
 
-def _problem_of(error: Exception) -> Problem:
+def _problem_of(error: Exception, route: object) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, errors.DomainError):
         return Problem.from_domain(error)
     if isinstance(error, RequestValidationError | ValidationError):
-        return _of_validation(error.errors())
+        return _of_validation(error.errors(), route)
     if isinstance(error, HTTPException):
         return _of_http(error)
     if isinstance(error, InDoubt):
@@ -194,8 +197,8 @@ def _of_http(error: HTTPException) -> Problem:
     return Problem(status, code, _OF_THE_ROUTER.get(status, str(error.detail)), headers=error.headers)
 
 
-def _of_validation(found: Sequence[Any]) -> Problem:
-    listed = [{"field": _field(each["loc"]), "why": _why(each)} for each in found[:MOST_LISTED]]
+def _of_validation(found: Sequence[Any], route: object) -> Problem:
+    listed = [{"field": _field(each["loc"]), "why": _why(each, route)} for each in found[:MOST_LISTED]]
     detail = "; ".join(f"{each['field']}: {each['why']}" for each in listed)
     if len(found) > MOST_LISTED:
         detail += f"; and {len(found) - MOST_LISTED} more"
@@ -215,5 +218,8 @@ def _field(location: Sequence[int | str]) -> str:
     return path or "body"
 
 
-def _why(each: Mapping[str, Any]) -> str:
+def _why(each: Mapping[str, Any], route: object) -> str:
+    if each["type"] == "extra_forbidden":
+        known = fields_at(route, each["loc"]) if isinstance(route, APIRoute) else ()
+        return unknown("field", str(each["loc"][-1]), known)
     return str(each["msg"]).removeprefix("Value error, ")[:500]

@@ -15,6 +15,7 @@ from typing import Any, Final
 import yaml
 
 from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.models.nearest import unknown
 
 STDIN: Final = "-"
 LISTS: Final = ("pools", "reservations")
@@ -24,6 +25,8 @@ MOST_VALUES: Final = 2_000_000
 DEEPEST: Final = 32
 LONGEST_NUMBER: Final = 20
 """Digits; what is longer is no number of ours, and is refused as a text."""
+
+KEY_NO_TEXT: Final = "a field's name must be text"
 
 _LOADER: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _WHOLE: Final = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -63,8 +66,10 @@ class DesiredFiles:
         if not isinstance(document, yaml.MappingNode):
             raise _wrong(document, name, f"expected {' and '.join(LISTS)}, each with a list")
         for key, value in document.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _wrong(key, name, KEY_NO_TEXT)
             if key.value not in LISTS:
-                raise _wrong(key, name, f"there is no {key.value!r}: write {' or '.join(LISTS)}")
+                raise _wrong(key, name, unknown("key", key.value, LISTS))
             if not isinstance(value, yaml.SequenceNode):
                 raise _wrong(key, name, f"{key.value} must be a list; [] says that there are none")
             entries = self.lists.setdefault(key.value, [])
@@ -91,7 +96,7 @@ class DesiredFiles:
         seen: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise _wrong(key, name, "a field's name must be text")
+                raise _wrong(key, name, KEY_NO_TEXT)
             if key.value in seen:
                 raise _wrong(key, name, f"{key.value} comes twice")
             seen.add(key.value)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.models.nearest import unknown
 
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:8750"
 ENDPOINT_VARIABLE: Final = "IPAMD_ENDPOINT"
@@ -114,8 +115,7 @@ def profile_path(environment: Mapping[str, str]) -> Path:
 def _texts(path: Path, table: Mapping[str, Any]) -> list[str | None]:
     for key, value in table.items():
         if key not in PROFILE_KEYS:
-            known = " and ".join(PROFILE_KEYS)
-            raise Failure(f"{path} has the unknown key {key!r}: it knows {known}", ExitCode.USAGE)
+            raise Failure(f"{path}: {unknown('key', key, PROFILE_KEYS)}", ExitCode.USAGE)
         if not isinstance(value, str):
             raise Failure(f"{path}: {key} must be a string", ExitCode.USAGE)
     return [table.get(key) for key in PROFILE_KEYS]

@@ -244,10 +244,27 @@ def test_routes_are_added_told_to_containers_and_removed(new_pool: NewPool, http
             "invalid",
             "gw: fe80::1 is not of the family",
         ),
-        ({"selectors": {"node": ["a"]}}, 422, "invalid", "selectors.node: Extra inputs are not permitted"),
+        (
+            {"exclude": ["10.99.0.9"]},
+            422,
+            "invalid",
+            "exclude: unknown field `exclude`; did you mean `exclusions`?",
+        ),
+        (
+            {"selectors": {"node": ["a"]}},
+            422,
+            "invalid",
+            "selectors.node: unknown field `node`; did you mean `nodes`?",
+        ),
+        (
+            {"routes": [{"dst": "::/0", "via": "fd00::1"}]},
+            422,
+            "invalid",
+            "unknown field `via`; known: dst, gw, mtu",
+        ),
         ({"selectors": {"nodes": ["a\0"]}}, 422, "invalid", "selectors.nodes[0]: holds a NUL character"),
         ({"selectors": {"nodes": "a"}}, 422, "invalid", "selectors.nodes: "),
-        ({"block_length": 26}, 422, "invalid", "block_length: Extra inputs are not permitted"),
+        ({"block_length": 26}, 422, "invalid", "unknown field `block_length`; did you mean `block_size`?"),
         ({"name": "taken"}, 409, "pool-exists", "taken"),
         ({"subnet": "172.30.0.128/25"}, 409, "pool-overlaps", "taken"),
     ],
@@ -304,3 +321,10 @@ def test_a_pool_that_is_not_there_is_404(http: httpx.Client, path: str) -> None:
     answer = http.get(path)
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+def test_an_unknown_parameter_is_named_with_the_nearest(http: httpx.Client) -> None:
+    refused = http.get("/v1/pools", params={"limits": 1})
+
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "limits: unknown field `limits`; did you mean `limit`?"

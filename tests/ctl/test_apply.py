@@ -243,7 +243,7 @@ def test_what_ipamd_does_not_know_is_named_with_its_line(ipamctl: Ipamctl, scrat
     done = ipamctl.run("apply", "-f", write(scratch / "bad.yaml", text))
 
     assert done.returncode == 1
-    assert "bad.yaml:4: pools[0].cooldwn:" in done.stderr
+    assert "bad.yaml:4: pools[0].cooldwn: unknown field `cooldwn`; did you mean `cooldown`?" in done.stderr
     assert "bad.yaml:6: pools[0].routes[0].dst:" in done.stderr
     assert ipamctl.rows("pool", "list") == []
 
@@ -251,7 +251,8 @@ def test_what_ipamd_does_not_know_is_named_with_its_line(ipamctl: Ipamctl, scrat
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("pool:\n  - name: a\n", ":1: there is no 'pool'"),
+        ("pool:\n  - name: a\n", ":1: unknown key `pool`; did you mean `pools`?"),
+        ("[pools]: []\n", ":1: a field's name must be text"),
         ("pools:\n", ":1: pools must be a list"),
         ("\n- name: a\n", ":2: expected pools and reservations"),
         ("pools:\n  - name: a\n    name: b\n", ":3: name comes twice"),

@@ -86,7 +86,7 @@ def test_an_unknown_key_in_the_profile_is_named(lone_ipamctl: Ipamctl) -> None:
     profile.parent.mkdir(parents=True)
     profile.write_text('endpiont = "http://127.0.0.1:1"\n')
 
-    assert "'endpiont'" in lone_ipamctl.refused("status", exit_code=2)
+    assert "unknown key `endpiont`; did you mean `endpoint`?" in lone_ipamctl.refused("status", exit_code=2)
 
 
 def test_silence_is_exit_code_3(lone_ipamctl: Ipamctl) -> None:
