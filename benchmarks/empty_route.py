@@ -28,7 +28,7 @@ from ipamd.api.server import http_server
 from ipamd.backends.registry import open_backend
 from ipamd.cli.serve import keep_collector_small
 from ipamd.engine.engine import Engine
-from tests.service import free_port
+from tests.ports import free_port
 
 ANSWER: Final = b'{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.2/8","gateway":"10.0.0.1"}]}'
 START_SECONDS: Final = 20

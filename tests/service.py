@@ -1,7 +1,6 @@
 """The service as users run it: a process with its SQLite file and its sockets in a scratch folder."""
 
 import contextlib
-import socket
 import subprocess
 import sys
 import time
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.ports import free_port
 
 EXECUTABLES = Path(sys.executable).parent
 START_SECONDS = 30
@@ -125,10 +126,3 @@ class IpamdProcess:
     def addresses(self, **filters: str) -> set[str]:
         """The addresses that are held now, without prefix length."""
         return {item["address"].split("/")[0] for item in self.allocations(**filters)}
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

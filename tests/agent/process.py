@@ -13,7 +13,8 @@ from tests.agent.conftest import AGENT, run_agent
 from tests.agent.forked import Ended
 from tests.cni.executable import Plugin
 from tests.node_executable import node_plugin
-from tests.service import end_process, free_port
+from tests.ports import free_port
+from tests.service import end_process
 
 NODE: Final = "node-a"  # whom the plugin of these tests calls itself
 START_SECONDS: Final = 30

@@ -11,7 +11,8 @@ from tests.access.conftest import Caller
 from tests.agent.conftest import AGENT, NodeRoot
 from tests.agent.test_run import admin, authority, service
 from tests.cni.authority import Authority
-from tests.service import IpamdProcess, free_port
+from tests.ports import free_port
+from tests.service import IpamdProcess
 
 __all__ = ["admin", "authority", "service"]
 

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from tests.api.plugin_call import call
-from tests.service import EXECUTABLES, IpamdProcess, free_port
+from tests.ports import free_port
+from tests.service import EXECUTABLES, IpamdProcess
 
 NOBODY = 65534
 

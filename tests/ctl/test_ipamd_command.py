@@ -18,8 +18,9 @@ import pytest
 
 from ipamd.backends.sql import migrations
 from ipamd.cli.settings import state_folder
+from tests.ports import free_port
 from tests.postgres import Postgres
-from tests.service import EXECUTABLES, IpamdProcess, free_port
+from tests.service import EXECUTABLES, IpamdProcess
 
 
 def ipamd(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,8 @@ import socket
 import yaml
 
 from tests.ctl.conftest import Ipamctl
-from tests.service import IpamdProcess, free_port
+from tests.ports import free_port
+from tests.service import IpamdProcess
 
 MARKUP = "[bold]loud[/bold] [link=http://x]:smile:"
 CONTROL = "\x1b]0;title\x07\x1b[2J\r\nroot \u202egnp.exe"

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.ports import free_port
 from tests.postgres import Postgres
-from tests.service import EXECUTABLES, free_port
+from tests.service import EXECUTABLES
 
 UNITS = Path(__file__).parent.parent.parent / "deploy" / "systemd"
 SECONDS = 30

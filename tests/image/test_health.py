@@ -4,7 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.service import IpamdProcess, free_port
+from tests.ports import free_port
+from tests.service import IpamdProcess
 
 CHECK = Path(__file__).parent.parent.parent / "scripts" / "healthy.py"
 

@@ -16,8 +16,9 @@ from ipamd.backends.sql.version import SchemaVersion
 from tests.conftest import running_service
 from tests.faults.churn import Churn
 from tests.faults.clients import Caller, Node
+from tests.ports import free_port
 from tests.postgres import Postgres, migrate
-from tests.service import EXECUTABLES, IpamdProcess, free_port
+from tests.service import EXECUTABLES, IpamdProcess
 
 TRY_AGAIN = 11
 

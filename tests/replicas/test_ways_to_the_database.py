@@ -17,12 +17,12 @@ from tests.conftest import scratch_folder
 from tests.faults.clients import Caller, Node
 from tests.faults.ledger import compare
 from tests.pgbouncer import pgbouncer, url_through
+from tests.ports import free_port
 from tests.postgres import USER, Postgres, migrate, running_postgres
 from tests.replicas.clients import clients_at
 from tests.replicas.cluster import PostgresTables
 from tests.replicas.pair import DATABASE, Pair
 from tests.replicas.services import await_that, services
-from tests.service import free_port
 
 ANSWERS = 300
 

@@ -13,8 +13,9 @@ from ipamd.backends.sql import migrations
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.version import SchemaVersion
 from tests.cni.executable import Document, Plugin
+from tests.ports import free_port
 from tests.postgres import Postgres, migrate
-from tests.service import IpamdProcess, free_port
+from tests.service import IpamdProcess
 from tests.upgrade.version import Version
 
 DATABASES = [("first", "sqlite"), ("first", "postgresql"), ("before", "sqlite")]
