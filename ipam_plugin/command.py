@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from ipam_plugin.clock import Moment
     from ipam_plugin.environment import Call
 
 _ABOUT = (
@@ -38,7 +39,7 @@ def main() -> int:
         if call is None:
             note(_ABOUT)
             return 0
-        return _version(reply) if call.verb == "VERSION" else _answer(call, reply)
+        return tell_versions(reply) if call.verb == "VERSION" else _answer(call, reply)
     except Failure as failure:
         return reply.fail(failure)
     except Exception as error:  # noqa: BLE001 - the edge: a runtime is owed an answer whatever happens
@@ -52,7 +53,7 @@ def run() -> NoReturn:
     os._exit(main())
 
 
-def _version(reply: Reply) -> int:
+def tell_versions(reply: Reply) -> int:
     """Tell the versions, in whatever version the question came; VERSION wants no configuration."""
     stdin = read_stdin("VERSION", clock.after(platform.uptime_ns(), DEFAULT_TIMEOUT))
     given = configuration.version(decode(stdin)) if stdin.strip() else VERSIONS[-1]
@@ -65,13 +66,16 @@ def _version(reply: Reply) -> int:
     return 0
 
 
-def _answer(call: Call, reply: Reply) -> int:
-    issued = clock.now()
+def answer(
+    call: Call, issued: Moment, stdin: bytes, values: dict[str, object], reply: Reply
+) -> Session | None:
+    """Answer a call whose configuration is read, and give what deliver() needs once the answer is away.
+
+    Also for the main plugin, which calls it in its own process with a reply of its own.
+    """
     session = None
     try:
-        stdin = read_stdin(call.verb, clock.after(issued.uptime_ns, DEFAULT_TIMEOUT))
-        values = decode(stdin)
-        reply.version = _speaking(values)
+        reply.version = speaking(values)
         configuration.check(values, call.verb)
         session = Session(call, issued, reply, stdin, values)
         from ipam_plugin.verbs import VERBS
@@ -81,20 +85,26 @@ def _answer(call: Call, reply: Reply) -> int:
         if call.verb == "STATUS" and failure.code in (INVALID_CONFIGURATION, IO_FAILURE):
             failure.code = NOT_AVAILABLE  # a node on which no ADD could be served
         reply.code = reply.fail(failure)
-    if session is not None:
-        _deliver(session)
-    return reply.code
+    return session
 
 
-def _speaking(values: dict[str, object]) -> str:
+def deliver(session: Session | None) -> None:
+    """Deliver what waits; loaded only where something does."""
+    if session is not None and session.spool.count():
+        from ipam_plugin import delivery
+
+        delivery.deliver(session.spool, session.tried, session.settings.destination)
+
+
+def speaking(values: dict[str, object]) -> str:
     """Give the version for error objects: the configuration's where it is one, else the newest."""
     given = configuration.version(values)
     return given if given in VERSIONS else VERSIONS[-1]
 
 
-def _deliver(session: Session) -> None:
-    """Deliver what waits; loaded only where something does."""
-    if session.spool.count():
-        from ipam_plugin.delivery import deliver
-
-        deliver(session.spool, session.tried, session.settings.destination)
+def _answer(call: Call, reply: Reply) -> int:
+    issued = clock.now()
+    stdin = read_stdin(call.verb, clock.after(issued.uptime_ns, DEFAULT_TIMEOUT))
+    session = answer(call, issued, stdin, decode(stdin), reply)
+    deliver(session)
+    return reply.code or 0

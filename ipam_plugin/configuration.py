@@ -47,11 +47,14 @@ class Settings:
 
 
 def version(configuration: dict[str, object]) -> str:
-    """Give the configuration's cniVersion, whatever it is; Failure 7 where it is no text."""
-    given = configuration.get("cniVersion", "0.1.0")
+    """Give the configuration's cniVersion, whatever it is; Failure 7 where it is no text.
+
+    libcni writes an empty one where the list has none: that is the first version too.
+    """
+    given = configuration.get("cniVersion", "")
     if not isinstance(given, str):
         raise _invalid("cniVersion", "must be a text", given)
-    return given
+    return given or VERSIONS[0]
 
 
 def check(configuration: dict[str, object], verb: str) -> None:

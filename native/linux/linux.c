@@ -1,8 +1,13 @@
 // The module _linux: one primitive for system calls, with the numbers and flags that differ by architecture.
 //     syscall(number, *arguments) -> int, or OSError with the error's number
 // An argument is an integer, None (a null pointer) or a buffer (its address).
+//     spawn(path, variable, stdin, stdout) -> the process, or OSError
+// starts a program with this process's environment, in which NAME=VALUE stands in the place of NAME's old value.
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,22 +40,74 @@ static mp_obj_t linux_syscall(size_t count, const mp_obj_t *arguments) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(linux_syscall_obj, 1, 1 + MOST_ARGUMENTS, linux_syscall);
 
+static mp_obj_t linux_spawn(size_t count, const mp_obj_t *arguments) {
+    extern char **environ;
+    const char *path = mp_obj_str_get_str(arguments[0]);
+    const char *variable = mp_obj_str_get_str(arguments[1]);
+    size_t name = strcspn(variable, "=") + 1;
+    size_t size = 0;
+    while (environ[size] != NULL) {
+        ++size;
+    }
+    char **environment = m_new(char *, size + 2);
+    size_t kept = 0;
+    for (size_t i = 0; i < size; ++i) {
+        if (strncmp(environ[i], variable, name) != 0) {
+            environment[kept++] = environ[i];
+        }
+    }
+    environment[kept++] = (char *)variable;
+    environment[kept] = NULL;
+
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, mp_obj_get_int(arguments[2]), STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&files, mp_obj_get_int(arguments[3]), STDOUT_FILENO);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    sigset_t heard; // this process ignores it, and a program would inherit that
+    sigemptyset(&heard);
+    sigaddset(&heard, SIGPIPE);
+    posix_spawnattr_setsigdefault(&attributes, &heard);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+
+    pid_t process = 0;
+    char *argv[] = {(char *)path, NULL};
+    int error = posix_spawn(&process, path, &files, &attributes, argv, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&files);
+    m_del(char *, environment, size + 2);
+    if (error != 0) {
+        mp_raise_OSError(error);
+    }
+    return mp_obj_new_int(process);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(linux_spawn_obj, 4, 4, linux_spawn);
+
 #define NUMBER(name) { MP_ROM_QSTR(MP_QSTR_##name), MP_ROM_INT(name) }
 static const mp_rom_map_elem_t names[] = {
+    { MP_ROM_QSTR(MP_QSTR_spawn), MP_ROM_PTR(&linux_spawn_obj) },
     { MP_ROM_QSTR(MP_QSTR_syscall), MP_ROM_PTR(&linux_syscall_obj) },
     NUMBER(O_DIRECTORY),
     NUMBER(SYS_clock_gettime),
     NUMBER(SYS_close),
+    NUMBER(SYS_fcntl),
     NUMBER(SYS_flock),
     NUMBER(SYS_fsync),
     NUMBER(SYS_geteuid),
     NUMBER(SYS_getpid),
     NUMBER(SYS_getrandom),
+    NUMBER(SYS_kill),
+    NUMBER(SYS_lseek),
+    NUMBER(SYS_memfd_create),
     NUMBER(SYS_mkdirat),
     NUMBER(SYS_openat),
+    NUMBER(SYS_pidfd_open),
+    NUMBER(SYS_pipe2),
     NUMBER(SYS_read),
     NUMBER(SYS_statx),
     NUMBER(SYS_uname),
+    NUMBER(SYS_wait4),
     NUMBER(SYS_write),
 };
 static MP_DEFINE_CONST_DICT(globals, names);

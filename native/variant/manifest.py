@@ -6,8 +6,9 @@ from pathlib import Path
 SOURCE = Path(os.environ["IPAMD_SOURCE"])
 CPYTHON_ONLY = {"__main__.py", "cpython.py", "shapes.py"}
 
-plugin = SOURCE / "ipam_plugin"
-modules = sorted(path for path in plugin.rglob("*.py") if path.name not in CPYTHON_ONLY)
-# MicroPython's makemanifest gives both functions.
-package("ipam_plugin", files=[str(path.relative_to(plugin)) for path in modules], base_path=str(SOURCE))  # noqa: F821
+for name in ("ipam_plugin", "veth_plugin"):
+    plugin = SOURCE / name
+    modules = sorted(path for path in plugin.rglob("*.py") if path.name not in CPYTHON_ONLY)
+    # MicroPython's makemanifest gives both functions.
+    package(name, files=[str(path.relative_to(plugin)) for path in modules], base_path=str(SOURCE))  # noqa: F821
 module("__future__.py", base_path=str(SOURCE / "native" / "python"))  # noqa: F821

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.cni.executable import Plugin
+from tests.cni.executable import Document, Plugin
 from tests.cni.peer import Peer, granted
 
 
-@pytest.mark.parametrize("version", ["0.3.2", "1.2.0", "", "1", "2.0.0"])
+@pytest.mark.parametrize("version", ["0.3.2", "1.2.0", "1", "2.0.0"])
 def test_an_unknown_version_is_incompatible(plugin: Plugin, version: str) -> None:
     error = plugin.call("ADD", {**plugin.config(), "cniVersion": version}).error
 
@@ -28,10 +28,12 @@ def test_every_released_version_is_spoken(plugin: Plugin, peer: Peer, version: s
     assert (ended.code, ended.stdout) == (0, result)
 
 
-def test_no_version_means_the_first(plugin: Plugin, peer: Peer) -> None:
+@pytest.mark.parametrize("unversioned", [{}, {"cniVersion": ""}], ids=["absent", "empty"])
+def test_no_version_means_the_first(plugin: Plugin, peer: Peer, unversioned: Document) -> None:
     peer.will(granted())
     config = plugin.config()
     del config["cniVersion"]
+    config |= unversioned
 
     assert plugin.call("ADD", config).code == 0
     assert plugin.call("CHECK", config).error == {
