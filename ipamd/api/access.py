@@ -23,7 +23,7 @@ from ipamd.models.instant import rfc3339
 from ipamd.models.node import NodeKey
 from ipamd.models.token import Principal, Role, TokenHash, hash_of, looks_like_token
 
-OPEN: Final = frozenset(("/healthz", "/readyz"))
+OPEN: Final = frozenset(("/", "/healthz", "/readyz"))
 JOIN: Final = "/v1/nodes/join"
 TOKENS: Final = "/v1/tokens"
 ASKED_ONLY: Final = frozenset(("/v1/check", "/v1/explain"))

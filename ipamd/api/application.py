@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ipamd import __version__
-from ipamd.api import documentation
+from ipamd.api import documentation, welcome
 from ipamd.api.access import Access, Gate
 from ipamd.api.body import (
     LARGEST_BODY,
@@ -136,6 +136,7 @@ def administration(engine: Engine, calls: CallMeasures) -> FastAPI:
         # Only described here: who asks is looked up before the request comes this far.
         application.include_router(noun.router, dependencies=[] if noun is health else [Security(BEARER)])
     documentation.install(application)
+    welcome.install(application)
     application.state.routes = [
         route
         for routes in (application.routes, *(noun.router.routes for noun in nouns))

@@ -9,47 +9,33 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from html import escape
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.responses import HTMLResponse
 
-_STYLE: Final = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "code,pre{font:14px/1.4 ui-monospace,monospace}pre{overflow:auto;background:#8881;padding:.5rem}"
-    "table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:.1rem 1rem .1rem 0}"
-    "h3{margin-bottom:.2rem}"
-)
-_HEADERS: Final = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+from ipamd.api.page import page
 
 
 def install(application: FastAPI) -> None:
     """Serve the page beside the description it shows."""
 
     async def docs() -> HTMLResponse:
-        return HTMLResponse(page(application.openapi()), headers=_HEADERS)
+        description = application.openapi()
+        info = description["info"]
+        return page(f"{info['title']} {info['version']}", _described(description))
 
     application.add_api_route("/docs", docs, include_in_schema=False, response_class=HTMLResponse)
 
 
-def page(description: Mapping[str, Any]) -> str:
-    """An OpenAPI description as HTML."""
-    info = description["info"]
-    return "\n".join(
-        (
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            f"<title>{escape(info['title'])}</title><style>{_STYLE}</style></head><body>",
-            f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>",
-            f"<p>{escape(info['description'])}</p>",
-            '<p>For programs: <a href="/openapi.json">openapi.json</a></p>',
-            "<h2>Requests</h2>",
-            *_operations(description),
-            "<h2>Documents</h2>",
-            *_schemas(description),
-            "</body></html>",
-        )
-    )
+def _described(description: Mapping[str, Any]) -> Iterator[str]:
+    """An OpenAPI description as lines of HTML."""
+    yield f"<p>{escape(description['info']['description'])}</p>"
+    yield '<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
+    yield "<h2>Requests</h2>"
+    yield from _operations(description)
+    yield "<h2>Documents</h2>"
+    yield from _schemas(description)
 
 
 def _operations(description: Mapping[str, Any]) -> Iterator[str]:

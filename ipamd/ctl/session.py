@@ -19,6 +19,7 @@ import typer
 
 from ipamd.ctl.client import Answer, Client, Listing
 from ipamd.ctl.endpoint import Access
+from ipamd.ctl.local_time import with_local_times
 from ipamd.ctl.render import print_json, print_line, print_record, print_table, print_yaml
 
 P = ParamSpec("P")
@@ -57,7 +58,8 @@ class SessionOptions:
         typer.Option(
             "--output",
             "-o",
-            help="Tables for people, `wide` ones with every field; JSON and YAML for programs.",
+            help="`table` and `wide` are for people: `wide` has every field and all digits of a time. "
+            "`json` and `yaml` are for programs.",
         ),
     ] = None
 
@@ -89,21 +91,22 @@ class Session:
         if not self.for_people:
             self.show_document({"items": listing.items, "next": listing.next})
             return
-        if self.output is Output.WIDE and listing.items:
-            fields = list(dict.fromkeys(field for item in listing.items for field in item))
+        items = [with_local_times(item, exact=self.output is Output.WIDE) for item in listing.items]
+        if self.output is Output.WIDE and items:
+            fields = list(dict.fromkeys(field for item in items for field in item))
             print_table(
                 [field.replace("_", " ").upper() for field in fields],
-                [[item.get(field) for field in fields] for item in listing.items],
+                [[item.get(field) for field in fields] for item in items],
             )
         else:
-            print_table(columns, [tuple(row(item)) for item in listing.items])
+            print_table(columns, [tuple(row(item)) for item in items])
         if listing.next is not None:
             typer.echo("there are more: raise --limit, or leave it out", err=True)
 
     def show_record(self, body: Any) -> None:
         """One thing with all its fields."""
         if self.for_people:
-            print_record(body)
+            print_record(with_local_times(body, exact=self.output is Output.WIDE))
         else:
             self.show_document(body)
 

@@ -124,7 +124,8 @@ def test_a_body_beyond_the_limit_is_413(http: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/index.html", 404),
+        ("POST", "/", 405),
         ("GET", "/v1", 404),
         ("GET", "/v1/pools/", 404),
         ("GET", "/v1/pools/a/b", 404),

@@ -1,6 +1,9 @@
 """Where the service listens, whom it answers, and how it ends."""
 
+import base64
+import hashlib
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -13,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ipamd import __version__
 from tests.api.plugin_call import call
 from tests.ports import free_port
 from tests.service import EXECUTABLES, IpamdProcess
@@ -99,10 +103,33 @@ def test_the_description_names_every_path_and_its_page_needs_nobody_else(http: h
         description["paths"]
     )
     assert docs.headers["content-type"].startswith("text/html")
-    assert "default-src 'none'" in docs.headers["content-security-policy"]
+    assert_strict(docs)
     assert all(path in docs.text for path in description["paths"])
-    assert "<script" not in docs.text
     assert "//" not in docs.text.replace("<!doctype", "")
+
+
+def test_the_first_page_names_ipamd_its_version_and_where_to_go(http: httpx.Client) -> None:
+    page = http.get("/", headers={"Accept": "text/html"})
+
+    assert_strict(page)
+    assert f"<h1>ipamd {__version__}</h1>" in page.text
+    links = re.findall(r'href="([^"]*)"', page.text)
+    assert {"/docs", "/healthz", "/readyz", "/metrics"} <= set(links)
+    assert [http.get(link).status_code for link in links] == [200] * len(links)
+    assert "ipamctl pool create" in page.text
+
+
+def assert_strict(page: httpx.Response) -> None:
+    """A page that runs no script, loads nothing, stands in no frame, and has the one style that it names."""
+    assert page.headers["content-type"].startswith("text/html")
+    (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = page.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", f"style-src 'sha256-{digest}'", "frame-ancestors 'none'"} <= set(policy)
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert "<script" not in page.text
+    assert "style=" not in page.text
 
 
 def test_only_root_and_its_group_may_use_the_socket(service: IpamdProcess) -> None:

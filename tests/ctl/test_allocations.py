@@ -1,6 +1,6 @@
 """`ipamctl allocation`, `reservation`, `history` and `node`."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from ipamd.ctl.client import PAGE
 from tests.api.plugin_call import call
@@ -107,6 +107,25 @@ def test_history_says_who_had_an_address_at_a_moment(ipamctl: Ipamctl) -> None:
         assert item["owner"] == owner
     assert ipamctl.json("history", "10.5.0.5", "--at", earlier.isoformat())["items"] == []
     assert [row[2] for row in ipamctl.rows("history", "10.5.0.5", "--at", second["since"])] == ["scanner"]
+
+
+def test_tables_show_times_in_the_readers_zone_to_the_second_and_wide_ones_with_all_digits(
+    ipamctl: Ipamctl,
+) -> None:
+    ipamctl.environment["TZ"] = "Asia/Kolkata"
+    ipamctl("pool", "create", "p", "--subnet", "10.6.0.0/24")
+    since = datetime.fromisoformat(ipamctl.json("allocation", "create", "printer")["since"])
+    local = since.astimezone(timezone(timedelta(hours=5, minutes=30)))
+
+    listed, wide = ipamctl("allocation", "list"), ipamctl("allocation", "list", "-o", "wide")
+    shown = ipamctl("allocation", "show", "10.6.0.2")
+
+    assert listed.split()[-1] == local.isoformat(timespec="seconds")
+    assert local.isoformat() in wide
+    assert local.isoformat(timespec="seconds") in shown
+    assert datetime.fromisoformat(ipamctl.json("allocation", "show", "10.6.0.2")["since"]) == since
+    [row] = ipamctl.rows("history", "10.6.0.2", "--at", local.isoformat())
+    assert row[2] == "printer"
 
 
 def test_a_node_gets_labels_one_by_one(ipamctl: Ipamctl) -> None:
