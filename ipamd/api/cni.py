@@ -177,7 +177,7 @@ class Calls:
     async def _check(self, raw: bytes, only: Only) -> _Answer:
         call = request.read_check(raw)
         self._admit(call.caller, only)
-        refused = await self._engine.check(call.caller.identity, call.addresses)
+        refused = await self._engine.queries.check(call.caller.identity, call.addresses)
         if refused is not None:
             raise CniError.from_domain(refused.error).to(call.caller)
         return _Answer(call.caller, b"", "held", {"addresses": _joined(call.addresses)})
@@ -194,7 +194,7 @@ class Calls:
             issued=call.issued,
         )
         try:
-            outcome = await self._engine.collect(sweep)
+            outcome = await self._engine.collector.collect(sweep)
         except DomainError as error:
             raise CniError.from_domain(error).to(call.caller) from None
         return _Answer(call.caller, b"", "collected", {"kept": len(call.keep), **_released(outcome)})
@@ -204,10 +204,12 @@ class Calls:
         self._admit(call.caller, only)
         why: str | None = None
         if call.wanted is not request.Wanted.INSTALLATION:
-            why = await self._engine.backend.ready()
+            why = await self._engine.queries.ready()
         if why is None and call.wanted is request.Wanted.CAPACITY:
             identity = call.caller.identity
-            error = await self._engine.has_room(call.pool_names, identity.node_key, identity.network, None)
+            error = await self._engine.queries.why_no_room(
+                call.pool_names, identity.node_key, identity.network, None
+            )
             why = str(error) if error is not None else None
         if why is not None:
             raise CniError(Code.NOT_AVAILABLE, why).to(call.caller)

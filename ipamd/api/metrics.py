@@ -115,7 +115,7 @@ class _Now(Collector):
         yield CounterMetricFamily(
             "ipamd_postponed_calls",
             "Calls that met a lock of somebody else's, and were settled alone.",
-            value=measures.postponed,
+            value=measures.contended,
         )
         yield CounterMetricFamily(
             "ipamd_carvings", "Times that blocks were carved, or looked for.", value=measures.carvings

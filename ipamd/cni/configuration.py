@@ -13,6 +13,7 @@ from ipamd.cni.result import Additions
 from ipamd.cni.version import OLDEST, VERSIONS, is_supported
 from ipamd.models.address import IPAddress
 from ipamd.models.pool import Dns, Route
+from ipamd.models.request import PoolNames
 
 LARGEST_INTEGER: Final = (1 << 32) - 1
 """Route metrics and table numbers are 32 bits wide in the kernel."""
@@ -26,7 +27,6 @@ MOST_POOLS: Final = 64
 MOST_ADDRESSES: Final = 16
 MOST_DNS_ENTRIES: Final = 64
 
-PoolNames = tuple[tuple[str, ...], ...]
 
 # Keys by which other IPAM plugins are told which addresses to give. Were they passed over, a configuration
 # that was copied from one of them would silently get addresses from elsewhere.

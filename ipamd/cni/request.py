@@ -15,14 +15,13 @@ from msgspec import Struct
 from ipamd.cni import reading
 from ipamd.cni.body import Body
 from ipamd.cni.caller import Caller
-from ipamd.cni.configuration import PoolNames
 from ipamd.cni.error import CniError, Code, invalid
 from ipamd.cni.requested import Requested, read_args, read_workload
 from ipamd.cni.result import Additions
 from ipamd.cni.version import at_least
 from ipamd.models.address import IPAddress
 from ipamd.models.issued import Issued
-from ipamd.models.request import AllocationRequest, Release
+from ipamd.models.request import AllocationRequest, PoolNames, Release
 
 T = TypeVar("T")
 

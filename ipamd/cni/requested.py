@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ipamd.cni import reading
-from ipamd.cni.configuration import MOST_ADDRESSES, Configuration, PoolNames, read_pool_names
+from ipamd.cni.configuration import MOST_ADDRESSES, Configuration, read_pool_names
 from ipamd.cni.error import CniError, Code, invalid, too_large
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Workload
+from ipamd.models.request import PoolNames
 
 ANNOTATIONS: Final = "io.kubernetes.cri.pod-annotations"
 """The capability by which a runtime hands on the annotations of a pod."""

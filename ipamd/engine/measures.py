@@ -40,7 +40,7 @@ class Measures:
     def __init__(self) -> None:
         self.batch_calls = Histogram(CALLS)
         self.database_seconds = Histogram(SECONDS)
-        self.postponed = 0
+        self.contended = 0
         self.carvings = 0
         self.retries: Counter[str] = Counter(catalogue=0, constraint=0, doubt=0)
         self.failures: Counter[str] = Counter()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
 
 from ipamd.backends.interface import Backend, InDoubt
-from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.models.errors import DomainError
 from ipamd.models.instant import Instant
@@ -24,10 +24,10 @@ log = structlog.get_logger()
 class Upkeep:
     """Notes of the last round, and the rounds."""
 
-    def __init__(self, backend: Backend, clock: Clock, known: Callable[[], Catalogue]) -> None:
+    def __init__(self, backend: Backend, clock: Clock, cache: CatalogueCache) -> None:
         self._backend = backend
         self._clock = clock
-        self._known = known
+        self._cache = cache
         self._contacts: dict[NodeKey, Instant] = {}
         self._uses: dict[int, Instant] = {}
 
@@ -68,7 +68,7 @@ class Upkeep:
         """Write who was heard of, and which tokens were used; what cannot be written is kept for later."""
         contacts, self._contacts = self._contacts, {}
         uses, self._uses = self._uses, {}
-        tokens = self._known().snapshot.tokens
+        tokens = self._cache.catalogue.snapshot.tokens
         known = {token: used for token, used in uses.items() if token in tokens}
         try:
             if contacts:

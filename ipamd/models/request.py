@@ -10,6 +10,9 @@ from ipamd.models.identity import Digest, Holder, Identity, Owner
 from ipamd.models.issued import Issued
 from ipamd.models.node import NodeKey
 
+PoolNames = tuple[tuple[str, ...], ...]
+"""The pools that a request names: one entry for each address, each with its alternatives in order."""
+
 
 class AllocationRequest(Struct, frozen=True, kw_only=True):
     """Addresses for one holder, all of them or none.
@@ -20,7 +23,7 @@ class AllocationRequest(Struct, frozen=True, kw_only=True):
     """
 
     holder: Holder
-    pool_names: tuple[tuple[str, ...], ...] = ()
+    pool_names: PoolNames = ()
     requested: tuple[IPAddress, ...] = ()
     workload: Workload = Workload()
     issued: Issued | None = None

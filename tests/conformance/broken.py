@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ipamd.backends.interface import BlockId, BlockSearch, Changes, Locked, Work
+from ipamd.backends.interface import SKIP_LOCKS, BlockId, BlockSearch, Changes, Locked, LockPolicy, Work
 from ipamd.backends.memory.backend import MemoryBackend
 from ipamd.backends.memory.ledger import MemoryLedger
 from ipamd.backends.memory.transaction import MemoryTransaction
@@ -17,7 +17,7 @@ class Variant(MemoryBackend):
 
     transaction: type[MemoryTransaction] = MemoryTransaction
 
-    async def transact(self, work: Work[Any], patience: float | None = None) -> Any:
+    async def transact(self, work: Work[Any], locks: LockPolicy = SKIP_LOCKS) -> Any:
         return self._run(work(self.transaction(self._tables)))
 
 

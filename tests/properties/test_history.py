@@ -236,7 +236,7 @@ class History(RuleBasedStateMachine):
             keep=frozenset((f"c{container}", "eth0") for container in keep),
             issued=issued,
         )
-        answer = self.every(lambda engine: engine.collect(sweep))
+        answer = self.every(lambda engine: engine.collector.collect(sweep))
         freed: set[IPAddress] = set()
         for container in list(self.model.holdings):
             if node_of(container) == node and container not in keep:
@@ -309,7 +309,7 @@ class History(RuleBasedStateMachine):
 
     @invariant()
     def the_record_says_who_holds_what(self) -> None:
-        listed = self.every(lambda engine: engine.backend.ledger.page(AllocationQuery(), None, 1000))
+        listed = self.every(lambda engine: engine.queries.allocations(AllocationQuery(), None, 1000))
         expected = {
             (f"c{container}", address)
             for container, holding in self.model.holdings.items()
@@ -320,7 +320,7 @@ class History(RuleBasedStateMachine):
     @invariant()
     def usage_adds_up(self) -> None:
         for name, pool in self.model.pools.items():
-            usage = self.every(lambda engine, name=name: engine.usage(name))[1]
+            usage = self.every(lambda engine, name=name: engine.queries.usage(name))[1]
             held, usable = self.model.held(name), self.model.usable(pool)
             kept = {address for address in usable if self.model.keeper(address)}
             cooling = self.model.cooling(pool) & usable - kept - held

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from ipamd.backends.conformance.examples import NOW, allocation, container
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, RememberedRelease, RowPlace
+from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, RememberedRelease, RowPosition
 from ipamd.backends.sql import migrations, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.entries import pool_values
@@ -269,7 +269,7 @@ PORTIONS: dict[str, Callable[[Counting], Any]] = {
     "blocks, some in the middle": lambda counting: SqlAudit(counting).blocks(BlockId("pods", 64), PAGE),
     "rows, the first of them": lambda counting: SqlAudit(counting).rows(None, PAGE),
     "rows, some in the middle": lambda counting: SqlAudit(counting).rows(
-        RowPlace("default", PAST.packed, NOW - 9_000_000, 0), PAGE
+        RowPosition("default", PAST.packed, NOW - 9_000_000, 0), PAGE
     ),
     "rows that are old": lambda counting: next_piece(counting.session, NOW, 0),
 }

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ipamd.backends.conformance.examples import allocation
-from ipamd.backends.interface import Backend, BlockId, Changes, Transaction
+from ipamd.backends.interface import Backend, BlockId, Changes, Transaction, WaitForLocks
 from ipamd.backends.registry import open_backend
 from ipamd.backends.sql.postgres.connections import MOST
 from ipamd.backends.sql.schema import METADATA, REVISION
@@ -212,10 +212,12 @@ async def test_no_more_connections_are_opened_than_the_bound(postgres: Postgres,
     backend = await open_backend(postgres.url(database))
 
     work = [backend.transact(lambda transaction: transaction.revision()) for _ in range(50)]
-    patient = [backend.transact(lambda transaction: transaction.revision(), 5.0) for _ in range(50)]
+    waiting = [
+        backend.transact(lambda transaction: transaction.revision(), WaitForLocks(5.0)) for _ in range(50)
+    ]
     readings = [backend.ledger.fill(["pods"]) for _ in range(50)]
     changes = [backend.change(lambda catalogue: catalogue.raise_revision()) for _ in range(20)]
-    await asyncio.gather(*work, *patient, *readings, *changes)
+    await asyncio.gather(*work, *waiting, *readings, *changes)
 
     [[count]] = postgres.sql(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'")
     assert int(count) <= MOST

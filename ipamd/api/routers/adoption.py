@@ -24,8 +24,8 @@ async def adopt(body: Import, engine: TheEngine, asker: Asker) -> ShownImport:
     `released`, but for those that a call was told of since.
     """
     by = asker.name if asker is not None else None
-    adopted = await engine.adopt(body.values(), body.space, by, rehearse=body.dry_run)
-    adopted += await engine.disown(body.gone_identities(), by, rehearse=body.dry_run)
+    adopted = await engine.adoption.adopt(body.values(), body.space, by, dry_run=body.dry_run)
+    adopted += await engine.adoption.disown(body.gone_identities(), by, dry_run=body.dry_run)
     if not body.dry_run:
         counts = Counter(each.standing.value for each in adopted)
         log.info("import", outcome="taken over", cluster=body.cluster, node=body.node, **counts)

@@ -18,7 +18,7 @@ from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 from ipamd.models.address import parse_address
 from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload
-from ipamd.models.errors import AddressUnavailable, IdempotencyMismatch, InvalidValue, NotFound, Unavailable
+from ipamd.models.errors import AddressUnavailable, IdempotencyMismatch, InvalidValue, Unavailable
 from ipamd.models.identity import Owner, digest_of
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused
@@ -48,7 +48,7 @@ async def list_allocations(query: Annotated[AllocationsQuery, Query()], engine: 
     given = query.model_dump(exclude={"limit", "cursor", "address"})
     address = parse_address(query.address) if query.address is not None else None
     wanted = AllocationQuery(**given, address=address)
-    rows = await engine.backend.ledger.page(wanted, query.after_number(), query.limit + 1)
+    rows = await engine.queries.allocations(wanted, query.after_number(), query.limit + 1)
     return page(rows, query.limit, document_of, number_of)
 
 
@@ -73,13 +73,13 @@ async def allocate(
 @router.get("/{number}")
 async def read_allocation(number: RowId, engine: TheEngine) -> ShownAllocation:
     """One allocation, whether it goes on or has ended."""
-    return document_of(await _row(engine, number))
+    return document_of(await engine.queries.allocation(number))
 
 
 @router.delete("/{number}", status_code=HTTPStatus.NO_CONTENT)
 async def release(number: RowId, engine: TheEngine, asker: Asker) -> None:
     """Take an address from its holder, whoever that is. What has ended already stays as it ended."""
-    row = await _row(engine, number)
+    row = await engine.queries.allocation(number)
     if row.until is not None:
         return
     outcome = await engine.submit(
@@ -114,7 +114,7 @@ class _Key:
         """What this key gave before; raises IdempotencyMismatch where it asked for something else."""
         if self.kept is None:
             return None
-        row = await engine.backend.ledger.by_idempotency_key(self.kept)
+        row = await engine.queries.by_idempotency_key(self.kept)
         if row is not None:
             self.check(row)
         return row
@@ -152,7 +152,7 @@ async def _allocate(body: NewAllocation, key: _Key, engine: Engine, catalogue: C
     if isinstance(outcome, Refused):
         log.info("allocate", outcome=outcome.error.code, owner=body.owner, why=str(outcome.error))
         raise outcome.error
-    rows = await engine.backend.ledger.held_by(holder.digest)
+    rows = await engine.queries.held_by(holder.digest)
     if not rows:
         raise Unavailable("the address was released again before it could be shown: ask once more")
     key.check(rows[0])
@@ -184,13 +184,6 @@ def _checked(key: str | None) -> str | None:
     if key is not None and _KEY.fullmatch(key) is None:
         raise InvalidValue("Idempotency-Key", "write 1 to 255 printable ASCII characters without spaces")
     return key
-
-
-async def _row(engine: Engine, number: int) -> Allocation:
-    row = await engine.backend.ledger.allocation(number)
-    if row is None:
-        raise NotFound("allocation", str(number))
-    return row
 
 
 def number_of(row: Allocation) -> int:

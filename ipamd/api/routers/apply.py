@@ -24,7 +24,7 @@ async def apply(body: Desired, engine: TheEngine) -> ShownApplied:
 
     What is refused is listed whole in `refusals` (409, `not-applied`). The same body again changes nothing.
     """
-    applied = await engine.administration.apply(body.value(), prune=body.prune, rehearse=body.dry_run)
+    applied = await engine.administration.apply(body.value(), prune=body.prune, dry_run=body.dry_run)
     if not body.dry_run:
         _note(applied)
     return document_of(applied, dry_run=body.dry_run)

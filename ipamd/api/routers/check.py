@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from ipamd.api.paging import cursor_of, foreign, key_of
 from ipamd.api.routers.access import TheEngine
 from ipamd.api.schemas.check import NewCheck, PortionDocument, document_of
-from ipamd.backends.interface import BlockId, RowPlace
+from ipamd.backends.interface import BlockId, RowPosition
 from ipamd.engine.engine import Engine
 from ipamd.engine.inspection.check import Cursor
 from ipamd.engine.pruning import DAY
@@ -58,7 +58,7 @@ def _cursor(text: str) -> Cursor:
         case [str(pool), str(first)]:
             return BlockId(_name(pool), _number(first, HIGHEST))
         case [str(space), str(address), str(since), str(number)]:
-            return RowPlace(_name(space), _bytes(address), _number(since, LATEST), _number(number, LATEST))
+            return RowPosition(_name(space), _bytes(address), _number(since, LATEST), _number(number, LATEST))
     raise foreign()
 
 

@@ -22,7 +22,7 @@ async def live() -> dict[str, str]:
 @router.get("/readyz")
 async def ready(engine: TheEngine) -> dict[str, str]:
     """The database answers, and its schema fits; else 503 with the reason."""
-    why = await engine.backend.ready()
+    why = await engine.queries.ready()
     if why is not None:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.code, why, headers={"Retry-After": "1"})
     return {"status": "ready"}

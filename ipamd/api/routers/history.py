@@ -41,5 +41,5 @@ async def read_history(query: Annotated[HistoryPageQuery, Query()], engine: TheE
         node=query.node,
         **moments,
     )
-    rows = await engine.backend.ledger.history(wanted, query.after_number(), query.limit + 1)
+    rows = await engine.queries.history(wanted, query.after_number(), query.limit + 1)
     return page(rows, query.limit, document_of, number_of)

@@ -21,8 +21,10 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
     While the database does not answer, without the pools.
     """
     calls = cast(CallMeasures, request.app.state.calls)
-    ready = await engine.backend.ready() is None
-    usage = await engine.usage_of_all() if ready else {}
+    ready = await engine.queries.ready() is None
+    usage = await engine.queries.usage_of_all() if ready else {}
     # In a thread, for ten thousand pools take longer to write down than a call may wait.
-    page = await asyncio.to_thread(exposition, calls, engine.measures, engine.waiting, usage, ready=ready)
+    page = await asyncio.to_thread(
+        exposition, calls, engine.measures, engine.allocator.waiting, usage, ready=ready
+    )
     return Response(page, media_type=MEDIA_TYPE)

@@ -127,7 +127,7 @@ async def release_node(
     """
     by = asker.name if asker is not None else None
     eviction = Eviction(node=NodeKey(cluster, name), reason=body.why, by=by)
-    released = await engine.evict(eviction, even_if_alive=body.even_if_alive)
+    released = await engine.collector.evict(eviction, even_if_alive=body.even_if_alive)
     log.info(
         "node",
         outcome="released",

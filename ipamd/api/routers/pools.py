@@ -98,7 +98,7 @@ async def delete_pool(
 @router.get("/{name}/usage")
 async def read_usage(name: str, engine: TheEngine, catalogue: CurrentCatalogue) -> Usage:
     """How many addresses a pool has, and what they are doing."""
-    return await engine.usage(_pool(catalogue, name).name)
+    return await engine.queries.usage(_pool(catalogue, name).name)
 
 
 @router.get("/{name}/routes", response_model=Page[ShownRoute])

@@ -11,9 +11,9 @@ from typing import Final
 from ipamd.backends.conformance.examples import (
     HERE,
     NOW,
-    PATIENCE,
     PLAIN,
     THERE,
+    WAIT,
     allocation,
     begin,
     block,
@@ -29,7 +29,7 @@ from ipamd.backends.interface import (
     BlockId,
     BlockOwner,
     BlocksWithFree,
-    Catalogue,
+    CatalogueChange,
     Changes,
     Found,
     RememberedRelease,
@@ -90,10 +90,10 @@ async def everything(backend: Backend) -> Everything:
         cursors = {pool: await transaction.cursor(pool) for pool in POOLS}
         return found, cursors, dict(zip(POOLS, with_room, strict=True))
 
-    async def read_boots(catalogue: Catalogue) -> dict[NodeKey, list[Boot]]:
+    async def read_boots(catalogue: CatalogueChange) -> dict[NodeKey, list[Boot]]:
         return {node: list(await catalogue.boots(node)) for node in (HERE, THERE)}
 
-    found, cursors, with_room = await backend.transact(read, PATIENCE)
+    found, cursors, with_room = await backend.transact(read, WAIT)
     return Everything(
         snapshot=await ledger.snapshot(Snapshot()),
         live=list(await ledger.page(AllocationQuery(), None, MOST)),
@@ -153,7 +153,7 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     yield "carved"
 
 
-async def change(catalogue: Catalogue) -> Steps:
+async def change(catalogue: CatalogueChange) -> Steps:
     """One change that uses every method; between any two of them it may end."""
     yield "begins"
     await catalogue.raise_revision()

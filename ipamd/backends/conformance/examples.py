@@ -12,11 +12,12 @@ from msgspec import structs
 from ipamd.backends.interface import (
     Backend,
     BlockSearch,
-    Catalogue,
+    CatalogueChange,
     Changes,
     Ended,
     Found,
     RememberedRelease,
+    WaitForLocks,
 )
 from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.block import Block, new_block
@@ -33,7 +34,7 @@ THERE: Final = NodeKey("default", "node-2")
 PLAIN: Final = Pool(name="pods", subnet=ip_network("10.0.0.0/16"), block_length=26)
 BLOCK_SIZE: Final = 64
 
-PATIENCE: Final = 20.0
+WAIT: Final = WaitForLocks(20.0)
 """Seconds: longer than anything here waits for a lock on a machine that is very busy."""
 
 
@@ -109,21 +110,21 @@ def number_of(stored: Allocation) -> int:
 
 
 async def find(backend: Backend, *digests: bytes) -> Found:
-    """What is known of some holders, while nothing else is under way: patience changes nothing then."""
-    impatient = await backend.transact(lambda transaction: transaction.find(digests))
-    patient = await backend.transact(lambda transaction: transaction.find(digests), PATIENCE)
-    assert not impatient.busy, "nobody else is about these holders"
-    assert impatient == patient
-    return impatient
+    """What is known of some holders. While nothing else is under way the lock policy changes nothing."""
+    skipping = await backend.transact(lambda transaction: transaction.find(digests))
+    waiting = await backend.transact(lambda transaction: transaction.find(digests), WAIT)
+    assert not skipping.busy, "nobody else is about these holders"
+    assert skipping == waiting
+    return skipping
 
 
 async def lock(backend: Backend, *searches: BlockSearch) -> list[list[Block]]:
-    """The blocks of some searches, while nothing else is under way: patience changes nothing then."""
-    impatient = await backend.transact(lambda transaction: transaction.lock(searches))
-    patient = await backend.transact(lambda transaction: transaction.lock(searches), PATIENCE)
-    assert not any(one.passed_over for one in impatient), "nobody else holds a block"
-    blocks = [list(one.blocks) for one in impatient]
-    assert blocks == [list(one.blocks) for one in patient]
+    """The blocks of some searches. While nothing else is under way the lock policy changes nothing."""
+    skipping = await backend.transact(lambda transaction: transaction.lock(searches))
+    waiting = await backend.transact(lambda transaction: transaction.lock(searches), WAIT)
+    assert not any(one.passed_over for one in skipping), "nobody else holds a block"
+    blocks = [list(one.blocks) for one in skipping]
+    assert blocks == [list(one.blocks) for one in waiting]
     return blocks
 
 
@@ -140,7 +141,7 @@ async def cursor(backend: Backend, pool: str = "pods") -> int:
 async def save(backend: Backend, *entries: Entry) -> int:
     """One change that adds or replaces entries; the new revision."""
 
-    async def change(catalogue: Catalogue) -> int:
+    async def change(catalogue: CatalogueChange) -> int:
         revision = await catalogue.raise_revision()
         for entry in entries:
             await catalogue.save(entry)
@@ -152,7 +153,7 @@ async def save(backend: Backend, *entries: Entry) -> int:
 async def remove(backend: Backend, *entries: Entry) -> None:
     """One change that removes entries."""
 
-    async def change(catalogue: Catalogue) -> None:
+    async def change(catalogue: CatalogueChange) -> None:
         await catalogue.raise_revision()
         for entry in entries:
             await catalogue.remove(entry)

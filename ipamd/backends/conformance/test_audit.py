@@ -10,8 +10,8 @@ import pytest
 
 from ipamd.backends.conformance.examples import (
     NOW,
-    PATIENCE,
     PLAIN,
+    WAIT,
     allocation,
     begin,
     block,
@@ -23,7 +23,7 @@ from ipamd.backends.conformance.examples import (
     save,
     write,
 )
-from ipamd.backends.interface import Backend, BlockId, BlockRecord, Changes, RowPlace
+from ipamd.backends.interface import Backend, BlockId, BlockRecord, Changes, RowPosition
 from ipamd.models.allocation import Allocation, Idempotency
 from ipamd.models.instant import Instant
 from ipamd.models.query import HistoryQuery
@@ -37,8 +37,8 @@ LAB = replace(PLAIN, name="lab", space="lab")
 SIX = replace(PLAIN, name="six", subnet=ip_network("fd00::/64"), block_length=122)
 
 
-def place(row: Allocation) -> RowPlace:
-    return RowPlace(row.space, row.address.packed, row.since, number_of(row))
+def place(row: Allocation) -> RowPosition:
+    return RowPosition(row.space, row.address.packed, row.since, number_of(row))
 
 
 async def forget(backend: Backend, before: Instant) -> None:
@@ -55,7 +55,7 @@ async def forget(backend: Backend, before: Instant) -> None:
 async def record(backend: Backend, first: int = FIRST, **fields: Any) -> BlockRecord:
     """What is said of a block, inside a unit of work as outside."""
     pool = replace(PLAIN, **fields)
-    inside = await backend.transact(lambda transaction: transaction.record(pool, first), PATIENCE)
+    inside = await backend.transact(lambda transaction: transaction.record(pool, first), WAIT)
     blocks = {
         (each.pool, each.first): found for each, found in (await backend.audit.blocks(None, MOST)).blocks
     }

@@ -24,7 +24,7 @@ from ipamd.backends.conformance.examples import (
     remove,
     save,
 )
-from ipamd.backends.interface import Backend, BlockId, Catalogue, ConstraintViolated
+from ipamd.backends.interface import Backend, BlockId, CatalogueChange, ConstraintViolated
 from ipamd.models.address import AddressRange
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
@@ -196,7 +196,7 @@ async def test_a_change_sees_what_it_wrote(backend: Backend) -> None:
     await save(backend, PLAIN)
     known = await backend.ledger.snapshot(Snapshot())
 
-    async def change(catalogue: Catalogue) -> Snapshot:
+    async def change(catalogue: CatalogueChange) -> Snapshot:
         await catalogue.raise_revision()
         await catalogue.save(FULL)
         await catalogue.remove(PLAIN)
@@ -288,7 +288,7 @@ async def test_the_holder_of_an_address_is_the_live_one_of_its_space(backend: Ba
     [stored, other] = await begin(backend, allocation("10.0.0.1", "c1"), allocation("10.0.0.2", "c2"))
     await end(backend, other)
 
-    async def holders(catalogue: Catalogue) -> list[object]:
+    async def holders(catalogue: CatalogueChange) -> list[object]:
         asked = [
             ("default", "10.0.0.1"),
             ("default", "10.0.0.2"),
@@ -301,7 +301,7 @@ async def test_the_holder_of_an_address_is_the_live_one_of_its_space(backend: Ba
 
 
 async def test_boots_come_in_the_order_of_their_numbers(backend: Backend) -> None:
-    async def change(catalogue: Catalogue) -> list[Boot]:
+    async def change(catalogue: CatalogueChange) -> list[Boot]:
         await catalogue.save_boot(HERE, Boot("later", 1 << 40))
         await catalogue.save_boot(HERE, Boot("early", 1))
         await catalogue.save_boot(HERE, Boot("between", 1 << 32))

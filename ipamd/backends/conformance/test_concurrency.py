@@ -1,6 +1,6 @@
 """Several units of work at once, from one process and from two.
 
-A backend may run them one after another, or beside each other with locks; then those without patience are
+A backend may run them one after another, or beside each other with locks; then those that skip locks are
 told what they missed, and those with it wait. Either way no update is lost, nothing is read that is no longer
 so, and nobody sees half of what another does.
 
@@ -21,8 +21,8 @@ import pytest
 
 from ipamd.backends.conformance.examples import (
     NOW,
-    PATIENCE,
     PLAIN,
+    WAIT,
     allocation,
     begin,
     block,
@@ -36,15 +36,17 @@ from ipamd.backends.conformance.examples import (
     write,
 )
 from ipamd.backends.interface import (
+    SKIP_LOCKS,
     Backend,
     BlockId,
     BlockOwner,
     BlocksWithFree,
-    Catalogue,
+    CatalogueChange,
     Changes,
     ConstraintViolated,
     Locked,
     Transaction,
+    WaitForLocks,
 )
 from ipamd.models.allocation import Idempotency
 from ipamd.models.block import Block
@@ -110,7 +112,7 @@ async def test_no_update_of_a_block_is_lost_when_all_wait(backend: Backend, repl
     await carve(backend, block(0))
 
     written = await asyncio.gather(
-        *(each.transact(count_up, PATIENCE) for each in in_turn(backend, replica, MANY))
+        *(each.transact(count_up, WAIT) for each in in_turn(backend, replica, MANY))
     )
 
     assert written == [True] * MANY
@@ -129,13 +131,13 @@ async def test_no_update_of_a_block_is_lost_when_nobody_waits(backend: Backend, 
 async def test_a_change_waits_for_blocks_and_loses_no_update(backend: Backend, replica: Backend) -> None:
     await carve(backend, block(0))
 
-    async def count_in_a_change(catalogue: Catalogue) -> bool:
+    async def count_in_a_change(catalogue: CatalogueChange) -> bool:
         await catalogue.raise_revision()
         [counter] = await catalogue.blocks_between("pods", 0, 10)
         await catalogue.rewrite("pods", [replace(counter, last_freed=counter.last_freed + 1)], None)
         return True
 
-    units = [each.transact(count_up, PATIENCE) for each in in_turn(backend, replica, MANY // 2)]
+    units = [each.transact(count_up, WAIT) for each in in_turn(backend, replica, MANY // 2)]
     changes = [each.change(count_in_a_change) for each in in_turn(replica, backend, MANY // 4)]
     written = await asyncio.gather(*units, *changes)
 
@@ -156,10 +158,10 @@ async def test_a_block_is_read_as_it_was_last_committed(backend: Backend, replic
 
     async def overtakes() -> None:
         await scene.until("begun")
-        await replica.transact(count_up, PATIENCE)
+        await replica.transact(count_up, WAIT)
         scene.happened.add("committed")
 
-    (overtaken, seen), _ = await asyncio.gather(backend.transact(later, PATIENCE), overtakes())
+    (overtaken, seen), _ = await asyncio.gather(backend.transact(later, WAIT), overtakes())
 
     assert seen.last_freed == 1 or not overtaken
 
@@ -180,7 +182,7 @@ async def test_the_revision_is_read_as_it_was_last_committed(backend: Backend, r
         await save(replica, PLAIN)
         scene.happened.add("changed")
 
-    (overtaken, seen), _ = await asyncio.gather(backend.transact(decides, PATIENCE), changes())
+    (overtaken, seen), _ = await asyncio.gather(backend.transact(decides, WAIT), changes())
 
     assert seen == 1 or not overtaken
 
@@ -191,7 +193,7 @@ async def test_what_was_committed_is_seen_by_whoever_asks_next(backend: Backend,
         one, other = in_turn(backend, replica, number + 2)[-2:]
         row = allocation(f"10.0.0.{number}", f"c{number}")
         [stored] = await begin(one, row)
-        await one.transact(count_up, PATIENCE)
+        await one.transact(count_up, WAIT)
         await write(one, Changes(remembered=[release(row.digest, 1)]))
         revision = await save(one, PLAIN)
 
@@ -216,15 +218,15 @@ async def test_of_one_holders_units_of_work_at_once_one_begins(backend: Backend,
         await transaction.write(Changes(begun=[row]))
         return "begun"
 
-    for patience in (None, PATIENCE):
+    for locks in (SKIP_LOCKS, WAIT):
         verdicts = await asyncio.gather(
             *(
-                each.transact(partial(begins, number=number), patience)
+                each.transact(partial(begins, number=number), locks)
                 for number, each in enumerate(in_turn(backend, replica, MANY))
             )
         )
-        assert verdicts.count("begun") == (1 if patience is None else 0)
-        assert "busy" not in verdicts or patience is None
+        assert verdicts.count("begun") == (1 if locks == SKIP_LOCKS else 0)
+        assert "busy" not in verdicts or locks == SKIP_LOCKS
     assert len(await backend.ledger.page(AllocationQuery(), None, 10)) == 1
 
 
@@ -250,7 +252,7 @@ async def test_an_add_and_the_del_that_overtakes_it_leave_nothing_held(
         one, other = in_turn(backend, replica, number + 2)[-2:]
         pair = [(one, add), (other, delete)]
         for each, work in pair if number % 4 < 2 else pair[::-1]:
-            units.append(each.transact(partial(work, number=number), PATIENCE))
+            units.append(each.transact(partial(work, number=number), WAIT))
     await asyncio.gather(*units)
 
     assert list(await backend.ledger.page(AllocationQuery(), None, 100)) == []
@@ -269,7 +271,7 @@ async def test_of_those_who_want_the_same_at_once_one_gets_it(
 
     answers = await asyncio.gather(
         *(
-            each.transact(partial(takes, number=number), PATIENCE)
+            each.transact(partial(takes, number=number), WAIT)
             for number, each in enumerate(in_turn(backend, replica, MANY))
         ),
         return_exceptions=True,
@@ -324,7 +326,7 @@ async def test_nothing_free_is_said_only_when_it_is_so(backend: Backend, replica
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_with_patience_blocks_that_others_hold_are_waited_for_in_any_order(
+async def test_blocks_that_others_hold_are_waited_for_in_any_order(
     backend: Backend, replica: Backend, at_once: bool
 ) -> None:
     numbers = [64 * number for number in range(4)]
@@ -341,7 +343,7 @@ async def test_with_patience_blocks_that_others_hold_are_waited_for_in_any_order
     orders = [numbers, numbers[::-1], numbers[2:] + numbers[:2]] * 4
     answers = await asyncio.gather(
         *(
-            each.transact(partial(takes_all, order=order), PATIENCE)
+            each.transact(partial(takes_all, order=order), WAIT)
             for each, order in zip(in_turn(backend, replica, len(orders)), orders, strict=True)
         )
     )
@@ -349,7 +351,7 @@ async def test_with_patience_blocks_that_others_hold_are_waited_for_in_any_order
     assert answers == orders
 
 
-async def test_patience_that_runs_out_is_unavailable_and_changes_nothing(
+async def test_waiting_that_runs_out_is_unavailable_and_changes_nothing(
     backend: Backend, replica: Backend
 ) -> None:
     await carve(backend, block(0))
@@ -361,7 +363,7 @@ async def test_patience_that_runs_out_is_unavailable_and_changes_nothing(
 
     answers = await asyncio.gather(
         backend.transact(holds),
-        *(each.transact(count_up, 0.001) for each in in_turn(backend, replica, 4)),
+        *(each.transact(count_up, WaitForLocks(0.001)) for each in in_turn(backend, replica, 4)),
         return_exceptions=True,
     )
 
@@ -386,7 +388,7 @@ async def test_a_pinned_catalogue_does_not_change_before_the_unit_of_work_ends(
         await save(replica, PLAIN)
         scene.happened.add("changed")
 
-    (pinned, later), _ = await asyncio.gather(backend.transact(carves, PATIENCE), changes())
+    (pinned, later), _ = await asyncio.gather(backend.transact(carves, WAIT), changes())
 
     assert pinned == later
     assert await backend.transact(lambda transaction: transaction.revision()) == 2
@@ -418,7 +420,7 @@ async def test_the_same_blocks_carved_by_many_at_once_in_any_order_are_new_once(
     orders = sorted([blocks, blocks[::-1]] * (MANY // 2), key=firsts)
     new = await asyncio.gather(
         *(
-            each.transact(partial(carves, order=order), PATIENCE)
+            each.transact(partial(carves, order=order), WAIT)
             for each, order in zip(
                 in_turn(backend, replica, MANY), [*orders[::2], *orders[1::2]], strict=True
             )
@@ -433,7 +435,7 @@ async def test_changes_come_one_after_another(backend: Backend, replica: Backend
     node = Node(cluster="default", name="node-1", labels={"count": "0"})
     await save(backend, node)
 
-    async def count(catalogue: Catalogue) -> int:
+    async def count(catalogue: CatalogueChange) -> int:
         revision = await catalogue.raise_revision()
         snapshot = await catalogue.load(Snapshot())
         labels = snapshot.nodes[NodeKey("default", "node-1")].labels
@@ -460,7 +462,7 @@ async def test_a_reader_never_sees_half_a_unit_of_work(backend: Backend, replica
 
     async def writes() -> None:
         for number in range(20):
-            await backend.transact(partial(passes_on, number=number), PATIENCE)
+            await backend.transact(partial(passes_on, number=number), WAIT)
         scene.happened.add("written")
 
     async def reads() -> list[int]:

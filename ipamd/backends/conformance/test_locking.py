@@ -10,9 +10,9 @@ import pytest
 from ipamd.backends.conformance.examples import (
     HERE,
     NOW,
-    PATIENCE,
     PLAIN,
     THERE,
+    WAIT,
     block,
     carve,
     cursor,
@@ -22,12 +22,14 @@ from ipamd.backends.conformance.examples import (
     write,
 )
 from ipamd.backends.interface import (
+    SKIP_LOCKS,
     Backend,
     BlockId,
     BlockOwner,
     BlocksWithFree,
     Changes,
     Locked,
+    LockPolicy,
     Transaction,
 )
 from ipamd.models.block import HELD
@@ -162,9 +164,9 @@ async def test_a_block_that_gets_room_again_is_found_in_its_new_place(backend: B
     assert (firsts(found), firsts(empty)) == ([0, 64], [0])
 
 
-@pytest.mark.parametrize("patience", [None, PATIENCE])
+@pytest.mark.parametrize("locks", [SKIP_LOCKS, WAIT])
 async def test_what_is_locked_again_is_what_the_unit_of_work_wrote(
-    backend: Backend, patience: float | None
+    backend: Backend, locks: LockPolicy
 ) -> None:
     await carve(backend, block(0))
 
@@ -176,12 +178,12 @@ async def test_what_is_locked_again_is_what_the_unit_of_work_wrote(
             await transaction.write(Changes(blocks=[replace(locked.blocks[0], allocated=number)]))
         return seen
 
-    assert await backend.transact(twice, patience) == [0, 1]
+    assert await backend.transact(twice, locks) == [0, 1]
 
 
-@pytest.mark.parametrize("patience", [None, PATIENCE])
+@pytest.mark.parametrize("locks", [SKIP_LOCKS, WAIT])
 async def test_what_was_locked_and_not_written_is_locked_again_as_it_is_kept(
-    backend: Backend, patience: float | None
+    backend: Backend, locks: LockPolicy
 ) -> None:
     await carve(backend, block(0))
 
@@ -191,13 +193,13 @@ async def test_what_was_locked_and_not_written_is_locked_again_as_it_is_kept(
         locked.blocks[0].next_free_since = None
         return await transaction.lock([BlockId("pods", 0), anybodys(1)])
 
-    again = await backend.transact(scribbles, patience)
+    again = await backend.transact(scribbles, locks)
 
     assert [list(one.blocks) for one in again] == [[block(0)], [block(0)]]
 
 
-@pytest.mark.parametrize("patience", [None, PATIENCE])
-async def test_a_unit_of_work_finds_the_room_that_it_made(backend: Backend, patience: float | None) -> None:
+@pytest.mark.parametrize("locks", [SKIP_LOCKS, WAIT])
+async def test_a_unit_of_work_finds_the_room_that_it_made(backend: Backend, locks: LockPolicy) -> None:
     await carve(backend, block(0, next_free_since=None), block(64))
 
     async def makes_room(transaction: Transaction) -> list[list[int]]:
@@ -207,7 +209,7 @@ async def test_a_unit_of_work_finds_the_room_that_it_made(backend: Backend, pati
         locked = await transaction.lock([anybodys(9), BlockId("pods", 128)])
         return [firsts(one.blocks) for one in locked]
 
-    assert await backend.transact(makes_room, patience) == [[0, 128], [128]]
+    assert await backend.transact(makes_room, locks) == [[0, 128], [128]]
 
 
 async def test_carving_adds_what_is_missing_and_says_how_many(backend: Backend) -> None:

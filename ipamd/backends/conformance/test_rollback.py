@@ -15,8 +15,16 @@ from ipamd.backends.conformance.everything import (
     take_steps,
     unit_of_work,
 )
-from ipamd.backends.conformance.examples import NOW, allocation, begin, block, carve, lock, write
-from ipamd.backends.interface import Backend, BlockId, Changes, ConstraintViolated, Transaction
+from ipamd.backends.conformance.examples import NOW, WAIT, allocation, begin, block, carve, lock, write
+from ipamd.backends.interface import (
+    Backend,
+    BlockId,
+    CatalogueChange,
+    Changes,
+    ConstraintViolated,
+    Transaction,
+    Undone,
+)
 from ipamd.models.query import AllocationQuery
 
 pytestmark = pytest.mark.asyncio
@@ -66,6 +74,26 @@ async def test_nothing_of_a_change_that_raises_stays(backend: Backend, step: int
     with pytest.raises(Interrupted):
         await backend.change(lambda catalogue: take_steps(change(catalogue), step, interrupt))
 
+    assert await everything(backend) == before
+
+
+async def test_a_dry_run_answers_and_leaves_nothing(backend: Backend) -> None:
+    await furnish(backend)
+    before = await everything(backend)
+
+    async def dry_unit_of_work(transaction: Transaction) -> Undone[int]:
+        return Undone(await take_steps(unit_of_work(transaction), -1, nothing))
+
+    async def dry_change(catalogue: CatalogueChange) -> Undone[int]:
+        return Undone(await take_steps(change(catalogue), -1, nothing))
+
+    answers = (
+        await backend.transact(dry_unit_of_work),
+        await backend.transact(dry_unit_of_work, WAIT),
+        await backend.change(dry_change),
+    )
+
+    assert answers == (UNIT_STEPS, UNIT_STEPS, CHANGE_STEPS)
     assert await everything(backend) == before
 
 

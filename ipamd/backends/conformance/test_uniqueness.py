@@ -21,7 +21,7 @@ from ipamd.backends.conformance.examples import (
 )
 from ipamd.backends.interface import (
     Backend,
-    Catalogue,
+    CatalogueChange,
     Changes,
     ConstraintViolated,
     Ended,
@@ -168,7 +168,7 @@ async def test_a_block_that_was_never_carved_is_not_written(backend: Backend) ->
 
 async def test_a_boot_is_known_once_by_its_identity_and_once_by_its_number(backend: Backend) -> None:
     async def save(node: NodeKey, boot: Boot) -> None:
-        async def change(catalogue: Catalogue) -> None:
+        async def change(catalogue: CatalogueChange) -> None:
             await catalogue.save_boot(node, boot)
 
         await backend.change(change)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPlace
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPosition
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.address import address_in
 from ipamd.models.allocation import Allocation
@@ -35,7 +35,7 @@ class MemoryAudit:
             ],
         )
 
-    async def rows(self, begin: RowPlace | None, limit: int) -> AuditedRows:
+    async def rows(self, begin: RowPosition | None, limit: int) -> AuditedRows:
         ordered = sorted(self._tables.allocations.rows.values(), key=place_of)
         found = list(islice((row for row in ordered if begin is None or place_of(row) >= begin), limit))
         wanted = {BlockId(row.pool, row.block) for row in found if row.until is None}
@@ -44,10 +44,10 @@ class MemoryAudit:
         return AuditedRows(snapshot.revision, snapshot.pools, found, blocks)
 
 
-def place_of(row: Allocation) -> RowPlace:
+def place_of(row: Allocation) -> RowPosition:
     """Where a stored row stands."""
     assert row.id is not None  # a stored row has one
-    return RowPlace(row.space, row.address.packed, row.since, row.id)
+    return RowPosition(row.space, row.address.packed, row.since, row.id)
 
 
 def record_of(tables: Tables, pool: Pool, first: int) -> BlockRecord:

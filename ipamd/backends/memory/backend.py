@@ -6,9 +6,9 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import Audit, Backend, Change, Ledger, Work
+from ipamd.backends.interface import SKIP_LOCKS, Audit, Backend, Change, Ledger, LockPolicy, Undone, Work
 from ipamd.backends.memory.audit import MemoryAudit
-from ipamd.backends.memory.catalogue import MemoryCatalogue
+from ipamd.backends.memory.catalogue import MemoryCatalogueChange
 from ipamd.backends.memory.ledger import MemoryLedger
 from ipamd.backends.memory.tables import Tables
 from ipamd.backends.memory.transaction import MemoryTransaction
@@ -30,13 +30,13 @@ class MemoryBackend:
         self.ledger: Ledger = MemoryLedger(self._tables)
         self.audit: Audit = MemoryAudit(self._tables)
 
-    async def transact(self, work: Work[T], patience: float | None = None) -> T:
+    async def transact(self, work: Work[T], locks: LockPolicy = SKIP_LOCKS) -> T:
         return self._run(work(MemoryTransaction(self._tables)))
 
     async def change(self, work: Change[T]) -> T:
-        return self._run(work(MemoryCatalogue(self._tables)))
+        return self._run(work(MemoryCatalogueChange(self._tables)))
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def _run(self, work: Coroutine[Any, Any, T | Undone[T]]) -> T:
         if self._closed:
             work.close()
             raise Unavailable("the database is closed")
@@ -45,6 +45,9 @@ class MemoryBackend:
         except BaseException:
             self._tables.journal.undo()
             raise
+        if isinstance(result, Undone):
+            self._tables.journal.undo()
+            return result.value
         self._tables.journal.keep()
         return result
 

@@ -21,8 +21,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class MemoryCatalogue:
-    """See `Catalogue`. A snapshot is never changed: each change makes the next one from it."""
+class MemoryCatalogueChange:
+    """See `CatalogueChange`. A snapshot is never changed: each change makes the next one from it."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select, tuple_
 
-from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPlace
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPosition
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.ledger import Reader
@@ -36,7 +36,7 @@ ROWS_FROM: Final = Statement(
     .limit(bindparam("most")),
     (*(f"of_{column.name}" for column in _PLACE), "most"),
 )
-FIRST_PLACE: Final = RowPlace("", b"", 0, 0)
+FIRST_PLACE: Final = RowPosition("", b"", 0, 0)
 
 
 class SqlAudit:
@@ -58,7 +58,7 @@ class SqlAudit:
 
         return await self._reader.read(reading)
 
-    async def rows(self, begin: RowPlace | None, limit: int) -> AuditedRows:
+    async def rows(self, begin: RowPosition | None, limit: int) -> AuditedRows:
         async def reading(session: Session) -> AuditedRows:
             rows = await session.fetch(ROWS_FROM, *(begin or FIRST_PLACE), limit)
             found = [allocation_of(row) for row in rows]

@@ -29,8 +29,8 @@ from ipamd.models.reservation import Reservation
 from ipamd.models.token import Token
 
 
-class SqlCatalogue:
-    """See `Catalogue`. What is removed leaves its name and the revision, for those who know it."""
+class SqlCatalogueChange:
+    """See `CatalogueChange`. What is removed leaves its name and the revision, for those who know it."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

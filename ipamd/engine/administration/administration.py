@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from ipamd.backends.interface import Catalogue
+from ipamd.backends.interface import CatalogueChange, Undone
 from ipamd.engine.administration.applying import Applied, Wanted, apply
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.administration.editing import Editing
@@ -24,7 +24,7 @@ class Administration(CatalogueWriter):
         """Add a pool; raises InvalidValue, PoolExists, PoolOverlaps."""
         validate(pool)
 
-        async def create(catalogue: Catalogue) -> Pool:
+        async def create(catalogue: CatalogueChange) -> Pool:
             return await (await self._edit(catalogue)).create_pool(pool)
 
         return await self._change(create)
@@ -35,7 +35,7 @@ class Administration(CatalogueWriter):
         Raises NotFound, StaleRevision, InvalidValue, PoolOverlaps, WouldStrand, and what `edit` raises.
         """
 
-        async def change(catalogue: Catalogue) -> Pool:
+        async def change(catalogue: CatalogueChange) -> Pool:
             editing = await self._edit(catalogue)
             return await editing.edit_pool(_entry(editing.pools.get(name), "pool", name, expected), edit)
 
@@ -44,7 +44,7 @@ class Administration(CatalogueWriter):
     async def delete_pool(self, name: str, expected: int | None) -> None:
         """Remove a pool of which nothing is held; raises NotFound, StaleRevision, PoolInUse."""
 
-        async def delete(catalogue: Catalogue) -> None:
+        async def delete(catalogue: CatalogueChange) -> None:
             editing = await self._edit(catalogue)
             await editing.delete_pool(_entry(editing.pools.get(name), "pool", name, expected))
 
@@ -53,7 +53,7 @@ class Administration(CatalogueWriter):
     async def create_reservation(self, reservation: Reservation) -> Reservation:
         """Keep addresses for a holder; raises ReservationConflicts. Its id is given here."""
 
-        async def create(catalogue: Catalogue) -> Reservation:
+        async def create(catalogue: CatalogueChange) -> Reservation:
             return await (await self._edit(catalogue)).create_reservation(reservation)
 
         return await self._change(create)
@@ -61,35 +61,30 @@ class Administration(CatalogueWriter):
     async def delete_reservation(self, reservation: int, expected: int | None = None) -> None:
         """Give reserved addresses back to everybody; raises NotFound, StaleRevision."""
 
-        async def delete(catalogue: Catalogue) -> None:
+        async def delete(catalogue: CatalogueChange) -> None:
             editing = await self._edit(catalogue)
             entry = editing.reservations.get(reservation)
             await editing.delete_reservation(_entry(entry, "reservation", str(reservation), expected))
 
         await self._change(delete)
 
-    async def apply(self, wanted: Wanted, *, prune: bool, rehearse: bool) -> Applied:
+    async def apply(self, wanted: Wanted, *, prune: bool, dry_run: bool) -> Applied:
         """Make pools and reservations what a file says, all of it or nothing; raises NotApplied.
 
-        With `prune` those that the file does not name go; with `rehearse` nothing is kept, and the answer is
+        With `prune` those that the file does not name go; with `dry_run` nothing is kept, and the answer is
         what would be done. Where nothing differs nothing is written.
         """
 
-        async def change(catalogue: Catalogue) -> Applied:
+        async def change(catalogue: CatalogueChange) -> Applied | Undone[Applied]:
             applied = await apply(wanted, await self._edit(catalogue), prune=prune)
-            if rehearse or not applied.changes:
-                raise _NotKept(applied)
-            return applied
+            return Undone(applied) if dry_run or not applied.changes else applied
 
-        try:
-            return await self._change(change)
-        except _NotKept as end:
-            return end.applied
+        return await self._change(change)
 
     async def save_node(self, node: Node, expected: int | None = None) -> Node:
         """Set a node's labels; raises StaleRevision."""
 
-        async def save(catalogue: Catalogue) -> Node:
+        async def save(catalogue: CatalogueChange) -> Node:
             revision, snapshot = await self._begin(catalogue)
             if expected is not None:
                 _entry(snapshot.nodes.get(node.key), "node", node.name, expected)
@@ -103,7 +98,7 @@ class Administration(CatalogueWriter):
     async def delete_node(self, key: NodeKey, expected: int | None = None) -> None:
         """Forget a node: its labels, that it joined, its tokens. Raises NotFound, StaleRevision."""
 
-        async def delete(catalogue: Catalogue) -> None:
+        async def delete(catalogue: CatalogueChange) -> None:
             _, snapshot = await self._begin(catalogue)
             tokens = [token for token in snapshot.tokens.values() if token.node_key == key]
             node = snapshot.nodes.get(key)
@@ -114,16 +109,8 @@ class Administration(CatalogueWriter):
 
         await self._change(delete)
 
-    async def _edit(self, catalogue: Catalogue) -> Editing:
+    async def _edit(self, catalogue: CatalogueChange) -> Editing:
         return Editing(catalogue, *await self._begin(catalogue))
-
-
-class _NotKept(Exception):
-    """Ends a change of which nothing shall be kept, with what it would have done."""
-
-    def __init__(self, applied: Applied) -> None:
-        super().__init__()
-        self.applied = applied
 
 
 Entry = TypeVar("Entry", Pool, Reservation, Node)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from ipamd.backends.interface import Backend, Catalogue
-from ipamd.engine import catalogue as view
+from ipamd.backends.interface import Backend, CatalogueChange, Change
+from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.models.catalogue import Snapshot
 
 T = TypeVar("T")
@@ -15,22 +14,16 @@ T = TypeVar("T")
 class CatalogueWriter:
     """What those share who change the catalogue, one after another, each change whole or not at all."""
 
-    def __init__(
-        self,
-        backend: Backend,
-        known: Callable[[], view.Catalogue],
-        refresh: Callable[[], Awaitable[view.Catalogue]],
-    ) -> None:
+    def __init__(self, backend: Backend, cache: CatalogueCache) -> None:
         self._backend = backend
-        self._known = known
-        self._refresh = refresh
+        self._cache = cache
 
-    async def _begin(self, catalogue: Catalogue) -> tuple[int, Snapshot]:
+    async def _begin(self, catalogue: CatalogueChange) -> tuple[int, Snapshot]:
         """Take the catalogue, then read it: nobody changes it before this change ends."""
         revision = await catalogue.raise_revision()
-        return revision, await catalogue.load(self._known().snapshot)
+        return revision, await catalogue.load(self._cache.catalogue.snapshot)
 
-    async def _change(self, change: Callable[[Catalogue], Coroutine[Any, Any, T]]) -> T:
+    async def _change(self, change: Change[T]) -> T:
         changed = await self._backend.change(change)
-        await self._refresh()
+        await self._cache.refresh()
         return changed

@@ -10,7 +10,7 @@ from typing import Final
 from ipamd.addressing.block import held_bits, longest_free_since
 from ipamd.addressing.mask import Mask
 from ipamd.addressing.ranges import Spans
-from ipamd.backends.interface import Catalogue
+from ipamd.backends.interface import CatalogueChange
 from ipamd.engine.administration.disjoint import Disjoint
 from ipamd.engine.administration.mask_change import MaskChange, validate, validate_edit
 from ipamd.models.address import AddressRange, IPAddress, address_in
@@ -39,7 +39,7 @@ class Editing:
     The catalogue is taken: nobody else changes it before the transaction ends.
     """
 
-    def __init__(self, catalogue: Catalogue, revision: int, snapshot: Snapshot) -> None:
+    def __init__(self, catalogue: CatalogueChange, revision: int, snapshot: Snapshot) -> None:
         self._catalogue = catalogue
         self.revision = revision
         self.pools = dict(snapshot.pools)
@@ -139,11 +139,11 @@ def _whole(pool: Pool) -> AddressRange:
     return AddressRange(pool.subnet[0], pool.subnet[-1])
 
 
-async def _blocks(pool: Pool, catalogue: Catalogue) -> list[Block]:
+async def _blocks(pool: Pool, catalogue: CatalogueChange) -> list[Block]:
     return list(await catalogue.blocks_between(pool.name, int(pool.subnet[0]), int(pool.subnet[-1])))
 
 
-async def _touched(pool: Pool, spans: Spans, catalogue: Catalogue) -> list[Block]:
+async def _touched(pool: Pool, spans: Spans, catalogue: CatalogueChange) -> list[Block]:
     """The blocks that hold any of these addresses, locked."""
     pieces = list(spans)
     if len(pieces) > MOST_SPANS:
@@ -155,7 +155,9 @@ async def _touched(pool: Pool, spans: Spans, catalogue: Catalogue) -> list[Block
     return list(found.values())
 
 
-async def _remask(old: Mask, new: Mask, catalogue: Catalogue, keeper: Reservation | None = None) -> None:
+async def _remask(
+    old: Mask, new: Mask, catalogue: CatalogueChange, keeper: Reservation | None = None
+) -> None:
     """Make a pool's blocks fit its new mask; raises where somebody else than `keeper` would be left out."""
     change = MaskChange.between(old, new)
     blocks = await _touched(new.pool, change.touched, catalogue)
@@ -172,7 +174,7 @@ async def _remask(old: Mask, new: Mask, catalogue: Catalogue, keeper: Reservatio
         await catalogue.rewrite(new.pool.name, blocks, cursor)
 
 
-async def _refuse_stranded(block: Block, held: int, pool: Pool, catalogue: Catalogue) -> None:
+async def _refuse_stranded(block: Block, held: int, pool: Pool, catalogue: CatalogueChange) -> None:
     for offset in _offsets(held):
         address, holder = await _holder(block.first + offset, pool, catalogue)
         raise WouldStrand(
@@ -182,7 +184,7 @@ async def _refuse_stranded(block: Block, held: int, pool: Pool, catalogue: Catal
 
 
 async def _refuse_others(
-    block: Block, held: int, keeper: Reservation, pool: Pool, catalogue: Catalogue
+    block: Block, held: int, keeper: Reservation, pool: Pool, catalogue: CatalogueChange
 ) -> None:
     for offset in _offsets(held):
         address, holder = await _holder(block.first + offset, pool, catalogue)
@@ -193,7 +195,7 @@ async def _refuse_others(
             )
 
 
-async def _holder(value: int, pool: Pool, catalogue: Catalogue) -> tuple[IPAddress, Allocation | None]:
+async def _holder(value: int, pool: Pool, catalogue: CatalogueChange) -> tuple[IPAddress, Allocation | None]:
     address = address_in(pool.family, value)
     return address, await catalogue.holder_of(pool.space, address)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 from typing import Final
 
-from ipamd.backends.interface import Backend, Catalogue
-from ipamd.engine import catalogue as view
+from ipamd.backends.interface import Backend, CatalogueChange
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
+from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.models.errors import InvalidValue, NodeJoined, NotAllowed, NotFound
 from ipamd.models.instant import SECOND, Instant
@@ -56,11 +55,10 @@ class Tokens(CatalogueWriter):
     def __init__(
         self,
         backend: Backend,
-        known: Callable[[], view.Catalogue],
-        refresh: Callable[[], Awaitable[view.Catalogue]],
+        cache: CatalogueCache,
         clock: Clock,
     ) -> None:
-        super().__init__(backend, known, refresh)
+        super().__init__(backend, cache)
         self._clock = clock
 
     async def create(self, request: TokenRequest) -> NewToken:
@@ -69,7 +67,7 @@ class Tokens(CatalogueWriter):
         _validate(request, now)
         text = new_text()
 
-        async def make(catalogue: Catalogue) -> Token:
+        async def make(catalogue: CatalogueChange) -> Token:
             revision, snapshot = await self._begin(catalogue)
             for old in snapshot.tokens.values():
                 if old.expires is not None and old.expires < now - KEPT_EXPIRED:
@@ -94,7 +92,7 @@ class Tokens(CatalogueWriter):
     async def revoke(self, number: int) -> Token:
         """Make a token good for nothing; raises NotFound."""
 
-        async def revoke(catalogue: Catalogue) -> Token:
+        async def revoke(catalogue: CatalogueChange) -> Token:
             _, snapshot = await self._begin(catalogue)
             token = snapshot.tokens.get(number)
             if token is None:
@@ -114,7 +112,7 @@ class Tokens(CatalogueWriter):
         shown = hash_of(proof.encode())
         text = new_text()
 
-        async def join(catalogue: Catalogue) -> Token:
+        async def join(catalogue: CatalogueChange) -> Token:
             revision, snapshot = await self._begin(catalogue)
             known = snapshot.nodes.get(node) or Node(cluster=node.cluster, name=node.name)
             own = sorted(

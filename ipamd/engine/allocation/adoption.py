@@ -6,21 +6,24 @@ gave them out: another IPAM before ipamd came, or ipamd itself before its databa
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from ipamd.backends.interface import Ledger
+from ipamd.engine.allocation.allocator import Allocator
+from ipamd.engine.allocation.call import AllocateCall, ReleaseCall
 from ipamd.engine.allocation.call_order import frees
-from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.models.address import IPAddress
-from ipamd.models.allocation import Allocation, Workload
+from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.errors import AddressTaken, Unavailable
 from ipamd.models.identity import Identity
 from ipamd.models.issued import Order
-from ipamd.models.outcome import Outcome, Refused
-from ipamd.models.request import AllocationRequest
+from ipamd.models.outcome import Outcome, Refused, Released
+from ipamd.models.request import AllocationRequest, Release
 
 BEFORE_EVERY_CALL: Final = Order(0, 0)
 """Nobody knows when it was that an attachment was written down: any DEL that was carried out is later."""
@@ -65,38 +68,78 @@ class Adopted:
     rival: Allocation | None = None
 
 
-Decide = Callable[[AllocationRequest], Awaitable[Outcome]]
+class Adoption:
+    """Gives containers what they use already, and takes it back when they are gone."""
+
+    def __init__(self, allocator: Allocator, ledger: Ledger, cache: CatalogueCache) -> None:
+        self._allocator = allocator
+        self._ledger = ledger
+        self._cache = cache
+
+    async def adopt(
+        self, attachments: Sequence[Attachment], space: str, by: str | None, *, dry_run: bool
+    ) -> list[Adopted]:
+        """Give containers the addresses that they use already; a dry run takes nothing.
+
+        Raises Unavailable: the same again goes on.
+        """
+        await self._cache.refresh()
+        if dry_run:
+            return [await self._adopt(each, space, by, self._allocator.dry_run_call) for each in attachments]
+        calls = (self._adopt(each, space, by, self._allocator.submit_call) for each in attachments)
+        return await asyncio.gather(*calls)
+
+    async def disown(self, gone: Sequence[Identity], by: str | None, *, dry_run: bool) -> list[Adopted]:
+        """Free what was adopted for containers that are gone, and nothing that a call of theirs was told of.
+
+        Runtimes that delete a container by the configuration that it began with never tell ipamd of its end.
+        Answers for those that had something; raises what stopped it.
+        """
+        freed = []
+        for identity in gone:
+            addresses = adopted_only(await self._ledger.held_by(identity.digest))
+            if addresses and not dry_run:
+                release = Release(digest=identity.digest, ending=Ending.COLLECTED, by=by)
+                outcome = await self._allocator.submit_call(ReleaseCall(release, WHAT_WAS_ADOPTED, None))
+                if isinstance(outcome, Refused):
+                    raise outcome.error
+                addresses = outcome.addresses if isinstance(outcome, Released) else ()
+            if addresses:
+                freed.append(Adopted(Attachment(identity, addresses), Standing.RELEASED, addresses, ()))
+        return freed
+
+    async def _adopt(self, attachment: Attachment, space: str, by: str | None, decide: Decide) -> Adopted:
+        catalogue = self._cache.catalogue
+        inside = tuple(each for each in attachment.addresses if catalogue.pool_with(each, space) is not None)
+        outside = tuple(each for each in attachment.addresses if each not in inside)
+        if not inside:
+            why = f"no pool of space {space} has {_joined(outside)}"
+            return Adopted(attachment, Standing.OUTSIDE, inside, outside, why)
+        held = await self._ledger.held_by(attachment.identity.digest)
+        if held:
+            return _compared(attachment, inside, outside, held)
+        request = AllocationRequest(
+            holder=attachment.identity,
+            requested=inside,
+            workload=attachment.workload,
+            adopted_in=space,
+            by=by,
+        )
+        call = AllocateCall(request, BEFORE_EVERY_CALL, request.digest, request.node_key)
+        outcome = await decide(call)
+        if not isinstance(outcome, Refused):
+            return Adopted(attachment, Standing.TAKEN, inside, outside)
+        error = outcome.error
+        if isinstance(error, Unavailable):
+            raise error
+        if isinstance(error, AddressTaken):
+            rival = await self._ledger.allocation(error.allocation) if error.allocation is not None else None
+            return Adopted(attachment, Standing.CONFLICT, inside, outside, str(error), rival)
+        return Adopted(attachment, Standing.REFUSED, inside, outside, str(error))
 
 
-async def adopt(
-    attachment: Attachment, space: str, by: str | None, catalogue: Catalogue, ledger: Ledger, decide: Decide
-) -> Adopted:
-    """Give an attachment what it uses, by `decide`; raises Unavailable."""
-    inside = tuple(each for each in attachment.addresses if catalogue.pool_with(each, space) is not None)
-    outside = tuple(each for each in attachment.addresses if each not in inside)
-    if not inside:
-        why = f"no pool of space {space} has {_joined(outside)}"
-        return Adopted(attachment, Standing.OUTSIDE, inside, outside, why)
-    held = await ledger.held_by(attachment.identity.digest)
-    if held:
-        return _compared(attachment, inside, outside, held)
-    request = AllocationRequest(
-        holder=attachment.identity,
-        requested=inside,
-        workload=attachment.workload,
-        adopted_in=space,
-        by=by,
-    )
-    outcome = await decide(request)
-    if not isinstance(outcome, Refused):
-        return Adopted(attachment, Standing.TAKEN, inside, outside)
-    error = outcome.error
-    if isinstance(error, Unavailable):
-        raise error
-    if isinstance(error, AddressTaken):
-        rival = await ledger.allocation(error.allocation) if error.allocation is not None else None
-        return Adopted(attachment, Standing.CONFLICT, inside, outside, str(error), rival)
-    return Adopted(attachment, Standing.REFUSED, inside, outside, str(error))
+Decide = Callable[[AllocateCall], Awaitable[Outcome]]
+"""Decides a call, for good or as a dry run."""
 
 
 def _compared(

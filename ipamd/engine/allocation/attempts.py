@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from functools import partial
 from typing import Final, TypeVar
 
-from ipamd.backends.interface import Backend, ConstraintViolated, InDoubt, Transaction, Work
+from ipamd.backends.interface import (
+    SKIP_LOCKS,
+    Backend,
+    ConstraintViolated,
+    InDoubt,
+    LockPolicy,
+    Transaction,
+    Undone,
+    WaitForLocks,
+    Work,
+)
 from ipamd.engine.allocation.call import AllocateCall, Call, NeedsBlock, NeedsBlocks, Verdict
 from ipamd.engine.allocation.carving import Carver
-from ipamd.engine.allocation.dry_run import Rehearsed, rehearse
+from ipamd.engine.allocation.dry_run import dry_run
 from ipamd.engine.allocation.settle import settle
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
+from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.measures import Measures
 from ipamd.models.errors import Unavailable
@@ -37,34 +48,32 @@ class Attempts:
         self,
         backend: Backend,
         clock: Clock,
-        known: Callable[[], Catalogue],
-        refresh: Callable[[], Awaitable[Catalogue]],
+        cache: CatalogueCache,
         measures: Measures,
     ) -> None:
         self._backend = backend
         self._clock = clock
-        self._known = known
-        self._refresh = refresh
+        self._cache = cache
         self._measures = measures
         self._carver = Carver()
 
-    async def settle(self, calls: Sequence[Call], patience: float | None = None) -> Sequence[Verdict]:
-        """A verdict for each call, durable; `patience` as in `Backend.transact`. Raises Unavailable, InDoubt.
+    async def settle(self, calls: Sequence[Call], locks: LockPolicy = SKIP_LOCKS) -> Sequence[Verdict]:
+        """A verdict for each call, durable. Raises Unavailable, InDoubt.
 
         After a commit in doubt the calls are settled again: what it did is found by its holders.
         """
         violations = doubts = 0
         clock = asyncio.get_running_loop().time
-        deadline = None if patience is None else clock() + patience
+        deadline = clock() + locks.seconds if isinstance(locks, WaitForLocks) else None
         for _ in range(ATTEMPTS):
-            catalogue = self._known()
+            catalogue = self._cache.catalogue
             work = partial(self._settle_once, calls, catalogue)
-            left = None if deadline is None else deadline - clock()
+            left = SKIP_LOCKS if deadline is None else WaitForLocks(deadline - clock())
             try:
                 return await self._transact(work, left)
             except StaleCatalogue:
                 self._measures.retries["catalogue"] += 1
-                await self._refresh()
+                await self._cache.refresh()
             except ConstraintViolated:
                 self._measures.retries["constraint"] += 1
                 violations += 1
@@ -82,45 +91,45 @@ class Attempts:
         if doubts:
             raise InDoubt("the database was changed by others at every attempt after a commit in doubt")
         if len(calls) > 1:
-            return [verdict for call in calls for verdict in await self.settle([call], patience)]
+            return [verdict for call in calls for verdict in await self.settle([call], locks)]
         return [Refused(Unavailable("the database was changed by others at every attempt: try again"))]
 
-    async def rehearse(self, ask: AllocateCall, patience: float) -> Granted | Refused:
-        """What would become of a request, with nothing taken; `patience` as in `Backend.transact`."""
+    async def dry_run(self, call: AllocateCall, locks: LockPolicy) -> Granted | Refused:
+        """What would become of a call, with nothing taken; raises Unavailable."""
         lacking: tuple[NeedsBlock, ...] = ()
         for _ in range(ATTEMPTS):
-            catalogue = self._known()
-            work = partial(self._rehearse_once, ask, lacking, catalogue)
+            catalogue = self._cache.catalogue
+            work: Work[Verdict] = partial(self._dry_run_once, call, lacking, catalogue)
             try:
-                # What carves must not wait for blocks or holders: others who carve wait for it.
-                await self._transact(work, None if lacking else patience)
+                # A transaction that carves must not wait for blocks or holders: others who carve wait for it.
+                verdict = await self._transact(work, SKIP_LOCKS if lacking else locks)
             except StaleCatalogue:
-                await self._refresh()
-            except Rehearsed as end:
-                if isinstance(end.verdict, Granted | Refused):
-                    return end.verdict
-                lacking = (*lacking, *end.verdict.wanted) if isinstance(end.verdict, NeedsBlocks) else ()
+                await self._cache.refresh()
+                continue
+            if isinstance(verdict, Granted | Refused):
+                return verdict
+            lacking = (*lacking, *verdict.wanted) if isinstance(verdict, NeedsBlocks) else ()
         return Refused(Unavailable("the pools changed at every attempt: try again"))
 
     async def carve(self, wanted: Sequence[NeedsBlock]) -> None:
         """Carve the blocks that calls lack, or learn that there are none. Raises Unavailable."""
         for _ in range(ATTEMPTS):
-            catalogue = self._known()
+            catalogue = self._cache.catalogue
             work = partial(self._carve_once, wanted, catalogue)
             self._measures.carvings += 1
             try:
                 self._carver.remember(await self._transact(work), catalogue)
             except StaleCatalogue:
-                await self._refresh()
+                await self._cache.refresh()
             else:
                 return
         raise Unavailable("the pools changed at every attempt to carve a block: try again")
 
-    async def _transact(self, work: Work[T], patience: float | None = None) -> T:
+    async def _transact(self, work: Work[T], locks: LockPolicy = SKIP_LOCKS) -> T:
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
-            return await self._backend.transact(work, patience)
+            return await self._backend.transact(work, locks)
         except Unavailable as error:
             self._measures.failures[error.cause] += 1
             raise
@@ -133,11 +142,15 @@ class Attempts:
         carved_out = self._carver.carved_out(catalogue)
         return await settle(calls, transaction, catalogue, carved_out, self._clock())
 
-    async def _rehearse_once(
-        self, ask: AllocateCall, lacking: Sequence[NeedsBlock], catalogue: Catalogue, transaction: Transaction
-    ) -> None:
+    async def _dry_run_once(
+        self,
+        call: AllocateCall,
+        lacking: Sequence[NeedsBlock],
+        catalogue: Catalogue,
+        transaction: Transaction,
+    ) -> Undone[Verdict]:
         carved_out = self._carver.carved_out(catalogue)
-        await rehearse(ask, lacking, transaction, catalogue, carved_out, self._clock())
+        return await dry_run(call, lacking, transaction, catalogue, carved_out, self._clock())
 
     async def _carve_once(
         self, wanted: Sequence[NeedsBlock], catalogue: Catalogue, transaction: Transaction

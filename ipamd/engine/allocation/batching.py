@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from ipamd.backends.interface import InDoubt
+from ipamd.backends.interface import SKIP_LOCKS, InDoubt, LockPolicy, WaitForLocks
 from ipamd.engine.allocation.attempts import Attempts
 from ipamd.engine.allocation.call import Call, Contended, NeedsBlocks, Verdict
 from ipamd.engine.allocation.queue import CallQueue, QueuedCall
@@ -21,7 +21,7 @@ LARGEST_BATCH: Final = 256
 MISSES: Final = 6
 """In how many batches a call may miss what others hold: as a rule our own other batches, which soon end."""
 
-PATIENT_CALLS: Final = 4
+WAITING_CALLS: Final = 4
 """How many calls at once are settled alone, waiting for what others hold."""
 
 log = structlog.get_logger()
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 class Batching:
     """The queue before the database. At most `lanes` batches are under way at once.
 
-    Beside them a small lane settles alone, and patiently, the calls that met a lock of somebody else's.
+    Beside them a small lane settles alone the calls that met a lock of somebody else's: it waits for locks.
     """
 
     def __init__(self, settling: Attempts, lanes: int, measures: Measures) -> None:
@@ -42,22 +42,22 @@ class Batching:
         self._arrived = asyncio.Event()
         self._closing = False
         self._lanes = [asyncio.create_task(self._lane()) for _ in range(lanes)]
-        self._patient_lane = asyncio.Semaphore(PATIENT_CALLS)
-        self._patient: set[asyncio.Task[None]] = set()
+        self._waiting_lane = asyncio.Semaphore(WAITING_CALLS)
+        self._alone: set[asyncio.Task[None]] = set()
 
     @property
     def waiting(self) -> int:
         """How many calls wait for a batch."""
         return len(self._queue)
 
-    async def submit(self, call: Call, patience: float) -> Outcome:
-        """Queue a call and wait for its outcome; `patience` in seconds bounds the time in the queue.
+    async def submit(self, call: Call, timeout: float) -> Outcome:  # noqa: ASYNC109 - the caller's own
+        """Queue a call and wait for its outcome; `timeout` in seconds bounds the time in the queue.
 
         Raises Unavailable where it cannot be queued.
         """
         if self._closing:
             raise Unavailable("ipamd is stopping: try again")
-        waiting = QueuedCall(call, self._loop.time() + patience, self._loop.create_future())
+        waiting = QueuedCall(call, self._loop.time() + timeout, self._loop.create_future())
         self._queue.put(waiting)
         self._arrived.set()
         return await waiting.answer
@@ -97,13 +97,13 @@ class Batching:
         self._queue.put_back(held_back)
         return batch
 
-    async def _answer(self, batch: list[QueuedCall], patience: float | None = None) -> None:
+    async def _answer(self, batch: list[QueuedCall], locks: LockPolicy = SKIP_LOCKS) -> None:
         """Settle a batch and tell its callers, whatever happens to it."""
         self._measures.batch_calls.observe(len(batch))
-        postponed: list[QueuedCall] = []
+        contended: list[QueuedCall] = []
         try:
-            verdicts = await self._attempts.settle([waiting.call for waiting in batch], patience)
-            postponed = await self._tell_all(batch, verdicts)
+            verdicts = await self._attempts.settle([waiting.call for waiting in batch], locks)
+            contended = await self._tell_all(batch, verdicts)
         except DomainError as error:
             for waiting in batch:
                 waiting.tell(Refused(error))
@@ -116,39 +116,39 @@ class Batching:
             await self._answer_alone(batch, error)
         finally:
             self._busy.difference_update(waiting.call.digest for waiting in batch)
-            self._busy.update(waiting.call.digest for waiting in postponed)
+            self._busy.update(waiting.call.digest for waiting in contended)
             self._arrived.set()
-        self._measures.postponed += len(postponed)
-        for waiting in postponed:
-            task = asyncio.create_task(self._answer_patiently(waiting))
-            self._patient.add(task)
-            task.add_done_callback(self._patient.discard)
+        self._measures.contended += len(contended)
+        for waiting in contended:
+            task = asyncio.create_task(self._answer_alone_waiting(waiting))
+            self._alone.add(task)
+            task.add_done_callback(self._alone.discard)
 
     async def _tell_all(self, batch: Sequence[QueuedCall], verdicts: Sequence[Verdict]) -> list[QueuedCall]:
-        """Tell what is decided. What lacks a block is the next of its node; the postponed are left."""
+        """Tell what is decided. What lacks a block is the next of its node; the contended are left."""
         lacking: list[tuple[QueuedCall, NeedsBlocks]] = []
         missed: list[QueuedCall] = []
-        postponed: list[QueuedCall] = []
+        contended: list[QueuedCall] = []
         for waiting, verdict in zip(batch, verdicts, strict=True):
             match verdict:
                 case NeedsBlocks():
                     lacking.append((waiting, verdict))
                 case Contended():
                     waiting.misses += 1
-                    (missed if waiting.misses < MISSES else postponed).append(waiting)
+                    (missed if waiting.misses < MISSES else contended).append(waiting)
                 case _:
                     waiting.tell(verdict)
         self._queue.put_back(missed)
         if lacking:
             await self._attempts.carve([wanted for _, verdict in lacking for wanted in verdict.wanted])
             self._queue.put_back(waiting for waiting, _ in lacking)
-        return postponed
+        return contended
 
-    async def _answer_patiently(self, waiting: QueuedCall) -> None:
-        async with self._patient_lane:
+    async def _answer_alone_waiting(self, waiting: QueuedCall) -> None:
+        async with self._waiting_lane:
             left = waiting.deadline - self._loop.time()
             if left > 0:
-                await self._answer([waiting], left)
+                await self._answer([waiting], WaitForLocks(left))
                 return
         waiting.tell_out_of_time()
         self._busy.discard(waiting.call.digest)

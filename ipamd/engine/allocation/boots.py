@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from ipamd.backends.interface import Backend, Catalogue, ConstraintViolated
+from ipamd.backends.interface import Backend, CatalogueChange, ConstraintViolated
 from ipamd.engine.clock import Clock
 from ipamd.models.errors import Unavailable
 from ipamd.models.instant import Instant
@@ -106,8 +106,8 @@ class Boots:
         raise Unavailable(f"the boots of node {heard.node.name} are being numbered elsewhere: try again")
 
 
-def _numbers_of(node: NodeKey) -> Callable[[Catalogue], Coroutine[Any, Any, Numbers]]:
-    async def read(catalogue: Catalogue) -> Numbers:
+def _numbers_of(node: NodeKey) -> Callable[[CatalogueChange], Coroutine[Any, Any, Numbers]]:
+    async def read(catalogue: CatalogueChange) -> Numbers:
         return {boot.identity: boot.number for boot in await catalogue.boots(node)}
 
     return read
@@ -115,8 +115,8 @@ def _numbers_of(node: NodeKey) -> Callable[[Catalogue], Coroutine[Any, Any, Numb
 
 def _numbering(
     together: Sequence[Heard],
-) -> Callable[[Catalogue], Coroutine[Any, Any, dict[NodeKey, Numbers]]]:
-    async def number(catalogue: Catalogue) -> dict[NodeKey, Numbers]:
+) -> Callable[[CatalogueChange], Coroutine[Any, Any, dict[NodeKey, Numbers]]]:
+    async def number(catalogue: CatalogueChange) -> dict[NodeKey, Numbers]:
         numbers: dict[NodeKey, Numbers] = {}
         for node, boot, delivering in together:
             known = numbers.get(node) or await _numbers_of(node)(catalogue)

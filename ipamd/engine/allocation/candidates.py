@@ -8,7 +8,6 @@ from itertools import islice
 
 from ipamd.engine.allocation.selection import (
     MOST_NAMED,
-    PoolNames,
     alternatives,
     listed,
     why_not_selected,
@@ -17,6 +16,7 @@ from ipamd.engine.allocation.selection import (
 from ipamd.engine.catalogue import Catalogue, RequestContext
 from ipamd.models.errors import Fullness, PoolUnknown
 from ipamd.models.pool import Pool
+from ipamd.models.request import PoolNames
 
 
 @dataclass(frozen=True, slots=True)

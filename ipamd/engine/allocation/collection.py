@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
 from ipamd.backends.interface import Ledger
+from ipamd.engine.allocation.allocator import Allocator
+from ipamd.engine.catalogue_cache import CatalogueCache
+from ipamd.engine.clock import Clock
+from ipamd.engine.upkeep import Upkeep
+from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Ending
+from ipamd.models.errors import DomainError, NodeAlive, NotFound
 from ipamd.models.identity import Identity
+from ipamd.models.instant import SECOND
 from ipamd.models.issued import Issued
 from ipamd.models.node import NodeKey
+from ipamd.models.outcome import Refused, Released
 from ipamd.models.query import AllocationQuery
 from ipamd.models.request import Release
 
 PAGE: Final = 500
+
+LATELY: Final = 15 * 60 * SECOND
+"""Who called since may live on: a node that runs calls at each pod's beginning and end, and not between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +42,7 @@ class Collection:
     network: str
     keep: frozenset[tuple[str, str]]
     issued: Issued | None
-    patience: float = 10.0
+    timeout: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +52,53 @@ class Eviction:
     node: NodeKey
     reason: str
     by: str | None
-    patience: float = 10.0
+    timeout: float = 10.0
+
+
+class Collector:
+    """Frees what a node shall hold no longer."""
+
+    def __init__(
+        self, allocator: Allocator, ledger: Ledger, cache: CatalogueCache, clock: Clock, upkeep: Upkeep
+    ) -> None:
+        self._allocator = allocator
+        self._ledger = ledger
+        self._cache = cache
+        self._clock = clock
+        self._upkeep = upkeep
+
+    async def collect(self, collection: Collection) -> Released:
+        """Free what a runtime no longer knows (CNI GC); raises the error that stopped it, if any."""
+        return await self._free(leftovers(collection, self._ledger))
+
+    async def evict(self, eviction: Eviction, *, even_if_alive: bool) -> Released:
+        """Free what a dead node held. Raises NotFound, NodeAlive, and the error that stopped it, if any.
+
+        What it was stopped before is still held: the same again goes on.
+        """
+        node, heard = eviction.node, (await self._upkeep.contacts()).get(eviction.node)
+        if heard is not None and not even_if_alive and self._clock() - heard < LATELY:
+            raise NodeAlive(node.name, heard)
+        holds = await self._ledger.page(AllocationQuery(cluster=node.cluster, node=node.name), None, 1)
+        if heard is None and not holds and node not in (await self._cache.refresh()).snapshot.nodes:
+            raise NotFound("node", f"{node.cluster}/{node.name}")
+        return await self._free(holdings(eviction, self._ledger))
+
+    async def _free(self, releases: AsyncGenerator[list[Release], None]) -> Released:
+        freed: list[IPAddress] = []
+        spared = 0
+        failed: DomainError | None = None
+        async with aclosing(releases) as pages:
+            async for page in pages:
+                for outcome in await asyncio.gather(*map(self._allocator.submit, page)):
+                    if isinstance(outcome, Released):
+                        freed += outcome.addresses
+                        spared += outcome.spared
+                    elif isinstance(outcome, Refused):
+                        failed = outcome.error
+        if failed is not None:
+            raise failed
+        return Released(tuple(freed), spared)
 
 
 async def leftovers(collection: Collection, ledger: Ledger) -> AsyncGenerator[list[Release], None]:
@@ -60,7 +119,7 @@ async def leftovers(collection: Collection, ledger: Ledger) -> AsyncGenerator[li
                 node=NodeKey(collection.cluster, collection.node),
                 issued=collection.issued,
                 ending=Ending.COLLECTED,
-                timeout=collection.patience,
+                timeout=collection.timeout,
             )
             for digest in stale
         ]
@@ -79,7 +138,7 @@ async def holdings(eviction: Eviction, ledger: Ledger) -> AsyncGenerator[list[Re
             Release(
                 digest=digest,
                 ending=Ending.ADMIN,
-                timeout=eviction.patience,
+                timeout=eviction.timeout,
                 by=eviction.by,
                 reason=eviction.reason,
             )

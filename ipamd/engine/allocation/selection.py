@@ -12,11 +12,10 @@ from ipamd.models.errors import AddressUnavailable, NotAllowed, PoolUnknown
 from ipamd.models.identity import Identity
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
-from ipamd.models.request import AllocationRequest
+from ipamd.models.request import AllocationRequest, PoolNames
 from ipamd.models.reservation import Reservation
 
 Alternatives = tuple[Pool, ...]
-PoolNames = tuple[tuple[str, ...], ...]
 
 MOST_NAMED: Final = 8
 """How many pools, or values of a selector, one sentence names."""

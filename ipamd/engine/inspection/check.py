@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 import structlog
 
-from ipamd.backends.interface import Backend, BlockId, Changes, InDoubt, RowPlace, Transaction
+from ipamd.backends.interface import (
+    Backend,
+    BlockId,
+    Changes,
+    InDoubt,
+    RowPosition,
+    Transaction,
+    WaitForLocks,
+)
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
+from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.inspection.comparison import Comparison, mask_of, misplaced, of_rows
+from ipamd.engine.upkeep import Upkeep
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import new_block
 from ipamd.models.errors import Unavailable
 from ipamd.models.finding import Finding, Kind
 from ipamd.models.instant import Instant
-from ipamd.models.node import NodeKey
 
 BLOCKS_AT_ONCE: Final = 32
 ROWS_AT_ONCE: Final = 1000
 
-PATIENCE: Final = 5.0
-"""Seconds for which a repair waits for a block that a batch has."""
+REPAIR_LOCKS: Final = WaitForLocks(5.0)
+"""A repair waits so long for a block that a batch has."""
 
 ATTEMPTS: Final = 8
 """How often a portion is looked at again when admins change the catalogue meanwhile."""
 
-FIRST_ROW: Final = RowPlace("", b"", 0, 0)
+FIRST_ROW: Final = RowPosition("", b"", 0, 0)
 
 log = structlog.get_logger()
 
-Cursor = BlockId | RowPlace
+Cursor = BlockId | RowPosition
 """What was looked at last: blocks come first, then allocations."""
 
 
@@ -52,25 +61,25 @@ class Check:
     def __init__(
         self,
         backend: Backend,
-        refresh: Callable[[], Awaitable[Catalogue]],
-        contacts: Callable[[], Awaitable[Mapping[NodeKey, Instant]]],
+        cache: CatalogueCache,
+        upkeep: Upkeep,
     ) -> None:
         self._backend = backend
-        self._refresh = refresh
-        self._contacts = contacts
+        self._cache = cache
+        self._upkeep = upkeep
 
     async def portion(self, cursor: Cursor | None, silent: Instant | None, *, repair: bool) -> Portion:
         """Look at what comes after a cursor, and repair what can be repaired.
 
         A node that holds an address and was not heard from after `silent` is a finding. Raises Unavailable.
         """
-        if isinstance(cursor, RowPlace):
+        if isinstance(cursor, RowPosition):
             return await self._rows(cursor, silent, repair=repair)
         return await self._blocks(cursor, repair=repair)
 
     async def _blocks(self, after: BlockId | None, *, repair: bool) -> Portion:
         for _ in range(ATTEMPTS):
-            catalogue = await self._refresh()
+            catalogue = await self._cache.refresh()
             page = await self._backend.audit.blocks(after, BLOCKS_AT_ONCE)
             if page.revision == catalogue.revision:
                 break
@@ -93,16 +102,16 @@ class Check:
         following = BlockId(last.pool, last.first) if last is not None else FIRST_ROW
         return Portion(findings, len(page.blocks), 0, following)
 
-    async def _rows(self, begin: RowPlace, silent: Instant | None, *, repair: bool) -> Portion:
+    async def _rows(self, begin: RowPosition, silent: Instant | None, *, repair: bool) -> Portion:
         for _ in range(ATTEMPTS):
-            catalogue = await self._refresh()
+            catalogue = await self._cache.refresh()
             page = await self._backend.audit.rows(begin, ROWS_AT_ONCE)
             if page.revision == catalogue.revision:
                 break
         else:
             raise _never_at_rest()
         known = sum(_place(row) == begin for row in page.rows[:1])
-        heard = await self._contacts()
+        heard = await self._upkeep.contacts()
         found = list(of_rows(page, known, catalogue, heard, silent))
         if repair:
             lacking = {row.id: row for row in page.rows}
@@ -117,7 +126,7 @@ class Check:
         """Put a block right; what was found, marked."""
         for _ in range(ATTEMPTS):
             try:
-                await self._backend.transact(partial(work, at, await self._refresh()), PATIENCE)
+                await self._backend.transact(partial(work, at, await self._cache.refresh()), REPAIR_LOCKS)
             except (StaleCatalogue, InDoubt):
                 continue
             kinds = ",".join(sorted({each.kind for each in found}))
@@ -153,10 +162,10 @@ async def _carve(at: BlockId, catalogue: Catalogue, transaction: Transaction) ->
     await transaction.carve(pool.name, [rebuilt], None)
 
 
-def _place(row: Allocation) -> RowPlace:
+def _place(row: Allocation) -> RowPosition:
     if row.id is None:
         raise ValueError(f"the allocation of {row.address} was never stored")
-    return RowPlace(row.space, row.address.packed, row.since, row.id)
+    return RowPosition(row.space, row.address.packed, row.since, row.id)
 
 
 def _never_at_rest() -> Unavailable:

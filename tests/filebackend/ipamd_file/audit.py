@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPlace
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPosition
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.pool import Pool
@@ -36,7 +36,7 @@ class FileAudit:
             return BlockRecord((), {}, 0, reused=True)
         return record_of(self._store, pool, block.first)
 
-    async def rows(self, begin: RowPlace | None, limit: int) -> AuditedRows:
+    async def rows(self, begin: RowPosition | None, limit: int) -> AuditedRows:
         def read() -> AuditedRows:
             rows = sorted(self._store.values("allocation"), key=_place)
             found = [row for row in rows if begin is None or _place(row) >= begin][:limit]
@@ -67,6 +67,6 @@ def _key(block: BlockId) -> tuple[str, int]:
     return block.pool, block.first
 
 
-def _place(row: Allocation) -> RowPlace:
+def _place(row: Allocation) -> RowPosition:
     assert row.id is not None  # a stored row has one
-    return RowPlace(row.space, row.address.packed, row.since, row.id)
+    return RowPosition(row.space, row.address.packed, row.since, row.id)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import Audit, Backend, Change, Ledger, Work
+from ipamd.backends.interface import SKIP_LOCKS, Audit, Backend, Change, Ledger, LockPolicy, Undone, Work
 from ipamd.models.errors import DatabaseUnfit, Unavailable
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 from ipamd_file.audit import FileAudit
-from ipamd_file.catalogue import FileCatalogue
+from ipamd_file.catalogue import FileCatalogueChange
 from ipamd_file.journal import Journal
 from ipamd_file.ledger import FileLedger
 from ipamd_file.store import Store
@@ -41,11 +41,11 @@ class FileBackend:
         self.ledger: Ledger = FileLedger(self._store, self._turn)
         self.audit: Audit = FileAudit(self._store, self._turn)
 
-    async def transact(self, work: Work[T], patience: float | None = None) -> T:
+    async def transact(self, work: Work[T], locks: LockPolicy = SKIP_LOCKS) -> T:
         return await self._turn(lambda: self._kept(work(FileTransaction(self._store))))
 
     async def change(self, work: Change[T]) -> T:
-        return await self._turn(lambda: self._kept(work(FileCatalogue(self._store))))
+        return await self._turn(lambda: self._kept(work(FileCatalogueChange(self._store))))
 
     async def _turn(self, call: Callable[[], T]) -> T:
         """Call a function on the thread, so that the disk holds nobody else up."""
@@ -53,10 +53,13 @@ class FileBackend:
             raise Unavailable(CLOSED)
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
-    def _kept(self, work: Coroutine[Any, Any, T]) -> T:
+    def _kept(self, work: Coroutine[Any, Any, T | Undone[T]]) -> T:
         """Run a unit of work to its end; its changes are on the disk, or undone."""
         try:
             result = run_to_end(work)
+            if isinstance(result, Undone):
+                self._store.undo()
+                return result.value
             if self._store.changes:
                 self._journal.append(self._store.changes)
         except BaseException:

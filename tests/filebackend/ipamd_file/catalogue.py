@@ -18,8 +18,8 @@ from ipamd_file.store import Store
 from ipamd_file.transaction import write_block
 
 
-class FileCatalogue:
-    """See `Catalogue`."""
+class FileCatalogueChange:
+    """See `CatalogueChange`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

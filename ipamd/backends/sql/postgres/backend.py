@@ -7,31 +7,41 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from ipamd.backends.interface import Audit, Backend, Change, Ledger, Work
+from ipamd.backends.interface import (
+    SKIP_LOCKS,
+    Audit,
+    Backend,
+    Change,
+    Ledger,
+    LockPolicy,
+    Undone,
+    WaitForLocks,
+    Work,
+)
 from ipamd.backends.sql import forgetting
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.address import Address
-from ipamd.backends.sql.postgres.catalogue import PostgresCatalogue
+from ipamd.backends.sql.postgres.catalogue import PostgresCatalogueChange
 from ipamd.backends.sql.postgres.connection import Door, PostgresSession
 from ipamd.backends.sql.postgres.connections import Connections, Purpose
 from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, LOSSES, cannot_open
 from ipamd.backends.sql.postgres.fitness import hazards, refuse_unfit, unfit_now
-from ipamd.backends.sql.postgres.impatient import ImpatientTransaction
-from ipamd.backends.sql.postgres.patient import OutOfOrder, PatientTransaction
 from ipamd.backends.sql.postgres.searching import BlockKey
+from ipamd.backends.sql.postgres.skip_locks import SkippingTransaction
 from ipamd.backends.sql.postgres.unit import (
     BATCH_IDLE_SECONDS,
     GRACE_SECONDS,
-    PATIENT_IDLE_SECONDS,
     READ_ONLY,
     READ_WRITE,
+    WAITING_IDLE_SECONDS,
     Bounds,
     NotBegun,
     begin,
     run_unit,
 )
+from ipamd.backends.sql.postgres.wait_for_locks import OutOfOrder, WaitingTransaction
 from ipamd.backends.sql.postgres.waiting import Deadline
 from ipamd.models.errors import Unavailable
 from ipamd.models.instant import Instant
@@ -79,25 +89,25 @@ class PostgresBackend:
         self.ledger: Ledger = SqlLedger(self._reader)
         self.audit: Audit = SqlAudit(self._reader)
 
-    async def transact(self, work: Work[T], patience: float | None = None) -> T:
-        if patience is not None:
-            return await self._transact_patiently(work, patience)
+    async def transact(self, work: Work[T], locks: LockPolicy = SKIP_LOCKS) -> T:
+        if isinstance(locks, WaitForLocks):
+            return await self._transact_waiting(work, locks.seconds)
         return await self._run(
-            Purpose.BATCH, BATCH_BOUNDS, lambda session: work(ImpatientTransaction(session))
+            Purpose.BATCH, BATCH_BOUNDS, lambda session: work(SkippingTransaction(session))
         )
 
-    async def _transact_patiently(self, work: Work[T], patience: float) -> T:
-        deadline = Deadline(patience)
+    async def _transact_waiting(self, work: Work[T], seconds: float) -> T:
+        deadline = Deadline(seconds)
         first: set[BlockKey] = set()
         losses = 0
         while True:
             left = deadline.left
-            bounds = Bounds(READ_WRITE, left, left + GRACE_SECONDS, PATIENT_IDLE_SECONDS)
+            bounds = Bounds(READ_WRITE, left, left + GRACE_SECONDS, WAITING_IDLE_SECONDS)
             try:
                 return await self._run(
-                    Purpose.PATIENT,
+                    Purpose.WAITING,
                     bounds,
-                    lambda session: work(PatientTransaction(session, deadline, first)),  # noqa: B023  # run at once
+                    lambda session: work(WaitingTransaction(session, deadline, first)),  # noqa: B023  # run at once
                 )
             except OutOfOrder as error:
                 first |= error.missed
@@ -109,14 +119,14 @@ class PostgresBackend:
 
     async def change(self, work: Change[T]) -> T:
         return await self._run(
-            Purpose.CHANGE, CHANGE_BOUNDS, lambda session: work(PostgresCatalogue(session))
+            Purpose.CHANGE, CHANGE_BOUNDS, lambda session: work(PostgresCatalogueChange(session))
         )
 
     async def _run(
         self,
         purpose: Purpose,
         bounds: Bounds,
-        work: Callable[[PostgresSession], Coroutine[Any, Any, T]],
+        work: Callable[[PostgresSession], Coroutine[Any, Any, T | Undone[T]]],
     ) -> T:
         if self._closed:
             raise Unavailable("the database is closed")
@@ -178,7 +188,7 @@ async def run(
     connections: Connections,
     purpose: Purpose,
     bounds: Bounds,
-    work: Callable[[PostgresSession], Coroutine[Any, Any, T]],
+    work: Callable[[PostgresSession], Coroutine[Any, Any, T | Undone[T]]],
 ) -> T:
     """Run a unit of work on a connection; on another one where it was lost before anything was done."""
     why = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ipamd.backends.sql import statements
-from ipamd.backends.sql.catalogue import SqlCatalogue
+from ipamd.backends.sql.catalogue import SqlCatalogueChange
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.locking import key_of_boots
@@ -15,8 +15,8 @@ from ipamd.models.block import Block
 from ipamd.models.node import Boot, NodeKey
 
 
-class PostgresCatalogue(SqlCatalogue):
-    """See `Catalogue`. The catalogue's one row is locked first, then blocks in the order of their numbers."""
+class PostgresCatalogueChange(SqlCatalogueChange):
+    """See `CatalogueChange`. Its one row is locked first, then blocks in the order of their numbers."""
 
     def __init__(self, session: PostgresSession) -> None:
         super().__init__(session)

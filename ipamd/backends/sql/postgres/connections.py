@@ -21,7 +21,7 @@ class Purpose(Enum):
     """
 
     BATCH = "batches", 3
-    PATIENT = "calls that wait", 4
+    WAITING = "calls that wait", 4
     CHANGE = "changes", 2
     READING = "readings", 3
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from ipamd.backends.interface import InDoubt
+from ipamd.backends.interface import InDoubt, Undone
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, GONE, said, sentence, translated
 from ipamd.models.errors import Unavailable
@@ -20,7 +20,7 @@ IDLE_SECONDS: Final = 2.0
 BATCH_IDLE_SECONDS: Final = 1.0
 """The same for a batch, whose locks all others need."""
 
-PATIENT_IDLE_SECONDS: Final = 0.5
+WAITING_IDLE_SECONDS: Final = 0.5
 """The same where it waits for locks: if a process hangs then, its transactions get them one after another."""
 
 STATEMENT_SECONDS: Final = 5.0
@@ -80,8 +80,10 @@ def milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-async def run_unit(session: PostgresSession, bounds: Bounds, work: Coroutine[Any, Any, T]) -> T:
-    """Run a unit of work and make it durable; raises what it raises, and the database's errors mapped.
+async def run_unit(session: PostgresSession, bounds: Bounds, work: Coroutine[Any, Any, T | Undone[T]]) -> T:
+    """Run a unit of work and make it durable, or undo it if it answers `Undone`.
+
+    Raises what it raises, and the database's errors mapped.
 
     The transaction of one that failed is left open, for the caller to end with the connection or without.
     """
@@ -89,6 +91,9 @@ async def run_unit(session: PostgresSession, bounds: Bounds, work: Coroutine[Any
         async with asyncio.timeout(bounds.whole):
             await begin(session, bounds)
             result = await _Alone(work, session)
+            if isinstance(result, Undone):
+                await session.say("ROLLBACK")
+                return result.value
         await _commit(session, bounds)
     except DRIVER_ERRORS as error:
         session.lost |= isinstance(error, GONE)

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from ipamd.backends.interface import Audit, Backend, Change, Ledger, Work
+from ipamd.backends.interface import SKIP_LOCKS, Audit, Backend, Change, Ledger, LockPolicy, Undone, Work
 from ipamd.backends.sql import forgetting, statements
 from ipamd.backends.sql.audit import SqlAudit
-from ipamd.backends.sql.catalogue import SqlCatalogue
+from ipamd.backends.sql.catalogue import SqlCatalogueChange
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.session import Session
@@ -92,7 +92,7 @@ class SqliteBackend:
         self.ledger: Ledger = SqlLedger(self._reader, deferred=True)
         self.audit: Audit = SqlAudit(self._reader)
 
-    async def transact(self, work: Work[T], patience: float | None = None) -> T:
+    async def transact(self, work: Work[T], locks: LockPolicy = SKIP_LOCKS) -> T:
         transaction = DeferringTransaction(self._session)
         try:
             return await self._write(lambda _: work(transaction))
@@ -100,9 +100,9 @@ class SqliteBackend:
             self._deferred.note(transaction.begun)
 
     async def change(self, work: Change[T]) -> T:
-        return await self._write(lambda session: work(SqlCatalogue(session)))
+        return await self._write(lambda session: work(SqlCatalogueChange(session)))
 
-    async def _write(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    async def _write(self, work: Callable[[Session], Coroutine[Any, Any, T | Undone[T]]]) -> T:
         if self._closed:
             raise Unavailable("the database is closed")
         # The lock is taken at the beginning: one taken between reading and writing could be refused.

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeGuard, TypeVar
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import ConstraintViolated, InDoubt
+from ipamd.backends.interface import ConstraintViolated, InDoubt, Undone
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.session import Compiled, Session, Statement, Values, compiled
 from ipamd.backends.sql.version import NO_SCHEMA, SchemaVersion
@@ -95,11 +95,14 @@ class SqliteSession:
         except sqlite3.IntegrityError as error:
             raise ConstraintViolated(str(error)) from error
 
-    def whole(self, begin: str, work: Coroutine[Any, Any, T]) -> T:
-        """Run a unit of work between `begin` and its commit; an exception undoes it and is passed on."""
+    def whole(self, begin: str, work: Coroutine[Any, Any, T | Undone[T]]) -> T:
+        """Run a unit of work between `begin` and its commit; `Undone` or an exception undoes it."""
         try:
             self._connection.execute(begin)
             result = run_to_end(work)
+            if isinstance(result, Undone):
+                self._roll_back()
+                return result.value
             self._commit()
         except BaseException as error:
             self._roll_back()

@@ -40,7 +40,7 @@ class OutOfOrder(Exception):
         self.missed = missed
 
 
-class PatientTransaction(PostgresTransaction):
+class WaitingTransaction(PostgresTransaction):
     """See `Transaction`; `first` are blocks to lock before all that is searched."""
 
     def __init__(self, session: PostgresSession, deadline: Deadline, first: Iterable[BlockKey]) -> None:

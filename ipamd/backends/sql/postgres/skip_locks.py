@@ -21,7 +21,7 @@ from ipamd.models.block import Block
 from ipamd.models.identity import Digest
 
 
-class ImpatientTransaction(PostgresTransaction):
+class SkippingTransaction(PostgresTransaction):
     """See `Transaction`."""
 
     async def find(self, digests: Sequence[Digest]) -> Found:

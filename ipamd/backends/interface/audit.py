@@ -1,0 +1,56 @@
+"""Reading for the check of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from ipamd.backends.interface.transaction import BlockId, BlockRecord
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import Block
+from ipamd.models.instant import Instant
+from ipamd.models.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedBlocks:
+    """Blocks with what the allocations say of them, all as of one moment, at the catalogue's `revision`.
+
+    `pools` are their pools as they are stored, but for those that do not exist.
+    """
+
+    revision: int
+    pools: Mapping[str, Pool]
+    blocks: Sequence[tuple[Block, BlockRecord]]
+
+
+class RowPosition(NamedTuple):
+    """Where a row stands among all that are live and ended: by address, of one address by time."""
+
+    space: str
+    address: bytes
+    since: Instant
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedRows:
+    """Allocations, and which blocks and pools of the live ones exist, as of one moment at this `revision`."""
+
+    revision: int
+    pools: Mapping[str, Pool]
+    rows: Sequence[Allocation]
+    blocks: Set[BlockId]
+
+
+class Audit(Protocol):
+    """Reading for the check of everything, a piece at a time; as `Ledger` reads."""
+
+    async def blocks(self, after: BlockId | None, limit: int) -> AuditedBlocks:
+        """The blocks after one, in the order of pool and number. Of one without a pool nothing is said."""
+        ...
+
+    async def rows(self, begin: RowPosition | None, limit: int) -> AuditedRows:
+        """Allocations, live and ended, in the order of their places, that of `begin` included."""
+        ...

@@ -1,0 +1,94 @@
+"""Where requests come in: each gets its place in the order of its node's calls, and an outcome."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ipamd.backends.interface import Backend, WaitForLocks
+from ipamd.engine.allocation.attempts import Attempts
+from ipamd.engine.allocation.batching import Batching
+from ipamd.engine.allocation.boots import Boots
+from ipamd.engine.allocation.call import AllocateCall, Call, ReleaseCall
+from ipamd.engine.allocation.selection import context_of
+from ipamd.engine.catalogue import RequestContext
+from ipamd.engine.catalogue_cache import CatalogueCache
+from ipamd.engine.clock import Clock
+from ipamd.engine.measures import Measures
+from ipamd.models.errors import DomainError
+from ipamd.models.outcome import Granted, Outcome, Refused
+from ipamd.models.request import AllocationRequest, PoolNames, Release
+
+
+class Reasons(Protocol):
+    """Who says the rest of a refusal: how full the pools are, who has the address."""
+
+    async def complete(self, refused: Refused, pool_names: PoolNames, context: RequestContext) -> Refused:
+        """The refusal with what its reader needs; raises Unavailable."""
+        ...
+
+
+class Allocator:
+    """Requests in, outcomes out: refusals are complete, with their reasons."""
+
+    def __init__(
+        self, backend: Backend, clock: Clock, cache: CatalogueCache, measures: Measures, reasons: Reasons
+    ) -> None:
+        self._boots = Boots(backend, clock)
+        self._attempts = Attempts(backend, clock, cache, measures)
+        self._batching = Batching(self._attempts, backend.lanes, measures)
+        self._reasons = reasons
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a batch."""
+        return self._batching.waiting
+
+    async def close(self) -> None:
+        """Answer what was taken, and end."""
+        await self._batching.close()
+
+    async def submit(self, request: AllocationRequest | Release) -> Outcome:
+        """Decide a request with the batch that it falls into, durably."""
+        try:
+            return await self.submit_call(await self._ordered(request))
+        except DomainError as error:
+            return Refused(error)
+
+    async def submit_call(self, call: Call) -> Outcome:
+        """Decide a call that has its place in the order; raises Unavailable if it cannot be queued."""
+        request = call.request if isinstance(call, AllocateCall) else call.release
+        outcome = await self._batching.submit(call, request.timeout)
+        if isinstance(outcome, Refused) and isinstance(request, AllocationRequest):
+            return await self._completed(outcome, request)
+        return outcome
+
+    async def dry_run(self, request: AllocationRequest) -> Granted | Refused:
+        """What would become of a request now: nothing is taken, noted or remembered of it."""
+        node, issued = request.node_key, request.issued
+        if node is None or issued is None:
+            order = self._boots.order_on_arrival(node)
+        else:
+            order = await self._boots.order_if_heard(node, issued)
+        return await self.dry_run_call(AllocateCall(request, order, request.digest, node))
+
+    async def dry_run_call(self, call: AllocateCall) -> Granted | Refused:
+        """What would become of a call that has its place in the order."""
+        outcome = await self._attempts.dry_run(call, WaitForLocks(call.request.timeout))
+        return await self._completed(outcome, call.request) if isinstance(outcome, Refused) else outcome
+
+    async def _completed(self, refused: Refused, request: AllocationRequest) -> Refused:
+        return await self._reasons.complete(refused, request.pool_names, context_of(request))
+
+    async def _ordered(self, request: AllocationRequest | Release) -> Call:
+        if isinstance(request, AllocationRequest):
+            node, issued = request.node_key, request.issued
+            if node is None or issued is None:
+                order = self._boots.order_on_arrival(node)
+            else:
+                order = await self._boots.order_of(node, issued)
+            return AllocateCall(request, order, request.digest, node)
+        if request.node is None or request.issued is None:
+            arrival = self._boots.order_on_arrival(request.node)
+            return ReleaseCall(request, None, arrival if request.node is not None else None)
+        order = await self._boots.order_of(request.node, request.issued, request.delivered)
+        return ReleaseCall(request, order, order)

@@ -1,0 +1,102 @@
+"""What may be asked of allocations, usage and the database, reading only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ipamd.backends.interface import Backend
+from ipamd.engine.allocation.selection import alternatives
+from ipamd.engine.catalogue import RequestContext
+from ipamd.engine.catalogue_cache import CatalogueCache
+from ipamd.engine.clock import Clock
+from ipamd.engine.inspection.refusals import Refusals
+from ipamd.engine.inspection.usage import Usage, usage, usage_of_all
+from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Allocation
+from ipamd.models.errors import AddressUnavailable, DomainError, NotFound, NotHeld
+from ipamd.models.identity import Digest, Identity
+from ipamd.models.node import NodeKey
+from ipamd.models.outcome import Refused
+from ipamd.models.pool import PoolState
+from ipamd.models.query import AllocationQuery, HistoryQuery
+from ipamd.models.request import PoolNames
+
+
+class Queries:
+    """The questions of the edges. Each may raise Unavailable."""
+
+    def __init__(self, backend: Backend, cache: CatalogueCache, clock: Clock, refusals: Refusals) -> None:
+        self._backend = backend
+        self._ledger = backend.ledger
+        self._cache = cache
+        self._clock = clock
+        self._refusals = refusals
+
+    async def ready(self) -> str | None:
+        """None if the database answers and its schema fits, else the sentence that says what is wrong."""
+        return await self._backend.ready()
+
+    async def allocations(
+        self, query: AllocationQuery, after: int | None, limit: int
+    ) -> Sequence[Allocation]:
+        """A page of live allocations; `after` is the id of the last one of the page before."""
+        return await self._ledger.page(query, after, limit)
+
+    async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
+        """A page of allocations, live and ended, the latest begun first; `before` is the last id seen."""
+        return await self._ledger.history(query, before, limit)
+
+    async def allocation(self, number: int) -> Allocation:
+        """One allocation, live or ended; raises NotFound."""
+        row = await self._ledger.allocation(number)
+        if row is None:
+            raise NotFound("allocation", str(number))
+        return row
+
+    async def by_idempotency_key(self, key: str) -> Allocation | None:
+        """The allocation that a request with this key made, live or ended."""
+        return await self._ledger.by_idempotency_key(key)
+
+    async def held_by(self, digest: Digest) -> Sequence[Allocation]:
+        """The live allocations of one holder, by position."""
+        return await self._ledger.held_by(digest)
+
+    async def check(self, identity: Identity, seen: Sequence[IPAddress]) -> Refused | None:
+        """Whether a container holds addresses, and its interface still has all of them (CNI CHECK)."""
+        held = await self._ledger.held_by(identity.digest)
+        if not held:
+            return Refused(NotHeld(f"container {identity.container_id} holds no address: run ADD again"))
+        for row in held:
+            if row.address not in seen:
+                listed = ", ".join(map(str, seen)) or "none"
+                why = f"it is held for this container, and prevResult lists {listed}"
+                return Refused(AddressUnavailable(row.address, why))
+        return None
+
+    async def usage(self, pool: str) -> Usage:
+        """How full a pool is; raises NotFound."""
+        catalogue = self._cache.catalogue
+        known = catalogue.pools.get(pool)
+        if known is None:
+            raise NotFound("pool", pool)
+        return await usage(known, catalogue, self._ledger, self._clock())
+
+    async def usage_of_all(self) -> Mapping[str, Usage]:
+        """How full every pool is."""
+        return await usage_of_all(self._cache.catalogue, self._ledger, self._clock())
+
+    async def why_no_room(
+        self, pool_names: PoolNames, node: NodeKey, network: str, namespace: str | None = None
+    ) -> DomainError | None:
+        """Why a request that names these pools would find nothing free; None if it would be served."""
+        context = RequestContext(node.cluster, network, node.name, namespace)
+        try:
+            chosen = alternatives(pool_names, context, await self._cache.refresh())
+        except DomainError as error:
+            return error
+        for pools in chosen:
+            counted = [await self.usage(pool.name) for pool in pools if pool.state is PoolState.ACTIVE]
+            if not any(each.free > 0 for each in counted):
+                names = tuple(pool.name for pool in pools)
+                return await self._refusals.nothing_free(names, pool_names, context)
+        return None if chosen else await self._refusals.nothing_free((), pool_names, context)
