@@ -81,10 +81,10 @@ async def test_a_dry_run_answers_and_leaves_nothing(backend: Backend) -> None:
     await furnish(backend)
     before = await everything(backend)
 
-    async def dry_unit_of_work(transaction: Transaction) -> Undone[int]:
+    async def dry_unit_of_work(transaction: Transaction) -> int | Undone[int]:
         return Undone(await take_steps(unit_of_work(transaction), -1, nothing))
 
-    async def dry_change(catalogue: CatalogueChange) -> Undone[int]:
+    async def dry_change(catalogue: CatalogueChange) -> int | Undone[int]:
         return Undone(await take_steps(change(catalogue), -1, nothing))
 
     answers = (
