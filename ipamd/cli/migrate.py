@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ipamd.backends.sql import migrations
+from ipamd.backends.sql import migrations, steps
 from ipamd.backends.sql.schema import REVISION
 from ipamd.cli.settings import DatabaseUrl, database_url_or_default, make_state_folder
 
@@ -50,7 +50,7 @@ def migrate(
 def _show(url: str) -> None:
     found = migrations.current(url)
     typer.echo(f"the schema is at revision {found.revision}")
-    for migration in migrations.history():
+    for migration in steps.history():
         state = "done" if migration.revision <= found.revision else "to do"
         typer.echo(f"{migration.revision:>4}  {state:<5}  {migration.title}")
     if found.oldest_code:

@@ -83,6 +83,13 @@ class Allocation(Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
     @property
+    def stored_id(self) -> int:
+        """The id of a row that came out of a database, where every row has one."""
+        if self.id is None:
+            raise ValueError(f"the allocation of {self.address} was never stored")
+        return self.id
+
+    @property
     def held_by(self) -> str:
         """The holder as a sentence names it."""
         if isinstance(self.holder, Owner):

@@ -12,7 +12,7 @@ from typing import Final
 
 from ipamd.backends.conformance import Harness, InFolder
 from ipamd.backends.interface import Backend
-from ipamd.backends.sql import migrations
+from ipamd.backends.sql.sqlite import migrating
 from tests.conformance import broken
 from tests.pgbouncer import ROOMY, pgbouncer, url_through
 from tests.postgres import shared_postgres
@@ -39,7 +39,7 @@ class Sqlite(InFolder):
     def _migrated(self) -> Path:
         path = Path(self._folder.name) / "ipamd.sqlite"
         connection = sqlite3.connect(path, isolation_level=None)
-        migrations.apply(connection)
+        migrating.apply(connection)
         connection.close()
         return path
 

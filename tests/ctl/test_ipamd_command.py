@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from ipamd.backends.sql import migrations
+from ipamd.backends.sql.sqlite import migrating
 from ipamd.cli.settings import state_folder
 from tests.ports import free_port
 from tests.postgres import Postgres
@@ -40,7 +40,7 @@ def ipamd(*arguments: str, environment: Mapping[str, str] | None = None) -> subp
 def migrate(path: Path) -> None:
     """Make a database."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrations.apply(connection)
+        migrating.apply(connection)
 
 
 def test_the_version_is_printed() -> None:

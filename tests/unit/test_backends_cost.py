@@ -14,13 +14,14 @@ from msgspec import structs
 from ipamd.backends.conformance.examples import NOW, allocation, container
 from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, RememberedRelease, RowPosition
-from ipamd.backends.sql import migrations, statements
+from ipamd.backends.sql import statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.entries import pool_values
 from ipamd.backends.sql.forgetting import next_piece
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import allocation_values, block_values, release_values
+from ipamd.backends.sql.sqlite import migrating
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect
 from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload
@@ -41,7 +42,7 @@ class Counting:
 
     def __init__(self, path: Path, size: int) -> None:
         self.connection = connect(path, WRITER_SETTINGS)
-        migrations.apply(self.connection)
+        migrating.apply(self.connection)
         self.session = SqliteSession(self.connection)
         self.ledger = SqlLedger(self, deferred=True)
         self.size = size

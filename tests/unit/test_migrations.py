@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from ipamd.backends.registry import open_backend
-from ipamd.backends.sql import migrations
+from ipamd.backends.sql import migrations, steps
 from ipamd.backends.sql.schema import METADATA, REVISION
 from ipamd.backends.sql.version import SchemaVersion, misfit
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
@@ -64,10 +64,10 @@ def test_the_migrated_schema_is_the_one_that_the_code_knows(scratch: Path) -> No
 
 
 def test_the_numbers_of_the_migrations_follow_one_another_up_to_the_codes_own() -> None:
-    steps = migrations.history()
+    known = steps.history()
 
-    assert [step.revision for step in steps] == list(range(1, REVISION + 1))
-    assert all(step.title for step in steps)
+    assert [step.revision for step in known] == list(range(1, REVISION + 1))
+    assert all(step.title for step in known)
 
 
 def test_a_new_database_is_migrated_and_a_migrated_one_is_left_as_it_is(scratch: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_new_database_is_migrated_and_a_migrated_one_is_left_as_it_is(scratch:
 
 
 def test_every_migration_says_its_own_revision(scratch: Path) -> None:
-    for step in migrations.history():
+    for step in steps.history():
         found = migrations.upgrade(url_of(scratch / f"{step.revision}.sqlite"), step.revision)
 
         assert found.revision == step.revision
@@ -132,7 +132,7 @@ async def test_a_database_in_use_is_not_migrated_but_tells_its_revision(scratch:
 
     with pytest.raises(DatabaseUnfit, match="is in use by another ipamd"):
         migrations.upgrade(url)
-    assert migrations.current(url).revision == migrations.history()[-1].revision
+    assert migrations.current(url).revision == steps.history()[-1].revision
 
     await backend.close()
 
@@ -165,12 +165,13 @@ def test_code_runs_on_its_own_schema_and_on_later_ones_that_allow_it(
 OPENS_AND_SAYS_WHERE_FROM = """
 import asyncio, sys
 import ipamd
+from ipamd.backends.sql import steps
 from ipamd.backends.sql import migrations
 from ipamd.backends.sql.sqlite.backend import open_sqlite
 
 async def main():
     backend = await open_sqlite(sys.argv[1])
-    print(migrations.folder(), await backend.ready())
+    print(steps.folder(), await backend.ready())
     await backend.close()
 
 asyncio.run(main())

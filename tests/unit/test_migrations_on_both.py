@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_mock_engine
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
-from ipamd.backends.sql import migrations
+from ipamd.backends.sql import migrations, steps
 from ipamd.backends.sql.schema import METADATA, REVISION
 from ipamd.backends.sql.version import SchemaVersion
 from tests.postgres import Postgres, migrate
@@ -114,7 +114,7 @@ def empty(request: pytest.FixtureRequest, scratch: Path) -> Iterator[Database]:
 
 
 def test_every_migration_leaves_what_is_there(empty: Database) -> None:
-    for step in migrations.history():
+    for step in steps.history():
         kept = {table: len(empty.rows(table)) for table in TABLES if step.revision > 1}
         assert migrations.upgrade(empty.url, step.revision).revision == step.revision
         for table, count in kept.items():
@@ -128,7 +128,7 @@ def test_every_migration_leaves_what_is_there(empty: Database) -> None:
 
 
 def test_migrating_again_changes_nothing(empty: Database) -> None:
-    for step in migrations.history():
+    for step in steps.history():
         migrations.upgrade(empty.url, step.revision)
         for statement in DATA.get(step.revision, ()):
             empty.run(statement)

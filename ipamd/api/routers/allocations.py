@@ -49,7 +49,7 @@ async def list_allocations(query: Annotated[AllocationsQuery, Query()], engine: 
     address = parse_address(query.address) if query.address is not None else None
     wanted = AllocationQuery(**given, address=address)
     rows = await engine.queries.allocations(wanted, query.after_number(), query.limit + 1)
-    return page(rows, query.limit, document_of, number_of)
+    return page(rows, query.limit, document_of, lambda row: row.stored_id)
 
 
 @router.post("", status_code=HTTPStatus.CREATED)
@@ -184,10 +184,3 @@ def _checked(key: str | None) -> str | None:
     if key is not None and _KEY.fullmatch(key) is None:
         raise InvalidValue("Idempotency-Key", "write 1 to 255 printable ASCII characters without spaces")
     return key
-
-
-def number_of(row: Allocation) -> int:
-    """A row's number, which every row has that was read."""
-    if row.id is None:
-        raise AssertionError("a row that was read has its number")
-    return row.id

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query
 
 from ipamd.api.paging import PageQuery, page
 from ipamd.api.routers.access import Page, TheEngine
-from ipamd.api.routers.allocations import number_of
 from ipamd.api.schemas.allocation import HistoryFilter, ShownAllocation, document_of
 from ipamd.api.schemas.text import moment
 from ipamd.models.address import parse_address
@@ -42,4 +41,4 @@ async def read_history(query: Annotated[HistoryPageQuery, Query()], engine: TheE
         **moments,
     )
     rows = await engine.queries.history(wanted, query.after_number(), query.limit + 1)
-    return page(rows, query.limit, document_of, number_of)
+    return page(rows, query.limit, document_of, lambda row: row.stored_id)

@@ -94,19 +94,13 @@ async def begin(backend: Backend, *allocations: Allocation) -> list[Allocation]:
 
 def ending(stored: Allocation, until: Instant = NOW + 1) -> Ended:
     """The end of a stored allocation."""
-    return Ended(number_of(stored), until, Ending.RELEASED)
+    return Ended(stored.stored_id, until, Ending.RELEASED)
 
 
 async def end(backend: Backend, stored: Allocation, until: Instant = NOW + 1) -> Allocation:
     """End a live allocation; as it is stored then."""
     await write(backend, Changes(ended=[ending(stored, until)]))
     return structs.replace(stored, until=until, ending=Ending.RELEASED)
-
-
-def number_of(stored: Allocation) -> int:
-    """The id that every stored row has."""
-    assert stored.id is not None, f"the allocation of {stored.address} came back without an id"
-    return stored.id
 
 
 async def find(backend: Backend, *digests: bytes) -> Found:

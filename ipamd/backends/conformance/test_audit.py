@@ -18,7 +18,6 @@ from ipamd.backends.conformance.examples import (
     carve,
     end,
     ending,
-    number_of,
     remove,
     save,
     write,
@@ -38,7 +37,7 @@ SIX = replace(PLAIN, name="six", subnet=ip_network("fd00::/64"), block_length=12
 
 
 def place(row: Allocation) -> RowPosition:
-    return RowPosition(row.space, row.address.packed, row.since, number_of(row))
+    return RowPosition(row.space, row.address.packed, row.since, row.stored_id)
 
 
 async def forget(backend: Backend, before: Instant) -> None:
@@ -70,7 +69,7 @@ async def record(backend: Backend, first: int = FIRST, **fields: Any) -> BlockRe
 
 
 def ids(rows: Any) -> list[int]:
-    return sorted(number_of(row) for row in rows)
+    return sorted(row.stored_id for row in rows)
 
 
 async def test_a_block_comes_with_what_the_allocations_say_of_it(backend: Backend) -> None:
@@ -183,7 +182,7 @@ async def test_history_that_is_dropped_is_gone_and_everything_else_stays(backend
 
     kept = await backend.ledger.history(HistoryQuery(), None, MOST)
     assert ids(kept) == ids([young, live])
-    assert [await backend.ledger.allocation(number_of(row)) for row in stored] == [
+    assert [await backend.ledger.allocation(row.stored_id) for row in stored] == [
         None,
         None,
         young,
@@ -214,9 +213,9 @@ async def test_all_that_is_old_is_dropped_however_much_it_is(backend: Backend) -
 
     await forget(backend, NOW)
 
-    expected = {number_of(row) for row in stored} - {number_of(row) for row, until in ends if until <= NOW}
+    expected = {row.stored_id for row in stored} - {row.stored_id for row, until in ends if until <= NOW}
     kept = await backend.ledger.history(HistoryQuery(), None, len(stored))
-    assert {number_of(row) for row in kept} == expected
+    assert {row.stored_id for row in kept} == expected
 
 
 async def test_an_id_is_not_given_again_when_its_row_was_dropped(backend: Backend) -> None:
@@ -226,4 +225,4 @@ async def test_an_id_is_not_given_again_when_its_row_was_dropped(backend: Backen
 
     [new] = await begin(backend, allocation("10.0.0.1", "c2"))
 
-    assert number_of(new) > number_of(old)
+    assert new.stored_id > old.stored_id

@@ -20,7 +20,6 @@ from ipamd.backends.conformance.examples import (
     end,
     firsts,
     lock,
-    number_of,
     remove,
     save,
 )
@@ -217,7 +216,7 @@ async def test_a_pool_goes_with_its_blocks_and_its_cursor_and_leaves_history(bac
     assert await lock(backend, BlockId("pods", 0), BlockId("six", 0)) == [[], [block(0, pool="six")]]
     assert (await cursor(backend), await cursor(backend, "six")) == (0, 64)
     assert set(await backend.ledger.fill(["pods", "six"])) == {"six"}
-    assert await backend.ledger.allocation(number_of(stored)) == ended
+    assert await backend.ledger.allocation(stored.stored_id) == ended
 
 
 async def test_a_pool_that_is_made_again_begins_without_blocks(backend: Backend) -> None:

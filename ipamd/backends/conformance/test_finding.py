@@ -13,7 +13,6 @@ from ipamd.backends.conformance.examples import (
     begin,
     end,
     find,
-    number_of,
     release,
     write,
 )
@@ -102,7 +101,7 @@ async def test_what_has_ended_is_not_found(backend: Backend) -> None:
 async def test_a_repeat_is_written_on_the_row(backend: Backend) -> None:
     [stored, other] = await begin(backend, allocation(), allocation("10.0.0.2", "c2"))
 
-    await write(backend, Changes(repeated=[Repeated(number_of(stored), 2, Order(1, 20))]))
+    await write(backend, Changes(repeated=[Repeated(stored.stored_id, 2, Order(1, 20))]))
 
     found = await find(backend, stored.digest, other.digest)
     assert list(found.held[stored.digest]) == [structs.replace(stored, generation=2, repeated=Order(1, 20))]
@@ -112,7 +111,7 @@ async def test_a_repeat_is_written_on_the_row(backend: Backend) -> None:
 @pytest.mark.parametrize("why", list(Ending))
 async def test_why_a_holding_ended_is_kept(backend: Backend, why: Ending) -> None:
     [stored] = await begin(backend, allocation())
-    number = number_of(stored)
+    number = stored.stored_id
     ended = structs.replace(stored, until=NOW + 5, ending=why)
 
     await write(backend, Changes(ended=[_ended(number, why)]))
@@ -122,7 +121,7 @@ async def test_why_a_holding_ended_is_kept(backend: Backend, why: Ending) -> Non
 
 async def test_who_ended_a_holding_and_what_for_is_kept(backend: Backend) -> None:
     [stored] = await begin(backend, allocation())
-    number = number_of(stored)
+    number = stored.stored_id
 
     await write(
         backend, Changes(ended=[Ended(number, NOW + 5, Ending.ADMIN, by="ann (token 7)", reason="dead")])
@@ -149,7 +148,7 @@ async def test_a_release_is_remembered_beside_what_it_ended(backend: Backend) ->
 
     await write(
         backend,
-        Changes(ended=[_ended(number_of(stored), Ending.RELEASED)], remembered=[release(stored.digest, 20)]),
+        Changes(ended=[_ended(stored.stored_id, Ending.RELEASED)], remembered=[release(stored.digest, 20)]),
     )
 
     assert await remembered(backend, stored.digest) == {release(stored.digest, 20)}

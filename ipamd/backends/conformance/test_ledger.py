@@ -18,7 +18,6 @@ from ipamd.backends.conformance.examples import (
     container,
     end,
     firsts,
-    number_of,
     write,
 )
 from ipamd.backends.interface import Backend, Changes, Repeated
@@ -35,7 +34,7 @@ ONE = ip_address("10.0.0.1")
 
 
 def ids(rows: Sequence[Allocation]) -> list[int]:
-    return [number_of(row) for row in rows]
+    return [row.stored_id for row in rows]
 
 
 async def several(backend: Backend) -> list[Allocation]:
@@ -152,7 +151,7 @@ async def test_what_begins_beyond_a_page_is_on_a_later_one_and_repeats_move_noth
     stored = await several(backend)
     first = await backend.ledger.page(AllocationQuery(), None, 2)
     [new] = await begin(backend, allocation("10.0.0.7", "c7"))
-    await write(backend, Changes(repeated=[Repeated(number_of(stored[0]), 2, Order(1, 99))]))
+    await write(backend, Changes(repeated=[Repeated(stored[0].stored_id, 2, Order(1, 99))]))
 
     rest = await backend.ledger.page(AllocationQuery(), first[-1].id, 10)
 
@@ -247,12 +246,12 @@ async def test_history_is_in_the_order_of_time_also_when_the_clock_stepped_back(
 
 async def test_one_allocation_is_told_by_its_id_live_or_ended(backend: Backend) -> None:
     [stored] = await begin(backend, allocation())
-    assert await backend.ledger.allocation(number_of(stored)) == stored
+    assert await backend.ledger.allocation(stored.stored_id) == stored
 
     ended = await end(backend, stored)
 
-    assert await backend.ledger.allocation(number_of(stored)) == ended
-    assert await backend.ledger.allocation(number_of(stored) + 1) is None
+    assert await backend.ledger.allocation(stored.stored_id) == ended
+    assert await backend.ledger.allocation(stored.stored_id + 1) is None
 
 
 async def test_a_holders_allocations_come_by_position(backend: Backend) -> None:

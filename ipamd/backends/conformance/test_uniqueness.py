@@ -16,7 +16,6 @@ from ipamd.backends.conformance.examples import (
     carve,
     end,
     ending,
-    number_of,
     write,
 )
 from ipamd.backends.interface import (
@@ -128,7 +127,7 @@ async def test_an_idempotency_key_serves_each_position_of_one_answer(backend: Ba
 
 
 def again(stored: Allocation) -> list[Changes]:
-    number = number_of(stored)
+    number = stored.stored_id
     return [
         Changes(ended=[Ended(number, NOW + 2, Ending.ADMIN)]),
         Changes(repeated=[Repeated(number, 2, Order(1, 20))]),
@@ -143,7 +142,7 @@ async def test_only_a_live_allocation_ends_or_repeats(backend: Backend, which: i
     await end(backend, stored)
 
     await refused(backend, again(stored)[which])
-    await write(backend, Changes(repeated=[Repeated(number_of(other), 2, Order(1, 20))]))
+    await write(backend, Changes(repeated=[Repeated(other.stored_id, 2, Order(1, 20))]))
 
 
 async def test_an_id_names_one_allocation_for_ever(backend: Backend) -> None:
@@ -154,7 +153,7 @@ async def test_an_id_names_one_allocation_for_ever(backend: Backend) -> None:
 
     [second] = await begin(backend, allocation("10.0.0.1", "c1"))
 
-    assert number_of(second) > number_of(first)
+    assert second.stored_id > first.stored_id
 
 
 async def test_a_block_that_was_never_carved_is_not_written(backend: Backend) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -205,38 +205,35 @@ def releases_where(condition: ColumnElement[bool]) -> CompoundSelect[Any]:
     return union_all(*kinds)
 
 
-def _remember_release() -> Statement:
-    """Of a holder's releases the last is kept: it overtakes whatever the earlier ones do."""
-    upsert, names = _upsert(RELEASE, "id")
+def keep_last_release(upsert: Upsert) -> Upsert:
+    """Of a holder's releases keep the last: it overtakes whatever the earlier ones do."""
     new = upsert.excluded
     later = tuple_(new.order_boot, new.order_uptime, new.until) > tuple_(
         RELEASE.c.order_boot, RELEASE.c.order_uptime, RELEASE.c.until
     )
     changed = {name: new[name] for name in ("order_boot", "order_uptime", "until")}
-    return Statement(
-        upsert.on_conflict_do_update(
-            index_elements=["digest"], index_where=text("NOT undo"), set_=changed, where=later
-        ),
-        names,
+    return upsert.on_conflict_do_update(
+        index_elements=["digest"], index_where=text("NOT undo"), set_=changed, where=later
     )
 
 
-def _remember_undo() -> Statement:
-    """An undo means one ADD, so that each of a holder's undos is kept."""
+def keep_each_undo(upsert: Upsert) -> Upsert:
+    """Keep each of a holder's undos: an undo means one ADD."""
+    return upsert.on_conflict_do_update(
+        index_elements=["digest", "order_boot", "order_uptime"],
+        index_where=text("undo"),
+        set_={"until": upsert.excluded.until},
+        where=upsert.excluded.until > RELEASE.c.until,
+    )
+
+
+def _remember(keep: Callable[[Upsert], Upsert]) -> Statement:
     upsert, names = _upsert(RELEASE, "id")
-    return Statement(
-        upsert.on_conflict_do_update(
-            index_elements=["digest", "order_boot", "order_uptime"],
-            index_where=text("undo"),
-            set_={"until": upsert.excluded.until},
-            where=upsert.excluded.until > RELEASE.c.until,
-        ),
-        names,
-    )
+    return Statement(keep(upsert), names)
 
 
-REMEMBER_RELEASE: Final = _remember_release()
-REMEMBER_UNDO: Final = _remember_undo()
+REMEMBER_RELEASE: Final = _remember(keep_last_release)
+REMEMBER_UNDO: Final = _remember(keep_each_undo)
 
 FORGET_RELEASES: Final = Statement(
     delete(RELEASE).where(
@@ -277,28 +274,32 @@ def blocks_by_number(length: int) -> Statement:
     )
 
 
-def _blocks_with_free(owner: BlockOwner) -> Statement:
-    conditions: list[ColumnElement[bool] | TextClause] = [
-        BLOCK.c.pool == bindparam("of_pool"),
-        BLOCK.c.next_free_since <= bindparam("free_before"),
-    ]
-    names: tuple[str, ...] = ("of_pool", "free_before", "most")
-    of_node = (BLOCK.c.cluster == bindparam("of_cluster")) & (BLOCK.c.node == bindparam("of_node"))
+def owned_by(owner: BlockOwner, of_node: ColumnElement[bool]) -> Sequence[ColumnElement[bool] | TextClause]:
+    """The conditions on a block's owner; `of_node` says that it is the node that looks."""
     match owner:
         case BlockOwner.ANY:
-            pass
+            return ()
         case BlockOwner.OWN:
-            conditions.append(of_node)
-            names = (*names, "of_cluster", "of_node")
+            return (of_node,)
         case BlockOwner.NONE:
-            conditions += [BLOCK.c.cluster.is_(None), BLOCK.c.node.is_(None)]
+            return BLOCK.c.cluster.is_(None), BLOCK.c.node.is_(None)
         case BlockOwner.OTHER_WHILE_EMPTY:
             # As text, for a predicate with a parameter does not match that of the partial index.
-            conditions += [text("allocated = 0"), BLOCK.c.node.is_not(None), not_(of_node)]
-            names = (*names, "of_cluster", "of_node")
+            return text("allocated = 0"), BLOCK.c.node.is_not(None), not_(of_node)
+
+
+def _blocks_with_free(owner: BlockOwner) -> Statement:
+    of_node = (BLOCK.c.cluster == bindparam("of_cluster")) & (BLOCK.c.node == bindparam("of_node"))
+    names: tuple[str, ...] = ("of_pool", "free_before", "most")
+    if owner in (BlockOwner.OWN, BlockOwner.OTHER_WHILE_EMPTY):
+        names = (*names, "of_cluster", "of_node")
     return Statement(
         select(*BLOCK_COLUMNS)
-        .where(*conditions)
+        .where(
+            BLOCK.c.pool == bindparam("of_pool"),
+            BLOCK.c.next_free_since <= bindparam("free_before"),
+            *owned_by(owner, of_node),
+        )
         .order_by(BLOCK.c.next_free_since, BLOCK.c.first)
         .limit(bindparam("most")),
         names,

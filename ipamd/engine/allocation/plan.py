@@ -112,7 +112,7 @@ class Plan:
             raise AddressUnavailable(others[0], f"this holder has {holds}: release it first")
         for row in held:
             generation, latest = call_order.repeat(row, call.order)
-            self._changes.repeated.append(Repeated(stored_id(row), generation, latest))
+            self._changes.repeated.append(Repeated(row.stored_id, generation, latest))
         pools = self._catalogue.pools
         return Granted(tuple(Grant(row.address, pools[row.pool]) for row in held), repeated=True)
 
@@ -139,7 +139,7 @@ class Plan:
         for row in rows:
             self._blocks.give_back(row.pool, row.block, int(row.address))
             why = call.release.by, call.release.reason
-            self._changes.ended.append(Ended(stored_id(row), self._now, ending, *why))
+            self._changes.ended.append(Ended(row.stored_id, self._now, ending, *why))
         if call.remember is not None:
             until = self._now + REMEMBERED_FOR
             self._changes.remembered.append(
@@ -205,10 +205,3 @@ def _undecided(lacking: Sequence[NotYet | NeedsBlock]) -> Contended | NeedsBlock
         return Contended()
     blocks = tuple(each for each in lacking if isinstance(each, NeedsBlock))
     return NeedsBlocks(blocks) if len(blocks) == len(lacking) else None
-
-
-def stored_id(row: Allocation) -> int:
-    """The id of a row that came out of a database, where every row has one."""
-    if row.id is None:
-        raise ValueError(f"the allocation of {row.address} was never stored")
-    return row.id

@@ -163,9 +163,7 @@ async def _carve(at: BlockId, catalogue: Catalogue, transaction: Transaction) ->
 
 
 def _place(row: Allocation) -> RowPosition:
-    if row.id is None:
-        raise ValueError(f"the allocation of {row.address} was never stored")
-    return RowPosition(row.space, row.address.packed, row.since, row.id)
+    return RowPosition(row.space, row.address.packed, row.since, row.stored_id)
 
 
 def _never_at_rest() -> Unavailable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -21,7 +21,6 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
-    tuple_,
     update,
 )
 
@@ -43,7 +42,13 @@ from ipamd.backends.sql.schema import (
     TOKEN_USE,
 )
 from ipamd.backends.sql.session import Statement, Values
-from ipamd.backends.sql.statements import BLOCK_COLUMNS, releases_where
+from ipamd.backends.sql.statements import (
+    BLOCK_COLUMNS,
+    keep_each_undo,
+    keep_last_release,
+    owned_by,
+    releases_where,
+)
 from ipamd.backends.sql.statements import BLOCKS_BETWEEN as BLOCKS_BETWEEN_UNLOCKED
 
 Kinds = dict[str, TypeEngine[Any]]
@@ -140,36 +145,13 @@ END_ALLOCATIONS: Final = _end()
 REPEAT_ALLOCATIONS: Final = _repeat()
 
 
-def _remember_releases() -> Statement:
+def _remember(keep: Callable[[Upsert], Upsert]) -> Statement:
     upsert, names = _upsert(RELEASE, "id")
-    new = upsert.excluded
-    later = tuple_(new.order_boot, new.order_uptime, new.until) > tuple_(
-        RELEASE.c.order_boot, RELEASE.c.order_uptime, RELEASE.c.until
-    )
-    changed = {name: new[name] for name in ("order_boot", "order_uptime", "until")}
-    return Statement(
-        upsert.on_conflict_do_update(
-            index_elements=["digest"], index_where=text("NOT undo"), set_=changed, where=later
-        ),
-        names,
-    )
+    return Statement(keep(upsert), names)
 
 
-def _remember_undos() -> Statement:
-    upsert, names = _upsert(RELEASE, "id")
-    return Statement(
-        upsert.on_conflict_do_update(
-            index_elements=["digest", "order_boot", "order_uptime"],
-            index_where=text("undo"),
-            set_={"until": upsert.excluded.until},
-            where=upsert.excluded.until > RELEASE.c.until,
-        ),
-        names,
-    )
-
-
-REMEMBER_RELEASES: Final = _remember_releases()
-REMEMBER_UNDOS: Final = _remember_undos()
+REMEMBER_RELEASES: Final = _remember(keep_last_release)
+REMEMBER_UNDOS: Final = _remember(keep_each_undo)
 
 # A unit of work may be writing one of these: it is left for the next time, so that nobody waits for both.
 FORGET_RELEASES: Final = Statement(
@@ -254,20 +236,12 @@ _SEARCH: Final[Kinds] = {
 
 
 def _with_free(owner: BlockOwner, columns: Sequence[Any], given: TableValuedAlias, most: Any) -> Select[Any]:
+    of_node = (BLOCK.c.cluster == given.c.cluster) & (BLOCK.c.node == given.c.node)
     query = select(*columns).where(
-        BLOCK.c.pool == given.c.pool, BLOCK.c.next_free_since <= given.c.free_before
+        BLOCK.c.pool == given.c.pool,
+        BLOCK.c.next_free_since <= given.c.free_before,
+        *owned_by(owner, of_node),
     )
-    own = (BLOCK.c.cluster == given.c.cluster) & (BLOCK.c.node == given.c.node)
-    match owner:
-        case BlockOwner.ANY:
-            pass
-        case BlockOwner.OWN:
-            query = query.where(own)
-        case BlockOwner.NONE:
-            query = query.where(BLOCK.c.cluster.is_(None), BLOCK.c.node.is_(None))
-        case BlockOwner.OTHER_WHILE_EMPTY:
-            # As text, for a predicate with a parameter does not match that of the partial index.
-            query = query.where(text("allocated = 0"), BLOCK.c.node.is_not(None), ~own)
     return query.order_by(BLOCK.c.next_free_since, BLOCK.c.first).limit(most)
 
 

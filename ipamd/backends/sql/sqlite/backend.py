@@ -195,10 +195,10 @@ def _opened(path: Path) -> tuple[DatabaseFile, sqlite3.Connection, int]:
 
 def _migrate(connection: sqlite3.Connection) -> None:
     if version_of(connection).revision < REVISION:
-        # Late, for alembic takes longer to import than all the rest, and is seldom needed.
-        from ipamd.backends.sql import migrations
+        # Imported here, for alembic takes longer to import than all the rest, and is seldom needed.
+        from ipamd.backends.sql.sqlite import migrating
 
-        migrations.apply(connection)
+        migrating.apply(connection)
     sentence = misfit(version_of(connection))
     if sentence is not None:
         raise SchemaUnfit(sentence)
