@@ -16,6 +16,7 @@ from ipamd.cni.error import CniError, Code, invalid
 from ipamd.models.allocation import NetworkNamespace
 from ipamd.models.identity import Identity
 from ipamd.models.issued import Issued
+from ipamd.models.limits import CNI_NAME
 from ipamd.models.pool import DEFAULT_CLUSTER
 
 LARGEST_INTEGER: Final = (1 << 63) - 1
@@ -32,7 +33,7 @@ _VARIABLES: Final = {
     "ifname": "CNI_IFNAME",
     "path": "CNI_PATH",
 }
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME: Final = re.compile(CNI_NAME)
 _BOOT: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

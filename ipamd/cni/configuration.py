@@ -12,6 +12,7 @@ from ipamd.cni.error import CniError, Code, invalid, too_large
 from ipamd.cni.result import Additions
 from ipamd.cni.version import OLDEST, VERSIONS, is_supported
 from ipamd.models.address import IPAddress
+from ipamd.models.limits import CNI_NAME, MOST_ADDRESSES, MOST_DNS_ENTRIES, MOST_POOLS, MOST_ROUTES
 from ipamd.models.pool import Dns, Route
 from ipamd.models.request import PoolNames
 
@@ -22,11 +23,6 @@ LONGEST_KNOWN: Final = 8192
 MOST_KNOWN: Final = 512
 """Configurations that are kept decoded, and the bytes of the longest of them."""
 
-MOST_ROUTES: Final = 256
-MOST_POOLS: Final = 64
-MOST_ADDRESSES: Final = 16
-MOST_DNS_ENTRIES: Final = 64
-
 
 # Keys by which other IPAM plugins are told which addresses to give. Were they passed over, a configuration
 # that was copied from one of them would silently get addresses from elsewhere.
@@ -35,7 +31,7 @@ _FOREIGN: Final = (
     *("range", "range_start", "range_end", "exclude"),  # Whereabouts
     *("addresses", "pool"),  # static; a slip of the pen
 )
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME: Final = re.compile(CNI_NAME)
 _ROUTE_NUMBERS: Final = ("mtu", "advmss", "priority", "table", "scope")
 
 

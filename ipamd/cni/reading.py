@@ -12,8 +12,8 @@ import msgspec
 
 from ipamd.cni.error import CniError, invalid
 from ipamd.models.address import IPAddress, IPNetwork, parse_address, parse_network
+from ipamd.models.limits import LONGEST_NAME, POOL_NAME
 
-LONGEST_NAME: Final = 253
 """As long as a host name may be; no name of Kubernetes is longer."""
 
 LONGEST_QUOTE: Final = 80
@@ -23,7 +23,7 @@ _DECODER: Final = msgspec.json.Decoder()
 # A network's routes come with every call, the same each time: reading them is a third of reading an ADD.
 _known_prefix: Final = lru_cache(maxsize=1024)(parse_network)
 
-_POOL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_POOL_NAME: Final = re.compile(POOL_NAME)
 
 
 def parse_json(raw: bytes | str) -> Any:

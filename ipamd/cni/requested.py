@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ipamd.cni import reading
-from ipamd.cni.configuration import MOST_ADDRESSES, Configuration, read_pool_names
+from ipamd.cni.configuration import Configuration, read_pool_names
 from ipamd.cni.error import CniError, Code, invalid, too_large
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Workload
+from ipamd.models.limits import LONGEST_NAME, MOST_ADDRESSES
 from ipamd.models.request import PoolNames
 
 ANNOTATIONS: Final = "io.kubernetes.cri.pod-annotations"
@@ -49,7 +50,7 @@ def read_args(value: object) -> Mapping[str, str]:
 def read_workload(args: Mapping[str, str]) -> Workload:
     """The pod that the runtime names; empty values count as absent."""
     for key in _WORKLOAD_ARGS:
-        if len(args.get(key, "")) > reading.LONGEST_NAME:
+        if len(args.get(key, "")) > LONGEST_NAME:
             raise CniError(Code.BAD_ENVIRONMENT, f"env variables [CNI_ARGS] malformed: {key} is too long")
     namespace, name, uid = (args.get(key) or None for key in _WORKLOAD_ARGS)
     return Workload(namespace, name, uid)

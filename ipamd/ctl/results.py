@@ -18,14 +18,13 @@ from typing import Any, Final
 
 from ipamd.ctl.failure import ExitCode, Failure
 from ipamd.models.address import IPAddress, parse_address
+from ipamd.models.limits import CNI_NAME, INTERFACE_NAME, LONGEST_INTERFACE, LONGEST_NAME, MOST_ADDRESSES
 
 KIND: Final = "cniCacheV1"
 OUR_PLUGIN: Final = "ipamd-ipam"
 LARGEST_FILE: Final = 4 << 20
-MOST_ADDRESSES: Final = 16
-LONGEST_NAME: Final = 253
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
-_INTERFACE: Final = re.compile(r"[^\s/:]{1,15}")
+_NAME: Final = re.compile(rf"(?=.{{1,{LONGEST_NAME}}}\Z){CNI_NAME}")
+_INTERFACE: Final = re.compile(rf"(?=.{{1,{LONGEST_INTERFACE}}}\Z){INTERFACE_NAME}")
 _WORKLOAD: Final = {"namespace": "K8S_POD_NAMESPACE", "name": "K8S_POD_NAME", "uid": "K8S_POD_UID"}
 
 

@@ -15,7 +15,6 @@ from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
 from ipamd.api.problems import Problem
 from ipamd.api.routers.access import CurrentCatalogue, Page, TheEngine
 from ipamd.api.schemas.pool import (
-    MOST_ROUTES,
     NewPool,
     PoolPatch,
     RouteDocument,
@@ -30,6 +29,7 @@ from ipamd.engine.engine import Engine
 from ipamd.engine.inspection.usage import Usage
 from ipamd.models.address import parse_address, parse_network
 from ipamd.models.errors import InvalidValue, NotFound
+from ipamd.models.limits import MOST_ROUTES
 from ipamd.models.pool import Pool, Route
 
 router = APIRouter(prefix="/v1/pools", tags=["pools"])

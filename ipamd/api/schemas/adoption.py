@@ -12,15 +12,15 @@ from ipamd.engine.allocation.adoption import Adopted, Attachment
 from ipamd.models.address import parse_address
 from ipamd.models.allocation import Workload
 from ipamd.models.identity import Identity
+from ipamd.models.limits import CNI_NAME, INTERFACE_NAME, LONGEST_INTERFACE, LONGEST_NAME, MOST_ADDRESSES
 from ipamd.models.pool import DEFAULT_CLUSTER, DEFAULT_SPACE
 
 MOST_ATTACHMENTS: Final = 500
-MOST_ADDRESSES: Final = 16
 
-CniName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=253)]
+CniName = Annotated[str, Field(pattern=f"^{CNI_NAME}$", max_length=LONGEST_NAME)]
 """A network's name or a container's ID (CNI 1.1.0, "Parameters")."""
 
-InterfaceName = Annotated[Word, Field(pattern=r"^[^\s/:]+$", max_length=15)]
+InterfaceName = Annotated[Word, Field(pattern=f"^{INTERFACE_NAME}$", max_length=LONGEST_INTERFACE)]
 
 
 class GoneInterface(Document):

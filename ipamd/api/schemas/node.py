@@ -9,9 +9,10 @@ from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Document, Note, Word
 from ipamd.models.instant import Instant, rfc3339
+from ipamd.models.limits import LONGEST_NAME
 from ipamd.models.node import Node
 
-Label = Annotated[str, Field(max_length=253, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Label = Annotated[str, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class NodeLabels(Document):

@@ -14,6 +14,7 @@ from ipamd.addressing.gateway import default_gateway
 from ipamd.api.schemas.text import Address, Document, Name, Prefix, Range, Word, without_nulls
 from ipamd.models.address import AddressRange, parse_address, parse_network
 from ipamd.models.errors import InvalidValue
+from ipamd.models.limits import LONGEST_NAME, MOST_ROUTES
 from ipamd.models.pool import (
     DEFAULT_COOLDOWN,
     DEFAULT_SPACE,
@@ -26,7 +27,6 @@ from ipamd.models.pool import (
 )
 
 MOST_RANGES = 1024
-MOST_ROUTES = 256
 MOST_WORDS = 1024
 
 Unsigned = Annotated[int, Field(ge=0, le=(1 << 32) - 1)]
@@ -70,9 +70,9 @@ class SelectorsDocument(Document):
     clusters: Words | None = None
     networks: Words | None = None
     nodes: Words | None = None
-    node_labels: Annotated[dict[Word, Annotated[str, Field(max_length=253)]], Field(max_length=64)] | None = (
-        None
-    )
+    node_labels: (
+        Annotated[dict[Word, Annotated[str, Field(max_length=LONGEST_NAME)]], Field(max_length=64)] | None
+    ) = None
     namespaces: Words | None = None
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ipamd.models.address import AddressRange, parse_address, parse_network
 from ipamd.models.instant import Instant, from_datetime
+from ipamd.models.limits import LONGEST_NAME, POOL_NAME
 
 NO_MOMENT: Final = "is not a time such as 2026-01-31T12:00:00Z or 2026-01-31T12:00:00.5+01:00"
 
@@ -65,7 +66,7 @@ Number = Annotated[int, BeforeValidator(_digits), Field(strict=False)]
 
 Word = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=253),
+    StringConstraints(min_length=1, max_length=LONGEST_NAME),
     AfterValidator(_storable),
     AfterValidator(_printable),
 ]
@@ -74,7 +75,7 @@ Word = Annotated[
 Note = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_storable)]
 """Free text for people, shown as text."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", max_length=63)]
+Name = Annotated[str, StringConstraints(pattern=f"^{POOL_NAME}$", max_length=63)]
 """A name of ours: of a pool, an address space, a cluster."""
 
 Address = Annotated[

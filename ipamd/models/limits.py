@@ -1,0 +1,32 @@
+"""Limits and patterns that several rooms share: what a request, a configuration and a file may hold.
+
+A longer list is refused with what it has and what it may have. The patterns are written for `fullmatch`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MOST_ADDRESSES: Final = 16
+"""Addresses of one request."""
+
+MOST_POOLS: Final = 64
+"""Pools that one request names."""
+
+MOST_ROUTES: Final = 256
+"""Routes of one pool, and of one configuration."""
+
+MOST_DNS_ENTRIES: Final = 64
+"""Name servers, search domains and options, each."""
+
+LONGEST_NAME: Final = 253
+"""Characters of a cluster's, network's, node's, namespace's or workload's name: those of a DNS name."""
+
+LONGEST_INTERFACE: Final = 15
+"""Characters of an interface's name: the kernel's IFNAMSIZ without its end."""
+
+POOL_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+CNI_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+"""A network's name, and a container ID (CNI specification 1.1.0, "Parameters")."""
+
+INTERFACE_NAME: Final = r"[^\s/:]+"
