@@ -31,7 +31,7 @@ from ipamd.backends.sql.sqlite.file import path_of
 from ipamd.models.allocation import Allocation, NetworkNamespace, Workload
 from ipamd.models.block import HELD, Block, new_block
 from ipamd.models.identity import Identity
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 
 FIRST: Final = int(IPv4Address("10.0.0.64"))
 BLOCK_SIZE: Final = 64
@@ -45,7 +45,7 @@ def allocation(number: int) -> Allocation:
     address = IPv4Address(FIRST + number)
     name = os.urandom(32).hex()
     holder = Identity("default", "pods", f"node-{number % 100}", name, "eth0")
-    order = Order(1 << 32, 1_000_000 + number)
+    order = CallOrder(1 << 32, 1_000_000 + number)
     return Allocation(
         id=None,
         space="default",

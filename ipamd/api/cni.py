@@ -48,7 +48,7 @@ Only = NodeKey | None
 """The only node in whose name the asker may call, None for any."""
 
 
-class _Answer(Struct, frozen=True):
+class _CniAnswer(Struct, frozen=True):
     """What goes back, and what the log says of it."""
 
     caller: Caller
@@ -62,7 +62,7 @@ class Verb:
     """One of the plugin's commands: `answer` takes a body of at most `largest` bytes."""
 
     name: str
-    decide: Callable[[bytes, Only], Awaitable[_Answer]]
+    decide: Callable[[bytes, Only], Awaitable[_CniAnswer]]
     measures: CallMeasures
     largest: int = LARGEST_BODY
 
@@ -83,7 +83,7 @@ class Verb:
         get_running_loop().call_soon(self._note, answer, perf_counter() - began)
         return Reply(HTTPStatus.OK if answer.body else HTTPStatus.NO_CONTENT, answer.body)
 
-    def _note(self, answer: _Answer, seconds: float) -> None:
+    def _note(self, answer: _CniAnswer, seconds: float) -> None:
         log.info(self.name, outcome=answer.outcome, **_who(answer.caller), **answer.facts)
         self.measures.count(self.name, OK, seconds)
         self.measures.note_spool(answer.caller.identity.node_key, answer.caller.spooled)
@@ -131,7 +131,7 @@ class Calls:
         """In whose name a request may call; raises Unknown, NotAllowed, Unavailable."""
         return speaks_for(await self._access.principal(scope)) if self._access.is_needed else None
 
-    async def _add(self, raw: bytes, only: Only) -> _Answer:
+    async def _add(self, raw: bytes, only: Only) -> _CniAnswer:
         call = request.read_add(raw)
         self._admit(call.caller, only)
         outcome = await self._engine.submit(call.request)
@@ -142,7 +142,7 @@ class Calls:
         except CniError as error:
             await self._give_back(call.request, outcome)
             raise error.to(call.caller) from None
-        return _Answer(
+        return _CniAnswer(
             call.caller,
             body,
             "repeated" if outcome.repeated else "granted",
@@ -165,24 +165,24 @@ class Calls:
                 )
             )
 
-    async def _del(self, raw: bytes, only: Only) -> _Answer:
+    async def _del(self, raw: bytes, only: Only) -> _CniAnswer:
         call = request.read_del(raw)
         self._admit(call.caller, only)
         outcome = await self._engine.submit(call.release)
         if not isinstance(outcome, Released):
             raise CniError.from_domain(_error(outcome)).to(call.caller)
         done = "released" if outcome.addresses else "nothing held"
-        return _Answer(call.caller, b"", done, {"undo": call.release.undo, **_released(outcome)})
+        return _CniAnswer(call.caller, b"", done, {"undo": call.release.undo, **_released(outcome)})
 
-    async def _check(self, raw: bytes, only: Only) -> _Answer:
+    async def _check(self, raw: bytes, only: Only) -> _CniAnswer:
         call = request.read_check(raw)
         self._admit(call.caller, only)
         refused = await self._engine.queries.check(call.caller.identity, call.addresses)
         if refused is not None:
             raise CniError.from_domain(refused.error).to(call.caller)
-        return _Answer(call.caller, b"", "held", {"addresses": _joined(call.addresses)})
+        return _CniAnswer(call.caller, b"", "held", {"addresses": _joined(call.addresses)})
 
-    async def _gc(self, raw: bytes, only: Only) -> _Answer:
+    async def _gc(self, raw: bytes, only: Only) -> _CniAnswer:
         call = request.read_gc(raw)
         self._admit(call.caller, only)
         identity = call.caller.identity
@@ -197,15 +197,15 @@ class Calls:
             outcome = await self._engine.collector.collect(sweep)
         except DomainError as error:
             raise CniError.from_domain(error).to(call.caller) from None
-        return _Answer(call.caller, b"", "collected", {"kept": len(call.keep), **_released(outcome)})
+        return _CniAnswer(call.caller, b"", "collected", {"kept": len(call.keep), **_released(outcome)})
 
-    async def _status(self, raw: bytes, only: Only) -> _Answer:
+    async def _status(self, raw: bytes, only: Only) -> _CniAnswer:
         call = request.read_status(raw)
         self._admit(call.caller, only)
         why: str | None = None
-        if call.wanted is not request.Wanted.INSTALLATION:
+        if call.wanted is not request.StatusScope.INSTALLATION:
             why = await self._engine.queries.ready()
-        if why is None and call.wanted is request.Wanted.CAPACITY:
+        if why is None and call.wanted is request.StatusScope.CAPACITY:
             identity = call.caller.identity
             error = await self._engine.queries.why_no_room(
                 call.pool_names, identity.node_key, identity.network, None
@@ -213,7 +213,7 @@ class Calls:
             why = str(error) if error is not None else None
         if why is not None:
             raise CniError(Code.NOT_AVAILABLE, why).to(call.caller)
-        return _Answer(call.caller, b"", "available", {"wanted": call.wanted.value})
+        return _CniAnswer(call.caller, b"", "available", {"wanted": call.wanted.value})
 
     def _admit(self, caller: Caller, only: Only) -> None:
         """Raise where somebody calls in the name of another node than his own."""

@@ -150,9 +150,9 @@ class Protocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
 
-    def _call(self, verb: Verb) -> Call:
+    def _call(self, verb: Verb) -> HttpExchange:
         headers = dict(self.headers)
-        return Call(
+        return HttpExchange(
             self._calls,
             verb,
             self._guard.refusal("POST", headers),
@@ -230,7 +230,7 @@ class Refusal:
         self._transport.close()
 
 
-class Call(RequestResponseCycle):
+class HttpExchange(RequestResponseCycle):
     """One call of the plugin, from its headers to its answer."""
 
     def __init__(

@@ -56,7 +56,7 @@ class Collect(Struct, frozen=True):
     issued: Issued | None
 
 
-class Wanted(StrEnum):
+class StatusScope(StrEnum):
     """How much STATUS shall look at (the configuration's `ipam.status`)."""
 
     INSTALLATION = "installation"
@@ -68,7 +68,7 @@ class Status(Struct, frozen=True):
     """A STATUS."""
 
     caller: Caller
-    wanted: Wanted
+    wanted: StatusScope
     pool_names: PoolNames
 
 
@@ -160,11 +160,11 @@ def _status(body: Body) -> Status:
     if not at_least(body.version, "1.1.0"):
         raise CniError(Code.INCOMPATIBLE_VERSION, "config version does not allow STATUS")
     caller = body.caller("path")
-    wanted = body.config.ipam.get("status", Wanted.INSTALLATION)
-    if not isinstance(wanted, str) or wanted not in list(Wanted):
+    wanted = body.config.ipam.get("status", StatusScope.INSTALLATION)
+    if not isinstance(wanted, str) or wanted not in list(StatusScope):
         raise reading.mistyped("ipam.status", "installation, service or capacity", wanted)
     pool_names = Requested(body.config, {}, caller.identity.network, "").pools()
-    return Status(caller, Wanted(wanted), pool_names)
+    return Status(caller, StatusScope(wanted), pool_names)
 
 
 def _addresses_of(previous: Mapping[str, Any]) -> tuple[IPAddress, ...]:

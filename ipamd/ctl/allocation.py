@@ -10,9 +10,9 @@ from uuid import uuid4
 import typer
 
 from ipamd.ctl.client import segment
-from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.ctl.paging import Limit
-from ipamd.ctl.session import Session, command
+from ipamd.ctl.session import CommandSession, command
 from ipamd.models.address import parse_address
 from ipamd.models.allocation import Workload
 
@@ -61,20 +61,20 @@ class Wish:
 
 
 @command(commands, "list")
-def list_allocations(session: Session, filters: Filters, limit: Limit = None) -> None:
+def list_allocations(session: CommandSession, filters: Filters, limit: Limit = None) -> None:
     """Who has which address."""
     session.show_list(session.client.pages(ALLOCATIONS, asdict(filters), limit), COLUMNS, _row)
 
 
 @command(commands, "show")
-def show(session: Session, which: Which, space: Space = None) -> None:
+def show(session: CommandSession, which: Which, space: Space = None) -> None:
     """One allocation with all its fields."""
     session.show_record(session.client.get(f"{ALLOCATIONS}/{_number(session, which, space)}").body)
 
 
 @command(commands, "create")
 def create(
-    session: Session,
+    session: CommandSession,
     owner: Annotated[str, typer.Argument(metavar="OWNER", help="What holds it: a VM, a device.")],
     wish: Wish,
     idempotency_key: Annotated[
@@ -87,17 +87,17 @@ def create(
     body = {"owner": owner, **{field: value for field, value in asdict(wish).items() if value is not None}}
     try:
         answer = session.client.post(ALLOCATIONS, body, {"Idempotency-Key": key})
-    except Failure as failure:
+    except CommandFailed as failure:
         if failure.exit_code is ExitCode.UNREACHABLE and idempotency_key is None:
             # The answer may be lost and the address taken: only the same key finds it again.
             sentence = f"{failure.sentence}; to ask again for the same address add --idempotency-key {key}"
-            raise Failure(sentence, failure.exit_code) from None
+            raise CommandFailed(sentence, failure.exit_code) from None
         raise
     session.show_done(_given(answer.body), answer)
 
 
 @command(commands, "release")
-def release(session: Session, which: Which, space: Space = None) -> None:
+def release(session: CommandSession, which: Which, space: Space = None) -> None:
     """Take an address back from its holder, whoever that is: check that nobody uses it."""
     number = _number(session, which, space)
     answer = session.client.delete(f"{ALLOCATIONS}/{segment(str(number))}")
@@ -139,7 +139,7 @@ def _given(body: Any) -> str:
     return f"{body['owner']} has {body['address']} of pool {body['pool']} (allocation {body['id']})"
 
 
-def _number(session: Session, which: str, space: str | None) -> int:
+def _number(session: CommandSession, which: str, space: str | None) -> int:
     """The allocation's number; an address is looked up among those held now."""
     if which.isascii() and which.isdigit():
         return int(which)
@@ -150,10 +150,10 @@ def _number(session: Session, which: str, space: str | None) -> int:
     found = session.client.pages(ALLOCATIONS, {"address": str(address), "space": space}).items
     if not found:
         where = f" in space {space}" if space is not None else ""
-        raise Failure(f"nobody holds {address}{where}", ExitCode.REFUSED)
+        raise CommandFailed(f"nobody holds {address}{where}", ExitCode.REFUSED)
     if len(found) > 1:
         numbers = ", ".join(str(item["id"]) for item in found)
-        raise Failure(
+        raise CommandFailed(
             f"{address} has several holders: name one of the allocations {numbers}", ExitCode.REFUSED
         )
     return int(found[0]["id"])

@@ -23,7 +23,7 @@ from ipamd.ctl import (
     status,
     token,
 )
-from ipamd.ctl.failure import Failure
+from ipamd.ctl.failure import CommandFailed
 from ipamd.ctl.render import complain
 from ipamd.ctl.session import SessionOptions, takes
 
@@ -55,7 +55,7 @@ class _Sentences(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except Failure as failure:
+        except CommandFailed as failure:
             complain(failure.sentence)
             for detail in failure.details:
                 complain(f"  {detail}")

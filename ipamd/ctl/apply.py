@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from ipamd.ctl.desired import LISTS, DesiredFiles
-from ipamd.ctl.failure import Failure
+from ipamd.ctl.failure import CommandFailed
 from ipamd.ctl.render import as_text, print_json, print_line, print_yaml
-from ipamd.ctl.session import Output, Session, command
+from ipamd.ctl.session import CommandSession, Output, command
 
 PATH: Final = "/v1/apply"
 SIGNS: Final = {"create": "+", "change": "~", "delete": "-"}
@@ -24,7 +24,7 @@ def register(application: typer.Typer) -> None:
 
 
 def apply(
-    session: Session,
+    session: CommandSession,
     file: Annotated[
         list[str],
         typer.Option("--file", "-f", metavar="FILE", help="YAML, `-` for stdin; repeatable."),
@@ -41,7 +41,7 @@ def apply(
     wanted = DesiredFiles.read(file)
     try:
         found = session.client.post(PATH, {**wanted.lists, "prune": prune, "dry_run": dry_run}).body
-    except Failure as failure:
+    except CommandFailed as failure:
         raise _located(failure, wanted) from None
     if not session.for_people:
         session.show_document(found)
@@ -52,7 +52,7 @@ def apply(
     print_line(_summary(found))
 
 
-def export(session: Session) -> None:
+def export(session: CommandSession) -> None:
     """Print all pools and reservations as a file that `apply` takes."""
     lists = {name: [_told(each) for each in session.client.pages(f"/v1/{name}").items] for name in LISTS}
     if session.output is Output.JSON:
@@ -102,7 +102,7 @@ def _summary(found: dict[str, Any]) -> str:
     return f"{said}; {found['unchanged']} unchanged"
 
 
-def _located(failure: Failure, wanted: DesiredFiles) -> Failure:
+def _located(failure: CommandFailed, wanted: DesiredFiles) -> CommandFailed:
     """The same failure, with the line of each field that is wrong, or each refusal on a line of its own."""
     problem = failure.problem or {}
     details = [f"{refusal['what']}: {refusal['why']}" for refusal in problem.get("refusals", ())]
@@ -113,4 +113,4 @@ def _located(failure: Failure, wanted: DesiredFiles) -> Failure:
         )
     if not details:
         return failure
-    return Failure("nothing was applied", failure.exit_code, problem, details)
+    return CommandFailed("nothing was applied", failure.exit_code, problem, details)

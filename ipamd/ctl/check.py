@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.ctl.render import print_line, print_table
-from ipamd.ctl.session import Session, command
+from ipamd.ctl.session import CommandSession, command
 
 CHECK: Final = "/v1/check"
 REPAIR: Final = "/v1/repair"
@@ -23,7 +23,7 @@ def register(application: typer.Typer) -> None:
 
 
 def check(
-    session: Session,
+    session: CommandSession,
     repair: Annotated[
         bool, typer.Option("--repair", help="Put right what can be put right without guessing.")
     ] = False,
@@ -58,10 +58,10 @@ def check(
         print_line(_summary(counts))
     left = counts["findings"] - counts["repaired"]
     if left:
-        raise Failure(_what_is_left(left, counts, len(shown), repair=repair), ExitCode.REFUSED)
+        raise CommandFailed(_what_is_left(left, counts, len(shown), repair=repair), ExitCode.REFUSED)
 
 
-def _portions(session: Session, path: str, wanted: dict[str, int]) -> Iterator[dict[str, Any]]:
+def _portions(session: CommandSession, path: str, wanted: dict[str, int]) -> Iterator[dict[str, Any]]:
     cursor: str | None = None
     while True:
         portion = session.client.post(path, {**wanted, "cursor": cursor}).body

@@ -1,4 +1,4 @@
-"""REST as `ipamctl` speaks it: one connection to one ipamd, every error a `Failure`."""
+"""REST as `ipamctl` speaks it: one connection to one ipamd, every error a `CommandFailed`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from ipamd.ctl.endpoint import Access, Endpoint
-from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.failure import CommandFailed, ExitCode
 
 TIMEOUT: Final = httpx.Timeout(30, connect=5)
 PAGE: Final = 500
@@ -24,7 +24,7 @@ Query = Mapping[str, str | int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RestAnswer:
     """A body that was read as JSON (None where there is none), with the version that `If-Match` takes."""
 
     body: Any
@@ -62,26 +62,26 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def get(self, path: str, query: Query | None = None) -> Answer:
+    def get(self, path: str, query: Query | None = None) -> RestAnswer:
         return self._ask("GET", path, query=query)
 
-    def find(self, path: str) -> Answer | None:
+    def find(self, path: str) -> RestAnswer | None:
         """What is there, None where ipamd says that nothing is."""
         response = self._send("GET", path)
         if response.status_code == httpx.codes.NOT_FOUND and _problem(response) is not None:
             return None
         return self._read(response)
 
-    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> RestAnswer:
         return self._ask("POST", path, body=body, headers=headers)
 
-    def put(self, path: str, body: Any, if_match: str | None = None) -> Answer:
+    def put(self, path: str, body: Any, if_match: str | None = None) -> RestAnswer:
         return self._ask("PUT", path, body=body, headers=_precondition(if_match))
 
-    def patch(self, path: str, body: Any, if_match: str | None = None) -> Answer:
+    def patch(self, path: str, body: Any, if_match: str | None = None) -> RestAnswer:
         return self._ask("PATCH", path, body=body, headers=_precondition(if_match))
 
-    def delete(self, path: str, query: Query | None = None, if_match: str | None = None) -> Answer:
+    def delete(self, path: str, query: Query | None = None, if_match: str | None = None) -> RestAnswer:
         return self._ask("DELETE", path, query=query, headers=_precondition(if_match))
 
     def pages(self, path: str, query: Query | None = None, limit: int | None = None) -> Listing:
@@ -99,7 +99,7 @@ class Client:
                 return Listing(items, cursor)
 
     def probe(self, path: str) -> str | None:
-        """None where this is answered with yes, else the reason; raises Failure where ipamd is silent."""
+        """None if this is answered with yes, else the reason; raises CommandFailed if ipamd is silent."""
         response = self._send("GET", path)
         return None if response.is_success else self._refusal(response).sentence
 
@@ -111,16 +111,16 @@ class Client:
         query: Query | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> RestAnswer:
         return self._read(self._send(method, path, query=query, body=body, headers=headers))
 
-    def _read(self, response: httpx.Response) -> Answer:
+    def _read(self, response: httpx.Response) -> RestAnswer:
         if not response.is_success:
             raise self._refusal(response)
         if not response.content:
-            return Answer(None, response.headers.get("ETag"))
+            return RestAnswer(None, response.headers.get("ETag"))
         try:
-            return Answer(response.json(), response.headers.get("ETag"))
+            return RestAnswer(response.json(), response.headers.get("ETag"))
         except ValueError:
             raise self._foreign("something that is not JSON") from None
 
@@ -135,7 +135,9 @@ class Client:
     ) -> httpx.Response:
         for key, value in (headers or {}).items():
             if not (value.isascii() and value.isprintable()):
-                raise Failure(f"{key} must be printable ASCII characters, not {value!r}", ExitCode.USAGE)
+                raise CommandFailed(
+                    f"{key} must be printable ASCII characters, not {value!r}", ExitCode.USAGE
+                )
         given = {key: value for key, value in (query or {}).items() if value is not None}
         content = None if body is None else json.dumps(body).encode()
         kind = {} if body is None else {"Content-Type": "application/json"}
@@ -150,41 +152,45 @@ class Client:
         except httpx.TimeoutException:
             raise self._unreachable("nothing came in time") from None
         except httpx.InvalidURL as error:
-            raise Failure(f"that cannot be asked: {error}", ExitCode.USAGE) from None
+            raise CommandFailed(f"that cannot be asked: {error}", ExitCode.USAGE) from None
         except httpx.TransportError as error:
             raise self._unreachable(f"the connection broke: {_reason(error)}") from None
 
-    def _unreachable(self, why: str) -> Failure:
-        return Failure(
+    def _unreachable(self, why: str) -> CommandFailed:
+        return CommandFailed(
             f"ipamd does not answer at {self.endpoint.text}: is it running? Start it with `ipamd serve`, or "
             f"say where it is with --endpoint or IPAMD_ENDPOINT ({why})",
             ExitCode.UNREACHABLE,
         )
 
-    def _untrusted(self, error: httpx.ConnectError) -> Failure:
+    def _untrusted(self, error: httpx.ConnectError) -> CommandFailed:
         why = re.sub(r"^.*certificate verify failed: | \(_ssl.*$", "", str(error))
-        return Failure(
+        return CommandFailed(
             f"the certificate of {self.endpoint.text} is not trusted: {why}. SSL_CERT_FILE names the "
             "authority that signed it, where that is none of this machine's",
             ExitCode.UNREACHABLE,
         )
 
-    def _foreign(self, what: str) -> Failure:
-        return Failure(f"{self.endpoint.text} answers, but with {what}: is that ipamd?", ExitCode.UNREACHABLE)
+    def _foreign(self, what: str) -> CommandFailed:
+        return CommandFailed(
+            f"{self.endpoint.text} answers, but with {what}: is that ipamd?", ExitCode.UNREACHABLE
+        )
 
-    def _refusal(self, response: httpx.Response) -> Failure:
+    def _refusal(self, response: httpx.Response) -> CommandFailed:
         problem = _problem(response)
         if problem is None:
             return self._foreign(f"status {response.status_code} and no reason")
         sentence = problem.get("detail") or problem.get("title") or f"status {response.status_code}"
         unavailable = response.status_code == httpx.codes.SERVICE_UNAVAILABLE
-        return Failure(str(sentence), ExitCode.UNREACHABLE if unavailable else ExitCode.REFUSED, problem)
+        return CommandFailed(
+            str(sentence), ExitCode.UNREACHABLE if unavailable else ExitCode.REFUSED, problem
+        )
 
 
 def segment(text: str) -> str:
     """A name as one segment of a path, never two and never none."""
     if not text:
-        raise Failure("a name is empty: write it out", ExitCode.USAGE)
+        raise CommandFailed("a name is empty: write it out", ExitCode.USAGE)
     # RFC 3986, section 5.2.4: a plain dot or two would take segments away.
     return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.models.nearest import unknown
 
 STDIN: Final = "-"
@@ -44,14 +44,14 @@ class DesiredFiles:
 
     @classmethod
     def read(cls, files: list[str]) -> DesiredFiles:
-        """Read files, `-` for stdin; raises Failure with the line of what is wrong."""
+        """Read files, `-` for stdin; raises CommandFailed with the line of what is wrong."""
         read = cls()
         for file in files:
             name = "stdin" if file == STDIN else file
             for document in _documents(_text(file), name):
                 read._add(document, name)
         if not read.lists:
-            raise Failure(f"nothing is said of {' or '.join(LISTS)}", ExitCode.USAGE)
+            raise CommandFailed(f"nothing is said of {' or '.join(LISTS)}", ExitCode.USAGE)
         return read
 
     def line_of(self, path: str) -> str | None:
@@ -110,7 +110,7 @@ def _text(file: str) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        raise Failure(f"cannot read {file}: {error.strerror}", ExitCode.USAGE) from None
+        raise CommandFailed(f"cannot read {file}: {error.strerror}", ExitCode.USAGE) from None
 
 
 def _documents(text: bytes, name: str) -> list[yaml.Node]:
@@ -120,9 +120,9 @@ def _documents(text: bytes, name: str) -> list[yaml.Node]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark is not None else name
-        raise Failure(f"{where}: not YAML: {error.problem or error.context}", ExitCode.USAGE) from None
+        raise CommandFailed(f"{where}: not YAML: {error.problem or error.context}", ExitCode.USAGE) from None
     except (yaml.YAMLError, ValueError) as error:
-        raise Failure(f"{name}: not YAML: {' '.join(str(error).split())}", ExitCode.USAGE) from None
+        raise CommandFailed(f"{name}: not YAML: {' '.join(str(error).split())}", ExitCode.USAGE) from None
 
 
 def _refuse_depth(text: bytes, name: str) -> None:
@@ -131,7 +131,7 @@ def _refuse_depth(text: bytes, name: str) -> None:
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise Failure(f"{name}: not YAML that can be meant: nested too deeply", ExitCode.USAGE)
+            raise CommandFailed(f"{name}: not YAML that can be meant: nested too deeply", ExitCode.USAGE)
 
 
 def _is_empty(node: yaml.Node) -> bool:
@@ -151,5 +151,5 @@ def _place(node: yaml.Node, name: str) -> str:
     return f"{name}:{node.start_mark.line + 1}"
 
 
-def _wrong(node: yaml.Node, name: str, why: str) -> Failure:
-    return Failure(f"{_place(node, name)}: {why}", ExitCode.USAGE)
+def _wrong(node: yaml.Node, name: str, why: str) -> CommandFailed:
+    return CommandFailed(f"{_place(node, name)}: {why}", ExitCode.USAGE)

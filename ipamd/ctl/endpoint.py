@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.models.nearest import unknown
 
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:8750"
@@ -34,7 +34,7 @@ class Endpoint:
 
     @classmethod
     def parse(cls, text: str) -> Endpoint:
-        """Read `http://HOST[:PORT]`, `https://HOST[:PORT]` or `unix:///PATH`; raises Failure."""
+        """Read `http://HOST[:PORT]`, `https://HOST[:PORT]` or `unix:///PATH`; raises CommandFailed."""
         if text.startswith("unix://"):
             path = text.removeprefix("unix://")
             if not path.startswith("/") or "\0" in path:
@@ -61,7 +61,7 @@ class Access:
 
     @classmethod
     def resolve(cls, endpoint: str | None, token_file: Path | None, environment: Mapping[str, str]) -> Access:
-        """Decide from flags, environment and profile; raises Failure where one of them is unusable.
+        """Decide from flags, environment and profile; raises CommandFailed where one of them is unusable.
 
         The profile's token goes to the profile's endpoint only: who names another endpoint does not hand
         it a token that was meant for somebody else.
@@ -77,7 +77,7 @@ class Access:
         if token_file is None:
             return cls(parsed, None)
         if not parsed.confidential:
-            raise Failure(
+            raise CommandFailed(
                 f"a token is not sent over plain HTTP to {chosen}: use https:// or unix://", ExitCode.USAGE
             )
         return cls(parsed, _read_token(token_file))
@@ -97,9 +97,9 @@ class _Profile:
         except (FileNotFoundError, NotADirectoryError):
             return cls()
         except OSError as error:
-            raise Failure(f"cannot read {path}: {error.strerror}", ExitCode.USAGE) from None
+            raise CommandFailed(f"cannot read {path}: {error.strerror}", ExitCode.USAGE) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise Failure(f"{path} is not TOML: {error}", ExitCode.USAGE) from None
+            raise CommandFailed(f"{path} is not TOML: {error}", ExitCode.USAGE) from None
         endpoint, token_file = _texts(path, table)
         return cls(endpoint, path.parent / Path(token_file).expanduser() if token_file else None)
 
@@ -115,9 +115,9 @@ def profile_path(environment: Mapping[str, str]) -> Path:
 def _texts(path: Path, table: Mapping[str, Any]) -> list[str | None]:
     for key, value in table.items():
         if key not in PROFILE_KEYS:
-            raise Failure(f"{path}: {unknown('key', key, PROFILE_KEYS)}", ExitCode.USAGE)
+            raise CommandFailed(f"{path}: {unknown('key', key, PROFILE_KEYS)}", ExitCode.USAGE)
         if not isinstance(value, str):
-            raise Failure(f"{path}: {key} must be a string", ExitCode.USAGE)
+            raise CommandFailed(f"{path}: {key} must be a string", ExitCode.USAGE)
     return [table.get(key) for key in PROFILE_KEYS]
 
 
@@ -125,11 +125,11 @@ def _read_token(path: Path) -> str:
     try:
         token = path.read_text("ascii").strip()
     except OSError as error:
-        raise Failure(f"cannot read the token file {path}: {error.strerror}", ExitCode.USAGE) from None
+        raise CommandFailed(f"cannot read the token file {path}: {error.strerror}", ExitCode.USAGE) from None
     except UnicodeDecodeError:
         token = ""
     if not token or not token.isprintable() or " " in token:
-        raise Failure(f"{path} does not hold a token: it must be one word on one line", ExitCode.USAGE)
+        raise CommandFailed(f"{path} does not hold a token: it must be one word on one line", ExitCode.USAGE)
     return token
 
 
@@ -150,7 +150,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _unusable(text: str) -> Failure:
-    return Failure(
+def _unusable(text: str) -> CommandFailed:
+    return CommandFailed(
         f"{text!r} is no endpoint: write http://HOST:PORT, https://HOST:PORT or unix:///PATH", ExitCode.USAGE
     )

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import typer
 
-from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.ctl.render import print_line, print_record, print_table
-from ipamd.ctl.session import Session, command
+from ipamd.ctl.session import CommandSession, command
 from ipamd.models.pool import DEFAULT_CLUSTER
 
 EXPLAIN: Final = "/v1/explain"
@@ -67,7 +67,7 @@ def register(application: typer.Typer) -> None:
     command(application, "explain")(explain)
 
 
-def explain(session: Session, container: Container, wishes: Wishes) -> None:
+def explain(session: CommandSession, container: Container, wishes: Wishes) -> None:
     """What an ADD would get, and what each pool has to do with it. Nothing is taken."""
     found = session.client.post(EXPLAIN, _call(container, wishes)).body
     if not session.for_people:
@@ -135,14 +135,14 @@ def _configuration(file: Path | None) -> dict[str, Any]:
     try:
         config = json.loads(file.read_bytes())
     except OSError as error:
-        raise Failure(f"cannot read {file}: {error.strerror}", ExitCode.USAGE) from None
+        raise CommandFailed(f"cannot read {file}: {error.strerror}", ExitCode.USAGE) from None
     except ValueError as error:
-        raise Failure(f"{file} is not JSON: {error}", ExitCode.USAGE) from None
+        raise CommandFailed(f"{file} is not JSON: {error}", ExitCode.USAGE) from None
     if isinstance(config, dict) and isinstance(config.get("plugins"), list):
         inner = next((each for each in config["plugins"] if isinstance(each, dict) and "ipam" in each), {})
         config = {**inner, **{key: config[key] for key in ("cniVersion", "name") if key in config}}
     if not isinstance(config, dict) or not isinstance(config.get("ipam"), dict):
-        raise Failure(f"{file} has no network configuration with an `ipam` object", ExitCode.USAGE)
+        raise CommandFailed(f"{file} has no network configuration with an `ipam` object", ExitCode.USAGE)
     return config
 
 

@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 3
 
 
-class Failure(Exception):
+class CommandFailed(Exception):
     """Ends the command. `sentence` says what is wrong and what to do; it may hold foreign text.
 
     `details` follow it, a line each. `problem` is the document that ipamd refused with, if it did.

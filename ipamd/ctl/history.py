@@ -11,7 +11,7 @@ import typer
 
 from ipamd.ctl.allocation import holder_of, node_of
 from ipamd.ctl.paging import Limit
-from ipamd.ctl.session import Session, command
+from ipamd.ctl.session import CommandSession, command
 
 COLUMNS: Final = ("ADDRESS", "POOL", "HOLDER", "NODE", "CONTAINER", "SINCE", "UNTIL", "ENDING", "BY", "WHY")
 TIME: Final = "TIME"
@@ -52,7 +52,7 @@ def register(application: typer.Typer) -> None:
 
 
 def history(
-    session: Session,
+    session: CommandSession,
     question: Question,
     address: Annotated[str | None, typer.Argument(metavar="ADDRESS")] = None,
     limit: Limit = None,

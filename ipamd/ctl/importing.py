@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from ipamd.ctl.allocation import workload_of
-from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.ctl.render import print_line, print_table
 from ipamd.ctl.results import Attachment, Unreadable, read_results
-from ipamd.ctl.session import Output, Session, command
+from ipamd.ctl.session import CommandSession, Output, command
 from ipamd.models.pool import DEFAULT_CLUSTER, DEFAULT_SPACE
 
 PATH: Final = "/v1/import"
@@ -49,7 +49,7 @@ def register(application: typer.Typer) -> None:
 
 
 def import_results(
-    session: Session,
+    session: CommandSession,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="/var/lib/cni/results, or a copy of it.")],
     identity: Identity,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be taken, and take nothing.")] = (
@@ -90,10 +90,12 @@ def import_results(
     _show(session, items, dry_run)
     left = sum(not _is_right(item) for item in items)
     if left:
-        raise Failure(f"{left} of {len(items)} need a look: nothing was done about them", ExitCode.REFUSED)
+        raise CommandFailed(
+            f"{left} of {len(items)} need a look: nothing was done about them", ExitCode.REFUSED
+        )
 
 
-def _ask(session: Session, identity: Identity, dry_run: bool, **lists: Any) -> list[dict[str, Any]]:
+def _ask(session: CommandSession, identity: Identity, dry_run: bool, **lists: Any) -> list[dict[str, Any]]:
     body = {
         "node": identity.node,
         "cluster": identity.cluster,
@@ -105,7 +107,7 @@ def _ask(session: Session, identity: Identity, dry_run: bool, **lists: Any) -> l
     return items
 
 
-def _known(session: Session, identity: Identity) -> list[tuple[str, ...]]:
+def _known(session: CommandSession, identity: Identity) -> list[tuple[str, ...]]:
     """What holds addresses on the node, by `KEY`, as far as ipamd knows."""
     query = {"cluster": identity.cluster, "node": identity.node, "space": identity.space}
     rows = session.client.pages(ALLOCATIONS, query).items
@@ -168,7 +170,7 @@ def _is_right(item: dict[str, Any]) -> bool:
     return item["outcome"] in RIGHT and not item["outside"]
 
 
-def _show(session: Session, items: list[dict[str, Any]], dry_run: bool) -> None:
+def _show(session: CommandSession, items: list[dict[str, Any]], dry_run: bool) -> None:
     if not session.for_people:
         session.show_document({"dry_run": dry_run, "items": items})
         return

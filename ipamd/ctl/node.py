@@ -7,9 +7,9 @@ from typing import Annotated, Final
 import typer
 
 from ipamd.ctl.client import segment
-from ipamd.ctl.failure import Failure
+from ipamd.ctl.failure import CommandFailed
 from ipamd.ctl.paging import Limit
-from ipamd.ctl.session import Session, command
+from ipamd.ctl.session import CommandSession, command
 from ipamd.models.pool import DEFAULT_CLUSTER
 
 commands = typer.Typer(name="node", help="Nodes and their labels.", no_args_is_help=True)
@@ -21,7 +21,7 @@ Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
 
 
 @command(commands, "list")
-def list_nodes(session: Session, limit: Limit = None) -> None:
+def list_nodes(session: CommandSession, limit: Limit = None) -> None:
     """The nodes that have called, joined or were given labels, and when they last called."""
     session.show_list(
         session.client.pages(NODES, limit=limit),
@@ -31,14 +31,14 @@ def list_nodes(session: Session, limit: Limit = None) -> None:
 
 
 @command(commands, "show")
-def show(session: Session, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
+def show(session: CommandSession, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
     """One node with all its fields, also one without labels that has called."""
     session.show_record(session.client.get(_path(cluster, name)).body)
 
 
 @command(commands, "label")
 def label(
-    session: Session,
+    session: CommandSession,
     name: Name,
     changes: Annotated[
         list[str], typer.Argument(metavar="KEY=VALUE|KEY-...", help="Set a label, or take one away.")
@@ -61,7 +61,7 @@ def label(
 
 @command(commands, "release")
 def release(
-    session: Session,
+    session: CommandSession,
     name: Name,
     why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept in history.")],
     cluster: Cluster = DEFAULT_CLUSTER,
@@ -76,19 +76,19 @@ def release(
     body = {"why": why, "even_if_alive": even_if_alive}
     try:
         answer = session.client.post(f"{_path(cluster, name)}/release", body)
-    except Failure as failure:
+    except CommandFailed as failure:
         if failure.problem is None or failure.problem.get("code") != NODE_ALIVE:
             raise
         heard = failure.problem["last_contact"]
         sentence = f"node {name} was heard from at {heard}: see that it is down, then add --even-if-alive"
-        raise Failure(sentence, failure.exit_code, failure.problem) from None
+        raise CommandFailed(sentence, failure.exit_code, failure.problem) from None
     session.show_done(
         f"{answer.body['released']} addresses of node {name} of cluster {cluster} are free", answer
     )
 
 
 @command(commands, "forget")
-def forget(session: Session, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
+def forget(session: CommandSession, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
     """Forget a node: its labels, its tokens, and that it joined; what is allocated on it stays.
 
     Its name is free then for whoever joins with a join token of the cluster.

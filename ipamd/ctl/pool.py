@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from ipamd.ctl.client import segment
-from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.pool_options import PoolOptions
-from ipamd.ctl.session import Session, command
+from ipamd.ctl.session import CommandSession, command
 from ipamd.ctl.usage import print_usage, usage_of, usage_of_all
 from ipamd.models.address import AddressRange
 from ipamd.models.pool import PoolState
@@ -53,7 +53,7 @@ SELECTORS: Final = frozenset(
 
 @command(commands, "create")
 def create(
-    session: Session,
+    session: CommandSession,
     name: Name,
     subnet: Annotated[str, typer.Option("--subnet", metavar="CIDR", help="10.0.0.0/16 or fd00::/64.")],
     options: PoolOptions,
@@ -71,7 +71,7 @@ def create(
 
 
 @command(commands, "list")
-def list_pools(session: Session, limit: Limit = None) -> None:
+def list_pools(session: CommandSession, limit: Limit = None) -> None:
     """All pools."""
     session.show_list(
         session.client.pages(POOLS, limit=limit),
@@ -90,14 +90,14 @@ def list_pools(session: Session, limit: Limit = None) -> None:
 
 
 @command(commands, "show")
-def show(session: Session, name: Name) -> None:
+def show(session: CommandSession, name: Name) -> None:
     """One pool with all its fields."""
     session.show_record(session.client.get(_path(name)).body)
 
 
 @command(commands, "edit")
 def edit(
-    session: Session,
+    session: CommandSession,
     name: Name,
     options: PoolOptions,
     subnet: Annotated[
@@ -140,14 +140,14 @@ def edit(
 
 
 @command(commands, "delete")
-def delete(session: Session, name: Name, if_match: IfMatch = None) -> None:
+def delete(session: CommandSession, name: Name, if_match: IfMatch = None) -> None:
     """Remove a pool that nobody holds an address of."""
     session.show_done(f"pool {name} deleted", session.client.delete(_path(name), if_match=if_match))
 
 
 @command(commands, "usage")
 def usage(
-    session: Session,
+    session: CommandSession,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Default: all pools.")] = None,
 ) -> None:
     """How full a pool is, or all of them."""
@@ -170,7 +170,7 @@ def _exclusions(pool: dict[str, Any], add: list[str], remove: list[str]) -> list
     for text in remove:
         if kept.pop(_range(text, "--remove-exclude"), None) is None:
             known = ", ".join(pool["exclusions"]) or "nothing"
-            raise Failure(
+            raise CommandFailed(
                 f"pool {pool['name']} does not exclude {text}: it excludes {known}", ExitCode.REFUSED
             )
     for text in add:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ipamd.ctl.paging import Limit
-from ipamd.ctl.session import Session, command
+from ipamd.ctl.session import CommandSession, command
 
 commands = typer.Typer(name="reservation", help="Addresses kept for a holder.", no_args_is_help=True)
 
@@ -33,7 +33,7 @@ class Holder:
 
 @command(commands, "create")
 def create(
-    session: Session,
+    session: CommandSession,
     address: Annotated[str, typer.Argument(metavar="ADDRESS|PREFIX")],
     holder: Holder,
     space: Annotated[str | None, typer.Option("--space", metavar="NAME")] = None,
@@ -52,7 +52,7 @@ def create(
 
 
 @command(commands, "list")
-def list_reservations(session: Session, limit: Limit = None) -> None:
+def list_reservations(session: CommandSession, limit: Limit = None) -> None:
     """What is kept, and for whom."""
     session.show_list(
         session.client.pages(RESERVATIONS, limit=limit),
@@ -63,7 +63,7 @@ def list_reservations(session: Session, limit: Limit = None) -> None:
 
 @command(commands, "delete")
 def delete(
-    session: Session, number: Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
+    session: CommandSession, number: Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
 ) -> None:
     """Keep it no longer; who holds the address now goes on holding it."""
     answer = session.client.delete(f"{RESERVATIONS}/{number}")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.models.address import IPAddress, parse_address
 from ipamd.models.limits import CNI_NAME, INTERFACE_NAME, LONGEST_INTERFACE, LONGEST_NAME, MOST_ADDRESSES
 
@@ -61,11 +61,11 @@ class Unreadable:
 
 
 def read_results(folder: Path) -> Iterator[Attachment | Unreadable]:
-    """All that a folder has, by file name; raises Failure where the folder itself cannot be read."""
+    """All that a folder has, by file name; raises CommandFailed where the folder itself cannot be read."""
     try:
         files = sorted(folder.iterdir())
     except OSError as error:
-        raise Failure(f"cannot read {folder}: {error.strerror}", ExitCode.USAGE) from None
+        raise CommandFailed(f"cannot read {folder}: {error.strerror}", ExitCode.USAGE) from None
     for file in files:
         try:
             yield _attachment(file.name, _document(file))

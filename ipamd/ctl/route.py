@@ -9,7 +9,7 @@ import typer
 
 from ipamd.ctl.client import segment
 from ipamd.ctl.paging import Limit
-from ipamd.ctl.session import Session, command
+from ipamd.ctl.session import CommandSession, command
 
 commands = typer.Typer(name="route", help="Routes of a pool's containers.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ class RouteOptions:
 
 
 @command(commands, "list")
-def list_routes(session: Session, pool: Pool, limit: Limit = None) -> None:
+def list_routes(session: CommandSession, pool: Pool, limit: Limit = None) -> None:
     """A pool's routes."""
     session.show_list(
         session.client.pages(_path(pool), limit=limit),
@@ -45,7 +45,7 @@ def list_routes(session: Session, pool: Pool, limit: Limit = None) -> None:
 
 
 @command(commands, "add")
-def add(session: Session, pool: Pool, dst: Destination, options: RouteOptions) -> None:
+def add(session: CommandSession, pool: Pool, dst: Destination, options: RouteOptions) -> None:
     """Add a route to a pool."""
     given = {field: value for field, value in asdict(options).items() if value is not None}
     answer = session.client.post(_path(pool), {"dst": dst, **given})
@@ -53,7 +53,7 @@ def add(session: Session, pool: Pool, dst: Destination, options: RouteOptions) -
 
 
 @command(commands, "remove")
-def remove(session: Session, pool: Pool, dst: Destination) -> None:
+def remove(session: CommandSession, pool: Pool, dst: Destination) -> None:
     """Remove a route from a pool."""
     answer = session.client.delete(_path(pool), {"dst": dst})
     session.show_done(f"pool {pool} has no route to {dst}", answer)

@@ -1,7 +1,7 @@
 """What every command has: the way to ipamd and the form of its output.
 
-A command is a function whose first parameter is a `Session`. A parameter that is a dataclass stands for
-one option for each of its fields, so that options which several commands share are written once.
+A command is a function whose first parameter is a `CommandSession`. A parameter that is a dataclass stands
+for one option for each of its fields, so that options which several commands share are written once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec, cast, get_type_hints
 
 import typer
 
-from ipamd.ctl.client import Answer, Client, Listing
+from ipamd.ctl.client import Client, Listing, RestAnswer
 from ipamd.ctl.endpoint import Access
 from ipamd.ctl.local_time import with_local_times
 from ipamd.ctl.render import print_json, print_line, print_record, print_table, print_yaml
@@ -73,7 +73,7 @@ class SessionOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class CommandSession:
     """One run of a command against one ipamd."""
 
     client: Client
@@ -110,7 +110,7 @@ class Session:
         else:
             self.show_document(body)
 
-    def show_done(self, sentence: str, answer: Answer) -> None:
+    def show_done(self, sentence: str, answer: RestAnswer) -> None:
         """What was done: the thing as it now is (nothing where it is gone), or a sentence."""
         if self.for_people:
             print_line(sentence)
@@ -127,10 +127,10 @@ class Session:
 
 def command(
     group: typer.Typer, name: str
-) -> Callable[[Callable[Concatenate[Session, P], None]], Callable[..., None]]:
+) -> Callable[[Callable[Concatenate[CommandSession, P], None]], Callable[..., None]]:
     """Register a function as a command of a group; its docstring is the command's help."""
 
-    def register(function: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
+    def register(function: Callable[Concatenate[CommandSession, P], None]) -> Callable[..., None]:
         hints = get_type_hints(function, include_extras=True)
         parameters = list(inspect.signature(function).parameters.values())[1:]
 
@@ -146,7 +146,7 @@ def command(
             }
             access = Access.resolve(options.endpoint, options.token_file, os.environ)
             with Client(access) as client:
-                cast(Any, function)(Session(client, options.output or Output.TABLE), **arguments)
+                cast(Any, function)(CommandSession(client, options.output or Output.TABLE), **arguments)
 
         _describe(run, [_context(), *_expanded(parameters, hints), *_fields_of(SessionOptions)])
         group.command(name)(run)

@@ -6,9 +6,9 @@ from typing import Any
 
 import typer
 
-from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.ctl.render import print_line, print_record
-from ipamd.ctl.session import Session, command
+from ipamd.ctl.session import CommandSession, command
 from ipamd.ctl.usage import print_usage, usage_of_all
 
 
@@ -17,7 +17,7 @@ def register(application: typer.Typer) -> None:
     command(application, "status")(status)
 
 
-def status(session: Session) -> None:
+def status(session: CommandSession) -> None:
     """Whether ipamd answers and can serve, and how full its pools are; ends with 3 where it cannot."""
     client = session.client
     unwell, unready = client.probe("/healthz"), client.probe("/readyz")
@@ -37,4 +37,4 @@ def status(session: Session) -> None:
             print_usage(usages)
     why = unwell or unready
     if why is not None:
-        raise Failure(f"ipamd at {client.endpoint.text} cannot serve: {why}", ExitCode.UNREACHABLE)
+        raise CommandFailed(f"ipamd at {client.endpoint.text} cannot serve: {why}", ExitCode.UNREACHABLE)

@@ -10,7 +10,7 @@ import typer
 
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.render import print_line
-from ipamd.ctl.session import Session, command
+from ipamd.ctl.session import CommandSession, command
 from ipamd.models.instant import expiry, rfc3339
 from ipamd.models.token import Role
 
@@ -38,7 +38,7 @@ class Bounds:
 
 @command(commands, "create")
 def create(
-    session: Session,
+    session: CommandSession,
     role: Annotated[Role, typer.Argument(metavar="admin|reader|node|join", help="What it is good for.")],
     bounds: Bounds,
 ) -> None:
@@ -58,14 +58,14 @@ def create(
 
 
 @command(commands, "list")
-def list_tokens(session: Session, limit: Limit = None) -> None:
+def list_tokens(session: CommandSession, limit: Limit = None) -> None:
     """All tokens, without their texts, oldest first."""
     session.show_list(session.client.pages(TOKENS, limit=limit), COLUMNS, _row)
 
 
 @command(commands, "revoke")
 def revoke(
-    session: Session, number: Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
+    session: CommandSession, number: Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
 ) -> None:
     """Make a token good for nothing; every replica knows within five seconds."""
     answer = session.client.delete(f"{TOKENS}/{number}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ipamd.ctl.client import Client, segment
-from ipamd.ctl.failure import ExitCode, Failure
+from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.ctl.render import print_table
 
 COUNTS: Final = ("size", "allocated", "cooling", "reserved", "excluded", "free")
@@ -23,7 +23,7 @@ def usage_of_all(client: Client) -> list[dict[str, Any]]:
     for pool in client.pages("/v1/pools").items:
         try:
             found.append(usage_of(client, pool["name"]))
-        except Failure as failure:
+        except CommandFailed as failure:
             if failure.exit_code is not ExitCode.REFUSED:
                 raise
     return found

@@ -9,7 +9,7 @@ from msgspec import Struct
 from ipamd.models.address import IPAddress
 from ipamd.models.identity import Digest, Holder, Owner
 from ipamd.models.instant import Instant
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 
 
 class Ending(StrEnum):
@@ -75,8 +75,8 @@ class Allocation(Struct, frozen=True, kw_only=True):
     until: Instant | None
     ending: Ending | None
     generation: int
-    taken: Order
-    repeated: Order
+    taken: CallOrder
+    repeated: CallOrder
     idempotency: Idempotency | None = None
     begun_by: str | None = None
     ended_by: str | None = None

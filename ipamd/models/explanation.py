@@ -8,7 +8,7 @@ from enum import StrEnum
 from ipamd.models.outcome import Granted, Refused
 
 
-class Standing(StrEnum):
+class PoolStanding(StrEnum):
     """What a pool is to a request."""
 
     GIVES = "gives"  # an address of the answer is from it
@@ -28,7 +28,7 @@ class Considered:
 
     pool: str
     position: int | None
-    standing: Standing
+    standing: PoolStanding
     why: str
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from ipamd.models.address import IPAddress
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """What a finding is about; the names are stable, programs go by them."""
 
     BLOCK_WITHOUT_POOL = "block-without-pool"
@@ -29,13 +29,13 @@ class Kind(StrEnum):
 
 REPAIRABLE = frozenset(
     {
-        Kind.HELD_WITHOUT_ALLOCATION,
-        Kind.ALLOCATION_NOT_IN_BLOCK,
-        Kind.FREE_SINCE,
-        Kind.ALLOCATED,
-        Kind.LAST_FREED,
-        Kind.NEXT_FREE_SINCE,
-        Kind.ALLOCATION_WITHOUT_BLOCK,
+        FindingKind.HELD_WITHOUT_ALLOCATION,
+        FindingKind.ALLOCATION_NOT_IN_BLOCK,
+        FindingKind.FREE_SINCE,
+        FindingKind.ALLOCATED,
+        FindingKind.LAST_FREED,
+        FindingKind.NEXT_FREE_SINCE,
+        FindingKind.ALLOCATION_WITHOUT_BLOCK,
     }
 )
 """What the allocations alone decide: a block says of its addresses what they say, or it is wrong."""
@@ -48,7 +48,7 @@ class Finding:
     `block` is the first address of the block, `allocation` the id of the row that it is about.
     """
 
-    kind: Kind
+    kind: FindingKind
     what: str
     space: str | None = None
     pool: str | None = None

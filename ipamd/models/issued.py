@@ -19,7 +19,7 @@ class Issued(Struct, frozen=True, gc=False):
     time: str | None = None
 
 
-class Order(NamedTuple):
+class CallOrder(NamedTuple):
     """A place in the sequence of one node's calls: the boot's number, then nanoseconds within the boot."""
 
     boot: int

@@ -24,7 +24,7 @@ from ipamd.engine.engine import Engine
 from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.block import HELD, NEVER_HELD, Block
 from ipamd.models.identity import Identity
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 from ipamd.models.pool import Pool
 from tests.faults.meter import Meter
 
@@ -62,8 +62,8 @@ def allocation(number: int) -> Allocation:
         until=None,
         ending=None,
         generation=1,
-        taken=Order(1, number),
-        repeated=Order(1, number),
+        taken=CallOrder(1, number),
+        repeated=CallOrder(1, number),
     )
 
 

@@ -27,7 +27,7 @@ from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload
 from ipamd.models.block import Block, new_block
 from ipamd.models.identity import Owner, digest_of
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 from ipamd.models.query import AllocationQuery, HistoryQuery
@@ -130,8 +130,10 @@ def fill(session: SqliteSession, connection: sqlite3.Connection, size: int) -> N
     for name, subnet in SUBNETS.items():
         pool = Pool(name=name, subnet=subnet, block_length=26)
         run_to_end(session.run(statements.SAVE_POOL, *pool_values(pool)))
-    releases = [RememberedRelease(digest_of(str(number)), Order(1, 1), False, NOW) for number in range(size)]
-    undos = [RememberedRelease(digest_of(str(number)), Order(1, 2), True, NOW) for number in range(size)]
+    releases = [
+        RememberedRelease(digest_of(str(number)), CallOrder(1, 1), False, NOW) for number in range(size)
+    ]
+    undos = [RememberedRelease(digest_of(str(number)), CallOrder(1, 2), True, NOW) for number in range(size)]
     run_to_end(session.run_many(statements.REMEMBER_RELEASE, [release_values(each) for each in releases]))
     run_to_end(session.run_many(statements.REMEMBER_UNDO, [release_values(each) for each in undos]))
     blocks = [block_values(block(number, size)) for number in range(size)]

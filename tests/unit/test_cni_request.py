@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ipamd.cni.error import CniError
-from ipamd.cni.request import Wanted, read_add, read_check, read_del, read_gc, read_status
+from ipamd.cni.request import StatusScope, read_add, read_check, read_del, read_gc, read_status
 from ipamd.models.allocation import NetworkNamespace, Workload
 from ipamd.models.identity import Identity
 from ipamd.models.issued import Issued
@@ -470,8 +470,8 @@ def test_gc_frees_nothing_without_a_list_of_what_lives(config: dict[str, Any], m
 
 
 def test_status_looks_at_the_installation_unless_it_is_told_otherwise() -> None:
-    assert read_status(body()).wanted is Wanted.INSTALLATION
-    assert read_status(body({"ipam": {"status": "capacity"}})).wanted is Wanted.CAPACITY
+    assert read_status(body()).wanted is StatusScope.INSTALLATION
+    assert read_status(body({"ipam": {"status": "capacity"}})).wanted is StatusScope.CAPACITY
     assert refusal(read_status, body({"ipam": {"status": "everything"}})).code == 7
 
 

@@ -14,7 +14,7 @@ from ipamd.api.schemas import reservation as reservations
 from ipamd.api.schemas.pool import NewPool
 from ipamd.api.schemas.reservation import NewReservation
 from ipamd.api.schemas.text import Document
-from ipamd.engine.administration.applying import Applied, Change, Wanted, WantedPool
+from ipamd.engine.administration.applying import Applied, Change, DesiredPool, DesiredState
 from ipamd.models.errors import InvalidValue
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
@@ -35,9 +35,9 @@ class Desired(Document):
     prune: bool = False
     dry_run: bool = False
 
-    def value(self) -> Wanted:
+    def value(self) -> DesiredState:
         """The same as values; raises InvalidValue, which names the entry."""
-        return Wanted(
+        return DesiredState(
             pools=None if self.pools is None else list(_wanted_pools(self.pools)),
             reservations=None if self.reservations is None else list(_wanted_reservations(self.reservations)),
         )
@@ -69,7 +69,7 @@ def document_of(applied: Applied, *, dry_run: bool) -> ShownApplied:
     }
 
 
-def _wanted_pools(documents: list[NewPool]) -> Iterator[WantedPool]:
+def _wanted_pools(documents: list[NewPool]) -> Iterator[DesiredPool]:
     named: set[str] = set()
     for place, document in enumerate(documents):
         with _entry(f"pools[{place}]"):
@@ -78,7 +78,7 @@ def _wanted_pools(documents: list[NewPool]) -> Iterator[WantedPool]:
             named.add(document.name)
             unsaid = set() if "gateway" in document.model_fields_set else {"gateway"}
             unsaid |= {"block_length"} if document.block_size is None else set()
-            yield WantedPool(document.value(), frozenset(unsaid))
+            yield DesiredPool(document.value(), frozenset(unsaid))
 
 
 def _wanted_reservations(documents: list[NewReservation]) -> Iterator[Reservation]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ipamd.models.explanation import Explanation, Standing
+from ipamd.models.explanation import Explanation, PoolStanding
 
 
 class ConsideredDocument(BaseModel):
@@ -14,7 +14,7 @@ class ConsideredDocument(BaseModel):
 
     pool: str
     position: int | None
-    standing: Standing
+    standing: PoolStanding
     why: str
 
 

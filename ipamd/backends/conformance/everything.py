@@ -42,7 +42,7 @@ from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from ipamd.models.reservation import Reservation
@@ -138,7 +138,7 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     yield "read the revision"
     await transaction.write(Changes(ended=[ending(first)]))
     yield "wrote an end"
-    await transaction.write(Changes(repeated=[Repeated(second.id or 0, 2, Order(1, 20))]))
+    await transaction.write(Changes(repeated=[Repeated(second.id or 0, 2, CallOrder(1, 20))]))
     yield "wrote a repeat"
     await transaction.write(Changes(begun=[allocation("10.0.0.1", "c4", since=NOW + 2)]))
     yield "wrote a beginning"

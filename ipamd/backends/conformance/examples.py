@@ -24,7 +24,7 @@ from ipamd.models.block import Block, new_block
 from ipamd.models.catalogue import Entry
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 
@@ -63,8 +63,8 @@ def allocation(address: str = "10.0.0.1", container_id: str = "c1", **fields: An
         "until": None,
         "ending": None,
         "generation": 1,
-        "taken": Order(1, 10),
-        "repeated": Order(1, 10),
+        "taken": CallOrder(1, 10),
+        "repeated": CallOrder(1, 10),
     }
     return Allocation(**(given | fields))
 
@@ -76,7 +76,7 @@ def block(first: int, pool: str = "pods", **fields: Any) -> Block:
 
 def release(digest: bytes, uptime: int, *, undo: bool = False, until: Instant = NOW) -> RememberedRelease:
     """A release of a holder, issued in its node's first boot."""
-    return RememberedRelease(digest, Order(1, uptime), undo, until)
+    return RememberedRelease(digest, CallOrder(1, uptime), undo, until)
 
 
 async def write(backend: Backend, changes: Changes) -> None:

@@ -19,7 +19,7 @@ from ipamd.backends.conformance.examples import (
 from ipamd.backends.interface import Backend, Changes, Ended, RememberedRelease, Repeated
 from ipamd.models.allocation import Ending, Idempotency, NetworkNamespace, Workload
 from ipamd.models.identity import Identity, Owner, digest_of
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 
 pytestmark = pytest.mark.asyncio
 
@@ -38,8 +38,8 @@ async def test_every_field_of_an_allocation_comes_back(backend: Backend) -> None
         boot="f0e1",
         netns=NetworkNamespace(4, 4026532000),
         generation=3,
-        taken=Order(1 << 40, (1 << 62) + 1),
-        repeated=Order(1 << 41, 5),
+        taken=CallOrder(1 << 40, (1 << 62) + 1),
+        repeated=CallOrder(1 << 41, 5),
     )
     machine = allocation(
         "10.0.0.2",
@@ -101,10 +101,12 @@ async def test_what_has_ended_is_not_found(backend: Backend) -> None:
 async def test_a_repeat_is_written_on_the_row(backend: Backend) -> None:
     [stored, other] = await begin(backend, allocation(), allocation("10.0.0.2", "c2"))
 
-    await write(backend, Changes(repeated=[Repeated(stored.stored_id, 2, Order(1, 20))]))
+    await write(backend, Changes(repeated=[Repeated(stored.stored_id, 2, CallOrder(1, 20))]))
 
     found = await find(backend, stored.digest, other.digest)
-    assert list(found.held[stored.digest]) == [structs.replace(stored, generation=2, repeated=Order(1, 20))]
+    assert list(found.held[stored.digest]) == [
+        structs.replace(stored, generation=2, repeated=CallOrder(1, 20))
+    ]
     assert list(found.held[other.digest]) == [other]
 
 
@@ -165,7 +167,7 @@ async def test_of_a_holders_releases_the_last_issued_is_remembered(backend: Back
 
 
 async def test_the_boot_counts_before_the_time_in_it(backend: Backend) -> None:
-    later = RememberedRelease(C1, Order(2, 1), False, NOW)
+    later = RememberedRelease(C1, CallOrder(2, 1), False, NOW)
 
     for one in (later, release(C1, 1000)):
         await write(backend, Changes(remembered=[one]))

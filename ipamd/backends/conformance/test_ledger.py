@@ -23,7 +23,7 @@ from ipamd.backends.conformance.examples import (
 from ipamd.backends.interface import Backend, Changes, Repeated
 from ipamd.models.allocation import Allocation, Idempotency, Workload
 from ipamd.models.identity import Owner, digest_of
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
 
 pytestmark = pytest.mark.asyncio
@@ -151,7 +151,7 @@ async def test_what_begins_beyond_a_page_is_on_a_later_one_and_repeats_move_noth
     stored = await several(backend)
     first = await backend.ledger.page(AllocationQuery(), None, 2)
     [new] = await begin(backend, allocation("10.0.0.7", "c7"))
-    await write(backend, Changes(repeated=[Repeated(stored[0].stored_id, 2, Order(1, 99))]))
+    await write(backend, Changes(repeated=[Repeated(stored[0].stored_id, 2, CallOrder(1, 99))]))
 
     rest = await backend.ledger.page(AllocationQuery(), first[-1].id, 10)
 

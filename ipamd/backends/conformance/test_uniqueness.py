@@ -29,7 +29,7 @@ from ipamd.backends.interface import (
 )
 from ipamd.models.allocation import Allocation, Ending, Idempotency
 from ipamd.models.identity import Owner, digest_of
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 from ipamd.models.node import Boot, NodeKey
 from ipamd.models.query import AllocationQuery
 
@@ -130,9 +130,9 @@ def again(stored: Allocation) -> list[Changes]:
     number = stored.stored_id
     return [
         Changes(ended=[Ended(number, NOW + 2, Ending.ADMIN)]),
-        Changes(repeated=[Repeated(number, 2, Order(1, 20))]),
+        Changes(repeated=[Repeated(number, 2, CallOrder(1, 20))]),
         Changes(ended=[Ended(number + 1000, NOW + 2, Ending.ADMIN)]),
-        Changes(repeated=[Repeated(number + 1000, 2, Order(1, 20))]),
+        Changes(repeated=[Repeated(number + 1000, 2, CallOrder(1, 20))]),
     ]
 
 
@@ -142,7 +142,7 @@ async def test_only_a_live_allocation_ends_or_repeats(backend: Backend, which: i
     await end(backend, stored)
 
     await refused(backend, again(stored)[which])
-    await write(backend, Changes(repeated=[Repeated(other.stored_id, 2, Order(1, 20))]))
+    await write(backend, Changes(repeated=[Repeated(other.stored_id, 2, CallOrder(1, 20))]))
 
 
 async def test_an_id_names_one_allocation_for_ever(backend: Backend) -> None:

@@ -11,7 +11,7 @@ from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 
@@ -32,7 +32,7 @@ class RememberedRelease:
     """
 
     digest: Digest
-    order: Order
+    order: CallOrder
     undo: bool
     until: Instant
 
@@ -129,7 +129,7 @@ class Repeated:
 
     id: int
     generation: int
-    repeated: Order
+    repeated: CallOrder
 
 
 @dataclass(slots=True)

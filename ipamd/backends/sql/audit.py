@@ -15,7 +15,7 @@ from ipamd.backends.sql.ledger import Reader
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import allocation_of, block_of, number_bytes
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, BLOCK
-from ipamd.backends.sql.session import Session, Statement
+from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.backends.sql.statements import BLOCK_COLUMNS
 from ipamd.models.allocation import Allocation
 from ipamd.models.pool import Pool
@@ -46,7 +46,7 @@ class SqlAudit:
         self._reader = reader
 
     async def blocks(self, after: BlockId | None, limit: int) -> AuditedBlocks:
-        async def reading(session: Session) -> AuditedBlocks:
+        async def reading(session: DatabaseSession) -> AuditedBlocks:
             begin = ("", b"") if after is None else (after.pool, number_bytes(after.first))
             found = [block_of(row) for row in await session.fetch(BLOCKS_AFTER, *begin, limit)]
             pools = await _pools(session, {block.pool for block in found})
@@ -59,7 +59,7 @@ class SqlAudit:
         return await self._reader.read(reading)
 
     async def rows(self, begin: RowPosition | None, limit: int) -> AuditedRows:
-        async def reading(session: Session) -> AuditedRows:
+        async def reading(session: DatabaseSession) -> AuditedRows:
             rows = await session.fetch(ROWS_FROM, *(begin or FIRST_PLACE), limit)
             found = [allocation_of(row) for row in rows]
             pools = await _pools(session, {row.pool for row in found if row.until is None})
@@ -68,23 +68,23 @@ class SqlAudit:
         return await self._reader.read(reading)
 
 
-async def _record(session: Session, pool: Pool | None, first: int) -> BlockRecord:
+async def _record(session: DatabaseSession, pool: Pool | None, first: int) -> BlockRecord:
     if pool is None:
         return BlockRecord((), {}, 0, reused=True)
     return await record_of(session, pool, first)
 
 
-async def _pools(session: Session, names: Iterable[str]) -> dict[str, Pool]:
+async def _pools(session: DatabaseSession, names: Iterable[str]) -> dict[str, Pool]:
     rows = [row for name in names for row in await session.fetch(statements.POOL_BY_NAME, name)]
     return {pool.name: pool for pool in map(pool_of, rows)}
 
 
-async def _revision(session: Session) -> int:
+async def _revision(session: DatabaseSession) -> int:
     [(revision,)] = await session.fetch(statements.REVISION)
     return int(revision)
 
 
-async def _existing(session: Session, rows: Sequence[Allocation]) -> set[BlockId]:
+async def _existing(session: DatabaseSession, rows: Sequence[Allocation]) -> set[BlockId]:
     """Which of the blocks of live rows there are."""
     wanted: Mapping[str, set[bytes]] = defaultdict(set)
     for row in rows:

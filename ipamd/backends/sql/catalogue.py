@@ -17,7 +17,7 @@ from ipamd.backends.sql.entries import (
     token_values,
 )
 from ipamd.backends.sql.rows import allocation_of, block_of, cursor_bytes, number_bytes
-from ipamd.backends.sql.session import Session
+from ipamd.backends.sql.session import DatabaseSession
 from ipamd.backends.sql.transaction import write_blocks
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
@@ -32,7 +32,7 @@ from ipamd.models.token import Token
 class SqlCatalogueChange:
     """See `CatalogueChange`. What is removed leaves its name and the revision, for those who know it."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: DatabaseSession) -> None:
         self._session = session
 
     async def raise_revision(self) -> int:
@@ -97,7 +97,7 @@ class SqlCatalogueChange:
         await self._session.run_many(statements.SAVE_BOOT, [row])
 
 
-async def load(session: Session, known: Snapshot) -> Snapshot:
+async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
     """The catalogue, from what is known of it and what changed since.
 
     What is known may be later than the database: then the database was put back, and all of it is read.
@@ -135,7 +135,7 @@ async def load(session: Session, known: Snapshot) -> Snapshot:
     return Snapshot(revision, pools, reservations, nodes, tokens)
 
 
-async def blocks_between(session: Session, pool: str, first: int, last: int) -> list[Block]:
+async def blocks_between(session: DatabaseSession, pool: str, first: int, last: int) -> list[Block]:
     """The blocks of a pool that hold any address from `first` to `last`, in their order."""
     rows = await session.fetch(statements.BLOCKS_BETWEEN, pool, number_bytes(first), number_bytes(last))
     return [block for block in map(block_of, rows) if block.first + block.size > first]

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, select, update
 
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.schema import ALLOCATION, HISTORY
-from ipamd.backends.sql.session import Session, Statement
+from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.instant import Instant
 
 LOOKED_AT: Final = 1000
@@ -52,7 +52,7 @@ class Piece(NamedTuple):
     reached: int | None
 
 
-async def next_piece(session: Session, before: Instant, after: int) -> Piece:
+async def next_piece(session: DatabaseSession, before: Instant, after: int) -> Piece:
     """What to drop next of what ended until an instant."""
     rows = await session.fetch(ROWS_AFTER, after, LOOKED_AT)
     old = [number for number, _, until in rows if until is not None and until <= before]
@@ -63,7 +63,7 @@ async def next_piece(session: Session, before: Instant, after: int) -> Piece:
     return Piece(old, None if over else rows[-1][0])
 
 
-async def drop(session: Session, piece: Piece, before: Instant) -> None:
+async def drop(session: DatabaseSession, piece: Piece, before: Instant) -> None:
     """Drop a piece, and note until when something may be missing from now on."""
     await session.run(NOTE_FORGOTTEN, before)
     for keys in statements.in_pieces(piece.old):

@@ -11,7 +11,7 @@ from ipamd.backends.sql import listing, statements
 from ipamd.backends.sql.catalogue import blocks_between, load
 from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.rows import allocation_of, block_of
-from ipamd.backends.sql.session import Session, Statement
+from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
@@ -22,7 +22,7 @@ from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
 
 T = TypeVar("T")
 
-Reading = Callable[[Session], Coroutine[Any, Any, T]]
+Reading = Callable[[DatabaseSession], Coroutine[Any, Any, T]]
 
 
 class Reader(Protocol):
@@ -44,7 +44,7 @@ class SqlLedger:
         return await self._reader.read(lambda session: load(session, known))
 
     async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
-        async def reading(session: Session) -> list[Allocation]:
+        async def reading(session: DatabaseSession) -> list[Allocation]:
             given = _filters(query)
             if query.pool is not None and query.address is None:
                 given = {**await _addresses_of(session, query.pool), **given}
@@ -92,7 +92,7 @@ class SqlLedger:
         return rows[0] if rows else None
 
     async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
-        async def reading(session: Session) -> dict[str, Fill]:
+        async def reading(session: DatabaseSession) -> dict[str, Fill]:
             pieces = statements.in_pieces(list(pools))
             rows = [await session.fetch(statements.fill_of_pools(len(keys)), *keys) for keys in pieces]
             return {
@@ -105,7 +105,7 @@ class SqlLedger:
     async def blocks(
         self, pool: str, freed_after: Instant, between: tuple[int, int] | None
     ) -> Sequence[Block]:
-        async def reading(session: Session) -> list[Block]:
+        async def reading(session: DatabaseSession) -> list[Block]:
             freed = map(block_of, await session.fetch(statements.BLOCKS_FREED_AFTER, pool, freed_after))
             there = [] if between is None else await blocks_between(session, pool, *between)
             found = {block.first: block for block in chain(freed, there)}
@@ -141,7 +141,7 @@ def _filters(query: AllocationQuery) -> dict[str, Any]:
     )
 
 
-async def _addresses_of(session: Session, pool: str) -> dict[str, Any]:
+async def _addresses_of(session: DatabaseSession, pool: str) -> dict[str, Any]:
     """Between which addresses those of a pool lie, which is how its allocations are found."""
     for known in map(pool_of, await session.fetch(statements.POOL_BY_NAME, pool)):
         first, last = known.subnet[0].packed, known.subnet[-1].packed
@@ -150,7 +150,7 @@ async def _addresses_of(session: Session, pool: str) -> dict[str, Any]:
 
 
 async def _merged(
-    session: Session,
+    session: DatabaseSession,
     pieces: Sequence[Statement],
     values: Sequence[Any],
     order: Callable[[Allocation], Any],
@@ -169,5 +169,5 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-async def _allocations(session: Session, statement: Statement, *values: Any) -> list[Allocation]:
+async def _allocations(session: DatabaseSession, statement: Statement, *values: Any) -> list[Allocation]:
     return [allocation_of(row) for row in await session.fetch(statement, *values)]

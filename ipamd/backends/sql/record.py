@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, bindparam, literal_column, s
 from ipamd.backends.interface import BlockRecord
 from ipamd.backends.sql.rows import allocation_of
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, HISTORY, REMOVED
-from ipamd.backends.sql.session import Session, Statement
+from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.address import address_in
 from ipamd.models.pool import Pool
 
@@ -71,7 +71,7 @@ REMOVED_POOL: Final = Statement(
 )
 
 
-async def record_of(session: Session, pool: Pool, first: int) -> BlockRecord:
+async def record_of(session: DatabaseSession, pool: Pool, first: int) -> BlockRecord:
     """See `Transaction.record`."""
     ends = (address_in(pool.family, value).packed for value in (first, first + pool.block_size - 1))
     place = (pool.space, *ends)

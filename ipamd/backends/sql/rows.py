@@ -14,7 +14,7 @@ from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, Workload
 from ipamd.models.block import Block
 from ipamd.models.identity import Identity, Owner
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 from ipamd.models.node import NodeKey
 
 Row = Sequence[Any]
@@ -138,8 +138,8 @@ def allocation_of(row: Row) -> Allocation:
         until=until,
         ending=None if ending is None else Ending(ending),
         generation=generation,
-        taken=Order(taken_boot, taken_uptime),
-        repeated=Order(repeated_boot, repeated_uptime),
+        taken=CallOrder(taken_boot, taken_uptime),
+        repeated=CallOrder(repeated_boot, repeated_uptime),
         idempotency=None if idempotency_key is None else Idempotency(idempotency_key, idempotency_body),
         begun_by=begun_by,
         ended_by=ended_by,
@@ -158,7 +158,7 @@ def release_values(release: RememberedRelease) -> Values:
 def release_of(row: Row) -> RememberedRelease:
     """A release from its row without `id`."""
     digest, boot, uptime, undo, until = row
-    return RememberedRelease(digest, Order(boot, uptime), bool(undo), until)
+    return RememberedRelease(digest, CallOrder(boot, uptime), bool(undo), until)
 
 
 # Blocks.

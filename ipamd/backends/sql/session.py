@@ -56,7 +56,7 @@ def compiled(statement: Statement, dialect: Dialect) -> Compiled:
     )
 
 
-class Session(Protocol):
+class DatabaseSession(Protocol):
     """A connection inside a transaction. On SQLite nothing here ever suspends."""
 
     async def fetch(self, statement: Statement, *values: Any) -> Sequence[Sequence[Any]]:

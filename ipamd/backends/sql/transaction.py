@@ -30,7 +30,7 @@ from ipamd.backends.sql.rows import (
     release_of,
     release_values,
 )
-from ipamd.backends.sql.session import Session, Statement, Values
+from ipamd.backends.sql.session import DatabaseSession, Statement, Values
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
@@ -42,7 +42,7 @@ class SqlTransaction:
 
     begin_allocation: ClassVar = statements.BEGIN_ALLOCATION
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: DatabaseSession) -> None:
         self._session = session
 
     async def find(self, digests: Sequence[Digest]) -> Found:
@@ -144,7 +144,7 @@ class SqlTransaction:
         return new
 
 
-async def write_blocks(session: Session, blocks: Sequence[Block]) -> None:
+async def write_blocks(session: DatabaseSession, blocks: Sequence[Block]) -> None:
     """Write back blocks; raises ConstraintViolated when one of them does not exist."""
     if not blocks:
         return

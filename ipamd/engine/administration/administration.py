@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ipamd.backends.interface import CatalogueChange, Undone
-from ipamd.engine.administration.applying import Applied, Wanted, apply
+from ipamd.engine.administration.applying import Applied, DesiredState, apply
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.administration.editing import Editing
 from ipamd.engine.administration.mask_change import validate
@@ -68,7 +68,7 @@ class Administration(CatalogueWriter):
 
         await self._change(delete)
 
-    async def apply(self, wanted: Wanted, *, prune: bool, dry_run: bool) -> Applied:
+    async def apply(self, wanted: DesiredState, *, prune: bool, dry_run: bool) -> Applied:
         """Make pools and reservations what a file says, all of it or nothing; raises NotApplied.
 
         With `prune` those that the file does not name go; with `dry_run` nothing is kept, and the answer is

@@ -17,7 +17,7 @@ KEPT_UNSAID: Final = ("gateway", "block_length")
 
 
 @dataclass(frozen=True, slots=True)
-class WantedPool:
+class DesiredPool:
     """A pool as a file has it. Of `unsaid` it says nothing: fields out of `KEPT_UNSAID`."""
 
     pool: Pool
@@ -30,10 +30,10 @@ class WantedPool:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredState:
     """What a file says, no name and no range twice; None of what it does not speak of."""
 
-    pools: Sequence[WantedPool] | None
+    pools: Sequence[DesiredPool] | None
     reservations: Sequence[Reservation] | None
 
 
@@ -67,7 +67,7 @@ class Applied:
     unchanged: int
 
 
-async def apply(wanted: Wanted, editing: Editing, *, prune: bool) -> Applied:
+async def apply(wanted: DesiredState, editing: Editing, *, prune: bool) -> Applied:
     """Take the steps from what stands to what is wanted; raises NotApplied with everything that was refused.
 
     What goes makes room first. Reservations come before the pools that they are in, though all of it is one
@@ -124,7 +124,7 @@ class _Steps:
         elif await self._try(_named(wanted), lambda: self._editing.create_reservation(wanted)):
             self.changes.append(Change(old, wanted))
 
-    async def make(self, wanted: WantedPool, old: Pool | None) -> None:
+    async def make(self, wanted: DesiredPool, old: Pool | None) -> None:
         if old is None:
             if await self._try(_named(wanted.pool), lambda: self._editing.create_pool(wanted.pool)):
                 self.changes.append(Change(None, wanted.pool))

@@ -21,14 +21,14 @@ from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.errors import AddressTaken, Unavailable
 from ipamd.models.identity import Identity
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 from ipamd.models.outcome import Outcome, Refused, Released
 from ipamd.models.request import AllocationRequest, Release
 
-BEFORE_EVERY_CALL: Final = Order(0, 0)
+BEFORE_EVERY_CALL: Final = CallOrder(0, 0)
 """Nobody knows when it was that an attachment was written down: any DEL that was carried out is later."""
 
-WHAT_WAS_ADOPTED: Final = Order(0, 1)
+WHAT_WAS_ADOPTED: Final = CallOrder(0, 1)
 """A release in this order frees what was adopted and nothing that any call took or repeated since."""
 
 
@@ -41,7 +41,7 @@ class Attachment:
     workload: Workload = field(default_factory=Workload)
 
 
-class Standing(StrEnum):
+class AdoptionOutcome(StrEnum):
     """What became of an attachment."""
 
     TAKEN = "taken"  # its addresses are its own from now on
@@ -61,7 +61,7 @@ class Adopted:
     """
 
     attachment: Attachment
-    standing: Standing
+    standing: AdoptionOutcome
     inside: tuple[IPAddress, ...]
     outside: tuple[IPAddress, ...]
     why: str | None = None
@@ -105,7 +105,9 @@ class Adoption:
                     raise outcome.error
                 addresses = outcome.addresses if isinstance(outcome, Released) else ()
             if addresses:
-                freed.append(Adopted(Attachment(identity, addresses), Standing.RELEASED, addresses, ()))
+                freed.append(
+                    Adopted(Attachment(identity, addresses), AdoptionOutcome.RELEASED, addresses, ())
+                )
         return freed
 
     async def _adopt(self, attachment: Attachment, space: str, by: str | None, decide: Decide) -> Adopted:
@@ -114,7 +116,7 @@ class Adoption:
         outside = tuple(each for each in attachment.addresses if each not in inside)
         if not inside:
             why = f"no pool of space {space} has {_joined(outside)}"
-            return Adopted(attachment, Standing.OUTSIDE, inside, outside, why)
+            return Adopted(attachment, AdoptionOutcome.OUTSIDE, inside, outside, why)
         held = await self._ledger.held_by(attachment.identity.digest)
         if held:
             return _compared(attachment, inside, outside, held)
@@ -128,14 +130,14 @@ class Adoption:
         call = AllocateCall(request, BEFORE_EVERY_CALL, request.digest, request.node_key)
         outcome = await decide(call)
         if not isinstance(outcome, Refused):
-            return Adopted(attachment, Standing.TAKEN, inside, outside)
+            return Adopted(attachment, AdoptionOutcome.TAKEN, inside, outside)
         error = outcome.error
         if isinstance(error, Unavailable):
             raise error
         if isinstance(error, AddressTaken):
             rival = await self._ledger.allocation(error.allocation) if error.allocation is not None else None
-            return Adopted(attachment, Standing.CONFLICT, inside, outside, str(error), rival)
-        return Adopted(attachment, Standing.REFUSED, inside, outside, str(error))
+            return Adopted(attachment, AdoptionOutcome.CONFLICT, inside, outside, str(error), rival)
+        return Adopted(attachment, AdoptionOutcome.REFUSED, inside, outside, str(error))
 
 
 Decide = Callable[[AllocateCall], Awaitable[Outcome]]
@@ -151,9 +153,9 @@ def _compared(
     """What is to be said of a holder that has something already."""
     own = tuple(row.address for row in held)
     if set(inside) <= set(own):
-        return Adopted(attachment, Standing.HELD, inside, outside)
+        return Adopted(attachment, AdoptionOutcome.HELD, inside, outside)
     why = f"it uses {_joined(inside)}, and ipamd gave it {_joined(own)}"
-    return Adopted(attachment, Standing.CONFLICT, inside, outside, why, held[0])
+    return Adopted(attachment, AdoptionOutcome.CONFLICT, inside, outside, why, held[0])
 
 
 def _joined(addresses: Sequence[IPAddress]) -> str:

@@ -11,7 +11,7 @@ from ipamd.backends.interface import Backend, CatalogueChange, ConstraintViolate
 from ipamd.engine.clock import Clock
 from ipamd.models.errors import Unavailable
 from ipamd.models.instant import Instant
-from ipamd.models.issued import Issued, Order
+from ipamd.models.issued import CallOrder, Issued
 from ipamd.models.node import Boot, NodeKey
 
 GAP: Final = 1 << 32
@@ -41,11 +41,11 @@ class Boots:
         self._backend = backend
         self._clock = clock
         self._numbers: dict[NodeKey, Numbers] = {}
-        self._latest: dict[NodeKey, tuple[Order, Instant]] = {}
+        self._latest: dict[NodeKey, tuple[CallOrder, Instant]] = {}
         self._numbering = asyncio.Lock()
         self._unknown: dict[Heard, None] = {}
 
-    async def order_of(self, node: NodeKey, issued: Issued, delivered: Issued | None = None) -> Order:
+    async def order_of(self, node: NodeKey, issued: Issued, delivered: Issued | None = None) -> CallOrder:
         """The order of a call; of two boots the one heard of later is the later.
 
         What comes out of a spool names the boot in which it is delivered too: its own boot is before that.
@@ -56,13 +56,13 @@ class Boots:
         numbers = self._numbers[node]
         number = numbers[issued.boot]
         if delivered is not None and delivered.boot != issued.boot:
-            return Order(min(number, numbers[delivered.boot] - 1), issued.uptime_ns)
-        order = Order(number, issued.uptime_ns)
+            return CallOrder(min(number, numbers[delivered.boot] - 1), issued.uptime_ns)
+        order = CallOrder(number, issued.uptime_ns)
         if delivered is None and (node not in self._latest or self._latest[node][0] < order):
             self._latest[node] = order, self._clock()
         return order
 
-    def order_on_arrival(self, node: NodeKey | None) -> Order:
+    def order_on_arrival(self, node: NodeKey | None) -> CallOrder:
         """The order of a call that does not say when it was issued: as it arrives.
 
         By the node's clock where a call has told it, so that it is later than what came before. Before
@@ -70,17 +70,17 @@ class Boots:
         """
         now = self._clock()
         if node is None or node not in self._latest:
-            return Order(0, now * 1000)
+            return CallOrder(0, now * 1000)
         (boot, uptime_ns), heard = self._latest[node]
-        return Order(boot, uptime_ns + (now - heard) * 1000)
+        return CallOrder(boot, uptime_ns + (now - heard) * 1000)
 
-    async def order_if_heard(self, node: NodeKey, issued: Issued) -> Order:
+    async def order_if_heard(self, node: NodeKey, issued: Issued) -> CallOrder:
         """The same, with nothing noted: of a boot that nobody has heard of, later than all others."""
         number = self._numbers.get(node, {}).get(issued.boot)
         if number is None:
             known = await self._backend.change(_numbers_of(node))
             number = known.get(issued.boot, max(known.values(), default=0) + GAP)
-        return Order(number, issued.uptime_ns)
+        return CallOrder(number, issued.uptime_ns)
 
     def _knows(self, heard: Heard) -> bool:
         numbers = self._numbers.get(heard.node, {})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from ipamd.models.identity import Digest
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.request import AllocationRequest, Release
@@ -17,7 +17,7 @@ class AllocateCall(Struct, frozen=True):
     """A request for addresses, in order; `digest` is its holder's, which is computed once."""
 
     request: AllocationRequest
-    order: Order
+    order: CallOrder
     digest: Digest
     node: NodeKey | None
 
@@ -29,8 +29,8 @@ class ReleaseCall(Struct, frozen=True):
     """
 
     release: Release
-    order: Order | None
-    remember: Order | None
+    order: CallOrder | None
+    remember: CallOrder | None
 
     @property
     def digest(self) -> Digest:

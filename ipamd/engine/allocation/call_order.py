@@ -10,15 +10,15 @@ from collections.abc import Iterable
 
 from ipamd.backends.interface import RememberedRelease
 from ipamd.models.allocation import Allocation
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 
 
-def overtaken(ask: Order, releases: Iterable[RememberedRelease]) -> bool:
+def overtaken(ask: CallOrder, releases: Iterable[RememberedRelease]) -> bool:
     """Whether an ADD comes too late: a DEL issued after it, or the undo of this very ADD, was carried out."""
     return any(ask == release.order if release.undo else ask < release.order for release in releases)
 
 
-def frees(release: Order | None, undo: bool, row: Allocation) -> bool:
+def frees(release: CallOrder | None, undo: bool, row: Allocation) -> bool:
     """Whether a release ends a holding.
 
     A DEL frees what was last issued before it; one without an order was issued as it arrived, later than
@@ -31,7 +31,7 @@ def frees(release: Order | None, undo: bool, row: Allocation) -> bool:
     return row.repeated < release
 
 
-def repeat(row: Allocation, ask: Order) -> tuple[int, Order]:
+def repeat(row: Allocation, ask: CallOrder) -> tuple[int, CallOrder]:
     """Generation and latest order of a row whose ADD came again.
 
     The same ADD tried again tells nobody new, so it does not count; another one does.

@@ -25,7 +25,7 @@ from ipamd.engine.upkeep import Upkeep
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import new_block
 from ipamd.models.errors import Unavailable
-from ipamd.models.finding import Finding, Kind
+from ipamd.models.finding import Finding, FindingKind
 from ipamd.models.instant import Instant
 
 BLOCKS_AT_ONCE: Final = 32
@@ -116,7 +116,7 @@ class Check:
         if repair:
             lacking = {row.id: row for row in page.rows}
             for at, finding in enumerate(found):
-                if finding.kind is Kind.ALLOCATION_WITHOUT_BLOCK:
+                if finding.kind is FindingKind.ALLOCATION_WITHOUT_BLOCK:
                     row = lacking[finding.allocation]
                     [found[at]] = await self._repair(_carve, BlockId(row.pool, row.block), [finding])
         full = len(page.rows) == ROWS_AT_ONCE

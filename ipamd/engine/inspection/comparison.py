@@ -14,7 +14,7 @@ from ipamd.engine.catalogue import Catalogue
 from ipamd.models.address import IPAddress, address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD, NEVER_HELD, Block
-from ipamd.models.finding import Finding, Kind
+from ipamd.models.finding import Finding, FindingKind
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant, rfc3339
 from ipamd.models.node import NodeKey
@@ -81,35 +81,37 @@ class Comparison:
         row = self._live.get(value)
         if row is not None and since != HELD:
             what = f"is held by {row.held_by}, and its block says that it is {_free(since)}"
-            yield self._finding(Kind.ALLOCATION_NOT_IN_BLOCK, what, value, row.id)
+            yield self._finding(FindingKind.ALLOCATION_NOT_IN_BLOCK, what, value, row.id)
         elif row is None and since == HELD:
             what = "is held according to its block, and no allocation holds it"
-            yield self._finding(Kind.HELD_WITHOUT_ALLOCATION, what, value)
+            yield self._finding(FindingKind.HELD_WITHOUT_ALLOCATION, what, value)
         elif row is None and self._instant(value, since) != since:
             ended = self._ended(value, since)
             then = f"it was last given back {_at(ended)}" if ended is not None else "no allocation ended then"
             what = f"is {_free(since)} according to its block, and {then}"
-            yield self._finding(Kind.FREE_SINCE, what, value)
+            yield self._finding(FindingKind.FREE_SINCE, what, value)
 
     def _of_counters(self) -> Iterator[Finding]:
         block = self.block
         held = held_bits(block).bit_count()
         if block.allocated != held:
             what = f"counts {block.allocated} addresses allocated, and has {held} that are"
-            yield self._finding(Kind.ALLOCATED, what)
+            yield self._finding(FindingKind.ALLOCATED, what)
         last = self.rebuilt().last_freed
         if block.last_freed != last:
             what = (
                 f"says that an address was last given back {_at(block.last_freed)}, and that was {_at(last)}"
             )
-            yield self._finding(Kind.LAST_FREED, what)
+            yield self._finding(FindingKind.LAST_FREED, what)
         following = longest_free_since(block, self._assignable)
         if block.next_free_since != following:
             said = _next(block.next_free_since)
             what = f"says that its next address is {said}, and that is {_next(following)}"
-            yield self._finding(Kind.NEXT_FREE_SINCE, what)
+            yield self._finding(FindingKind.NEXT_FREE_SINCE, what)
 
-    def _finding(self, kind: Kind, what: str, value: int | None = None, row: int | None = None) -> Finding:
+    def _finding(
+        self, kind: FindingKind, what: str, value: int | None = None, row: int | None = None
+    ) -> Finding:
         pool = self._pool
         address = address_in(pool.family, value) if value is not None else None
         return Finding(
@@ -133,13 +135,13 @@ def mask_of(pool: Pool, catalogue: Catalogue) -> Mask:
 def misplaced(block: Block, pool: Pool | None) -> Finding | None:
     """What is wrong with where a block is; nothing else of such a block can be told."""
     if pool is None:
-        kind, what = Kind.BLOCK_WITHOUT_POOL, f"has a block, and there is no pool {block.pool}"
+        kind, what = FindingKind.BLOCK_WITHOUT_POOL, f"has a block, and there is no pool {block.pool}"
     elif not (
         block.size == pool.block_size
         and pool.block_of(block.first) == block.first
         and int(pool.subnet[0]) <= block.first <= int(pool.subnet[-1])
     ):
-        kind = Kind.BLOCK_OUTSIDE_POOL
+        kind = FindingKind.BLOCK_OUTSIDE_POOL
         what = f"begins a block of {block.size}, which is none of pool {pool.name}'s ({pool.subnet})"
     else:
         return None
@@ -183,25 +185,25 @@ def _overlap(before: Allocation, row: Allocation) -> Iterator[Finding]:
             f"{row.address} was held by {before.held_by} {until}, and from {rfc3339(row.since)} on "
             f"by {row.held_by} too"
         )
-        yield _about(row, Kind.OVERLAP, what)
+        yield _about(row, FindingKind.OVERLAP, what)
 
 
 def _of_live(row: Allocation, rows: AuditedRows, catalogue: Catalogue) -> Iterator[Finding]:
     pool = rows.pools.get(row.pool)
     if pool is None:
         what = f"{row.address} is held by {row.held_by}, from pool {row.pool}, which does not exist"
-        yield _about(row, Kind.ALLOCATION_WITHOUT_POOL, what)
+        yield _about(row, FindingKind.ALLOCATION_WITHOUT_POOL, what)
         return
     why = _why_outside(row, pool, catalogue)
     if why is not None:
         what = f"{row.address} is held by {row.held_by}, and {why}"
-        yield _about(row, Kind.ALLOCATION_OUTSIDE_POOL, what)
+        yield _about(row, FindingKind.ALLOCATION_OUTSIDE_POOL, what)
     elif pool.block_of(int(row.address)) != row.block:
         what = f"{row.address} is held by {row.held_by}, in a block that it does not belong to"
-        yield _about(row, Kind.ALLOCATION_IN_WRONG_BLOCK, what)
+        yield _about(row, FindingKind.ALLOCATION_IN_WRONG_BLOCK, what)
     elif BlockId(row.pool, row.block) not in rows.blocks:
         what = f"{row.address} is held by {row.held_by}, and its block does not exist"
-        yield _about(row, Kind.ALLOCATION_WITHOUT_BLOCK, what)
+        yield _about(row, FindingKind.ALLOCATION_WITHOUT_BLOCK, what)
 
 
 def _why_outside(row: Allocation, pool: Pool, catalogue: Catalogue) -> str | None:
@@ -217,10 +219,10 @@ def _silence(
     last = max(row.since, heard.get(holder.node_key, row.since))
     if last <= silent:
         what = f"{row.address} is held by {row.held_by}, which was last heard from at {rfc3339(last)}"
-        yield _about(row, Kind.NODE_SILENT, what)
+        yield _about(row, FindingKind.NODE_SILENT, what)
 
 
-def _about(row: Allocation, kind: Kind, what: str) -> Finding:
+def _about(row: Allocation, kind: FindingKind, what: str) -> Finding:
     return Finding(
         kind=kind, what=what, space=row.space, pool=row.pool, address=row.address, allocation=row.id
     )

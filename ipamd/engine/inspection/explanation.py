@@ -12,7 +12,7 @@ from ipamd.engine.allocation.selection import AddressRequest, context_of, select
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.inspection.usage import fullness
 from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, Fullness
-from ipamd.models.explanation import Considered, Explanation, Standing
+from ipamd.models.explanation import Considered, Explanation, PoolStanding
 from ipamd.models.instant import Instant
 from ipamd.models.outcome import Grant, Granted, Refused
 from ipamd.models.pool import Pool, PoolState
@@ -43,7 +43,7 @@ def _again(outcome: Granted) -> Explanation:
         Considered(
             grant.pool.name,
             position,
-            Standing.HOLDS,
+            PoolStanding.HOLDS,
             f"this container holds {grant.address} of pool {grant.pool.name} already, and gets it again",
         )
         for position, grant in enumerate(outcome.grants)
@@ -94,19 +94,19 @@ class _Explaining:
         standing, why = self._said(candidate, filled)
         return Considered(candidate.name, candidate.position, standing, why)
 
-    def _said(self, candidate: Candidate, filled: dict[str, Fullness]) -> tuple[Standing, str]:
+    def _said(self, candidate: Candidate, filled: dict[str, Fullness]) -> tuple[PoolStanding, str]:
         pool, position = candidate.pool, candidate.position
         if pool is None or position is None or candidate.refusal is not None:
-            return Standing.REFUSES, candidate.refusal or ""
+            return PoolStanding.REFUSES, candidate.refusal or ""
         grant = self._grant_at(position)
         if grant is not None and grant.pool.name == pool.name:
-            return Standing.GIVES, self._given(grant)
+            return PoolStanding.GIVES, self._given(grant)
         elsewhere = self._elsewhere(pool, position)
         if elsewhere is not None:
-            return Standing.REFUSES, elsewhere
+            return PoolStanding.REFUSES, elsewhere
         fullness = filled.get(pool.name)
         if grant is not None and fullness is None:
-            return Standing.SPARE, f"pool {grant.pool.name} comes first and has an address"
+            return PoolStanding.SPARE, f"pool {grant.pool.name} comes first and has an address"
         return _fill(pool, fullness)
 
     def _grant_at(self, position: int) -> Grant | None:
@@ -140,11 +140,11 @@ def _selected_or_none(request: AllocationRequest, catalogue: Catalogue) -> Seque
         return ()  # the outcome says which: the rehearsal met the same
 
 
-def _fill(pool: Pool, fullness: Fullness | None) -> tuple[Standing, str]:
+def _fill(pool: Pool, fullness: Fullness | None) -> tuple[PoolStanding, str]:
     if fullness is None:
-        return Standing.FULL, f"pool {pool.name} was deleted meanwhile"
+        return PoolStanding.FULL, f"pool {pool.name} was deleted meanwhile"
     if pool.state is PoolState.DRAINING:
-        return Standing.DRAINING, str(fullness)
+        return PoolStanding.DRAINING, str(fullness)
     if fullness.free > 0:
-        return Standing.SPARE, f"pool {pool.name} has {fullness.free} of {fullness.size} free"
-    return Standing.FULL, str(fullness)
+        return PoolStanding.SPARE, f"pool {pool.name} has {fullness.free} of {fullness.size} free"
+    return PoolStanding.FULL, str(fullness)

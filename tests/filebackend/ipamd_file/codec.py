@@ -17,7 +17,7 @@ from ipamd.models.address import AddressRange
 from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, Workload
 from ipamd.models.block import Block
 from ipamd.models.identity import Identity, Owner
-from ipamd.models.issued import Order
+from ipamd.models.issued import CallOrder
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
 from ipamd.models.reservation import Reservation
@@ -25,7 +25,7 @@ from ipamd.models.token import Role, Token
 
 OF_FIELDS: Final = (
     *(Allocation, Block, RememberedRelease, Pool, Reservation, Node, Token),
-    *(Identity, Owner, NodeKey, Order, Boot, Workload, NetworkNamespace, Idempotency),
+    *(Identity, Owner, NodeKey, CallOrder, Boot, Workload, NetworkNamespace, Idempotency),
     *(AddressRange, Route, Dns, Selectors),
 )
 OF_TEXT: Final = (IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role)

@@ -125,7 +125,7 @@ def ready(statement: Statement) -> Compiled:
 
 
 class PostgresSession:
-    """See `Session`. What SQLAlchemy compiled goes straight to the driver, which prepares it once.
+    """See `DatabaseSession`. What SQLAlchemy compiled goes straight to the driver, which prepares it once.
 
     `settings` are those that each transaction must set for itself.
     """

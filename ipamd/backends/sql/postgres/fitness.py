@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.schema import ALLOCATION, CATALOGUE, METADATA, RELEASE, SCHEMA_VERSION
-from ipamd.backends.sql.session import Session, Statement
+from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.backends.sql.version import NO_SCHEMA, SchemaVersion, misfit
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
 
@@ -125,7 +125,7 @@ async def hazards(session: PostgresSession) -> list[str]:
     return found
 
 
-async def version_of(session: Session) -> SchemaVersion:
+async def version_of(session: DatabaseSession) -> SchemaVersion:
     """What the last migration left; zeros in a database without a schema."""
     [(there,)] = await session.fetch(HAS_SCHEMA)
     if not there:
@@ -147,7 +147,7 @@ async def missing_privileges(session: PostgresSession) -> str:
     return "; ".join(grants)
 
 
-async def unfit_now(session: Session) -> str | None:
+async def unfit_now(session: DatabaseSession) -> str | None:
     """Why a database that was fit when it was opened no longer is; None where it still is."""
     [(_, _, _, read_only)] = await session.fetch(SERVER)
     return f"the database is {READ_ONLY}" if read_only else misfit(await version_of(session))

@@ -16,7 +16,7 @@ from ipamd.models.node import NodeKey
 KEY_BYTES: Final = 8
 
 
-class Kind(Enum):
+class LockKind(Enum):
     """What a lock is about; the text is part of every number, so that two kinds never share one."""
 
     HOLDER = b"ipamd.holder"
@@ -25,7 +25,7 @@ class Kind(Enum):
     MIGRATION = b"ipamd.migration"
 
 
-def key_of(kind: Kind, *parts: bytes) -> int:
+def key_of(kind: LockKind, *parts: bytes) -> int:
     """The number of a lock.
 
     Two things of which the numbers are the same would be locked together, which costs a wait and no more.
@@ -39,13 +39,13 @@ def key_of(kind: Kind, *parts: bytes) -> int:
 
 def keys_of_holders(digests: Iterable[Digest]) -> dict[Digest, int]:
     """The numbers of some holders' locks."""
-    return {digest: key_of(Kind.HOLDER, digest) for digest in digests}
+    return {digest: key_of(LockKind.HOLDER, digest) for digest in digests}
 
 
 def key_of_boots(node: NodeKey) -> int:
     """The number under which a node's boots are numbered."""
-    return key_of(Kind.BOOTS, *(part.encode("utf-8", "surrogatepass") for part in node))
+    return key_of(LockKind.BOOTS, *(part.encode("utf-8", "surrogatepass") for part in node))
 
 
-CARVING_KEY: Final = key_of(Kind.CARVING)
-MIGRATION_KEY: Final = key_of(Kind.MIGRATION)
+CARVING_KEY: Final = key_of(LockKind.CARVING)
+MIGRATION_KEY: Final = key_of(LockKind.MIGRATION)

@@ -18,7 +18,7 @@ from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.catalogue import SqlCatalogueChange
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.schema import REVISION
-from ipamd.backends.sql.session import Session
+from ipamd.backends.sql.session import DatabaseSession
 from ipamd.backends.sql.sqlite import journal
 from ipamd.backends.sql.sqlite.connection import (
     JOURNAL_LENGTH,
@@ -102,7 +102,7 @@ class SqliteBackend:
     async def change(self, work: Change[T]) -> T:
         return await self._write(lambda session: work(SqlCatalogueChange(session)))
 
-    async def _write(self, work: Callable[[Session], Coroutine[Any, Any, T | Undone[T]]]) -> T:
+    async def _write(self, work: Callable[[DatabaseSession], Coroutine[Any, Any, T | Undone[T]]]) -> T:
         if self._closed:
             raise Unavailable("the database is closed")
         # The lock is taken at the beginning: one taken between reading and writing could be refused.

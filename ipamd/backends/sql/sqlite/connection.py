@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import ConstraintViolated, InDoubt, Undone
 from ipamd.backends.sql import statements
-from ipamd.backends.sql.session import Compiled, Session, Statement, Values, compiled
+from ipamd.backends.sql.session import Compiled, DatabaseSession, Statement, Values, compiled
 from ipamd.backends.sql.version import NO_SCHEMA, SchemaVersion
 from ipamd.models.errors import Unavailable
 
@@ -72,7 +72,7 @@ def _ready(statement: Statement) -> Compiled:
 
 
 class SqliteSession:
-    """See `Session`.
+    """See `DatabaseSession`.
 
     What SQLAlchemy compiled goes straight to the driver: its result objects would cost as much as SQLite
     itself where a batch is small (docs/decisions/0003-sqlite-writer.md).
@@ -139,7 +139,7 @@ def _does_not_answer(error: BaseException) -> TypeGuard[sqlite3.DatabaseError]:
     return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
 
-async def schema_version(session: Session) -> SchemaVersion:
+async def schema_version(session: DatabaseSession) -> SchemaVersion:
     """What the last migration left, in a database that has a schema."""
     [(revision, oldest_code)] = await session.fetch(statements.SCHEMA)
     return SchemaVersion(revision, oldest_code)

@@ -17,7 +17,7 @@ import structlog
 
 from ipamd.backends.interface import Changes, InDoubt
 from ipamd.backends.sql import statements
-from ipamd.backends.sql.session import Session
+from ipamd.backends.sql.session import DatabaseSession
 from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.errors import Unavailable
 
@@ -32,7 +32,7 @@ Under full load many share a page; where calls come one by one none waits long f
 REMAINING: Final = 0.95
 """What is left of the size of a batch after each further one."""
 
-Write = Callable[[Callable[[Session], Coroutine[Any, Any, int]]], Awaitable[int]]
+Write = Callable[[Callable[[DatabaseSession], Coroutine[Any, Any, int]]], Awaitable[int]]
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class DeferringTransaction(SqlTransaction):
 
     begin_allocation = statements.BEGIN_UNLISTED
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: DatabaseSession) -> None:
         super().__init__(session)
         self.begun = 0
 
@@ -89,5 +89,5 @@ class DeferredIndexes:
             await self._listing
 
 
-async def _list(most: int, session: Session) -> int:
+async def _list(most: int, session: DatabaseSession) -> int:
     return await session.run(statements.LIST_ALLOCATIONS, most)
