@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ipamd.backends.sql import migrations, steps
+from ipamd.backends import migrations
+from ipamd.backends.sql import steps
 from ipamd.backends.sql.schema import REVISION
 from ipamd.cli.settings import DatabaseUrl, database_url_or_default, make_state_folder
 

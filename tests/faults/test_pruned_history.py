@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ipamd.backends.sql import migrations
+from ipamd.backends import migrations
 from tests.conftest import scratch_folder
 from tests.faults.churn import Churn
 from tests.faults.ledger import Tables

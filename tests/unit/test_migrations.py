@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
+from ipamd.backends import migrations
 from ipamd.backends.registry import open_backend
-from ipamd.backends.sql import migrations, steps
+from ipamd.backends.sql import steps
 from ipamd.backends.sql.schema import METADATA, REVISION
 from ipamd.backends.sql.version import SchemaVersion, misfit
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
@@ -166,7 +167,7 @@ OPENS_AND_SAYS_WHERE_FROM = """
 import asyncio, sys
 import ipamd
 from ipamd.backends.sql import steps
-from ipamd.backends.sql import migrations
+from ipamd.backends import migrations
 from ipamd.backends.sql.sqlite.backend import open_sqlite
 
 async def main():

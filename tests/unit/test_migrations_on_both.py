@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import create_mock_engine
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
-from ipamd.backends.sql import migrations, steps
+from ipamd.backends import migrations
+from ipamd.backends.sql import steps
 from ipamd.backends.sql.schema import METADATA, REVISION
 from ipamd.backends.sql.version import SchemaVersion
 from tests.postgres import Postgres, migrate

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ipamd.backends.sql import migrations
+from ipamd.backends import migrations
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.version import SchemaVersion
 from tests.cni.executable import Document, Plugin
