@@ -51,7 +51,9 @@ def version(configuration: dict[str, object]) -> str:
 
     libcni writes an empty one where the list has none: that is the first version too.
     """
-    given = configuration.get("cniVersion", "")
+    given = configuration.get("cniVersion")
+    if given is None:  # Go reads null as an empty text
+        return VERSIONS[0]
     if not isinstance(given, str):
         raise _invalid("cniVersion", "must be a text", given)
     return given or VERSIONS[0]

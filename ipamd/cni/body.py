@@ -13,11 +13,14 @@ from ipamd.cni import reading
 from ipamd.cni.caller import Caller
 from ipamd.cni.configuration import configuration_of
 from ipamd.cni.error import CniError, Code, invalid
+from ipamd.cni.version import NEWEST
 from ipamd.models.allocation import NetworkNamespace
 from ipamd.models.identity import Identity
 from ipamd.models.issued import Issued
 from ipamd.models.limits import CNI_NAME
+from ipamd.models.nearest import nearest
 from ipamd.models.pool import DEFAULT_CLUSTER
+from ipamd.models.strict_json import parse_json
 
 LARGEST_INTEGER: Final = (1 << 63) - 1
 LONGEST_PATH: Final = 4096
@@ -37,7 +40,7 @@ _NAME: Final = re.compile(CNI_NAME)
 _BOOT: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-class _Envelope(Struct, forbid_unknown_fields=True):
+class _Envelope(Struct):
     """The keys of a body, each with whatever came. The configuration stays as it came."""
 
     container_id: Any = None
@@ -56,19 +59,29 @@ class _Envelope(Struct, forbid_unknown_fields=True):
     config: Raw = Raw(b"null")
 
 
-_DECODER: Final = Decoder(_Envelope)
+class _ClosedEnvelope(_Envelope, forbid_unknown_fields=True):
+    """The same of a call that may be refused: no other key is passed over."""
+
+
+_CLOSED: Final = Decoder(_ClosedEnvelope)
+_OPEN: Final = Decoder(_Envelope)
 
 
 class Body:
-    """A decoded body, whose keys are known and whose version we speak."""
+    """A decoded body.
 
-    def __init__(self, raw: bytes) -> None:
-        self._values = _opened(raw)
+    `closed`: its keys are known; else others are passed over, for what frees must not fail for them.
+    `any_version`: a version that nobody speaks is passed over too, where there is no answer to speak it in.
+    """
+
+    def __init__(self, raw: bytes, *, closed: bool = True, any_version: bool = False) -> None:
+        self._values = _opened(raw, _CLOSED if closed else _OPEN)
+        self._closed = closed
         try:
             self.config = configuration_of(bytes(self._values.config))
         except ValueError as error:
             raise _undecodable(error) from None
-        self.version = self.config.version
+        self.version = NEWEST if any_version else self.config.version
         self.identified: Caller | None = None
         """Who calls, once it is known: what is wrong from then on is known to be theirs."""
 
@@ -114,7 +127,7 @@ class Body:
             return None
         if not isinstance(value, dict):
             raise reading.mistyped(key, "an object", value)
-        if not value.keys() <= _ISSUED_KEYS:
+        if self._closed and not value.keys() <= _ISSUED_KEYS:
             raise invalid(key, f"has an unknown key {reading.shown(min(value.keys() - _ISSUED_KEYS))}")
         boot = reading.text(value.get("boot"), f"{key}.boot").lower()
         if _BOOT.fullmatch(boot) is None:
@@ -146,9 +159,9 @@ class Body:
         return float(min(value, LONGEST_TIMEOUT))
 
 
-def _opened(raw: bytes) -> _Envelope:
+def _opened(raw: bytes, decoder: Decoder[_Envelope] | Decoder[_ClosedEnvelope]) -> _Envelope:
     try:
-        return _DECODER.decode(raw)
+        return decoder.decode(raw)
     except ValidationError:
         raise _not_a_body(raw) from None
     except (ValueError, RecursionError) as error:
@@ -158,14 +171,17 @@ def _opened(raw: bytes) -> _Envelope:
 def _not_a_body(raw: bytes) -> CniError:
     """What is wrong with JSON that is not an object of our keys."""
     try:
-        values = reading.parse_json(raw)
+        values = parse_json(raw)
     except ValueError as error:
         return _undecodable(error)
     if not isinstance(values, dict):
         return CniError(Code.CANNOT_DECODE, "cannot decode the request: it is not a JSON object")
     key = min(values.keys() - set(_Envelope.__struct_fields__))
+    near = nearest(key, _Envelope.__struct_fields__)
     return CniError(
-        Code.UNSUPPORTED_FIELD, f"unsupported field {reading.shown(key)}: {reading.shown(values[key])}"
+        Code.UNSUPPORTED_FIELD,
+        f"unsupported field {reading.shown(key)}: {reading.shown(values[key])}",
+        f"did you mean {near}?" if near is not None else "",
     )
 
 

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from ipamd.cni import reading
 from ipamd.cni.error import CniError, Code, invalid, too_large
+from ipamd.cni.own_keys import check_own_keys
 from ipamd.cni.result import Additions
 from ipamd.cni.version import OLDEST, VERSIONS, is_supported
 from ipamd.models.address import IPAddress
 from ipamd.models.limits import CNI_NAME, MOST_ADDRESSES, MOST_DNS_ENTRIES, MOST_POOLS, MOST_ROUTES
 from ipamd.models.pool import Dns, Route
 from ipamd.models.request import PoolNames
+from ipamd.models.strict_json import parse_configuration
 
 LARGEST_INTEGER: Final = (1 << 32) - 1
 """Route metrics and table numbers are 32 bits wide in the kernel."""
@@ -23,6 +25,12 @@ LONGEST_KNOWN: Final = 8192
 MOST_KNOWN: Final = 512
 """Configurations that are kept decoded, and the bytes of the longest of them."""
 
+
+IPAM_KEYS: Final = (
+    *("type", "endpoint", "pools", "routes", "dns", "node", "cluster", "timeout", "status", "stateDir"),
+    *("tokenFile", "caFile", "certFile", "keyFile"),
+)
+"""All that an `ipam` object of ours may have; the plugin knows the same (ipam_plugin/configuration.py)."""
 
 # Keys by which other IPAM plugins are told which addresses to give. Were they passed over, a configuration
 # that was copied from one of them would silently get addresses from elsewhere.
@@ -33,6 +41,8 @@ _FOREIGN: Final = (
 )
 _NAME: Final = re.compile(CNI_NAME)
 _ROUTE_NUMBERS: Final = ("mtu", "advmss", "priority", "table", "scope")
+_ROUTE_KEYS: Final = ("dst", "gw", *_ROUTE_NUMBERS)
+_DNS_KEYS: Final = ("nameservers", "domain", "search", "options")
 
 
 class Configuration:
@@ -68,7 +78,9 @@ class Configuration:
     @cached_property
     def ipam(self) -> Mapping[str, Any]:
         """The `ipam` object, without anything that would have to be ignored."""
-        return read_ipam(self.values)
+        ipam = read_ipam(self.values)
+        check_own_keys(ipam)
+        return ipam
 
     @cached_property
     def pool_names(self) -> PoolNames:
@@ -79,6 +91,10 @@ class Configuration:
     def additions(self) -> Additions:
         """What it adds to the answer."""
         return Additions(tuple(dict.fromkeys(read_routes(self.ipam))), read_dns(self.ipam))
+
+    def check(self) -> None:
+        """Raise for what an ADD would be refused for."""
+        _ = self.pool_names, self.additions
 
     @cached_property
     def runtime(self) -> Mapping[str, Any]:
@@ -95,7 +111,7 @@ def configuration_of(raw: bytes) -> Configuration:
 
 
 def _decoded(raw: bytes) -> Configuration:
-    values = reading.parse_json(raw)
+    values = parse_configuration(raw)
     if not isinstance(values, dict):
         raise reading.mistyped("config", "an object", values)
     return Configuration(values)
@@ -106,7 +122,9 @@ _known: Final = lru_cache(maxsize=MOST_KNOWN)(_decoded)
 
 def read_ipam(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The `ipam` object, without anything that would have to be ignored."""
-    ipam = reading.mapping(config.get("ipam"), "ipam")
+    if config.get("ipam") is None:
+        raise invalid("ipam", "is missing")
+    ipam = reading.mapping(config["ipam"], "ipam")
     for key in _FOREIGN:
         if key in ipam:
             raise CniError(
@@ -114,6 +132,7 @@ def read_ipam(config: Mapping[str, Any]) -> Mapping[str, Any]:
                 f"unsupported field ipam.{key}: {reading.shown(ipam[key])}",
                 "name pools of ipamd with ipam.pools, or leave it out and let their selectors choose",
             )
+    reading.check_keys(ipam, IPAM_KEYS, "ipam")
     return ipam
 
 
@@ -153,6 +172,7 @@ def read_routes(ipam: Mapping[str, Any]) -> tuple[Route, ...]:
 def _route(entry: object, key: str) -> Route:
     if not isinstance(entry, dict):
         raise reading.mistyped(key, "an object", entry)
+    reading.check_keys(entry, _ROUTE_KEYS, key)
     dst = reading.prefix(entry.get("dst"), f"{key}.dst")
     gw: IPAddress | None = None
     if entry.get("gw") is not None:
@@ -172,6 +192,7 @@ def read_dns(ipam: Mapping[str, Any]) -> Dns:
     dns = reading.mapping(ipam.get("dns"), "ipam.dns")
     if not dns:
         return Dns()
+    reading.check_keys(dns, _DNS_KEYS, "ipam.dns")
     servers = _texts(dns, "nameservers")
     for place, server in enumerate(servers):
         reading.address(server, f"ipam.dns.nameservers[{place}]")

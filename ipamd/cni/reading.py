@@ -8,34 +8,29 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-import msgspec
-
-from ipamd.cni.error import CniError, invalid
+from ipamd.cni.error import CniError, Code, invalid
 from ipamd.models.address import IPAddress, IPNetwork, parse_address, parse_network
 from ipamd.models.limits import LONGEST_NAME, POOL_NAME
-
-"""As long as a host name may be; no name of Kubernetes is longer."""
+from ipamd.models.nearest import nearest
 
 LONGEST_QUOTE: Final = 80
-
-_DECODER: Final = msgspec.json.Decoder()
 
 # A network's routes come with every call, the same each time: reading them is a third of reading an ADD.
 _known_prefix: Final = lru_cache(maxsize=1024)(parse_network)
 
+_PLAIN_KEY: Final = re.compile(r"[!-~]{1,64}")
 _POOL_NAME: Final = re.compile(POOL_NAME)
 
 
-def parse_json(raw: bytes | str) -> Any:
-    """Decode JSON; raises ValueError with a sentence, whatever the bytes are.
-
-    The decoder refuses what is not UTF-8 and half a surrogate pair, but ends what is nested too deeply
-    with RecursionError.
-    """
-    try:
-        return _DECODER.decode(raw)
-    except RecursionError:
-        raise ValueError("JSON is nested too deeply") from None
+def check_keys(found: Mapping[str, Any], known: Sequence[str], place: str) -> None:
+    """Raise for a key that is not known: what is passed over is a slip that nobody hears of."""
+    if found.keys() <= frozenset(known):
+        return
+    key = min(found.keys() - frozenset(known))
+    near = nearest(key, known)
+    hint = f"did you mean {place}.{near}?" if near is not None else f"known are {', '.join(known)}"
+    name = key if _PLAIN_KEY.fullmatch(key) is not None else shown(key)
+    raise CniError(Code.UNSUPPORTED_FIELD, f"unsupported field {place}.{name}: {shown(found[key])}; {hint}")
 
 
 def shown(value: object) -> str:

@@ -1,7 +1,9 @@
 """The body of a plugin's call, read into what the engine is asked.
 
 One function for each command. All of them raise `CniError` and nothing else, whatever the bytes are.
-A DEL is read for its identity alone: a configuration that has become wrong must not keep an address.
+What may be refused, ADD and STATUS, is read strictly: a key that nobody knows is a slip, and passed over it
+would put a pod elsewhere. What only looks after a container, CHECK and GC, passes over unknown keys. A DEL is
+read for its identity alone: a configuration that has become wrong must not keep an address.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from ipamd.cni import reading
+from ipamd.cni.arguments import read_args, read_workload
 from ipamd.cni.body import Body
 from ipamd.cni.caller import Caller
 from ipamd.cni.error import CniError, Code, invalid
-from ipamd.cni.requested import Requested, read_args, read_workload
+from ipamd.cni.requested import Requested
 from ipamd.cni.result import Additions
 from ipamd.cni.version import at_least
 from ipamd.models.address import IPAddress
@@ -74,31 +77,30 @@ class Status(Struct, frozen=True):
 
 def read_add(raw: bytes) -> Add:
     """The body of `POST /v1/cni/add`."""
-    return _reading(raw, _add)
+    return _reading(Body(raw), _add)
 
 
 def read_del(raw: bytes) -> Delete:
     """The body of `POST /v1/cni/del`."""
-    return _reading(raw, _del)
+    return _reading(Body(raw, closed=False, any_version=True), _del)
 
 
 def read_check(raw: bytes) -> Check:
     """The body of `POST /v1/cni/check`."""
-    return _reading(raw, _check)
+    return _reading(Body(raw, closed=False), _check)
 
 
 def read_gc(raw: bytes) -> Collect:
     """The body of `POST /v1/cni/gc`."""
-    return _reading(raw, _gc)
+    return _reading(Body(raw, closed=False), _gc)
 
 
 def read_status(raw: bytes) -> Status:
     """The body of `POST /v1/cni/status`."""
-    return _reading(raw, _status)
+    return _reading(Body(raw), _status)
 
 
-def _reading(raw: bytes, read: Callable[[Body], T]) -> T:
-    body = Body(raw)
+def _reading(body: Body, read: Callable[[Body], T]) -> T:
     try:
         return read(body)
     except CniError as error:
@@ -161,8 +163,7 @@ def _status(body: Body) -> Status:
         raise CniError(Code.INCOMPATIBLE_VERSION, "config version does not allow STATUS")
     caller = body.caller("path")
     wanted = body.config.ipam.get("status", StatusScope.INSTALLATION)
-    if not isinstance(wanted, str) or wanted not in list(StatusScope):
-        raise reading.mistyped("ipam.status", "installation, service or capacity", wanted)
+    body.config.check()
     pool_names = Requested(body.config, {}, caller.identity.network, "").pools()
     return Status(caller, StatusScope(wanted), pool_names)
 

@@ -6,16 +6,19 @@ an annotation of the pod. They are never merged: the first that is present count
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ipamd.cni import reading
+from ipamd.cni.arguments import ADDRESSES
 from ipamd.cni.configuration import Configuration, read_pool_names
 from ipamd.cni.error import CniError, Code, invalid, too_large
 from ipamd.models.address import IPAddress
-from ipamd.models.allocation import Workload
-from ipamd.models.limits import LONGEST_NAME, MOST_ADDRESSES
+from ipamd.models.limits import CNI_NAME, MOST_ADDRESSES
+from ipamd.models.nearest import nearest
 from ipamd.models.request import PoolNames
+from ipamd.models.strict_json import parse_json
 
 ANNOTATIONS: Final = "io.kubernetes.cri.pod-annotations"
 """The capability by which a runtime hands on the annotations of a pod."""
@@ -26,34 +29,9 @@ POOLS_ANNOTATION: Final = "ipamd.io/pools"
 FIRST_INTERFACE: Final = "eth0"
 """The interface of a pod's own network: what an annotation means that names no network."""
 
-LONGEST_ARGS: Final = 4096
-
-_WORKLOAD_ARGS: Final = ("K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID")
-
-
-def read_args(value: object) -> Mapping[str, str]:
-    """CNI_ARGS: `KEY=VALUE` pairs between semicolons; of a key that comes twice the last counts."""
-    if value is None or value == "":
-        return {}
-    if not isinstance(value, str) or len(value) > LONGEST_ARGS or not value.isprintable():
-        raise CniError(Code.BAD_ENVIRONMENT, f"env variables [CNI_ARGS] malformed: {reading.shown(value)}")
-    pairs = [pair.partition("=") for pair in value.split(";") if pair]
-    for key, equals, _ in pairs:
-        if not (key and equals):
-            raise CniError(
-                Code.BAD_ENVIRONMENT,
-                f"env variables [CNI_ARGS] malformed: {reading.shown(key)} is not KEY=VALUE",
-            )
-    return {key: value for key, _, value in pairs}
-
-
-def read_workload(args: Mapping[str, str]) -> Workload:
-    """The pod that the runtime names; empty values count as absent."""
-    for key in _WORKLOAD_ARGS:
-        if len(args.get(key, "")) > LONGEST_NAME:
-            raise CniError(Code.BAD_ENVIRONMENT, f"env variables [CNI_ARGS] malformed: {key} is too long")
-    namespace, name, uid = (args.get(key) or None for key in _WORKLOAD_ARGS)
-    return Workload(namespace, name, uid)
+_OWN: Final = "ipamd.io/"
+_ANNOTATIONS: Final = (ADDRESSES_ANNOTATION, POOLS_ANNOTATION)
+_NETWORK: Final = re.compile(CNI_NAME)
 
 
 class Requested:
@@ -67,6 +45,8 @@ class Requested:
                 f"unsupported field runtimeConfig.ipRanges: {reading.shown(self._runtime['ipRanges'])}",
                 "take the capability ipRanges out of the configuration, and name pools",
             )
+        self._annotations = reading.mapping(self._runtime.get(ANNOTATIONS), f"runtimeConfig.{ANNOTATIONS}")
+        _check_annotations(self._annotations)
         self._config = config
         self._args = args
         self._network = network
@@ -82,27 +62,20 @@ class Requested:
     def pools(self) -> PoolNames:
         """The pools asked for: the annotation's, else the configuration's."""
         key, value = self._annotation(POOLS_ANNOTATION)
-        if not value:
-            return self._config.pool_names
-        if value.startswith("["):
-            return read_pool_names(_json(key, value), key)
-        return read_pool_names([_commas(value)], key)
+        return read_pool_names(_listed(key, value), key) if value else self._config.pool_names
 
     def _sources(self) -> Iterator[tuple[str, Sequence[Any]]]:
         yield "runtimeConfig.ips", reading.listing(self._runtime.get("ips"), "runtimeConfig.ips")
         arguments = reading.mapping(self._config.values.get("args"), "args")
         cni = reading.mapping(arguments.get("cni"), "args.cni")
         yield "args.cni.ips", reading.listing(cni.get("ips"), "args.cni.ips")
-        yield "CNI_ARGS IP", _commas(self._args.get("IP", ""))
+        yield "CNI_ARGS IP", _commas(self._args.get(ADDRESSES, ""))
         key, value = self._annotation(ADDRESSES_ANNOTATION)
-        if value.startswith("["):
-            yield key, reading.listing(_json(key, value), key)
-        else:
-            yield key, _commas(value)
+        yield key, _listed(key, value)
 
     def _annotation(self, name: str) -> tuple[str, str]:
         """An annotation with the key it was found under: this network's, or the plain one for eth0."""
-        annotations = reading.mapping(self._runtime.get(ANNOTATIONS), f"runtimeConfig.{ANNOTATIONS}")
+        annotations = self._annotations
         if not annotations:
             return f"annotation {name}", ""
         key = f"{name}.{self._network}"
@@ -116,15 +89,34 @@ class Requested:
         return f"annotation {key}", value.strip()
 
 
-def _commas(value: str) -> list[str]:
-    return [entry.strip() for entry in value.split(",")] if value else []
+def _check_annotations(annotations: Mapping[str, Any]) -> None:
+    """Raise for an annotation under our prefix that nobody reads."""
+    for key in annotations:
+        if key[: len(_OWN)].lower() != _OWN:
+            continue
+        word, dot, network = key[len(_OWN) :].partition(".")
+        if _OWN + word in _ANNOTATIONS and key.startswith(_OWN) and (not dot or _NETWORK.fullmatch(network)):
+            continue
+        near = nearest(_OWN + word, _ANNOTATIONS)
+        hint = f"did you mean {near}{dot}{network}?" if near else f"known are {', '.join(_ANNOTATIONS)}"
+        raise CniError(
+            Code.UNSUPPORTED_FIELD,
+            f"unsupported field annotation {reading.shown(key)}: {reading.shown(annotations[key])}; {hint}",
+        )
 
 
-def _json(key: str, value: str) -> Any:
+def _listed(key: str, value: str) -> Sequence[Any]:
+    """An annotation's list: a JSON list, or words between commas. Each entry stands for an address."""
+    if not value.startswith("["):
+        return _commas(value)
     try:
-        return reading.parse_json(value)
+        return reading.listing(parse_json(value), key)
     except ValueError as error:
         raise invalid(key, str(error)) from None
+
+
+def _commas(value: str) -> list[str]:
+    return [entry.strip() for entry in value.split(",")] if value else []
 
 
 def _addresses(key: str, wanted: Sequence[Any]) -> tuple[IPAddress, ...]:

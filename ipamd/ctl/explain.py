@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,7 +12,9 @@ import typer
 from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.ctl.render import print_line, print_record, print_table
 from ipamd.ctl.session import CommandSession, command
+from ipamd.models.network_file import NotOurs, configuration_for_ipamd
 from ipamd.models.pool import DEFAULT_CLUSTER
+from ipamd.models.strict_json import parse_configuration
 
 EXPLAIN: Final = "/v1/explain"
 COLUMNS: Final = ("ADDRESS", "POOL", "STANDING", "WHY")
@@ -29,10 +30,14 @@ class Container:
         str | None,
         typer.Option("--network", metavar="NAME", help="The CNI network; default: the file's, or `default`."),
     ] = None
-    cluster: Annotated[str, typer.Option("--cluster", metavar="NAME")] = DEFAULT_CLUSTER
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", metavar="NAME", help="Default: the file's, or `default`."),
+    ] = None
     node: Annotated[
-        str, typer.Option("--node", metavar="NAME", help="Default: `none`, a node without labels.")
-    ] = "none"
+        str | None,
+        typer.Option("--node", metavar="NAME", help="Default: the file's, or `none`, a node without labels."),
+    ] = None
     namespace: Annotated[str | None, typer.Option("--namespace", metavar="NAME", help="The pod's.")] = None
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The pod's.")] = None
     container: Annotated[
@@ -69,7 +74,8 @@ def register(application: typer.Typer) -> None:
 
 def explain(session: CommandSession, container: Container, wishes: Wishes) -> None:
     """What an ADD would get, and what each pool has to do with it. Nothing is taken."""
-    found = session.client.post(EXPLAIN, _call(container, wishes)).body
+    configuration = _configuration(wishes.file)
+    found = session.client.post(EXPLAIN, _call(configuration, container, wishes)).body
     if not session.for_people:
         session.show_document(found)
         return
@@ -102,19 +108,17 @@ def _answer(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _call(container: Container, wishes: Wishes) -> dict[str, Any]:
+def _call(config: dict[str, Any], container: Container, wishes: Wishes) -> dict[str, Any]:
     """The body of the ADD."""
-    config = _configuration(wishes.file)
     if container.network is not None:
         config["name"] = container.network
     if wishes.pool:
-        config["ipam"]["pools"] = [slot.split(",") for slot in wishes.pool]
+        config["ipam"] = {**config["ipam"], "pools": [slot.split(",") for slot in wishes.pool]}
     if wishes.address:
         arguments = _object(config, "args")
         config["args"] = {**arguments, "cni": {**_object(arguments, "cni"), "ips": wishes.address}}
     if wishes.annotation:
-        annotations = dict(_pair(text) for text in wishes.annotation)
-        config["runtimeConfig"] = {**_object(config, "runtimeConfig"), ANNOTATIONS: annotations}
+        _annotate(config, dict(_pair(text) for text in wishes.annotation), wishes.file)
     workload = {"K8S_POD_NAMESPACE": container.namespace, "K8S_POD_NAME": container.name}
     return {
         "container_id": container.container or f"explain-{uuid4()}",
@@ -122,28 +126,40 @@ def _call(container: Container, wishes: Wishes) -> dict[str, Any]:
         "ifname": container.interface,
         "args": ";".join(f"{key}={value}" for key, value in workload.items() if value is not None),
         "path": "/opt/cni/bin",
-        "cluster": container.cluster,
-        "node": container.node,
+        "cluster": container.cluster or _own(config, "cluster") or DEFAULT_CLUSTER,
+        "node": container.node or _own(config, "node") or "none",
         "config": config,
     }
 
 
 def _configuration(file: Path | None) -> dict[str, Any]:
-    """A network configuration as its IPAM plugin gets it: of a list, the first plugin's that has `ipam`."""
+    """What `ipamd-ipam` gets on stdin, with a file's network configuration."""
     if file is None:
         return {"cniVersion": VERSION, "name": "default", "ipam": {}}
     try:
-        config = json.loads(file.read_bytes())
+        return configuration_for_ipamd(parse_configuration(file.read_bytes()))
     except OSError as error:
         raise CommandFailed(f"cannot read {file}: {error.strerror}", ExitCode.USAGE) from None
+    except NotOurs as error:
+        raise CommandFailed(f"{file} {error}", ExitCode.USAGE) from None
     except ValueError as error:
         raise CommandFailed(f"{file} is not JSON: {error}", ExitCode.USAGE) from None
-    if isinstance(config, dict) and isinstance(config.get("plugins"), list):
-        inner = next((each for each in config["plugins"] if isinstance(each, dict) and "ipam" in each), {})
-        config = {**inner, **{key: config[key] for key in ("cniVersion", "name") if key in config}}
-    if not isinstance(config, dict) or not isinstance(config.get("ipam"), dict):
-        raise CommandFailed(f"{file} has no network configuration with an `ipam` object", ExitCode.USAGE)
-    return config
+
+
+def _annotate(config: dict[str, Any], annotations: dict[str, str], file: Path | None) -> None:
+    """Put in the pod's annotations, as a runtime does where the configuration declares the capability."""
+    if file is not None and _object(config, "capabilities").get(ANNOTATIONS) is not True:
+        typer.echo(
+            f"{file} does not declare the capability {ANNOTATIONS}: without it no annotation reaches an ADD",
+            err=True,
+        )
+    config["runtimeConfig"] = {**_object(config, "runtimeConfig"), ANNOTATIONS: annotations}
+
+
+def _own(config: dict[str, Any], key: str) -> str | None:
+    """What the configuration says of the node; what is no name there is refused as in an ADD."""
+    found = config["ipam"].get(key)
+    return found if isinstance(found, str) else None
 
 
 def _object(config: dict[str, Any], key: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ that a file may be half there; and it outlives a container whose node lost power
 from __future__ import annotations
 
 import base64
-import json
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -19,9 +18,10 @@ from typing import Any, Final
 from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.models.address import IPAddress, parse_address
 from ipamd.models.limits import CNI_NAME, INTERFACE_NAME, LONGEST_INTERFACE, LONGEST_NAME, MOST_ADDRESSES
+from ipamd.models.network_file import configuration_for_ipamd
+from ipamd.models.strict_json import parse_configuration, parse_json
 
 KIND: Final = "cniCacheV1"
-OUR_PLUGIN: Final = "ipamd-ipam"
 LARGEST_FILE: Final = 4 << 20
 _NAME: Final = re.compile(rf"(?=.{{1,{LONGEST_NAME}}}\Z){CNI_NAME}")
 _INTERFACE: Final = re.compile(rf"(?=.{{1,{LONGEST_INTERFACE}}}\Z){INTERFACE_NAME}")
@@ -82,8 +82,8 @@ def _document(file: Path) -> Mapping[str, Any]:
     if about.st_size > LARGEST_FILE:
         raise ValueError(f"is larger than {LARGEST_FILE} bytes")
     try:
-        document = json.loads(file.read_bytes())
-    except (ValueError, RecursionError):
+        document = parse_json(file.read_bytes())
+    except ValueError:
         raise ValueError("is empty, half-written, or not JSON") from None
     if not isinstance(document, dict) or document.get("kind") != KIND:
         raise ValueError(f"is not of the kind {KIND}: it does not say whose result it is")
@@ -157,12 +157,10 @@ def _workload(arguments: object) -> dict[str, str]:
 def _ipam(config: object) -> dict[str, str]:
     """Whom ipamd's plugin speaks for in this network, where the configuration says so; else nothing."""
     try:
-        network = json.loads(base64.b64decode(config, validate=True)) if isinstance(config, str) else None
-    except (ValueError, RecursionError):
+        network = (
+            parse_configuration(base64.b64decode(config, validate=True)) if isinstance(config, str) else None
+        )
+        ipam = configuration_for_ipamd(network)["ipam"]
+    except ValueError:  # NotOurs among them: another plugin's container is taken over too
         return {}
-    plugins = network.get("plugins", [network]) if isinstance(network, dict) else []
-    for plugin in plugins if isinstance(plugins, list) else []:
-        ipam = plugin.get("ipam") if isinstance(plugin, dict) else None
-        if isinstance(ipam, dict) and ipam.get("type") == OUR_PLUGIN:
-            return {key: ipam[key] for key in ("cluster", "node") if isinstance(ipam.get(key), str)}
-    return {}
+    return {key: ipam[key] for key in ("cluster", "node") if isinstance(ipam.get(key), str)}

@@ -111,6 +111,37 @@ def test_a_repeat_that_asks_for_another_address_says_what_it_holds(
     assert held(http, container_id="again") == ["10.234.0.7"]
 
 
+@pytest.mark.parametrize(
+    ("written", "families"),
+    [
+        ("V4,V6", "46"),
+        ("V6, V4", "64"),
+        ('["V4","V6"]', "46"),
+        ('[["V4"],["V6"]]', "46"),
+        ('[["V4","V6"]]', ""),
+        ('["V4",["V6","V4"]]', ""),
+    ],
+)
+def test_pools_between_commas_give_an_address_each_and_two_families_are_no_alternatives(
+    new_pool: NewPool, http: httpx.Client, written: str, families: str
+) -> None:
+    v4 = new_pool()["name"]
+    v6 = new_pool(subnet=f"fd00:199:{v4.partition('-')[2]}::/64")["name"]
+    written = written.replace("V4", v4).replace("V6", v6)
+    annotations = {"io.kubernetes.cri.pod-annotations": {"ipamd.io/pools": written}}
+
+    annotated = http.post("/v1/cni/add", json=call("commas", config={"runtimeConfig": annotations})).json()
+    http.post("/v1/cni/del", json=call("commas"))
+
+    if families:
+        assert ["6" if ":" in ip["address"] else "4" for ip in annotated["ips"]] == list(families)
+    else:
+        configured = http.post("/v1/cni/add", json=call(ipam={"pools": json.loads(written)})).json()
+        assert annotated == configured
+        assert annotated["code"] == 7
+        assert "cannot be alternatives of one address: for an address of each write" in annotated["msg"]
+
+
 def test_an_unknown_pool_is_a_wrong_configuration(http: httpx.Client) -> None:
     answer = http.post("/v1/cni/add", json=call("lost", ipam={"pools": ["nowhere"]}))
 

@@ -9,7 +9,7 @@ from tests.cni.executable import Document, Plugin
 from tests.cni.peer import Peer, granted
 
 
-@pytest.mark.parametrize("version", ["0.3.2", "1.2.0", "1", "2.0.0"])
+@pytest.mark.parametrize("version", ["0.3.2", "1.2.0", " ", "1", "2.0.0"])
 def test_an_unknown_version_is_incompatible(plugin: Plugin, version: str) -> None:
     error = plugin.call("ADD", {**plugin.config(), "cniVersion": version}).error
 

@@ -106,6 +106,84 @@ def test_explain_reads_a_network_configuration(ipamctl: Ipamctl, as_list: bool) 
     }
 
 
+OURS = {"type": "ipamd-ipam", "pools": ["storage"]}
+WHEREABOUTS = {"type": "whereabouts", "range": "10.0.0.0/24"}
+
+
+@pytest.mark.parametrize(
+    ("plugins", "says"),
+    [
+        ([{"type": "tuning", "ipam": {}}, {"type": "ipvlan", "ipam": OURS}], ""),
+        ([{"type": "macvlan", "ipam": WHEREABOUTS}, {"type": "ipvlan", "ipam": OURS}], ""),
+        (["nonsense", {"type": "x", "ipam": 5}, {"type": "ipvlan", "ipam": OURS}], ""),
+        ([{"type": "macvlan", "ipam": WHEREABOUTS}], "asks another IPAM plugin: whereabouts"),
+        ([{"type": "x", "ipam": {"type": "dhcp"}}, {"type": "y", "ipam": WHEREABOUTS}], "dhcp, whereabouts"),
+        ([{"type": "bridge", "ipam": {}}], "asks no IPAM plugin"),
+        ([{"type": "bridge", "ipam": {"type": ["ipamd-ipam"]}}], "asks no IPAM plugin"),
+        ([{"type": "tuning"}], "asks no IPAM plugin"),
+        ([], "asks no IPAM plugin"),
+    ],
+)
+def test_explain_takes_the_first_ipam_that_is_ours(
+    ipamctl: Ipamctl, plugins: list[object], says: str
+) -> None:
+    ipamctl("pool", "create", "aaa", "--subnet", "10.70.0.0/24")
+    ipamctl("pool", "create", "storage", "--subnet", "10.71.0.0/24")
+    file = ipamctl.home / "list.conflist"
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "n", "plugins": plugins}))
+
+    if says:
+        assert says in ipamctl.refused("explain", "-f", str(file), exit_code=2)
+    else:
+        [ip] = ipamctl.json("explain", "-f", str(file))["result"]["ips"]
+        assert ip["address"] == "10.71.0.2/24"
+
+
+def test_explain_of_a_lone_configuration_of_another_plugin_says_so(ipamctl: Ipamctl) -> None:
+    file = ipamctl.home / "lone.conf"
+    file.write_text(json.dumps({"cniVersion": "1.0.0", "name": "n", "type": "macvlan", "ipam": WHEREABOUTS}))
+
+    assert "asks another IPAM plugin: whereabouts" in ipamctl.refused("explain", "-f", str(file), exit_code=2)
+
+
+@pytest.mark.parametrize(
+    ("head", "own", "version"),
+    [
+        ({}, {}, "0.1.0"),
+        ({}, {"cniVersion": "1.0.0"}, "0.1.0"),
+        ({"cniVersion": ""}, {}, "0.1.0"),
+        ({"cniVersion": "0.4.0"}, {"cniVersion": "9", "name": "-"}, "0.4.0"),
+        ({"cniVersions": ["0.4.0", "1.0.0", "9.0.0", "x"]}, {}, "1.0.0"),
+        ({"cniVersion": "1.1.0", "cniVersions": ["0.4.0"]}, {}, "1.1.0"),
+        ({"cniVersion": "0.4.0", "cniVersions": []}, {}, "0.4.0"),
+    ],
+)
+def test_explain_gives_a_plugin_of_a_list_the_version_and_name_that_libcni_gives_it(
+    ipamctl: Ipamctl, head: dict[str, object], own: dict[str, object], version: str
+) -> None:
+    ipamctl("pool", "create", "p", "--subnet", "10.1.0.0/24", "--network", "n", "--node", "n7")
+    ipam = {"type": "ipamd-ipam", "node": "n7"}
+    file = ipamctl.home / "list.conflist"
+    file.write_text(json.dumps({**head, "name": "n", "plugins": [{"type": "bridge", **own, "ipam": ipam}]}))
+
+    assert ipamctl.json("explain", "-f", str(file))["result"]["cniVersion"] == version
+    assert "pool p is for node n7, not for n8" in ipamctl("explain", "-f", str(file), "--node", "n8")
+
+
+def test_explain_says_where_no_annotation_would_arrive(ipamctl: Ipamctl) -> None:
+    ipamctl("pool", "create", "p", "--subnet", "10.1.0.0/24")
+    file = ipamctl.home / "n.conf"
+    lone = {"cniVersion": "1.0.0", "name": "n", "ipam": {"type": "ipamd-ipam"}}
+    wanted = ("explain", "-f", str(file), "--annotation", "ipamd.io/addresses=10.1.0.9")
+
+    file.write_text(json.dumps(lone))
+    without = ipamctl.run(*wanted)
+    file.write_text(json.dumps({**lone, "capabilities": {"io.kubernetes.cri.pod-annotations": True}}))
+
+    assert "does not declare the capability io.kubernetes.cri.pod-annotations" in without.stderr
+    assert "10.1.0.9/24" in ipamctl(*wanted)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"plugins": []}', '{"ipam": 1}'])
 def test_explain_says_what_is_wrong_with_a_file(ipamctl: Ipamctl, text: str) -> None:
     file = ipamctl.home / "wrong.conf"

@@ -93,7 +93,14 @@ def test_a_configuration_without_version_is_of_the_oldest() -> None:
 
 
 def test_keys_of_other_plugins_are_passed_over() -> None:
-    config = {"bridge": "cni0", "isGateway": True, "ipam": {"type": "ipamd-ipam", "x": {"deep": [1]}}}
+    config = {
+        "bridge": "cni0",
+        "isGateway": True,
+        "Pools": ["x"],
+        "capabilities": {"ips": True},
+        "runtimeConfig": {"mac": "02:00:00:00:00:01", "portMappings": [{"hostPort": 80}]},
+        "args": {"labels": [], "cni": {"mac": "02:00:00:00:00:01"}},
+    }
 
     assert read_add(body(config)).request.pool_names == ()
 
@@ -147,7 +154,9 @@ def test_the_annotation_lists_addresses(written: str, read: list[str]) -> None:
 @pytest.mark.parametrize(
     ("annotations", "ifname", "pool_names"),
     [
-        ({"ipamd.io/pools": "a,b"}, "eth0", (("a", "b"),)),
+        ({"ipamd.io/pools": "a,b"}, "eth0", (("a",), ("b",))),
+        ({"ipamd.io/pools": "a, b\n"}, "eth0", (("a",), ("b",))),
+        ({"ipamd.io/pools": '["a", "b"]'}, "eth0", (("a",), ("b",))),
         ({"ipamd.io/pools": '[["a", "b"], "c"]'}, "eth0", (("a", "b"), ("c",))),
         ({"ipamd.io/pools": "a", "ipamd.io/pools.pods": "b"}, "eth0", (("b",),)),
         ({"ipamd.io/pools": "a"}, "net1", (("configured",),)),
@@ -174,6 +183,23 @@ def test_an_annotation_replaces_the_pools_of_the_network_it_means(
         ({"ipam": {"pools": ["a b"]}}, 'ipam.pools[0]: "a b" cannot be the name of a pool'),
         ({"ipam": {"pools": ["a\n"]}}, "ipam.pools[0]: holds characters that cannot be printed"),
         ({"ipam": []}, "ipam: expected an object, got a list"),
+        ({"ipam": None}, "ipam: is missing"),
+        (
+            {"ipam": {"timeout": "10"}},
+            'ipam.timeout: must be a number of seconds over 0 and up to 600, not "10"',
+        ),
+        ({"ipam": {"timeout": 601}}, "ipam.timeout: must be a number of seconds"),
+        ({"ipam": {"status": "always"}}, 'installation, service, capacity, not "always"'),
+        (
+            {"ipam": {"node": ""}},
+            'ipam.node: must be a name of 1 to 253 bytes without control characters, not ""',
+        ),
+        ({"ipam": {"stateDir": "here"}}, 'ipam.stateDir: must be an absolute path, not "here"'),
+        (
+            {"ipam": {"endpoint": "127.0.0.1:8750"}},
+            "ipam.endpoint: must be http://, https:// or unix:///path",
+        ),
+        ({"ipam": {"endpoint": []}}, "ipam.endpoint: must be"),
         ({"ipam": {"routes": [{"gw": "10.0.0.1"}]}}, "ipam.routes[0].dst: expected a string, got null"),
         ({"ipam": {"routes": [{"dst": "10.0.0.1/8"}]}}, "ipam.routes[0].dst: '10.0.0.1/8' has host bits set"),
         ({"ipam": {"routes": [{"dst": "::/0", "gw": "10.0.0.1"}]}}, "ipam.routes[0].gw: 10.0.0.1 is not of"),
@@ -255,6 +281,63 @@ def test_what_tells_another_plugin_which_addresses_to_give_is_unsupported(key: s
     assert error.message == f'unsupported field ipam.{key}: "10.1.0.0/16"'
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"ipam": {"poools": [["a"]]}}, "unsupported field ipam.poools: a list; did you mean ipam.pools?"),
+        ({"ipam": {"Pools": ["a"]}}, "ipam.Pools: a list; did you mean ipam.pools?"),
+        ({"ipam": {"ipv4_pools": ["a"]}}, "ipam.ipv4_pools: a list; did you mean ipam.pools?"),
+        ({"ipam": {"ippool": "a"}}, 'ipam.ippool: "a"; did you mean ipam.pools?'),
+        ({"ipam": {"route": []}}, "ipam.route: a list; did you mean ipam.routes?"),
+        ({"ipam": {"nodename": "n"}}, 'ipam.nodename: "n"; did you mean ipam.node?'),
+        ({"ipam": {"timeOut": 3}}, "ipam.timeOut: 3; did you mean ipam.timeout?"),
+        ({"ipam": {"token_file": "/t"}}, 'ipam.token_file: "/t"; did you mean ipam.tokenFile?'),
+        ({"ipam": {"qqqq": 1}}, "ipam.qqqq: 1; known are type, endpoint, pools"),
+        ({"ipam": {"a\x1b[31m": 1}}, 'ipam."a\\u001b[31m": 1; '),
+        (
+            {"ipam": {"routes": [{"dst": "10.0.0.0/8"}, {"dst": "10.0.0.0/8", "via": "10.0.0.9"}]}},
+            'ipam.routes[1].via: "10.0.0.9"; known are dst, gw, mtu',
+        ),
+        ({"ipam": {"routes": [{"dest": "10.0.0.0/8"}]}}, "did you mean ipam.routes[0].dst?"),
+        ({"ipam": {"routes": [{"dst": "::/0", "GW": "::1"}]}}, "did you mean ipam.routes[0].gw?"),
+        ({"ipam": {"dns": {"nameserver": ["10.0.0.53"]}}}, "did you mean ipam.dns.nameservers?"),
+        (
+            {"runtimeConfig": {ANNOTATIONS: {"ipamd.io/adresses": "10.0.0.7"}}},
+            'annotation "ipamd.io/adresses": "10.0.0.7"; did you mean ipamd.io/addresses?',
+        ),
+        ({"runtimeConfig": {ANNOTATIONS: {"ipamd.io/pool.pods": "a"}}}, "did you mean ipamd.io/pools.pods?"),
+        ({"runtimeConfig": {ANNOTATIONS: {"ipamd.io/pools.": "a"}}}, 'annotation "ipamd.io/pools."'),
+        ({"runtimeConfig": {ANNOTATIONS: {"IPAMD.io/pools": "a"}}}, "did you mean ipamd.io/pools?"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_add, read_status])
+def test_a_key_that_nobody_knows_is_named_with_the_nearest_one(
+    read: Any, config: dict[str, Any], message: str
+) -> None:
+    error = refusal(read, body(config))
+
+    assert (error.code, error.status) == (2, 400)
+    assert message in error.message
+
+
+def test_what_looks_after_a_container_or_frees_it_passes_over_keys_that_nobody_knows() -> None:
+    config = {
+        "ipam": {"poools": [], "routes": [{"via": 1}], "dns": {"x": 1}},
+        "runtimeConfig": {ANNOTATIONS: {"ipamd.io/x": ""}},
+        "prevResult": {},
+        "cni.dev/valid-attachments": [],
+    }
+
+    for read in (read_check, read_del, read_gc):
+        assert read(body(config, later=1, issued={"boot": BOOT, "uptime_ns": 1, "later": 1})).caller
+
+
+def test_annotations_of_others_are_theirs() -> None:
+    annotations = {"example.com/ipamd.io": "x", "ipamd.iox/pools": "a", "ipamd": "b"}
+
+    assert read_add(body({"runtimeConfig": {ANNOTATIONS: annotations}})).request.pool_names == ()
+
+
 def test_the_ranges_of_a_runtime_are_unsupported() -> None:
     error = refusal(read_add, body({"runtimeConfig": {"ipRanges": [[{"subnet": "10.1.0.0/16"}]]}}))
 
@@ -298,8 +381,22 @@ def test_an_unknown_key_of_the_call_is_unsupported() -> None:
         (read_add, {"args": "IP"}, 'env variables [CNI_ARGS] malformed: "IP" is not KEY=VALUE'),
         (read_add, {"args": "=x"}, 'env variables [CNI_ARGS] malformed: "" is not KEY=VALUE'),
         (read_add, {"args": 5}, "env variables [CNI_ARGS] malformed: 5"),
-        (read_add, {"args": "A=\x07"}, "env variables [CNI_ARGS] malformed"),
-        (read_add, {"args": "K8S_POD_NAME=" + "x" * 300}, "K8S_POD_NAME is too long"),
+        (read_add, {"args": "A=\x07"}, 'env variables [CNI_ARGS] malformed: unknown key "A"'),
+        (read_add, {"args": "IP=10.0.0.5;A\t=b"}, 'malformed: unknown key "A\\t"'),
+        (read_add, {"args": "IgnoreUnknown=0;A=b"}, 'malformed: unknown key "A"'),
+        (read_add, {"args": "IgnoreUnknown=yes;A=b"}, 'neither 1, true, 0 nor false: "yes"'),
+        (read_add, {"args": "IgnoreUnknown="}, 'IgnoreUnknown is neither 1, true, 0 nor false: ""'),
+        (
+            read_add,
+            {"args": "K8S_POD_NAME=" + "x" * 300},
+            "K8S_POD_NAME is too long: 300 characters, 253 at most",
+        ),
+        (
+            read_add,
+            {"args": "K8S_POD_UID=a\tb"},
+            'K8S_POD_UID has a character that cannot be printed, "\\t"',
+        ),
+        (read_add, {"args": "A=" + "x" * (128 << 10)}, "it has 131074 characters, 131072 at most"),
     ],
 )
 def test_a_wrong_environment_is_code_4_and_names_every_variable(
@@ -309,6 +406,37 @@ def test_a_wrong_environment_is_code_4_and_names_every_variable(
 
     assert error.code == 4
     assert message in error.message
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "NOMAD_META_cert=" + "x" * 5000,
+        "NOMAD_META_x=a\tb",
+        "NOMAD_META_x=a\nb\x7f",
+        "NOMAD_META_x=a=b==",
+        "NOMAD_META_x=",
+        "NOMAD\tMETA=\u202e",
+        "A=1;A=2;;",
+    ],
+)
+@pytest.mark.parametrize("ignore", ["1", "true", "True"])
+def test_of_arguments_only_what_is_read_is_held_to_rules(foreign: str, ignore: str) -> None:
+    call = read_add(body(args=f"{foreign};K8S_POD_NAME=web;IgnoreUnknown={ignore}"))
+
+    assert call.request.workload == Workload(None, "web", None)
+
+
+def test_arguments_that_are_known_by_convention_need_no_leave() -> None:
+    args = "K8S_POD_NAMESPACE=a;K8S_POD_NAME=b;K8S_POD_UID=c;K8S_POD_INFRA_CONTAINER_ID=d;MAC=e;IP=10.0.0.5"
+
+    assert read_add(body(args=args)).request.requested == (ip_address("10.0.0.5"),)
+
+
+@pytest.mark.parametrize("args", ["A=\x07", "nonsense", "IgnoreUnknown=maybe", "x" * 200_000, 5])
+def test_no_argument_keeps_an_address_from_being_freed_or_checked(args: Any) -> None:
+    assert read_del(body(args=args)).release
+    assert read_check(body({"prevResult": {}}, args=args)).caller
 
 
 @pytest.mark.parametrize(
@@ -380,9 +508,20 @@ def test_more_than_one_transaction_takes_is_code_103(config: dict[str, Any], mes
     assert message in error.message
 
 
-def test_a_del_needs_nothing_of_the_configuration_but_its_name() -> None:
-    config = {"ipam": {"pools": 5, "ranges": []}, "runtimeConfig": 5, "args": []}
-
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"ipam": {"pools": 5, "ranges": []}, "runtimeConfig": 5, "args": []},
+        {"ipam": None},
+        {"ipam": "ipamd-ipam"},
+        {"ipam": {"timeout": "10", "status": "always", "node": 5}},
+        {"cniVersion": ""},
+        {"cniVersion": "9.9.9"},
+        {"cniVersion": 1},
+        {"prevResult": "x", "cni.dev/valid-attachments": 5},
+    ],
+)
+def test_a_del_needs_nothing_of_the_configuration_but_its_name(config: dict[str, Any]) -> None:
     call = read_del(body(config, netns="", args="nonsense"))
 
     assert call.release.digest == Identity("default", "pods", "n1", "c1", "eth0").digest

@@ -8,7 +8,7 @@ from typing import Final
 
 from ipamd.engine.catalogue import KEPT_CHOICES, Catalogue, RequestContext
 from ipamd.models.address import AddressRange, IPAddress
-from ipamd.models.errors import AddressUnavailable, NotAllowed, PoolUnknown
+from ipamd.models.errors import AddressUnavailable, InvalidValue, NotAllowed, PoolUnknown
 from ipamd.models.identity import Identity
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
@@ -134,10 +134,14 @@ def why_not_had(
 def _named(slot: tuple[str, ...], context: RequestContext, catalogue: Catalogue) -> Alternatives:
     pools: list[Pool] = []
     refusals: list[str] = []
+    first: Pool | None = None
     for name in slot:
         pool = catalogue.pools.get(name)
         if pool is None:
             raise PoolUnknown(name)
+        first = first or pool
+        if pool.family != first.family:
+            raise _mixed(first, pool)
         refusal = why_not_selected(pool, context, catalogue)
         if refusal is None:
             pools.append(pool)
@@ -146,6 +150,15 @@ def _named(slot: tuple[str, ...], context: RequestContext, catalogue: Catalogue)
     if not pools:
         raise NotAllowed(listed(refusals))
     return tuple(pools)
+
+
+def _mixed(one: Pool, other: Pool) -> InvalidValue:
+    """Alternatives are for one address: whoever names pools of two families wants an address of each."""
+    return InvalidValue(
+        "pools",
+        f"{one.name} (IPv{one.family}) and {other.name} (IPv{other.family}) cannot be alternatives of one "
+        f'address: for an address of each write [["{one.name}"], ["{other.name}"]]',
+    )
 
 
 def _selected(context: RequestContext, catalogue: Catalogue) -> tuple[Alternatives, ...]:

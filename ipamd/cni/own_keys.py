@@ -1,0 +1,56 @@
+"""What the plugin alone acts on in an `ipam` object, held to the plugin's rules.
+
+A call has passed the plugin, which refuses the same; whoever explains a file has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ipamd.cni import reading
+from ipamd.cni.error import CniError, invalid
+
+LONGEST_TIMEOUT: Final = 600
+STATUSES: Final = ("installation", "service", "capacity")
+_NAME_BYTES: Final = 253
+_SCHEMES: Final = ("http://", "https://", "unix:///")
+
+
+def check_own_keys(ipam: Mapping[str, Any]) -> None:
+    """Raise where the plugin would not go on."""
+    for key in ("node", "cluster"):
+        if key in ipam and not _is_name(ipam[key]):
+            raise _wrong(ipam, key, f"must be a name of 1 to {_NAME_BYTES} bytes without control characters")
+    for key in ("stateDir", "tokenFile", "caFile", "certFile", "keyFile"):
+        if key in ipam and not _is_path(ipam[key]):
+            raise _wrong(ipam, key, "must be an absolute path")
+    if "timeout" in ipam and not _is_timeout(ipam["timeout"]):
+        raise _wrong(ipam, "timeout", f"must be a number of seconds over 0 and up to {LONGEST_TIMEOUT}")
+    if "status" in ipam and ipam["status"] not in STATUSES:
+        raise _wrong(ipam, "status", f"must be one of {', '.join(STATUSES)}")
+    if "endpoint" in ipam and not _are_endpoints(ipam["endpoint"]):
+        raise _wrong(ipam, "endpoint", "must be http://, https:// or unix:///path, or a list of them")
+
+
+def _wrong(ipam: Mapping[str, Any], key: str, why: str) -> CniError:
+    return invalid(f"ipam.{key}", f"{why}, not {reading.shown(ipam[key])}")
+
+
+def _is_name(value: object) -> bool:
+    if not isinstance(value, str) or not 0 < len(value.encode()) <= _NAME_BYTES:
+        return False
+    return all(character > " " and character != "\x7f" for character in value)
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("/") and "\0" not in value
+
+
+def _is_timeout(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LONGEST_TIMEOUT
+
+
+def _are_endpoints(value: object) -> bool:
+    entries = value if isinstance(value, list) else [value]
+    return bool(entries) and all(isinstance(entry, str) and entry.startswith(_SCHEMES) for entry in entries)
