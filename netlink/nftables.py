@@ -1,0 +1,209 @@
+"""Tables, chains, sets and rules of packet filters (linux/netfilter/nf_tables.h).
+
+What changes them goes in a transaction (`Connection.transaction`); what asks goes alone.
+"""
+
+from __future__ import annotations
+
+from netlink import attribute, message
+from netlink.message import Message, Request
+
+INET, BRIDGE = 1, 7
+"""Families of tables: IPv4 and IPv6 at once; what passes a bridge."""
+
+PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = 0, 1, 2, 3, 4
+"""Hooks, in the families that are here."""
+
+INTERVAL, CONCATENATED = 0x4, 0x80
+"""Flags of a set: of ranges; of keys that are put together from several."""
+_INTERVAL_END = 0x1
+
+_SUBSYSTEM = 10 << 8
+_NEW_TABLE, _GET_TABLE, _DELETE_TABLE = 0, 1, 2
+_NEW_CHAIN, _GET_CHAIN, _DELETE_CHAIN = 3, 4, 5
+_NEW_RULE, _GET_RULE, _DELETE_RULE = 6, 7, 8
+_NEW_SET, _DELETE_SET = 9, 11
+_NEW_ELEMENTS, _GET_ELEMENTS, _DELETE_ELEMENTS = 12, 13, 14
+_BEGIN, _END = 16, 17
+_HEADER = 4
+
+
+class Chain:
+    """A chain; one with a hook is a base chain, with a kind ("nat", "filter", "route") and a priority."""
+
+    def __init__(
+        self,
+        name: str,
+        hook: int | None = None,
+        priority: int = 0,
+        kind: str = "filter",
+        accepts: bool = True,
+    ) -> None:
+        self.name = name
+        self.hook = hook
+        self.priority = priority
+        self.kind = kind
+        self.accepts = accepts
+
+
+class Set:
+    """A set of keys; `fields` are the sizes in bytes of what a key is put together from.
+
+    `data_type` tells `nft list` how to write the keys, and the kernel nothing.
+    """
+
+    def __init__(self, name: str, fields: list[int], flags: int = 0, data_type: int = 0) -> None:
+        self.name = name
+        self.fields = fields
+        self.flags = flags
+        self.data_type = data_type
+
+    def size(self) -> int:
+        """Give the size of a key: its fields begin at words of four bytes."""
+        return sum([field + 3 & ~3 for field in self.fields])
+
+
+class Element:
+    """A key of a set, or of a set of ranges all keys from `key` to `last`, which belongs to it."""
+
+    def __init__(self, key: bytes, last: bytes | None = None) -> None:
+        self.key = key
+        self.last = last
+
+
+class Table:
+    """A table, and the requests that concern it."""
+
+    def __init__(self, family: int, name: str) -> None:
+        self.family = family
+        self.name = name
+
+    def add(self) -> Request:
+        """Make it; nothing where it is there."""
+        return self._request(_NEW_TABLE, message.CREATE, [attribute.text(1, self.name), attribute.be32(2, 0)])
+
+    def delete(self) -> Request:
+        """Remove it with all that is in it."""
+        return self._request(_DELETE_TABLE, 0, [attribute.text(1, self.name)])
+
+    def get(self) -> Request:
+        """Ask whether it is there."""
+        return self._request(_GET_TABLE, 0, [attribute.text(1, self.name)])
+
+    def add_chain(self, chain: Chain) -> Request:
+        """Make a chain; nothing where it is there."""
+        parts = [attribute.text(1, self.name), attribute.text(3, chain.name)]
+        if chain.hook is not None:
+            priority = chain.priority & 0xFFFFFFFF
+            parts += [
+                attribute.nested(4, [attribute.be32(1, chain.hook), attribute.be32(2, priority)]),
+                attribute.be32(5, int(chain.accepts)),
+                attribute.text(7, chain.kind),
+            ]
+        return self._request(_NEW_CHAIN, message.CREATE, parts)
+
+    def get_chain(self, name: str) -> Request:
+        """Ask whether a chain is there."""
+        return self._request(_GET_CHAIN, 0, [attribute.text(1, self.name), attribute.text(3, name)])
+
+    def delete_chain(self, name: str) -> Request:
+        """Remove a chain that no rule names."""
+        return self._request(_DELETE_CHAIN, 0, [attribute.text(1, self.name), attribute.text(3, name)])
+
+    def add_rule(self, chain: str, expressions: list[bytes]) -> Request:
+        """Put a rule at the end of a chain."""
+        place = [attribute.text(1, self.name), attribute.text(2, chain)]
+        rule = attribute.nested(4, expressions)
+        return self._request(_NEW_RULE, message.CREATE | message.APPEND, place + [rule])
+
+    def flush_chain(self, chain: str) -> Request:
+        """Remove all rules of a chain."""
+        return self._request(_DELETE_RULE, 0, [attribute.text(1, self.name), attribute.text(2, chain)])
+
+    def get_rules(self, chain: str) -> Request:
+        """Ask for the list of a chain's rules."""
+        return self._request(_GET_RULE, 0, [attribute.text(1, self.name), attribute.text(2, chain)])
+
+    def add_set(self, made: Set, number: int) -> Request:
+        """Make a set, with a number of its own in the transaction; nothing where it is there."""
+        parts = [
+            attribute.text(1, self.name),
+            attribute.text(2, made.name),
+            attribute.be32(3, made.flags),
+            attribute.be32(4, made.data_type),
+            attribute.be32(5, made.size()),
+            attribute.be32(10, number),
+        ]
+        if made.flags & CONCATENATED:
+            fields = [attribute.nested(1, [attribute.be32(1, size)]) for size in made.fields]
+            parts.append(attribute.nested(9, [attribute.nested(2, fields)]))
+        return self._request(_NEW_SET, message.CREATE, parts)
+
+    def delete_set(self, name: str) -> Request:
+        """Remove a set that no rule names."""
+        return self._request(_DELETE_SET, 0, [attribute.text(1, self.name), attribute.text(2, name)])
+
+    def add_elements(self, of: Set, elements: list[Element]) -> Request:
+        """Put keys into a set; nothing for those that are there, refused where ranges overlap."""
+        return self._request(_NEW_ELEMENTS, message.CREATE, self._elements(of, elements))
+
+    def delete_elements(self, of: Set, elements: list[Element]) -> Request:
+        """Take keys out of a set; refused where one is not there."""
+        return self._request(_DELETE_ELEMENTS, 0, self._elements(of, elements))
+
+    def get_element(self, of: Set, key: bytes) -> Request:
+        """Ask for the element that holds a key; refused (ENOENT) where none does."""
+        return self._request(_GET_ELEMENTS, 0, self._elements(of, [Element(key)]))
+
+    def get_elements(self, name: str) -> Request:
+        """Ask for the list of a set's keys."""
+        return self._request(_GET_ELEMENTS, 0, [attribute.text(1, self.name), attribute.text(2, name)])
+
+    def _elements(self, of: Set, elements: list[Element]) -> list[bytes]:
+        encoded = []
+        for element in elements:
+            encoded += _encode_element(element, of.flags)
+        return [
+            attribute.text(1, self.name),
+            attribute.text(2, of.name),
+            attribute.nested(3, encoded),
+        ]
+
+    def _request(self, kind: int, flags: int, parts: list[bytes]) -> Request:
+        return Request(_SUBSYSTEM | kind, flags, self.family.to_bytes(_HEADER, "little") + b"".join(parts))
+
+
+def transaction(changes: list[Request]) -> list[Request]:
+    """Give the changes with what begins and ends a transaction."""
+    header = (_SUBSYSTEM >> 8).to_bytes(_HEADER, "big")
+    return [Request(_BEGIN, 0, header)] + changes + [Request(_END, 0, header)]
+
+
+def decode_elements(told: Message) -> list[Element]:
+    """Read keys of a set; Malformed.
+
+    Of ranges that are not put together, where they begin and where they have ended are keys of their own.
+    """
+    found = []
+    listed = attribute.read(told.body, _HEADER).get(3, b"")
+    for _, data in attribute.items(listed):
+        given = attribute.read(data)
+        key = attribute.read(given.get(1, b"")).get(1, b"")
+        last = given.get(10)
+        found.append(Element(key, None if last is None else attribute.read(last).get(1)))
+    return found
+
+
+def _encode_element(element: Element, flags: int) -> list[bytes]:
+    key = attribute.nested(1, [attribute.raw(1, element.key)])
+    if element.last is None or not flags & INTERVAL:
+        return [attribute.nested(1, [key])]
+    if flags & CONCATENATED:
+        last = attribute.nested(10, [attribute.raw(1, element.last)])
+        return [attribute.nested(1, [key, last])]
+    # Such a set holds where ranges begin and where they have ended; one to the highest key does not end.
+    after = int.from_bytes(element.last, "big") + 1
+    if after >> 8 * len(element.last):
+        return [attribute.nested(1, [key])]
+    end = attribute.nested(1, [attribute.raw(1, after.to_bytes(len(element.last), "big"))])
+    return [attribute.nested(1, [key]), attribute.nested(1, [end, attribute.be32(3, _INTERVAL_END)])]
