@@ -20,7 +20,7 @@ from ipamd.api.problems import Problem
 from ipamd.engine.engine import Engine
 from ipamd.models.errors import DomainError, InvalidValue, NotAllowed
 from ipamd.models.instant import rfc3339
-from ipamd.models.node import NodeKey
+from ipamd.models.node import NodeKey, node_name
 from ipamd.models.token import Principal, Role, TokenHash, hash_of, looks_like_token
 
 OPEN: Final = frozenset(("/", "/healthz", "/readyz"))
@@ -172,8 +172,9 @@ def _is_own(principal: Principal, path: str, query: bytes) -> bool:
     cluster, name = principal.node
     if path == "/v1/allocations":
         given = QueryParams(query)
-        return given.getlist("cluster") == [cluster] and given.getlist("node") == [name]
-    return path == f"/v1/nodes/{cluster}/{name}"
+        return given.getlist("cluster") == [cluster] and [*map(node_name, given.getlist("node"))] == [name]
+    around, _, named = path.rpartition("/")
+    return around == f"/v1/nodes/{cluster}" and node_name(named) == name
 
 
 class Gate:

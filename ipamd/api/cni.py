@@ -21,6 +21,7 @@ from starlette.types import Scope
 
 from ipamd.api.access import Access, Unknown, speaks_for
 from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION
+from ipamd.api.held_elsewhere import HeldElsewhere
 from ipamd.api.metrics import OK, CallMeasures
 from ipamd.api.problems import in_doubt
 from ipamd.api.reply import JSON, Reply
@@ -112,6 +113,7 @@ class Calls:
 
     def __init__(self, engine: Engine, access: Access, measures: CallMeasures) -> None:
         self.measures = measures
+        self._held_elsewhere = HeldElsewhere(engine.queries, measures)
         self._engine = engine
         self._access = access
         verbs = (
@@ -171,6 +173,10 @@ class Calls:
         outcome = await self._engine.submit(call.release)
         if not isinstance(outcome, Released):
             raise CniError.from_domain(_error(outcome)).to(call.caller)
+        if outcome.addresses:
+            self._held_elsewhere.freed(call.caller.identity)
+        elif not call.release.undo and not outcome.spared:
+            self._held_elsewhere.freed_nothing(call.caller.identity)
         done = "released" if outcome.addresses else "nothing held"
         return _CniAnswer(call.caller, b"", done, {"undo": call.release.undo, **_released(outcome)})
 

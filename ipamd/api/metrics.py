@@ -38,6 +38,8 @@ class CallMeasures:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
         self._spooled: dict[NodeKey, int] = {}
+        self.held_elsewhere = 0
+        """Releases that freed nothing while their container held addresses under another name."""
 
     def count(self, verb: str, outcome: str, seconds: float | None) -> None:
         """Count an answer: `ok`, or the code of its CNI error, or `in_doubt`.
@@ -93,6 +95,12 @@ class _Now(Collector):
         for verb, histogram in sorted(self._calls.seconds.items()):
             seconds.add_metric((verb,), _buckets(histogram), histogram.total)
         yield seconds
+        yield CounterMetricFamily(
+            "ipamd_releases_held_elsewhere",
+            "Releases that freed nothing while their container held addresses under another node, network or "
+            "interface.",
+            value=self._calls.held_elsewhere,
+        )
         yield _gauge(
             "ipamd_spooled_releases", "Releases that wait on nodes, as they last said.", self._calls.spooled
         )

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ipamd.api.access import Unknown
 from ipamd.models.errors import InvalidValue
 from ipamd.models.instant import SECOND
-from ipamd.models.node import NodeKey
+from ipamd.models.node import NodeKey, node_name
 from ipamd.models.token import Principal, Role
 
 NO_NODE: Final = (
@@ -125,6 +125,6 @@ def client_of(connection: ssl.SSLObject) -> Principal | Unknown | None:
         name=f"node {cluster}/{node}",
         role=Role.NODE,
         cluster=cluster,
-        node=NodeKey(cluster, node),
+        node=NodeKey(cluster, node_name(node)),
         until=int(ssl.cert_time_to_seconds(shown["notAfter"])) * SECOND,
     )

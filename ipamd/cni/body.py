@@ -19,6 +19,7 @@ from ipamd.models.identity import Identity
 from ipamd.models.issued import Issued
 from ipamd.models.limits import CNI_NAME
 from ipamd.models.nearest import nearest
+from ipamd.models.node import node_name
 from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.models.strict_json import parse_json
 
@@ -96,7 +97,7 @@ class Body:
         identity = Identity(
             cluster=reading.text(self.get("cluster", DEFAULT_CLUSTER), "cluster"),
             network=self.config.network,
-            node=reading.text(self.get("node"), "node"),
+            node=node_name(reading.text(self.get("node"), "node")),
             container_id=self._values.container_id if "container_id" in variables else "",
             ifname=self._values.ifname if "ifname" in variables else "",
         )

@@ -15,6 +15,7 @@ from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.ctl.render import print_line, print_table
 from ipamd.ctl.results import Attachment, Unreadable, read_results
 from ipamd.ctl.session import CommandSession, Output, command
+from ipamd.models.node import node_name
 from ipamd.models.pool import DEFAULT_CLUSTER, DEFAULT_SPACE
 
 PATH: Final = "/v1/import"
@@ -117,10 +118,11 @@ def _known(session: CommandSession, identity: Identity) -> list[tuple[str, ...]]
 
 def _of_others(usable: list[Attachment], identity: Identity) -> tuple[list[dict[str, Any]], list[Attachment]]:
     """Those that are another node's, by their own configuration, and the rest."""
-    mine = {"node": identity.node, "cluster": identity.cluster}
+    mine = {"node": node_name(identity.node), "cluster": identity.cluster}
     named, rest = [], []
     for each in usable:
-        other = [f"{key} {value}" for key, value in each.ipam.items() if value != mine[key]]
+        own = {key: node_name(value) if key == "node" else value for key, value in each.ipam.items()}
+        other = [f"{key} {each.ipam[key]}" for key, value in own.items() if value != mine[key]]
         if other:
             named.append(_item(each, "refused", f"its configuration says {' and '.join(other)}"))
         else:

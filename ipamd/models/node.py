@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def node_name(name: str) -> str:
+    """A node's name as ipamd knows it: names that differ in case alone are one node's (RFC 4343)."""
+    return name.lower() if name.isascii() else name.translate(_LOWER)
 
 
 class NodeKey(NamedTuple):

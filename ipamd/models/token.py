@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Final
 
 from ipamd.models.instant import Instant
-from ipamd.models.node import NodeKey
+from ipamd.models.node import NodeKey, node_name
 
 TokenHash = bytes
 """The SHA-256 of a token's text, 32 bytes: all that is kept of it."""
@@ -65,7 +65,7 @@ class Token:
         """The node that a node token is bound to."""
         if self.cluster is None or self.node is None:
             return None
-        return NodeKey(self.cluster, self.node)
+        return NodeKey(self.cluster, node_name(self.node))
 
     @property
     def principal(self) -> str:

@@ -12,7 +12,7 @@ from ipamd.api.paging import PageQuery, page_of_names
 from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
 from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, TheEngine
 from ipamd.api.schemas.node import Evicted, NodeFilter, NodeLabels, NodeRelease, ShownNode, document_of
-from ipamd.api.schemas.text import Word
+from ipamd.api.schemas.text import NodeName, Word
 from ipamd.api.schemas.token import Joining, MadeToken
 from ipamd.api.schemas.token import document_of as token_document
 from ipamd.engine.allocation.collection import Eviction
@@ -23,6 +23,7 @@ router = APIRouter(prefix="/v1/nodes", tags=["nodes"])
 log = structlog.get_logger()
 
 Segment = Annotated[Word, Path()]
+NodeSegment = Annotated[NodeName, Path()]
 
 
 class NodesQuery(NodeFilter, PageQuery):
@@ -64,7 +65,7 @@ async def join(body: Joining, engine: TheEngine, asker: Asker, response: Respons
 
 @router.get("/{cluster}/{name}")
 async def read_node(
-    cluster: Segment, name: Segment, engine: TheEngine, catalogue: CurrentCatalogue, response: Response
+    cluster: Segment, name: NodeSegment, engine: TheEngine, catalogue: CurrentCatalogue, response: Response
 ) -> ShownNode:
     """One node that has called or that an admin labelled; without labels it has no ETag."""
     key = NodeKey(cluster, name)
@@ -80,7 +81,7 @@ async def read_node(
 @router.put("/{cluster}/{name}", responses={HTTPStatus.CREATED: {"description": "Made", "model": ShownNode}})
 async def save_node(
     cluster: Segment,
-    name: Segment,
+    name: NodeSegment,
     body: NodeLabels,
     engine: TheEngine,
     catalogue: CurrentCatalogue,
@@ -104,7 +105,7 @@ async def save_node(
 @router.delete("/{cluster}/{name}", status_code=HTTPStatus.NO_CONTENT)
 async def delete_node(
     cluster: Segment,
-    name: Segment,
+    name: NodeSegment,
     engine: TheEngine,
     catalogue: CurrentCatalogue,
     if_match: IfMatch = None,
@@ -119,7 +120,7 @@ async def delete_node(
 
 @router.post("/{cluster}/{name}/release")
 async def release_node(
-    cluster: Segment, name: Segment, body: NodeRelease, engine: TheEngine, asker: Asker
+    cluster: Segment, name: NodeSegment, body: NodeRelease, engine: TheEngine, asker: Asker
 ) -> Evicted:
     """Free what a dead node held. History says who did it, and why.
 

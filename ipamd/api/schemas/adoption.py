@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from ipamd.api.schemas.text import Address, Document, Name, Word
+from ipamd.api.schemas.text import Address, Document, Name, NodeName, Word
 from ipamd.engine.allocation.adoption import Adopted, Attachment
 from ipamd.models.address import parse_address
 from ipamd.models.allocation import Workload
@@ -43,7 +43,7 @@ class UsedAddresses(GoneInterface):
 class Import(Document):
     """What the containers of one node use. With `dry_run` nothing is taken."""
 
-    node: Word
+    node: NodeName
     cluster: Word = DEFAULT_CLUSTER
     space: Name = DEFAULT_SPACE
     dry_run: bool = False

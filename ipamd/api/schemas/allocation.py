@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 from typing_extensions import TypedDict
 
-from ipamd.api.schemas.text import Address, Document, Moment, Name, Note, Word
+from ipamd.api.schemas.text import Address, Document, Moment, Name, NodeName, Note, Word
 from ipamd.models.allocation import Allocation
 from ipamd.models.identity import Identity
 from ipamd.models.instant import rfc3339
@@ -22,7 +22,7 @@ class NewAllocation(Document):
     address: Address | None = None
     space: Name | None = None
     cluster: Word = DEFAULT_CLUSTER
-    node: Word | None = None
+    node: NodeName | None = None
     namespace: Word | None = None
     name: Word | None = None
 
@@ -37,7 +37,7 @@ class AllocationFilter(Document):
 
     pool: Word | None = None
     cluster: Word | None = None
-    node: Word | None = None
+    node: NodeName | None = None
     network: Word | None = None
     namespace: Word | None = None
     name: Word | None = None
@@ -55,7 +55,7 @@ class HistoryFilter(Document):
     namespace: Word | None = None
     name: Word | None = None
     cluster: Word | None = None
-    node: Word | None = None
+    node: NodeName | None = None
     at: Moment | None = None
     after: Moment | None = None
     before: Moment | None = None

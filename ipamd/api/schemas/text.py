@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ipamd.models.address import AddressRange, parse_address, parse_network
 from ipamd.models.instant import Instant, from_datetime
 from ipamd.models.limits import LONGEST_NAME, POOL_NAME
+from ipamd.models.node import node_name
 
 NO_MOMENT: Final = "is not a time such as 2026-01-31T12:00:00Z or 2026-01-31T12:00:00.5+01:00"
 
@@ -71,6 +72,9 @@ Word = Annotated[
     AfterValidator(_printable),
 ]
 """A name that somebody else chose: of a node, a network, a workload. Any printable characters."""
+
+NodeName = Annotated[Word, AfterValidator(node_name)]
+"""A node's name, as ipamd knows it: without regard to case."""
 
 Note = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_storable)]
 """Free text for people, shown as text."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from ipamd.api.schemas.text import Document, Moment, Name, Word, moment
+from ipamd.api.schemas.text import Document, Moment, Name, NodeName, Word, moment
 from ipamd.engine.administration.tokens import TokenRequest
 from ipamd.models.instant import Instant, rfc3339
 from ipamd.models.token import Principal, Role, Token
@@ -23,7 +23,7 @@ class NewToken(Document):
     role: Literal["admin", "reader", "node", "join"]
     name: Name | None = None
     cluster: Word | None = None
-    node: Word | None = None
+    node: NodeName | None = None
     expires: Moment | None = None
 
     def request(self, asker: Principal | None) -> TokenRequest:
@@ -41,7 +41,7 @@ class NewToken(Document):
 class Joining(Document):
     """A node that wants its token: its name, and the SHA-256 of its secret as 64 hexadecimal digits."""
 
-    node: Word
+    node: NodeName
     proof: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -13,7 +13,7 @@ from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.models.errors import InvalidValue, NodeJoined, NotAllowed, NotFound
 from ipamd.models.instant import SECOND, Instant
-from ipamd.models.node import Node, NodeKey
+from ipamd.models.node import Node, NodeKey, node_name
 from ipamd.models.token import Principal, Role, Token, hash_of
 
 TEXT_BYTES: Final = 32
@@ -78,7 +78,7 @@ class Tokens(CatalogueWriter):
                 role=request.role,
                 name=request.name,
                 cluster=request.cluster,
-                node=request.node,
+                node=node_name(request.node) if request.node is not None else None,
                 created=now,
                 created_by=request.by,
                 expires=request.expires,
@@ -167,8 +167,8 @@ def new_text() -> str:
 
 def _node_meant(name: str, principal: Principal) -> NodeKey:
     if principal.role is Role.JOIN and principal.cluster is not None:
-        return NodeKey(principal.cluster, name)
-    if principal.node is not None and principal.node.name == name:
+        return NodeKey(principal.cluster, node_name(name))
+    if principal.node is not None and principal.node.name == node_name(name):
         return principal.node
     raise NotAllowed(f"{principal.name} cannot join as node {name}: show a join token, or the node's own")
 

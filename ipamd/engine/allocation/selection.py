@@ -10,7 +10,7 @@ from ipamd.engine.catalogue import KEPT_CHOICES, Catalogue, RequestContext
 from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.errors import AddressUnavailable, InvalidValue, NotAllowed, PoolUnknown
 from ipamd.models.identity import Identity
-from ipamd.models.node import NodeKey
+from ipamd.models.node import NodeKey, node_name
 from ipamd.models.pool import Pool
 from ipamd.models.request import AllocationRequest, PoolNames
 from ipamd.models.reservation import Reservation
@@ -92,7 +92,7 @@ def why_not_selected(pool: Pool, context: RequestContext, catalogue: Catalogue) 
     lists = (
         ("cluster", context.cluster, selectors.clusters),
         ("network", context.network, selectors.networks),
-        ("node", context.node, selectors.nodes),
+        ("node", context.node, tuple(map(node_name, selectors.nodes))),
         ("namespace", context.namespace, selectors.namespaces),
     )
     for what, value, allowed in lists:
