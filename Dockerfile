@@ -14,7 +14,10 @@ RUN apt-get -q update \
         musl-tools python3 python3-pip python3-venv xz-utils
 WORKDIR /source
 COPY native native
+COPY cni_plugin cni_plugin
 COPY ipam_plugin ipam_plugin
+COPY netlink netlink
+COPY veth_plugin veth_plugin
 RUN native/build
 # The environment has no pip of its own: the one beside it installs into it.
 COPY . .

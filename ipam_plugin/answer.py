@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipam_plugin.failure import BAD_ENVIRONMENT, INVALID_CONFIGURATION, TOO_LARGE, UNDECODABLE
-from ipam_plugin.scanner import NotJson, parse_object
+from cni_plugin.failure import BAD_ENVIRONMENT, INVALID_CONFIGURATION, TOO_LARGE, UNDECODABLE
+from cni_plugin.scanner import NotJson, parse_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ipam_plugin.response import Response
+    from cni_plugin.response import Response
 
 YES, REFUSED, BUSY, NONE = "yes", "refused", "busy", "none"
 # Codes of a refusal that will be the same however often a release is tried.

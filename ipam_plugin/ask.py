@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from ipam_plugin import answer, exchange, request
+from cni_plugin import VERSION, http
+from ipam_plugin import answer, request
 from ipam_plugin.answer import REFUSED, YES, Answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ipam_plugin.clock import Deadline, Moment
+    from cni_plugin.clock import Deadline, Moment
     from ipam_plugin.destination import Destination
+
+
+_NO_TLS = (b"", b"", b"")
 
 
 class Outcome:
@@ -28,7 +32,7 @@ class Outcome:
 def ask(
     whom: Destination,
     verb: str,
-    headers: list[tuple[str, str]],
+    trace: list[tuple[str, str]],
     kept: bytes,
     deadline: Deadline,
     spooled: int | None,
@@ -37,6 +41,9 @@ def ask(
     """Ask for a verb with the lasting part of a request; Failure for credentials that cannot be used."""
     outcome = Outcome()
     path = f"/v1/cni/{verb.lower()}"
+    headers = _headers(whom, trace)
+    tls = whom.credentials.tls() if whom.uses_tls else _NO_TLS
+    is_only = len(whom.endpoints) == 1
     for position, one in enumerate(whom.endpoints):
         limit = deadline.share(len(whom.endpoints) - position)
         if limit.left_ms() == 0:  # ipamd refuses a call that has no time, which would set a release aside
@@ -45,16 +52,25 @@ def ask(
             break
         body = request.complete(kept, limit, spooled, delivered)
         try:
-            got = answer.read(verb, exchange.post(whom, one, path, headers, body, limit))
-        except exchange.Lost as lost:
+            response = http.post(one, path, headers, body, limit, tls=tls, is_only=is_only)
+        except http.Lost as lost:
             outcome.why.append(str(lost))
             outcome.doubtful = outcome.doubtful or lost.sent
             outcome.lost = True
             continue
         outcome.lost = False
+        got = answer.read(verb, response)
         if got.kind in (YES, REFUSED):
             outcome.answer = got
             return outcome
         outcome.why.append(f"{one.text}: {got.msg}")
         outcome.doubtful = outcome.doubtful or got.code == 0
     return outcome
+
+
+def _headers(whom: Destination, trace: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    headers = [("user-agent", f"ipamd-ipam/{VERSION}"), ("content-type", "application/json")]
+    token = whom.credentials.token()
+    if token:
+        headers.append(("authorization", f"Bearer {token}"))
+    return headers + trace

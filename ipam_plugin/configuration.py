@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import os
 
-from ipam_plugin import destination, environment, platform
-from ipam_plugin.destination import Destination, Unusable, absolute_path
-from ipam_plugin.failure import (
+from cni_plugin import platform
+from cni_plugin.clock import DEFAULT_TIMEOUT
+from cni_plugin.configuration import invalid, missing
+from cni_plugin.failure import (
     BAD_ENVIRONMENT,
-    INCOMPATIBLE_VERSION,
     INVALID_CONFIGURATION,
     IO_FAILURE,
     Failure,
     reason,
 )
-from ipam_plugin.files import Unfit, read_regular
-from ipam_plugin.quoting import show
-from ipam_plugin.scanner import NotJson, parse_object
+from cni_plugin.files import Unfit, read_regular
+from cni_plugin.quoting import show
+from cni_plugin.scanner import NotJson, parse_object
+from ipam_plugin import destination
+from ipam_plugin.destination import Destination, Unusable, absolute_path
 
-VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
-_FIRST_VERSION = {"CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}
 NODE_JSON = "/etc/ipamd/node.json"
 NODE_KEYS = ("endpoint", "node", "cluster", "stateDir", "tokenFile", "caFile", "certFile", "keyFile")
 _NODE_JSON_BYTES = 65536
 _ENDPOINTS = ["unix:///run/ipamd/agent.sock", "unix:///run/ipamd/ipamd.sock"]
 _STATE_DIR = "/var/lib/ipamd-node"
 _NAME_BYTES = 253
-DEFAULT_TIMEOUT = 10.0
 _LONGEST_TIMEOUT = 600
 INSTALLATION, SERVICE, CAPACITY = "installation", "service", "capacity"
 _STATUS = (INSTALLATION, SERVICE, CAPACITY)
@@ -46,48 +45,18 @@ class Settings:
         self.status = status
 
 
-def version(configuration: dict[str, object]) -> str:
-    """Give the configuration's cniVersion, whatever it is; Failure 7 where it is no text.
-
-    libcni writes an empty one where the list has none: that is the first version too.
-    """
-    given = configuration.get("cniVersion")
-    if given is None:  # Go reads null as an empty text
-        return VERSIONS[0]
-    if not isinstance(given, str):
-        raise _invalid("cniVersion", "must be a text", given)
-    return given or VERSIONS[0]
-
-
-def check(configuration: dict[str, object], verb: str) -> None:
-    """Check what the specification demands of the configuration; Failure 1 or 7."""
-    given = version(configuration)
-    if given not in VERSIONS:
-        raise Failure(
-            INCOMPATIBLE_VERSION,
-            f"cniVersion {show(given)} is not supported",
-            f"supported: {', '.join(VERSIONS)}",
-        )
-    if VERSIONS.index(given) < VERSIONS.index(_FIRST_VERSION.get(verb, "0.1.0")):
-        raise Failure(INCOMPATIBLE_VERSION, f"config version does not allow {verb}")
-    name = configuration.get("name")
-    if not isinstance(name, str) or not environment.is_name(name):
-        why = "must be letters, digits, '_', '.', '-' after a letter or digit"
-        raise _invalid("name", why, name) if "name" in configuration else _missing("name")
-
-
 def settings(configuration: dict[str, object]) -> Settings:
     """Read the `ipam` section together with node.json, which alone counts where it exists; Failure 5 or 7."""
     if "ipam" not in configuration:
-        raise _missing("ipam")
+        raise missing("ipam")
     section = configuration["ipam"]
     if not isinstance(section, dict):
-        raise _invalid("ipam", "must be an object", section)
+        raise invalid("ipam", "must be an object", section)
     on_node = _node_json()
     if on_node is not None:
         for key in NODE_KEYS:
             if key in section:
-                raise _invalid(f"ipam.{key}", f"comes from {NODE_JSON} alone on this node", section[key])
+                raise invalid(f"ipam.{key}", f"comes from {NODE_JSON} alone on this node", section[key])
     try:
         timeout = _timeout(section)
         status = _status(section)
@@ -178,11 +147,3 @@ def _node_file(path: str) -> str:
         raise Failure(IO_FAILURE, f"{path} cannot be read: {reason(error)}") from error
     except ValueError as error:
         raise Failure(INVALID_CONFIGURATION, f"{path} is no name for a node: {error}") from error
-
-
-def _invalid(key: str, why: str, value: object) -> Failure:
-    return Failure(INVALID_CONFIGURATION, f"{key}: {why}, not {show(value)}")
-
-
-def _missing(key: str) -> Failure:
-    return Failure(INVALID_CONFIGURATION, f"{key}: is missing")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ipam_plugin import platform
-from ipam_plugin.failure import INVALID_CONFIGURATION, IO_FAILURE, Failure, reason
-from ipam_plugin.files import Held, Unfit, read_regular
+from cni_plugin import platform
+from cni_plugin.failure import INVALID_CONFIGURATION, IO_FAILURE, Failure, reason
+from cni_plugin.files import Held, Unfit, read_regular
 
 KEYS = ("tokenFile", "caFile", "certFile", "keyFile")
 _TOKEN_START = "ipamd_"  # noqa: S105 - how every token begins, not one of them

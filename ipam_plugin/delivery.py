@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ipam_plugin import clock, destination, platform
+from cni_plugin import clock, platform
+from cni_plugin.failure import UNDECODABLE, Failure
+from cni_plugin.scanner import parse_object
+from ipam_plugin import destination
 from ipam_plugin.answer import HOPELESS, YES
 from ipam_plugin.ask import Outcome, ask
-from ipam_plugin.failure import UNDECODABLE, Failure
-from ipam_plugin.scanner import parse_object
 from ipam_plugin.spool import request_of
 
 TYPE_CHECKING = False

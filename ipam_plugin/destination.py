@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipam_plugin import endpoint
+from cni_plugin import endpoint
+from cni_plugin.endpoint import HTTPS, Endpoint
+from cni_plugin.quoting import quote, show
 from ipam_plugin.credentials import KEYS, Credentials
-from ipam_plugin.endpoint import HTTPS, Endpoint
-from ipam_plugin.quoting import quote, show
 
 
 class Unusable(ValueError):

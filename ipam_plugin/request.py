@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import os
 
-from ipam_plugin.quoting import quote
+from cni_plugin.quoting import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ipam_plugin.clock import Deadline, Moment
+    from cni_plugin.clock import Deadline, Moment
+    from cni_plugin.environment import Invocation
     from ipam_plugin.configuration import Settings
-    from ipam_plugin.environment import Call
 
 
 def keep(
-    call: Call, settings: Settings, issued: Moment, configuration: bytes, *, undo: bool = False
+    invocation: Invocation, settings: Settings, issued: Moment, configuration: bytes, *, undo: bool = False
 ) -> bytes:
     """Give the lasting part, a JSON object; `undo` marks the release of what this very ADD took."""
     members = [
-        f'"container_id":{quote(call.container_id)}',
-        f'"netns":{quote(call.netns)}',
-        f'"netns_id":{namespace_id(call.netns)}',
-        f'"ifname":{quote(call.ifname)}',
-        f'"args":{quote(call.args)}',
-        f'"path":{quote(call.path)}',
+        f'"container_id":{quote(invocation.container_id)}',
+        f'"netns":{quote(invocation.netns)}',
+        f'"netns_id":{namespace_id(invocation.netns)}',
+        f'"ifname":{quote(invocation.ifname)}',
+        f'"args":{quote(invocation.args)}',
+        f'"path":{quote(invocation.path)}',
         f'"cluster":{quote(settings.cluster)}',
         f'"node":{quote(settings.node)}',
         f'"issued":{issued.encode()}',

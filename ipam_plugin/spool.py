@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import time
 
-from ipam_plugin import platform
-from ipam_plugin.clock import rfc3339
-from ipam_plugin.failure import IO_FAILURE, Failure, reason
-from ipam_plugin.files import read_regular, sync_folder, write_all, write_durably
+from cni_plugin import platform
+from cni_plugin.clock import rfc3339
+from cni_plugin.failure import IO_FAILURE, Failure, reason
+from cni_plugin.files import read_regular, sync_folder, write_all, write_durably
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

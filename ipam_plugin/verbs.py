@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
-from ipam_plugin import clock, platform
+from cni_plugin import clock, platform
+from cni_plugin.failure import INVALID_NAMESPACE, IO_FAILURE, NOT_AVAILABLE, TRY_AGAIN, Failure, reason
+from cni_plugin.reply import note
 from ipam_plugin.answer import HOPELESS, YES
 from ipam_plugin.configuration import INSTALLATION
-from ipam_plugin.failure import INVALID_NAMESPACE, IO_FAILURE, NOT_AVAILABLE, TRY_AGAIN, Failure, reason
 from ipam_plugin.request import namespace_id
-from ipam_plugin.session import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ipam_plugin.ask import Outcome
-    from ipam_plugin.session import Session
+    from ipam_plugin.execution import Execution
 
 _OWN_NAMESPACE = "/proc/self/ns/net"
 _FIRST_PAUSE_MS = 50
 _LONGEST_PAUSE_MS = 1000
 
 
-def add(session: Session) -> int:
+def add(execution: Execution) -> int:
     """Ask until there is an answer or no time; what an ADD without success may have taken is undone."""
-    _check_namespace(session)
-    session.settings.destination.load()
-    outcome = _ask_until_answered(session)
+    _check_namespace(execution)
+    execution.settings.destination.load()
+    outcome = _ask_until_answered(execution)
     answer = outcome.answer
     if answer is not None and answer.kind == YES:
         try:
-            session.reply.write(answer.body)
+            execution.reply.write(answer.body)
         except OSError as error:
-            _undo(session)
+            _undo(execution)
             raise Failure(IO_FAILURE, f"the result cannot be written to stdout: {reason(error)}") from error
         return 0
     if outcome.doubtful:
-        _undo(session)
+        _undo(execution)
     if answer is None:
         raise _try_again(outcome)
-    return session.reply.refuse(answer.body)
+    return execution.reply.refuse(answer.body)
 
 
-def delete(session: Session) -> int:
+def delete(execution: Execution) -> int:
     """Hand the release to ipamd or to the spool: no pod hangs in Terminating for want of a yes.
 
     What ipamd will never take is set aside at once, where the operator finds it with ipamd's reason: a
     runtime that tried for ever would not make it right. Failure 5 only where the spool cannot be written.
     """
-    kept = session.request()
+    kept = execution.request()
     refusal = None
     try:
-        session.settings.destination.load()
-        outcome = _ask(session, kept)
+        execution.settings.destination.load()
+        outcome = _ask(execution, kept)
         answer = outcome.answer
         if answer is not None and answer.kind == YES:
             return 0
@@ -58,72 +58,76 @@ def delete(session: Session) -> int:
             refusal = answer.body
     except Failure as failure:
         why = failure.msg
-    session.tried = session.spool.put(session.settings.destination, kept, refusal)
+    execution.tried = execution.spool.put(execution.settings.destination, kept, refusal)
     note(f"the release {'waits in the spool' if refusal is None else 'was set aside'}: {why}")
     return 0
 
 
-def ask_once(session: Session) -> int:
+def ask_once(execution: Execution) -> int:
     """Hand on ipamd's answer to CHECK or GC; without one the runtime may try again."""
-    session.settings.destination.load()
-    return _hand_on(session, _ask(session, session.request()), TRY_AGAIN)
+    execution.settings.destination.load()
+    return _hand_on(execution, _ask(execution, execution.request()), TRY_AGAIN)
 
 
-def status(session: Session) -> int:
+def status(execution: Execution) -> int:
     """Report what is wrong on this node and, only where the operator wants it, with ipamd."""
     try:
-        session.spool.try_out()
+        execution.spool.try_out()
     except OSError as error:
-        where = session.settings.state_dir
+        where = execution.settings.state_dir
         raise Failure(NOT_AVAILABLE, f"stateDir {where} cannot be written: {reason(error)}") from error
-    session.settings.destination.load()
-    if session.settings.status == INSTALLATION:
+    execution.settings.destination.load()
+    if execution.settings.status == INSTALLATION:
         return 0
-    return _hand_on(session, _ask(session, session.request()), NOT_AVAILABLE)
+    return _hand_on(execution, _ask(execution, execution.request()), NOT_AVAILABLE)
 
 
 VERBS = {"ADD": add, "DEL": delete, "CHECK": ask_once, "GC": ask_once, "STATUS": status}
 
 
-def _ask(session: Session, kept: bytes) -> Outcome:
-    from ipam_plugin.ask import ask  # not needed for a STATUS that asks nobody, the most frequent call
+def _ask(execution: Execution, kept: bytes) -> Outcome:
+    from ipam_plugin.ask import ask  # not needed by a STATUS that asks nobody, the most frequent verb
 
-    whom = session.settings.destination
-    return ask(whom, session.call.verb, session.headers, kept, session.deadline, session.spool.count())
+    whom = execution.settings.destination
+    return ask(
+        whom, execution.invocation.verb, execution.trace, kept, execution.deadline, execution.spool.count()
+    )
 
 
-def _ask_until_answered(session: Session) -> Outcome:
+def _ask_until_answered(execution: Execution) -> Outcome:
     """Ask with the same `issued` again and again; doubtful is the outcome of which any round was."""
-    kept = session.request()
+    kept = execution.request()
     doubtful = False
     pause = _FIRST_PAUSE_MS
     while True:
-        outcome = _ask(session, kept)
+        outcome = _ask(execution, kept)
         outcome.doubtful = doubtful = doubtful or outcome.doubtful
         wait = pause // 2 + platform.random_number() % (pause // 2)  # or all that wait would come at once
-        if outcome.answer is not None or wait >= session.deadline.left_ms():
+        if outcome.answer is not None or wait >= execution.deadline.left_ms():
             return outcome
         clock.sleep_ms(wait)
         pause = min(2 * pause, _LONGEST_PAUSE_MS)
 
 
-def _hand_on(session: Session, outcome: Outcome, silence: int) -> int:
+def _hand_on(execution: Execution, outcome: Outcome, silence: int) -> int:
     answer = outcome.answer
     if answer is None:
         raise Failure(silence, "ipamd gave no answer", _seen(outcome))
-    return 0 if answer.kind == YES else session.reply.refuse(answer.body)
+    return 0 if answer.kind == YES else execution.reply.refuse(answer.body)
 
 
-def _check_namespace(session: Session) -> None:
-    call = session.call
-    inside = namespace_id(call.netns)
-    if inside != "null" and inside == namespace_id(_OWN_NAMESPACE) and not call.netns_override:
-        raise Failure(INVALID_NAMESPACE, f"CNI_NETNS {call.netns} is the plugin's own network namespace")
+def _check_namespace(execution: Execution) -> None:
+    invocation = execution.invocation
+    inside = namespace_id(invocation.netns)
+    if inside != "null" and inside == namespace_id(_OWN_NAMESPACE) and not invocation.netns_override:
+        raise Failure(
+            INVALID_NAMESPACE, f"CNI_NETNS {invocation.netns} is the plugin's own network namespace"
+        )
 
 
-def _undo(session: Session) -> None:
+def _undo(execution: Execution) -> None:
     try:
-        session.spool.put(session.settings.destination, session.request(undo=True))
+        execution.spool.put(execution.settings.destination, execution.request(undo=True))
     except Failure as failure:
         note(f"what this ADD may have taken is left to the runtime's DEL: {failure.msg}")
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from ipamd_process.log_format import LogFormat
+from hosting.log_format import LogFormat
 from node_agent.failure import Failure
 from node_agent.installation.executables import default_folder, own_architecture
 from node_agent.installation.install import install as put
@@ -158,7 +158,7 @@ def run(
     # What only this command needs is loaded by it alone: the others end in a moment.
     import uvloop
 
-    from ipamd_process import logs
+    from hosting import logs
     from node_agent import running
 
     logs.configure(logging.INFO, log_format)

@@ -9,9 +9,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final
 
-from ipamd_process.failure import SocketInUse, SocketUnusable
-from ipamd_process.serving import Listener, configuration
-from ipamd_process.sockets import tcp_socket, unix_socket
+from hosting.failure import SocketInUse, SocketUnusable
+from hosting.serving import Listener, configuration
+from hosting.sockets import tcp_socket, unix_socket
 from node_agent.failure import ExitCode, Failure
 
 _LOOPBACK: Final = IPv4Address("127.0.0.1")

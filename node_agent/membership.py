@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import structlog
 
+from cni_plugin.failure import Failure as PluginFailure
 from ipam_plugin.credentials import Credentials, is_token
-from ipam_plugin.failure import Failure as PluginFailure
 from node_agent.facts import Facts, rfc3339
 from node_agent.failure import ExitCode, Failure
 from node_agent.node import RECORD, SECRET, Node

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cni_plugin.endpoint import UNIX, Endpoint
+from cni_plugin.failure import Failure as PluginFailure
+from cni_plugin.scanner import NotJson, parse_object
 from ipam_plugin import configuration
 from ipam_plugin.configuration import NODE_JSON
 from ipam_plugin.destination import Destination, Unusable, absolute_path
 from ipam_plugin.destination import read as read_destination
-from ipam_plugin.endpoint import UNIX, Endpoint
-from ipam_plugin.failure import Failure as PluginFailure
-from ipam_plugin.scanner import NotJson, parse_object
 from node_agent.failure import ExitCode, Failure
 
 AGENT: Final = "unix:///run/ipamd/agent.sock"

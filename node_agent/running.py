@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from ipamd_process.serving import serve
-from ipamd_process.watching import keep_loaded
+from hosting.serving import serve
+from hosting.watching import keep_loaded
 from node_agent import listeners, metrics
 from node_agent.delivery import keep_delivering
 from node_agent.facts import Facts, Waiting, rfc3339

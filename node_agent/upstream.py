@@ -13,8 +13,8 @@ from typing import Final
 
 import httpx
 
-from ipam_plugin.endpoint import HTTPS, UNIX, Endpoint
-from ipamd_process.watching import Watched
+from cni_plugin.endpoint import HTTPS, UNIX, Endpoint
+from hosting.watching import Watched
 from node_agent.facts import Facts
 from node_agent.failure import ExitCode, Failure
 

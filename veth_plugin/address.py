@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipam_plugin import platform
+from cni_plugin import platform
 
 IPV4, IPV6 = 4, 6
 _FAMILY_NUMBERS = {IPV4: 2, IPV6: 10}

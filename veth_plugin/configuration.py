@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ipam_plugin.failure import INVALID_CONFIGURATION, UNSUPPORTED_FIELD, Failure
-from ipam_plugin.quoting import quote, show
+from cni_plugin.failure import INVALID_CONFIGURATION, UNSUPPORTED_FIELD, Failure
+from cni_plugin.quoting import quote, show
 from veth_plugin import address, decoding, mac
 from veth_plugin.spelling import nearest
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ipam_plugin.configuration import VERSIONS
-from ipam_plugin.quoting import show
+from cni_plugin.quoting import show
+from cni_plugin.versions import VERSIONS
 from veth_plugin import address
 from veth_plugin.result import ROUTE_NUMBERS, Address, Dns, Interface, Result, Route
 

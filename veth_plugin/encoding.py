@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ipam_plugin.configuration import VERSIONS
-from ipam_plugin.quoting import quote
+from cni_plugin.quoting import quote
+from cni_plugin.versions import VERSIONS
 from veth_plugin import address
 from veth_plugin.address import IPV4, IPV6
 from veth_plugin.result import ROUTE_NUMBERS

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import select
 
-from ipam_plugin import platform
-from ipam_plugin.failure import INTERNAL, IO_FAILURE, TRY_AGAIN, UNDECODABLE, Failure, reason
-from ipam_plugin.files import next_piece
-from ipam_plugin.scanner import NotJson, parse_object
+from cni_plugin import platform
+from cni_plugin.failure import INTERNAL, IO_FAILURE, TRY_AGAIN, UNDECODABLE, Failure, reason
+from cni_plugin.files import next_piece
+from cni_plugin.scanner import NotJson, parse_object
 from veth_plugin import program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ipam_plugin.clock import Deadline
+    from cni_plugin.clock import Deadline
 
 _EAGAIN = 11
 _ANSWER_BYTES = 1 << 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipam_plugin.failure import INVALID_CONFIGURATION, Failure
+from cni_plugin.failure import INVALID_CONFIGURATION, Failure
 from veth_plugin import address
 from veth_plugin.address import bits, family, is_link_local, network, prefix_text
 from veth_plugin.result import Address, Route

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ipam_plugin.failure import BAD_ENVIRONMENT, INVALID_CONFIGURATION, Failure
-from ipam_plugin.quoting import show
+from cni_plugin.failure import BAD_ENVIRONMENT, INVALID_CONFIGURATION, Failure
+from cni_plugin.quoting import show
 
 _BYTES = 6
 _HEXADECIMAL = "0123456789abcdefABCDEF"

@@ -13,6 +13,12 @@ from typing import Final, cast
 
 import structlog
 
+from hosting.failure import SocketInUse, SocketUnusable
+from hosting.serving import Listener, configuration
+from hosting.serving import serve as run
+from hosting.sockets import tcp_socket, unix_socket
+from hosting.systemd import inherited_socket
+from hosting.watching import Watched, keep_loaded
 from ipamd.api.access import Access, TokenFile
 from ipamd.api.application import Application
 from ipamd.api.cni import Calls
@@ -23,12 +29,6 @@ from ipamd.api.tls import Certificates, TlsFiles
 from ipamd.engine.engine import Engine
 from ipamd.models.address import IPAddress
 from ipamd.models.errors import DomainError, InvalidValue
-from ipamd_process.failure import SocketInUse, SocketUnusable
-from ipamd_process.serving import Listener, configuration
-from ipamd_process.serving import serve as run
-from ipamd_process.sockets import tcp_socket, unix_socket
-from ipamd_process.systemd import inherited_socket
-from ipamd_process.watching import Watched, keep_loaded
 
 HANDSHAKE_SECONDS: Final = 5.0
 FAREWELL_SECONDS: Final = 1.0

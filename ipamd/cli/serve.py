@@ -8,6 +8,8 @@ from typing import Final
 
 import uvloop
 
+from hosting import logs
+from hosting.log_format import LogFormat
 from ipamd.api.access import TokenFile
 from ipamd.api.server import serve as listen
 from ipamd.api.tls import TlsFiles
@@ -38,8 +40,6 @@ from ipamd.cli.settings import (
 from ipamd.engine.engine import Engine
 from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.models.token import Role
-from ipamd_process import logs
-from ipamd_process.log_format import LogFormat
 
 COLLECT_AFTER: Final = 50_000
 """So many objects more than were freed make the collector look for cycles."""

@@ -12,9 +12,9 @@ from typing import Annotated, Final
 
 import typer
 
+from hosting.log_format import LogFormat
 from ipamd.api.access import TokenFile
 from ipamd.api.tls import TlsFiles
-from ipamd_process.log_format import LogFormat
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8750

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from hosting import logs
+from hosting.log_format import LogFormat
 from ipamd.backends.registry import open_backend
 from ipamd.cli.settings import (
     DatabaseUrl,
@@ -20,8 +22,6 @@ from ipamd.engine.engine import Engine
 from ipamd.models.errors import DatabaseUnfit
 from ipamd.models.instant import expiry
 from ipamd.models.token import Role
-from ipamd_process import logs
-from ipamd_process.log_format import LogFormat
 
 commands = typer.Typer(name="token", help="Tokens, made in the database itself.", no_args_is_help=True)
 

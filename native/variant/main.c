@@ -1,7 +1,8 @@
-// The node executable's beginning and end: runs main() of one frozen module and exits with its number.
-// It looks at no argument, at no variable that CNI does not define, and imports from no file.
+// The node executable's beginning and end: runs main() of the plugin whose name it bears and exits with its number.
+// It looks at no other argument, at no variable that CNI does not define, and imports from no file.
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -18,6 +19,18 @@ enum {
     STACK = 512 << 10,
     EXIT_CRASH = 70,
 };
+
+// One file serves every plugin: the name by which it is started says which.
+static const struct {
+    const char *name;
+    const char *module;
+} plugins[] = {
+    {"ipamd-ipam", "ipam_plugin.command"},
+};
+
+// Under another name it would have to guess: an IPAM plugin that answers for a main plugin leaves a pod without
+// an interface.
+static const char *const misnamed = "cni_plugin.misnamed";
 
 static size_t heap = FIRST_HEAP;
 
@@ -63,9 +76,23 @@ static void mount_root(void) {
     MP_STATE_VM(vfs_cur) = MP_STATE_VM(vfs_mount_table);
 }
 
-static mp_obj_t call_main(void) {
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+static const char *module_of(const char *name) {
+    for (size_t i = 0; i < MP_ARRAY_SIZE(plugins); ++i) {
+        if (strcmp(name, plugins[i].name) == 0) {
+            return plugins[i].module;
+        }
+    }
+    return misnamed;
+}
+
+static mp_obj_t call_main(const char *name) {
     mp_obj_t import[5] = {
-        mp_obj_new_str_from_cstr(APP_MODULE), mp_const_none, mp_const_none, mp_const_true, MP_OBJ_NEW_SMALL_INT(0),
+        mp_obj_new_str_from_cstr(module_of(name)), mp_const_none, mp_const_none, mp_const_true, MP_OBJ_NEW_SMALL_INT(0),
     };
     mp_obj_t module = mp_builtin___import__(5, import);
     return mp_call_function_0(mp_load_attr(module, MP_QSTR_main));
@@ -86,7 +113,7 @@ static int status_of(mp_obj_t exception) {
     return EXIT_CRASH;
 }
 
-static MP_NOINLINE int run(void) {
+static MP_NOINLINE int run(const char *name) {
     char *first = malloc(FIRST_HEAP);
     if (first == NULL) {
         return EXIT_CRASH;
@@ -102,14 +129,14 @@ static MP_NOINLINE int run(void) {
     mp_obj_list_init(MP_OBJ_TO_PTR(mp_sys_argv), 0);
     mount_root();
     mp_int_t status = EXIT_CRASH;
-    mp_obj_get_int_maybe(call_main(), &status);
+    mp_obj_get_int_maybe(call_main(name), &status);
     nlr_pop();
     return status & 0xff;
 }
 
-int main(void) {
+int main(int count, char **arguments) {
     signal(SIGPIPE, SIG_IGN); // a reader that is gone is an error of write, which the plugin handles
     fill_standard_streams();
     mp_cstack_init_with_sp_here(STACK);
-    _exit(run());
+    _exit(run(count > 0 ? base_name(arguments[0]) : ""));
 }

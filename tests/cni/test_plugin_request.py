@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ipam_plugin import VERSION
+from cni_plugin import VERSION
 from tests.cni.executable import Plugin
 from tests.cni.peer import Peer, error, granted, hang_up, reply
 

@@ -10,8 +10,8 @@ from tests.node_executable import PIP
 
 # Each of these takes as long as the plugin's own modules together.
 COSTLY = {"dataclasses", "enum", "json", "re", "socket", "ssl", "subprocess", "typing"}
-ASKING = {"ipam_plugin.ask", "ipam_plugin.exchange", "ipam_plugin.response"}
-RARE = {"fcntl", "ipam_plugin.delivery", "ipam_plugin.names"}
+ASKING = {"ipam_plugin.ask", "cni_plugin.http", "cni_plugin.response"}
+RARE = {"fcntl", "ipam_plugin.delivery", "cni_plugin.resolver"}
 
 
 @pytest.fixture

@@ -89,12 +89,24 @@ def test_arguments_variables_and_the_current_folder_mean_nothing(
     assert set(json.loads(ended.stdout)) == {"cniVersion", "supportedVersions"}
 
 
+def test_under_a_name_that_is_no_plugins_it_refuses(executable: Path, scratch: Path) -> None:
+    other = scratch / "bridge"
+    shutil.copy(executable, other)
+    gc = {"CNI_COMMAND": "GC", "CNI_PATH": "/"}
+
+    ended = subprocess.run([other], env=gc, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+
+    assert ended.returncode == 1
+    assert json.loads(ended.stdout)["code"] == 50
+    assert "call it ipamd-ipam" in json.loads(ended.stdout)["msg"]
+
+
 @pytest.mark.timeout(400)  # a quarter of it on a machine with nothing else to do
 def test_two_builds_give_the_same_bytes(executable: Path, scratch: Path) -> None:
     elsewhere = scratch / "elsewhere"
     sources = elsewhere / "build" / "node"
     sources.mkdir(parents=True)
-    for folder in ("native", "ipam_plugin"):
+    for folder in ("native", "cni_plugin", "ipam_plugin", "netlink", "veth_plugin"):
         shutil.copytree(ROOT / folder, elsewhere / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for archive in (ROOT / "build" / "node").glob("*.orig.tar.*"):
         shutil.copy(archive, sources)

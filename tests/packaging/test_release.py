@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ipam_plugin import VERSION
+from cni_plugin import VERSION
 from tests.charts.chart import CHART, HELMS, LEAST, helm
 from tests.native.empty_root import EmptyRoot
 from tests.node_executable import ROOT

@@ -1,4 +1,4 @@
-"""The version stands in `ipam_plugin/__init__.py`; whatever cannot ask there says the same."""
+"""The version stands in `cni_plugin/__init__.py`; whatever cannot ask there says the same."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import yaml
 
-from ipam_plugin import VERSION
+from cni_plugin import VERSION
 from tests.node_executable import ROOT, plugins
 from tests.packaging.distribution import described_node
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ipam_plugin.clock import Deadline, after, rfc3339
-from ipam_plugin.platform import uptime_ns
+from cni_plugin.clock import Deadline, after, rfc3339
+from cni_plugin.platform import uptime_ns
 
 LAST = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 

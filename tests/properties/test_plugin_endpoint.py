@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ipam_plugin import endpoint
+from cni_plugin import endpoint
 
 ADDRESSES = st.ip_addresses()
 PORTS = st.integers(1, 65535)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipam_plugin import environment
-from ipam_plugin.environment import is_name, trace_headers
-from ipam_plugin.failure import Failure
+from cni_plugin import environment
+from cni_plugin.environment import is_name, trace_headers
+from cni_plugin.failure import Failure
 
 VERBS = {
     "ADD": {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"},

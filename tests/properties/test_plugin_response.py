@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipam_plugin.response import Malformed, Response
+from cni_plugin.response import Malformed, Response
 
 BODIES = st.binary(max_size=60)
 PIECES = st.sampled_from(

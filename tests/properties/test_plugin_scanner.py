@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ipam_plugin.quoting import quote
-from ipam_plugin.scanner import MAX_DEPTH, NotJson, parse
+from cni_plugin.quoting import quote
+from cni_plugin.scanner import MAX_DEPTH, NotJson, parse
 
 VALUES = st.recursive(
     st.none()

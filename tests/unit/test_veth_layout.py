@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ipam_plugin.failure import Failure
+from cni_plugin.failure import Failure
 from veth_plugin import address, layout
 from veth_plugin.configuration import Settings
 from veth_plugin.decoding import decode

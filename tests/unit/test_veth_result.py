@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ipam_plugin.configuration import VERSIONS
+from cni_plugin.versions import VERSIONS
 from veth_plugin import address
 from veth_plugin.decoding import Malformed, decode
 from veth_plugin.encoding import Inexpressible, encode

@@ -3,7 +3,7 @@
 Both raise OSError with the number of the system's error; descriptors are integers.
 """
 
-from ipam_plugin.platform import MICROPYTHON
+from cni_plugin.platform import MICROPYTHON
 
 if MICROPYTHON:
     from veth_plugin.program.micropython import kill, memory_file, new_pipe, start, status, watch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import _linux
 
-from ipam_plugin.platform import O_CLOEXEC, O_NONBLOCK, write
+from cni_plugin.platform import O_CLOEXEC, O_NONBLOCK, write
 
 _SIGKILL = 9
 _F_SETFL = 4

@@ -9,7 +9,7 @@ import sys
 MICROPYTHON = sys.implementation.name == "micropython"
 
 if MICROPYTHON:
-    from ipam_plugin.platform.micropython import (
+    from cni_plugin.platform.micropython import (
         O_DIRECTORY,
         close,
         effective_user,
@@ -34,7 +34,7 @@ if MICROPYTHON:
         write,
     )
 else:
-    from ipam_plugin.platform.cpython import (
+    from cni_plugin.platform.cpython import (
         O_DIRECTORY,
         close,
         effective_user,

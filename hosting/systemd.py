@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from typing import Final
 
-from ipamd_process.failure import SocketUnusable
+from hosting.failure import SocketUnusable
 
 FIRST: Final = 3
 """The descriptor of the first socket that is handed over."""

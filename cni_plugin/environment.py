@@ -1,9 +1,9 @@
-"""The CNI_ variables of a call, checked (code 4)."""
+"""The CNI_ variables of an invocation, checked (code 4)."""
 
 from __future__ import annotations
 
-from ipam_plugin.failure import BAD_ENVIRONMENT, Failure
-from ipam_plugin.quoting import show
+from cni_plugin.failure import BAD_ENVIRONMENT, Failure
+from cni_plugin.quoting import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _TRACE = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
 _TRACE_BYTES = 8192
 
 
-class Call:
+class Invocation:
     """What a runtime asks by the environment; what a verb has no use for is empty."""
 
     def __init__(self, verb: str, values: dict[str, str], netns_override: bool) -> None:
@@ -46,8 +46,8 @@ class Call:
         self.netns_override = netns_override
 
 
-def read(variable: Variables) -> Call | None:
-    """Read the call, None where there is no CNI_COMMAND; `variable` raises ValueError for what is not UTF-8.
+def read(variable: Variables) -> Invocation | None:
+    """Read the invocation, None without CNI_COMMAND; `variable` raises ValueError for what is not UTF-8.
 
     Failure 4 names all missing variables at once, and all malformed ones.
     """
@@ -67,7 +67,7 @@ def read(variable: Variables) -> Call | None:
     faults = [f"required env variables [{','.join(missing)}] missing"] if missing else []
     if faults or malformed:
         raise Failure(BAD_ENVIRONMENT, "; ".join(faults + malformed))
-    return Call(verb, values, _text(variable, "CNI_NETNS_OVERRIDE", []).lower() in ("true", "1"))
+    return Invocation(verb, values, _text(variable, "CNI_NETNS_OVERRIDE", []).lower() in ("true", "1"))
 
 
 def is_name(text: str) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import select
 
-from ipam_plugin import platform
-from ipam_plugin.files import Unfit, read_regular
+from cni_plugin import platform
+from cni_plugin.files import Unfit, read_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ipam_plugin.clock import Deadline
+    from cni_plugin.clock import Deadline
 
     Addresses = list[tuple[int, str]]
 

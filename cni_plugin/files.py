@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ipam_plugin import platform
+from cni_plugin import platform
 
 _FIRST_PIECE = 4096
 _LARGEST_PIECE = 65536

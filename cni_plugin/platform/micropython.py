@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 
-    from ipam_plugin.platform.shapes import Address, Stream
+    from cni_plugin.platform.shapes import Address, Stream
 
 _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000

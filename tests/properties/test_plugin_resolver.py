@@ -8,9 +8,9 @@ from socket import AF_INET, AF_INET6
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipam_plugin import names
+from cni_plugin import resolver
 
-QUERY = names.question(0x1234, "ipamd.example", 1)
+QUERY = resolver.question(0x1234, "ipamd.example", 1)
 
 
 def answer(records: list[tuple[int, bytes]], flags: bytes = b"\x81\x80") -> bytes:
@@ -26,14 +26,14 @@ def answer(records: list[tuple[int, bytes]], flags: bytes = b"\x81\x80") -> byte
 def test_the_addresses_of_the_kind_that_was_asked_for_are_taken(records: list[tuple[int, bytes]]) -> None:
     expected = [data for kind, data in records if kind == 1 and len(data) in (4, 16)]
 
-    assert names.answers(answer(records), QUERY) == expected
+    assert resolver.answers(answer(records), QUERY) == expected
 
 
 @given(st.binary(max_size=60), st.integers(0, 60))
 def test_no_message_breaks_the_reading(noise: bytes, kept: int) -> None:
     message = answer([(1, b"\x0a\0\0\1")])[:kept] + noise
 
-    found = names.answers(message, QUERY)
+    found = resolver.answers(message, QUERY)
 
     assert found is None or all(len(data) in (4, 16) for data in found)
 
@@ -42,10 +42,10 @@ def test_no_message_breaks_the_reading(noise: bytes, kept: int) -> None:
 def test_an_answer_to_another_question_is_none(number: int) -> None:
     message = answer([(1, b"\x0a\0\0\1")])
 
-    assert names.answers(number.to_bytes(2, "big") + message[2:], QUERY) is None
-    assert names.answers(message.replace(b"ipamd", b"other"), QUERY) is None
-    assert names.answers(answer([], b"\x81\x82"), QUERY) is None
-    assert names.answers(QUERY, QUERY) is None
+    assert resolver.answers(number.to_bytes(2, "big") + message[2:], QUERY) is None
+    assert resolver.answers(message.replace(b"ipamd", b"other"), QUERY) is None
+    assert resolver.answers(answer([], b"\x81\x82"), QUERY) is None
+    assert resolver.answers(QUERY, QUERY) is None
 
 
 @given(st.lists(st.ip_addresses(), max_size=4), st.text(st.sampled_from("ab."), min_size=1, max_size=6))
@@ -53,17 +53,19 @@ def test_a_hosts_file_names_addresses(addresses: list[IPv4Address | IPv6Address]
     lines = [f"{address} x host\ty # {comment} host" for address in addresses]
     lines += [f"192.0.2.1 other # {comment} host", "", "#", "nonsense host", "192.0.2.2"]
 
-    found = names.in_hosts(lines, "host")
+    found = resolver.in_hosts(lines, "host")
 
     expected = [(AF_INET if one.version == 4 else AF_INET6, str(one)) for one in addresses]
     assert sorted(found) == sorted(expected)
 
 
 def test_the_search_list_comes_first_for_short_names() -> None:
-    servers, search, dots = names.settings(["search a.test b.test", "nameserver ::1", "options x ndots:2 y"])
+    servers, search, dots = resolver.settings(
+        ["search a.test b.test", "nameserver ::1", "options x ndots:2 y"]
+    )
 
     assert (servers, search, dots) == ([(AF_INET6, "::1")], ["a.test", "b.test"], 2)
-    assert names.candidates("ipamd.ns", search, dots) == ["ipamd.ns.a.test", "ipamd.ns.b.test", "ipamd.ns"]
-    assert names.candidates("a.b.c", search, dots) == ["a.b.c", "a.b.c.a.test", "a.b.c.b.test"]
-    assert names.candidates("rooted.", search, dots) == ["rooted"]
-    assert names.settings([]) == ([(AF_INET, "127.0.0.1")], [], 1)
+    assert resolver.candidates("ipamd.ns", search, dots) == ["ipamd.ns.a.test", "ipamd.ns.b.test", "ipamd.ns"]
+    assert resolver.candidates("a.b.c", search, dots) == ["a.b.c", "a.b.c.a.test", "a.b.c.b.test"]
+    assert resolver.candidates("rooted.", search, dots) == ["rooted"]
+    assert resolver.settings([]) == ([(AF_INET, "127.0.0.1")], [], 1)

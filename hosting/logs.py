@@ -21,7 +21,7 @@ import structlog
 from structlog.processors import format_exc_info
 from structlog.typing import Processor
 
-from ipamd_process.log_format import LogFormat
+from hosting.log_format import LogFormat
 
 QUIET: Final = ("alembic", "asyncio", "httpcore", "httpx", "sqlalchemy", "uvicorn.access")
 """Loggers of libraries that say at INFO what only their own developers need."""

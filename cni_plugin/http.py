@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import select
 
-from ipam_plugin import VERSION, platform
-from ipam_plugin.endpoint import HTTPS, UNIX, is_ipv4
-from ipam_plugin.failure import reason
-from ipam_plugin.response import Response
+from cni_plugin import platform
+from cni_plugin.endpoint import HTTPS, UNIX, is_ipv4
+from cni_plugin.failure import reason
+from cni_plugin.response import Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 
-    from ipam_plugin.clock import Deadline
-    from ipam_plugin.destination import Destination
-    from ipam_plugin.endpoint import Endpoint
-    from ipam_plugin.platform.shapes import Address, Stream
+    from cni_plugin.clock import Deadline
+    from cni_plugin.endpoint import Endpoint
+    from cni_plugin.platform.shapes import Address, Stream
 
 _AF_UNIX, _AF_INET, _AF_INET6, _SOCK_STREAM = 1, 2, 10, 1
 _IPPROTO_TCP, _TCP_NODELAY = 6, 1
@@ -26,7 +25,7 @@ _PIECE = 4096
 _CONNECT_MS = 1000  # to one address, where another may be tried after it
 
 
-class Late(Exception):
+class _Late(Exception):
     """The deadline has passed."""
 
 
@@ -39,28 +38,29 @@ class Lost(Exception):
 
 
 def post(
-    whom: Destination,
     one: Endpoint,
     path: str,
     headers: list[tuple[str, str]],
     body: bytes,
     deadline: Deadline,
+    *,
+    tls: tuple[bytes, bytes, bytes],
+    is_only: bool,
 ) -> Response:
-    """Send the body to one of a destination's endpoints and give the response, whatever it says.
+    """Send the body to an endpoint and give the response, whatever it says; raises Lost.
 
-    Redirects are not followed: what was meant for one place goes to no other. Raises Lost, and Failure for
-    credentials that cannot be used, before anything is sent.
+    `tls` holds authority, certificate and key as PEM, for https:// alone; `is_only`: no other endpoint is
+    tried if this one is silent. Redirects are not followed: what was meant for one place goes to no other.
     """
-    request = _head(whom, one, path, headers, len(body)) + body
-    tls = whom.credentials.tls() if one.scheme == HTTPS else None
+    request = _head(one, path, headers, len(body)) + body
     connection = _Connection()
     try:
-        connection.open(one, deadline, len(whom.endpoints) == 1)
-        if tls is not None:
+        connection.open(one, deadline, is_only)
+        if one.scheme == HTTPS:
             connection.secure(one.host, tls)
         connection.send(request, deadline)
         return connection.receive(deadline)
-    except Late:
+    except _Late:
         raise Lost(f"{one.text}: no answer in time", connection.sent) from None
     except OSError as error:
         raise Lost(f"{one.text}: {reason(error)}", connection.sent) from error
@@ -70,19 +70,14 @@ def post(
         connection.close()
 
 
-def _head(whom: Destination, one: Endpoint, path: str, headers: list[tuple[str, str]], length: int) -> bytes:
+def _head(one: Endpoint, path: str, headers: list[tuple[str, str]], length: int) -> bytes:
     prefix = "" if one.scheme == UNIX else one.path
     lines = [
         f"POST {prefix}{path} HTTP/1.1",
         f"host: {one.authority}",
-        f"user-agent: ipamd-ipam/{VERSION}",
-        "content-type: application/json",
         f"content-length: {length}",
         "connection: close",
     ]
-    token = whom.credentials.token()
-    if token:
-        lines.append(f"authorization: Bearer {token}")
     lines.extend([f"{name}: {value}" for name, value in headers])
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
@@ -125,7 +120,7 @@ class _Connection:
         self._sock: _socket.socket | None = None
         self._stream: Stream | None = None
 
-    def open(self, one: Endpoint, deadline: Deadline, alone: bool) -> None:
+    def open(self, one: Endpoint, deadline: Deadline, is_only: bool) -> None:
         if one.scheme == UNIX:
             self._connect(_AF_UNIX, platform.unix_address(one.path), deadline)
             return
@@ -133,11 +128,11 @@ class _Connection:
         for position, (family, text) in enumerate(hosts):
             last = position == len(hosts) - 1
             limit = (
-                deadline if last and alone else deadline.share(len(hosts) - position).within_ms(_CONNECT_MS)
+                deadline if last and is_only else deadline.share(len(hosts) - position).within_ms(_CONNECT_MS)
             )
             try:
                 self._connect(family, platform.inet_address(family, text, one.port), limit)
-            except (OSError, Late):
+            except (OSError, _Late):
                 self.close()
                 if last:
                     raise
@@ -203,7 +198,7 @@ class _Connection:
                 if response.feed(data):
                     return response
                 if deadline.left_ms() == 0:
-                    raise Late
+                    raise _Late
             elif response.end():
                 return response
             else:
@@ -223,26 +218,26 @@ def _addresses(host: str, deadline: Deadline) -> list[tuple[int, str]]:
         return [(_AF_INET6, host)]
     if host == "localhost":  # this machine, whatever a resolver says (RFC 6761)
         return [(_AF_INET, "127.0.0.1"), (_AF_INET6, "::1")]
-    from ipam_plugin import names
+    from cni_plugin import resolver
 
-    return names.look_up(host, deadline)
+    return resolver.look_up(host, deadline)
 
 
 def _wait(file: int, events: int, deadline: Deadline) -> int:
-    """Wait until the descriptor is ready and give the events; Late when the deadline comes first."""
+    """Wait until the descriptor is ready and give the events; _Late when the deadline comes first."""
     left = deadline.left_ms()
     poller = select.poll()
     poller.register(file, events)
     ready = poller.poll(left) if left else []
     if not ready:
-        raise Late
+        raise _Late
     return ready[0][1]
 
 
 def _pause(deadline: Deadline) -> None:
     left = deadline.left_ms()
     if left == 0:
-        raise Late
-    from ipam_plugin.clock import sleep_ms
+        raise _Late
+    from cni_plugin.clock import sleep_ms
 
     sleep_ms(min(left, _BACKLOG_PAUSE_MS))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from ipamd_process.systemd import notify
+from hosting.systemd import notify
 
 GRACE: Final = 15
 """Seconds for what was taken to be answered, once the process is told to end."""

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from ipamd_process.failure import SocketInUse, SocketUnusable
+from hosting.failure import SocketInUse, SocketUnusable
 
 GROUP: Final = "ipamd"
 MODE: Final = 0o660

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipam_plugin.quoting import quote
+from cni_plugin.quoting import quote
 
 INCOMPATIBLE_VERSION = 1
 UNSUPPORTED_FIELD = 2

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
-from ipam_plugin.failure import IO_FAILURE, Failure, reason
-from ipam_plugin.platform import uptime_ns
-from ipam_plugin.quoting import quote
+from cni_plugin.failure import IO_FAILURE, Failure, reason
+from cni_plugin.platform import uptime_ns
+from cni_plugin.quoting import quote
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
+DEFAULT_TIMEOUT = 10.0  # seconds of an invocation; also until its configuration is read
 _MS = 1_000_000
 _S = 1_000_000_000
 

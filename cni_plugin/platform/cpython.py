@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from ipam_plugin.platform.shapes import Address, Stream
+    from cni_plugin.platform.shapes import Address, Stream
 
     A = TypeVar("A")
     R = TypeVar("R")

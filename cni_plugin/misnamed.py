@@ -1,0 +1,22 @@
+"""What the static executable does under a name that is no plugin's: it refuses, for it cannot guess."""
+
+from __future__ import annotations
+
+from cni_plugin.command import serve
+from cni_plugin.failure import NOT_AVAILABLE, Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cni_plugin.environment import Invocation
+    from cni_plugin.reply import Reply
+
+_NAMES = "ipamd-ipam"
+
+
+def main() -> int:
+    """Serve one invocation and give the exit code."""
+    return serve("ipamd", f"CNI plugins in one file, which serves under the name {_NAMES}", _refuse)
+
+
+def _refuse(invocation: Invocation, reply: Reply) -> int:
+    raise Failure(NOT_AVAILABLE, f"the file of this plugin has a name that is no plugin's: call it {_NAMES}")

@@ -1,0 +1,35 @@
+"""An invocation that is being executed: what was asked, and all that is known for serving it."""
+
+from __future__ import annotations
+
+from cni_plugin import clock, environment, platform
+from ipam_plugin import configuration, request
+from ipam_plugin.spool import Spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cni_plugin.clock import Moment
+    from cni_plugin.environment import Invocation
+    from cni_plugin.reply import Reply
+
+
+class Execution:
+    """An invocation with its configuration read and checked: all that a verb needs."""
+
+    def __init__(
+        self, invocation: Invocation, issued: Moment, reply: Reply, stdin: bytes, values: dict[str, object]
+    ) -> None:
+        settings = configuration.settings(values)
+        self.invocation = invocation
+        self.issued = issued
+        self.reply = reply
+        self.stdin = stdin
+        self.settings = settings
+        self.deadline = clock.after(issued.uptime_ns, settings.timeout)
+        self.spool = Spool(settings.state_dir)
+        self.trace = environment.trace_headers(platform.environment)
+        self.tried = ""  # the entry that this execution has spooled because ipamd would not have it now
+
+    def request(self, *, undo: bool = False) -> bytes:
+        """Give the lasting part of this invocation's request, or of the release of what it took."""
+        return request.keep(self.invocation, self.settings, self.issued, self.stdin, undo=undo)
