@@ -8,23 +8,8 @@ from netlink.message import Message, Refusal, Request
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Protocol
 
-    class Socket(Protocol):
-        """An AF_NETLINK socket that does not block."""
-
-        def setsockopt(self, level: int, option: int, value: int, /) -> None:
-            """Set an option that is a number."""
-
-        def send(self, data: bytes, /) -> int:
-            """Send one datagram."""
-
-        def recv(self, size: int, /) -> bytes:
-            """Give one datagram; OSError where none is there."""
-
-        def close(self) -> None:
-            """Close it."""
-
+    from netlink.shapes import Socket
 
 FAMILY, KIND = 16, 3
 """What a socket is made with: AF_NETLINK, SOCK_RAW; beside them one of the protocols."""
