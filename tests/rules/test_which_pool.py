@@ -1,0 +1,457 @@
+"""Which pool: those that a request names, or else those whose selectors match it, and why not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from ipamd.engine.allocation.candidates import candidates_of, why_nothing
+from ipamd.engine.allocation.selection import AddressRequest, context_of, select, why_not_selected
+from ipamd.engine.catalogue import RequestContext
+from ipamd.models.errors import (
+    AddressUnavailable,
+    DomainError,
+    Fullness,
+    InvalidValue,
+    NotAllowed,
+    PoolUnknown,
+)
+from ipamd.models.node import Node, NodeKey
+from ipamd.models.pool import Pool, PoolState, Selectors
+from ipamd.models.request import AllocationRequest
+from ipamd.models.reservation import Reservation
+from tests.rules.values import catalogue, container, owner, pool, request, reserved, table
+
+WEB = RequestContext("default", "net", "here", "shop")
+"""Who asks in most cases: a workload of namespace shop on node here."""
+
+EXAMPLE = (
+    pool("four", "10.0.0.0/24"),
+    pool("four-more", "10.0.1.0/24"),
+    pool("six", "fd00::/64"),
+    pool("by-name", "10.0.2.0/24", auto_assign=False),
+    pool("lab", "10.0.3.0/24", selectors=Selectors(namespaces=("lab",))),
+    pool("full", "10.0.4.0/29", exclusions=("10.0.4.4",), ranges=("10.0.4.2-10.0.4.5",)),
+)
+"""Pools that several tables choose from."""
+
+
+def chosen(wanted: Sequence[AddressRequest]) -> list[str]:
+    """Each address of the answer: its pools in turn, and where it must lie."""
+    return [
+        " or ".join(pool.name for pool in each.pools) + (f" at {each.place}" if each.place else "")
+        for each in wanted
+    ]
+
+
+# Selectors ------------------------------------------------------------------------------------------------
+
+
+@table(
+    "selectors, context, why",
+    {
+        "a pool without selectors is for everybody": (Selectors(), WEB, None),
+        "also for a caller of whom nothing is known": (
+            Selectors(),
+            RequestContext(None, None, None, None),
+            None,
+        ),
+        "of a list one must match": (Selectors(namespaces=("bank", "shop")), WEB, None),
+        "a cluster that is not listed is kept out": (Selectors(clusters=("edge",)), WEB, "for cluster edge"),
+        "so is a network": (Selectors(networks=("storage",)), WEB, "for network storage"),
+        "so is a node": (Selectors(nodes=("n1", "n2")), WEB, "for node n1 or n2"),
+        "so is a namespace": (Selectors(namespaces=("bank",)), WEB, "for namespace bank"),
+        "so is a caller without a namespace": (
+            Selectors(namespaces=("shop",)),
+            WEB._replace(namespace=None),
+            "names no namespace",
+        ),
+        "all selectors must match": (
+            Selectors(clusters=("default",), networks=("net",), nodes=("here",), namespaces=("shop",)),
+            WEB,
+            None,
+        ),
+        "one that does not match is enough": (
+            Selectors(clusters=("default",), networks=("net",), nodes=("there",), namespaces=("shop",)),
+            WEB,
+            "for node there",
+        ),
+        "a label must have the value": (Selectors(node_labels={"zone": "a"}), WEB, None),
+        "another value keeps the node out": (Selectors(node_labels={"zone": "b"}), WEB, "zone=a"),
+        "a missing label keeps it out": (Selectors(node_labels={"disk": "ssd"}), WEB, "no label disk"),
+        "all labels must match": (Selectors(node_labels={"zone": "a", "rack": "8"}), WEB, "rack=7"),
+        "a node of that name in another cluster has its own labels": (
+            Selectors(node_labels={"zone": "a"}),
+            WEB._replace(cluster="edge"),
+            "no label zone",
+        ),
+        "a caller without a node has no labels": (
+            Selectors(node_labels={"zone": "a"}),
+            WEB._replace(node=None),
+            "no label zone",
+        ),
+    },
+)
+def test_whom_the_selectors_of_a_pool_let_in(
+    selectors: Selectors, context: RequestContext, why: str | None
+) -> None:
+    known = catalogue(Node(cluster="default", name="here", labels={"zone": "a", "rack": "7"}))
+
+    said = why_not_selected(pool(selectors=selectors), context, known)
+
+    assert said is None if why is None else why in str(said)
+
+
+@table(
+    "asked, context",
+    {
+        "a container, by its identity and workload": (request(workload="shop/web"), WEB),
+        "a container without a workload": (request(), WEB._replace(namespace=None)),
+        "an owner, by the node in whose name it asks": (
+            request(holder=owner("vm-1"), node=NodeKey("edge", "host-1")),
+            RequestContext("edge", None, "host-1", None),
+        ),
+        "an owner without a node": (request(holder=owner("vm-1")), RequestContext(None, None, None, None)),
+    },
+)
+def test_what_selectors_know_of_a_request(asked: AllocationRequest, context: RequestContext) -> None:
+    assert context_of(asked) == context
+
+
+# No pool is named -----------------------------------------------------------------------------------------
+
+
+@table(
+    "pools, expected",
+    {
+        "by name": ([pool("b", "10.0.1.0/24"), pool("a", "10.0.0.0/24")], ["a or b"]),
+        "higher priority first": (
+            [pool("a", "10.0.0.0/24"), pool("b", "10.0.1.0/24", priority=5), pool("c", "10.0.2.0/24")],
+            ["b or a or c"],
+        ),
+        "one address of each family that has a pool, IPv4 first": (
+            [pool("six", "fd00::/64", priority=9), pool("four", "10.0.0.0/24")],
+            ["four", "six"],
+        ),
+        "one address where one family has a pool": ([pool("six", "fd00::/64")], ["six"]),
+        "not a pool that serves only callers who name it": (
+            [pool("a", "10.0.0.0/24", auto_assign=False, priority=9), pool("b", "10.0.1.0/24")],
+            ["b"],
+        ),
+        "not a pool whose selectors do not match": (
+            [
+                pool("a", "10.0.0.0/24", selectors=Selectors(namespaces=("bank",))),
+                pool("b", "10.0.1.0/24", selectors=Selectors(namespaces=("shop",))),
+            ],
+            ["b"],
+        ),
+        "nothing where no pool is meant": ([pool(auto_assign=False)], []),
+        "nothing where there is none": ([], []),
+    },
+)
+def test_which_pools_serve_a_request_that_names_none(pools: Sequence[Pool], expected: Sequence[str]) -> None:
+    assert chosen(select(request(workload="shop/web"), catalogue(*pools))) == expected
+
+
+# Pools are named ------------------------------------------------------------------------------------------
+
+
+@table(
+    "asked, expected",
+    {
+        "one address for each entry, in the order asked for": (request("six", "four"), ["six", "four"]),
+        "alternatives in the order named": (request(["four-more", "four"]), ["four-more or four"]),
+        "a pool that serves only callers who name it": (request("by-name"), ["by-name"]),
+        "two addresses of one pool": (request("four", "four"), ["four", "four"]),
+        "an alternative whose selectors do not match is left out": (request(["lab", "four"]), ["four"]),
+        "of its own namespace it is not": (
+            request(["lab", "four"], workload="lab/probe"),
+            ["lab or four"],
+        ),
+    },
+)
+def test_which_pools_serve_a_request_that_names_them(
+    asked: AllocationRequest, expected: Sequence[str]
+) -> None:
+    assert chosen(select(asked, catalogue(*EXAMPLE))) == expected
+
+
+@table(
+    "asked, refusal, why",
+    {
+        "selectors bind those who name the pool too": (
+            request("lab"),
+            NotAllowed,
+            "pool lab is for namespace",
+        ),
+        "there is no such pool": (request("fourr"), PoolUnknown, "fourr"),
+        "nor may it stand beside one that exists": (request(["four", "fourr"]), PoolUnknown, "fourr"),
+        "alternatives are of one family": (request(["four", "six"]), InvalidValue, "six"),
+    },
+)
+def test_which_named_pools_are_refused(
+    asked: AllocationRequest, refusal: type[DomainError], why: str
+) -> None:
+    with pytest.raises(refusal, match=why):
+        select(asked, catalogue(*EXAMPLE))
+
+
+def test_a_draining_pool_is_chosen_still_since_its_holders_keep_what_they_have() -> None:
+    assert chosen(select(request(), catalogue(pool(state=PoolState.DRAINING)))) == ["pods"]
+
+
+# Requested addresses --------------------------------------------------------------------------------------
+
+
+@table(
+    "asked, expected",
+    {
+        "comes from the pool that has it": (request("four", wants=["10.0.0.9"]), ["four at 10.0.0.9"]),
+        "of alternatives that one is left": (
+            request(["four", "four-more"], wants=["10.0.1.9"]),
+            ["four-more at 10.0.1.9"],
+        ),
+        "stands where its pool was asked for": (
+            request("six", "four", wants=["10.0.0.9", "fd00::9"]),
+            ["six at fd00::9", "four at 10.0.0.9"],
+        ),
+        "leaves the other families free": (
+            request("four", "six", wants=["fd00::9"]),
+            ["four", "six at fd00::9"],
+        ),
+        "two of one pool, which is named twice": (
+            request("four", "four", wants=["10.0.0.9", "10.0.0.7"]),
+            ["four at 10.0.0.9", "four at 10.0.0.7"],
+        ),
+        "of a pool that selectors choose": (request(wants=["10.0.1.9"]), ["four-more at 10.0.1.9", "six"]),
+        "of a pool with ranges": (request("full", wants=["10.0.4.2"]), ["full at 10.0.4.2"]),
+    },
+)
+def test_where_a_requested_address(asked: AllocationRequest, expected: Sequence[str]) -> None:
+    assert chosen(select(asked, catalogue(*EXAMPLE))) == expected
+
+
+@table(
+    "asked, why",
+    {
+        "the network address": (request("four", wants=["10.0.0.0"]), "the network address"),
+        "the broadcast address": (request("four", wants=["10.0.0.255"]), "the broadcast address"),
+        "the gateway": (request("four", wants=["10.0.0.1"]), "the gateway of pool four"),
+        "an excluded one": (request("full", wants=["10.0.4.4"]), "excluded from pool full"),
+        "one outside the ranges": (request("full", wants=["10.0.4.6"]), "outside the ranges of pool full"),
+        "one outside the pool": (request("four", wants=["192.0.2.1"]), "outside pool four"),
+        "one of a pool that is not named": (request("four", wants=["10.0.1.9"]), "pool four-more has it"),
+        "one of a pool that must be named": (request(wants=["10.0.2.9"]), "only who names it"),
+        "one of a pool for others": (request(wants=["10.0.3.9"]), "for namespace lab"),
+        "one that is reserved for another": (request("four", wants=["10.0.0.50"]), "reserved for shop/web"),
+        "one that is reserved for nobody": (request("four", wants=["10.0.0.60"]), "reserved for nobody"),
+        "a second one where one is asked for": (
+            request("four", wants=["10.0.0.9", "10.0.0.7"]),
+            "is to be 10.0.0.9",
+        ),
+        "one that no pool has, where none serves the caller": (
+            request("by-name", wants=["fd00:1::1"]),
+            "outside pool by-name",
+        ),
+    },
+)
+def test_which_requested_addresses_cannot_be_had(asked: AllocationRequest, why: str) -> None:
+    known = catalogue(*EXAMPLE, reserved("10.0.0.50", "shop/web"), reserved("10.0.0.60"))
+
+    with pytest.raises(AddressUnavailable, match=why):
+        select(asked, known)
+
+
+# Reservations ---------------------------------------------------------------------------------------------
+
+
+@table(
+    "kept, asked, expected",
+    {
+        "a workload gets its own unasked": (
+            [reserved("10.0.0.50", "shop/web")],
+            request("four", workload="shop/web"),
+            ["four at 10.0.0.50"],
+        ),
+        "also where no pool is named": (
+            [reserved("10.0.1.50", "shop/web")],
+            request(workload="shop/web"),
+            ["four-more at 10.0.1.50", "six"],
+        ),
+        "an owner gets its own": (
+            [reserved("10.0.0.50", owner="vm-1")],
+            request("four", holder=owner("vm-1")),
+            ["four at 10.0.0.50"],
+        ),
+        "not another workload of the namespace": (
+            [reserved("10.0.0.50", "shop/web")],
+            request("four", workload="shop/db"),
+            ["four"],
+        ),
+        "not one of that name in another namespace": (
+            [reserved("10.0.0.50", "shop/web")],
+            request("four", workload="bank/web"),
+            ["four"],
+        ),
+        "not a container without a workload": ([reserved("10.0.0.50")], request("four"), ["four"]),
+        "not if its pool is not asked for": (
+            [reserved("10.0.0.50", "shop/web")],
+            request("four-more", workload="shop/web"),
+            ["four-more"],
+        ),
+        "not if the reservation is of another space": (
+            [reserved("10.0.0.50", "shop/web", space="lab")],
+            request("four", workload="shop/web"),
+            ["four"],
+        ),
+        "of two addresses from the pool one": (
+            [reserved("10.0.0.50", "shop/web")],
+            request("four", "four", workload="shop/web"),
+            ["four at 10.0.0.50", "four"],
+        ),
+        "of a reserved prefix as many as it has": (
+            [reserved("10.0.0.50/31", "shop/web")],
+            request("four", "four", "four", workload="shop/web"),
+            ["four at 10.0.0.50/31", "four at 10.0.0.50/31", "four"],
+        ),
+        "one of each family": (
+            [reserved("10.0.0.50", "shop/web"), reserved("fd00::50", "shop/web")],
+            request("six", "four", workload="shop/web"),
+            ["six at fd00::50", "four at 10.0.0.50"],
+        ),
+        "its own may be requested": (
+            [reserved("10.0.0.50/31", "shop/web")],
+            request("four", workload="shop/web", wants=["10.0.0.51"]),
+            ["four at 10.0.0.51"],
+        ),
+        "a requested address counts more": (
+            [reserved("10.0.0.50", "shop/web")],
+            request("four", workload="shop/web", wants=["10.0.0.9"]),
+            ["four at 10.0.0.9"],
+        ),
+    },
+)
+def test_which_reserved_address_a_holder_gets(
+    kept: Sequence[Reservation], asked: AllocationRequest, expected: Sequence[str]
+) -> None:
+    assert chosen(select(asked, catalogue(*EXAMPLE, *kept))) == expected
+
+
+# Addresses in use -----------------------------------------------------------------------------------------
+
+
+@table(
+    "address, expected",
+    {
+        "of the pool that has it": ("10.0.0.9", ["four at 10.0.0.9"]),
+        "whether or not that serves callers who do not name it": ("10.0.2.9", ["by-name at 10.0.2.9"]),
+        "whatever its selectors": ("10.0.3.9", ["lab at 10.0.3.9"]),
+    },
+)
+def test_a_holder_keeps_an_address_that_it_uses_already(address: str, expected: Sequence[str]) -> None:
+    [wanted] = select(request(wants=[address], adopted_in="default"), catalogue(*EXAMPLE))
+
+    assert chosen([wanted]) == expected
+    assert wanted.adopted
+
+
+@table(
+    "address, space, why",
+    {
+        "if no pool has it": ("192.0.2.1", "default", "no pool of space default has it"),
+        "if a pool of another space has it": ("10.0.0.9", "lab", "no pool of space lab has it"),
+        "if nobody may have it": ("10.0.0.1", "default", "the gateway"),
+        "if it is reserved for another": ("10.0.0.50", "default", "reserved for shop/web"),
+    },
+)
+def test_when_a_used_address_is_not_taken_over(address: str, space: str, why: str) -> None:
+    known = catalogue(*EXAMPLE, reserved("10.0.0.50", "shop/web"))
+
+    with pytest.raises(AddressUnavailable, match=why):
+        select(request(wants=[address], adopted_in=space), known)
+
+
+# What is told of pools ------------------------------------------------------------------------------------
+
+
+@table(
+    "named, expected",
+    {
+        "those that are named, in their order": (
+            (("four-more", "lab"), ("six",)),
+            ["four-more: 0", "lab: 0, pool lab is for namespace lab", "six: 1"],
+        ),
+        "one that does not exist": ((("fourr",),), ["fourr: 0, there is no pool 'fourr'"]),
+        "else those that are chosen, then all others by name": (
+            (),
+            [
+                "four: 0",
+                "four-more: 0",
+                "full: 0",
+                "six: 1",
+                "by-name: None, pool by-name serves only who names it",
+                "lab: None, pool lab is for namespace lab",
+            ],
+        ),
+    },
+)
+def test_which_pools_a_request_looks_at(named: tuple[tuple[str, ...], ...], expected: Sequence[str]) -> None:
+    looked_at = list(candidates_of(named, WEB, catalogue(*EXAMPLE)))
+
+    assert len(looked_at) == len(expected)
+    for candidate, said in zip(looked_at, expected, strict=True):
+        refusal = f", {candidate.refusal}" if candidate.refusal else ""
+        assert f"{candidate.name}: {candidate.position}{refusal}".startswith(said)
+        assert bool(candidate.refusal) == ("," in said)
+
+
+FULL = Fullness("four", 253, 253, 0, 0, 0, draining=False, ready_at=None)
+
+
+@table(
+    "named, full, expected",
+    {
+        "how full the pools are": ((("four",),), [FULL], ["pool four has 253 of 253 allocated"]),
+        "and why their alternatives refuse": (
+            (("six",), ("four", "lab")),
+            [FULL],
+            ["pool four has 253 of 253 allocated", "pool lab is for namespace lab"],
+        ),
+        "where none was chosen, why each refuses": (
+            (),
+            [],
+            ["pool by-name serves only who names it", "pool lab is for namespace lab"],
+        ),
+    },
+)
+def test_what_an_error_says_of_pools(
+    named: tuple[tuple[str, ...], ...], full: Sequence[Fullness], expected: Sequence[str]
+) -> None:
+    pools = EXAMPLE if named else [each for each in EXAMPLE if each.name in ("by-name", "lab")]
+
+    said = why_nothing(named, WEB, catalogue(*pools), full).split("; ")
+
+    assert len(said) == len(expected)
+    assert all(sentence.startswith(begin) for sentence, begin in zip(said, expected, strict=True))
+
+
+def test_an_error_names_eight_pools_and_counts_the_others() -> None:
+    many = [pool(f"p{at}", f"10.0.{at}.0/24", auto_assign=False) for at in range(11)]
+
+    said = why_nothing((), WEB, catalogue(*many), ()).split("; ")
+
+    assert len(said) == 9
+    assert said[-1] == "and 3 more"
+
+
+def test_two_clusters_may_have_nodes_of_one_name() -> None:
+    theirs = pool("edge", "10.0.0.0/24", selectors=Selectors(clusters=("edge",)))
+    ours = pool("ours", "10.0.1.0/24", selectors=Selectors(clusters=("default",)))
+    known = catalogue(theirs, ours)
+
+    answers = [
+        chosen(select(request(holder=container(cluster=name)), known)) for name in ("edge", "default", "edge")
+    ]
+
+    assert answers == [["edge"], ["ours"], ["edge"]]
