@@ -1,12 +1,15 @@
-"""Draws the rooms and their imports, for docs/architecture.md: python -m scripts.structure."""
+"""Draws the rooms and their imports into docs/architecture.md: python -m scripts.structure."""
 
 from __future__ import annotations
 
-import sys
-from collections import defaultdict
+from pathlib import Path
 from typing import Final
 
 import grimp
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "architecture.md"
+BEGIN: Final = "<!-- structure -->\n"
+END: Final = "<!-- /structure -->"
 
 ROOMS: Final = (
     "ipamd.api",
@@ -48,31 +51,35 @@ def room_of(module: str) -> str | None:
     return max(fitting, key=len, default=None)
 
 
-def imports() -> dict[tuple[str, str], int]:
-    """How many imports lead from one room to another."""
+def imports() -> set[tuple[str, str]]:
+    """Which room imports from which."""
     packages = sorted({room.partition(".")[0] for room in ROOMS})
     graph = grimp.build_graph(*packages, cache_dir=None)
-    counted: dict[tuple[str, str], int] = defaultdict(int)
+    found: set[tuple[str, str]] = set()
     for module in graph.modules:
         for imported in graph.find_modules_directly_imported_by(module):
             here, there = room_of(module), room_of(imported)
             if here and there and here != there and not BESIDE & {here, there}:
-                counted[here, there] += 1
-    return counted
+                found.add((here, there))
+    return found
 
 
 def picture() -> str:
     """The rooms as a Mermaid graph."""
-    counted = imports()
-    used = {room for pair in counted for room in pair}
-    lines = ["```mermaid", "flowchart TD"]
-    lines += [f'    {_id(room)}["{room}"]' for room in ROOMS if room in used]
-    order = {room: place for place, room in enumerate(ROOMS)}
-    for (here, there), number in sorted(
-        counted.items(), key=lambda each: (order[each[0][0]], order[each[0][1]])
-    ):
-        lines.append(f"    {_id(here)} -->|{number}| {_id(there)}")
-    return "\n".join([*lines, "```", ""])
+    arrows = imports()
+    used = {room for arrow in arrows for room in arrow}
+    place = {room: number for number, room in enumerate(ROOMS)}
+    rooms = [f'    {_id(room)}["{room}"]' for room in ROOMS if room in used]
+    drawn = [
+        f"    {_id(here)} --> {_id(there)}"
+        for here, there in sorted(arrows, key=lambda arrow: (place[arrow[0]], place[arrow[1]]))
+    ]
+    return "\n".join(["```mermaid", "flowchart TD", *rooms, *drawn, "```", ""])
+
+
+def shown(page: str) -> str:
+    """The picture as a page has it."""
+    return page.partition(BEGIN)[2].partition(END)[0]
 
 
 def _id(room: str) -> str:
@@ -80,4 +87,5 @@ def _id(room: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(picture())
+    text = PAGE.read_text()
+    PAGE.write_text(text.replace(f"{BEGIN}{shown(text)}{END}", f"{BEGIN}{picture()}{END}"))

@@ -167,7 +167,6 @@ OPENS_AND_SAYS_WHERE_FROM = """
 import asyncio, sys
 import ipamd
 from ipamd.backends.sql import steps
-from ipamd.backends import migrations
 from ipamd.backends.sql.sqlite.backend import open_sqlite
 
 async def main():
