@@ -1,0 +1,665 @@
+"""Which block: whose blocks are searched in turn, when a new one is carved, and which of several serves.
+
+With affinity `node` a node looks into its own blocks, into blocks without a node, has one carved, takes an
+empty block of another node over, and at last takes single addresses out of others' blocks. Without affinity
+any block will do. Routing between nodes announces the blocks of a node: this order keeps the routes few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, Locked
+from ipamd.engine.allocation.block_search import (
+    MOST_BLOCKS,
+    BatchBlocks,
+    CarvingStep,
+    NotYet,
+    PickedAddress,
+    order_of_steps,
+)
+from ipamd.engine.allocation.call import NeedsBlock
+from ipamd.engine.allocation.selection import AddressRequest
+from ipamd.engine.catalogue import StaleCatalogue
+from ipamd.models.block import Block
+from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, NothingFree
+from ipamd.models.node import NodeKey
+from ipamd.models.pool import Affinity, Pool, PoolState
+from ipamd.models.reservation import Reservation
+from tests.rules.values import (
+    HERE,
+    NOW,
+    THERE,
+    BlocksThere,
+    addresses,
+    ago,
+    answer,
+    block,
+    catalogue,
+    pool,
+    reserved,
+    table,
+)
+
+OWN, NONE, ANY = BlockOwner.OWN, BlockOwner.NONE, BlockOwner.ANY
+OTHER_WHILE_EMPTY, CARVE = BlockOwner.OTHER_WHILE_EMPTY, CarvingStep.CARVE
+
+OF_NODES = pool(affinity=Affinity.NODE)
+OF_ALL = pool()
+
+Picked = PickedAddress | NotYet | NeedsBlock
+
+
+def batch(*pools: Pool, kept: Sequence[Reservation] = (), carved_out: Set[str] = frozenset()) -> BatchBlocks:
+    """A batch that has locked nothing yet; of the pools in `carved_out` every block is carved."""
+    return BatchBlocks(catalogue(*pools, *kept), carved_out, NOW)
+
+
+def locked(rules: Pool, *these: Block) -> BatchBlocks:
+    """A batch that has locked these blocks; there is no other."""
+    blocks = batch(rules, carved_out={rules.name})
+    for each in these:
+        blocks.lacks(rules.name, each.first)
+    blocks.receive(blocks.searches(), [Locked([each]) for each in these])
+    return blocks
+
+
+def pick(
+    blocks: BatchBlocks,
+    wanted: AddressRequest,
+    there: BlocksThere,
+    *,
+    node: NodeKey | None = HERE,
+    contended: Set[BlockOwner | str] = frozenset(),
+) -> Picked:
+    """Pick an address, with as many searches as that needs."""
+    while (picked := blocks.take(wanted, node)) is NotYet.SEARCHING:
+        searches = blocks.searches()
+        blocks.receive(searches, [answer(search, there, contended) for search in searches])
+    return picked
+
+
+def said(picked: Picked) -> str:
+    """What was picked, as a row says it."""
+    match picked:
+        case PickedAddress(_, _, address):
+            return str(address)
+        case NeedsBlock(name, node, first):
+            which = "a block" if first is None else f"block {ip_address(first)}"
+            return f"carve {which} of {name} for {'all' if node is None else node.name}"
+        case NotYet():
+            return picked.name.lower()
+
+
+def owners(blocks: BatchBlocks) -> dict[str, str | None]:
+    """Whose the blocks are that are to be written."""
+    return {str(ip_address(each.first)): each.node.name if each.node else None for each in blocks.changed()}
+
+
+# The order ------------------------------------------------------------------------------------------------
+
+
+@table(
+    "affinity, node, steps",
+    {
+        "with affinity: own, without a node, carved, others' empty ones, single addresses of others": (
+            Affinity.NODE,
+            HERE,
+            [OWN, NONE, CARVE, OTHER_WHILE_EMPTY, ANY],
+        ),
+        "with affinity, for a caller without a node: without a node, carved, single addresses": (
+            Affinity.NODE,
+            None,
+            [NONE, CARVE, ANY],
+        ),
+        "without affinity: any block, then a carved one": (Affinity.ANY, HERE, [ANY, CARVE]),
+    },
+)
+def test_in_which_order_blocks_are_looked_into(
+    affinity: Affinity, node: NodeKey | None, steps: Sequence[BlockOwner | CarvingStep]
+) -> None:
+    assert list(order_of_steps(pool(affinity=affinity), node)) == steps
+
+
+@table(
+    "rules, carved_out, searched, then",
+    {
+        "with affinity a block is carved once two searches found none": (
+            OF_NODES,
+            False,
+            [OWN, NONE],
+            "carve a block of pods for here",
+        ),
+        "with affinity others' blocks are searched only once every block is carved": (
+            OF_NODES,
+            True,
+            [OWN, NONE, OTHER_WHILE_EMPTY, ANY],
+            "nothing free",
+        ),
+        "without affinity a block is carved for all": (OF_ALL, False, [ANY], "carve a block of pods for all"),
+        "without affinity one search tells that nothing is free": (OF_ALL, True, [ANY], "nothing free"),
+    },
+)
+def test_what_is_searched_while_nothing_is_found(
+    rules: Pool, carved_out: bool, searched: Sequence[BlockOwner], then: str
+) -> None:
+    blocks = batch(rules, carved_out={"pods"} if carved_out else set())
+    seen: list[BlockOwner] = []
+
+    def take() -> str:
+        try:
+            return said(blocks.take(AddressRequest((rules,)), HERE))
+        except NothingFree:
+            return "nothing free"
+
+    while (outcome := take()) == "searching":
+        [search] = blocks.searches()
+        assert isinstance(search, BlocksWithFree)
+        seen.append(search.owner)
+        blocks.receive([search], [Locked([])])
+
+    assert seen == searched
+    assert outcome == then
+
+
+@table(
+    "there, address, owner",
+    {
+        "its own block": (
+            {OWN: [block("10.0.0.64", node=HERE)], NONE: [block("10.0.0.128")]},
+            "10.0.0.64",
+            {"10.0.0.64": "here"},
+        ),
+        "else one without a node, which becomes its own": (
+            {NONE: [block("10.0.0.128")], OTHER_WHILE_EMPTY: [block("10.0.0.64", node=THERE)]},
+            "10.0.0.128",
+            {"10.0.0.128": "here"},
+        ),
+        "else an empty one of another node, which changes hands": (
+            {
+                OTHER_WHILE_EMPTY: [block("10.0.0.64", node=THERE)],
+                ANY: [block("10.0.0.128", node=THERE, taken=["10.0.0.128"])],
+            },
+            "10.0.0.64",
+            {"10.0.0.64": "here"},
+        ),
+        "else a single address of another node's block, which stays the other's": (
+            {ANY: [block("10.0.0.128", node=THERE, taken=["10.0.0.128"])]},
+            "10.0.0.129",
+            {"10.0.0.128": "there"},
+        ),
+    },
+)
+def test_from_which_block_a_node_takes_when_all_are_carved(
+    there: BlocksThere, address: str, owner: dict[str, str]
+) -> None:
+    blocks = batch(OF_NODES, carved_out={"pods"})
+
+    picked = pick(blocks, AddressRequest((OF_NODES,)), there)
+
+    assert said(picked) == address
+    assert owners(blocks) == owner
+
+
+@table(
+    "rules, node, there, address, owner",
+    {
+        "without affinity a block stays without a node": (
+            OF_ALL,
+            HERE,
+            {ANY: [block("10.0.0.64")]},
+            "10.0.0.64",
+            {"10.0.0.64": None},
+        ),
+        "a caller without a node leaves the block to the next node": (
+            OF_NODES,
+            None,
+            {NONE: [block("10.0.0.64")]},
+            "10.0.0.64",
+            {"10.0.0.64": None},
+        ),
+        "a caller without a node takes single addresses of a node's block": (
+            OF_NODES,
+            None,
+            {ANY: [block("10.0.0.64", node=THERE)]},
+            "10.0.0.64",
+            {"10.0.0.64": "there"},
+        ),
+    },
+)
+def test_whose_a_block_is_once_an_address_was_taken(
+    rules: Pool, node: NodeKey | None, there: BlocksThere, address: str, owner: dict[str, str | None]
+) -> None:
+    blocks = batch(rules, carved_out={"pods"})
+
+    picked = pick(blocks, AddressRequest((rules,)), there, node=node)
+
+    assert said(picked) == address
+    assert owners(blocks) == owner
+
+
+def test_a_block_that_changed_hands_in_this_batch_serves_its_new_node_and_no_other_as_its_own() -> None:
+    blocks = batch(OF_NODES)
+    there: BlocksThere = {NONE: [block("10.0.0.64")]}
+
+    first = pick(blocks, AddressRequest((OF_NODES,)), there)
+    second = pick(blocks, AddressRequest((OF_NODES,)), there)
+    stranger = pick(blocks, AddressRequest((OF_NODES,)), {}, node=THERE)
+
+    assert [said(first), said(second)] == ["10.0.0.64", "10.0.0.65"]
+    assert said(stranger) == "carve a block of pods for there"
+
+
+def test_another_nodes_block_is_taken_over_only_while_it_is_empty() -> None:
+    blocks = batch(OF_NODES, carved_out={"pods"})
+    theirs: BlocksThere = {OWN: [block("10.0.0.64", node=THERE)]}
+
+    pick(blocks, AddressRequest((OF_NODES,)), theirs, node=THERE)
+    mine = pick(blocks, AddressRequest((OF_NODES,)), {})
+
+    assert said(mine) == "10.0.0.65"
+    assert owners(blocks) == {"10.0.0.64": "there"}
+
+
+# Of several blocks ----------------------------------------------------------------------------------------
+
+
+@table(
+    "rules, owner, past, address",
+    {
+        "without affinity the one whose next address has been free longest": (
+            OF_ALL,
+            None,
+            [block("10.0.0.64", freed_all=ago(100)), block("10.0.0.128", freed_all=ago(200))],
+            "10.0.0.128",
+        ),
+        "of a node's own blocks that one too": (
+            OF_NODES,
+            HERE,
+            [block("10.0.0.64", freed_all=ago(100)), block("10.0.0.128", freed_all=ago(200))],
+            "10.0.0.128",
+        ),
+        "of blocks without a node too": (
+            OF_NODES,
+            None,
+            [block("10.0.0.64", freed_all=ago(100)), block("10.0.0.128", freed_all=ago(200))],
+            "10.0.0.128",
+        ),
+        "of other nodes' empty blocks too": (
+            OF_NODES,
+            THERE,
+            [block("10.0.0.64", freed_all=ago(100)), block("10.0.0.128", freed_all=ago(200))],
+            "10.0.0.128",
+        ),
+        "an empty block of another node before one in use, though that was free longer": (
+            OF_NODES,
+            THERE,
+            [block("10.0.0.64", freed_all=ago(100)), block("10.0.0.128", taken=["10.0.0.128"])],
+            "10.0.0.64",
+        ),
+        "of other nodes' blocks in use the one whose next address has been free longest": (
+            OF_NODES,
+            THERE,
+            [
+                block("10.0.0.64", freed_all=ago(100), taken=["10.0.0.64"]),
+                block("10.0.0.128", freed_all=ago(200), taken=["10.0.0.128"]),
+            ],
+            "10.0.0.129",
+        ),
+        "an address that nobody had counts as free longest": (
+            OF_ALL,
+            None,
+            [block("10.0.0.64", freed_all=ago(900)), block("10.0.0.128", freed={"10.0.0.128": ago(90)})],
+            "10.0.0.129",
+        ),
+        "a block of which all is held serves nobody": (
+            OF_ALL,
+            None,
+            [block("10.0.0.64", taken=["10.0.0.64/26"]), block("10.0.0.128", freed_all=ago(61))],
+            "10.0.0.128",
+        ),
+    },
+)
+def test_which_of_several_blocks_serves(
+    rules: Pool, owner: NodeKey | None, past: Sequence[Block], address: str
+) -> None:
+    blocks = locked(rules, *(replace(each, node=owner) for each in past))
+
+    assert said(pick(blocks, AddressRequest((rules,)), {})) == address
+
+
+def test_several_blocks_take_turns_by_the_time_that_their_addresses_have_been_free() -> None:
+    one = block("10.0.0.64", freed_all=NOW, freed={"10.0.0.64": ago(500), "10.0.0.65": ago(300)})
+    other = block("10.0.0.128", freed_all=NOW, freed={"10.0.0.128": ago(400), "10.0.0.129": ago(200)})
+    blocks = locked(OF_ALL, one, other)
+
+    turns = [said(blocks.take(AddressRequest((OF_ALL,)), HERE)) for _ in range(5)]
+
+    assert turns == ["10.0.0.64", "10.0.0.128", "10.0.0.65", "10.0.0.129", "searching"]
+
+
+# How much is searched for ---------------------------------------------------------------------------------
+
+
+@table(
+    "requests, blocks",
+    {
+        "one block for one request": (1, 1),
+        "one block for eight requests": (8, 1),
+        "a second one for the ninth": (9, 2),
+        "one for each eight of a full batch": (256, 32),
+    },
+)
+def test_how_many_blocks_the_first_search_of_a_batch_asks_for(requests: int, blocks: int) -> None:
+    some = batch(OF_ALL)
+
+    for _ in range(requests):
+        some.take(AddressRequest((OF_ALL,)), HERE)
+
+    [search] = some.searches()
+    assert isinstance(search, BlocksWithFree)
+    assert search.limit == blocks
+    assert some.searches() == [], "what was asked is not asked again"
+
+
+def test_the_second_search_asks_for_a_block_for_each_request_and_for_none_that_is_locked() -> None:
+    some = batch(OF_ALL)
+    some.take(AddressRequest((OF_ALL,)), HERE)
+    some.receive(some.searches(), [Locked([block("10.0.0.64", taken=["10.0.0.64-10.0.0.126"])])])
+    pick(some, AddressRequest((OF_ALL,)), {})
+
+    for _ in range(MOST_BLOCKS + 1):
+        some.take(AddressRequest((OF_ALL,)), HERE)
+
+    assert some.searches() == [
+        BlocksWithFree(
+            pool="pods",
+            owner=ANY,
+            node=None,
+            free_before=ago(60),
+            limit=MOST_BLOCKS,
+            but_not=frozenset({int(ip_address("10.0.0.64"))}),
+        )
+    ]
+
+
+@table(
+    "rules, ready",
+    {
+        "since a minute, unless the pool says otherwise": (pool(), ago(60)),
+        "since the pool's cooldown": (pool(cooldown=300), ago(300)),
+        "till now, without a cooldown": (pool(cooldown=0), NOW),
+    },
+)
+def test_since_when_an_address_must_have_been_free(rules: Pool, ready: int) -> None:
+    blocks = batch(rules)
+    blocks.take(AddressRequest((rules,)), HERE)
+
+    [search] = blocks.searches()
+
+    assert isinstance(search, BlocksWithFree)
+    assert search.free_before == ready
+
+
+def test_two_nodes_search_their_own_blocks_apart_and_all_blocks_together() -> None:
+    own, everybodys = batch(OF_NODES), batch(OF_ALL)
+
+    for node in (HERE, THERE):
+        own.take(AddressRequest((OF_NODES,)), node)
+        everybodys.take(AddressRequest((OF_ALL,)), node)
+
+    assert [each.node for each in own.searches() if isinstance(each, BlocksWithFree)] == [HERE, THERE]
+    assert [each.node for each in everybodys.searches() if isinstance(each, BlocksWithFree)] == [None]
+
+
+# Cooldown -------------------------------------------------------------------------------------------------
+
+
+@table(
+    "rules, then",
+    {
+        "waits for its cooldown": (pool(), "searching"),
+        "is ready at once without a cooldown": (pool(cooldown=0), "10.0.0.64"),
+    },
+)
+def test_an_address_that_is_given_back_in_the_batch(rules: Pool, then: str) -> None:
+    full = block("10.0.0.64", taken=["10.0.0.64/26"])
+    blocks = locked(rules, full)
+
+    blocks.give_back("pods", full.first, full.first)
+
+    assert said(blocks.take(AddressRequest((rules,)), HERE)) == then
+
+
+def test_an_address_that_a_request_took_in_vain_serves_the_next() -> None:
+    blocks = batch(OF_ALL)
+    last: BlocksThere = {ANY: [block("10.0.0.64", taken=["10.0.0.65-10.0.0.127"])]}
+    picked = pick(blocks, AddressRequest((OF_ALL,)), last)
+    assert isinstance(picked, PickedAddress)
+
+    blocks.untake(picked)
+
+    assert said(pick(blocks, AddressRequest((OF_ALL,)), last)) == "10.0.0.64"
+
+
+# Others hold blocks ---------------------------------------------------------------------------------------
+
+
+@table(
+    "there, contended, then",
+    {
+        "another transaction holds all that there is": ({}, {OWN}, "contended"),
+        "it holds some, and one is free to take": (
+            {OWN: [block("10.0.0.64", node=HERE)]},
+            {OWN},
+            "10.0.0.64",
+        ),
+        "it holds blocks of a later step, which is not reached": (
+            {NONE: [block("10.0.0.64")]},
+            {OTHER_WHILE_EMPTY, ANY},
+            "10.0.0.64",
+        ),
+        "it holds blocks without a node: none is carved beside them": ({}, {NONE}, "contended"),
+    },
+)
+def test_what_is_contended(there: BlocksThere, contended: Set[BlockOwner | str], then: str) -> None:
+    picked = pick(batch(OF_NODES), AddressRequest((OF_NODES,)), there, contended=contended)
+
+    assert said(picked) == then
+
+
+# A certain address ----------------------------------------------------------------------------------------
+
+
+@table(
+    "there, contended, then",
+    {
+        "is taken from its block": ({"10.0.0.64": [block("10.0.0.64")]}, set(), "10.0.0.70"),
+        "though it cools down": ({"10.0.0.64": [block("10.0.0.64", freed_all=NOW)]}, set(), "10.0.0.70"),
+        "though the block is another node's": (
+            {"10.0.0.64": [block("10.0.0.64", node=THERE)]},
+            set(),
+            "10.0.0.70",
+        ),
+        "needs its block carved": ({}, set(), "carve block 10.0.0.64 of pods for all"),
+        "is contended while others hold its block": ({}, {"10.0.0.64"}, "contended"),
+    },
+)
+def test_a_requested_address(there: BlocksThere, contended: Set[BlockOwner | str], then: str) -> None:
+    wanted = AddressRequest((OF_ALL,), addresses("10.0.0.70"))
+
+    assert said(pick(batch(OF_ALL), wanted, there, contended=contended)) == then
+
+
+def test_the_block_of_a_requested_address_is_carved_for_its_node() -> None:
+    wanted = AddressRequest((OF_NODES,), addresses("10.0.0.70"))
+
+    assert said(pick(batch(OF_NODES), wanted, {})) == "carve block 10.0.0.64 of pods for here"
+
+
+@table(
+    "place, there, refusal",
+    {
+        "held by somebody": (
+            "10.0.0.70",
+            {"10.0.0.64": [block("10.0.0.64", taken=["10.0.0.70"])]},
+            AddressTaken,
+        ),
+        "nobody may have it": ("10.0.0.1", {}, AddressUnavailable),
+        "a reserved prefix of which all is held": (
+            "10.0.0.70/31",
+            {"10.0.0.64": [block("10.0.0.64", taken=["10.0.0.70/31"])]},
+            AddressTaken,
+        ),
+    },
+)
+def test_when_a_certain_address_is_refused(
+    place: str, there: BlocksThere, refusal: type[DomainError]
+) -> None:
+    with pytest.raises(refusal):
+        pick(batch(OF_ALL), AddressRequest((OF_ALL,), addresses(place)), there)
+
+
+@table(
+    "there, then",
+    {
+        "from its first block": (
+            {"10.0.0.64": [block("10.0.0.64")], "10.0.0.128": [block("10.0.0.128")]},
+            "10.0.0.64",
+        ),
+        "from the next, when that is full": (
+            {
+                "10.0.0.64": [block("10.0.0.64", taken=["10.0.0.64/26"])],
+                "10.0.0.128": [block("10.0.0.128", taken=["10.0.0.128"])],
+            },
+            "10.0.0.129",
+        ),
+        "from one that is to be carved, when the others are full": (
+            {"10.0.0.64": [block("10.0.0.64", taken=["10.0.0.64/26"])]},
+            "carve block 10.0.0.128 of pods for all",
+        ),
+    },
+)
+def test_an_address_of_a_reserved_prefix_over_two_blocks_comes(there: BlocksThere, then: str) -> None:
+    prefix = "10.0.0.64-10.0.0.191"
+    blocks = batch(OF_ALL, kept=[reserved(prefix, owner="vm-1")])
+
+    assert said(pick(blocks, AddressRequest((OF_ALL,), addresses(prefix)), there)) == then
+
+
+def test_a_reserved_address_goes_to_nobody_who_did_not_ask_for_it() -> None:
+    blocks = batch(OF_ALL, kept=[reserved("10.0.0.64/31", owner="vm-1")])
+
+    picked = pick(blocks, AddressRequest((OF_ALL,)), {ANY: [block("10.0.0.64")]})
+
+    assert said(picked) == "10.0.0.66"
+
+
+# One pool after another -----------------------------------------------------------------------------------
+
+FIRST = pool("first", "10.0.0.0/24")
+SECOND = pool("second", "10.0.1.0/24")
+DRAINING = pool("draining", "10.0.2.0/24", state=PoolState.DRAINING)
+
+
+@table(
+    "pools, carved_out, then",
+    {
+        "from the first while that can grow": ([FIRST, SECOND], set(), "carve a block of first for all"),
+        "from the second once the first is exhausted": (
+            [FIRST, SECOND],
+            {"first"},
+            "carve a block of second for all",
+        ),
+        "from the second while the first is draining": (
+            [DRAINING, SECOND],
+            set(),
+            "carve a block of second for all",
+        ),
+    },
+)
+def test_from_which_of_its_alternatives_an_address_comes(
+    pools: Sequence[Pool], carved_out: Set[str], then: str
+) -> None:
+    blocks = batch(*pools, carved_out=carved_out)
+
+    assert said(pick(blocks, AddressRequest(tuple(pools)), {})) == then
+
+
+@table(
+    "wanted",
+    {
+        "a draining pool gives nothing new": (AddressRequest((DRAINING,)),),
+        "not even an address that is asked for": (AddressRequest((DRAINING,), addresses("10.0.2.9")),),
+        "all alternatives are exhausted": (AddressRequest((FIRST, SECOND)),),
+    },
+)
+def test_when_nothing_is_free(wanted: AddressRequest) -> None:
+    blocks = batch(*wanted.pools, carved_out={"first", "second"})
+
+    with pytest.raises(NothingFree) as refused:
+        pick(blocks, wanted, {})
+
+    assert refused.value.pools == tuple(each.name for each in wanted.pools)
+
+
+def test_a_draining_pool_lets_a_holder_keep_the_address_that_it_uses_already() -> None:
+    wanted = AddressRequest((DRAINING,), addresses("10.0.2.9"), adopted=True)
+
+    picked = pick(batch(DRAINING), wanted, {"10.0.2.0": [block("10.0.2.0", of="draining")]})
+
+    assert said(picked) == "10.0.2.9"
+
+
+# The catalogue moved --------------------------------------------------------------------------------------
+
+
+@table(
+    "unknown",
+    {
+        "a block of a pool that was made since": (block("10.0.0.64", of="new"),),
+        "a block outside the subnet, which has grown since": (block("10.0.1.0"),),
+        "a block below the subnet": (block("9.255.255.192"),),
+        "a block of another size: its pool was made anew": (block("10.0.0.64", size=32),),
+    },
+)
+def test_what_shows_that_the_catalogue_has_changed(unknown: Block) -> None:
+    blocks = batch(OF_ALL)
+    blocks.take(AddressRequest((OF_ALL,)), HERE)
+
+    with pytest.raises(StaleCatalogue):
+        blocks.receive(blocks.searches(), [Locked([unknown])])
+
+
+@table(
+    "there, contended, lacks",
+    {
+        "nothing, once it is locked": ({"10.0.0.64": [block("10.0.0.64")]}, set(), None),
+        "that others let it go": ({}, {"10.0.0.64"}, NotYet.CONTENDED),
+    },
+)
+def test_what_a_release_lacks_of_its_block(
+    there: BlocksThere, contended: Set[BlockOwner | str], lacks: NotYet | None
+) -> None:
+    blocks, number = batch(OF_ALL), int(ip_address("10.0.0.64"))
+    assert blocks.lacks("pods", number) is NotYet.SEARCHING
+    searches = blocks.searches()
+    assert searches == [BlockId("pods", number)]
+
+    blocks.receive(searches, [answer(search, there, contended) for search in searches])
+
+    assert blocks.lacks("pods", number) is lacks
+
+
+def test_a_held_address_without_a_block_shows_that_its_pool_was_made_anew() -> None:
+    blocks, number = batch(OF_ALL), int(ip_address("10.0.0.64"))
+    blocks.lacks("pods", number)
+
+    blocks.receive(blocks.searches(), [Locked([])])
+
+    with pytest.raises(StaleCatalogue):
+        blocks.lacks("pods", number)
