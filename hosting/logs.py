@@ -21,6 +21,7 @@ import structlog
 from structlog.processors import format_exc_info
 from structlog.typing import Processor
 
+from hosting.foreign_text import escape
 from hosting.log_format import LogFormat
 
 QUIET: Final = ("alembic", "asyncio", "httpcore", "httpx", "sqlalchemy", "uvicorn.access")
@@ -106,10 +107,10 @@ def as_json(logger: Any, method: str, event: Event) -> str:
 def as_text(logger: Any, method: str, event: Event) -> str:
     """Time, level, what happened, then `key=value` pairs; a traceback follows, indented."""
     format_exc_info(logger, method, event)
-    head = f"{now()} {_level(method):<7} {_escaped(str(event.pop('event')))}"
+    head = f"{now()} {_level(method):<7} {escape(str(event.pop('event')))}"
     traceback = event.pop("exception", "")
     pairs = "".join([f" {key}={_value(value)}" for key, value in event.items() if value is not None])
-    return head + pairs + "".join([f"\n    {_escaped(line)}" for line in traceback.splitlines()])
+    return head + pairs + "".join([f"\n    {escape(line)}" for line in traceback.splitlines()])
 
 
 def _level(method: str) -> str:
@@ -124,13 +125,4 @@ def _value(value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    return _escaped(text.replace("\\", "\\\\").replace('"', '\\"'))
-
-
-def _escaped(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
+    return escape(text.replace("\\", "\\\\").replace('"', '\\"'))

@@ -1,15 +1,10 @@
-"""Foreign text for terminals and logs."""
+"""What a command of the agent prints."""
 
 from __future__ import annotations
 
 import sys
 
-
-def escape(text: str) -> str:
-    """The text with everything unprintable as its escape: it can steer no terminal and forge no line."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+from hosting.foreign_text import escape
 
 
 def say(text: str) -> None:

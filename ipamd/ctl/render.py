@@ -17,21 +17,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hosting.foreign_text import escape
+
 UNBROKEN: Final = 100_000
 """The width of what is no terminal: there no cell is broken, so that a line stays a row for grep and awk."""
 
 WIDTH: Final = 110
 """Where YAML breaks a long text."""
-
-
-def escape(text: str) -> str:
-    """The text with everything unprintable shown as Python would write it in a string."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 def as_text(value: Any) -> str:
