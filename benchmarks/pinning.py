@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, Process
 
 SERVER_CORE: Final = 0
 LOAD_CORE: Final = 1
 
 
-def pin(process: subprocess.Popen[bytes], core: int = SERVER_CORE) -> None:
+def pin(process: Process, core: int = SERVER_CORE) -> None:
     """Keep every thread of a process, and those that they make, on one core."""
     for thread in Path(f"/proc/{process.pid}/task").iterdir():
         os.sched_setaffinity(int(thread.name), {core})

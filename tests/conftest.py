@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests import loaded
 from tests.postgres import Postgres, shared_postgres
 from tests.service import IpamdProcess
 
 HERE = Path(__file__).parent
 CAMPAIGNS = {HERE / name for name in ("faults", "fuzz", "replicas", "upgrade")}
 """Folders of which all belongs to the long campaigns: kills and faults, hostile input, failovers, updates."""
+
+IpamdProcess.start_today = staticmethod(loaded.start)
 
 
 @pytest.hookimpl(tryfirst=True)  # before what is marked is left out

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from tests import loaded
 from tests.service import EXECUTABLES
 
 BINARIES = Path("/usr/lib/postgresql")
@@ -254,8 +255,12 @@ def migrate(
     url: str, *options: str, code: int = 0, executables: Path = EXECUTABLES
 ) -> subprocess.CompletedProcess[str]:
     """Run `ipamd migrate` as an operator does, which is to end with a code."""
-    command = [str(executables / "ipamd"), "migrate", "--database-url", url, *options]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    command = ("migrate", "--database-url", url, *options)
+    if executables == EXECUTABLES:
+        done = loaded.run(executables / "ipamd", *command, timeout=120)
+    else:
+        earlier = [str(executables / "ipamd"), *command]
+        done = subprocess.run(earlier, check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == code, done
     return done
 

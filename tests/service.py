@@ -4,18 +4,28 @@ import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, ClassVar
 
 import httpx
 
+from tests.loaded import LoadedProcess
 from tests.ports import free_port
 
 EXECUTABLES = Path(sys.executable).parent
 START_SECONDS = 30
 
 
-def end_process(process: subprocess.Popen[bytes], *, kill: bool, seconds: float = 20) -> None:
+Process = subprocess.Popen[bytes] | LoadedProcess
+
+
+def execute(executable: Path, *arguments: str, stdout: IO[bytes]) -> Process:
+    """Start an executable of any version, as users do."""
+    return subprocess.Popen([executable, *arguments], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stdout)
+
+
+def end_process(process: Process, *, kill: bool, seconds: float = 20) -> None:
     """End a process by SIGKILL or SIGTERM; raise where it does not end in time, and leave none behind."""
     with contextlib.suppress(ProcessLookupError):
         process.kill() if kill else process.terminate()
@@ -30,6 +40,9 @@ def end_process(process: subprocess.Popen[bytes], *, kill: bool, seconds: float 
 class IpamdProcess:
     """A real `ipamd serve` that can be stopped, killed and started again on the same database."""
 
+    start_today: ClassVar[Callable[..., Process]] = staticmethod(execute)
+    """How the version under test is started; the tests load it once."""
+
     def __init__(self, folder: Path, socket: Path | None = None, database_url: str | None = None) -> None:
         self.folder = folder
         self.executables = EXECUTABLES  # another version's, from the next start on
@@ -39,7 +52,7 @@ class IpamdProcess:
         self.log = folder / "ipamd.log"
         self.port = free_port()
         self.options: tuple[str, ...] = ()
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self.http = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://localhost", timeout=10
         )
@@ -55,10 +68,11 @@ class IpamdProcess:
 
     def start(self) -> None:
         """Start the service and return when it is ready to serve."""
-        command = [str(self.executables / "ipamd"), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--uds", str(self.socket), "--database-url", self.database_url, *self.options]
+        options = ["--host", "127.0.0.1", "--port", str(self.port), "--uds", str(self.socket)]
+        options += ["--database-url", self.database_url, *self.options]
+        start = self.start_today if self.executables == EXECUTABLES else execute
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = start(self.executables / "ipamd", "serve", *options, stdout=log)
         deadline = time.monotonic() + START_SECONDS
         while not self._ready():
             if self.process.poll() is not None or time.monotonic() > deadline:

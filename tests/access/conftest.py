@@ -1,7 +1,6 @@
 """A service that has tokens, and those who ask it."""
 
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import loaded
 from tests.conftest import scratch_folder
 from tests.service import EXECUTABLES, IpamdProcess
 
 
 def first_token(url: str, *options: str) -> str:
     """Make a token in the database itself, as an operator does."""
-    command = [str(EXECUTABLES / "ipamd"), "token", "create", "--database-url", url, *options]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    done = loaded.run(EXECUTABLES / "ipamd", "token", "create", "--database-url", url, *options)
+    assert done.returncode == 0, done
     assert re.fullmatch(r"ipamd_[A-Za-z0-9_-]{43}\n", done.stdout), done.stdout
     return done.stdout.strip()
 

@@ -1,8 +1,6 @@
 """A node's root folder, and `ipamd-agent` as people run it."""
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +9,11 @@ from typing import Any, Final
 
 import pytest
 
-from tests.agent.forked import Ended, ForkedAgent
+from tests.agent.runs import Ended, run_agent, run_agent_after, run_agent_until
 from tests.network.namespace import Namespace
 from tests.node_executable import ROOT, static_plugin
-from tests.service import EXECUTABLES
 
-AGENT: Final = EXECUTABLES / "ipamd-agent"
-SECONDS: Final = 30
 TEXT: Final = "ipamd_" + "J" * 43
-
-
-def run_agent(*arguments: str | Path, before: tuple[str, ...] = (), **more: str) -> Ended:
-    """Run a command of the agent to its end."""
-    command = [*before, str(AGENT), *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=SECONDS, env={**os.environ, **more}
-    )
-    return Ended(done.returncode, done.stdout, done.stderr.strip())
 
 
 @dataclass(frozen=True)
@@ -37,7 +23,6 @@ class NodeRoot:
     folder: Path
     executables: Path
     inputs: Path
-    forked: ForkedAgent
 
     def file(self, name: str, text: str) -> Path:
         """A file of the operator's."""
@@ -65,19 +50,24 @@ class NodeRoot:
 
     def install(self, *flags: str | Path, moment: int | None = None) -> Ended:
         """Install; with a moment: until a kill at that change of the root."""
-        return self.forked.run(*self._install(flags), root=self.folder, moment=moment)
+        return self._run(self._install(flags), moment)
 
     def uninstall(self, *flags: str, moment: int | None = None) -> Ended:
-        return self.forked.run("uninstall", "--root", self.folder, *flags, root=self.folder, moment=moment)
+        return self._run(("uninstall", "--root", self.folder, *flags), moment)
+
+    def _run(self, command: tuple[str | Path, ...], moment: int | None) -> Ended:
+        if moment is None:
+            return run_agent(*command)
+        return run_agent_until(moment, self.folder, *command)
 
     def install_under(self, script: str) -> Ended:
         """Install by the executable itself, in a mount namespace; the script runs it as "$@"."""
-        return run_agent(*self._install(()), before=("unshare", "--mount", "sh", "-c", script, "sh"))
+        return run_agent_after(("unshare", "--mount", "sh", "-c", script, "sh"), *self._install(()))
 
     def uninstall_in(self, namespace: Namespace, *flags: str) -> Ended:
         """Uninstall by the executable itself on a machine whose network, and /sys, are the namespace's."""
         before = ("ip", "netns", "exec", namespace.name)
-        return run_agent("uninstall", "--root", self.folder, *flags, before=before)
+        return run_agent_after(before, "uninstall", "--root", self.folder, *flags)
 
     def _install(self, flags: tuple[str | Path, ...]) -> tuple[str | Path, ...]:
         return ("install", "--root", self.folder, "--executables", self.executables, *flags)
@@ -94,22 +84,16 @@ class NodeRoot:
         return found.read_bytes() if found.exists() else None
 
 
-@pytest.fixture(scope="module")
-def forked_agent() -> Iterator[ForkedAgent]:
-    with ForkedAgent() as agent:
-        yield agent
+@pytest.fixture
+def node_root(scratch: Path) -> NodeRoot:
+    return new_root(scratch)
 
 
 @pytest.fixture
-def node_root(scratch: Path, forked_agent: ForkedAgent) -> NodeRoot:
-    return new_root(scratch, forked_agent)
-
-
-@pytest.fixture
-def root_in_memory(forked_agent: ForkedAgent) -> Iterator[NodeRoot]:
+def root_in_memory() -> Iterator[NodeRoot]:
     """For campaigns of kills, which are no power cuts: a hundred installations wait for no disk."""
     with TemporaryDirectory(prefix="ipamd-", dir="/dev/shm") as folder:
-        yield new_root(Path(folder), forked_agent)
+        yield new_root(Path(folder))
 
 
 @pytest.fixture
@@ -121,9 +105,9 @@ def machine(scratch: Path) -> Iterator[Namespace]:
     namespace.delete()
 
 
-def new_root(scratch: Path, forked: ForkedAgent) -> NodeRoot:
+def new_root(scratch: Path) -> NodeRoot:
     """An empty root, with the executable of this machine to install."""
-    made = NodeRoot(scratch / "root", scratch / "node", scratch / "inputs", forked)
+    made = NodeRoot(scratch / "root", scratch / "node", scratch / "inputs")
     for folder in (made.folder, made.inputs):
         folder.mkdir()
     static = static_plugin()

@@ -1,7 +1,6 @@
 """The agent as users run it: a process beside a service with tokens and TLS."""
 
 import json
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +8,12 @@ from typing import Any, Final
 
 import httpx
 
-from tests.agent.conftest import AGENT, run_agent
-from tests.agent.forked import Ended
+from tests import loaded
+from tests.agent.runs import AGENT, Ended, run_agent
 from tests.cni.executable import Plugin
 from tests.node_executable import node_plugin
 from tests.ports import free_port
-from tests.service import end_process
+from tests.service import Process, end_process
 
 NODE: Final = "node-a"  # whom the plugin of these tests calls itself
 START_SECONDS: Final = 30
@@ -35,7 +34,7 @@ class AgentProcess:
         given = {"endpoint": self.endpoints, "node": node, "stateDir": str(self.state), **node_json}
         self.node_json.write_text(json.dumps(given))
         self.options: tuple[str, ...] = ()
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -51,9 +50,9 @@ class AgentProcess:
 
     def start(self) -> None:
         """Start the agent and return when it serves."""
-        command = [str(AGENT), "run", *self.arguments, "--port", str(self.port), *self.options]
+        command = ("run", *self.arguments, "--port", str(self.port), *self.options)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = loaded.start(AGENT, *command, stdout=log)
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:

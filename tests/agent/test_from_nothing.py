@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.access.conftest import Caller
-from tests.agent.conftest import AGENT, NodeRoot
+from tests.agent.conftest import NodeRoot
+from tests.agent.runs import AGENT
 from tests.agent.test_run import admin, authority, service
 from tests.cni.authority import Authority
 from tests.ports import free_port

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import loaded
 from tests.service import EXECUTABLES, IpamdProcess
 
 
@@ -22,19 +23,14 @@ class Ipamctl:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end, whatever that is."""
-        with self.started(*arguments) as process:
-            printed, complaint = process.communicate(timeout=60)
-        return subprocess.CompletedProcess(process.args, process.returncode, printed, complaint)
+        return loaded.run(EXECUTABLES / "ipamctl", *arguments, env=self._variables())
 
     @contextlib.contextmanager
     def started(self, *arguments: str, given: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
         """Start it, and see that it has ended when the block ends."""
-        inherited = {
-            key: value for key, value in os.environ.items() if not key.startswith(("IPAMD_", "XDG_"))
-        }
         with subprocess.Popen(
             [EXECUTABLES / "ipamctl", *arguments],
-            env={**inherited, "HOME": str(self.home), **self.environment},
+            env=self._variables(),
             stdin=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -44,6 +40,12 @@ class Ipamctl:
                 yield process
             finally:
                 process.kill()
+
+    def _variables(self) -> dict[str, str]:
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith(("IPAMD_", "XDG_"))
+        }
+        return {**inherited, "HOME": str(self.home), **self.environment}
 
     def __call__(self, *arguments: str) -> str:
         """Run it, see that it succeeds and complains of nothing, and give what it printed."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.agent.forked import Ended
+from tests.agent.runs import Ended
 from tests.cni.executable import Plugin
 from tests.node_executable import ROOT, static_plugin
 from tests.service import IpamdProcess
