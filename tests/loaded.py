@@ -21,15 +21,19 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Final
 
-COMMANDS: Final = {"ipamd": "ipamd.cli", "ipamctl": "ipamd.ctl", "ipamd-agent": "node_agent.command"}
-"""Which module's `main` each executable runs."""
+COMMANDS: Final = {
+    "ipamd": ("ipamd.cli",),
+    "ipamctl": ("ipamd.ctl", "anyio", "h11", "httpcore", "pydantic.fields"),
+    "ipamd-agent": ("node_agent.command", "node_agent.running", "uvloop"),
+}
+"""The module whose `main` each executable runs, and modules that it loads later."""
 
 _LONGEST: Final = 1 << 17
 _LOADED: Final = f"""
 import gc, importlib, json, os, signal, socket, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 asked = socket.socket(fileno=int(sys.argv[1]))
-main = importlib.import_module(sys.argv[2]).main
+main = [importlib.import_module(name) for name in sys.argv[2:]][0].main
 gc.freeze()
 while True:
     message, passed, _, _ = socket.recv_fds(asked, {_LONGEST}, 3)
@@ -104,11 +108,11 @@ class LoadedProcess:
 class _Loaded:
     """The process that has a command loaded."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, *modules: str) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             given = theirs.fileno()
-            arguments = [sys.executable, "-c", _LOADED, str(given), module]
+            arguments = [sys.executable, "-c", _LOADED, str(given), *modules]
             nothing = subprocess.DEVNULL
             self._process = subprocess.Popen(arguments, stdin=nothing, stdout=nothing, pass_fds=[given])
         self._asking = ours
@@ -130,7 +134,7 @@ class _Loaded:
 
 @cache
 def _loaded(command: str) -> _Loaded:
-    return _Loaded(COMMANDS[command])
+    return _Loaded(*COMMANDS[command])
 
 
 def start(

@@ -14,7 +14,7 @@ from tests.postgres import USER, Postgres
 
 PROGRAM = "/usr/sbin/pgbouncer"
 PORT = 6432
-START_SECONDS = 20
+START_SECONDS = 60
 SCARCE = 5
 """Fewer connections than a replica opens, so that transactions change places all the time."""
 

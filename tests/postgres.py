@@ -25,8 +25,8 @@ from tests.service import EXECUTABLES
 BINARIES = Path("/usr/lib/postgresql")
 PASSWD = Path("/etc/passwd")
 USER = "postgres"
-START_SECONDS = 30
-STOP_SECONDS = 20
+START_SECONDS = 60
+STOP_SECONDS = 60
 
 SETTINGS = {
     "listen_addresses": "",

@@ -12,9 +12,10 @@ import httpx
 
 from tests.loaded import LoadedProcess
 from tests.ports import free_port
+from tests.waiting import eventually
 
 EXECUTABLES = Path(sys.executable).parent
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 Process = subprocess.Popen[bytes] | LoadedProcess
@@ -25,7 +26,7 @@ def execute(executable: Path, *arguments: str, stdout: IO[bytes]) -> Process:
     return subprocess.Popen([executable, *arguments], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stdout)
 
 
-def end_process(process: Process, *, kill: bool, seconds: float = 20) -> None:
+def end_process(process: Process, *, kill: bool, seconds: float = 60) -> None:
     """End a process by SIGKILL or SIGTERM; raise where it does not end in time, and leave none behind."""
     with contextlib.suppress(ProcessLookupError):
         process.kill() if kill else process.terminate()
@@ -54,7 +55,7 @@ class IpamdProcess:
         self.options: tuple[str, ...] = ()
         self.process: Process | None = None
         self.http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://localhost", timeout=10
+            transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://localhost", timeout=30
         )
 
     @property
@@ -85,6 +86,15 @@ class IpamdProcess:
             return self.http.get("/readyz").is_success
         except httpx.TransportError:
             return False
+
+    def logged(self, text: str, times: int = 1) -> list[str]:
+        """Wait for lines of the log with a text, which come a moment after the answer; those lines."""
+
+        def found() -> list[str]:
+            return [line for line in self.log.read_text().splitlines() if text in line]
+
+        eventually(lambda: len(found()) >= times)
+        return found()
 
     def kill(self) -> None:
         """End the service as a crash does (SIGKILL)."""

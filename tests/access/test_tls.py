@@ -13,13 +13,13 @@ import httpx
 import pytest
 
 from tests.access.conftest import Caller
-from tests.access.test_tokens import wait_for
 from tests.api.plugin_call import call
 from tests.cni.authority import Authority
 from tests.conftest import scratch_folder
 from tests.ctl.conftest import Ipamctl
 from tests.ctl.test_ipamd_command import ipamd
 from tests.service import IpamdProcess
+from tests.waiting import eventually
 
 SERVER = "IP:127.0.0.1,DNS:localhost"
 
@@ -217,12 +217,12 @@ def test_certificates_are_exchanged_under_traffic(
         for thread in threads:
             thread.start()
         own_service.put(second.server, "cert")  # for a moment there is a certificate without its key
-        wait_for(lambda: "what was loaded before is kept" in own_service.process.log.read_text())
+        own_service.process.logged("what was loaded before is kept")
         before = set(seen)
         own_service.put(second.server_key, "key")
-        wait_for(lambda: seen[-1] == "second")
+        eventually(lambda: seen[-1] == "second")
         exchanged = len(seen) + len(threads)
-        wait_for(lambda: len(seen) > exchanged + 20)
+        eventually(lambda: len(seen) > exchanged + 20)
         over.set()
         for thread in threads:
             thread.join()
@@ -241,7 +241,7 @@ def test_an_authority_of_clients_that_is_replaced_counts_no_more(
     assert status(own_service, old).status_code == 204
 
     own_service.put(second.ca, "clients")
-    wait_for(lambda: "loaded again" in own_service.process.log.read_text())
+    own_service.process.logged("loaded again")
 
     assert status(own_service, new).status_code == 204
     with pytest.raises(httpx.TransportError):

@@ -14,6 +14,7 @@ from tests.access.conftest import Caller, NewCaller
 from tests.api.plugin_call import call
 from tests.ctl.test_ipamd_command import ipamd
 from tests.service import IpamdProcess
+from tests.waiting import eventually
 
 SHAPE = r"ipamd_[A-Za-z0-9_-]{43}"
 
@@ -152,11 +153,8 @@ def test_whoever_changed_something_stands_in_the_log(admin: Caller, guarded: Ipa
     bob.ask("PUT", "/v1/nodes/default/labelled", {"labels": {"a": "b"}})
     bob.ask("DELETE", "/v1/pools/bobs")
 
-    def lines() -> list[str]:
-        return [line for line in guarded.log.read_text().splitlines() if f'by="bob (token {number})"' in line]
-
-    wait_for(lambda: len(lines()) == 3)
-    assert [line.split("outcome=")[1].split()[0] for line in lines()] == ["created", "labelled", "deleted"]
+    lines = guarded.logged(f'by="bob (token {number})"', times=3)
+    assert [line.split("outcome=")[1].split()[0] for line in lines] == ["created", "labelled", "deleted"]
 
 
 @pytest.mark.usefixtures("pool")
@@ -180,11 +178,8 @@ def test_calls_that_share_a_connection_are_each_their_own_callers(
         while answers.count(b"HTTP/1.1 2") < len(wanted) or b'"ips"' not in answers:
             answers += pipeline.recv(65536)
 
-    def lines() -> list[str]:
-        return [line for line in guarded.log.read_text().splitlines() if "shared" in line]
-
-    wait_for(lambda: len(lines()) == len(wanted))
-    assert ['by="ann' in line for line in lines()] == [True, False], lines()
+    lines = guarded.logged("shared", times=len(wanted))
+    assert ['by="ann' in line for line in lines] == [True, False], lines
 
 
 @pytest.mark.usefixtures("pool")
@@ -309,15 +304,15 @@ def test_the_operators_own_token_is_an_admins_and_is_replaced_with_its_file(
     assert first.post("/v1/pools", {"name": "p", "subnet": "10.9.0.0/24"}).status_code == 201
     assert Caller(ipamd_process, None).get("/v1/pools").status_code == 401
     assert second.get("/v1/pools").status_code == 401
-    assert 'by="the admin token file"' in ipamd_process.log.read_text()
+    assert ipamd_process.logged('by="the admin token file"')
 
     (scratch / "new").write_text(second.token or "")
     (scratch / "new").replace(file)
-    wait_for(lambda: second.get("/v1/pools").status_code == 200)
+    eventually(lambda: second.get("/v1/pools").status_code == 200)
     assert first.get("/v1/pools").status_code == 401
 
     file.write_text("nothing of ipamd's")
-    wait_for(lambda: "what was loaded before is kept" in ipamd_process.log.read_text())
+    ipamd_process.logged("what was loaded before is kept")
     assert second.get("/v1/pools").status_code == 200
 
 
@@ -354,7 +349,7 @@ def test_with_tokens_every_address_is_served_and_none_is_ever_open(ipamd_process
 
     assert httpx.get(pools, headers={**admin.headers, "Host": "ipamd.example"}).status_code == 200
     assert httpx.get(pools).status_code == 401
-    assert "tokens come here in the open" in ipamd_process.log.read_text()
+    assert ipamd_process.logged("tokens come here in the open")
 
     [entry] = admin.get("/v1/tokens").json()["items"]
     assert admin.ask("DELETE", f"/v1/tokens/{entry['id']}").status_code == 204
@@ -373,12 +368,3 @@ def test_a_file_without_a_token_ends_the_start_with_a_sentence(scratch: Path, co
     assert done.returncode == 2
     assert "--admin-token-file" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def wait_for(what: Any) -> None:
-    """Wait until something is so, for as long as a busy machine may need."""
-    for _ in range(400):
-        if what():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it has not come to be")

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from tests.ports import free_port
 from tests.service import Process, end_process
 
 NODE: Final = "node-a"  # whom the plugin of these tests calls itself
-START_SECONDS: Final = 30
+START_SECONDS: Final = 60
 
 
 class AgentProcess:
@@ -107,11 +106,3 @@ class AgentProcess:
         """The node's plugin, which has nothing but the agent unless endpoints are given."""
         more = {"NODE_NAME": self.node}
         return Plugin((str(node_plugin()),), state or self.state, endpoints or self.endpoints[:1], more=more)
-
-
-def eventually(what: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something is so; fail where it never is."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.05)

@@ -11,7 +11,7 @@ from tests import loaded
 from tests.service import EXECUTABLES
 
 AGENT: Final = EXECUTABLES / "ipamd-agent"
-SECONDS: Final = 30
+SECONDS: Final = 60
 
 _KILL_AT: Final = """
 CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir")

@@ -6,9 +6,10 @@ from ipaddress import ip_interface
 import pytest
 
 from tests.access.conftest import Caller
-from tests.agent.process import AgentProcess, eventually
+from tests.agent.process import AgentProcess
 from tests.agent.test_run import admin, agent, authority, idle, service
 from tests.cni.executable import Finished
+from tests.waiting import eventually
 
 __all__ = ["admin", "agent", "authority", "idle", "service"]
 

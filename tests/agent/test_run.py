@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from tests.access.conftest import Caller, token_file
-from tests.agent.process import NODE, AgentProcess, eventually
+from tests.agent.process import NODE, AgentProcess
 from tests.cni.authority import Authority
 from tests.conftest import scratch_folder
 from tests.service import IpamdProcess
 from tests.tls_service import ADMIN, serving_tls
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,7 @@ def test_a_collection_of_many_attachments_fits_through(lasting: AgentProcess, ad
     many = [{"containerID": f"{number:064x}", "ifname": "eth0"} for number in range(20_000)]
 
     collected = plugin.call(
-        "GC", {**plugin.config(), "cniVersion": "1.1.0", "cni.dev/valid-attachments": many}
+        "GC", {**plugin.config(timeout=60), "cniVersion": "1.1.0", "cni.dev/valid-attachments": many}
     )
 
     assert collected.code == 0, collected

@@ -252,9 +252,8 @@ def test_every_decision_is_one_line_of_the_log_with_the_identity(
     http.post("/v1/cni/add", json=call("logged-2", ipam={"pools": ["nowhere"]}))
     http.post("/v1/cni/add", json=call("logged-3", ipam={"pools": "nowhere"}))
 
-    lines = service.log.read_text().splitlines()
-    first = [line for line in lines if "logged-1" in line]
-    second = [line for line in lines if "logged-2" in line or "logged-3" in line]
+    first = service.logged("logged-1", times=2)
+    second = service.logged("logged-2") + service.logged("logged-3")
     assert len(first) == 2
     assert all(
         part in first[0] for part in ("add", "granted", "pods", "logging-node", "logging-cluster", "eth0")
@@ -276,6 +275,7 @@ def test_foreign_text_cannot_forge_a_line_of_the_log(
     http.post("/v1/allocations", json={"owner": forged, "pool": pool})
     http.post("/v1/cni/add", json=call("forging", node="n\x1b[2J", ipam={"pools": [pool]}))
 
+    service.logged("forging")
     text = service.log.read_text()
     assert "\x1b" not in text
     assert not any(line.startswith(("1 forged", "2026 [info]")) for line in text.splitlines())

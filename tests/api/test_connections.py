@@ -11,7 +11,7 @@ from tests.api.conftest import NewPool
 from tests.api.plugin_call import call
 from tests.service import IpamdProcess
 
-PATIENCE = 15
+PATIENCE = 60
 
 
 def post(body: dict[str, Any], path: str = "/v1/cni/add", headers: str = "", version: str = "1.1") -> bytes:

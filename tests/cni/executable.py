@@ -13,7 +13,7 @@ from tests.node_executable import static_plugin
 Document = dict[str, Any]
 
 ROOT: Final = Path(__file__).parents[2]
-SECONDS: Final = 30
+SECONDS: Final = 60
 _START: Final = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from ipam_plugin.command import run; run()"
 CPYTHON: Final = (sys.executable, "-I", "-S", "-c", _START)
 

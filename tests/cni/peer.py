@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-SECONDS: Final = 20
+SECONDS: Final = 60
 RESULT: Final = b'{ "cniVersion": "1.0.0", "ips": [{"address": "10.9.0.7/24", "gateway": "10.9.0.1"}] }'
 
 

@@ -170,7 +170,7 @@ def test_a_configuration_larger_than_ipamd_takes_is_refused_here(plugin: Plugin,
 
 def test_gc_may_name_twenty_thousand_attachments(plugin: Plugin, peer: Peer) -> None:
     attachments = [{"containerID": f"{number:064x}", "ifname": "eth0"} for number in range(20000)]
-    config = {**plugin.config(), "cniVersion": "1.1.0", "cni.dev/valid-attachments": attachments}
+    config = {**plugin.config(timeout=25), "cniVersion": "1.1.0", "cni.dev/valid-attachments": attachments}
 
     assert plugin.call("GC", config).code == 0
     assert peer.requests[0].json["config"] == config

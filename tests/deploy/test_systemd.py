@@ -16,7 +16,7 @@ from tests.postgres import Postgres
 from tests.service import EXECUTABLES
 
 UNITS = Path(__file__).parent.parent.parent / "deploy" / "systemd"
-SECONDS = 30
+SECONDS = 60
 
 
 def serve(folder: Path, *before: str, **environment: str) -> subprocess.Popen[bytes]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-SECONDS = 30.0
+SECONDS = 60.0
 TRY_AGAIN = 11
 NOTHING_FREE = 100
 OVERTAKEN = 104

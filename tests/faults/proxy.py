@@ -7,7 +7,7 @@ import threading
 from enum import Enum, auto
 from typing import Final
 
-SECONDS: Final = 30.0
+SECONDS: Final = 60.0
 _PIECE: Final = 1 << 16
 
 

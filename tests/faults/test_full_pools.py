@@ -15,7 +15,7 @@ from tests.service import IpamdProcess
 COOLDOWN = 1  # second
 SECOND = 1_000_000  # of the tables' unit, microseconds
 LONG = 3600
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from tests.faults.ledger import Tables
 from tests.postgres import Postgres
 from tests.replicas.cluster import PostgresTables
 from tests.service import IpamdProcess
+from tests.waiting import eventually
 
 ROWS = 1200
 WAIT_SECONDS = 60.0
@@ -61,13 +62,6 @@ def kept(tables: Tables) -> dict[str, int]:
     return {str(kind): int(str(count)) for kind, count in rows}
 
 
-def await_that(seen: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not seen():
-        assert time.monotonic() < deadline, "what was waited for did not happen"
-        time.sleep(0.02)
-
-
 def _is_down_to(tables: Tables, left: int) -> bool:
     return kept(tables).get("old-", 0) <= left
 
@@ -87,12 +81,12 @@ def test_pruning_survives_kills_and_keeps_what_lives_and_what_is_young(scratch_s
 
     for left in (360, 200):
         start_pruning(scratch_service)
-        await_that(partial(_is_down_to, tables, left))
+        eventually(partial(_is_down_to, tables, left))
         scratch_service.kill()
         assert {**kept(tables), "old-": 0} == {**PRUNED, "old-": 0}
         assert kept(tables)["old-"] > 0, "the kill came too late to interrupt anything"
     start_pruning(scratch_service)
-    await_that(lambda: kept(tables) == PRUNED)
+    eventually(lambda: kept(tables) == PRUNED)
 
     [(forgotten,)] = tables.rows("SELECT forgotten FROM history")
     assert isinstance(forgotten, int)
@@ -105,7 +99,7 @@ def test_calls_are_answered_while_history_is_pruned(scratch_service: IpamdProces
     scratch_service.create_pool("pods", "10.0.0.0/24", cooldown=0)
 
     with Churn(scratch_service.port, ["pods"]) as churn:
-        await_that(lambda: kept(tables) == PRUNED)
+        eventually(lambda: kept(tables) == PRUNED)
 
     assert {one.answer.code for one in churn.added} == {0}
     found = {each["kind"] for each in scratch_service.contradictions() if each["pool"] == "pods"}
@@ -123,7 +117,7 @@ def test_replicas_prune_together(postgres: Postgres) -> None:
                 own.mkdir()
                 replicas.append(IpamdProcess(own, database_url=postgres.url(name)))
                 start_pruning(replicas[-1])
-            await_that(lambda: kept(tables) == PRUNED)
+            eventually(lambda: kept(tables) == PRUNED)
         finally:
             for replica in replicas:
                 replica.kill()

@@ -12,7 +12,7 @@ from tests.fuzz.amount import examples
 from tests.fuzz.conftest import Target
 from tests.fuzz.strange import nearly
 
-PATIENCE = 30
+PATIENCE = 60
 QUIET_SECONDS = 0.03
 
 BODY = json.dumps(call(ipam={"pools": ["pods"]})).encode()

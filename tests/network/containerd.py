@@ -12,7 +12,7 @@ from tests.network import image, leftovers
 from tests.network.cri import Cri, Pod
 from tests.network.namespace import Host, run
 
-START_SECONDS = 30
+START_SECONDS = 60
 CONFIGURATION = """
 version = 2
 root = "{folder}/root"

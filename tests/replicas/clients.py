@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from tests.faults.clients import NOTHING_FREE, TRY_AGAIN, Caller, Node, Unanswered
 from tests.faults.ledger import Ledger
-from tests.replicas.services import await_that
+from tests.waiting import eventually
 
 WAIT_SECONDS = 60.0
 ENOUGH = 200  # answers between one fault and the next
@@ -90,4 +90,4 @@ def await_answers(clients: Sequence[Client], more: int = ENOUGH) -> None:
         return sum(client.ledger.answered for client in clients)
 
     wanted = answered() + more
-    await_that(lambda: answered() >= wanted)
+    eventually(lambda: answered() >= wanted)

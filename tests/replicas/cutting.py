@@ -5,7 +5,7 @@ import socket
 import threading
 from pathlib import Path
 
-SECONDS = 30.0
+SECONDS = 60.0
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"  # as the driver sends it: one simple query
 PIECE = 65536
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from tests.postgres import USER, Postgres, migrate
 from tests.replicas.cluster import CLEAR
 
-SECONDS = 30.0
+SECONDS = 60.0
 SETTINGS = {"wal_level": "replica", "max_wal_senders": "4", "wal_sender_timeout": "5s"}
 DATABASE = "ipamd"
 

@@ -1,11 +1,9 @@
 """Replicas of a test's own, on a database that it brings."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from tests.conftest import scratch_folder
-from tests.faults.clients import SECONDS
 from tests.service import IpamdProcess
 
 
@@ -29,10 +27,3 @@ def consistent(replicas: Sequence[IpamdProcess]) -> Iterator[None]:
     """Nothing contradicts anything when the block is left."""
     yield
     assert replicas[0].contradictions() == []
-
-
-def await_that(seen: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not seen():
-        assert time.monotonic() < deadline, "what was waited for did not happen"
-        time.sleep(0.01)

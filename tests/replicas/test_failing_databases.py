@@ -17,8 +17,9 @@ from tests.replicas.clients import await_answers, clients_at
 from tests.replicas.cluster import PostgresTables
 from tests.replicas.cutting import Cutter
 from tests.replicas.pair import DATABASE, Pair
-from tests.replicas.services import await_that, consistent, services
+from tests.replicas.services import consistent, services
 from tests.service import IpamdProcess
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -62,7 +63,7 @@ def test_a_commit_whose_wait_for_the_standby_is_ended_by_hand_is_not_taken_for_d
                     pair.primary.sql(CANCEL_WAITING)  # each time that it is settled again it waits again
                     return adding.done()
 
-                await_that(cancelled_and_done)
+                eventually(cancelled_and_done)
         finally:
             os.kill(receiver, signal.SIGCONT)
 
@@ -103,7 +104,7 @@ def test_every_answer_stays_true_over_kills_of_postgresql(server: tuple[Postgres
 
 def await_refusal(replica: IpamdProcess) -> None:
     """Wait until a replica says that it cannot serve."""
-    await_that(lambda: not replica.http.get("/readyz").is_success)
+    eventually(lambda: not replica.http.get("/readyz").is_success)
 
 
 def test_every_answer_stays_true_when_the_answers_to_commits_are_lost(
@@ -116,7 +117,7 @@ def test_every_answer_stays_true_when_the_answers_to_commits_are_lost(
             with clients_at(*(each.port for each in replicas)) as clients:
                 cutter.lose_every(7)
                 await_answers(clients)
-                await_that(lambda: cutter.cuts >= 50)
+                eventually(lambda: cutter.cuts >= 50)
             cutter.lose_none()
         cutter.close()
 
@@ -149,7 +150,7 @@ def test_a_primary_that_becomes_read_only_is_left_for_the_one_that_takes_writes(
         old.sql("SELECT pg_reload_conf()")
         pair.promote()
 
-        await_that(lambda: caller.add("new").code == 0)
+        eventually(lambda: caller.add("new").code == 0)
 
         assert caller.add("c").address == before.address
         assert set(PostgresTables(pair.primary, DATABASE).live()) == {"c", "new"}
@@ -163,7 +164,7 @@ def test_while_no_host_takes_writes_calls_are_told_to_try_again(pair: Pair) -> N
 
         refused = caller.add("meanwhile")
         pair.promote()
-        await_that(lambda: caller.add("after").code == 0)
+        eventually(lambda: caller.add("after").code == 0)
 
         assert refused.code == TRY_AGAIN
-        assert "no host takes writes" in replica.log.read_text()
+        assert replica.logged("no host takes writes")

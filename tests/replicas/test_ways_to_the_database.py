@@ -22,7 +22,8 @@ from tests.postgres import USER, Postgres, migrate, running_postgres
 from tests.replicas.clients import clients_at
 from tests.replicas.cluster import PostgresTables
 from tests.replicas.pair import DATABASE, Pair
-from tests.replicas.services import await_that, services
+from tests.replicas.services import services
+from tests.waiting import eventually
 
 ANSWERS = 300
 
@@ -50,7 +51,7 @@ def test_many_clients_are_served_through_a_pooler_of_transactions(
     postgres.sql(NOTED, empty)
 
     with services(url) as replicas, clients_at(*(each.port for each in replicas)) as clients:
-        await_that(lambda: sum(client.ledger.answered for client in clients) > ANSWERS)
+        eventually(lambda: sum(client.ledger.answered for client in clients) > ANSWERS)
         log = "".join(replica.log.read_text() for replica in replicas)
 
     tables = PostgresTables(postgres, empty)
@@ -202,10 +203,10 @@ def test_ipamd_says_at_its_start_which_settings_may_lose_what_it_answers(
     postgres: Postgres, postgres_database: str
 ) -> None:
     with services(postgres_database, 1) as [replica]:
+        assert replica.logged("fsync is off")
+        assert replica.logged("full_page_writes is off")
         log = replica.log.read_text()
 
-    assert "fsync is off" in log
-    assert "full_page_writes is off" in log
     assert "standby" not in log
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.access.conftest import Caller
-from tests.agent.process import AgentProcess, eventually
+from tests.agent.process import AgentProcess
 from tests.cni.authority import Authority
 from tests.service import IpamdProcess
 from tests.upgrade.version import Version
+from tests.waiting import eventually
 
 ADMIN = "ipamd_" + "A" * 43
 
