@@ -2,29 +2,36 @@
 PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
+# Some tests wait while others compute: one more worker than processors, half of the tests each, then one by one.
+WORKERS ?= $(shell expr $$(nproc) + 1)
+SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
 
-.PHONY: help chart-tools setup packages demo-packages node-packages node release-node wheels deb chart release-check demo check test test-arm64 test-faults test-runtimes test-kubernetes test-clean fuzz bench bench-quick bench-growth clean
+.PHONY: help help-all chart-tools setup packages demo-packages node-packages node release-node wheels deb chart release-check demo check test test-arm64 test-faults test-runtimes test-kubernetes test-clean campaigns bench bench-quick bench-growth clean
 
 help:
 	@echo "make setup          packages and .venv"
 	@echo "make demo           three containers, a killed service, and what survives it"
+	@echo "make check          format, lint, types, direction of the imports"
+	@echo "make test           all tests but the campaigns, side by side"
+	@echo "make test-faults    the campaigns in short: kills, faults, failovers, updates, hostile input"
+	@echo "make bench          all benchmarks, ten minutes; writes docs/benchmarks.md"
+	@echo "make help-all       everything else"
+
+help-all: help
+	@echo
+	@echo "make campaigns      each test of make test-faults ten times, an hour; CAMPAIGN=100 for a hundred"
+	@echo "make test-arm64     the plugin's tests on its executable for arm64, under qemu"
+	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
+	@echo "make test-clean     make demo and make test in an empty Debian 12 and an empty Debian 13; an hour"
+	@echo "make test-kubernetes  the chart on a real Kubernetes of two nodes: docs/kubernetes.md"
+	@echo "make bench-quick    the benchmarks in a minute, for a look"
+	@echo "make bench-growth   ten million addresses; an hour, and 20 GB of disk"
 	@echo "make node           dist/node/ARCH/ipamd-ipam, the plugin as one static file"
 	@echo "make release-node   it for amd64 and arm64, with checksums, licence texts and a bill of materials"
 	@echo "make wheels         dist/wheels: the source distribution, and wheels of it with and without the static file"
 	@echo "make deb            dist/deb/*.deb, packages for this machine's Debian"
 	@echo "make chart          dist/charts/ipamd-VERSION.tgz"
 	@echo "make release-check  all that a release is made of, each installed in something empty; ten minutes"
-	@echo "make check          format, lint, types, direction of the imports"
-	@echo "make test           all tests but those below, in under 15 minutes"
-	@echo "make test-faults    the long campaigns: kills, faults, failovers, updates, hostile input"
-	@echo "make test-arm64     the plugin's tests on its executable for arm64, under qemu"
-	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
-	@echo "make fuzz           fifty times the hostile input of make test-faults; an hour"
-	@echo "make test-clean     make demo and make test in an empty Debian 12 and an empty Debian 13; an hour"
-	@echo "make test-kubernetes  the chart on a real Kubernetes of two nodes: docs/kubernetes.md"
-	@echo "make bench          all benchmarks, ten minutes; writes docs/benchmarks.md"
-	@echo "make bench-quick    the same in a minute, for a look"
-	@echo "make bench-growth   ten million addresses; an hour, and 20 GB of disk"
 	@echo "make clean          remove .venv and all that was built"
 
 setup: packages node .venv/installed chart-tools
@@ -75,21 +82,21 @@ check: .venv/installed
 	@scripts/check
 
 test: setup
-	$(PYTEST) -m "not faults and not runtimes and not kubernetes and not release"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not faults and not runtimes and not kubernetes and not release"
 
 test-faults: setup
-	$(PYTEST) -m faults
+	$(PYTEST) $(SIDE_BY_SIDE) -m faults
 
 test-arm64: setup
 	@scripts/packages arm64
 	@ARCH=arm64 native/build
-	NODE_ARCH=arm64 $(PYTEST) tests/cni -m "not faults and not runtimes"
+	NODE_ARCH=arm64 $(PYTEST) $(SIDE_BY_SIDE) tests/cni -m "not faults and not runtimes"
 
 test-runtimes: setup
 	$(PYTEST) -m runtimes
 
-fuzz: setup
-	IPAMD_FUZZ=$${IPAMD_FUZZ:-50} $(PYTEST) --timeout 3600 tests/fuzz
+campaigns: setup
+	CAMPAIGN=$${CAMPAIGN:-10} $(PYTEST) $(SIDE_BY_SIDE) -m faults
 
 test-kubernetes: setup
 	@scripts/packages kubernetes

@@ -1,5 +1,6 @@
 """What all tests share: a scratch folder and the service as a process."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,11 +20,27 @@ CAMPAIGNS = {HERE / name for name in ("faults", "fuzz", "replicas", "upgrade")}
 IpamdProcess.start_today = staticmethod(loaded.start)
 
 
+TIMES = int(os.environ.get("CAMPAIGN", "1"))
+"""So often is each test of a campaign run; their long form is `CAMPAIGN=10 make test-faults`."""
+
+
+def of_a_campaign(item: pytest.Item) -> bool:
+    """Whether a test is part of a campaign, by its folder or by its mark."""
+    return bool(CAMPAIGNS.intersection(item.path.parents)) or item.get_closest_marker("faults") is not None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeat campaigns: what they try is random, or a matter of timing, so that no two runs are the same."""
+    if TIMES > 1 and of_a_campaign(metafunc.definition):
+        metafunc.fixturenames.append("time_of_many")
+        metafunc.parametrize("time_of_many", range(TIMES))
+
+
 @pytest.hookimpl(tryfirst=True)  # before what is marked is left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark them."""
     for item in items:
-        if CAMPAIGNS.intersection(item.path.parents):
+        if of_a_campaign(item):
             item.add_marker(pytest.mark.faults)
 
 

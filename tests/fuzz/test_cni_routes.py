@@ -9,7 +9,6 @@ from hypothesis import strategies as some
 
 from ipamd.cni.version import VERSIONS
 from tests.api.plugin_call import call, issued
-from tests.fuzz.amount import examples
 from tests.fuzz.conftest import Target
 from tests.fuzz.strange import nearly_json
 
@@ -35,9 +34,7 @@ ANSWERS = {"add": httpx.codes.OK}  # where it is a yes: the other verbs say noth
     verb=some.sampled_from(["add", "add", "del", "check", "gc", "status"]),
     body=nearly_json(RIGHT) | nearly_json(PLAIN),
 )
-@settings(
-    max_examples=examples(250), deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=250, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_call_is_carried_out_or_refused_in_words_and_takes_nothing(
     target: Target, verb: str, body: bytes
 ) -> None:

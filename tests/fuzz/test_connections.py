@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from tests.api.plugin_call import call
-from tests.fuzz.amount import examples
 from tests.fuzz.conftest import Target
 from tests.fuzz.strange import nearly
 
@@ -132,9 +131,7 @@ def answers(target: Target, sent: list[bytes]) -> bytes:
         some.just(RIGHT) | nearly(RIGHT) | requests() | some.binary(max_size=60), min_size=1, max_size=4
     )
 )
-@settings(
-    max_examples=examples(80), deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=80, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_connection_ends_whatever_comes_and_others_are_served(target: Target, sent: list[bytes]) -> None:
     received = answers(target, sent)
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as some
 from tests.cni.executable import Finished, Plugin, executables
 from tests.cni.node import Node
 from tests.conftest import scratch_folder
-from tests.fuzz.amount import examples
 from tests.fuzz.conftest import Target
 from tests.fuzz.strange import nearly_json, texts
 
@@ -87,9 +86,7 @@ def end_as_cni_demands(finished: Finished) -> None:
     stdin=nearly_json(CONFIG) | nearly_json(PLAIN) | some.just(json.dumps(PLAIN).encode()),
     variables=some.dictionaries(some.sampled_from(VARIABLES), some.none() | given_values, max_size=2),
 )
-@settings(
-    max_examples=examples(60), deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_call_ends_as_cni_demands_and_takes_nothing_where_it_is_refused(
     target: Target, plugin: Plugin, verb: str, stdin: bytes, variables: dict[str, str | None]
 ) -> None:

@@ -13,7 +13,6 @@ from schemathesis.checks import ignored_auth, negative_data_rejection, positive_
 from schemathesis.core.result import Ok
 
 from tests.access.conftest import Caller
-from tests.fuzz.amount import examples
 from tests.fuzz.conftest import service_on
 from tests.postgres import Postgres
 from tests.service import IpamdProcess
@@ -97,7 +96,7 @@ def ask_all(asked: Asked, operation: APIOperation[Any, Any, Any, Any]) -> None:
 
     @given(case=some.one_of([operation.as_strategy(generation_mode=mode) for mode in GenerationMode]))
     @settings(
-        max_examples=examples(6),
+        max_examples=6,
         deadline=None,
         derandomize=True,
         database=None,
