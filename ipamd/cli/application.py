@@ -16,7 +16,7 @@ from ipamd.models.errors import DomainError, InvalidValue
 
 
 class _Sentences(TyperGroup):
-    """Ends a failing command with one sentence on stderr: 2 for a wrong setting, 1 for all else."""
+    """Ends a failing command with one sentence on stderr. The exit code is 2 for a wrong setting, else 1."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -28,7 +28,7 @@ class _Sentences(TyperGroup):
 
 application = typer.Typer(
     cls=_Sentences,
-    help="The service that gives the addresses of container networks.",
+    help="ipamd, the service that gives addresses to containers.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -50,7 +50,7 @@ def _print_version(asked: bool) -> None:
 def options(
     version: Annotated[
         bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end."),
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    del version  # its callback has ended the program where it is given
+    del version  # if it is given, its callback has ended the program

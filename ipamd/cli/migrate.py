@@ -1,4 +1,4 @@
-"""`ipamd migrate`: a database's schema, brought up to date or shown."""
+"""`ipamd migrate`: bring a database's schema up to date, or show it."""
 
 from __future__ import annotations
 
@@ -16,35 +16,37 @@ def migrate(
     database_url: DatabaseUrl = None,
     to: Annotated[
         int | None,
-        typer.Option("--to", metavar="REVISION", min=1, help="Not to the latest revision but to this one."),
+        typer.Option("--to", metavar="REVISION", min=1, help="Stop at this revision. Default: the latest."),
     ] = None,
-    show: Annotated[
-        bool, typer.Option("--show", help="Say which revisions there are, and change nothing.")
-    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="List the revisions and change nothing.")] = False,
     wait: Annotated[
         int,
         typer.Option(
-            "--wait", metavar="SECONDS", min=0, max=3600, help="Wait so long for PostgreSQL to be there."
+            "--wait",
+            metavar="SECONDS",
+            min=0,
+            max=3600,
+            help="Wait up to this long for PostgreSQL to answer.",
         ),
     ] = 0,
 ) -> None:
-    """Bring a database's schema up to date, all of the way or not at all.
+    """Bring a database's schema up to date: completely, or not at all.
 
-    `ipamd serve` does so by itself for SQLite. The schema of a later ipamd is left alone where this one may
-    serve it.
+    With SQLite `ipamd serve` does this itself. If a later ipamd has migrated the database and this ipamd can
+    still serve it, nothing changes.
     """
     url = database_url_or_default(database_url)
     if wait:
         migrations.wait(url, wait)
     if show:
         if to is not None:
-            raise typer.BadParameter("--show changes nothing", param_hint="--to")
+            raise typer.BadParameter("--show changes nothing: give one of the two", param_hint="--to")
         _show(url)
         return
     if not database_url:
         make_state_folder()
     found = migrations.upgrade(url, to).revision
-    later = ", a later ipamd's, which this one may serve" if found > REVISION else ""
+    later = ", which a later ipamd made and this one can serve" if found > REVISION else ""
     typer.echo(f"the schema is at revision {found}{later}")
 
 
@@ -55,4 +57,4 @@ def _show(url: str) -> None:
         state = "done" if migration.revision <= found.revision else "to do"
         typer.echo(f"{migration.revision:>4}  {state:<5}  {migration.title}")
     if found.oldest_code:
-        typer.echo(f"an ipamd whose latest revision is {found.oldest_code} or later may serve it")
+        typer.echo(f"an ipamd that knows revision {found.oldest_code} or a later one can serve it")

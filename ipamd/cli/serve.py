@@ -1,4 +1,4 @@
-"""`ipamd serve`: the service from its database up to its listeners."""
+"""`ipamd serve`: start the service, from its database to its listeners."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.models.token import Role
 
 COLLECT_AFTER: Final = 50_000
-"""So many objects more than were freed make the collector look for cycles."""
+"""The collector looks for cycles when this many more objects were made than freed."""
 
 
 def serve(
@@ -61,9 +61,9 @@ def serve(
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.TEXT,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then answer what was taken, and end.
+    """Serve until SIGTERM or SIGINT, then answer the requests under way and exit.
 
-    A SQLite database is made and migrated where that is needed.
+    A SQLite database is created and migrated if it needs to be.
     """
     own = (
         (Role.ADMIN, admin_token_file, None),
@@ -89,7 +89,7 @@ def serve(
 
 
 def allow_connections() -> None:
-    """Have as many open files as the administrator lets us: each connection is one.
+    """Raise the limit of open files as far as the administrator lets us: each connection is one.
 
     The soft limit, often 1024, is a default for programs that use select(2).
     """
@@ -98,9 +98,9 @@ def allow_connections() -> None:
 
 
 def keep_collector_small() -> None:
-    """Have the garbage collector leave alone what lives as long as the process, and look less often.
+    """Let the garbage collector skip what lives as long as the process, and run less often.
 
-    A call makes hardly a cycle, but hundreds of objects: looking after every 700 costs more than it finds.
+    A call makes hundreds of objects and hardly a cycle: to run after every 700 objects is wasted time.
     """
     gc.collect()
     gc.freeze()
@@ -108,7 +108,7 @@ def keep_collector_small() -> None:
 
 
 async def run(settings: ServeSettings) -> None:
-    """The service's whole life. Raises DomainError where it cannot start, OSError from its listeners."""
+    """The service's whole life. Raises DomainError if it cannot start, OSError from its listeners."""
     backend = await open_backend(settings.database_url)
     try:
         engine = await Engine.open(backend, history_days=settings.history_days)
@@ -126,4 +126,4 @@ async def run(settings: ServeSettings) -> None:
             tls=settings.tls,
         )
     finally:
-        await engine.close()  # lets the database go, too
+        await engine.close()  # it closes the database too

@@ -1,4 +1,4 @@
-"""Every setting of the service: its name, its variable, its default."""
+"""The settings of the service: their names, variables and defaults."""
 
 from __future__ import annotations
 
@@ -40,12 +40,14 @@ Host = Annotated[
 ]
 Port = Annotated[
     int,
-    typer.Option("--port", envvar="IPAMD_PORT", show_envvar=True, min=1, max=65535, help="TCP port."),
+    typer.Option(
+        "--port", envvar="IPAMD_PORT", show_envvar=True, min=1, max=65535, help="TCP port to listen on."
+    ),
 ]
 Uds = Annotated[
     Path | None,
     typer.Option(
-        "--uds", envvar="IPAMD_UDS", show_envvar=True, metavar="PATH", help="Unix socket to listen on too."
+        "--uds", envvar="IPAMD_UDS", show_envvar=True, metavar="PATH", help="Also listen on this Unix socket."
     ),
 ]
 DatabaseUrl = Annotated[
@@ -55,7 +57,8 @@ DatabaseUrl = Annotated[
         envvar="IPAMD_DATABASE_URL",
         show_envvar=True,
         metavar="URL",
-        help="sqlite:///PATH, postgresql://… or memory://. Default: a SQLite file in the state folder.",
+        help="sqlite:///PATH, postgresql://… or memory://. Default: a SQLite file in /var/lib/ipamd if root "
+        "runs it, else in ~/.local/state/ipamd.",
     ),
 ]
 AdminTokenFile = Annotated[
@@ -65,7 +68,7 @@ AdminTokenFile = Annotated[
         envvar="IPAMD_ADMIN_TOKEN_FILE",
         show_envvar=True,
         metavar="PATH",
-        help="File with a token of your own for admins.",
+        help="Accept the token in this file as an admin's.",
     ),
 ]
 ReaderTokenFile = Annotated[
@@ -75,7 +78,7 @@ ReaderTokenFile = Annotated[
         envvar="IPAMD_READER_TOKEN_FILE",
         show_envvar=True,
         metavar="PATH",
-        help="File with a token of your own for readers.",
+        help="Accept the token in this file as a reader's.",
     ),
 ]
 JoinTokenFile = Annotated[
@@ -85,7 +88,7 @@ JoinTokenFile = Annotated[
         envvar="IPAMD_JOIN_TOKEN_FILE",
         show_envvar=True,
         metavar="PATH",
-        help="File with a token of your own for nodes that join.",
+        help="Accept the token in this file from nodes that join.",
     ),
 ]
 JoinTokenCluster = Annotated[
@@ -95,7 +98,7 @@ JoinTokenCluster = Annotated[
         envvar="IPAMD_JOIN_TOKEN_CLUSTER",
         show_envvar=True,
         metavar="NAME",
-        help="The cluster whose nodes that one lets in.",
+        help="Cluster that nodes join with --join-token-file.",
     ),
 ]
 TlsCert = Annotated[
@@ -105,13 +108,17 @@ TlsCert = Annotated[
         envvar="IPAMD_TLS_CERT",
         show_envvar=True,
         metavar="PATH",
-        help="PEM of a certificate with its chain: serve TCP by TLS alone.",
+        help="Certificate with its chain, as PEM. TCP is then TLS only.",
     ),
 ]
 TlsKey = Annotated[
     Path | None,
     typer.Option(
-        "--tls-key", envvar="IPAMD_TLS_KEY", show_envvar=True, metavar="PATH", help="PEM of its key."
+        "--tls-key",
+        envvar="IPAMD_TLS_KEY",
+        show_envvar=True,
+        metavar="PATH",
+        help="Key of the certificate, as PEM.",
     ),
 ]
 TlsClientCa = Annotated[
@@ -121,7 +128,7 @@ TlsClientCa = Annotated[
         envvar="IPAMD_TLS_CLIENT_CA",
         show_envvar=True,
         metavar="PATH",
-        help="PEM of the authorities whose client certificates name nodes.",
+        help="Authorities whose client certificates identify nodes, as PEM.",
     ),
 ]
 HistoryDays = Annotated[
@@ -132,22 +139,24 @@ HistoryDays = Annotated[
         show_envvar=True,
         min=0,
         max=36500,
-        help="So long ended allocations are remembered; 0: for ever.",
+        help="Days to keep the history of an address; 0 keeps it for ever.",
     ),
 ]
 Level = Annotated[
     LogLevel,
-    typer.Option("--log-level", envvar="IPAMD_LOG_LEVEL", show_envvar=True, help="Least severe line."),
+    typer.Option(
+        "--log-level", envvar="IPAMD_LOG_LEVEL", show_envvar=True, help="Least severe log lines to write."
+    ),
 ]
 Format = Annotated[
     LogFormat,
-    typer.Option("--log-format", envvar="IPAMD_LOG_FORMAT", show_envvar=True, help="Form of a line."),
+    typer.Option("--log-format", envvar="IPAMD_LOG_FORMAT", show_envvar=True, help="Format of the log."),
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeSettings:
-    """What `ipamd serve` runs with. `uds` is a Unix socket's path, None for TCP alone."""
+    """The settings of `ipamd serve`. `uds` is the path of a Unix socket, None for TCP only."""
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
@@ -161,12 +170,12 @@ class ServeSettings:
 
 
 def database_url_or_default(url: str | None) -> str:
-    """The URL that is given, or that of the SQLite file in the state folder."""
+    """The given URL, else the URL of the SQLite file in the state folder."""
     return url or f"sqlite:///{_own_state_folder() / 'ipamd.sqlite'}"
 
 
 def make_state_folder() -> None:
-    """Make the folder of the default database, for this user alone, unless it is there."""
+    """Make the folder of the default database, readable by this user only, unless it exists."""
     _own_state_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
@@ -175,7 +184,7 @@ def _own_state_folder() -> Path:
 
 
 def state_folder(environment: Mapping[str, str], *, root: bool) -> Path:
-    """Where the service keeps its own file: /var/lib/ipamd for root, else under the user's state folder."""
+    """The folder of the default database: /var/lib/ipamd for root, else in the user's state folder."""
     if root:
         return Path("/var/lib/ipamd")
     named = environment.get("XDG_STATE_HOME", "")

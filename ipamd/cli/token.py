@@ -1,4 +1,4 @@
-"""`ipamd token`: tokens made in the database itself, which is the way to the first one."""
+"""`ipamd token`: make a token in the database itself. The first token is made so."""
 
 from __future__ import annotations
 
@@ -23,32 +23,33 @@ from ipamd.models.errors import DatabaseUnfit
 from ipamd.models.instant import expiry
 from ipamd.models.token import Role
 
-commands = typer.Typer(name="token", help="Tokens, made in the database itself.", no_args_is_help=True)
+commands = typer.Typer(name="token", help="Make tokens in the database itself.", no_args_is_help=True)
 
 
 @commands.callback()
 def _keep_it_a_group() -> None:
-    """Tokens, made in the database itself."""
+    """Make tokens in the database itself."""
 
 
 @commands.command("create")
 def create(
-    role: Annotated[Role, typer.Option("--role", help="What it is good for.")] = Role.ADMIN,
+    role: Annotated[Role, typer.Option("--role", help="What the token allows.")] = Role.ADMIN,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="For people; stands in log and history.")
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the token in log and history.")
     ] = None,
     cluster: Annotated[
-        str | None, typer.Option("--cluster", metavar="NAME", help="Of a node or join token.")
+        str | None, typer.Option("--cluster", metavar="NAME", help="Cluster of a node or join token.")
     ] = None,
-    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Of a node token.")] = None,
+    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Node of a node token.")] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="TIME|90d|12h|30m", help="Default: never.")
+        str | None,
+        typer.Option("--expires", metavar="TIME|90d|12h|30m", help="When the token expires. Default: never."),
     ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Make a token and print it: nobody sees it again.
+    """Make a token and print it. It is printed this once only.
 
-    A SQLite database that an ipamd serves is that ipamd's alone: `ipamctl token create` asks it.
+    If a running ipamd has the SQLite database open, use `ipamctl token create` instead.
     """
     try:
         ends = expiry(expires, wall_clock()()) if expires is not None else None
@@ -56,7 +57,7 @@ def create(
         raise typer.BadParameter(str(error), param_hint="--expires") from None
     url = database_url_or_default(database_url)
     if url.startswith("memory:"):
-        raise DatabaseUnfit("a database in memory is gone when this command ends: name one that lasts")
+        raise DatabaseUnfit("memory:// is gone when this command ends: name a SQLite or PostgreSQL database")
     if not database_url:
         make_state_folder()
     logs.configure(logging.WARNING, LogFormat.TEXT)  # to stderr: stdout is the token's alone

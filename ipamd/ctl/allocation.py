@@ -1,4 +1,4 @@
-"""`ipamctl allocation`: who has an address now."""
+"""`ipamctl allocation`: who has which address now."""
 
 from __future__ import annotations
 
@@ -16,20 +16,25 @@ from ipamd.ctl.session import CommandSession, command
 from ipamd.models.address import parse_address
 from ipamd.models.allocation import Workload
 
-commands = typer.Typer(name="allocation", help="Who has an address now.", no_args_is_help=True)
+commands = typer.Typer(
+    name="allocation", help="Allocations: who has which address now.", no_args_is_help=True
+)
 
 ALLOCATIONS: Final = "/v1/allocations"
 COLUMNS: Final = ("ID", "ADDRESS", "SPACE", "POOL", "HOLDER", "NODE", "CONTAINER", "SINCE")
 
-Which = Annotated[str, typer.Argument(metavar="ID|ADDRESS", help="The allocation's number or its address.")]
+Which = Annotated[
+    str, typer.Argument(metavar="ID|ADDRESS", help="The number of the allocation, or its address.")
+]
 Space = Annotated[
-    str | None, typer.Option("--space", metavar="NAME", help="Of this space; an address is of `default`.")
+    str | None,
+    typer.Option("--space", metavar="NAME", help="Address space. For an address the default is `default`."),
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which allocations are listed; all that is given must match."""
+    """Which allocations are listed: those that match all given options."""
 
     pool: Annotated[str | None, typer.Option("--pool", metavar="NAME")] = None
     cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME")] = None
@@ -45,13 +50,14 @@ class Filters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What an owner's address must be, and on whose behalf pools are chosen."""
+    """Which address an owner asks for, and what selectors compare."""
 
     pool: Annotated[
-        str | None, typer.Option("--pool", metavar="NAME", help="Default: chosen by selectors.")
+        str | None,
+        typer.Option("--pool", metavar="NAME", help="Take from this pool. Default: selectors choose."),
     ] = None
     address: Annotated[
-        str | None, typer.Option("--address", metavar="ADDRESS", help="This address and no other.")
+        str | None, typer.Option("--address", metavar="ADDRESS", help="Take this address and no other.")
     ] = None
     space: Space = None
     cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME")] = None
@@ -62,35 +68,35 @@ class Wish:
 
 @command(commands, "list")
 def list_allocations(session: CommandSession, filters: Filters, limit: Limit = None) -> None:
-    """Who has which address."""
+    """List who has which address."""
     session.show_list(session.client.pages(ALLOCATIONS, asdict(filters), limit), COLUMNS, _row)
 
 
 @command(commands, "show")
 def show(session: CommandSession, which: Which, space: Space = None) -> None:
-    """One allocation with all its fields."""
+    """Show one allocation with all its fields."""
     session.show_record(session.client.get(f"{ALLOCATIONS}/{_number(session, which, space)}").body)
 
 
 @command(commands, "create")
 def create(
     session: CommandSession,
-    owner: Annotated[str, typer.Argument(metavar="OWNER", help="What holds it: a VM, a device.")],
+    owner: Annotated[str, typer.Argument(metavar="OWNER", help="Who holds the address: a VM, a device.")],
     wish: Wish,
     idempotency_key: Annotated[
         str | None,
-        typer.Option("--idempotency-key", metavar="KEY", help="The same key again gives the same address."),
+        typer.Option("--idempotency-key", metavar="KEY", help="The same key gives the same address again."),
     ] = None,
 ) -> None:
-    """Give an address to something that is no container."""
+    """Give an address to something other than a container."""
     key = idempotency_key or str(uuid4())
     body = {"owner": owner, **{field: value for field, value in asdict(wish).items() if value is not None}}
     try:
         answer = session.client.post(ALLOCATIONS, body, {"Idempotency-Key": key})
     except CommandFailed as failure:
         if failure.exit_code is ExitCode.UNREACHABLE and idempotency_key is None:
-            # The answer may be lost and the address taken: only the same key finds it again.
-            sentence = f"{failure.sentence}; to ask again for the same address add --idempotency-key {key}"
+            # The address may be taken and the answer lost: only the same key finds it again.
+            sentence = f"{failure.sentence}; add --idempotency-key {key} to ask for the same address again"
             raise CommandFailed(sentence, failure.exit_code) from None
         raise
     session.show_done(_given(answer.body), answer)
@@ -98,21 +104,21 @@ def create(
 
 @command(commands, "release")
 def release(session: CommandSession, which: Which, space: Space = None) -> None:
-    """Take an address back from its holder, whoever that is: check that nobody uses it."""
+    """Release an address, whoever holds it. Make sure first that nobody uses it."""
     number = _number(session, which, space)
     answer = session.client.delete(f"{ALLOCATIONS}/{segment(str(number))}")
     session.show_done(f"allocation {number} released", answer)
 
 
 def holder_of(allocation: dict[str, Any]) -> str:
-    """The holder as people name it: the owner, the workload, or else the container."""
+    """The holder as people name it: its owner, else its workload, else its container."""
     if allocation["owner"] is not None:
         return f"{allocation['owner']}"
     return workload_of(allocation) or f"{allocation['network']}/{allocation['ifname']}"
 
 
 def workload_of(item: dict[str, Any]) -> str | None:
-    """The workload as people name it, None where the runtime told no name."""
+    """The workload as people name it, None if the runtime gave no name."""
     return Workload(namespace=item["namespace"], name=item["name"]).title
 
 
@@ -130,7 +136,7 @@ def _row(allocation: dict[str, Any]) -> Iterable[Any]:
 
 
 def node_of(allocation: dict[str, Any]) -> str | None:
-    """The node, with its cluster where that is not the default one."""
+    """The node, with its cluster unless that is the default one."""
     node, cluster = allocation["node"], allocation["cluster"]
     return node if node is None or cluster in (None, "default") else f"{cluster}/{node}"
 
@@ -140,7 +146,7 @@ def _given(body: Any) -> str:
 
 
 def _number(session: CommandSession, which: str, space: str | None) -> int:
-    """The allocation's number; an address is looked up among those held now."""
+    """The number of an allocation. An address is looked up among the held ones."""
     if which.isascii() and which.isdigit():
         return int(which)
     try:
@@ -154,6 +160,6 @@ def _number(session: CommandSession, which: str, space: str | None) -> int:
     if len(found) > 1:
         numbers = ", ".join(str(item["id"]) for item in found)
         raise CommandFailed(
-            f"{address} has several holders: name one of the allocations {numbers}", ExitCode.REFUSED
+            f"{address} has several holders: name one of their allocations, {numbers}", ExitCode.REFUSED
         )
     return int(found[0]["id"])

@@ -27,25 +27,31 @@ from ipamd.ctl.failure import CommandFailed
 from ipamd.ctl.render import complain
 from ipamd.ctl.session import SessionOptions, takes
 
-HELP = """Say what addresses there are, and see who has them, over ipamd's REST interface.
+HELP = """Manage the address pools of ipamd, and see who has which address.
+
+\b
+Examples:
+  ipamctl pool create pods-v4 --subnet 10.64.0.0/16
+  ipamctl allocation list --node worker-1
+  ipamctl history 10.64.0.7
+
+\b
+ipamctl finds ipamd by the first of these that is set:
+  --endpoint
+  IPAMD_ENDPOINT
+  `endpoint` in the profile, ~/.config/ipamd/profile.toml
+  http://127.0.0.1:8750
+It finds your token by the first of these that is set:
+  --token-file
+  IPAMD_TOKEN_FILE
+  `token_file` in the profile; it is sent to the profile's endpoint only
 
 \b
 Exit codes:
   0  done
-  1  ipamd refused it, or what was named does not exist; check found what contradicts
-  2  the command line, the profile, the token file or a file given is wrong
+  1  ipamd refused the request, something does not exist, or `check` found contradictions
+  2  the command line, the profile, the token file or another file is wrong
   3  ipamd cannot be reached, or cannot answer now
-
-\b
-Where ipamd is, in this order:
-  --endpoint
-  IPAMD_ENDPOINT
-  `endpoint` in ~/.config/ipamd/profile.toml
-  http://127.0.0.1:8750
-The file with the token:
-  --token-file
-  IPAMD_TOKEN_FILE
-  `token_file` in the profile, for the profile's endpoint only
 """
 
 
@@ -88,11 +94,11 @@ def _print_version(asked: bool) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MainOptions(SessionOptions):
-    """What stands before a command's name."""
+    """The options before a command's name."""
 
     version: Annotated[
         bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end."),
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
     ] = False
 
 

@@ -1,4 +1,4 @@
-"""`ipamctl apply` and `ipamctl export`: pools and reservations as a file that one keeps."""
+"""`ipamctl apply` and `ipamctl export`: pools and reservations as a file."""
 
 from __future__ import annotations
 
@@ -27,17 +27,22 @@ def apply(
     session: CommandSession,
     file: Annotated[
         list[str],
-        typer.Option("--file", "-f", metavar="FILE", help="YAML, `-` for stdin; repeatable."),
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="YAML file with the lists `pools` and `reservations`; `-` is stdin; repeatable.",
+        ),
     ],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = (
-        False
-    ),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")
+    ] = (False),
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="Delete what the lists `pools` and `reservations` do not name."),
+        typer.Option("--prune", help="Delete pools and reservations that the files do not list."),
     ] = False,
 ) -> None:
-    """Make pools and reservations what files say: all of it, or nothing where anything is refused."""
+    """Create and change pools and reservations as files say. If anything is refused, nothing changes."""
     wanted = DesiredFiles.read(file)
     try:
         found = session.client.post(PATH, {**wanted.lists, "prune": prune, "dry_run": dry_run}).body
@@ -53,7 +58,7 @@ def apply(
 
 
 def export(session: CommandSession) -> None:
-    """Print all pools and reservations as a file that `apply` takes."""
+    """Print all pools and reservations as a file for `apply`."""
     lists = {name: [_told(each) for each in session.client.pages(f"/v1/{name}").items] for name in LISTS}
     if session.output is Output.JSON:
         print_json(lists)
@@ -62,7 +67,7 @@ def export(session: CommandSession) -> None:
 
 
 def _told(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry without what goes without saying: nothing is left out but what is empty."""
+    """An entry without its empty fields."""
     told = {key: _filled(value) for key, value in entry.items() if key not in ("id", "gateway")}
     told = {key: value for key, value in told.items() if value not in (None, [], {})}
     if "gateway" in entry:
@@ -103,7 +108,7 @@ def _summary(found: dict[str, Any]) -> str:
 
 
 def _located(failure: CommandFailed, wanted: DesiredFiles) -> CommandFailed:
-    """The same failure, with the line of each field that is wrong, or each refusal on a line of its own."""
+    """The same failure, with the line of each wrong field, or with one line for each refusal."""
     problem = failure.problem or {}
     details = [f"{refusal['what']}: {refusal['why']}" for refusal in problem.get("refusals", ())]
     for error in problem.get("errors", ()):

@@ -1,4 +1,4 @@
-"""`ipamctl check`: what contradicts what in ipamd's database."""
+"""`ipamctl check`: contradictions in ipamd's database."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ def register(application: typer.Typer) -> None:
 def check(
     session: CommandSession,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Put right what can be put right without guessing.")
+        bool, typer.Option("--repair", help="Repair what can be repaired without a guess.")
     ] = False,
     silent_days: Annotated[
         int | None,
         typer.Option(
             "--silent-days",
             min=0,
-            help="Nodes that hold addresses and were not heard from for so long; 0: none. Default: 7.",
+            help="Report nodes that hold addresses and have been silent for this many days; 0 reports none. "
+            "Default: 7.",
         ),
     ] = None,
 ) -> None:
-    """What contradicts what: blocks, allocations, pools, nodes. Ends with 1 where anything does.
+    """Look for contradictions between pools, blocks, allocations and nodes, while ipamd serves.
 
-    Calls go on meanwhile. With --repair it ends with 1 where something is left that needs a decision.
+    The exit code is 1 if any contradiction is left, with --repair too.
     """
     wanted = {} if silent_days is None else {"silent_days": silent_days}
     counts = {"blocks": 0, "allocations": 0, "findings": 0, "repaired": 0}
@@ -78,7 +79,7 @@ def _row(finding: dict[str, Any]) -> tuple[Any, ...]:
 
 def _summary(counts: dict[str, int]) -> str:
     return (
-        f"{counts['blocks']} blocks and {counts['allocations']} allocations looked at: "
+        f"checked {counts['blocks']} blocks and {counts['allocations']} allocations: "
         f"{counts['findings']} contradictions, {counts['repaired']} repaired"
     )
 
@@ -87,5 +88,5 @@ def _what_is_left(left: int, counts: dict[str, int], shown: int, *, repair: bool
     sentence = f"{left} contradictions are left"
     if shown < counts["findings"]:
         sentence += f" ({shown} of {counts['findings']} are listed)"
-    advice = "docs/operations.md says what to do about each kind" if repair else "run it with --repair"
+    advice = "docs/operations.md says what to do about each kind" if repair else "add --repair"
     return f"{sentence}: {advice}"

@@ -1,4 +1,4 @@
-"""REST as `ipamctl` speaks it: one connection to one ipamd, every error a `CommandFailed`."""
+"""REST for `ipamctl`: one connection to one ipamd. Every error is a `CommandFailed`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ipamd.ctl.failure import CommandFailed, ExitCode
 
 TIMEOUT: Final = httpx.Timeout(30, connect=5)
 PAGE: Final = 500
-"""Rows asked for at once; ipamd may give fewer."""
+"""Rows of a page; ipamd may give fewer."""
 
 Query = Mapping[str, str | int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class RestAnswer:
-    """A body that was read as JSON (None where there is none), with the version that `If-Match` takes."""
+    """A body that was read as JSON (None if it is empty), and its `ETag`."""
 
     body: Any
     etag: str | None
@@ -33,7 +33,7 @@ class RestAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows of a list, over all its pages; `next` is None unless a limit cut it short."""
+    """The rows of a list, of all its pages. `next` is None unless a limit cut the list."""
 
     items: list[dict[str, Any]]
     next: str | None
@@ -48,7 +48,7 @@ class Client:
         headers = {"Accept": "application/json"}
         if access.token is not None:
             headers["Authorization"] = f"Bearer {access.token}"
-        # A transport of our own keeps the proxies of the environment out of the way to ipamd.
+        # With a transport of its own httpx ignores the proxies of the environment.
         transport = httpx.HTTPTransport(uds=endpoint.socket, verify=_authorities(endpoint))
         self._http = httpx.Client(
             base_url=endpoint.base_url, transport=transport, headers=headers, timeout=TIMEOUT
@@ -66,7 +66,7 @@ class Client:
         return self._ask("GET", path, query=query)
 
     def find(self, path: str) -> RestAnswer | None:
-        """What is there, None where ipamd says that nothing is."""
+        """What is at this path, None if ipamd says that nothing is."""
         response = self._send("GET", path)
         if response.status_code == httpx.codes.NOT_FOUND and _problem(response) is not None:
             return None
@@ -85,7 +85,7 @@ class Client:
         return self._ask("DELETE", path, query=query, headers=_precondition(if_match))
 
     def pages(self, path: str, query: Query | None = None, limit: int | None = None) -> Listing:
-        """All rows, or the first `limit`: follows the pages until there is no next one."""
+        """All rows, or the first `limit`, over as many pages as it takes."""
         items: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
@@ -99,7 +99,7 @@ class Client:
                 return Listing(items, cursor)
 
     def probe(self, path: str) -> str | None:
-        """None if this is answered with yes, else the reason; raises CommandFailed if ipamd is silent."""
+        """None if the answer is yes, else the reason. Raises CommandFailed if ipamd does not answer."""
         response = self._send("GET", path)
         return None if response.is_success else self._refusal(response).sentence
 
@@ -136,7 +136,7 @@ class Client:
         for key, value in (headers or {}).items():
             if not (value.isascii() and value.isprintable()):
                 raise CommandFailed(
-                    f"{key} must be printable ASCII characters, not {value!r}", ExitCode.USAGE
+                    f"{key} is {value!r}: write printable ASCII characters only", ExitCode.USAGE
                 )
         given = {key: value for key, value in (query or {}).items() if value is not None}
         content = None if body is None else json.dumps(body).encode()
@@ -150,30 +150,32 @@ class Client:
                 raise self._untrusted(error) from None
             raise self._unreachable(_reason(error)) from None
         except httpx.TimeoutException:
-            raise self._unreachable("nothing came in time") from None
+            raise self._unreachable("no answer in time") from None
         except httpx.InvalidURL as error:
-            raise CommandFailed(f"that cannot be asked: {error}", ExitCode.USAGE) from None
+            raise CommandFailed(
+                f"the endpoint or a name makes no valid URL: {error}", ExitCode.USAGE
+            ) from None
         except httpx.TransportError as error:
             raise self._unreachable(f"the connection broke: {_reason(error)}") from None
 
     def _unreachable(self, why: str) -> CommandFailed:
         return CommandFailed(
-            f"ipamd does not answer at {self.endpoint.text}: is it running? Start it with `ipamd serve`, or "
-            f"say where it is with --endpoint or IPAMD_ENDPOINT ({why})",
+            f"ipamd does not answer at {self.endpoint.text} ({why}): start it with `ipamd serve`, or name "
+            "another address with --endpoint or IPAMD_ENDPOINT",
             ExitCode.UNREACHABLE,
         )
 
     def _untrusted(self, error: httpx.ConnectError) -> CommandFailed:
         why = re.sub(r"^.*certificate verify failed: | \(_ssl.*$", "", str(error))
         return CommandFailed(
-            f"the certificate of {self.endpoint.text} is not trusted: {why}. SSL_CERT_FILE names the "
-            "authority that signed it, where that is none of this machine's",
+            f"the certificate of {self.endpoint.text} is not trusted: {why}. If this machine does not know "
+            "the authority that signed it, name a file with its certificate in SSL_CERT_FILE",
             ExitCode.UNREACHABLE,
         )
 
     def _foreign(self, what: str) -> CommandFailed:
         return CommandFailed(
-            f"{self.endpoint.text} answers, but with {what}: is that ipamd?", ExitCode.UNREACHABLE
+            f"{self.endpoint.text} answers with {what}: is this ipamd?", ExitCode.UNREACHABLE
         )
 
     def _refusal(self, response: httpx.Response) -> CommandFailed:
@@ -188,22 +190,22 @@ class Client:
 
 
 def segment(text: str) -> str:
-    """A name as one segment of a path, never two and never none."""
+    """A name as exactly one segment of a path."""
     if not text:
-        raise CommandFailed("a name is empty: write it out", ExitCode.USAGE)
-    # RFC 3986, section 5.2.4: a plain dot or two would take segments away.
+        raise CommandFailed("a name is empty: give one", ExitCode.USAGE)
+    # RFC 3986, section 5.2.4: the segments `.` and `..` would vanish, with their neighbours.
     return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
 
 
 def _authorities(endpoint: Endpoint) -> ssl.SSLContext:
-    """Whom to trust: the authorities of this machine, or of SSL_CERT_FILE and SSL_CERT_DIR."""
+    """The authorities to trust: this machine's, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
     if endpoint.base_url.startswith("https:"):
         context = ssl.create_default_context()
-        # From Python 3.13 on it refuses authorities whose certificate says less than RFC 5280 wants of it.
-        # The plugin trusts those, and one certificate of ipamd's has to do for all who ask.
+        # Python 3.13 refuses authorities whose certificate lacks what RFC 5280 demands. The plugin trusts
+        # them, and one certificate of ipamd must do for all its clients.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
-    # Without TLS nobody need be trusted, and reading the machine's authorities takes longer than a request.
+    # Without TLS no authority is needed, and reading the machine's takes longer than a request.
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
@@ -214,12 +216,12 @@ def _reason(error: httpx.TransportError) -> str:
 def _precondition(if_match: str | None) -> dict[str, str]:
     if if_match is None:
         return {}
-    # People type the revision; HTTP wants an entity tag in quotes (RFC 9110, section 8.8.3).
+    # People type the bare revision; an entity tag stands in quotes (RFC 9110, section 8.8.3).
     return {"If-Match": if_match if if_match.startswith(('"', "*")) else f'"{if_match}"'}
 
 
 def _problem(response: httpx.Response) -> dict[str, Any] | None:
-    """The problem document of an answer (RFC 9457), None where it holds none."""
+    """The problem document of an answer (RFC 9457), None if it has none."""
     if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
         return None
     try:

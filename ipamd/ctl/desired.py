@@ -1,7 +1,7 @@
-"""Files that say which pools and reservations there shall be: YAML, with the line of each of its values.
+"""The files of `ipamctl apply`: YAML, read with the line of each value, for errors.
 
-Read as JSON's types and no others: what is not true, false, null or a whole number is text, so that no name
-and no address turns into a date, a truth value or a number in base 60.
+Values have the types of JSON only. Everything but true, false, null and whole numbers is text: so no name and
+no address turns into a date, a truth value or a number in base 60.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ipamd.models.nearest import unknown
 STDIN: Final = "-"
 LISTS: Final = ("pools", "reservations")
 MOST_VALUES: Final = 2_000_000
-"""Aliases of aliases make a short file long without end."""
+"""A short file whose aliases hold aliases has values without end."""
 
 DEEPEST: Final = 32
 LONGEST_NUMBER: Final = 20
-"""Digits; what is longer is no number of ours, and is refused as a text."""
+"""Digits of a number. A longer one is read as text, and refused as that."""
 
 KEY_NO_TEXT: Final = "a field's name must be text"
 
@@ -35,7 +35,7 @@ _UNTAGGED: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "se
 
 
 class DesiredFiles:
-    """What several files say together, as `POST /v1/apply` takes it, and where they say it."""
+    """What several files say together, as `POST /v1/apply` takes it, and on which lines."""
 
     def __init__(self) -> None:
         self.lists: dict[str, list[Any]] = {}
@@ -51,11 +51,14 @@ class DesiredFiles:
             for document in _documents(_text(file), name):
                 read._add(document, name)
         if not read.lists:
-            raise CommandFailed(f"nothing is said of {' or '.join(LISTS)}", ExitCode.USAGE)
+            raise CommandFailed(
+                f"the files hold neither of the lists {' and '.join(LISTS)}: write at least one",
+                ExitCode.USAGE,
+            )
         return read
 
     def line_of(self, path: str) -> str | None:
-        """Where a field stands, `FILE:LINE`; for one that is not there, what it would stand in."""
+        """The line of a field, `FILE:LINE`. If the field is missing, the line of what should hold it."""
         while path:
             if path in self._lines:
                 return self._lines[path]
@@ -64,14 +67,14 @@ class DesiredFiles:
 
     def _add(self, document: yaml.Node, name: str) -> None:
         if not isinstance(document, yaml.MappingNode):
-            raise _wrong(document, name, f"expected {' and '.join(LISTS)}, each with a list")
+            raise _wrong(document, name, f"expected an object with the lists {' and '.join(LISTS)}")
         for key, value in document.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _wrong(key, name, KEY_NO_TEXT)
             if key.value not in LISTS:
                 raise _wrong(key, name, unknown("key", key.value, LISTS))
             if not isinstance(value, yaml.SequenceNode):
-                raise _wrong(key, name, f"{key.value} must be a list; [] says that there are none")
+                raise _wrong(key, name, f"{key.value} must be a list; write [] for an empty one")
             entries = self.lists.setdefault(key.value, [])
             for entry in value.value:
                 entries.append(self._value(entry, f"{key.value}[{len(entries)}]", name, ()))
@@ -80,9 +83,9 @@ class DesiredFiles:
         self._lines.setdefault(path, _place(node, name))
         self._values += 1
         if id(node) in around or self._values > MOST_VALUES:
-            raise _wrong(node, name, "this goes on without end")
+            raise _wrong(node, name, "this value has no end: an alias holds itself, or too many others")
         if node.tag not in _UNTAGGED:
-            raise _wrong(node, name, f"a tag such as {node.tag} means nothing here")
+            raise _wrong(node, name, f"tags are not allowed: remove {node.tag}")
         inside = (*around, id(node))
         if isinstance(node, yaml.SequenceNode):
             return [self._value(each, f"{path}[{at}]", name, inside) for at, each in enumerate(node.value)]
@@ -126,12 +129,12 @@ def _documents(text: bytes, name: str) -> list[yaml.Node]:
 
 
 def _refuse_depth(text: bytes, name: str) -> None:
-    """Raise where brackets are in brackets without end: the composer in C would end the process."""
+    """Raise if values are nested too deeply: the composer in C would crash the process."""
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise CommandFailed(f"{name}: not YAML that can be meant: nested too deeply", ExitCode.USAGE)
+            raise CommandFailed(f"{name}: nested too deeply: {DEEPEST} levels are allowed", ExitCode.USAGE)
 
 
 def _is_empty(node: yaml.Node) -> bool:

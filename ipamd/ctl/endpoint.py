@@ -1,4 +1,4 @@
-"""Where ipamd is, and what opens its door: flags first, then the environment, then the profile file."""
+"""Where ipamd listens, and the token to send there: from flags, then the environment, then the profile."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ PROFILE_KEYS: Final = ("endpoint", "token_file")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One ipamd: `text` as the user wrote it, for sentences; `socket` where it is a Unix socket."""
+    """An address of ipamd. `text` is what the user wrote; `socket` is the path of a Unix socket, or None."""
 
     text: str
     base_url: str
     socket: str | None
     confidential: bool
-    """Whether nobody on the way can read what is sent: a Unix socket, loopback, or TLS."""
+    """Whether nobody can read what is sent: over a Unix socket, loopback or TLS."""
 
     @classmethod
     def parse(cls, text: str) -> Endpoint:
@@ -61,10 +61,10 @@ class Access:
 
     @classmethod
     def resolve(cls, endpoint: str | None, token_file: Path | None, environment: Mapping[str, str]) -> Access:
-        """Decide from flags, environment and profile; raises CommandFailed where one of them is unusable.
+        """Decide from flags, environment and profile. Raises CommandFailed if one of them is unusable.
 
-        The profile's token goes to the profile's endpoint only: who names another endpoint does not hand
-        it a token that was meant for somebody else.
+        The profile's token is sent to the profile's endpoint only: another endpoint must not get a token that
+        is meant for somebody else.
         """
         profile = _Profile.read(environment)
         home = profile.endpoint or DEFAULT_ENDPOINT
@@ -129,12 +129,12 @@ def _read_token(path: Path) -> str:
     except UnicodeDecodeError:
         token = ""
     if not token or not token.isprintable() or " " in token:
-        raise CommandFailed(f"{path} does not hold a token: it must be one word on one line", ExitCode.USAGE)
+        raise CommandFailed(f"{path} does not hold a token: write one word on one line", ExitCode.USAGE)
     return token
 
 
 def _is_host(text: str) -> bool:
-    """Whether it is an address, or a name that the resolver takes (RFC 1123, section 2.1, and `_`)."""
+    """Whether a text is an address, or a host name (RFC 1123, section 2.1, and `_`)."""
     if ":" not in text:
         return _HOST_NAME.fullmatch(text) is not None
     try:
@@ -152,5 +152,6 @@ def _is_loopback(host: str) -> bool:
 
 def _unusable(text: str) -> CommandFailed:
     return CommandFailed(
-        f"{text!r} is no endpoint: write http://HOST:PORT, https://HOST:PORT or unix:///PATH", ExitCode.USAGE
+        f"{text!r} is not an endpoint: write http://HOST:PORT, https://HOST:PORT or unix:///PATH",
+        ExitCode.USAGE,
     )

@@ -1,4 +1,4 @@
-"""`ipamctl explain`: what an ADD would get, and why."""
+"""`ipamctl explain`: which addresses an ADD would get, and why."""
 
 from __future__ import annotations
 
@@ -24,46 +24,60 @@ VERSION: Final = "1.1.0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """Who asks; a container that nobody knows, unless it is named."""
+    """Which container asks: one that nobody knows, unless it is named."""
 
     network: Annotated[
         str | None,
-        typer.Option("--network", metavar="NAME", help="The CNI network; default: the file's, or `default`."),
+        typer.Option(
+            "--network", metavar="NAME", help="CNI network. Default: that of --file, else `default`."
+        ),
     ] = None
     cluster: Annotated[
         str | None,
-        typer.Option("--cluster", metavar="NAME", help="Default: the file's, or `default`."),
+        typer.Option("--cluster", metavar="NAME", help="Default: that of --file, else `default`."),
     ] = None
     node: Annotated[
         str | None,
-        typer.Option("--node", metavar="NAME", help="Default: the file's, or `none`, a node without labels."),
+        typer.Option(
+            "--node",
+            metavar="NAME",
+            help="Node of the container. Default: that of --file, else `none`, a node without labels.",
+        ),
     ] = None
-    namespace: Annotated[str | None, typer.Option("--namespace", metavar="NAME", help="The pod's.")] = None
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The pod's.")] = None
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", metavar="NAME", help="Namespace of the pod.")
+    ] = None
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the pod.")] = None
     container: Annotated[
         str | None,
-        typer.Option("--container", metavar="ID", help="One that may hold addresses; default: a new one."),
+        typer.Option("--container", metavar="ID", help="An existing container. Default: a new one."),
     ] = None
     interface: Annotated[str, typer.Option("--interface", metavar="NAME")] = "eth0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What it asks for, beside or instead of what a configuration says."""
+    """What the container asks for, in addition to its configuration or in place of it."""
 
     pool: Annotated[
         list[str] | None,
         typer.Option(
-            "--pool", metavar="NAME[,NAME...]", help="One address from the first of these that has one."
+            "--pool",
+            metavar="NAME[,NAME...]",
+            help="Ask for an address of the first of these pools that has one; repeatable.",
         ),
     ] = None
-    address: Annotated[list[str] | None, typer.Option("--address", metavar="ADDRESS")] = None
+    address: Annotated[
+        list[str] | None,
+        typer.Option("--address", metavar="ADDRESS", help="Ask for this address; repeatable."),
+    ] = None
     annotation: Annotated[
-        list[str] | None, typer.Option("--annotation", metavar="KEY=VALUE", help="Of the pod.")
+        list[str] | None,
+        typer.Option("--annotation", metavar="KEY=VALUE", help="Annotation of the pod; repeatable."),
     ] = None
     file: Annotated[
         Path | None,
-        typer.Option("--file", "-f", metavar="FILE", help="A CNI network configuration, plain or a list."),
+        typer.Option("--file", "-f", metavar="FILE", help="CNI network configuration, or a list of them."),
     ] = None
 
 
@@ -73,7 +87,7 @@ def register(application: typer.Typer) -> None:
 
 
 def explain(session: CommandSession, container: Container, wishes: Wishes) -> None:
-    """What an ADD would get, and what each pool has to do with it. Nothing is taken."""
+    """Show which addresses an ADD would get, and what each pool says to it. Nothing is taken."""
     configuration = _configuration(wishes.file)
     found = session.client.post(EXPLAIN, _call(configuration, container, wishes)).body
     if not session.for_people:
@@ -95,7 +109,7 @@ def _row(considered: dict[str, Any]) -> tuple[Any, ...]:
 
 def _remarks(found: dict[str, Any]) -> list[str]:
     more = found["unlisted"]
-    return [*([f"and {more} more pools were passed over"] if more else []), *found["remarks"]]
+    return [*([f"{more} more pools are not listed"] if more else []), *found["remarks"]]
 
 
 def _answer(found: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +117,7 @@ def _answer(found: dict[str, Any]) -> dict[str, Any]:
     if error is not None:
         return {"answer": "refused", "code": error["code"], "message": error["msg"]}
     return {
-        "answer": "the same again" if found["repeated"] else "granted",
+        "answer": "the same as before" if found["repeated"] else "granted",
         **{key: value for key, value in result.items() if key != "cniVersion"},
     }
 
@@ -133,7 +147,7 @@ def _call(config: dict[str, Any], container: Container, wishes: Wishes) -> dict[
 
 
 def _configuration(file: Path | None) -> dict[str, Any]:
-    """What `ipamd-ipam` gets on stdin, with a file's network configuration."""
+    """What `ipamd-ipam` gets on stdin, with the network configuration of a file."""
     if file is None:
         return {"cniVersion": VERSION, "name": "default", "ipam": {}}
     try:

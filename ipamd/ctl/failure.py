@@ -1,4 +1,4 @@
-"""How a command ends that did not do what was asked: one sentence and an exit code."""
+"""How a failing command ends: with one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class ExitCode(IntEnum):
-    """What `ipamctl` ends with, beside 0; listed in its help and in docs/configuration.md."""
+    """The exit codes of `ipamctl` beside 0. Its help and docs/configuration.md list them."""
 
     REFUSED = 1
     USAGE = 2
@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
 class CommandFailed(Exception):
     """Ends the command. `sentence` says what is wrong and what to do; it may hold foreign text.
 
-    `details` follow it, a line each. `problem` is the document that ipamd refused with, if it did.
+    The `details` follow on lines of their own. `problem` is ipamd's problem document, if it sent one.
     """
 
     def __init__(

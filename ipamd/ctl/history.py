@@ -1,4 +1,4 @@
-"""`ipamctl history`: who has and who had an address."""
+"""`ipamctl history`: who has an address, and who had it before."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ TIME: Final = "TIME"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Which allocations, live and ended; all that is given must match."""
+    """Which allocations, live and ended: those that match all given options."""
 
-    at: Annotated[str | None, typer.Option("--at", metavar=TIME, help="Who held at this moment.")] = None
-    after: Annotated[str | None, typer.Option("--after", metavar=TIME, help="Held after this moment.")] = None
-    before: Annotated[str | None, typer.Option("--before", metavar=TIME, help="Held before this moment.")] = (
-        None
-    )
+    at: Annotated[str | None, typer.Option("--at", metavar=TIME, help="Only holders at this moment.")] = None
+    after: Annotated[
+        str | None, typer.Option("--after", metavar=TIME, help="Only holders after this moment.")
+    ] = None
+    before: Annotated[
+        str | None, typer.Option("--before", metavar=TIME, help="Only holders before this moment.")
+    ] = None
     space: Annotated[str | None, typer.Option("--space", metavar="NAME")] = None
     namespace: Annotated[str | None, typer.Option("--namespace", metavar="NAME")] = None
     name: Annotated[str | None, typer.Option("--name", metavar="NAME")] = None
@@ -57,9 +59,9 @@ def history(
     address: Annotated[str | None, typer.Argument(metavar="ADDRESS")] = None,
     limit: Limit = None,
 ) -> None:
-    """Who has and who had an address, a workload's or a node's addresses; latest first.
+    """Show who has an address and who had it, or which addresses a workload or a node had; latest first.
 
-    A TIME is 2026-01-31T12:00:00Z or with another offset; without one it is this machine's local time.
+    A TIME looks like 2026-01-31T12:00:00Z. Without an offset it is in this machine's zone.
     """
     listing = session.client.pages("/v1/history", {"address": address, **question.query()}, limit)
     session.show_list(listing, COLUMNS, _row)

@@ -1,4 +1,4 @@
-"""`ipamctl import`: takes over what runs on a node, from what its container runtime keeps."""
+"""`ipamctl import`: give running containers the addresses that they already use."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ KEY: Final = ("container_id", "network", "ifname")
 COLUMNS: Final = ("OUTCOME", "ADDRESS", "NETWORK", "CONTAINER", "INTERFACE", "WORKLOAD", "WHY")
 ALLOCATIONS: Final = "/v1/allocations"
 RIGHT: Final = ("taken", "held", "released")
-"""Outcomes that nobody needs to look at."""
+"""Outcomes that need no attention."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Whose results they are, and where their addresses are to be found."""
+    """Which node the results are of, and where its pools are."""
 
     node: Annotated[
-        str, typer.Option("--node", metavar="NAME", help="As the plugin names this node in its calls.")
+        str, typer.Option("--node", metavar="NAME", help="The node's name, as the plugin sends it.")
     ]
     cluster: Annotated[str, typer.Option("--cluster", metavar="NAME")] = DEFAULT_CLUSTER
     network: Annotated[
         list[str] | None,
-        typer.Option("--network", metavar="NAME", help="Only this CNI network; repeatable."),
+        typer.Option("--network", metavar="NAME", help="Import only this CNI network; repeatable."),
     ] = None
-    space: Annotated[str, typer.Option("--space", metavar="NAME", help="The address space of its pools.")] = (
+    space: Annotated[str, typer.Option("--space", metavar="NAME", help="Address space of the pools.")] = (
         DEFAULT_SPACE
     )
 
@@ -53,18 +53,18 @@ def import_results(
     session: CommandSession,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="/var/lib/cni/results, or a copy of it.")],
     identity: Identity,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be taken, and take nothing.")] = (
-        False
-    ),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be imported, and import nothing.")
+    ] = (False),
     release_gone: Annotated[
         bool,
-        typer.Option("--release-gone", help="Give back what an import took for what has no result any more."),
+        typer.Option("--release-gone", help="Release imported addresses whose result file is gone."),
     ] = False,
 ) -> None:
-    """Take over what runs on a node, from the results that its container runtime keeps.
+    """Import the addresses that the containers of a node already use, from the results of libcni.
 
-    Ends with 1 where anything was left: an address that somebody else holds, one outside every pool, a file
-    that cannot be read. The others are taken all the same; the same command again changes nothing.
+    The exit code is 1 if anything was left out: an address that somebody else holds or that is in no pool, or
+    a file that cannot be read. Everything else is imported. The same command again changes nothing.
     """
     items: list[dict[str, Any]] = []
     usable: list[Attachment] = []
@@ -91,9 +91,7 @@ def import_results(
     _show(session, items, dry_run)
     left = sum(not _is_right(item) for item in items)
     if left:
-        raise CommandFailed(
-            f"{left} of {len(items)} need a look: nothing was done about them", ExitCode.REFUSED
-        )
+        raise CommandFailed(f"{left} of {len(items)} were not imported: the table says why", ExitCode.REFUSED)
 
 
 def _ask(session: CommandSession, identity: Identity, dry_run: bool, **lists: Any) -> list[dict[str, Any]]:
@@ -109,7 +107,7 @@ def _ask(session: CommandSession, identity: Identity, dry_run: bool, **lists: An
 
 
 def _known(session: CommandSession, identity: Identity) -> list[tuple[str, ...]]:
-    """What holds addresses on the node, by `KEY`, as far as ipamd knows."""
+    """The `KEY` of everything on the node that holds addresses at ipamd."""
     query = {"cluster": identity.cluster, "node": identity.node, "space": identity.space}
     rows = session.client.pages(ALLOCATIONS, query).items
     wanted = [row for row in rows if not identity.network or row["network"] in identity.network]
@@ -117,21 +115,21 @@ def _known(session: CommandSession, identity: Identity) -> list[tuple[str, ...]]
 
 
 def _of_others(usable: list[Attachment], identity: Identity) -> tuple[list[dict[str, Any]], list[Attachment]]:
-    """Those that are another node's, by their own configuration, and the rest."""
+    """Attachments of another node, as their own configuration says, and the rest."""
     mine = {"node": node_name(identity.node), "cluster": identity.cluster}
     named, rest = [], []
     for each in usable:
         own = {key: node_name(value) if key == "node" else value for key, value in each.ipam.items()}
         other = [f"{key} {each.ipam[key]}" for key, value in own.items() if value != mine[key]]
         if other:
-            named.append(_item(each, "refused", f"its configuration says {' and '.join(other)}"))
+            named.append(_item(each, "refused", f"its configuration names {' and '.join(other)}"))
         else:
             rest.append(each)
     return named, rest
 
 
 def _contested(usable: list[Attachment]) -> tuple[list[dict[str, Any]], list[Attachment]]:
-    """Those that share an address with another file, and the rest. Which is right only the node can say."""
+    """Attachments that share an address with another file, and the rest. Only the node knows who has it."""
     files: dict[str, list[str]] = {}
     for each in usable:
         for address in each.addresses:
@@ -139,7 +137,7 @@ def _contested(usable: list[Attachment]) -> tuple[list[dict[str, Any]], list[Att
     contested, rest = [], []
     for each in usable:
         rivals = [
-            f"{address} stands in {other} too"
+            f"{address} is also in {other}"
             for address in map(str, each.addresses)
             for other in files[address]
             if other != each.file
@@ -152,7 +150,7 @@ def _contested(usable: list[Attachment]) -> tuple[list[dict[str, Any]], list[Att
 
 
 def _item(attachment: Attachment, outcome: str, why: str) -> dict[str, Any]:
-    """What `POST /v1/import` answers, for what was not sent there."""
+    """An item as `POST /v1/import` answers it, for an attachment that was not sent there."""
     return {
         "file": attachment.file,
         "container_id": attachment.container_id,
@@ -183,9 +181,9 @@ def _show(session: CommandSession, items: list[dict[str, Any]], dry_run: bool) -
     beside = sum(item["outcome"] in RIGHT and bool(item["outside"]) for item in items)
     said = [f"{count} {outcome}" for outcome, count in counts.items()]
     if beside:
-        said.append(f"{beside} with an address outside every pool")
+        said.append(f"{beside} with an address in no pool")
     print_line(
-        ", ".join(said) + (" (nothing was taken)" if dry_run else "")
+        ", ".join(said) + (" (dry run: nothing was imported)" if dry_run else "")
         if said
         else "there is nothing to import"
     )
@@ -200,4 +198,4 @@ def _rows(item: dict[str, Any], *, wide: bool) -> Iterator[Sequence[Any]]:
     if item["addresses"]:
         yield (item["outcome"], ", ".join(item["addresses"]), *who, item["why"])
     if item["outside"]:
-        yield ("outside", ", ".join(item["outside"]), *who, "no pool has it")
+        yield ("outside", ", ".join(item["outside"]), *who, "in no pool")

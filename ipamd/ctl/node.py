@@ -1,4 +1,4 @@
-"""`ipamctl node`: nodes' labels, when nodes were last heard from, and forgetting them."""
+"""`ipamctl node`: the labels of nodes, their last contact, and how to release or forget a node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import CommandSession, command
 from ipamd.models.pool import DEFAULT_CLUSTER
 
-commands = typer.Typer(name="node", help="Nodes and their labels.", no_args_is_help=True)
+commands = typer.Typer(name="node", help="Nodes, their labels and their last contact.", no_args_is_help=True)
 
 NODES: Final = "/v1/nodes"
 NODE_ALIVE: Final = "node-alive"
@@ -22,7 +22,7 @@ Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
 
 @command(commands, "list")
 def list_nodes(session: CommandSession, limit: Limit = None) -> None:
-    """The nodes that have called, joined or were given labels, and when they last called."""
+    """List the nodes that ipamd knows, and when each last called."""
     session.show_list(
         session.client.pages(NODES, limit=limit),
         ("CLUSTER", "NAME", "LABELS", "LAST CONTACT"),
@@ -32,7 +32,7 @@ def list_nodes(session: CommandSession, limit: Limit = None) -> None:
 
 @command(commands, "show")
 def show(session: CommandSession, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
-    """One node with all its fields, also one without labels that has called."""
+    """Show one node with all its fields."""
     session.show_record(session.client.get(_path(cluster, name)).body)
 
 
@@ -41,11 +41,15 @@ def label(
     session: CommandSession,
     name: Name,
     changes: Annotated[
-        list[str], typer.Argument(metavar="KEY=VALUE|KEY-...", help="Set a label, or take one away.")
+        list[str],
+        typer.Argument(metavar="KEY=VALUE|KEY-...", help="KEY=VALUE sets a label, KEY- removes it."),
     ],
     cluster: Cluster = DEFAULT_CLUSTER,
 ) -> None:
-    """Change a node's labels, which pools select by; a node that ipamd does not know is made."""
+    """Set or remove labels of a node. Pools select nodes by labels.
+
+    The node need not be known to ipamd yet.
+    """
     wanted = [_change(text) for text in changes]
     current = session.client.find(_path(cluster, name))
     labels: dict[str, str] = dict(current.body["labels"]) if current is not None else {}
@@ -63,15 +67,15 @@ def label(
 def release(
     session: CommandSession,
     name: Name,
-    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept in history.")],
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.")],
     cluster: Cluster = DEFAULT_CLUSTER,
     even_if_alive: Annotated[
-        bool, typer.Option("--even-if-alive", help="Also if it was heard from in the last 15 minutes.")
+        bool, typer.Option("--even-if-alive", help="Do it even if the node called in the last 15 minutes.")
     ] = False,
 ) -> None:
-    """Free all that a dead node's containers held.
+    """Release all addresses that the containers of a dead node hold.
 
-    Nothing tells ipamd that they are gone: see that the node is down and stays so.
+    ipamd cannot know that the containers are gone: make sure that the node is down and stays down.
     """
     body = {"why": why, "even_if_alive": even_if_alive}
     try:
@@ -80,7 +84,7 @@ def release(
         if failure.problem is None or failure.problem.get("code") != NODE_ALIVE:
             raise
         heard = failure.problem["last_contact"]
-        sentence = f"node {name} was heard from at {heard}: see that it is down, then add --even-if-alive"
+        sentence = f"node {name} called at {heard}: make sure that it is down, then add --even-if-alive"
         raise CommandFailed(sentence, failure.exit_code, failure.problem) from None
     session.show_done(
         f"{answer.body['released']} addresses of node {name} of cluster {cluster} are free", answer
@@ -89,9 +93,9 @@ def release(
 
 @command(commands, "forget")
 def forget(session: CommandSession, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
-    """Forget a node: its labels, its tokens, and that it joined; what is allocated on it stays.
+    """Forget a node: its labels, its tokens, and that it joined. Its containers keep their addresses.
 
-    Its name is free then for whoever joins with a join token of the cluster.
+    Then any machine with a join token of the cluster can join under this name.
     """
     answer = session.client.delete(_path(cluster, name))
     session.show_done(f"node {name} of cluster {cluster} is forgotten, and its tokens are revoked", answer)

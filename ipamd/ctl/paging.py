@@ -1,4 +1,4 @@
-"""How much of a list is shown."""
+"""How many rows of a list are shown."""
 
 from typing import Annotated
 
@@ -6,5 +6,5 @@ import typer
 
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", metavar="ROWS", min=1, help="At most this many rows; default: all of them."),
+    typer.Option("--limit", metavar="ROWS", min=1, help="Show at most this many rows. Default: all."),
 ]

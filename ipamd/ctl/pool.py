@@ -1,4 +1,4 @@
-"""`ipamctl pool`: what addresses there are, and for whom."""
+"""`ipamctl pool`: which addresses ipamd gives, and to whom."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from ipamd.ctl.usage import print_usage, usage_of, usage_of_all
 from ipamd.models.address import AddressRange
 from ipamd.models.pool import PoolState
 
-commands = typer.Typer(name="pool", help="Subnets with their rules.", no_args_is_help=True)
+commands = typer.Typer(
+    name="pool", help="Pools: subnets that ipamd gives addresses from.", no_args_is_help=True
+)
 
 POOLS: Final = "/v1/pools"
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 IfMatch = Annotated[
     str | None,
-    typer.Option("--if-match", metavar="REVISION", help="Only if the pool has not changed since."),
+    typer.Option("--if-match", metavar="REVISION", help="Do it only if the pool is still at this revision."),
 ]
 
 
 class Clearable(StrEnum):
-    """What `pool edit --clear` empties."""
+    """The fields that `pool edit --clear` empties."""
 
     RANGES = "ranges"
     EXCLUSIONS = "exclusions"
@@ -55,14 +57,20 @@ SELECTORS: Final = frozenset(
 def create(
     session: CommandSession,
     name: Name,
-    subnet: Annotated[str, typer.Option("--subnet", metavar="CIDR", help="10.0.0.0/16 or fd00::/64.")],
+    subnet: Annotated[
+        str, typer.Option("--subnet", metavar="CIDR", help="The pool's subnet: 10.0.0.0/16 or fd00::/64.")
+    ],
     options: PoolOptions,
     space: Annotated[
         str | None,
-        typer.Option("--space", metavar="NAME", help="Address space; inside one no two pools overlap."),
+        typer.Option(
+            "--space",
+            metavar="NAME",
+            help="Address space. Pools of one space may not overlap. Default: `default`.",
+        ),
     ] = None,
 ) -> None:
-    """Make a pool."""
+    """Create a pool."""
     body = {"name": name, "subnet": subnet, **options.body()}
     if space is not None:
         body["space"] = space
@@ -72,7 +80,7 @@ def create(
 
 @command(commands, "list")
 def list_pools(session: CommandSession, limit: Limit = None) -> None:
-    """All pools."""
+    """List all pools."""
     session.show_list(
         session.client.pages(POOLS, limit=limit),
         ("NAME", "SPACE", "SUBNET", "GATEWAY", "STATE", "PRIORITY", "AUTO", "ONLY FOR"),
@@ -91,7 +99,7 @@ def list_pools(session: CommandSession, limit: Limit = None) -> None:
 
 @command(commands, "show")
 def show(session: CommandSession, name: Name) -> None:
-    """One pool with all its fields."""
+    """Show one pool with all its fields."""
     session.show_record(session.client.get(_path(name)).body)
 
 
@@ -101,26 +109,27 @@ def edit(
     name: Name,
     options: PoolOptions,
     subnet: Annotated[
-        str | None, typer.Option("--subnet", metavar="CIDR", help="Grow to a shorter prefix.")
+        str | None, typer.Option("--subnet", metavar="CIDR", help="Grow the subnet to this shorter prefix.")
     ] = None,
     state: Annotated[
-        PoolState | None, typer.Option("--state", help="`draining` gives nothing new and keeps what is held.")
+        PoolState | None, typer.Option("--state", help="`draining`: give no new addresses; held ones stay.")
     ] = None,
     add_exclude: Annotated[
         list[str] | None,
-        typer.Option("--add-exclude", metavar="RANGE", help="Beside the exclusions that there are."),
+        typer.Option("--add-exclude", metavar="RANGE", help="Exclude this too; repeatable."),
     ] = None,
     remove_exclude: Annotated[
-        list[str] | None, typer.Option("--remove-exclude", metavar="RANGE", help="As `pool show` writes it.")
+        list[str] | None,
+        typer.Option("--remove-exclude", metavar="RANGE", help="Exclude this no longer; repeatable."),
     ] = None,
     clear: Annotated[
         list[Clearable] | None, typer.Option("--clear", help="Empty this field; repeatable.")
     ] = None,
     if_match: IfMatch = None,
 ) -> None:
-    """Change a pool: what is not given stays.
+    """Change a pool. Options that are not given change nothing.
 
-    A list that is given replaces the pool's; a label that is given is set beside the others.
+    --range, --exclude, --route, --dns and selectors replace what the pool has; --node-label adds to it.
     """
     changes = options.body()
     changes |= {key: value for key, value in (("subnet", subnet), ("state", state)) if value is not None}
@@ -128,29 +137,31 @@ def edit(
         _clear(field, changes)
     if add_exclude or remove_exclude:
         if "exclusions" in changes:
-            raise typer.BadParameter("the exclusions are replaced already", param_hint="--add-exclude")
+            raise typer.BadParameter(
+                "--exclude replaces all exclusions: give it alone", param_hint="--add-exclude"
+            )
         # What comes out depends on what was there: the revision that was read must still be the last.
         current = session.client.get(_path(name))
         changes["exclusions"] = _exclusions(current.body, add_exclude or [], remove_exclude or [])
         if_match = if_match or current.etag
     if not changes:
-        raise typer.BadParameter("say what to change", param_hint="pool edit")
+        raise typer.BadParameter("nothing to change: give at least one option", param_hint="pool edit")
     answer = session.client.patch(_path(name), changes, if_match)
     session.show_done(f"pool {name} changed", answer)
 
 
 @command(commands, "delete")
 def delete(session: CommandSession, name: Name, if_match: IfMatch = None) -> None:
-    """Remove a pool that nobody holds an address of."""
+    """Delete a pool. ipamd refuses if anybody holds an address of it."""
     session.show_done(f"pool {name} deleted", session.client.delete(_path(name), if_match=if_match))
 
 
 @command(commands, "usage")
 def usage(
     session: CommandSession,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Default: all pools.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The pool. Default: all pools.")] = None,
 ) -> None:
-    """How full a pool is, or all of them."""
+    """Show how full one pool is, or all pools."""
     found = [usage_of(session.client, name)] if name is not None else usage_of_all(session.client)
     if session.for_people:
         print_usage(found)
@@ -165,13 +176,13 @@ def _path(name: str) -> str:
 
 
 def _exclusions(pool: dict[str, Any], add: list[str], remove: list[str]) -> list[str]:
-    """The pool's exclusions after the change; two ways to write one range are the same range."""
+    """The pool's exclusions after the change. One range may be written in two ways."""
     kept = {AddressRange.parse(text): text for text in pool["exclusions"]}
     for text in remove:
         if kept.pop(_range(text, "--remove-exclude"), None) is None:
             known = ", ".join(pool["exclusions"]) or "nothing"
             raise CommandFailed(
-                f"pool {pool['name']} does not exclude {text}: it excludes {known}", ExitCode.REFUSED
+                f"pool {pool['name']} does not exclude {text}; it excludes {known}", ExitCode.REFUSED
             )
     for text in add:
         kept.setdefault(_range(text, "--add-exclude"), text)
@@ -186,9 +197,9 @@ def _range(text: str, option: str) -> AddressRange:
 
 
 def _clear(field: Clearable, changes: dict[str, Any]) -> None:
-    """Ask for a field's default, which is empty (null in a merge patch, RFC 7396)."""
+    """Ask for a field's default, which is empty: null in a merge patch (RFC 7396)."""
     where = changes.setdefault("selectors", {}) if field in SELECTORS else changes
     key = field.value.replace("-", "_")
     if key in where:
-        raise typer.BadParameter(f"{field} are given and cleared", param_hint="--clear")
+        raise typer.BadParameter(f"{field} cannot be both given and cleared", param_hint="--clear")
     where[key] = None

@@ -1,4 +1,4 @@
-"""The fields of a pool as options of the command line, and as the JSON that they become."""
+"""The fields of a pool as options of the command line, and as JSON."""
 
 from __future__ import annotations
 
@@ -13,87 +13,117 @@ from ipamd.models.pool import Affinity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
-    """What `pool create` and `pool edit` both take; what is not given is left out of the body."""
+    """The options of both `pool create` and `pool edit`. An option that is not given is not in the body."""
 
     gateway: Annotated[
         str | None,
-        typer.Option("--gateway", metavar="ADDRESS", help="Default: the first usable address of the subnet."),
+        typer.Option(
+            "--gateway",
+            metavar="ADDRESS",
+            help="Gateway of the containers. Default: the first usable address.",
+        ),
     ] = None
-    no_gateway: Annotated[bool, typer.Option("--no-gateway", help="Containers are told no gateway.")] = False
+    no_gateway: Annotated[bool, typer.Option("--no-gateway", help="Give containers no gateway.")] = False
     ranges: Annotated[
         list[str] | None,
         typer.Option(
-            "--range", metavar="RANGE", help="Give only from ADDRESS, PREFIX or FIRST-LAST; repeatable."
+            "--range",
+            metavar="RANGE",
+            help="Give only these: an address, a prefix or FIRST-LAST; repeatable.",
         ),
     ] = None
     exclusions: Annotated[
         list[str] | None,
         typer.Option(
-            "--exclude", metavar="RANGE", help="Never give ADDRESS, PREFIX or FIRST-LAST; repeatable."
+            "--exclude",
+            metavar="RANGE",
+            help="Never give these: an address, a prefix or FIRST-LAST; repeatable.",
         ),
     ] = None
     routes: Annotated[
         list[str] | None,
-        typer.Option("--route", metavar="DST[,GW]", help="A route for the pool's containers; repeatable."),
+        typer.Option("--route", metavar="DST[,GW]", help="Route for containers; repeatable."),
     ] = None
     dns: Annotated[
         list[str] | None,
-        typer.Option("--dns", metavar="ADDRESS", help="A name server for containers; repeatable."),
+        typer.Option("--dns", metavar="ADDRESS", help="Name server for containers; repeatable."),
     ] = None
-    dns_domain: Annotated[str | None, typer.Option("--dns-domain", metavar="NAME")] = None
+    dns_domain: Annotated[
+        str | None, typer.Option("--dns-domain", metavar="NAME", help="Local domain of containers.")
+    ] = None
     dns_search: Annotated[
-        list[str] | None, typer.Option("--dns-search", metavar="NAME", help="Repeatable.")
+        list[str] | None,
+        typer.Option("--dns-search", metavar="NAME", help="Search domain for containers; repeatable."),
     ] = None
     dns_options: Annotated[
-        list[str] | None, typer.Option("--dns-option", metavar="OPTION", help="Repeatable.")
+        list[str] | None,
+        typer.Option("--dns-option", metavar="OPTION", help="Resolver option for containers; repeatable."),
     ] = None
     block_size: Annotated[
         int | None,
         typer.Option(
-            "--block-size", metavar="LENGTH", help="Prefix length of a block: 26 for IPv4, 122 for IPv6."
+            "--block-size",
+            metavar="LENGTH",
+            help="Prefix length of a block. Default: 26 for IPv4, 122 for IPv6.",
         ),
     ] = None
     affinity: Annotated[
         Affinity | None,
-        typer.Option("--affinity", help="Whether a block belongs to the node that first took from it."),
+        typer.Option(
+            "--affinity",
+            help="`node`: a block serves the node that took from it first. `any`: all nodes share blocks.",
+        ),
     ] = None
     cooldown: Annotated[
         int | None,
-        typer.Option("--cooldown", metavar="SECONDS", help="How long a released address rests; default 60."),
+        typer.Option(
+            "--cooldown",
+            metavar="SECONDS",
+            help="Time before a released address is given again. Default: 60.",
+        ),
     ] = None
     priority: Annotated[
         int | None,
-        typer.Option("--priority", metavar="NUMBER", help="Of several pools that match, the higher first."),
+        typer.Option(
+            "--priority", metavar="NUMBER", help="Of several matching pools the highest priority comes first."
+        ),
     ] = None
     auto_assign: Annotated[
         bool | None,
-        typer.Option("--auto-assign/--no-auto-assign", help="Whether it serves requests that name no pool."),
+        typer.Option(
+            "--auto-assign/--no-auto-assign", help="Whether the pool serves requests that name no pool."
+        ),
     ] = None
-    masquerade: Annotated[bool | None, typer.Option("--masquerade/--no-masquerade")] = None
+    masquerade: Annotated[
+        bool | None,
+        typer.Option(
+            "--masquerade/--no-masquerade", help="Whether plugins are to masquerade these addresses."
+        ),
+    ] = None
     clusters: Annotated[
         list[str] | None,
-        typer.Option("--cluster", metavar="NAME", help="Only for this cluster; repeatable."),
+        typer.Option("--cluster", metavar="NAME", help="Serve only this cluster; repeatable."),
     ] = None
     networks: Annotated[
         list[str] | None,
-        typer.Option("--network", metavar="NAME", help="Only for this CNI network; repeatable."),
+        typer.Option("--network", metavar="NAME", help="Serve only this CNI network; repeatable."),
     ] = None
     nodes: Annotated[
-        list[str] | None, typer.Option("--node", metavar="NAME", help="Only for this node; repeatable.")
+        list[str] | None, typer.Option("--node", metavar="NAME", help="Serve only this node; repeatable.")
     ] = None
     node_labels: Annotated[
         list[str] | None,
         typer.Option(
-            "--node-label", metavar="KEY=VALUE", help="Only for nodes with all of these labels; repeatable."
+            "--node-label", metavar="KEY=VALUE", help="Serve only nodes with all of these labels; repeatable."
         ),
     ] = None
     namespaces: Annotated[
         list[str] | None,
-        typer.Option("--namespace", metavar="NAME", help="Only for this namespace; repeatable."),
+        typer.Option("--namespace", metavar="NAME", help="Serve only this namespace; repeatable."),
     ] = None
 
     def body(self) -> dict[str, Any]:
-        """The fields that are given, as REST names them."""
+        """The given fields, as REST names them."""
         if self.no_gateway and self.gateway is not None:
             raise typer.BadParameter("give --gateway or --no-gateway, not both", param_hint="--gateway")
         fields: dict[str, Any] = {
@@ -116,7 +146,7 @@ class PoolOptions:
         return body
 
     def resolver(self) -> dict[str, Any]:
-        """What is given of the pool's `dns`."""
+        """The given fields of `dns`."""
         return _given(
             {
                 "nameservers": self.dns,
@@ -127,7 +157,7 @@ class PoolOptions:
         )
 
     def selectors(self) -> dict[str, Any]:
-        """What is given of the pool's `selectors`."""
+        """The given fields of `selectors`."""
         return _given(
             {
                 "clusters": self.clusters,

@@ -1,8 +1,8 @@
-"""What people see, and what programs read.
+"""The output: tables and sentences for people, JSON and YAML for programs.
 
-Names, labels and notes come from whoever wrote a configuration: on a terminal they are shown as text,
-without markup, and what is not printable (control characters, marks that turn the direction of writing)
-is shown as its escape.
+Names, labels and notes are foreign text: anybody may have written them into a configuration. A terminal gets
+them without markup. Characters that cannot be printed (control characters, marks that turn the direction of
+writing) are shown as escapes.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from rich.text import Text
 from hosting.foreign_text import escape
 
 UNBROKEN: Final = 100_000
-"""The width of what is no terminal: there no cell is broken, so that a line stays a row for grep and awk."""
+"""The width of a table outside a terminal. No cell is folded there: a row stays a line, for grep and awk."""
 
 WIDTH: Final = 110
-"""Where YAML breaks a long text."""
+"""The column at which YAML breaks a long text."""
 
 
 def as_text(value: Any) -> str:
-    """A value of JSON as people read it in a cell."""
+    """A JSON value as text in a cell."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -45,7 +45,7 @@ def _pair(key: str, value: Any) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A row for each row; cells too wide for the terminal are folded, never cut."""
+    """Print a table. A cell that is too wide for the terminal is folded, never cut."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(Text(column), overflow="fold")
@@ -55,7 +55,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def print_record(record: Mapping[str, Any]) -> None:
-    """One thing, a line for each of its fields."""
+    """Print one thing with a line for each field."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -65,23 +65,23 @@ def print_record(record: Mapping[str, Any]) -> None:
 
 
 def print_line(text: str) -> None:
-    """One sentence on what was done."""
+    """Print one sentence about what was done."""
     sys.stdout.write(escape(text) + "\n")
 
 
 def print_json(value: Any) -> None:
-    """Exactly the value, in ASCII, so that no terminal and no locale changes what it says."""
+    """Print a value as JSON in ASCII, which no terminal and no locale can change."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
 
 
 def print_yaml(value: Any) -> None:
-    """The same value as YAML, in ASCII too and in the value's own order."""
+    """Print a value as YAML in ASCII, in its own order."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     sys.stdout.write(yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=False, width=WIDTH))
 
 
 def complain(text: str) -> None:
-    """One sentence on stderr, without colours: the last thing that a failing command says."""
+    """Print one sentence to stderr, without colours: the last words of a failing command."""
     sys.stderr.write(f"ipamctl: {escape(text)}\n")
 
 

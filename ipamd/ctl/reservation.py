@@ -1,4 +1,4 @@
-"""`ipamctl reservation`: addresses that are kept for somebody, or for nobody."""
+"""`ipamctl reservation`: addresses that are kept for one holder, or for nobody."""
 
 from __future__ import annotations
 
@@ -10,20 +10,29 @@ import typer
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import CommandSession, command
 
-commands = typer.Typer(name="reservation", help="Addresses kept for a holder.", no_args_is_help=True)
+commands = typer.Typer(
+    name="reservation",
+    help="Reservations: addresses that are kept for one holder, or for nobody.",
+    no_args_is_help=True,
+)
 
 RESERVATIONS: Final = "/v1/reservations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """For whom an address is kept; with nothing given, for nobody."""
+    """For whom an address is kept: for nobody if nothing is given."""
 
     namespace: Annotated[
-        str | None, typer.Option("--namespace", metavar="NAME", help="With --name: a workload.")
+        str | None,
+        typer.Option(
+            "--namespace", metavar="NAME", help="Keep it for the workload of this namespace and --name."
+        ),
     ] = None
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME")] = None
-    owner: Annotated[str | None, typer.Option("--owner", metavar="NAME", help="Something else.")] = None
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the workload.")] = None
+    owner: Annotated[
+        str | None, typer.Option("--owner", metavar="NAME", help="Keep it for this owner: a VM, a device.")
+    ] = None
 
     def __str__(self) -> str:
         if self.owner is not None:
@@ -34,15 +43,16 @@ class Holder:
 @command(commands, "create")
 def create(
     session: CommandSession,
-    address: Annotated[str, typer.Argument(metavar="ADDRESS|PREFIX")],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS|PREFIX", help="What is kept.")],
     holder: Holder,
-    space: Annotated[str | None, typer.Option("--space", metavar="NAME")] = None,
-    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why, for people.")] = None,
+    space: Annotated[str | None, typer.Option("--space", metavar="NAME", help="Address space.")] = None,
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A note for people.")] = None,
 ) -> None:
-    """Keep an address or prefix: only its holder gets it."""
+    """Keep an address or a prefix for one holder. Without a holder nobody gets it."""
     if (holder.namespace is None) != (holder.name is None) or (holder.owner and holder.name):
         raise typer.BadParameter(
-            "name a workload by both, or give --owner, or neither", param_hint="--namespace and --name"
+            "give both for a workload, or give --owner, or give none of them",
+            param_hint="--namespace and --name",
         )
     given = {"address": address, "space": space, "note": note, **asdict(holder)}
     answer = session.client.post(
@@ -53,7 +63,7 @@ def create(
 
 @command(commands, "list")
 def list_reservations(session: CommandSession, limit: Limit = None) -> None:
-    """What is kept, and for whom."""
+    """List which addresses are kept, and for whom."""
     session.show_list(
         session.client.pages(RESERVATIONS, limit=limit),
         ("ID", "ADDRESS", "SPACE", "HOLDER", "NOTE"),
@@ -63,9 +73,10 @@ def list_reservations(session: CommandSession, limit: Limit = None) -> None:
 
 @command(commands, "delete")
 def delete(
-    session: CommandSession, number: Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
+    session: CommandSession,
+    number: Annotated[int, typer.Argument(metavar="ID", help="The number that `list` shows.")],
 ) -> None:
-    """Keep it no longer; who holds the address now goes on holding it."""
+    """End a reservation. A holder keeps the address that it has."""
     answer = session.client.delete(f"{RESERVATIONS}/{number}")
     session.show_done(f"reservation {number} deleted", answer)
 

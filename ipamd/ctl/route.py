@@ -1,4 +1,4 @@
-"""`ipamctl route`: what the containers of a pool are told to reach, and how."""
+"""`ipamctl route`: the routes that a pool gives to its containers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from ipamd.ctl.client import segment
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import CommandSession, command
 
-commands = typer.Typer(name="route", help="Routes of a pool's containers.", no_args_is_help=True)
+commands = typer.Typer(name="route", help="Routes that a pool gives to its containers.", no_args_is_help=True)
 
 FIELDS: Final = ("dst", "gw", "mtu", "advmss", "priority", "table", "scope")
 Pool = Annotated[str, typer.Argument(metavar="POOL")]
-Destination = Annotated[str, typer.Argument(metavar="DST", help="A prefix: 10.1.0.0/16, 0.0.0.0/0, ::/0.")]
+Destination = Annotated[
+    str, typer.Argument(metavar="DST", help="Destination of the route: 10.1.0.0/16, 0.0.0.0/0, ::/0.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,20 +25,20 @@ class RouteOptions:
     """The optional fields of a route (CNI 1.1.0, "Result types")."""
 
     gw: Annotated[
-        str | None, typer.Option("--gw", metavar="ADDRESS", help="Default: the pool's gateway.")
+        str | None, typer.Option("--gw", metavar="ADDRESS", help="Next hop. Default: the pool's gateway.")
     ] = None
-    mtu: Annotated[int | None, typer.Option("--mtu", metavar="BYTES")] = None
-    advmss: Annotated[int | None, typer.Option("--advmss", metavar="BYTES")] = None
-    priority: Annotated[int | None, typer.Option("--priority", metavar="NUMBER")] = None
-    table: Annotated[int | None, typer.Option("--table", metavar="NUMBER")] = None
+    mtu: Annotated[int | None, typer.Option("--mtu", metavar="BYTES", help="Path MTU.")] = None
+    advmss: Annotated[int | None, typer.Option("--advmss", metavar="BYTES", help="MSS to announce.")] = None
+    priority: Annotated[int | None, typer.Option("--priority", metavar="NUMBER", help="Metric.")] = None
+    table: Annotated[int | None, typer.Option("--table", metavar="NUMBER", help="Routing table.")] = None
     scope: Annotated[
-        int | None, typer.Option("--scope", metavar="NUMBER", help="0 global, 253 link, 254 host.")
+        int | None, typer.Option("--scope", metavar="NUMBER", help="Scope: 0 is global, 253 link, 254 host.")
     ] = None
 
 
 @command(commands, "list")
 def list_routes(session: CommandSession, pool: Pool, limit: Limit = None) -> None:
-    """A pool's routes."""
+    """List the routes of a pool."""
     session.show_list(
         session.client.pages(_path(pool), limit=limit),
         [field.upper() for field in FIELDS],

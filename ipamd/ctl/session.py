@@ -1,7 +1,7 @@
-"""What every command has: the way to ipamd and the form of its output.
+"""What every command has: a connection to ipamd and a form of output.
 
-A command is a function whose first parameter is a `CommandSession`. A parameter that is a dataclass stands
-for one option for each of its fields, so that options which several commands share are written once.
+A command is a function whose first parameter is a `CommandSession`. A dataclass as a parameter stands for an
+option for each of its fields, so that options of several commands are written once.
 """
 
 from __future__ import annotations
@@ -36,21 +36,23 @@ class Output(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOptions:
-    """Options of every command; before the command's name they count too, after it they win."""
+    """Options of every command. They may stand before the command's name too; those after it win."""
 
     endpoint: Annotated[
         str | None,
         typer.Option(
             "--endpoint",
             metavar="URL",
-            help="http://HOST:PORT, https://HOST:PORT or unix:///PATH; else IPAMD_ENDPOINT, the profile "
-            "file, http://127.0.0.1:8750.",
+            help="Where ipamd listens: http://HOST:PORT, https://HOST:PORT or unix:///PATH. Default: "
+            "IPAMD_ENDPOINT, then the profile, then http://127.0.0.1:8750.",
         ),
     ] = None
     token_file: Annotated[
         Path | None,
         typer.Option(
-            "--token-file", metavar="PATH", help="File with the bearer token; else IPAMD_TOKEN_FILE."
+            "--token-file",
+            metavar="PATH",
+            help="File with your token. Default: IPAMD_TOKEN_FILE, then the profile.",
         ),
     ] = None
     output: Annotated[
@@ -58,13 +60,13 @@ class SessionOptions:
         typer.Option(
             "--output",
             "-o",
-            help="`table` and `wide` are for people: `wide` has every field and all digits of a time. "
-            "`json` and `yaml` are for programs.",
+            help="`table`: for people, the default. `wide`: every field, and all digits of a time. "
+            "`json`, `yaml`: for programs.",
         ),
     ] = None
 
     def over(self, outer: SessionOptions) -> SessionOptions:
-        """These options, and `outer` where one of them is not given."""
+        """These options, and those of `outer` if they are not given here."""
         return SessionOptions(
             endpoint=self.endpoint or outer.endpoint,
             token_file=self.token_file or outer.token_file,
@@ -101,7 +103,7 @@ class CommandSession:
         else:
             print_table(columns, [tuple(row(item)) for item in items])
         if listing.next is not None:
-            typer.echo("there are more: raise --limit, or leave it out", err=True)
+            typer.echo("there are more rows: raise --limit, or leave it out", err=True)
 
     def show_record(self, body: Any) -> None:
         """One thing with all its fields."""
@@ -111,7 +113,7 @@ class CommandSession:
             self.show_document(body)
 
     def show_done(self, sentence: str, answer: RestAnswer) -> None:
-        """What was done: the thing as it now is (nothing where it is gone), or a sentence."""
+        """What was done: a sentence, or the thing as it is now (nothing if it is gone)."""
         if self.for_people:
             print_line(sentence)
         elif answer.body is not None:
@@ -128,7 +130,7 @@ class CommandSession:
 def command(
     group: typer.Typer, name: str
 ) -> Callable[[Callable[Concatenate[CommandSession, P], None]], Callable[..., None]]:
-    """Register a function as a command of a group; its docstring is the command's help."""
+    """Make a function a command of a group. Its docstring is the command's help."""
 
     def register(function: Callable[Concatenate[CommandSession, P], None]) -> Callable[..., None]:
         hints = get_type_hints(function, include_extras=True)
@@ -156,7 +158,7 @@ def command(
 
 
 def takes(options: type[Any]) -> Callable[[Callable[[typer.Context, Any], None]], Callable[..., None]]:
-    """For a group's callback: gives a function the values of a dataclass of options."""
+    """For the callback of a group: hand its options to a function as one dataclass."""
 
     def wrap(function: Callable[[typer.Context, Any], None]) -> Callable[..., None]:
         @functools.wraps(function)
@@ -196,7 +198,7 @@ def _gather(options: Any, given: dict[str, Any]) -> Any:
 
 
 def _describe(run: Any, parameters: list[inspect.Parameter]) -> None:
-    """Tell Typer, which reads signature and annotations, what the function takes."""
+    """Tell Typer what the function takes: Typer reads signature and annotations."""
     run.__signature__ = inspect.Signature(parameters)
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del run.__wrapped__

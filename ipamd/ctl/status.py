@@ -1,4 +1,4 @@
-"""`ipamctl status`: is ipamd there, can it serve, and how full are its pools."""
+"""`ipamctl status`: does ipamd answer, can it serve, and how full are its pools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def register(application: typer.Typer) -> None:
 
 
 def status(session: CommandSession) -> None:
-    """Whether ipamd answers and can serve, and how full its pools are; ends with 3 where it cannot."""
+    """Show whether ipamd can serve, and how full its pools are. The exit code is 3 if it cannot."""
     client = session.client
     unwell, unready = client.probe("/healthz"), client.probe("/readyz")
     found: dict[str, Any] = {

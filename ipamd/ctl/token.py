@@ -1,4 +1,4 @@
-"""`ipamctl token`: who may ask ipamd, and what for."""
+"""`ipamctl token`: who may ask ipamd for what."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ipamd.ctl.session import CommandSession, command
 from ipamd.models.instant import expiry, rfc3339
 from ipamd.models.token import Role
 
-commands = typer.Typer(name="token", help="Tokens: who may ask, and what for.", no_args_is_help=True)
+commands = typer.Typer(name="token", help="Tokens: who may ask ipamd for what.", no_args_is_help=True)
 
 TOKENS: Final = "/v1/tokens"
 COLUMNS: Final = ("ID", "ROLE", "NAME", "CLUSTER", "NODE", "CREATED", "BY", "EXPIRES", "LAST USED")
@@ -22,27 +22,28 @@ COLUMNS: Final = ("ID", "ROLE", "NAME", "CLUSTER", "NODE", "CREATED", "BY", "EXP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What a token is bound to."""
+    """To what a token is bound."""
 
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="For people; stands in log and history.")
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the token in log and history.")
     ] = None
     cluster: Annotated[
-        str | None, typer.Option("--cluster", metavar="NAME", help="Of a node or join token.")
+        str | None, typer.Option("--cluster", metavar="NAME", help="Cluster of a node or join token.")
     ] = None
-    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Of a node token.")] = None
+    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Node of a node token.")] = None
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="TIME|90d|12h|30m", help="Default: never.")
+        str | None,
+        typer.Option("--expires", metavar="TIME|90d|12h|30m", help="When the token expires. Default: never."),
     ] = None
 
 
 @command(commands, "create")
 def create(
     session: CommandSession,
-    role: Annotated[Role, typer.Argument(metavar="admin|reader|node|join", help="What it is good for.")],
+    role: Annotated[Role, typer.Argument(metavar="admin|reader|node|join", help="What the token allows.")],
     bounds: Bounds,
 ) -> None:
-    """Make a token and print it: ipamd tells it this once."""
+    """Make a token and print it. It is printed this once only."""
     given = {
         "role": role.value,
         "name": bounds.name,
@@ -59,15 +60,16 @@ def create(
 
 @command(commands, "list")
 def list_tokens(session: CommandSession, limit: Limit = None) -> None:
-    """All tokens, without their texts, oldest first."""
+    """List all tokens, oldest first. The secrets are not shown."""
     session.show_list(session.client.pages(TOKENS, limit=limit), COLUMNS, _row)
 
 
 @command(commands, "revoke")
 def revoke(
-    session: CommandSession, number: Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
+    session: CommandSession,
+    number: Annotated[int, typer.Argument(metavar="ID", help="The number that `list` shows.")],
 ) -> None:
-    """Make a token good for nothing; every replica knows within five seconds."""
+    """Revoke a token. Every replica refuses it within five seconds."""
     answer = session.client.delete(f"{TOKENS}/{number}")
     session.show_done(f"token {number} is revoked", answer)
 

@@ -1,4 +1,4 @@
-"""How full pools are, as `pool usage` and `status` show it."""
+"""How full pools are, for `pool usage` and `status`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def usage_of(client: Client, pool: str) -> dict[str, Any]:
 
 
 def usage_of_all(client: Client) -> list[dict[str, Any]]:
-    """The counts of every pool; a pool that is deleted meanwhile is left out."""
+    """The counts of every pool, without pools that were deleted meanwhile."""
     found = []
     for pool in client.pages("/v1/pools").items:
         try:

@@ -71,7 +71,7 @@ def test_a_list_is_followed_over_its_pages(ipamctl: Ipamctl, ipamd_process: Ipam
     assert {item["address"] for item in everything["items"]} == given
     assert everything["next"] is None
     assert [line.split()[0] for line in some.stdout.splitlines()] == ["ID", "1", "2", "3"]
-    assert some.stderr == "there are more: raise --limit, or leave it out\n"
+    assert some.stderr == "there are more rows: raise --limit, or leave it out\n"
     assert ipamctl.json("allocation", "list", "--limit", str(PAGE))["next"] is not None
 
 

@@ -23,7 +23,7 @@ def plant(service: IpamdProcess, statement: str) -> None:
 
 
 def test_a_database_without_contradictions_ends_with_0(ipamctl: Ipamctl) -> None:
-    assert ipamctl("check") == "1 blocks and 2 allocations looked at: 0 contradictions, 0 repaired\n"
+    assert ipamctl("check") == "checked 1 blocks and 2 allocations: 0 contradictions, 0 repaired\n"
     assert ipamctl.json("check") == {"items": [], "blocks": 1, "allocations": 2, "findings": 0, "repaired": 0}
 
 
@@ -39,7 +39,7 @@ def test_what_contradicts_is_listed_and_ends_with_1(ipamctl: Ipamctl, ipamd_proc
     assert "block 10.42.0.0/26 counts 5 addresses allocated, and has 2 that are" in row
     assert row.endswith("possible")
     assert summary.endswith("1 contradictions, 0 repaired")
-    assert done.stderr == "ipamctl: 1 contradictions are left: run it with --repair\n"
+    assert done.stderr == "ipamctl: 1 contradictions are left: add --repair\n"
 
 
 def test_a_repair_that_leaves_nothing_ends_with_0(ipamctl: Ipamctl, ipamd_process: IpamdProcess) -> None:

@@ -80,7 +80,7 @@ def test_explain_of_a_container_that_holds_an_address_says_it_gets_that_again(
     other = ipamctl("explain", "--container", "c2", "--node", "n1", "--network", "pods")
 
     assert "this container holds 10.1.0.2 of pool p already, and gets it again" in again
-    assert "answer  the same again" in again
+    assert "answer  the same as before" in again
     assert "it would give 10.1.0.3" in other
 
 

@@ -146,7 +146,7 @@ def test_migrating_again_changes_nothing(empty: Database) -> None:
         (
             REVISION,
             0,
-            f"the schema is at revision {REVISION + 2}, a later ipamd's, which this one may serve\n",
+            f"the schema is at revision {REVISION + 2}, which a later ipamd made and this one can serve\n",
         ),
         (REVISION + 1, 1, "install a newer ipamd\n"),
     ],

@@ -92,6 +92,6 @@ def test_no_call_fails_from_one_version_to_the_next_and_back(
     assert [failure for node in nodes for failure in node.failures] == []
     assert contradictions == []
     assert shown.startswith(f"the schema is at revision {REVISION}\n")
-    assert shown.endswith("an ipamd whose latest revision is 1 or later may serve it\n")
+    assert shown.endswith("an ipamd that knows revision 1 or a later one can serve it\n")
     assert [entry for node in nodes for entry in node.plugin.waiting() + node.plugin.set_aside()] == []
     compare([node.ledger for node in nodes], PostgresTables(postgres, database))
