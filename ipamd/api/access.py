@@ -1,6 +1,6 @@
-"""Who asks, and what he may do. While there are no tokens nobody is asked who he is.
+"""Who asks, and what they may do. While ipamd has no tokens, everybody may do everything.
 
-The look-up is by the SHA-256 of what was shown: how long it takes tells nothing of the tokens that there are.
+A token is looked up by its SHA-256, so that the time of a look-up tells nothing about existing tokens.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ OPEN: Final = frozenset(("/", "/healthz", "/readyz"))
 JOIN: Final = "/v1/nodes/join"
 TOKENS: Final = "/v1/tokens"
 ASKED_ONLY: Final = frozenset(("/v1/check", "/v1/explain"))
-"""What is asked by POST and changes nothing."""
+"""Requests by POST that change nothing."""
 
 LARGEST_TOKEN_FILE: Final = 1024
 
 CERTIFICATE: Final = "ipamd.certificate"
 PRINCIPAL: Final = "ipamd.principal"
-"""Keys of a scope: whom the connection's client certificate names, and who asks in the end."""
+"""Keys of a scope: the principal of the client certificate, and the principal that asks."""
 
 _BEARER: Final = b"Bearer "
 
 
 class Unknown(Exception):
-    """Nobody is known by what was shown, or nothing was: `str()` says what to do."""
+    """No known token or certificate was sent. `str()` says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFile:
-    """A file with a token of the operator's own; `cluster` is that of a join token."""
+    """A file with a token that the operator chose. `cluster` is that of a join token."""
 
     role: Role
     path: Path
@@ -52,11 +52,11 @@ class TokenFile:
 
     @property
     def title(self) -> str:
-        """What log and history call it."""
+        """The token's name in log and history."""
         return f"the {self.role} token file"
 
     def read(self) -> bytes:
-        """The token; raises InvalidValue where there is none."""
+        """The token. Raises InvalidValue if the file holds none."""
         option = f"--{self.role}-token-file"
         try:
             with self.path.open("rb") as opened:
@@ -64,16 +64,14 @@ class TokenFile:
         except OSError as error:
             raise InvalidValue(option, f"{self.path} cannot be read: {error.strerror}") from None
         if not looks_like_token(text):
-            raise InvalidValue(
-                option, f"{self.path} does not hold one line with a token: ipamd_ and 43 letters"
-            )
+            raise InvalidValue(option, f"{self.path} holds no token: write one line, `ipamd_` and 43 letters")
         return text
 
 
 class Access:
-    """Who may ask this process: the look-up from what a request shows to a principal.
+    """Finds the principal of a request by its token or certificate.
 
-    `always` demands a token also while there is none: where others than this machine can ask.
+    With `always` a token is needed even if none exists yet: other machines can send requests here.
     """
 
     def __init__(self, engine: Engine, *, always: bool = False) -> None:
@@ -82,37 +80,37 @@ class Access:
         self._own: dict[TokenHash, Principal] = {}
 
     def accept(self, own: TokenFile) -> None:
-        """Accept the operator's own token beside those of the catalogue, in place of its role's before.
+        """Accept the token of a file, in place of the earlier token of its role.
 
-        Raises InvalidValue for a file that holds none, or one that another of these files holds.
+        Raises InvalidValue if the file holds no token, or the token of another of these files.
         """
         shown = hash_of(own.read())
         others = {known: other for known, other in self._own.items() if other.role is not own.role}
         if shown in others:
             raise InvalidValue(
                 f"--{own.role}-token-file",
-                f"{own.path} holds the token of {others[shown].name}: make another",
+                f"{own.path} holds the same token as {others[shown].name}: make another",
             )
         self._own = {**others, shown: Principal(name=own.title, role=own.role, cluster=own.cluster)}
 
     @property
     def is_needed(self) -> bool:
-        """Whether anybody must show who he is."""
+        """Whether a request needs a token."""
         return self._always or self.has_tokens
 
     @property
     def has_tokens(self) -> bool:
-        """Whether there is a token at all, expired or not."""
+        """Whether any token exists, expired or not."""
         return bool(self._own) or bool(self._engine.catalogue.snapshot.tokens)
 
     async def principal(self, scope: Scope) -> Principal:
-        """Who asks; raises Unknown, and Unavailable where that cannot be said."""
+        """Who asks. Raises Unknown, and Unavailable if the tokens cannot be read now."""
         if self._engine.is_stale:
             await self._engine.recent()
         return self.look_up(header(scope, b"authorization"), scope.get(CERTIFICATE))
 
     def look_up(self, authorization: bytes | None, certificate: Principal | Unknown | None) -> Principal:
-        """Whom a header `Authorization` stands for, else a client certificate; raises Unknown."""
+        """The principal of a header `Authorization`, else of a client certificate. Raises Unknown."""
         if authorization is not None:
             found = self._bearer(authorization)
         elif isinstance(certificate, Unknown):
@@ -121,11 +119,13 @@ class Access:
             found = certificate
         else:
             raise Unknown(
-                "show who you are, by a token: a node keeps it in `token` of its stateDir, ipamctl has "
-                "--token-file, others send `Authorization: Bearer ipamd_...`"
+                "this request needs a token: send `Authorization: Bearer ipamd_...`; ipamctl takes it from "
+                "--token-file, a node from the file `token` in its stateDir"
             )
         if found.until is not None and found.until <= time.time_ns() // 1000:
-            raise Unknown(f"what {found.name} shows was good until {rfc3339(found.until)}: get a new one")
+            raise Unknown(
+                f"the token or certificate of {found.name} expired at {rfc3339(found.until)}: get a new one"
+            )
         if found.token is not None:
             self._engine.used(found.token)
         return found
@@ -138,21 +138,21 @@ class Access:
             if found is not None:
                 return found
             if looks_like_token(text):
-                raise Unknown("nobody has this token: it was revoked or renewed, or is another ipamd's")
-        raise Unknown("what was shown is no token of ipamd's: Authorization: Bearer ipamd_...")
+                raise Unknown("this token is unknown: it was revoked or renewed, or is for another ipamd")
+        raise Unknown("this is not a token of ipamd: send `Authorization: Bearer ipamd_...`")
 
 
 def speaks_for(principal: Principal) -> NodeKey | None:
-    """The only node in whose name somebody may make the plugin's calls, None for any; raises NotAllowed."""
+    """The only node for which a principal may make calls, None for every node. Raises NotAllowed."""
     if principal.role is Role.NODE and principal.node is not None:
         return principal.node
     if principal.role is Role.ADMIN:
         return None
-    raise NotAllowed(f"{principal.name} has the role {principal.role}: a node's calls need a node token")
+    raise NotAllowed(f"{principal.name} has the role {principal.role}: calls of a node need a node token")
 
 
 def may(principal: Principal, method: str, path: str, query: bytes) -> bool:
-    """Whether somebody may make a request of the admin API."""
+    """Whether a principal may make this request to the admin API."""
     reads = method in ("GET", "HEAD")
     match principal.role:
         case Role.ADMIN:
@@ -166,7 +166,7 @@ def may(principal: Principal, method: str, path: str, query: bytes) -> bool:
 
 
 def _is_own(principal: Principal, path: str, query: bytes) -> bool:
-    """Whether a node asks for what concerns itself alone: its own entry, or what is allocated on it."""
+    """Whether a node asks only about itself: for its entry, or for the allocations on it."""
     if principal.node is None:
         return False
     cluster, name = principal.node
@@ -178,7 +178,7 @@ def _is_own(principal: Principal, path: str, query: bytes) -> bool:
 
 
 class Gate:
-    """The admin API behind this look-up. Whatever is logged behind it says in `by` who asked."""
+    """The admin API behind the look-up. Log lines behind it name in `by` who asked."""
 
     def __init__(self, application: ASGIApp, access: Access) -> None:
         self._application = application

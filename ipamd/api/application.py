@@ -1,4 +1,4 @@
-"""One ASGI application: the plugin's calls by the lean route, everything else by FastAPI."""
+"""One ASGI application: the lean route for the plugin's calls, FastAPI for everything else."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ from ipamd.engine.engine import Engine
 _PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}}
 DESCRIPTION = (
     "Pools, allocations, reservations, nodes and history. Errors are problem documents (RFC 9457) whose "
-    "`code` is stable. Lists come in pages: hand `next` back as `cursor`. The plugin's calls, "
-    "`POST /v1/cni/{add,del,check,gc,status}`, are its own and not described here."
+    "`code` never changes. Lists come in pages: send `next` back as `cursor`. The calls of the plugin, "
+    "`POST /v1/cni/{add,del,check,gc,status}`, are not described here."
 )
 BEARER: Final = HTTPBearer(
     auto_error=False,
     scheme_name="token",
     bearerFormat="ipamd_ and 43 letters",
-    description="Needed as soon as there is a token; who may do what: docs/security.md.",
+    description="Every request needs a token as soon as ipamd has one: docs/security.md.",
 )
 _LARGER: Final = {apply.PATH: LARGEST_COLLECTION}
-"""Requests that may be larger than the others."""
+"""Requests with a larger limit."""
 
 
 class Application:
-    """What the listeners serve beside the plugin's calls, which the protocol hands on itself."""
+    """What the listeners serve. The protocol itself passes on the plugin's calls."""
 
     def __init__(self, engine: Engine, access: Access, calls: Calls) -> None:
         self._calls = calls
@@ -82,7 +82,7 @@ class Application:
             return
         except BodyTooLarge:
             refusal = Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"this body has {largest} bytes at most"
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"the body is larger than {largest} bytes"
             )
             await refusal(scope, receive, send)
             return
@@ -92,15 +92,22 @@ class Application:
             await refusal(scope, receive, send)
             return
         if scope["method"] == "HEAD":
-            # The same header fields as for GET (RFC 9110, section 9.3.2); the server sends no body.
+            # HEAD has the headers of GET (RFC 9110, section 9.3.2); the server sends no body.
             scope = {**scope, "method": "GET"}
         await self._admin(scope, again(body, receive), send)
 
     def _not_a_call(self, scope: Scope) -> Problem:
         if self._calls.verb_of(scope["raw_path"]) is None:
-            return Problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such call")
+            return Problem(
+                HTTPStatus.NOT_FOUND,
+                "not-found",
+                "there is no such call: the calls are add, del, check, gc and status",
+            )
         return Problem(
-            HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", "use POST", headers={"Allow": "POST"}
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "calls are sent by POST",
+            headers={"Allow": "POST"},
         )
 
 
@@ -133,7 +140,7 @@ def administration(engine: Engine, calls: CallMeasures) -> FastAPI:
         metrics,
     )
     for noun in nouns:
-        # Only described here: who asks is looked up before the request comes this far.
+        # This only describes it: the token is looked up before the request comes this far.
         application.include_router(noun.router, dependencies=[] if noun is health else [Security(BEARER)])
     documentation.install(application)
     welcome.install(application)

@@ -1,4 +1,4 @@
-"""Reading a request's body within its limit, before anything is made of it."""
+"""Read the body of a request, up to its limit."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _DECODER: Final = msgspec.json.Decoder()
 
 
 class BodyTooLarge(Exception):
-    """A body beyond its limit; what came of it is dropped, the rest is not read."""
+    """A body is too large. What was read is dropped, and the rest is not read."""
 
 
 class ClientGone(Exception):
-    """The connection ended before the body did: there is nobody to answer."""
+    """The connection ended before the body did, so nobody waits for an answer."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """The first header of a name, None where there is none."""
+    """The first header of this name, None if there is none."""
     for key, value in scope["headers"]:
         if key == name:
             found: bytes = value
@@ -33,7 +33,7 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 async def read_body(scope: Scope, receive: Receive, largest: int) -> bytes:
-    """The whole body; raises BodyTooLarge, ClientGone. Whoever sends too slowly is cut off by the server."""
+    """The whole body. Raises BodyTooLarge, ClientGone. The server cuts off clients that are too slow."""
     announced = header(scope, b"content-length")
     if announced is not None and announced.isdigit() and int(announced[:20]) > largest:
         raise BodyTooLarge
@@ -54,9 +54,9 @@ async def read_body(scope: Scope, receive: Receive, largest: int) -> bytes:
 
 
 def why_not_json(body: bytes) -> str | None:
-    """What keeps a body from being JSON as RFC 8259 has it, None where nothing does.
+    """Why a body is not JSON (RFC 8259), None if it is.
 
-    Python's own reader takes more: UTF-16, NaN, half a surrogate pair. Such a body is refused whole.
+    Python's own reader accepts more: UTF-16, NaN, half a surrogate pair. Such a body is refused.
     """
     try:
         _DECODER.decode(body)
@@ -68,7 +68,7 @@ def why_not_json(body: bytes) -> str | None:
 
 
 def again(body: bytes, receive: Receive) -> Receive:
-    """A `receive` for the next application, which finds the body that was read already."""
+    """A `receive` that gives the next application a body that was read already."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

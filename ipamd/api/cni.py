@@ -1,7 +1,7 @@
 """The lean route for the plugin's calls: bytes in, one decision, bytes out. No framework in between.
 
-A commit in doubt is answered without a CNI error object, and so, by the server, is an error that nobody
-foresaw: the plugin knows then that it does not know, and spools the undoing of its ADD.
+The answer to a commit in doubt has no CNI error object; nor has the server's answer to an unforeseen error.
+So the plugin learns that its ADD may have taken addresses, and spools an undo.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _LATER: Final = JSON + b"retry-after: 1\r\n"
 log = structlog.get_logger()
 
 Only = NodeKey | None
-"""The only node in whose name the asker may call, None for any."""
+"""The only node for which the caller may call, None for every node."""
 
 
 class _CniAnswer(Struct, frozen=True):
-    """What goes back, and what the log says of it."""
+    """The answer, and what the log says about it."""
 
     caller: Caller
     body: bytes
@@ -60,7 +60,7 @@ class _CniAnswer(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One of the plugin's commands: `answer` takes a body of at most `largest` bytes."""
+    """One of the plugin's commands. `answer` takes a body of at most `largest` bytes."""
 
     name: str
     decide: Callable[[bytes, Only], Awaitable[_CniAnswer]]
@@ -68,7 +68,7 @@ class Verb:
     largest: int = LARGEST_BODY
 
     async def answer(self, raw: bytes, only: Only) -> Reply:
-        """Decide, say so in the log, and count it."""
+        """Decide, log and count a call."""
         began = perf_counter()
         try:
             answer = await self.decide(raw, only)
@@ -80,7 +80,7 @@ class Verb:
             log.warning(self.name, outcome="in doubt", why=str(doubt))
             self.measures.count(self.name, "in_doubt", perf_counter() - began)
             return Reply.of(in_doubt())
-        # The caller waits for its answer, and for nothing that is said of it.
+        # The caller waits for its answer, not for the log.
         get_running_loop().call_soon(self._note, answer, perf_counter() - began)
         return Reply(HTTPStatus.OK if answer.body else HTTPStatus.NO_CONTENT, answer.body)
 
@@ -90,15 +90,15 @@ class Verb:
         self.measures.note_spool(answer.caller.identity.node_key, answer.caller.spooled)
 
     def refuse(self, error: Unknown | DomainError) -> Reply:
-        """The answer to somebody who may not call."""
+        """The answer to a caller without permission."""
         if isinstance(error, Unknown):
             answer = self._refused(CniError(Code.NOT_ALLOWED, str(error)))
             return Reply(HTTPStatus.UNAUTHORIZED, answer.body)
         return self._refused(CniError.from_domain(error))
 
     def too_large(self) -> Reply:
-        """The answer to a larger body."""
-        return self._refused(too_large("the request is larger than ipamd takes"))
+        """The answer to a body that is too large."""
+        return self._refused(too_large(f"the request is larger than {self.largest} bytes"))
 
     def _refused(self, error: CniError, began: float | None = None) -> Reply:
         who = _who(error.caller) if error.caller is not None else {}
@@ -126,11 +126,14 @@ class Calls:
         self._verbs = {f"{PREFIX}{verb.name}".encode(): verb for verb in verbs}
 
     def verb_of(self, url: bytes) -> Verb | None:
-        """The command that a request's target names."""
+        """The command in a request's target."""
         return self._verbs.get(url) or self._verbs.get(_path_of(url))
 
     async def asker(self, scope: Scope) -> Only:
-        """In whose name a request may call; raises Unknown, NotAllowed, Unavailable."""
+        """The only node for which a request may call, None for every node.
+
+        Raises Unknown, NotAllowed, Unavailable.
+        """
         return speaks_for(await self._access.principal(scope)) if self._access.is_needed else None
 
     async def _add(self, raw: bytes, only: Only) -> _CniAnswer:
@@ -156,7 +159,7 @@ class Calls:
         )
 
     async def _give_back(self, taken: AllocationRequest, granted: Granted) -> None:
-        """Undo what this ADD took: its addresses cannot be told in the version that it asked for."""
+        """Undo an ADD whose addresses have no form in the version that it asked for."""
         if not granted.repeated:
             await self._engine.submit(
                 Release(
@@ -222,16 +225,18 @@ class Calls:
         return _CniAnswer(call.caller, b"", "available", {"wanted": call.wanted.value})
 
     def _admit(self, caller: Caller, only: Only) -> None:
-        """Raise where somebody calls in the name of another node than his own."""
+        """Raise if a node calls in the name of another."""
         node = caller.identity.node_key
         if only is not None and node != only:
-            why = f"this is a call of node {node.name} of cluster {node.cluster}"
-            raise CniError.from_domain(NotAllowed(f"{why}, and the token is node {only.name}'s")).to(caller)
+            why = f"the call is for node {node.name} of cluster {node.cluster}"
+            raise CniError.from_domain(
+                NotAllowed(f"{why}, but the token is for node {only.name} of cluster {only.cluster}")
+            ).to(caller)
         self._engine.heard_from(node)
 
 
 def _path_of(target: bytes) -> bytes:
-    """The path of a request's target, which may be a whole URL (RFC 9112, section 3.2.2)."""
+    """The path in a request's target. The target may be a whole URL (RFC 9112, section 3.2.2)."""
     path = target.partition(b"?")[0]
     if not path.startswith(b"/"):
         path = parse_url(target).path or b""

@@ -1,7 +1,7 @@
-"""`/docs`: the API's description as one page that needs neither the internet nor scripts.
+"""`/docs`: the description of the API as one page that needs neither the internet nor scripts.
 
-The page that FastAPI offers loads its scripts from elsewhere. Such a script would run as a page of this
-very host, and could do here whatever an admin can.
+FastAPI's own page loads scripts from elsewhere. Such a script would run with the rights of this host's pages,
+and could do here whatever an admin can.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ipamd.api.page import page
 
 
 def install(application: FastAPI) -> None:
-    """Serve the page beside the description it shows."""
+    """Serve the page."""
 
     async def docs() -> HTMLResponse:
         description = application.openapi()

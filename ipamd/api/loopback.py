@@ -1,8 +1,8 @@
-"""Keeps web pages out while there are no tokens.
+"""Keeps web pages out while ipamd has no tokens.
 
-A page that a browser on this machine shows may send requests to loopback. Two things give it away: its name
-for us (a name of its own that resolves to 127.0.0.1 is how it would be allowed to read the answer), and
-that without a preflight, which we never grant, it can send no body of type application/json.
+A web page in a browser on this machine can send requests to loopback. ipamd tells them apart in two ways. To
+be allowed to read the answer, the page must call ipamd by a name of its own that resolves to 127.0.0.1: the
+Host is wrong. And to send a body of type application/json it needs a preflight, which ipamd never grants.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WITHOUT_BODY: Final = ("GET", "HEAD", "OPTIONS")
 _WRONG_HOST: Final = Problem(
     HTTPStatus.FORBIDDEN,
     "not-allowed",
-    "ipamd answers to the Hosts 127.0.0.1, [::1] and localhost only, while it has no tokens",
+    "while ipamd has no tokens it answers only to the Hosts 127.0.0.1, [::1] and localhost",
 )
 _WRONG_TYPE: Final = Problem(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -36,9 +36,9 @@ _WRONG_TYPE: Final = Problem(
 
 
 class Loopback:
-    """An application behind this guard. On a Unix socket, which no page reaches, every Host is good.
+    """An application behind this guard. On a Unix socket any Host is allowed: no web page can reach it.
 
-    So it is where there are tokens, which no page has.
+    With tokens any Host is allowed too: no web page has one.
     """
 
     def __init__(self, application: ASGIApp, access: Access, *, any_host: bool) -> None:
@@ -53,7 +53,7 @@ class Loopback:
         await application(scope, receive, send)
 
     def refusal(self, method: str, headers: Headers) -> Problem | None:
-        """Why a request is not let in, None when it is; headers by their names in lower case."""
+        """Why a request is refused, None if it is not. The names of headers are in lower case."""
         guarded = not self._any_host and not self._access.is_needed
         if guarded and _OURS.fullmatch(headers.get(b"host", b"")) is None:
             return _WRONG_HOST

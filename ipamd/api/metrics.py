@@ -1,7 +1,7 @@
-"""What Prometheus is told. Names by its conventions: base units, `_total` for what only grows.
+"""Metrics for Prometheus. Names follow its conventions: base units, and `_total` for counters.
 
-Whoever works counts in plain numbers; they become metrics when somebody asks. No label's values come from
-a caller: pools are the admins', the rest are words of ours.
+The rest of ipamd counts in plain numbers, which become metrics at a scrape. No value of a label comes from a
+caller: admins name pools, and all others are fixed words.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STATES: Final = ("allocated", "cooling", "reserved", "excluded", "free")
 
 
 class CallMeasures:
-    """What the plugin's calls came to, since the process began."""
+    """Counts of the plugin's calls since the process began."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[tuple[str, str]] = Counter()
@@ -42,16 +42,16 @@ class CallMeasures:
         """Releases that freed nothing while their container held addresses under another name."""
 
     def count(self, verb: str, outcome: str, seconds: float | None) -> None:
-        """Count an answer: `ok`, or the code of its CNI error, or `in_doubt`.
+        """Count an answer: `ok`, the code of its CNI error, or `in_doubt`.
 
-        `seconds` is None where the call was refused unread: that says nothing of how fast ipamd is.
+        `seconds` is None if the call was refused unread: its time says nothing about ipamd's speed.
         """
         self.outcomes[verb, outcome] += 1
         if seconds is not None:
             self.seconds[verb].observe(seconds)
 
     def note_spool(self, node: NodeKey, entries: int) -> None:
-        """Keep how many releases wait on a node, as its last call said."""
+        """Remember how many releases wait on a node, from its last call."""
         if entries:
             self._spooled[node] = entries
         elif self._spooled:
@@ -59,7 +59,7 @@ class CallMeasures:
 
     @property
     def spooled(self) -> int:
-        """How many releases wait on all nodes."""
+        """How many releases wait on all nodes together."""
         return sum(self._spooled.values())
 
 
@@ -76,21 +76,21 @@ class _Now(Collector):
         self._ready = ready
 
     def collect(self) -> Iterator[Metric]:
-        yield _gauge("ipamd_build_info", "The version that runs.", 1, version=__version__)
-        yield _gauge("ipamd_ready", "Whether it can serve: 1, or 0.", self._ready)
+        yield _gauge("ipamd_build_info", "The running version.", 1, version=__version__)
+        yield _gauge("ipamd_ready", "1 if ipamd can serve, else 0.", self._ready)
         yield from self._of_calls()
         yield from self._of_engine()
         yield from self._of_pools()
 
     def _of_calls(self) -> Iterator[Metric]:
         answers = CounterMetricFamily(
-            "ipamd_cni_calls", "Answers to the plugin, by verb and CNI error code.", labels=("verb", "code")
+            "ipamd_cni_calls", "Answers to the plugin by verb and CNI error code.", labels=("verb", "code")
         )
         for (verb, code), number in sorted(self._calls.outcomes.items()):
             answers.add_metric((verb, code), number)
         yield answers
         seconds = HistogramMetricFamily(
-            "ipamd_cni_call_seconds", "From a call's last byte to its answer.", labels=("verb",)
+            "ipamd_cni_call_seconds", "Time from the last byte of a call to its answer.", labels=("verb",)
         )
         for verb, histogram in sorted(self._calls.seconds.items()):
             seconds.add_metric((verb,), _buckets(histogram), histogram.total)
@@ -102,7 +102,9 @@ class _Now(Collector):
             value=self._calls.held_elsewhere,
         )
         yield _gauge(
-            "ipamd_spooled_releases", "Releases that wait on nodes, as they last said.", self._calls.spooled
+            "ipamd_spooled_releases",
+            "Releases that wait on nodes, as their last calls said.",
+            self._calls.spooled,
         )
 
     def _of_engine(self) -> Iterator[Metric]:
@@ -116,22 +118,22 @@ class _Now(Collector):
         )
         yield HistogramMetricFamily(
             "ipamd_database_seconds",
-            "From the beginning of a transaction to its commit.",
+            "Time from the beginning of a transaction to its commit.",
             buckets=_buckets(measures.database_seconds),
             sum_value=measures.database_seconds.total,
         )
         yield CounterMetricFamily(
             "ipamd_postponed_calls",
-            "Calls that met a lock of somebody else's, and were settled alone.",
+            "Calls that met somebody else's lock and were settled alone.",
             value=measures.contended,
         )
         yield CounterMetricFamily(
-            "ipamd_carvings", "Times that blocks were carved, or looked for.", value=measures.carvings
+            "ipamd_carvings", "How often blocks were carved or looked for.", value=measures.carvings
         )
-        yield _counter("ipamd_retries", "Transactions begun again, by reason.", "reason", measures.retries)
+        yield _counter("ipamd_retries", "Repeated transactions by reason.", "reason", measures.retries)
         yield _counter(
             "ipamd_database_failures",
-            "Transactions that the database did not carry out, by the cause.",
+            "Transactions that the database did not carry out, by cause.",
             "cause",
             measures.failures,
         )
@@ -140,7 +142,7 @@ class _Now(Collector):
         size = GaugeMetricFamily("ipamd_pool_size_addresses", "Addresses of a pool.", labels=("pool",))
         states = GaugeMetricFamily(
             "ipamd_pool_addresses",
-            "Addresses of a pool, by their use.",
+            "Addresses of a pool by their use.",
             labels=("pool", "state"),
         )
         for pool, usage in self._usage.items():
@@ -176,7 +178,7 @@ def _counter(name: str, what: str, label: str, counts: Mapping[str, int]) -> Cou
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    """Cumulated, as the exposition format has them."""
+    """Cumulative buckets, as the exposition format wants them."""
     bounds = [*(f"{bound:g}" for bound in histogram.bounds), "+Inf"]
     total = 0
     cumulated = []

@@ -1,4 +1,4 @@
-"""Lists page by page: a limit, an opaque cursor, and where the next page begins."""
+"""Lists, page by page: a limit, and an opaque cursor where the next page begins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LARGEST_ID = (1 << 63) - 1
 
 T = TypeVar("T")
 Key = int | list[str]
-"""Where a page ended: the last row's number, or the names that it is sorted by."""
+"""Where a page ended: the number of its last row, or the names by which the list is sorted."""
 
 
 class PageQuery(Document):
@@ -26,18 +26,18 @@ class PageQuery(Document):
 
     limit: Annotated[Number, Field(ge=1, le=MOST_ROWS)] = DEFAULT_LIMIT
     cursor: Annotated[str, Field(max_length=2048)] | None = Field(
-        None, description="What `next` of the page before said."
+        None, description="`next` of the page before."
     )
 
     def after_number(self) -> int | None:
-        """The row after which the page begins, of a list by number; raises InvalidValue."""
+        """In a list by number, the row after which the page begins. Raises InvalidValue."""
         key = self._key()
         if key is None or (isinstance(key, int) and 0 <= key <= LARGEST_ID):
             return key
         raise foreign()
 
     def after_names(self, count: int) -> tuple[str, ...] | None:
-        """The names after which the page begins, of a list by `count` names; raises InvalidValue."""
+        """In a list by `count` names, the names after which the page begins. Raises InvalidValue."""
         key = self._key()
         if key is None:
             return None
@@ -50,7 +50,7 @@ class PageQuery(Document):
 
 
 def key_of(cursor: str) -> Key:
-    """Where a page ended; raises InvalidValue."""
+    """Where a page ended. Raises InvalidValue."""
     try:
         key = json.loads(urlsafe_b64decode(cursor.encode("ascii")))
     except (ValueError, RecursionError):
@@ -63,7 +63,7 @@ def key_of(cursor: str) -> Key:
 
 
 def page(rows: Sequence[T], limit: int, show: Callable[[T], Any], key: Callable[[T], Key]) -> dict[str, Any]:
-    """A page out of up to `limit + 1` rows: the one too many tells that there is a next page."""
+    """A page of up to `limit + 1` rows: if there is a last one too many, there is a next page."""
     shown = rows[:limit]
     more = len(rows) > limit
     return {"items": [show(row) for row in shown], "next": cursor_of(key(shown[-1])) if more else None}
@@ -75,7 +75,7 @@ def page_of_names(
     show: Callable[[T], Any],
     names: Callable[[T], Sequence[str]],
 ) -> dict[str, Any]:
-    """A page of rows in memory, which are sorted by names."""
+    """A page of rows in memory, sorted by names."""
     rows = sorted(rows, key=lambda row: tuple(names(row)))
     after = query.after_names(len(names(rows[0]))) if rows else None
     if after is not None:
@@ -89,5 +89,5 @@ def cursor_of(key: Key) -> str:
 
 
 def foreign() -> InvalidValue:
-    """The refusal of a cursor that no page has given."""
-    return InvalidValue("cursor", "is not one of this list: take it from `next`, or leave it out")
+    """The error for a cursor that is not from this list."""
+    return InvalidValue("cursor", "is not a cursor of this list: take it from `next`, or leave it out")

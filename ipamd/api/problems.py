@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457), and the one table from the domain's errors to HTTP."""
+"""Errors as problem documents (RFC 9457), and the table from domain errors to HTTP statuses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ipamd.models.nearest import unknown
 
 MEDIA_TYPE: Final = "application/problem+json"
 MOST_LISTED: Final = 20
-"""How many wrong fields a problem lists: a body may have a million."""
+"""How many wrong fields a problem lists. A body may have a million."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -57,14 +57,14 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
 
 
 _OF_THE_ROUTER: Final = {
-    HTTPStatus.NOT_FOUND: "there is nothing under this path: /docs names what there is",
-    HTTPStatus.METHOD_NOT_ALLOWED: "this path takes other methods: `Allow` names them",
+    HTTPStatus.NOT_FOUND: "there is nothing at this path: /docs lists all paths",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this path takes other methods: the header `Allow` lists them",
 }
-"""What is said of requests for which there is no route: the router itself has but the status in words."""
+"""Sentences for requests without a route: the router says no more than the status."""
 
 
 class ProblemDocument(BaseModel):
-    """What every error looks like; `code` is stable."""
+    """The form of every error. `code` never changes."""
 
     type: str = "about:blank"
     title: str
@@ -74,7 +74,7 @@ class ProblemDocument(BaseModel):
 
 
 class Problem(Exception):
-    """An answer that is no, where no error of the domain says it."""
+    """A refusal that is not an error of the domain."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Problem(Exception):
 
     @classmethod
     def from_domain(cls, error: errors.DomainError) -> Problem:
-        """The same refusal in HTTP's words."""
+        """A domain error as a problem."""
         status = _STATUSES.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
         members: dict[str, Any] = {}
         if isinstance(error, errors.InvalidValue):
@@ -111,7 +111,7 @@ class Problem(Exception):
         return cls(status, error.code, str(error), members, headers)
 
     def response(self) -> Response:
-        """The document, in ASCII: what it quotes may be no valid Unicode."""
+        """The document, in ASCII: what it quotes may be invalid Unicode."""
         document = {
             "type": "about:blank",
             "title": self.status.phrase,
@@ -130,13 +130,13 @@ class Problem(Exception):
 TOO_SLOW: Final = Problem(
     HTTPStatus.REQUEST_TIMEOUT,
     "too-slow",
-    "the body did not come in time: send it again",
+    "the body took too long: send the request again",
     headers={"Connection": "close"},
 )
 
 
 def install(application: FastAPI) -> None:
-    """Have every error of an application answered with a problem document."""
+    """Answer every error of an application with a problem document."""
     application.add_exception_handler(Problem, _answer)
     application.add_exception_handler(errors.DomainError, _answer)
     application.add_exception_handler(RequestValidationError, _answer)
@@ -149,7 +149,7 @@ def install(application: FastAPI) -> None:
 async def _answer(request: Request, error: Exception) -> Response:
     problem = _problem_of(error, request.scope.get("route"))
     if problem.status is HTTPStatus.METHOD_NOT_ALLOWED:
-        # The router names the methods of the first route with this path, and there may be others.
+        # The router names the methods of the first route with this path only; other routes may have it too.
         problem.headers = {"Allow": ", ".join(sorted(_methods(request)))}
     return problem.response()
 
@@ -178,16 +178,16 @@ def _problem_of(error: Exception, route: object) -> Problem:
         return in_doubt()
     # Starlette raises it again after this answer, and the server logs it with its traceback.
     return Problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "ipamd made a mistake: its log says more about it"
+        HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "ipamd failed on this request: its log has the details"
     )
 
 
 def in_doubt() -> Problem:
-    """The answer to a request of which nobody knows whether it was carried out."""
+    """The answer to a request that may or may not have been carried out."""
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "in-doubt",
-        "the database did not say whether this was kept: the same request again will tell",
+        "the database did not confirm the change, and it may be stored: send the same request again",
     )
 
 

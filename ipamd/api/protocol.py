@@ -1,7 +1,7 @@
-"""HTTP/1.1 on one connection: uvicorn's protocol, with deadlines and a short way for the plugin's calls.
+"""HTTP/1.1 on one connection: uvicorn's protocol, with deadlines and a short path for the plugin's calls.
 
-Between the bytes of a call and its decision uvicorn has a scope, two events and four messages, which cost
-more than the decision. So a call is collected and answered here; everything else goes on as an ASGI request.
+Between the bytes of a call and its decision uvicorn needs a scope, two events and four messages. They cost
+more than the decision. So calls are collected and answered here; all other requests go on to ASGI.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ipamd.models.errors import DomainError
 from ipamd.models.token import Principal
 
 REQUEST_SECONDS: Final = 5.0
-"""From the first byte of a request to its last: a slow sender must keep nothing busy."""
+"""The time from the first byte of a request to its last. A slow sender must not occupy anything."""
 
 IDLE_SECONDS: Final = 75.0
 """How long a connection may wait for its next request."""
@@ -38,23 +38,25 @@ IDLE_SECONDS: Final = 75.0
 SWEEP_SECONDS: Final = 1.0
 
 LARGEST_HEAD: Final = 64 * KIBIBYTE
-"""Request line and header fields; as many bytes may come between two pieces of a body."""
+"""Bytes of request line and headers, and of what may come between two pieces of a body."""
 
 _TOO_SLOW: Final = Reply.of(TOO_SLOW).encoded((), close=False)
 _NO_REQUEST: Final = Problem(
     HTTPStatus.BAD_REQUEST,
     "no-request",
-    "what came is no request of HTTP/1.1",
+    "this is not a request of HTTP/1.1",
     headers={"Connection": "close"},
 )
 _HEAD_TOO_LARGE: Final = Problem(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "head-too-large",
-    f"request line and headers have {LARGEST_HEAD} bytes at most",
+    f"request line and headers are larger than {LARGEST_HEAD} bytes",
     headers={"Connection": "close"},
 )
 _MISTAKE: Final = Reply.of(
-    Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "ipamd made a mistake: its log says more about it")
+    Problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "ipamd failed on this request: its log has the details"
+    )
 )
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -81,7 +83,7 @@ class Protocol(HttpToolsProtocol):
             self._client = client_of(secured)
 
     def data_received(self, data: bytes) -> None:
-        """Read on. What follows bytes that are no HTTP has no meaning, and is dropped."""
+        """Read on. After bytes that are not HTTP everything is dropped."""
         if self._is_refused:
             return
         self._unfinished += len(data)
@@ -96,9 +98,9 @@ class Protocol(HttpToolsProtocol):
                 self._refuse(_HEAD_TOO_LARGE)
 
     def _stay(self, rest: bytes) -> None:
-        """Read a request again without its wish for another protocol, which a server may ignore.
+        """Read a request again without its header `Upgrade`, which a server may ignore.
 
-        The parser takes such a wish for the end of HTTP, its body included (RFC 9110, section 7.8).
+        The parser takes `Upgrade` for the end of HTTP, the body included (RFC 9110, section 7.8).
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
@@ -110,8 +112,8 @@ class Protocol(HttpToolsProtocol):
         self.data_received(b"%b\r\n%b" % (b"".join(head), rest))
 
     def _refuse(self, why: Problem) -> None:
-        """Answer what cannot be read, after the requests before it, and end the connection."""
-        log.warning("what came was refused", why=why.code, client=self.client)
+        """Answer an unreadable request after the requests before it, and close the connection."""
+        log.warning("unreadable request refused", why=why.code, client=self.client)
         self._is_refused = True
         self._began = None
         self.flow.pause_reading()
@@ -136,7 +138,7 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         if [name for name, _ in self.headers].count(b"host") > 1:
-            # Who stands before ipamd may have gone by the other one (RFC 9112, section 3.2).
+            # A proxy before ipamd may have read the other one (RFC 9112, section 3.2).
             raise httptools.HttpParserError("two Hosts")
         verb = self._calls.verb_of(self.url)
         if verb is None or self.parser.get_method() != b"POST":
@@ -181,7 +183,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, if it is there. Whoever sends none is seen by `sweep`."""
+        """Go on with the next request, if it is there. `sweep` ends a connection that sends none."""
         self.server_state.total_requests += 1
         self._idle_since = self.loop.time()
         if self.transport.is_closing():
@@ -191,7 +193,7 @@ class Protocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
 
     def end_if_overdue(self, now: float) -> None:
-        """Close a connection whose request, or whose next request, does not come."""
+        """Close a connection whose request is late: the one that has begun, or the next one."""
         if self._began is not None and now - self._began > REQUEST_SECONDS:
             self._end(_TOO_SLOW)
         elif self._began is None and self._is_idle() and now - self._idle_since > IDLE_SECONDS:
@@ -201,7 +203,7 @@ class Protocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _end(self, last_words: bytes) -> None:
-        # One that reads nothing would keep what waits to be written for ever.
+        # A client that reads nothing would keep the unwritten bytes for ever.
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
             self.transport.abort()
             return
@@ -211,7 +213,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class Refusal:
-    """The last words on a connection, in the place of a request that could not be read."""
+    """The last answer on a connection, in place of a request that could not be read."""
 
     response_complete = False
 
@@ -224,7 +226,7 @@ class Refusal:
         self.write(begun=False)
 
     def write(self, *, begun: bool) -> None:
-        """Say them, unless another answer has begun, and close."""
+        """Write it, unless another answer has begun, and close."""
         if not begun:
             self._transport.write(self._words)
         self._transport.close()
@@ -260,7 +262,7 @@ class HttpExchange(RequestResponseCycle):
         self.on_response()
 
     async def _reply(self) -> Reply | None:
-        """None when the connection ended before the body did: there is nobody to answer."""
+        """The answer. None if the connection ended before the body: nobody waits for one."""
         if self._refusal is not None:
             return Reply.of(self._refusal)
         try:
@@ -282,12 +284,12 @@ class HttpExchange(RequestResponseCycle):
 
 
 def protocol_of(calls: Calls, guard: Loopback) -> type[asyncio.Protocol]:
-    """What uvicorn makes for each connection of a listener."""
+    """The class that uvicorn makes an instance of for each connection."""
     return cast(type[asyncio.Protocol], partial(Protocol, calls, guard))
 
 
 async def sweep(servers: Iterable[uvicorn.Server]) -> None:
-    """End overdue connections, until cancelled: no request pays for a timer of its own."""
+    """Close overdue connections until cancelled. So no request needs a timer of its own."""
     states: list[ServerState] = [server.server_state for server in servers]
     loop = asyncio.get_running_loop()
     while True:

@@ -26,7 +26,7 @@ class Reply:
     status: int
     body: bytes
     headers: bytes = JSON
-    """As they are sent, each with its line's end."""
+    """The header lines as they are sent, each with its line end."""
 
     @classmethod
     def of(cls, problem: Problem) -> Reply:
@@ -36,7 +36,7 @@ class Reply:
         return cls(int(problem.status), bytes(response.body), _lines(described))
 
     def encoded(self, common: Headers, *, close: bool) -> bytes:
-        """The bytes of the response; `common` are the headers of every response of this server."""
+        """The bytes of the response. `common` has the headers of every response of this server."""
         head = _STATUS_LINES[self.status] + _lines(common)
         if close:
             head += b"connection: close\r\n"

@@ -1,4 +1,4 @@
-"""The listeners: TCP on loopback and a Unix socket, one event loop, one application."""
+"""The listeners: TCP and a Unix socket, with one event loop and one application."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ipamd.models.errors import DomainError, InvalidValue
 
 HANDSHAKE_SECONDS: Final = 5.0
 FAREWELL_SECONDS: Final = 1.0
-"""For a peer to confirm the end of TLS: who keeps an idle connection open for later does not look at it."""
+"""How long a peer may take to confirm the end of TLS. A peer with an idle connection may never do it."""
 
 BACKLOG: Final = 2048
 
@@ -40,10 +40,10 @@ log = structlog.get_logger()
 
 
 class _Server(Listener):
-    """One listener, whose handshakes have an end."""
+    """One listener. Its handshakes have a deadline."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen; uvicorn's own would let a handshake take a minute."""
+        """Listen. In uvicorn's own method a handshake may take a minute."""
         config = self.config
         connect = partial(
             cast(Callable[..., asyncio.Protocol], config.http_protocol_class),
@@ -77,9 +77,9 @@ async def serve(
     token_files: Sequence[TokenFile] = (),
     tls: TlsFiles | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what was taken, and return.
+    """Serve until SIGTERM or SIGINT, then answer the requests under way and return.
 
-    Raises InvalidValue for an address that may not be listened on, OSError for one that cannot.
+    Raises InvalidValue if ipamd must not listen on the address, OSError if it cannot.
     """
     address = _address(host)
     access = Access(engine, always=not address.is_loopback)
@@ -89,15 +89,15 @@ async def serve(
     if not address.is_loopback and not access.has_tokens:
         raise InvalidValue(
             "--host",
-            f"{address} is not loopback, and without tokens ipamd serves loopback and --uds only: "
-            "make one with `ipamd token create`",
+            f"{address} is not loopback: without tokens ipamd listens only on loopback and --uds; make a "
+            "token with `ipamd token create` first",
         )
     certificates = None
     if tls is not None:
         certificates = Certificates(tls)
         watched.append(Watched("TLS", tls.all, certificates.load, DomainError))
     elif not address.is_loopback:
-        log.warning("whatever ends TLS before this must be near: tokens come here in the open", host=host)
+        log.warning("tokens arrive here unencrypted: end TLS on this machine or next to it", host=host)
     calls = Calls(engine, access, CallMeasures())
     application = Application(engine, access, calls)
     with contextlib.ExitStack() as sockets:
@@ -108,16 +108,16 @@ async def serve(
             listeners.append((http_server(Loopback(application, access, any_host=True), calls), unix))
         log.info("listening", host=host, port=tcp.getsockname()[1], uds=str(uds) if uds else None)
         await run(listeners, [keep_loaded(watched), sweep([server for server, _ in listeners])])
-    log.info("ended")
+    log.info("stopped")
 
 
 def http_server(application: Loopback, calls: Calls, certificates: Certificates | None = None) -> _Server:
-    """The server as ipamd has it: without what it would do beside serving one application."""
+    """A server for one application, without everything else that uvicorn would do."""
     config = configuration(
         application,
         http=protocol_of(calls, application),
         backlog=BACKLOG,
-        reset_contextvars=True,  # else a request's log may name whoever asked before it on its connection
+        reset_contextvars=True,  # else the log may name who sent the request before on this connection
     )
     config.load()
     config.ssl = certificates.listening if certificates is not None else None
@@ -128,18 +128,20 @@ def _address(host: str) -> IPAddress:
     try:
         return ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
     except ValueError:
-        raise InvalidValue("--host", f"{host!r} is not an address: write 127.0.0.1 or ::1") from None
+        raise InvalidValue(
+            "--host", f"{host!r} is not an address: write one such as 127.0.0.1 or ::1"
+        ) from None
 
 
 def _unix_listener(sockets: contextlib.ExitStack, uds: Path | None) -> socket.socket | None:
-    """The Unix socket that systemd opened, else one of our own, where either is asked for."""
+    """The Unix socket that systemd opened, else the one of --uds, or None."""
     try:
         inherited = inherited_socket()
     except SocketUnusable as error:
         raise InvalidValue("LISTEN_FDS", str(error)) from None
     if inherited is not None:
         if uds is not None:
-            raise InvalidValue("--uds", "systemd opens a Unix socket for ipamd already: leave it out")
+            raise InvalidValue("--uds", "systemd has opened a Unix socket for ipamd: leave this option out")
         return sockets.enter_context(inherited)
     if uds is None:
         return None

@@ -1,7 +1,7 @@
-"""TLS: the service's certificate, and whom the certificates of its clients name.
+"""TLS: the certificate of the service, and the principals of client certificates.
 
-A context cannot be emptied of what was loaded into it. So each handshake is handed to the context that was
-made last, and connections that there are already keep theirs.
+What was loaded into a context cannot be unloaded. So new files make a new context: it gets all later
+handshakes, and existing connections keep theirs.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ipamd.models.node import NodeKey, node_name
 from ipamd.models.token import Principal, Role
 
 NO_NODE: Final = (
-    "the client certificate names no node: it needs one common name, the node's, and one organisation, "
-    "its cluster"
+    "the client certificate names no node: it needs the node as its only common name, and the cluster as its "
+    "only organisation"
 )
 
 
@@ -34,16 +34,16 @@ class TlsFiles:
 
     @classmethod
     def named(cls, certificate: Path | None, key: Path | None, clients: Path | None) -> TlsFiles | None:
-        """The files that are meant, None where TLS is not; raises InvalidValue where one is missing."""
+        """The given files, None without TLS. Raises InvalidValue if one is missing."""
         if certificate is not None and key is not None:
             return cls(certificate, key, clients)
         if certificate is not None:
-            raise InvalidValue("--tls-key", "the certificate of --tls-cert needs its key")
+            raise InvalidValue("--tls-key", "--tls-cert is given without its key: give both")
         if key is not None:
-            raise InvalidValue("--tls-cert", "the key of --tls-key needs its certificate")
+            raise InvalidValue("--tls-cert", "--tls-key is given without its certificate: give both")
         if clients is not None:
             raise InvalidValue(
-                "--tls-client-ca", "without --tls-cert there is no TLS for clients to show theirs"
+                "--tls-client-ca", "client certificates need TLS: give --tls-cert and --tls-key too"
             )
         return None
 
@@ -53,17 +53,17 @@ class TlsFiles:
 
 
 class Certificates:
-    """What a listener with TLS needs; `load` exchanges it for new connections."""
+    """The context of a listener with TLS. `load` replaces it for new connections."""
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self._current = _context(files)
         self.listening = _context(files)
-        """The context of the listener, whose handshakes go on in the current one."""
+        """The context of the listener. It hands each handshake over to the current one."""
         self.listening.sni_callback = self._hand_over
 
     def load(self) -> None:
-        """Take the files as they are now; raises InvalidValue, and keeps what there was."""
+        """Read the files again. If one is invalid, raises InvalidValue and keeps the old ones."""
         self._current = _context(self._files)
 
     def _hand_over(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
@@ -73,7 +73,7 @@ class Certificates:
 def _context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # A session that is taken up again would bring a client's certificate back after its authority went.
+    # A resumed session would accept a client's certificate after its authority was removed.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     for option, file in (("--tls-cert", files.certificate), ("--tls-key", files.key)):
@@ -83,7 +83,7 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
     except ssl.SSLError as error:
         raise InvalidValue(
             "--tls-cert",
-            f"{files.certificate} and {files.key} are no certificate with its key: {error.reason}",
+            f"{files.certificate} and {files.key} are not a certificate and its key: {error.reason}",
         ) from None
     if files.clients is not None:
         _refuse_unreadable("--tls-client-ca", files.clients)
@@ -106,11 +106,13 @@ def _refuse_unreadable(option: str, file: Path) -> None:
 
 
 def _refuse_passphrase() -> str:
-    raise InvalidValue("--tls-key", "the key has a passphrase, which nobody could type: store it without one")
+    raise InvalidValue(
+        "--tls-key", "the key has a passphrase, and nobody can type it here: store the key without one"
+    )
 
 
 def client_of(connection: ssl.SSLObject) -> Principal | Unknown | None:
-    """Whom a connection's client certificate names, which OpenSSL has verified; None where it showed none."""
+    """The principal of a client certificate, which OpenSSL has verified. None if the client sent none."""
     shown: Mapping[str, Any] | None = connection.getpeercert()
     if not shown:
         return None

@@ -1,8 +1,7 @@
-"""CNI_ARGS: `KEY=VALUE` pairs between semicolons, held to rules only where they are read.
+"""CNI_ARGS: `KEY=VALUE` pairs, separated by semicolons. Only values that ipamd reads are checked.
 
-Runtimes hand on whatever their users wrote (Nomad every `meta` of a job). As in the reference library a key
-that is unknown is refused unless `IgnoreUnknown` says that it is meant for others; what it holds is then not
-looked at.
+Runtimes pass on whatever their users wrote (Nomad every `meta` of a job). As in the reference library an
+unknown key is refused, unless `IgnoreUnknown` says that it is for others. Then its value is not looked at.
 """
 
 from __future__ import annotations
@@ -17,25 +16,25 @@ from ipamd.models.limits import LONGEST_NAME
 from ipamd.models.nearest import nearest
 
 LONGEST_ARGS: Final = 128 << 10
-"""As long as the kernel lets one variable be (MAX_ARG_STRLEN)."""
+"""The longest variable that the kernel allows (MAX_ARG_STRLEN)."""
 
 ADDRESSES: Final = "IP"
 IGNORE_UNKNOWN: Final = "IgnoreUnknown"
 _WORKLOAD: Final = ("K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID")
 _KNOWN: Final = (ADDRESSES, "MAC", IGNORE_UNKNOWN, *_WORKLOAD, "K8S_POD_INFRA_CONTAINER_ID")
-"""The keys that are read, and two by convention that are main plugins' and runtimes'."""
+"""The keys that ipamd reads, and two that by convention are for main plugins and runtimes."""
 
 _TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
 
 
 def read_args(value: object) -> Mapping[str, str]:
-    """The pairs; of a key that comes twice the last counts."""
+    """The pairs. If a key comes twice, its last value counts."""
     if value is None or value == "":
         return {}
     if not isinstance(value, str):
         raise _malformed(reading.shown(value))
     if len(value) > LONGEST_ARGS:
-        raise _malformed(f"it has {len(value)} characters, {LONGEST_ARGS} at most")
+        raise _malformed(f"it has {len(value)} characters; at most {LONGEST_ARGS} are allowed")
     pairs = [pair.partition("=") for pair in value.split(";") if pair]
     for key, equals, _ in pairs:
         if not (key and equals):
@@ -49,11 +48,11 @@ def read_args(value: object) -> Mapping[str, str]:
 
 
 def read_workload(args: Mapping[str, str]) -> Workload:
-    """The pod that the runtime names; empty values count as absent."""
+    """The pod, as the runtime names it. Empty values count as absent."""
     for key in _WORKLOAD:
         value = args.get(key, "")
         if len(value) > LONGEST_NAME:
-            raise _malformed(f"{key} is too long: {len(value)} characters, {LONGEST_NAME} at most")
+            raise _malformed(f"{key} has {len(value)} characters; at most {LONGEST_NAME} are allowed")
         if not value.isprintable():
             odd = next(character for character in value if not character.isprintable())
             raise _malformed(f"{key} has a character that cannot be printed, {reading.shown(odd)}")
@@ -67,7 +66,7 @@ def _ignores_unknown(args: Mapping[str, str]) -> bool:
         return False
     truth = _TRUTHS.get(given.lower())
     if truth is None:
-        raise _malformed(f"{IGNORE_UNKNOWN} is neither 1, true, 0 nor false: {reading.shown(given)}")
+        raise _malformed(f"{IGNORE_UNKNOWN} is {reading.shown(given)}: write 1, true, 0 or false")
     return truth
 
 
@@ -77,7 +76,7 @@ def _unknown(key: str) -> CniError:
     return CniError(
         Code.BAD_ENVIRONMENT,
         f"env variables [CNI_ARGS] malformed: unknown key {reading.shown(key)}",
-        f"{hint}{IGNORE_UNKNOWN}=1 has keys passed over that are meant for others",
+        f"{hint}with {IGNORE_UNKNOWN}=1 unknown keys are ignored",
     )
 
 

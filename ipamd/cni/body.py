@@ -1,4 +1,4 @@
-"""The body of a plugin's call, decoded, and what every command reads from it alike."""
+"""The decoded body of a plugin's call, and what all commands read from it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _BOOT: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class _Envelope(Struct):
-    """The keys of a body, each with whatever came. The configuration stays as it came."""
+    """The keys of a body with their undecoded meaning. The configuration stays as bytes."""
 
     container_id: Any = None
     netns: Any = None
@@ -71,8 +71,8 @@ _OPEN: Final = Decoder(_Envelope)
 class Body:
     """A decoded body.
 
-    `closed`: its keys are known; else others are passed over, for what frees must not fail for them.
-    `any_version`: a version that nobody speaks is passed over too, where there is no answer to speak it in.
+    With `closed` an unknown key is an error. Without it unknown keys are ignored: a release must not fail
+    because of them. With `any_version` an unsupported version is no error: there is no answer to write in it.
     """
 
     def __init__(self, raw: bytes, *, closed: bool = True, any_version: bool = False) -> None:
@@ -84,15 +84,15 @@ class Body:
             raise _undecodable(error) from None
         self.version = NEWEST if any_version else self.config.version
         self.identified: Caller | None = None
-        """Who calls, once it is known: what is wrong from then on is known to be theirs."""
+        """The caller, as soon as it is known. Later errors name it."""
 
     def get(self, key: str, default: object = None) -> object:
-        """A value as it came; null counts as absent."""
+        """A value as it was sent. null counts as absent."""
         value = getattr(self._values, key)
         return default if value is None else value
 
     def caller(self, *variables: str) -> Caller:
-        """Who calls; of the environment's variables these must be there."""
+        """The caller. The command needs these variables of the environment."""
         self._check_environment(variables)
         identity = Identity(
             cluster=reading.text(self.get("cluster", DEFAULT_CLUSTER), "cluster"),
@@ -122,7 +122,7 @@ class Body:
             raise CniError(Code.BAD_ENVIRONMENT, "; ".join(complaints))
 
     def issued(self, key: str) -> Issued | None:
-        """`issued` or `delivered`: a moment by the node's own clock."""
+        """`issued` or `delivered`: a moment of the node's clock."""
         value = self.get(key)
         if value is None:
             return None
@@ -151,7 +151,7 @@ class Body:
         return NetworkNamespace(device, inode)
 
     def timeout(self) -> float:
-        """Seconds that the caller waits for its answer."""
+        """How many seconds the caller waits for its answer."""
         value = self.get("timeout", DEFAULT_TIMEOUT)
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise reading.mistyped("timeout", "a number of seconds", value)
@@ -170,7 +170,7 @@ def _opened(raw: bytes, decoder: Decoder[_Envelope] | Decoder[_ClosedEnvelope]) 
 
 
 def _not_a_body(raw: bytes) -> CniError:
-    """What is wrong with JSON that is not an object of our keys."""
+    """The error for a body that is not a JSON object with the known keys."""
     try:
         values = parse_json(raw)
     except ValueError as error:
@@ -196,7 +196,7 @@ def _is_container_id(value: object) -> bool:
 
 
 def _is_ifname(value: object) -> bool:
-    # The kernel counts bytes, and forbids what would not do as a folder's name in sysfs.
+    # The kernel counts bytes. It forbids names that cannot be a folder in sysfs.
     return (
         isinstance(value, str)
         and len(value.encode()) <= 15

@@ -8,9 +8,9 @@ from ipamd.models.identity import Identity
 
 
 class Caller(Struct, frozen=True):
-    """Who calls and in which version it speaks; container and interface are empty for GC and STATUS.
+    """Who calls, and in which CNI version. For GC and STATUS container and interface are empty.
 
-    `spooled` is how many releases wait on the node.
+    `spooled` is the number of releases that wait on the node.
     """
 
     version: str

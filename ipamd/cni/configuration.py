@@ -1,4 +1,4 @@
-"""A network configuration, and what it says to its IPAM plugin (its `ipam` object)."""
+"""A network configuration, and its `ipam` object in particular."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ IPAM_KEYS: Final = (
     *("type", "endpoint", "pools", "routes", "dns", "node", "cluster", "timeout", "status", "stateDir"),
     *("tokenFile", "caFile", "certFile", "keyFile"),
 )
-"""All that an `ipam` object of ours may have; the plugin knows the same (ipam_plugin/configuration.py)."""
+"""The keys of an `ipam` object. The plugin knows the same (ipam_plugin/configuration.py)."""
 
-# Keys by which other IPAM plugins are told which addresses to give. Were they passed over, a configuration
-# that was copied from one of them would silently get addresses from elsewhere.
+# Other IPAM plugins read from these keys which addresses to give. If ipamd ignored them, a configuration
+# copied from such a plugin would silently get other addresses.
 _FOREIGN: Final = (
     *("ranges", "subnet", "rangeStart", "rangeEnd", "gateway", "resolvConf"),  # host-local
     *("range", "range_start", "range_end", "exclude"),  # Whereabouts
@@ -46,14 +46,14 @@ _DNS_KEYS: Final = ("nameservers", "domain", "search", "options")
 
 
 class Configuration:
-    """A network configuration as a runtime handed it on. What is read from it is read once."""
+    """A network configuration as the runtime passed it on. Each part is read once."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
 
     @cached_property
     def version(self) -> str:
-        """The version in which the answer is to speak."""
+        """The CNI version of the answer."""
         given = self.values.get("cniVersion")
         if given is None or given == "":
             return OLDEST
@@ -72,7 +72,10 @@ class Configuration:
         """The network's name."""
         name = reading.text(self.values.get("name"), "name")
         if _NAME.fullmatch(name) is None:
-            raise invalid("name", f"{reading.shown(name)} is not a network's name")
+            raise invalid(
+                "name",
+                f"{reading.shown(name)} is not a name of a network: write letters, digits, `_`, `.` or `-`",
+            )
         return name
 
     @cached_property
@@ -84,28 +87,28 @@ class Configuration:
 
     @cached_property
     def pool_names(self) -> PoolNames:
-        """The pools that it names."""
+        """The pools that the configuration names."""
         return read_pool_names(self.ipam.get("pools"), "ipam.pools")
 
     @cached_property
     def additions(self) -> Additions:
-        """What it adds to the answer."""
+        """What the configuration adds to the answer."""
         return Additions(tuple(dict.fromkeys(read_routes(self.ipam))), read_dns(self.ipam))
 
     def check(self) -> None:
-        """Raise for what an ADD would be refused for."""
+        """Raise the error that an ADD with this configuration would get, if any."""
         _ = self.pool_names, self.additions
 
     @cached_property
     def runtime(self) -> Mapping[str, Any]:
-        """What the runtime added for this one container."""
+        """What the runtime added for this container."""
         return reading.mapping(self.values.get("runtimeConfig"), "runtimeConfig")
 
 
 def configuration_of(raw: bytes) -> Configuration:
-    """The configuration that a call brought.
+    """The configuration of a call.
 
-    All containers of a network on a node bring the same bytes, unless the runtime adds something for each.
+    All containers of a network on a node send the same bytes, unless the runtime adds something to each.
     """
     return _known(raw) if len(raw) <= LONGEST_KNOWN else _decoded(raw)
 
@@ -130,22 +133,22 @@ def read_ipam(config: Mapping[str, Any]) -> Mapping[str, Any]:
             raise CniError(
                 Code.UNSUPPORTED_FIELD,
                 f"unsupported field ipam.{key}: {reading.shown(ipam[key])}",
-                "name pools of ipamd with ipam.pools, or leave it out and let their selectors choose",
+                "remove it; name pools of ipamd in ipam.pools, or name none and let selectors choose",
             )
     reading.check_keys(ipam, IPAM_KEYS, "ipam")
     return ipam
 
 
 def read_pool_names(value: object, key: str) -> PoolNames:
-    """Pools as they are listed: for each address the pools that may give it, in order."""
+    """The value of `pools`: for each address the names of the pools that may give it, in order."""
     pool_names = tuple(
         _names_of_one(entry, f"{key}[{place}]") for place, entry in enumerate(reading.listing(value, key))
     )
     if len(pool_names) > MOST_ADDRESSES:
-        raise too_large(f"{key}: asks for {len(pool_names)} addresses, {MOST_ADDRESSES} at most")
+        raise too_large(f"{key}: asks for {len(pool_names)} addresses; at most {MOST_ADDRESSES} are allowed")
     named = sum(map(len, pool_names))
     if named > MOST_POOLS:
-        raise too_large(f"{key}: names {named} pools, {MOST_POOLS} at most")
+        raise too_large(f"{key}: names {named} pools; at most {MOST_POOLS} are allowed")
     return pool_names
 
 
@@ -155,17 +158,17 @@ def _names_of_one(entry: object, key: str) -> tuple[str, ...]:
     if not isinstance(entry, list):
         raise reading.mistyped(key, "a string or a list of strings", entry)
     if not entry:
-        raise invalid(key, "names no pool")
+        raise invalid(key, "is empty: name at least one pool")
     if len(entry) > MOST_POOLS:
-        raise too_large(f"{key}: names {len(entry)} pools, {MOST_POOLS} at most")
+        raise too_large(f"{key}: names {len(entry)} pools; at most {MOST_POOLS} are allowed")
     return tuple(reading.pool_name(name, f"{key}[{place}]") for place, name in enumerate(entry))
 
 
 def read_routes(ipam: Mapping[str, Any]) -> tuple[Route, ...]:
-    """The configuration's own routes, which are added to those of the pools."""
+    """The routes of the configuration. They are added to those of the pools."""
     entries = reading.listing(ipam.get("routes"), "ipam.routes")
     if len(entries) > MOST_ROUTES:
-        raise too_large(f"ipam.routes: has {len(entries)} routes, {MOST_ROUTES} at most")
+        raise too_large(f"ipam.routes: has {len(entries)} routes; at most {MOST_ROUTES} are allowed")
     return tuple(_route(entry, f"ipam.routes[{place}]") for place, entry in enumerate(entries))
 
 
@@ -178,7 +181,7 @@ def _route(entry: object, key: str) -> Route:
     if entry.get("gw") is not None:
         gw = reading.address(entry["gw"], f"{key}.gw")
         if gw.version != dst.version:
-            raise invalid(f"{key}.gw", f"{gw} is not of the family of {dst}")
+            raise invalid(f"{key}.gw", f"{gw} is not in the address family of {dst}")
     numbers = {
         name: reading.integer(entry[name], f"{key}.{name}", 0, LARGEST_INTEGER)
         for name in _ROUTE_NUMBERS
@@ -188,7 +191,7 @@ def _route(entry: object, key: str) -> Route:
 
 
 def read_dns(ipam: Mapping[str, Any]) -> Dns:
-    """The configuration's own DNS settings, which are added to those of the pools."""
+    """The DNS settings of the configuration. They are added to those of the pools."""
     dns = reading.mapping(ipam.get("dns"), "ipam.dns")
     if not dns:
         return Dns()
@@ -209,5 +212,5 @@ def _texts(dns: Mapping[str, Any], name: str) -> tuple[str, ...]:
     key = f"ipam.dns.{name}"
     entries = reading.listing(dns.get(name), key)
     if len(entries) > MOST_DNS_ENTRIES:
-        raise too_large(f"{key}: has {len(entries)} entries, {MOST_DNS_ENTRIES} at most")
+        raise too_large(f"{key}: has {len(entries)} entries; at most {MOST_DNS_ENTRIES} are allowed")
     return tuple(reading.text(entry, f"{key}[{place}]") for place, entry in enumerate(entries))

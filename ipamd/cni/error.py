@@ -14,7 +14,7 @@ from ipamd.models import errors
 
 
 class Code(IntEnum):
-    """CNI specification 1.1.0, "Error"; from 100 on our own (docs/cni.md)."""
+    """CNI specification 1.1.0, "Error". Codes from 100 on are ipamd's own (docs/cni.md)."""
 
     INCOMPATIBLE_VERSION = 1
     UNSUPPORTED_FIELD = 2
@@ -49,8 +49,8 @@ _STATUSES: Final = {
     Code.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
-# Code 3 (container unknown) is left out on purpose: it tells the runtime that nothing needs cleaning up,
-# and ipamd knows nothing of the interfaces that a main plugin made.
+# Code 3 (container unknown) is never used: it tells the runtime that nothing needs cleaning up, and ipamd
+# knows nothing about the interfaces that a main plugin made.
 _CODES: Final[dict[type[errors.DomainError], Code]] = {
     errors.InvalidValue: Code.INVALID_CONFIGURATION,
     errors.RequestTooLarge: Code.TOO_LARGE,
@@ -68,9 +68,9 @@ _CODES: Final[dict[type[errors.DomainError], Code]] = {
 
 
 class CniError(Exception):
-    """An answer that is no: the error object of the specification.
+    """A refusal: the error object of the specification.
 
-    `version` is the configuration's cniVersion, `caller` who gets it; None until they are known.
+    `version` is the configuration's cniVersion, `caller` gets the error. Both are None until they are known.
     """
 
     def __init__(self, code: Code, message: str, details: str = "", version: str | None = None) -> None:
@@ -83,22 +83,22 @@ class CniError(Exception):
 
     @classmethod
     def from_domain(cls, error: errors.DomainError) -> CniError:
-        """The same refusal in CNI's words."""
+        """A domain error as a CNI error."""
         return cls(_CODES.get(type(error), Code.INTERNAL), str(error))
 
     def to(self, caller: Caller) -> CniError:
-        """The same, for somebody who is known."""
+        """The same error, for a known caller."""
         self.caller = caller
         self.version = caller.version
         return self
 
     @property
     def status(self) -> HTTPStatus:
-        """An HTTP status of the same kind. 503 is kept for what the caller should try again."""
+        """An HTTP status of the same kind. 503 means that the caller should try again."""
         return _STATUSES[self.code]
 
     def encode(self) -> bytes:
-        """The error object as it goes to the plugin's stdout."""
+        """The error object, which the plugin prints to stdout."""
         body: dict[str, str | int] = {
             "cniVersion": self.version or NEWEST,
             "code": int(self.code),
@@ -110,10 +110,10 @@ class CniError(Exception):
 
 
 def invalid(key: str, why: str) -> CniError:
-    """The configuration is wrong at a key."""
+    """A key of the configuration is wrong."""
     return CniError(Code.INVALID_CONFIGURATION, f"{key}: {why}")
 
 
 def too_large(what: str) -> CniError:
-    """A request beyond the limits of one transaction."""
+    """A request exceeds the limits of one transaction."""
     return CniError(Code.TOO_LARGE, what)

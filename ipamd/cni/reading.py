@@ -1,4 +1,4 @@
-"""Strict reading of decoded JSON: the value that was meant, or an error that names its key and value."""
+"""Read decoded JSON strictly: get the value, or an error that names key and value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ipamd.models.nearest import nearest
 
 LONGEST_QUOTE: Final = 80
 
-# A network's routes come with every call, the same each time: reading them is a third of reading an ADD.
+# Each call brings the same routes of its network. Reading them anew takes a third of reading an ADD.
 _known_prefix: Final = lru_cache(maxsize=1024)(parse_network)
 
 _PLAIN_KEY: Final = re.compile(r"[!-~]{1,64}")
@@ -23,18 +23,18 @@ _POOL_NAME: Final = re.compile(POOL_NAME)
 
 
 def check_keys(found: Mapping[str, Any], known: Sequence[str], place: str) -> None:
-    """Raise for a key that is not known: what is passed over is a slip that nobody hears of."""
+    """Raise if a key is unknown: if it were ignored, nobody would notice the slip."""
     if found.keys() <= frozenset(known):
         return
     key = min(found.keys() - frozenset(known))
     near = nearest(key, known)
-    hint = f"did you mean {place}.{near}?" if near is not None else f"known are {', '.join(known)}"
+    hint = f"did you mean {place}.{near}?" if near is not None else f"known: {', '.join(known)}"
     name = key if _PLAIN_KEY.fullmatch(key) is not None else shown(key)
     raise CniError(Code.UNSUPPORTED_FIELD, f"unsupported field {place}.{name}: {shown(found[key])}; {hint}")
 
 
 def shown(value: object) -> str:
-    """A value as a message quotes it: short, and in ASCII, so that nothing foreign acts on a terminal."""
+    """A value as a message quotes it: short, and in ASCII, so that foreign text cannot control a terminal."""
     if isinstance(value, Mapping):
         return "an object"
     if isinstance(value, list):
@@ -51,15 +51,15 @@ def mistyped(key: str, expected: str, value: object) -> CniError:
 
 
 def text(value: object, key: str, longest: int = LONGEST_NAME) -> str:
-    """A text of printable characters that is not empty."""
+    """A non-empty text of printable characters."""
     if not isinstance(value, str):
         raise mistyped(key, "a string", value)
     if not value:
-        raise invalid(key, "is empty")
+        raise invalid(key, "is empty: write at least one character")
     if len(value) > longest:
-        raise invalid(key, f"is longer than {longest} characters: {shown(value)}")
+        raise invalid(key, f"{shown(value)} is longer than {longest} characters")
     if not value.isprintable():
-        raise invalid(key, f"holds characters that cannot be printed: {shown(value)}")
+        raise invalid(key, f"{shown(value)} has characters that cannot be printed")
     return value
 
 
@@ -80,7 +80,7 @@ def boolean(value: object, key: str) -> bool:
 
 
 def listing(value: object, key: str) -> Sequence[Any]:
-    """A list; null counts as an empty one, as encoders in Go write it."""
+    """A list. null counts as an empty list: Go encodes it so."""
     if value is None:
         return ()
     if not isinstance(value, list):
@@ -89,7 +89,7 @@ def listing(value: object, key: str) -> Sequence[Any]:
 
 
 def mapping(value: object, key: str) -> Mapping[str, Any]:
-    """An object; null counts as an empty one."""
+    """An object. null counts as an empty one."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -116,14 +116,14 @@ def prefix(value: object, key: str) -> IPNetwork:
 
 
 def address_of_interface(value: object, key: str) -> IPAddress:
-    """An address as interfaces have it, with or without prefix length."""
+    """The address of an interface, with or without prefix length."""
     written, slash, length = text(value, key).partition("/")
     found = address(written, key)
     plain = (
         length.isascii() and length.isdigit() and len(length) <= 3 and (length == "0" or length[:1] != "0")
     )
     if slash and not (plain and int(length) <= found.max_prefixlen):
-        raise invalid(key, f"{shown(value)} has no valid prefix length")
+        raise invalid(key, f"{shown(value)} has an invalid prefix length")
     return found
 
 
@@ -131,5 +131,7 @@ def pool_name(value: object, key: str) -> str:
     """The name of a pool: 1-63 letters, digits, `.`, `-` and `_`, the first a letter or digit."""
     name = text(value, key)
     if _POOL_NAME.fullmatch(name) is None:
-        raise invalid(key, f"{shown(name)} cannot be the name of a pool")
+        raise invalid(
+            key, f"{shown(name)} is not the name of a pool: write 1 to 63 letters, digits, `.`, `-` or `_`"
+        )
     return name

@@ -1,9 +1,9 @@
-"""The body of a plugin's call, read into what the engine is asked.
+"""The body of a plugin's call, turned into a request to the engine.
 
-One function for each command. All of them raise `CniError` and nothing else, whatever the bytes are.
-What may be refused, ADD and STATUS, is read strictly: a key that nobody knows is a slip, and passed over it
-would put a pod elsewhere. What only looks after a container, CHECK and GC, passes over unknown keys. A DEL is
-read for its identity alone: a configuration that has become wrong must not keep an address.
+Each command has one function. Whatever the bytes are, it raises `CniError` and nothing else. ADD and STATUS
+may be refused, so an unknown key is an error: if it were ignored, a slip could give a pod another address.
+CHECK and GC look after containers that exist, and ignore unknown keys. DEL needs no more of the configuration
+than the identity: an invalid configuration must not keep an address.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ class Delete(Struct, frozen=True):
 
 
 class Check(Struct, frozen=True):
-    """A CHECK; `addresses` are those of its prevResult, other plugins' too."""
+    """A CHECK. `addresses` are all of its prevResult, those of other plugins too."""
 
     caller: Caller
     addresses: tuple[IPAddress, ...]
 
 
 class Collect(Struct, frozen=True):
-    """A GC; `keep` has the container ID and interface of every attachment that lives."""
+    """A GC. `keep` has the container ID and interface of every live attachment."""
 
     caller: Caller
     keep: frozenset[tuple[str, str]]
@@ -60,7 +60,7 @@ class Collect(Struct, frozen=True):
 
 
 class StatusScope(StrEnum):
-    """How much STATUS shall look at (the configuration's `ipam.status`)."""
+    """What STATUS checks (`ipam.status` of the configuration)."""
 
     INSTALLATION = "installation"
     SERVICE = "service"
@@ -137,7 +137,7 @@ def _del(body: Body) -> Delete:
         timeout=body.timeout(),
     )
     if release.undo and release.issued is None:
-        raise invalid("issued", "an undo must say which ADD it takes back")
+        raise invalid("issued", "an undo needs `issued` of the ADD that it undoes")
     return Delete(caller, release)
 
 
@@ -147,7 +147,7 @@ def _check(body: Body) -> Check:
     caller = body.caller("container_id", "netns", "ifname", "path")
     previous = body.config.values.get("prevResult")
     if previous is None:
-        raise invalid("prevResult", "is required for CHECK")
+        raise invalid("prevResult", "is missing: CHECK needs it")
     return Check(caller, _addresses_of(reading.mapping(previous, "prevResult")))
 
 
@@ -185,7 +185,10 @@ def _addresses_of(previous: Mapping[str, Any]) -> tuple[IPAddress, ...]:
 
 
 def _attachments(config: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
-    """What lives, as the runtime says. Without such a list everything would be freed: so it must be there."""
+    """The live attachments, as the runtime lists them.
+
+    The list is required: without it all would be freed.
+    """
     key = "cni.dev/valid-attachments"
     if key not in config:
         key = "cni.dev/attachments" if "cni.dev/attachments" in config else key

@@ -1,7 +1,7 @@
-"""Which addresses and pools a container asks for, and by which of the four ways it can say so.
+"""Which addresses and pools a container asks for.
 
-It may come from the runtime (`runtimeConfig`), from the configuration (`args.cni`), from `CNI_ARGS` or from
-an annotation of the pod. They are never merged: the first that is present counts.
+A request stands in `runtimeConfig`, in `args.cni` of the configuration, in `CNI_ARGS` or in an annotation of
+the pod. The first that is present counts; they are never merged.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ipamd.models.request import PoolNames
 from ipamd.models.strict_json import parse_json
 
 ANNOTATIONS: Final = "io.kubernetes.cri.pod-annotations"
-"""The capability by which a runtime hands on the annotations of a pod."""
+"""With this capability a runtime passes on the annotations of a pod."""
 
 ADDRESSES_ANNOTATION: Final = "ipamd.io/addresses"
 POOLS_ANNOTATION: Final = "ipamd.io/pools"
 
 FIRST_INTERFACE: Final = "eth0"
-"""The interface of a pod's own network: what an annotation means that names no network."""
+"""The interface of a pod's main network. An annotation without a network's name is for it."""
 
 _OWN: Final = "ipamd.io/"
 _ANNOTATIONS: Final = (ADDRESSES_ANNOTATION, POOLS_ANNOTATION)
@@ -35,7 +35,7 @@ _NETWORK: Final = re.compile(CNI_NAME)
 
 
 class Requested:
-    """What one container asks for, read from one call."""
+    """What a container asks for in one call."""
 
     def __init__(self, config: Configuration, args: Mapping[str, str], network: str, ifname: str) -> None:
         self._runtime = config.runtime
@@ -43,7 +43,7 @@ class Requested:
             raise CniError(
                 Code.UNSUPPORTED_FIELD,
                 f"unsupported field runtimeConfig.ipRanges: {reading.shown(self._runtime['ipRanges'])}",
-                "take the capability ipRanges out of the configuration, and name pools",
+                "remove the capability ipRanges from the configuration, and name pools",
             )
         self._annotations = reading.mapping(self._runtime.get(ANNOTATIONS), f"runtimeConfig.{ANNOTATIONS}")
         _check_annotations(self._annotations)
@@ -53,14 +53,14 @@ class Requested:
         self._ifname = ifname
 
     def addresses(self) -> tuple[IPAddress, ...]:
-        """The addresses asked for, each with or without a prefix length; empty if none is."""
+        """The requested addresses, each with or without a prefix length. Empty if there is none."""
         for key, wanted in self._sources():
             if wanted:
                 return _addresses(key, wanted)
         return ()
 
     def pools(self) -> PoolNames:
-        """The pools asked for: the annotation's, else the configuration's."""
+        """The requested pools: from the annotation, else from the configuration."""
         key, value = self._annotation(POOLS_ANNOTATION)
         return read_pool_names(_listed(key, value), key) if value else self._config.pool_names
 
@@ -74,7 +74,7 @@ class Requested:
         yield key, _listed(key, value)
 
     def _annotation(self, name: str) -> tuple[str, str]:
-        """An annotation with the key it was found under: this network's, or the plain one for eth0."""
+        """The key and value of an annotation: the one for this network, or for eth0 the plain one."""
         annotations = self._annotations
         if not annotations:
             return f"annotation {name}", ""
@@ -98,7 +98,7 @@ def _check_annotations(annotations: Mapping[str, Any]) -> None:
         if _OWN + word in _ANNOTATIONS and key.startswith(_OWN) and (not dot or _NETWORK.fullmatch(network)):
             continue
         near = nearest(_OWN + word, _ANNOTATIONS)
-        hint = f"did you mean {near}{dot}{network}?" if near else f"known are {', '.join(_ANNOTATIONS)}"
+        hint = f"did you mean {near}{dot}{network}?" if near else f"known: {', '.join(_ANNOTATIONS)}"
         raise CniError(
             Code.UNSUPPORTED_FIELD,
             f"unsupported field annotation {reading.shown(key)}: {reading.shown(annotations[key])}; {hint}",
@@ -121,11 +121,11 @@ def _commas(value: str) -> list[str]:
 
 def _addresses(key: str, wanted: Sequence[Any]) -> tuple[IPAddress, ...]:
     if len(wanted) > MOST_ADDRESSES:
-        raise too_large(f"{key}: asks for {len(wanted)} addresses, {MOST_ADDRESSES} at most")
+        raise too_large(f"{key}: asks for {len(wanted)} addresses; at most {MOST_ADDRESSES} are allowed")
     addresses: list[IPAddress] = []
     for place, value in enumerate(wanted):
         address = reading.address_of_interface(value, f"{key}[{place}]")
         if address in addresses:
-            raise invalid(f"{key}[{place}]", f"{address} is asked for twice")
+            raise invalid(f"{key}[{place}]", f"{address} is requested twice")
         addresses.append(address)
     return tuple(addresses)

@@ -1,6 +1,6 @@
 """Results in every version of the specification ("Result types" of each).
 
-An IPAM plugin's result has no `interfaces` and no `ips[].interface`: it knows of none.
+The result of an IPAM plugin has no `interfaces` and no `ips[].interface`: it knows no interfaces.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ipamd.models.outcome import Grant, Granted
 from ipamd.models.pool import Dns, Route
 
 _ROUTE_NUMBERS: Final = ("mtu", "advmss", "priority", "table", "scope")
-"""Keys that came with 1.1.0; a stricter reader of an older result refuses them."""
+"""Keys that are new in 1.1.0. A strict reader of an older result refuses them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Additions:
 
 
 def encode(granted: Granted, additions: Additions, version: str) -> bytes:
-    """The result of an ADD in the version that was asked for.
+    """The result of an ADD in the requested version.
 
-    Raises `CniError` (code 7) where the version cannot say it: before 0.3.0 a result has one address of a
-    family at most.
+    Raises `CniError` (code 7) if the version has no form for it: before 0.3.0 a result has at most one
+    address of each family.
     """
     routes = _all_routes(granted.grants, additions.routes)
     dns = _merged(granted.grants, additions.dns)
@@ -52,7 +52,7 @@ def _all_routes(grants: Sequence[Grant], own: Sequence[Route]) -> Sequence[Route
 
 
 def _merged(grants: Sequence[Grant], own: Dns) -> Dns:
-    """The settings of the pools, then the configuration's; of the domains the configuration's wins."""
+    """The settings of the pools, then those of the configuration, whose domain wins."""
     every = [grant.pool.dns for grant in grants if grant.pool.dns]
     if not every:
         return own
@@ -76,7 +76,7 @@ def _dns(dns: Dns) -> dict[str, Any]:
 
 
 def _flat(grants: Sequence[Grant], routes: Sequence[Route], version: str) -> dict[str, Any]:
-    """From 0.3.0 on: one list of addresses; up to 0.4.0 each names its family."""
+    """From 0.3.0 on there is one list of addresses. Up to 0.4.0 each address names its family."""
     ips = []
     for grant in grants:
         ip = {} if at_least(version, "1.0.0") else {"version": str(grant.address.version)}
@@ -91,15 +91,15 @@ def _flat(grants: Sequence[Grant], routes: Sequence[Route], version: str) -> dic
 
 
 def _by_family(grants: Sequence[Grant], routes: Sequence[Route], version: str) -> dict[str, Any]:
-    """0.1.0 and 0.2.0: an object for each family, with the routes of that family."""
+    """In 0.1.0 and 0.2.0 each family has an object with its routes."""
     body: dict[str, Any] = {"cniVersion": version}
     for grant in grants:
         family = f"ip{grant.address.version}"
         if family in body:
             raise CniError(
                 Code.INVALID_CONFIGURATION,
-                f"cniVersion: a result of version {version} has one IPv{grant.address.version} address "
-                "at most: name fewer pools, or a newer version",
+                f"cniVersion: a result of version {version} has at most one IPv{grant.address.version} "
+                "address: name fewer pools, or write a later cniVersion",
                 version=version,
             )
         ip: dict[str, Any] = {"ip": _with_length(grant)}

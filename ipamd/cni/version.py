@@ -8,7 +8,7 @@ VERSIONS: Final = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"
 """All released versions, oldest first."""
 
 OLDEST: Final = VERSIONS[0]
-"""What a configuration without `cniVersion` means."""
+"""The version of a configuration without `cniVersion`."""
 
 NEWEST: Final = VERSIONS[-1]
 
@@ -16,7 +16,7 @@ _PLACE: Final = {version: place for place, version in enumerate(VERSIONS)}
 
 
 def is_supported(version: object) -> bool:
-    """Whether we speak it."""
+    """Whether ipamd supports this version."""
     return isinstance(version, str) and version in _PLACE
 
 

@@ -1,4 +1,4 @@
-"""Addresses, prefixes and ranges as people write them, read strictly."""
+"""Read addresses, prefixes and ranges as people write them, strictly."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
 LONGEST_TEXT: Final = 64
-"""No address, prefix or range of two IPv6 addresses that anybody writes by hand is longer than twice this."""
+"""Characters of the longest address. A prefix or a range has at most twice as many."""
 
 
 def parse_address(text: str) -> IPAddress:
     """Read one address; raises ValueError with a sentence.
 
-    Leading zeros, zone identifiers and IPv4-mapped IPv6 addresses are refused: each of them lets one
-    address be written in two ways, or means an address that is not the one written.
+    Leading zeros, zone identifiers and IPv4-mapped IPv6 addresses are refused. With them one address could be
+    written in two ways, or a text could mean another address than it says.
     """
     if len(text) > LONGEST_TEXT or not text.isascii():
         raise ValueError(f"{text[:LONGEST_TEXT]!r} is not an IPv4 or IPv6 address")
     if "%" in text:
-        raise ValueError(f"{text!r} has a zone identifier, which belongs to one host only")
+        raise ValueError(f"{text!r} has a zone identifier: leave out the part from %")
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -40,7 +40,7 @@ def parse_network(text: str) -> IPNetwork:
     if not slash or not (length_text.isascii() and length_text.isdigit() and len(length_text) <= 3):
         raise ValueError(f"{text[:LONGEST_TEXT]!r} is not a prefix such as 10.0.0.0/16 or fd00::/64")
     if len(length_text) > 1 and length_text.startswith("0"):
-        raise ValueError(f"{text!r} has a prefix length with leading zeros")
+        raise ValueError(f"{text!r} has leading zeros in its prefix length: remove them")
     address = parse_address(address_text)
     if int(length_text) > address.max_prefixlen:
         raise ValueError(f"{text!r} has a prefix length over {address.max_prefixlen}")
@@ -78,7 +78,7 @@ class AddressRange:
         first = parse_address(first_text)
         last = parse_address(last_text) if dash else first
         if first.version != last.version or int(first) > int(last):
-            raise ValueError(f"{text!r} is not a range: write FIRST-LAST, the lower address first")
+            raise ValueError(f"{text!r} is not a range: write FIRST-LAST with the lower address first")
         return cls(first, last)
 
     @property

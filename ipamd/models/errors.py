@@ -1,4 +1,4 @@
-"""What can go wrong, named in the domain. Each edge maps these once: to CNI codes, to problem documents."""
+"""The errors of the domain. Each edge maps them once: to CNI codes, to problem documents."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ MOST_REFUSALS: Final = 8
 
 
 class DomainError(Exception):
-    """A request that changes nothing, and why. `str()` is a sentence that says what to do.
+    """Why a request changes nothing. `str()` is a sentence that says what is wrong and what to do.
 
-    `code` is stable: programs compare it, people search for it.
+    `code` never changes: programs compare it, people search for it.
     """
 
     code: ClassVar[str]
 
 
 class InvalidValue(DomainError):
-    """A value of a request that cannot be meant: `field` names it as the caller wrote it."""
+    """A value of a request is invalid. `field` names it as the caller wrote it."""
 
     code = "invalid"
 
@@ -33,7 +33,7 @@ class InvalidValue(DomainError):
 
 
 class RequestTooLarge(DomainError):
-    """A request beyond the limits of one transaction."""
+    """A request exceeds the limits of one transaction."""
 
     code = "too-large"
 
@@ -49,14 +49,14 @@ class PoolUnknown(DomainError):
 
 
 class NotAllowed(DomainError):
-    """A pool's selectors, or the caller's role, forbid it."""
+    """The selectors of a pool or the role of the caller forbid the request."""
 
     code = "not-allowed"
 
 
 @dataclass(frozen=True, slots=True)
 class Fullness:
-    """How full a pool is, as a sentence says it. `ready_at`: when its next address has cooled down."""
+    """How full a pool is. `str()` says it. `ready_at` is when its next address has cooled down."""
 
     pool: str
     size: int
@@ -83,7 +83,7 @@ class Fullness:
 
 
 class NothingFree(DomainError):
-    """No pool that may serve the request has an address ready; `why` says of each pool why not."""
+    """No pool that may serve the request has an address ready. `why` gives the reason for each pool."""
 
     code = "nothing-free"
 
@@ -94,7 +94,7 @@ class NothingFree(DomainError):
 
 
 class AddressTaken(DomainError):
-    """A requested or reserved address is held by somebody else."""
+    """Somebody else holds the requested or reserved address."""
 
     code = "address-taken"
 
@@ -103,7 +103,7 @@ class AddressTaken(DomainError):
     ) -> None:
         sentence = f"{address} is held by {by or 'another holder'}"
         if allocation is not None:
-            sentence += f": release it with `ipamctl allocation release {allocation}` if that is wrong"
+            sentence += f": if that is wrong, release it with `ipamctl allocation release {allocation}`"
         super().__init__(sentence)
         self.space = space
         self.address = address
@@ -112,32 +112,32 @@ class AddressTaken(DomainError):
 
 
 class AddressUnavailable(DomainError):
-    """A requested address that this request cannot get, whoever holds it."""
+    """The requested address is not available to this request, whoever holds it."""
 
     code = "address-unavailable"
 
     def __init__(self, address: IPAddress, why: str) -> None:
-        super().__init__(f"{address} cannot be had: {why}")
+        super().__init__(f"{address} is not available: {why}")
         self.address = address
 
 
 class Overtaken(DomainError):
-    """A call that was issued before a release of the same holder that has been carried out."""
+    """A call was issued before a release of the same holder, and the release has been carried out."""
 
     code = "overtaken"
 
     def __init__(self) -> None:
-        super().__init__("a later DEL of this container has been carried out: this ADD takes nothing")
+        super().__init__("a later DEL of this container was carried out first: this ADD takes nothing")
 
 
 class NotHeld(DomainError):
-    """A check of a holder that has no address."""
+    """A checked holder has no address."""
 
     code = "not-held"
 
 
 class Unavailable(DomainError):
-    """ipamd cannot answer now; the same request may succeed later. `cause` is one word, for counting."""
+    """ipamd cannot answer now; the same request may succeed later. `cause` is one word, for metrics."""
 
     code = "unavailable"
 
@@ -147,49 +147,49 @@ class Unavailable(DomainError):
 
 
 class PoolExists(DomainError):
-    """A pool is made with a name that is taken."""
+    """A pool with this name exists already."""
 
     code = "pool-exists"
 
 
 class PoolOverlaps(DomainError):
-    """A pool would share addresses with another of its space."""
+    """A pool would overlap another pool of its space."""
 
     code = "pool-overlaps"
 
 
 class PoolInUse(DomainError):
-    """A pool is deleted while addresses of it are held."""
+    """A pool cannot be deleted because some of its addresses are held."""
 
     code = "pool-in-use"
 
 
 class WouldStrand(DomainError):
-    """A change would put held addresses outside what their pool may hand out."""
+    """After a change a pool could no longer give addresses that are held."""
 
     code = "would-strand"
 
 
 class ReservationConflicts(DomainError):
-    """A reservation would share addresses with another, or with a holder that is not its own."""
+    """A reservation overlaps another, or an address that somebody else holds."""
 
     code = "reservation-conflicts"
 
 
 class NodeJoined(DomainError):
-    """Somebody wants to join as a node that is somebody else's: the proof is another."""
+    """A node joined under this name with another proof."""
 
     code = "node-joined"
 
     def __init__(self, cluster: str, node: str) -> None:
         super().__init__(
-            f"node {node} of cluster {cluster} has joined with another proof, or has a token already: "
-            f"`ipamctl node forget {node} --cluster {cluster}` lets it join anew"
+            f"node {node} of cluster {cluster} has joined with another proof or has a token: to let it join "
+            f"again, run `ipamctl node forget {node} --cluster {cluster}`"
         )
 
 
 class NotFound(DomainError):
-    """Something is named that does not exist."""
+    """A request names something that does not exist."""
 
     code = "not-found"
 
@@ -198,21 +198,21 @@ class NotFound(DomainError):
 
 
 class NodeAlive(DomainError):
-    """What a node holds shall be taken from it, and it was heard from lately."""
+    """A node whose addresses are to be released called not long ago."""
 
     code = "node-alive"
 
     def __init__(self, name: str, heard: Instant) -> None:
         super().__init__(
-            f"node {name!r} was heard from at {rfc3339(heard)}: its containers may be using their addresses; "
-            "see that it is down, then say even_if_alive"
+            f"node {name!r} called at {rfc3339(heard)}, and its containers may still use their addresses: "
+            "make sure that it is down, then set even_if_alive"
         )
         self.heard = heard
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One entry of a file that cannot be had: which, and why."""
+    """One refused entry of a file, and why."""
 
     what: str
     error: DomainError
@@ -222,7 +222,7 @@ class Refusal:
 
 
 class NotApplied(DomainError):
-    """A file of which something was refused; nothing of it was applied."""
+    """A part of a file was refused, so nothing of it was applied."""
 
     code = "not-applied"
 
@@ -234,7 +234,7 @@ class NotApplied(DomainError):
 
 
 class StaleRevision(DomainError):
-    """A change was made from a version of something that has changed since."""
+    """Something has changed since the caller read it."""
 
     code = "stale"
 
@@ -246,7 +246,7 @@ class IdempotencyMismatch(DomainError):
 
 
 class SchemaUnfit(DomainError):
-    """The database's schema is not one that this ipamd can work on."""
+    """The schema of the database does not fit this ipamd."""
 
     code = "schema-unfit"
 

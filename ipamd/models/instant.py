@@ -1,4 +1,4 @@
-"""Moments as the database keeps them."""
+"""Moments in time, as the database stores them."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -10,7 +10,7 @@ SECOND: Final = 1_000_000
 """One second, in the unit of `Instant`."""
 
 LATEST: Final = 253_402_300_799 * SECOND
-"""The end of the year 9999, behind which RFC 3339 has no times."""
+"""The end of the year 9999: RFC 3339 has no later time."""
 
 _UNITS: Final = {"m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECOND}
 
@@ -28,19 +28,19 @@ def from_datetime(moment: datetime) -> Instant:
 
 
 def expiry(text: str, now: Instant) -> Instant:
-    """A moment as people say when something ends: `90d`, `12h`, `30m`, or a time; raises ValueError.
+    """Read when something ends: `90d`, `12h`, `30m`, or a time. Raises ValueError.
 
-    A time is 2026-01-31T12:00:00Z or with another offset; without one it is this machine's local time.
+    A time looks like 2026-01-31T12:00:00Z. Without an offset it is in this machine's zone.
     """
     number, unit = text[:-1], text[-1:]
     if unit in _UNITS and number.isascii() and number.isdigit():
         moment = now + int(number) * _UNITS[unit]
         if moment > LATEST:
-            raise ValueError(f"{text!r} is too far away")
+            raise ValueError(f"{text!r} is after the year 9999")
         return moment
     try:
         return from_datetime(datetime.fromisoformat(text).astimezone(UTC))
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text!r} is neither a time such as 2026-01-31T12:00:00Z nor 90d, 12h, 30m"
+            f"{text!r} is not a time: write 2026-01-31T12:00:00Z, or 90d, 12h or 30m from now"
         ) from None

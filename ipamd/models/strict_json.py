@@ -1,4 +1,4 @@
-"""Strict JSON, as the plugin's scanner has it: what one part of ipamd takes, every other takes too."""
+"""Strict JSON, by the rules of the plugin's scanner: all parts of ipamd accept the same texts."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any, Final
 from msgspec.json import Decoder
 
 DEEPEST: Final = 128
-"""Levels of lists and objects that the plugin takes (ipam_plugin: MAX_DEPTH)."""
+"""Levels of lists and objects that the plugin accepts (MAX_DEPTH there)."""
 
 _DECODER: Final = Decoder()
 
 
 def parse_json(raw: bytes | str) -> Any:
-    """Decode JSON; raises ValueError with a sentence, whatever the bytes are.
+    """Decode JSON. For any other bytes raises ValueError with a sentence.
 
-    The decoder refuses what is not UTF-8, NaN and half a surrogate pair, but ends what is nested too deeply
-    with RecursionError.
+    The decoder refuses invalid UTF-8, NaN and half a surrogate pair. For JSON that is nested too deeply it
+    raises RecursionError.
     """
     try:
         return _DECODER.decode(raw)
@@ -25,7 +25,7 @@ def parse_json(raw: bytes | str) -> Any:
 
 
 def parse_configuration(raw: bytes) -> Any:
-    """Decode a network configuration: JSON of no more levels than the plugin takes."""
+    """Decode a network configuration: JSON with no more levels than the plugin accepts."""
     values = parse_json(raw)
     # Most configurations have fewer brackets in all than levels are allowed.
     if raw.count(b"{") + raw.count(b"[") > DEEPEST and _is_deeper(values):

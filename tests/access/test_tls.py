@@ -262,7 +262,7 @@ def test_a_handshake_that_goes_nowhere_is_ended_and_keeps_nobody_waiting(
 def options_of(first: Authority, second: Authority) -> Iterator[tuple[list[str], str]]:
     cert, key = str(first.server), str(first.server_key)
     yield ["--tls-cert", cert], "--tls-key"
-    yield ["--tls-cert", cert, "--tls-key", str(second.server_key)], "no certificate with its key"
+    yield ["--tls-cert", cert, "--tls-key", str(second.server_key)], "not a certificate and its key"
     yield ["--tls-cert", cert, "--tls-key", key, "--tls-client-ca", key], "--tls-client-ca"
 
 

@@ -103,7 +103,7 @@ def test_a_token_is_good_until_it_expires(admin: Caller) -> None:
 
     assert before.status_code == 200
     assert (after.status_code, after.json()["code"]) == (401, "unauthenticated")
-    assert "was good until" in after.json()["detail"]
+    assert "expired at" in after.json()["detail"]
     assert entry(admin, number)["expires"] is not None
 
 
@@ -339,7 +339,7 @@ def test_one_token_in_the_files_of_two_roles_is_refused(scratch: Path) -> None:
     files = ("--admin-token-file", str(file), "--join-token-file", str(file))
     done = ipamd("serve", "--database-url", "memory://", *files)
 
-    assert (done.returncode, "holds the token of the admin token file" in done.stderr) == (2, True)
+    assert (done.returncode, "holds the same token as the admin token file" in done.stderr) == (2, True)
 
 
 def test_with_tokens_every_address_is_served_and_none_is_ever_open(ipamd_process: IpamdProcess) -> None:
@@ -349,7 +349,7 @@ def test_with_tokens_every_address_is_served_and_none_is_ever_open(ipamd_process
 
     assert httpx.get(pools, headers={**admin.headers, "Host": "ipamd.example"}).status_code == 200
     assert httpx.get(pools).status_code == 401
-    assert ipamd_process.logged("tokens come here in the open")
+    assert ipamd_process.logged("tokens arrive here unencrypted")
 
     [entry] = admin.get("/v1/tokens").json()["items"]
     assert admin.ask("DELETE", f"/v1/tokens/{entry['id']}").status_code == 204

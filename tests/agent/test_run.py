@@ -162,7 +162,7 @@ def test_a_wrong_join_token_ends_the_agent_with_one_sentence(idle: AgentProcess)
 
     assert ended.code == 1
     assert ended.complaint.splitlines()[-1].startswith(
-        "ipamd-agent: node node-a cannot join: nobody has this"
+        "ipamd-agent: node node-a cannot join: this token is unknown"
     )
     assert not idle.socket.exists()
     assert not (idle.state / "token").exists()

@@ -76,7 +76,7 @@ def test_all_addresses_of_a_request_come_together_or_not_at_all(
         ("10.233.0.255", 102, "broadcast"),
         ("10.233.0.9", 102, "excluded"),
         ("10.233.0.12", 102, "reserved"),
-        ("192.0.2.1", 102, "192.0.2.1 cannot be had"),
+        ("192.0.2.1", 102, "192.0.2.1 is not available"),
     ],
 )
 def test_a_requested_address_that_cannot_be_had_is_refused_with_its_reason(
@@ -162,7 +162,7 @@ def test_addresses_that_an_old_version_cannot_tell_are_given_back_at_once(
     answer = http.post("/v1/cni/add", json=add)
 
     assert (answer.status_code, answer.json()["code"]) == (422, 7)
-    assert "one IPv4 address at most" in answer.json()["msg"]
+    assert "at most one IPv4 address" in answer.json()["msg"]
     assert held(http, container_id=container) == []
 
 

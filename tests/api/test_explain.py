@@ -205,8 +205,8 @@ def test_an_address_of_a_pool_that_nobody_named_is_refused_with_that_pool(
     messages = [explained(http, add)["error"]["msg"] for add in (unnamed, named)]
 
     assert messages == [
-        f"10.246.0.5 cannot be had: pool {pool} serves only who names it (its auto_assign is false)",
-        f"10.246.0.5 cannot be had: pool {pool} has it, which this request does not name",
+        f"10.246.0.5 is not available: pool {pool} serves only who names it (its auto_assign is false)",
+        f"10.246.0.5 is not available: pool {pool} has it, which this request does not name",
     ]
 
 

@@ -242,7 +242,7 @@ def test_routes_are_added_told_to_containers_and_removed(new_pool: NewPool, http
             {"routes": [{"dst": "0.0.0.0/0", "gw": "fe80::1"}]},
             422,
             "invalid",
-            "gw: fe80::1 is not of the family",
+            "gw: fe80::1 is not in the address family",
         ),
         (
             {"exclude": ["10.99.0.9"]},

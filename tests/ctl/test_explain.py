@@ -40,7 +40,7 @@ def test_explain_of_what_would_be_refused_says_the_code_and_the_words(ipamctl: I
 
     assert (found["result"], found["error"]["code"]) == (None, 102)
     assert "code     102" in printed
-    assert "10.1.0.1 cannot be had: it is the gateway of pool p" in printed
+    assert "10.1.0.1 is not available: it is the gateway of pool p" in printed
 
 
 def test_explain_takes_pools_addresses_and_annotations(ipamctl: Ipamctl) -> None:

@@ -51,7 +51,7 @@ def test_tokens_are_listed_and_revoked_by_their_number(admin: Ipamctl, ipamd_pro
 
 
 def test_without_a_token_one_sentence_says_what_is_missing(admin: Ipamctl, ipamctl: Ipamctl) -> None:
-    assert "show who you are" in ipamctl.refused("pool", "list")
+    assert "this request needs a token" in ipamctl.refused("pool", "list")
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_systemd_hears_when_it_is_ready_and_when_it_ends(tmp_path: Path) -> None
         (["--listen", "{folder}/a", "--listen", "{folder}/b"], "one socket of systemd's, and no more"),
         (
             ["--listen", "{folder}/a", "-E", "IPAMD_UDS={folder}/c"],
-            "systemd opens a Unix socket for ipamd already",
+            "systemd has opened a Unix socket for ipamd",
         ),
     ],
 )

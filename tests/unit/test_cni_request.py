@@ -178,10 +178,10 @@ def test_an_annotation_replaces_the_pools_of_the_network_it_means(
     [
         ({"ipam": {"pools": [["a", 5]]}}, "ipam.pools[0][1]: expected a string, got 5"),
         ({"ipam": {"pools": "a"}}, 'ipam.pools: expected a list, got "a"'),
-        ({"ipam": {"pools": [[]]}}, "ipam.pools[0]: names no pool"),
+        ({"ipam": {"pools": [[]]}}, "ipam.pools[0]: is empty"),
         ({"ipam": {"pools": [{"name": "a"}]}}, "ipam.pools[0]: expected a string or a list of strings"),
-        ({"ipam": {"pools": ["a b"]}}, 'ipam.pools[0]: "a b" cannot be the name of a pool'),
-        ({"ipam": {"pools": ["a\n"]}}, "ipam.pools[0]: holds characters that cannot be printed"),
+        ({"ipam": {"pools": ["a b"]}}, 'ipam.pools[0]: "a b" is not the name of a pool'),
+        ({"ipam": {"pools": ["a\n"]}}, 'ipam.pools[0]: "a\\n" has characters that cannot be printed'),
         ({"ipam": []}, "ipam: expected an object, got a list"),
         ({"ipam": None}, "ipam: is missing"),
         (
@@ -202,24 +202,24 @@ def test_an_annotation_replaces_the_pools_of_the_network_it_means(
         ({"ipam": {"endpoint": []}}, "ipam.endpoint: must be"),
         ({"ipam": {"routes": [{"gw": "10.0.0.1"}]}}, "ipam.routes[0].dst: expected a string, got null"),
         ({"ipam": {"routes": [{"dst": "10.0.0.1/8"}]}}, "ipam.routes[0].dst: '10.0.0.1/8' has host bits set"),
-        ({"ipam": {"routes": [{"dst": "::/0", "gw": "10.0.0.1"}]}}, "ipam.routes[0].gw: 10.0.0.1 is not of"),
+        ({"ipam": {"routes": [{"dst": "::/0", "gw": "10.0.0.1"}]}}, "ipam.routes[0].gw: 10.0.0.1 is not in"),
         ({"ipam": {"routes": [{"dst": "::/0", "mtu": "x"}]}}, 'routes[0].mtu: expected an integer, got "x"'),
         ({"ipam": {"routes": [{"dst": "::/0", "mtu": True}]}}, "mtu: expected an integer, got true"),
         ({"ipam": {"routes": [{"dst": "::/0", "mtu": 2**40}]}}, "mtu: expected 0 to 4294967295, got 1099"),
         ({"ipam": {"dns": {"nameservers": ["x"]}}}, "ipam.dns.nameservers[0]: 'x' is not an IPv4"),
         ({"ipam": {"dns": {"search": [1]}}}, "ipam.dns.search[0]: expected a string, got 1"),
-        ({"name": "-pods"}, 'name: "-pods" is not a network\'s name'),
+        ({"name": "-pods"}, 'name: "-pods" is not a name of a network'),
         ({"name": None}, "name: expected a string, got null"),
         ({"cniVersion": 1}, "cniVersion: expected a string, got 1"),
         ({"runtimeConfig": {"ips": ["10.0.0.05"]}}, "runtimeConfig.ips[0]: '10.0.0.05' is not an IPv4"),
         ({"runtimeConfig": {"ips": ["::ffff:10.0.0.5"]}}, "an IPv4-mapped IPv6 address: write 10.0.0.5"),
         ({"runtimeConfig": {"ips": ["fe80::1%eth0"]}}, "runtimeConfig.ips[0]: 'fe80::1%eth0' has a zone"),
-        ({"runtimeConfig": {"ips": ["10.0.0.5/33"]}}, "has no valid prefix length"),
-        ({"runtimeConfig": {"ips": ["10.0.0.5/"]}}, "has no valid prefix length"),
-        ({"runtimeConfig": {"ips": ["10.0.0.5/08"]}}, "has no valid prefix length"),
-        ({"runtimeConfig": {"ips": ["10.0.0.5/²"]}}, "has no valid prefix length"),
-        ({"runtimeConfig": {"ips": ["10.0.0.5\0"]}}, "holds characters that cannot be printed"),
-        ({"runtimeConfig": {"ips": ["10.0.0.5", "10.0.0.5/24"]}}, "[1]: 10.0.0.5 is asked for twice"),
+        ({"runtimeConfig": {"ips": ["10.0.0.5/33"]}}, "has an invalid prefix length"),
+        ({"runtimeConfig": {"ips": ["10.0.0.5/"]}}, "has an invalid prefix length"),
+        ({"runtimeConfig": {"ips": ["10.0.0.5/08"]}}, "has an invalid prefix length"),
+        ({"runtimeConfig": {"ips": ["10.0.0.5/²"]}}, "has an invalid prefix length"),
+        ({"runtimeConfig": {"ips": ["10.0.0.5\0"]}}, "has characters that cannot be printed"),
+        ({"runtimeConfig": {"ips": ["10.0.0.5", "10.0.0.5/24"]}}, "[1]: 10.0.0.5 is requested twice"),
         ({"runtimeConfig": {"ips": [167772165]}}, "runtimeConfig.ips[0]: expected a string, got 167772165"),
         ({"runtimeConfig": {"ips": "10.0.0.5"}}, 'runtimeConfig.ips: expected a list, got "10.0.0.5"'),
         ({"runtimeConfig": 7}, "runtimeConfig: expected an object, got 7"),
@@ -244,9 +244,9 @@ def test_a_wrong_configuration_is_code_7_with_key_and_value(config: dict[str, An
     [
         ({"node": "left out"}, "node: expected a string, got null"),
         ({"node": 5}, "node: expected a string, got 5"),
-        ({"node": "a\x1b[31m"}, 'node: holds characters that cannot be printed: "a\\u001b[31m"'),
+        ({"node": "a\x1b[31m"}, 'node: "a\\u001b[31m" has characters that cannot be printed'),
         ({"cluster": ""}, "cluster: is empty"),
-        ({"cluster": "x" * 254}, "cluster: is longer than 253 characters"),
+        ({"cluster": "x" * 254}, "is longer than 253 characters"),
         ({"timeout": 0}, "timeout: expected more than 0 seconds, got 0"),
         ({"timeout": "10"}, 'timeout: expected a number of seconds, got "10"'),
         ({"timeout": True}, "timeout: expected a number of seconds, got true"),
@@ -255,7 +255,7 @@ def test_a_wrong_configuration_is_code_7_with_key_and_value(config: dict[str, An
         ({"netns_id": [1]}, "netns_id: expected a list of device and inode, got a list"),
         ({"netns_id": [1, "2"]}, 'netns_id[1]: expected an integer, got "2"'),
         ({"issued": {"boot": "x", "uptime_ns": 1}}, 'issued.boot: "x" is not a UUID'),
-        ({"issued": {"boot": BOOT + "\n", "uptime_ns": 1}}, "issued.boot: holds characters"),
+        ({"issued": {"boot": BOOT + "\n", "uptime_ns": 1}}, "has characters that cannot be printed"),
         ({"issued": {"boot": BOOT, "uptime_ns": 1.5}}, "issued.uptime_ns: expected an integer, got 1.5"),
         ({"issued": {"boot": BOOT, "uptime_ns": -1}}, "issued.uptime_ns: expected 0 to"),
         ({"issued": {"boot": BOOT, "uptime_ns": 1, "x": 1}}, 'issued: has an unknown key "x"'),
@@ -292,11 +292,11 @@ def test_what_tells_another_plugin_which_addresses_to_give_is_unsupported(key: s
         ({"ipam": {"nodename": "n"}}, 'ipam.nodename: "n"; did you mean ipam.node?'),
         ({"ipam": {"timeOut": 3}}, "ipam.timeOut: 3; did you mean ipam.timeout?"),
         ({"ipam": {"token_file": "/t"}}, 'ipam.token_file: "/t"; did you mean ipam.tokenFile?'),
-        ({"ipam": {"qqqq": 1}}, "ipam.qqqq: 1; known are type, endpoint, pools"),
+        ({"ipam": {"qqqq": 1}}, "ipam.qqqq: 1; known: type, endpoint, pools"),
         ({"ipam": {"a\x1b[31m": 1}}, 'ipam."a\\u001b[31m": 1; '),
         (
             {"ipam": {"routes": [{"dst": "10.0.0.0/8"}, {"dst": "10.0.0.0/8", "via": "10.0.0.9"}]}},
-            'ipam.routes[1].via: "10.0.0.9"; known are dst, gw, mtu',
+            'ipam.routes[1].via: "10.0.0.9"; known: dst, gw, mtu',
         ),
         ({"ipam": {"routes": [{"dest": "10.0.0.0/8"}]}}, "did you mean ipam.routes[0].dst?"),
         ({"ipam": {"routes": [{"dst": "::/0", "GW": "::1"}]}}, "did you mean ipam.routes[0].gw?"),
@@ -384,19 +384,19 @@ def test_an_unknown_key_of_the_call_is_unsupported() -> None:
         (read_add, {"args": "A=\x07"}, 'env variables [CNI_ARGS] malformed: unknown key "A"'),
         (read_add, {"args": "IP=10.0.0.5;A\t=b"}, 'malformed: unknown key "A\\t"'),
         (read_add, {"args": "IgnoreUnknown=0;A=b"}, 'malformed: unknown key "A"'),
-        (read_add, {"args": "IgnoreUnknown=yes;A=b"}, 'neither 1, true, 0 nor false: "yes"'),
-        (read_add, {"args": "IgnoreUnknown="}, 'IgnoreUnknown is neither 1, true, 0 nor false: ""'),
+        (read_add, {"args": "IgnoreUnknown=yes;A=b"}, 'IgnoreUnknown is "yes": write 1, true, 0 or false'),
+        (read_add, {"args": "IgnoreUnknown="}, 'IgnoreUnknown is "": write 1, true, 0 or false'),
         (
             read_add,
             {"args": "K8S_POD_NAME=" + "x" * 300},
-            "K8S_POD_NAME is too long: 300 characters, 253 at most",
+            "K8S_POD_NAME has 300 characters; at most 253 are allowed",
         ),
         (
             read_add,
             {"args": "K8S_POD_UID=a\tb"},
             'K8S_POD_UID has a character that cannot be printed, "\\t"',
         ),
-        (read_add, {"args": "A=" + "x" * (128 << 10)}, "it has 131074 characters, 131072 at most"),
+        (read_add, {"args": "A=" + "x" * (128 << 10)}, "it has 131074 characters; at most 131072 are allowed"),
     ],
 )
 def test_a_wrong_environment_is_code_4_and_names_every_variable(
@@ -491,13 +491,16 @@ def test_a_command_that_its_version_does_not_have_is_code_1(read: Any, version: 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"ipam": {"pools": ["a"] * 17}}, "ipam.pools: asks for 17 addresses, 16 at most"),
-        ({"ipam": {"pools": [["a"] * 65]}}, "ipam.pools[0]: names 65 pools, 64 at most"),
-        ({"ipam": {"pools": [["a"] * 40, ["a"] * 40]}}, "ipam.pools: names 80 pools, 64 at most"),
-        ({"ipam": {"routes": [{"dst": "::/0"}] * 257}}, "ipam.routes: has 257 routes, 256 at most"),
+        ({"ipam": {"pools": ["a"] * 17}}, "ipam.pools: asks for 17 addresses; at most 16 are allowed"),
+        ({"ipam": {"pools": [["a"] * 65]}}, "ipam.pools[0]: names 65 pools; at most 64 are allowed"),
+        ({"ipam": {"pools": [["a"] * 40, ["a"] * 40]}}, "ipam.pools: names 80 pools; at most 64 are allowed"),
+        (
+            {"ipam": {"routes": [{"dst": "::/0"}] * 257}},
+            "ipam.routes: has 257 routes; at most 256 are allowed",
+        ),
         (
             {"runtimeConfig": {"ips": [f"10.0.0.{host}" for host in range(17)]}},
-            "runtimeConfig.ips: asks for 17 addresses, 16 at most",
+            "runtimeConfig.ips: asks for 17 addresses; at most 16 are allowed",
         ),
     ],
 )
@@ -541,7 +544,7 @@ def test_a_spooled_undo_says_which_add_it_takes_back_and_when_it_is_delivered() 
 def test_an_undo_of_no_certain_add_is_refused() -> None:
     error = refusal(read_del, body(undo=True, issued=None))
 
-    assert (error.code, error.message) == (7, "issued: an undo must say which ADD it takes back")
+    assert (error.code, error.message) == (7, "issued: an undo needs `issued` of the ADD that it undoes")
 
 
 @pytest.mark.parametrize(
@@ -567,7 +570,7 @@ def test_check_reads_previous_results_of_every_version(previous: dict[str, Any])
 @pytest.mark.parametrize(
     ("previous", "message"),
     [
-        (None, "prevResult: is required for CHECK"),
+        (None, "prevResult: is missing"),
         (5, "prevResult: expected an object, got 5"),
         ({"ips": [5]}, "prevResult.ips[0]: expected an object, got 5"),
         ({"ips": [{}]}, "prevResult.ips[0].address: expected a string, got null"),

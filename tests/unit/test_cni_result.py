@@ -84,7 +84,7 @@ def test_before_0_3_0_two_addresses_of_a_family_are_an_error(version: str) -> No
         encode(twice, Additions(), version)
 
     assert (caught.value.code, caught.value.version) == (7, version)
-    assert "one IPv4 address at most" in caught.value.message
+    assert "at most one IPv4 address" in caught.value.message
 
 
 def test_the_routes_of_a_configuration_come_after_those_of_the_pools_and_none_comes_twice() -> None:

@@ -51,7 +51,7 @@ class RouteDocument(Document):
         dst = parse_network(given.pop("dst"))
         gw = parse_address(given.pop("gw")) if "gw" in given else None
         if gw is not None and gw.version != dst.version:
-            raise InvalidValue("gw", f"{gw} is not of the family of {dst}")
+            raise InvalidValue("gw", f"{gw} is not in the address family of {dst}")
         return Route(dst, gw, **given)
 
 
