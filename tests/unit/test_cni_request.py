@@ -570,7 +570,7 @@ def test_check_reads_previous_results_of_every_version(previous: dict[str, Any])
 @pytest.mark.parametrize(
     ("previous", "message"),
     [
-        (None, "prevResult: is missing"),
+        (None, "prevResult: is missing: CHECK needs it"),
         (5, "prevResult: expected an object, got 5"),
         ({"ips": [5]}, "prevResult.ips[0]: expected an object, got 5"),
         ({"ips": [{}]}, "prevResult.ips[0].address: expected a string, got null"),
