@@ -396,7 +396,11 @@ def test_an_unknown_key_of_the_call_is_unsupported() -> None:
             {"args": "K8S_POD_UID=a\tb"},
             'K8S_POD_UID has a character that cannot be printed, "\\t"',
         ),
-        (read_add, {"args": "A=" + "x" * (128 << 10)}, "it has 131074 characters; at most 131072 are allowed"),
+        (
+            read_add,
+            {"args": "A=" + "x" * (128 << 10)},
+            "it has 131074 characters; at most 131072 are allowed",
+        ),
     ],
 )
 def test_a_wrong_environment_is_code_4_and_names_every_variable(
