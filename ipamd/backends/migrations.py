@@ -57,6 +57,6 @@ def is_postgresql(url: str) -> bool:
 def _file(url: str) -> str:
     if not url.startswith("sqlite:"):
         raise DatabaseUnfit(
-            "only a database that lasts has a schema to migrate: sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+            "only SQLite and PostgreSQL have a schema: write sqlite:///PATH or postgresql://USER@HOST/DATABASE"
         )
     return url

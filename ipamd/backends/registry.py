@@ -27,7 +27,7 @@ async def open_backend(url: str) -> Backend:
     backends = installed()
     if not colon or scheme not in backends:
         schemes = ", ".join(f"{name}://" for name in sorted(backends)) or "none"
-        raise DatabaseUnfit(f"no backend serves the database {_shown(url)}; there are: {schemes}")
+        raise DatabaseUnfit(f"no backend knows the database {_shown(url)}: write one of {schemes}")
     return cast(Backend, await backends[scheme].load()(url))
 
 

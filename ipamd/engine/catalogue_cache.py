@@ -76,7 +76,7 @@ class CatalogueCache:
                 await self.refresh()
             except DomainError as error:
                 if not silent:
-                    log.warning("the catalogue cannot be read and is asked for again", error=str(error))
+                    log.warning("the catalogue cannot be read; ipamd tries again", error=str(error))
                 silent = True
             else:
                 silent = False

@@ -39,7 +39,7 @@ class Pruning:
                 await self.round()
             except (DomainError, InDoubt) as error:
                 log.warning(
-                    "history was not pruned and is tried again", error=str(error), seconds=ROUND_EVERY
+                    "history was not pruned; ipamd tries again", error=str(error), seconds=ROUND_EVERY
                 )
             await asyncio.sleep(ROUND_EVERY)
 

@@ -55,14 +55,14 @@ class Upkeep:
                 await self._write()
                 await self._backend.forget_releases(self._clock())
             except (DomainError, InDoubt) as error:
-                log.warning("upkeep failed and is tried again", error=str(error), seconds=UPKEEP_EVERY)
+                log.warning("upkeep failed; ipamd tries again", error=str(error), seconds=UPKEEP_EVERY)
 
     async def end(self) -> None:
         """Write what the last round has not."""
         try:
             await self._write()
         except (DomainError, InDoubt) as error:
-            log.warning("who was heard of last could not be written", error=str(error))
+            log.warning("the last contacts of nodes could not be written", error=str(error))
 
     async def _write(self) -> None:
         """Write who was heard of, and which tokens were used; what cannot be written is kept for later."""

@@ -284,7 +284,7 @@ def test_ipamd_makes_no_token_in_a_sqlite_database_that_another_serves(ipamd_pro
     refused = ipamd("token", "create", "--database-url", ipamd_process.database_url)
 
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "in use by another ipamd" in refused.stderr
+    assert "another ipamd uses the database" in refused.stderr
 
 
 def started(service: IpamdProcess, *options: str) -> None:

@@ -65,7 +65,7 @@ def test_a_container_that_holds_addresses_would_get_them_again(new_pool: NewPool
 
     assert (document["result"], document["repeated"]) == (result, True)
     assert standings(document) == {pool: "holds"}
-    assert why(document, pool) == f"this container holds 10.240.0.0 of pool {pool} already, and gets it again"
+    assert why(document, pool) == f"this container already holds 10.240.0.0 of pool {pool}, and gets it again"
 
 
 def test_every_pool_that_was_looked_at_says_what_it_is_to_the_request(
@@ -92,7 +92,7 @@ def test_every_pool_that_was_looked_at_says_what_it_is_to_the_request(
     assert why(document, draining) == f"pool {draining} is draining"
     assert why(document, foreign) == f"pool {foreign} is for namespace web or shop, not for batch"
     assert why(document, racked) == (
-        f"pool {racked} is for nodes labelled rack=r1, and node racked has rack=r2"
+        f"pool {racked} is for nodes with the label rack=r1, but node racked has rack=r2"
     )
     assert why(document, gives) == "it would give 10.241.1.2"
     assert why(document, spare) == f"pool {gives} comes first and has an address"
@@ -185,12 +185,13 @@ def test_who_names_no_pool_hears_of_every_pool_and_of_the_family_that_is_missing
     assert nothing["error"] == refused
     assert refused["msg"].startswith("no pool may serve this request: pool ")
     assert (
-        why(nothing, named_only) == f"pool {named_only} serves only who names it (its auto_assign is false)"
+        why(nothing, named_only)
+        == f"pool {named_only} serves only requests that name it (its auto_assign is false)"
     )
     assert why(nothing, foreign) == f"pool {foreign} is for network elsewhere, not for lonely"
     assert document["pools"][0]["pool"] == chosen
     assert standings(document)[named_only] == "refuses"
-    assert document["remarks"] == ["no IPv4 pool is for this request: its answer has no IPv4 address"]
+    assert document["remarks"] == ["no IPv4 pool serves this request: the answer has no IPv4 address"]
 
 
 def test_an_address_of_a_pool_that_nobody_named_is_refused_with_that_pool(
@@ -205,8 +206,9 @@ def test_an_address_of_a_pool_that_nobody_named_is_refused_with_that_pool(
     messages = [explained(http, add)["error"]["msg"] for add in (unnamed, named)]
 
     assert messages == [
-        f"10.246.0.5 is not available: pool {pool} serves only who names it (its auto_assign is false)",
-        f"10.246.0.5 is not available: pool {pool} has it, which this request does not name",
+        f"10.246.0.5 is not available: pool {pool} serves only requests that name it "
+        "(its auto_assign is false)",
+        f"10.246.0.5 is not available: it is in pool {pool}, which this request does not name",
     ]
 
 

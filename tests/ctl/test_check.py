@@ -36,7 +36,7 @@ def test_what_contradicts_is_listed_and_ends_with_1(ipamctl: Ipamctl, ipamd_proc
     head, row, summary = done.stdout.splitlines()
     assert head.split() == ["KIND", "POOL", "WHAT", "REPAIR"]
     assert row.split()[:2] == ["allocated", "lab"]
-    assert "block 10.42.0.0/26 counts 5 addresses allocated, and has 2 that are" in row
+    assert "block 10.42.0.0/26 counts 5 allocated addresses, but has 2" in row
     assert row.endswith("possible")
     assert summary.endswith("1 contradictions, 0 repaired")
     assert done.stderr == "ipamctl: 1 contradictions are left: add --repair\n"
@@ -73,4 +73,4 @@ def test_nodes_that_are_silent_are_asked_for_by_days(ipamctl: Ipamctl, ipamd_pro
     assert ipamctl.json("check", "--silent-days", "0")["findings"] == 0
     done = ipamctl.run("check", "--silent-days", "2")
     assert done.returncode == 1
-    assert "held by container c on node gone, which was last heard from at" in done.stdout
+    assert "held by container c on node gone, and its node last called at" in done.stdout

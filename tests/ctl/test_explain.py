@@ -24,7 +24,7 @@ def test_explain_shows_every_pool_and_the_answer(ipamctl: Ipamctl) -> None:
         "1        roomy  gives     it would give 10.2.0.2",
         "-        shop   refuses   pool shop is for namespace shop, not for web",
         "",
-        "no IPv6 pool is for this request: its answer has no IPv6 address",
+        "no IPv6 pool serves this request: the answer has no IPv6 address",
         "answer  granted",
         "ips     address=10.2.0.2/24 gateway=10.2.0.1",
         "routes  dst=0.0.0.0/0",
@@ -79,7 +79,7 @@ def test_explain_of_a_container_that_holds_an_address_says_it_gets_that_again(
     again = ipamctl("explain", "--container", "c1", "--node", "n1", "--network", "pods")
     other = ipamctl("explain", "--container", "c2", "--node", "n1", "--network", "pods")
 
-    assert "this container holds 10.1.0.2 of pool p already, and gets it again" in again
+    assert "this container already holds 10.1.0.2 of pool p, and gets it again" in again
     assert "answer  the same as before" in again
     assert "it would give 10.1.0.3" in other
 

@@ -66,7 +66,7 @@ def test_migrate_waits_for_a_server_that_is_not_there_and_says_in_the_end_what_i
     done = ipamd("migrate", "--wait", "2", "--database-url", f"postgresql://ipamd@127.0.0.1:{port}/ipamd")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert "cannot be reached, check that it runs" in done.stderr
+    assert "check that it runs, and that the address is right" in done.stderr
     assert done.stderr.count("\n") == 1
     assert time.monotonic() - began >= 2
 
@@ -136,7 +136,7 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 def test_a_database_that_another_ipamd_uses_is_one_sentence(ipamd_process: IpamdProcess) -> None:
     done = ipamd("serve", "--port", str(free_port()), "--database-url", ipamd_process.database_url)
 
-    assert "is in use by another ipamd: stop that one first" in sentence(done)
+    assert "stop that one first" in sentence(done)
     assert ipamd_process.http.get("/readyz").is_success
 
 

@@ -63,7 +63,7 @@ def test_a_token_that_makes_no_sense_is_a_wrong_command_line(ipamctl: Ipamctl, a
 
 
 def test_a_token_that_ipamd_refuses_is_one_sentence(ipamctl: Ipamctl) -> None:
-    assert "bound to a node" in ipamctl.refused("token", "create", "node", "--cluster", "c")
+    assert "a node token needs a node" in ipamctl.refused("token", "create", "node", "--cluster", "c")
 
 
 def test_a_node_that_is_forgotten_joins_anew(admin: Ipamctl, ipamd_process: IpamdProcess) -> None:

@@ -15,7 +15,7 @@ from tests.service import IpamdProcess
 CONTAINERS = 50
 DISK = "size=64m"  # of which the journal takes 32
 READ = ("/readyz", "/metrics", "/v1/pools/pods", "/v1/pools/pods/usage", "/v1/allocations", "/v1/history")
-FULL = "the disk of the database is full: make room on it, and ipamd goes on by itself"
+FULL = "the disk of the database is full: make room, and ipamd goes on by itself"
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_many_clients_are_served_through_a_pooler_of_transactions(
     tables = PostgresTables(postgres, empty)
     compare([client.ledger for client in clients], tables)
     assert tables.rows("SELECT DISTINCT uid FROM allocation") == [("on off off",)]
-    assert "a pooler stands before the database" in log
+    assert "there is a pooler before the database" in log
     assert "prepared statement" not in log
 
 

@@ -48,7 +48,7 @@ async def test_a_database_that_does_not_exist_is_to_be_created(postgres: Postgre
 
 
 async def test_a_user_that_does_not_exist_is_refused(postgres: Postgres, database: str) -> None:
-    assert "the log-in is refused" in str(await refusal(postgres.url(database, user="nobody_there")))
+    assert "it refuses the log-in" in str(await refusal(postgres.url(database, user="nobody_there")))
 
 
 @pytest.mark.parametrize("rest", ["//host:port/x", "//u@[::1/x", "//u@h/x?sslmode=perhaps"])
@@ -59,7 +59,7 @@ async def test_what_is_no_address_of_a_database_is_refused(rest: str) -> None:
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 async def test_a_database_of_another_encoding_is_refused(postgres: Postgres, encoding: str) -> None:
     with postgres.database("TEMPLATE template0", f"ENCODING {encoding}", "LOCALE 'C'") as name:
-        assert f"speaks {encoding}: create one with" in str(await refusal(postgres.url(name)))
+        assert f"has the encoding {encoding}: create one with" in str(await refusal(postgres.url(name)))
 
 
 async def test_a_database_that_is_read_only_is_refused(postgres: Postgres, database: str) -> None:
@@ -91,7 +91,7 @@ async def test_a_user_that_lacks_privileges_is_told_what_to_grant_and_serves_the
     postgres.sql(f"CREATE ROLE {user} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}", database)
     try:
         error = str(await refusal(postgres.url(database, user)))
-        grants = error.partition("user: ")[2].split("; ")
+        grants = error.partition("grant them: ")[2].split("; ")
         assert "GRANT INSERT, UPDATE, DELETE ON allocation" in grants
         for grant in grants:
             postgres.sql(f"{grant} TO {user}", database)

@@ -12,7 +12,7 @@ def test_the_backends_of_this_package_are_found() -> None:
 
 @pytest.mark.parametrize("url", ["mongo://host/x", "memory", "", "/var/lib/ipamd.sqlite", "sqlite:x"])
 async def test_a_scheme_that_nothing_serves_is_answered_with_those_that_are(url: str) -> None:
-    with pytest.raises(DatabaseUnfit, match=r"there are: .*memory://.*sqlite://"):
+    with pytest.raises(DatabaseUnfit, match=r"write one of .*memory://.*sqlite://"):
         await open_backend(url)
 
 
@@ -25,7 +25,7 @@ async def test_a_password_is_not_shown() -> None:
 
 
 async def test_a_database_in_memory_has_no_name() -> None:
-    with pytest.raises(DatabaseUnfit, match="a database in memory is memory://"):
+    with pytest.raises(DatabaseUnfit, match="write memory://"):
         await open_backend("memory://somewhere")
 
 

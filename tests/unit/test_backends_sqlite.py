@@ -140,7 +140,7 @@ async def test_a_file_that_others_could_read_is_closed_to_them(database_path: Pa
 
 
 async def test_a_database_serves_one_ipamd_at_a_time(sqlite: Backend, database_path: Path) -> None:
-    with pytest.raises(DatabaseUnfit, match="is in use by another ipamd"):
+    with pytest.raises(DatabaseUnfit, match="another ipamd uses the database"):
         await open_backend(f"sqlite:///{database_path}")
 
     await sqlite.close()
@@ -207,7 +207,7 @@ async def test_a_schema_that_needs_a_newer_ipamd_is_refused(
     by_hand.execute("UPDATE schema_version SET revision = 9, oldest_code = 8")
 
     assert await sqlite.ready() == (
-        "the database's schema is at revision 9, which needs an ipamd of revision 8 or later; "
+        "the schema of the database is at revision 9, which needs an ipamd of revision 8 or later; "
         f"this one is of {REVISION}: install a newer ipamd"
     )
     await sqlite.close()

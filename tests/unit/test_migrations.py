@@ -109,7 +109,7 @@ def test_there_is_no_way_back(scratch: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE schema_version SET revision = 9")
 
-    with pytest.raises(SchemaUnfit, match="is at revision 9: there is no way back"):
+    with pytest.raises(SchemaUnfit, match="is at revision 9: it cannot go back"):
         migrations.upgrade(url_of(path), 1)
 
 
@@ -131,7 +131,7 @@ async def test_a_database_in_use_is_not_migrated_but_tells_its_revision(scratch:
     url = url_of(scratch / "x.sqlite")
     backend = await open_backend(url)
 
-    with pytest.raises(DatabaseUnfit, match="is in use by another ipamd"):
+    with pytest.raises(DatabaseUnfit, match="another ipamd uses the database"):
         migrations.upgrade(url)
     assert migrations.current(url).revision == steps.history()[-1].revision
 
@@ -151,7 +151,7 @@ def test_what_has_no_schema_cannot_be_migrated(url: str) -> None:
         (SchemaVersion(3, 2), 2, None),
         (SchemaVersion(3, 2), 1, "install a newer ipamd"),
         (SchemaVersion(2, 1), 3, "run `ipamd migrate`"),
-        (SchemaVersion(0, 0), 1, "is empty and this ipamd needs 1: run `ipamd migrate`"),
+        (SchemaVersion(0, 0), 1, "is empty, and this ipamd needs 1: run `ipamd migrate`"),
     ],
 )
 def test_code_runs_on_its_own_schema_and_on_later_ones_that_allow_it(

@@ -75,5 +75,5 @@ class MemoryBackend:
 async def open_memory(url: str) -> Backend:
     """An empty database; raises DatabaseUnfit when the URL says more than `memory://`."""
     if url.partition(":")[2].strip("/"):
-        raise DatabaseUnfit(f"{url!r} names something: a database in memory is memory://")
+        raise DatabaseUnfit(f"{url!r} is not the URL of a database in memory: write memory://")
     return MemoryBackend()

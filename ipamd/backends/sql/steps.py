@@ -54,7 +54,7 @@ def _upgrade(connection: Connection, found: SchemaVersion, to: int) -> None:
         raise SchemaUnfit(f"there is no revision {to} of the schema: this ipamd knows 1 to {known[-1]}")
     if found.revision > to:
         raise SchemaUnfit(
-            f"the database's schema is at revision {found.revision}: there is no way back to {to}"
+            f"the schema of the database is at revision {found.revision}: it cannot go back to {to}"
         )
     config = _config()
     config.attributes["connection"] = connection

@@ -25,10 +25,10 @@ def misfit(found: SchemaVersion, code: int = REVISION) -> str | None:
     """None when code of a revision may run on a schema, else the sentence that says what to do."""
     if found.revision < code:
         what = f"at revision {found.revision}" if found.revision else "empty"
-        return f"the database's schema is {what} and this ipamd needs {code}: run `ipamd migrate`"
+        return f"the schema of the database is {what}, and this ipamd needs {code}: run `ipamd migrate`"
     if code < found.oldest_code:
         return (
-            f"the database's schema is at revision {found.revision}, which needs an ipamd of revision "
+            f"the schema of the database is at revision {found.revision}, which needs an ipamd of revision "
             f"{found.oldest_code} or later; this one is of {code}: install a newer ipamd"
         )
     return None

@@ -57,7 +57,7 @@ class Editing:
         """Add a pool; raises InvalidValue, PoolExists, PoolOverlaps."""
         validate(pool)
         if pool.name in self.pools:
-            raise PoolExists(f"there is a pool {pool.name!r} already: choose another name, or edit it")
+            raise PoolExists(f"pool {pool.name!r} exists already: choose another name, or edit the pool")
         self._refuse_overlap(pool)
         return await self._save_pool(pool)
 
@@ -71,7 +71,9 @@ class Editing:
         validate_edit(old, new)
         self._refuse_overlap(new)
         if new.block_length != old.block_length and await _blocks(old, self._catalogue):
-            raise InvalidValue("block_size", "it is fixed once an address of the pool was given out")
+            raise InvalidValue(
+                "block_size", "it is fixed once the pool has given an address: make another pool"
+            )
         reservations = self.reservations.values()
         await _remask(Mask(old, reservations), Mask(new, reservations), self._catalogue)
         self._subnets.remove(old.space, _whole(old))
@@ -81,7 +83,7 @@ class Editing:
         """Remove a pool of which nothing is held; raises PoolInUse."""
         held = sum(block.allocated for block in await _blocks(pool, self._catalogue))
         if held:
-            raise PoolInUse(f"pool {pool.name} has {held} addresses allocated: drain it, or release them")
+            raise PoolInUse(f"pool {pool.name} has {held} allocated addresses: drain it, or release them")
         await self._catalogue.remove(pool)
         self._subnets.remove(pool.space, _whole(pool))
         del self.pools[pool.name]
@@ -178,8 +180,8 @@ async def _refuse_stranded(block: Block, held: int, pool: Pool, catalogue: Catal
     for offset in _offsets(held):
         address, holder = await _holder(block.first + offset, pool, catalogue)
         raise WouldStrand(
-            f"{address} is held by {holder.held_by if holder else 'somebody'} and would lie outside "
-            f"what pool {pool.name} may hand out: release it first"
+            f"{address} is held by {holder.held_by if holder else 'somebody'}, and pool {pool.name} could no "
+            "longer give it: release it first"
         )
 
 

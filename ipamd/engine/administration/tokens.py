@@ -170,7 +170,9 @@ def _node_meant(name: str, principal: Principal) -> NodeKey:
         return NodeKey(principal.cluster, node_name(name))
     if principal.node is not None and principal.node.name == node_name(name):
         return principal.node
-    raise NotAllowed(f"{principal.name} cannot join as node {name}: show a join token, or the node's own")
+    raise NotAllowed(
+        f"{principal.name} cannot join as node {name}: send a join token, or the token of this node"
+    )
 
 
 def _refuse_stranger(known: Node, shown: bytes, own: list[Token], principal: Principal) -> None:
@@ -186,17 +188,17 @@ def _refuse_stranger(known: Node, shown: bytes, own: list[Token], principal: Pri
         and principal.token is not None
         and principal.token not in {one.id for one in own}
     ):
-        raise NotAllowed(f"the token of node {known.name} has been revoked")
+        raise NotAllowed(f"the token of node {known.name} was revoked: send a join token")
 
 
 def _validate(request: TokenRequest, now: Instant) -> None:
     if request.role is Role.NODE and request.node is None:
-        raise InvalidValue("node", "a node token is bound to a node: name it")
+        raise InvalidValue("node", "a node token needs a node: name it")
     if request.role in (Role.NODE, Role.JOIN) and request.cluster is None:
-        raise InvalidValue("cluster", f"a {request.role} token is bound to a cluster: name it")
+        raise InvalidValue("cluster", f"a {request.role} token needs a cluster: name it")
     if request.role is not Role.NODE and request.node is not None:
-        raise InvalidValue("node", f"only a node token is bound to a node, no {request.role} token")
+        raise InvalidValue("node", f"a token of the role {request.role} has no node: leave it out")
     if request.role not in (Role.NODE, Role.JOIN) and request.cluster is not None:
-        raise InvalidValue("cluster", "only node and join tokens are bound to a cluster")
+        raise InvalidValue("cluster", f"a token of the role {request.role} has no cluster: leave it out")
     if request.expires is not None and request.expires <= now:
-        raise InvalidValue("expires", "that moment is over: such a token would be good for nothing")
+        raise InvalidValue("expires", "this moment is in the past: name a later one")

@@ -115,7 +115,7 @@ class Adoption:
         inside = tuple(each for each in attachment.addresses if catalogue.pool_with(each, space) is not None)
         outside = tuple(each for each in attachment.addresses if each not in inside)
         if not inside:
-            why = f"no pool of space {space} has {_joined(outside)}"
+            why = f"{_joined(outside)} is in no pool of space {space}"
             return Adopted(attachment, AdoptionOutcome.OUTSIDE, inside, outside, why)
         held = await self._ledger.held_by(attachment.identity.digest)
         if held:
@@ -154,7 +154,7 @@ def _compared(
     own = tuple(row.address for row in held)
     if set(inside) <= set(own):
         return Adopted(attachment, AdoptionOutcome.HELD, inside, outside)
-    why = f"it uses {_joined(inside)}, and ipamd gave it {_joined(own)}"
+    why = f"the container uses {_joined(inside)}, but ipamd gave it {_joined(own)}"
     return Adopted(attachment, AdoptionOutcome.CONFLICT, inside, outside, why, held[0])
 
 

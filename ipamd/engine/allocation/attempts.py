@@ -89,10 +89,10 @@ class Attempts:
                     raise InDoubt(str(error)) from error  # what went before may have been kept
                 raise
         if doubts:
-            raise InDoubt("the database was changed by others at every attempt after a commit in doubt")
+            raise InDoubt("after a commit in doubt others changed the database at every attempt")
         if len(calls) > 1:
             return [verdict for call in calls for verdict in await self.settle([call], locks)]
-        return [Refused(Unavailable("the database was changed by others at every attempt: try again"))]
+        return [Refused(Unavailable("others changed the database at every attempt: try again"))]
 
     async def dry_run(self, call: AllocateCall, locks: LockPolicy) -> Granted | Refused:
         """What would become of a call, with nothing taken; raises Unavailable."""

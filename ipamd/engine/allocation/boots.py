@@ -103,7 +103,7 @@ class Boots:
                 except ConstraintViolated:
                     continue
                 return
-        raise Unavailable(f"the boots of node {heard.node.name} are being numbered elsewhere: try again")
+        raise Unavailable(f"another replica is numbering a boot of node {heard.node.name}: try again")
 
 
 def _numbers_of(node: NodeKey) -> Callable[[CatalogueChange], Coroutine[Any, Any, Numbers]]:

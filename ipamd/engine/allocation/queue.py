@@ -37,7 +37,7 @@ class QueuedCall(Struct):
 
     def tell_out_of_time(self) -> None:
         """Answer a caller whose call was never settled."""
-        self.tell(Refused(Unavailable("the time ran out while the call waited: try again")))
+        self.tell(Refused(Unavailable("the call waited until its time was over: try again")))
 
 
 class CallQueue:
@@ -57,8 +57,8 @@ class CallQueue:
         if own is None:
             own = self._of_node[node] = deque()
         elif len(own) >= MOST_OF_ONE_NODE:
-            waiter = f"node {node.name} has" if node is not None else "REST has"
-            raise Unavailable(f"{waiter} {MOST_OF_ONE_NODE} calls waiting already: try again")
+            waiter = f"of node {node.name}" if node is not None else "by REST"
+            raise Unavailable(f"{MOST_OF_ONE_NODE} calls {waiter} wait already: try again")
         if self._count >= MOST:
             raise Unavailable(f"{MOST} calls wait already: try again")
         own.append(waiting)

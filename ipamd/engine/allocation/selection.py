@@ -55,7 +55,7 @@ def _adopted(
     """The one pool that has an address which its holder uses."""
     pool = catalogue.pool_with(address, space)
     if pool is None:
-        raise AddressUnavailable(address, f"no pool of space {space} has it")
+        raise AddressUnavailable(address, f"it is in no pool of space {space}")
     why = why_not_had(address, pool, request, catalogue)
     if why is not None:
         raise AddressUnavailable(address, why)
@@ -97,7 +97,7 @@ def why_not_selected(pool: Pool, context: RequestContext, catalogue: Catalogue) 
     )
     for what, value, allowed in lists:
         if allowed and value not in allowed:
-            not_this = f"not for {value}" if value else f"and this request names no {what}"
+            not_this = f"not for {value}" if value else f"but this request names no {what}"
             return f"pool {pool.name} is for {what} {_either(allowed)}, {not_this}"
     if selectors.node_labels:
         labels = catalogue.labels(NodeKey(context.cluster or "", context.node or ""))
@@ -105,8 +105,8 @@ def why_not_selected(pool: Pool, context: RequestContext, catalogue: Catalogue) 
             if labels.get(key) != value:
                 has = f"{key}={labels[key]}" if key in labels else f"no label {key}"
                 return (
-                    f"pool {pool.name} is for nodes labelled {key}={value}, "
-                    f"and node {context.node or 'none'} has {has}"
+                    f"pool {pool.name} is for nodes with the label {key}={value}, "
+                    f"but node {context.node or 'none'} has {has}"
                 )
     return None
 
@@ -115,7 +115,7 @@ def why_not_unasked(pool: Pool, context: RequestContext, catalogue: Catalogue) -
     """Why a pool does not serve somebody who names no pool; None when it does."""
     why = why_not_selected(pool, context, catalogue)
     if why is None and not pool.auto_assign:
-        return f"pool {pool.name} serves only who names it (its auto_assign is false)"
+        return f"pool {pool.name} serves only requests that name it (its auto_assign is false)"
     return why
 
 
@@ -182,7 +182,7 @@ def _place(
             if address not in pool.subnet:
                 continue
             if asked.place is not None:
-                refusals.append(f"the address from pool {pool.name} is to be {asked.place}")
+                refusals.append(f"pool {pool.name} is to give {asked.place} here")
                 continue
             refusal = why_not_had(address, pool, request, catalogue)
             if refusal is None:
@@ -199,11 +199,11 @@ def _why_nowhere(
     """Why no pool of a request has an address, as the end of a sentence."""
     context = context_of(request)
     for pool in catalogue.pools_with(address):
-        unnamed = f"pool {pool.name} has it, which this request does not name"
+        unnamed = f"it is in pool {pool.name}, which this request does not name"
         return unnamed if request.pool_names else why_not_unasked(pool, context, catalogue) or unnamed
     pools = {pool.name: pool for asked in wanted for pool in asked.pools}
     outside = (f"it is outside pool {pool.name} ({pool.subnet})" for pool in pools.values())
-    return listed(outside) or "no pool has it"
+    return listed(outside) or "it is in no pool"
 
 
 def listed(sentences: Iterable[str], of: int | None = None) -> str:

@@ -167,4 +167,4 @@ def _place(row: Allocation) -> RowPosition:
 
 
 def _never_at_rest() -> Unavailable:
-    return Unavailable("the pools changed at every attempt to look at them: try again")
+    return Unavailable("the pools changed at every attempt to read them: try again")

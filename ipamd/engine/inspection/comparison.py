@@ -80,33 +80,31 @@ class Comparison:
     def _of_address(self, value: int, since: Instant) -> Iterator[Finding]:
         row = self._live.get(value)
         if row is not None and since != HELD:
-            what = f"is held by {row.held_by}, and its block says that it is {_free(since)}"
+            what = f"is held by {row.held_by}, but its block says that it is {_free(since)}"
             yield self._finding(FindingKind.ALLOCATION_NOT_IN_BLOCK, what, value, row.id)
         elif row is None and since == HELD:
-            what = "is held according to its block, and no allocation holds it"
+            what = "is held according to its block, but no allocation holds it"
             yield self._finding(FindingKind.HELD_WITHOUT_ALLOCATION, what, value)
         elif row is None and self._instant(value, since) != since:
             ended = self._ended(value, since)
-            then = f"it was last given back {_at(ended)}" if ended is not None else "no allocation ended then"
-            what = f"is {_free(since)} according to its block, and {then}"
+            then = f"it was last released {_at(ended)}" if ended is not None else "no allocation ended then"
+            what = f"is {_free(since)} according to its block, but {then}"
             yield self._finding(FindingKind.FREE_SINCE, what, value)
 
     def _of_counters(self) -> Iterator[Finding]:
         block = self.block
         held = held_bits(block).bit_count()
         if block.allocated != held:
-            what = f"counts {block.allocated} addresses allocated, and has {held} that are"
+            what = f"counts {block.allocated} allocated addresses, but has {held}"
             yield self._finding(FindingKind.ALLOCATED, what)
         last = self.rebuilt().last_freed
         if block.last_freed != last:
-            what = (
-                f"says that an address was last given back {_at(block.last_freed)}, and that was {_at(last)}"
-            )
+            what = f"says that an address was last released {_at(block.last_freed)}, but it was {_at(last)}"
             yield self._finding(FindingKind.LAST_FREED, what)
         following = longest_free_since(block, self._assignable)
         if block.next_free_since != following:
             said = _next(block.next_free_since)
-            what = f"says that its next address is {said}, and that is {_next(following)}"
+            what = f"says that its next address is {said}, but it is {_next(following)}"
             yield self._finding(FindingKind.NEXT_FREE_SINCE, what)
 
     def _finding(
@@ -135,14 +133,14 @@ def mask_of(pool: Pool, catalogue: Catalogue) -> Mask:
 def misplaced(block: Block, pool: Pool | None) -> Finding | None:
     """What is wrong with where a block is; nothing else of such a block can be told."""
     if pool is None:
-        kind, what = FindingKind.BLOCK_WITHOUT_POOL, f"has a block, and there is no pool {block.pool}"
+        kind, what = FindingKind.BLOCK_WITHOUT_POOL, f"has a block, but there is no pool {block.pool}"
     elif not (
         block.size == pool.block_size
         and pool.block_of(block.first) == block.first
         and int(pool.subnet[0]) <= block.first <= int(pool.subnet[-1])
     ):
         kind = FindingKind.BLOCK_OUTSIDE_POOL
-        what = f"begins a block of {block.size}, which is none of pool {pool.name}'s ({pool.subnet})"
+        what = f"begins a block of {block.size}, but pool {pool.name} ({pool.subnet}) has no such block"
     else:
         return None
     family = pool.family if pool is not None and block.first < 1 << 32 else _family_of(block.first)
@@ -196,19 +194,19 @@ def _of_live(row: Allocation, rows: AuditedRows, catalogue: Catalogue) -> Iterat
         return
     why = _why_outside(row, pool, catalogue)
     if why is not None:
-        what = f"{row.address} is held by {row.held_by}, and {why}"
+        what = f"{row.address} is held by {row.held_by}, but {why}"
         yield _about(row, FindingKind.ALLOCATION_OUTSIDE_POOL, what)
     elif pool.block_of(int(row.address)) != row.block:
-        what = f"{row.address} is held by {row.held_by}, in a block that it does not belong to"
+        what = f"{row.address} is held by {row.held_by}, but in a block that does not contain it"
         yield _about(row, FindingKind.ALLOCATION_IN_WRONG_BLOCK, what)
     elif BlockId(row.pool, row.block) not in rows.blocks:
-        what = f"{row.address} is held by {row.held_by}, and its block does not exist"
+        what = f"{row.address} is held by {row.held_by}, but its block does not exist"
         yield _about(row, FindingKind.ALLOCATION_WITHOUT_BLOCK, what)
 
 
 def _why_outside(row: Allocation, pool: Pool, catalogue: Catalogue) -> str | None:
     if row.space != pool.space:
-        return f"in space {row.space}, while pool {pool.name} is in space {pool.space}"
+        return f"it is in space {row.space}, and pool {pool.name} is in space {pool.space}"
     return mask_of(pool, catalogue).why_not(row.address)
 
 
@@ -218,7 +216,7 @@ def _silence(
     # The ADD was heard, too: of a node that is not known the latest allocation is the last contact.
     last = max(row.since, heard.get(holder.node_key, row.since))
     if last <= silent:
-        what = f"{row.address} is held by {row.held_by}, which was last heard from at {rfc3339(last)}"
+        what = f"{row.address} is held by {row.held_by}, and its node last called at {rfc3339(last)}"
         yield _about(row, FindingKind.NODE_SILENT, what)
 
 

@@ -44,7 +44,7 @@ def _again(outcome: Granted) -> Explanation:
             grant.pool.name,
             position,
             PoolStanding.HOLDS,
-            f"this container holds {grant.address} of pool {grant.pool.name} already, and gets it again",
+            f"this container already holds {grant.address} of pool {grant.pool.name}, and gets it again",
         )
         for position, grant in enumerate(outcome.grants)
     )
@@ -58,7 +58,7 @@ def _remarks(
         return ()
     served = {grant.pool.family for grant in outcome.grants}
     return [
-        f"no IPv{family} pool is for this request: its answer has no IPv{family} address"
+        f"no IPv{family} pool serves this request: the answer has no IPv{family} address"
         for family in (4, 6)
         if family not in served
     ]
@@ -127,7 +127,7 @@ class _Explaining:
         if asked is None or asked.place is None:
             return None
         if all(each.name != pool.name for each in asked.pools):
-            return f"this address of the answer is to be {asked.place}, of pool {asked.pools[0].name}"
+            return f"this address of the answer must be {asked.place}, of pool {asked.pools[0].name}"
         if isinstance(error, AddressTaken) and asked.place.contains(error.address):
             return str(error)
         return None

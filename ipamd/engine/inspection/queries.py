@@ -69,7 +69,7 @@ class Queries:
         for row in held:
             if row.address not in seen:
                 listed = ", ".join(map(str, seen)) or "none"
-                why = f"it is held for this container, and prevResult lists {listed}"
+                why = f"this container holds it, but prevResult lists {listed}"
                 return Refused(AddressUnavailable(row.address, why))
         return None
 

@@ -92,7 +92,7 @@ class Address:
 def wrong(why: str) -> DatabaseUnfit:
     """A URL that is none."""
     return DatabaseUnfit(
-        f"the database's address is not one ({why}): write postgresql://USER@HOST:5432/DATABASE"
+        f"the URL of the database is wrong ({why}): write postgresql://USER@HOST:5432/DATABASE"
     )
 
 

@@ -214,7 +214,7 @@ async def open_postgresql(url: str) -> Backend:
     except DRIVER_ERRORS as error:
         raise cannot_open(door.address.place, error) from error
     if door.pooled:
-        log.info("a pooler stands before the database: each transaction sets what it needs", pooled=True)
+        log.info("there is a pooler before the database: each transaction sets what it needs", pooled=True)
     return PostgresBackend(Connections(door))
 
 
@@ -227,7 +227,7 @@ async def _look_at(door: Door) -> None:
             await begin(session, READINGS_BOUNDS)
             await refuse_unfit(session, door.address.place)
             for hazard in await hazards(session):
-                log.warning("the database may lose what was acknowledged", why=hazard)
+                log.warning("the database may lose confirmed transactions", why=hazard)
         except NotBegun:
             if beginning == BEGINNINGS:
                 raise  # a pooler may hand out connections of which it has not heard that they are gone

@@ -35,12 +35,15 @@ GONE: Final = (
 """After one of these no connection to that server is worth keeping: another may serve in its place."""
 
 SENTENCES: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (asyncpg.LockNotAvailableError, "what the call needs is held by others: try again"),
+    (asyncpg.LockNotAvailableError, "others have locked what the call needs: try again"),
     (asyncpg.QueryCanceledError, "the database took too long: try again"),
     (asyncpg.DeadlockDetectedError, "the database ended a deadlock: try again"),
-    (asyncpg.SerializationError, "others changed the same at the same time: try again"),
-    (asyncpg.ReadOnlySQLTransactionError, "the database is read-only: name the one that takes writes"),
-    (asyncpg.TargetServerAttributeNotMatched, "no host takes writes: name the primary too, or wait for one"),
+    (asyncpg.SerializationError, "others changed the same rows at the same time: try again"),
+    (asyncpg.ReadOnlySQLTransactionError, "the database is read-only: name the primary"),
+    (
+        asyncpg.TargetServerAttributeNotMatched,
+        "no host takes writes: name the primary too, or wait until there is one",
+    ),
     (asyncpg.InsufficientPrivilegeError, "a privilege is missing: see docs/postgresql.md, `Privileges`"),
     (
         asyncpg.UndefinedTableError,
@@ -50,7 +53,7 @@ SENTENCES: Final[tuple[tuple[type[Exception], str], ...]] = (
         asyncpg.UndefinedColumnError,
         "its schema does not fit this ipamd: run `ipamd migrate`, or install another",
     ),
-    (asyncpg.TooManyConnectionsError, "it has no connection left: raise its max_connections"),
+    (asyncpg.TooManyConnectionsError, "it has no free connection: raise its max_connections"),
 )
 
 CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
@@ -90,7 +93,7 @@ def sentence(error: Exception) -> str:
     """What failed, and what to do about it."""
     for kind, what in SENTENCES:
         if isinstance(error, kind):
-            return f"the database does not serve: {what} ({said(error)})"
+            return f"the database cannot serve: {what} ({said(error)})"
     return f"the database does not answer: {said(error)}"
 
 
@@ -112,13 +115,13 @@ def cannot_open(place: str, error: Exception) -> DatabaseUnfit:
         case asyncpg.InvalidCatalogNameError():
             what = "it does not exist: create it with encoding UTF8, then run `ipamd migrate`"
         case asyncpg.InvalidAuthorizationSpecificationError():
-            what = f"the log-in is refused, check user and password: {said(error)}"
+            what = f"it refuses the log-in ({said(error)}): check user and password"
         case asyncpg.PostgresError() | asyncpg.TargetServerAttributeNotMatched():
             what = sentence(error)
         case TimeoutError():
-            what = "it does not answer in time: check that it runs and that this machine reaches it"
+            what = "it does not answer in time: check that it runs, and that this machine can reach it"
         case OSError():
-            what = f"it cannot be reached, check that it runs and that the address is right: {said(error)}"
+            what = f"it cannot be reached ({said(error)}): check that it runs, and that the address is right"
         case _:
             what = said(error)
     return DatabaseUnfit(f"the database {place} cannot be opened: {what}")

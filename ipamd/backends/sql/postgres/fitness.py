@@ -45,7 +45,7 @@ DURABILITY: Final = Statement(
     (),
 )
 
-READ_ONLY: Final = "read-only: name the primary, which takes writes"
+READ_ONLY: Final = "read-only: name the primary"
 
 HAS_SCHEMA: Final = Statement(
     select(func.to_regclass(literal_column(f"'{SCHEMA_VERSION.name}'")).is_not(None)), ()
@@ -93,17 +93,18 @@ async def refuse_unfit(session: PostgresSession, place: str) -> None:
         raise SchemaUnfit(sentence)
     missing = await missing_privileges(session)
     if missing:
-        raise DatabaseUnfit(f"the database {place} lacks privileges for ipamd's user: {missing}")
+        raise DatabaseUnfit(f"ipamd's user lacks privileges in the database {place}; grant them: {missing}")
 
 
 async def refuse_server(session: PostgresSession, place: str) -> None:
     """Raise DatabaseUnfit where no schema could make the database one of ipamd's."""
     [(encoding, number, version, read_only)] = await session.fetch(SERVER)
     if int(number) < OLDEST_SERVER:
-        raise DatabaseUnfit(f"the database {place} is of PostgreSQL {version}: ipamd needs 13 or later")
+        raise DatabaseUnfit(f"the database {place} runs PostgreSQL {version}: ipamd needs 13 or later")
     if encoding != "UTF8":
         raise DatabaseUnfit(
-            f"the database {place} speaks {encoding}: create one with `createdb -E UTF8 -T template0`"
+            f"the database {place} has the encoding {encoding}: create one with "
+            "`createdb -E UTF8 -T template0`"
         )
     if read_only:
         raise DatabaseUnfit(f"the database {place} is {READ_ONLY}")
@@ -114,12 +115,12 @@ async def hazards(session: PostgresSession) -> list[str]:
     [(fsync, full_page_writes, standbys, replicas)] = await session.fetch(DURABILITY)
     found = []
     if fsync == "off":
-        found.append("fsync is off: after a power failure nothing is certain; set it to on")
+        found.append("fsync is off: a power failure may lose anything; set it to on")
     if full_page_writes == "off":
         found.append("full_page_writes is off: a crash of the machine may tear pages; set it to on")
     if replicas and not standbys:
         found.append(
-            "a standby is attached and synchronous_standby_names is empty: when it takes over, the latest "
+            "a standby is attached and synchronous_standby_names is empty: if it takes over, the latest "
             "answers are lost; name the standbys that may take over"
         )
     return found

@@ -103,8 +103,8 @@ async def _attempt(door: Door, step: Step) -> SchemaVersion:
             await session.say(f"SELECT pg_advisory_xact_lock({MIGRATION_KEY})")
         except asyncpg.LockNotAvailableError:
             raise DatabaseUnfit(
-                f"the database {door.address.place} is being migrated by another `ipamd migrate`: see that "
-                "it ends, try again"
+                f"another `ipamd migrate` is migrating the database {door.address.place}: wait until it "
+                "ends, then try again"
             ) from None
         await session.say(f"SELECT set_config('lock_timeout', '{milliseconds(LOCK_SECONDS)}', true)")
         try:
@@ -131,8 +131,8 @@ async def _opened(door: Door, locks: float) -> AsyncIterator[Connection]:
             connection.terminate()
     except asyncpg.InsufficientPrivilegeError as error:
         raise DatabaseUnfit(
-            f"the database {place} lets this user make no tables ({said(error)}): migrate as the owner of "
-            "the schema, or `GRANT CREATE, USAGE ON SCHEMA …` to the user"
+            f"this user may not create tables in the database {place} ({said(error)}): migrate as the "
+            "owner of the schema, or `GRANT CREATE, USAGE ON SCHEMA …` to the user"
         ) from error
     except DRIVER_ERRORS as error:
         raise cannot_open(place, error) from error

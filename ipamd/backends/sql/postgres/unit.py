@@ -127,7 +127,7 @@ async def _commit(session: PostgresSession, bounds: Bounds) -> None:
         session.lost = True
         raise InDoubt(f"the database committed with a warning: {warned}")
     if tag != "COMMIT":
-        raise Unavailable("the database undid what was to be kept: try again")
+        raise Unavailable("the database undid the transaction: try again")
 
 
 class _Alone(Awaitable[T], Generic[T]):

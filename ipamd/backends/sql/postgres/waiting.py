@@ -21,7 +21,7 @@ class Deadline:
         """Seconds; raises Unavailable when none is left."""
         left = self._moment - self._clock()
         if left <= 0:
-            raise Unavailable("what the call needs is held by others: try again")
+            raise Unavailable("others have locked what the call needs: try again")
         return left
 
     async def bound(self, session: PostgresSession) -> None:

@@ -113,7 +113,9 @@ class SqliteBackend:
             while await self._writer.run(lambda: journal.lengthen(self._file.path, JOURNAL_LENGTH)):
                 pass
         except OSError as error:
-            log.warning("the journal is not laid out in advance: commits are slower", why=error.strerror)
+            log.warning(
+                "the journal could not be allocated in advance: commits are slower", why=error.strerror
+            )
 
     async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
         rows = [(*node, heard) for node, heard in contacts.items()]

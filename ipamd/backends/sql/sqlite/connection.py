@@ -22,7 +22,7 @@ T = TypeVar("T")
 BUSY_SECONDS: Final = 3.0
 """How long somebody else's sqlite3 on the file may keep us waiting."""
 
-NO_ROOM: Final = "the disk of the database is full: make room on it, and ipamd goes on by itself"
+NO_ROOM: Final = "the disk of the database is full: make room, and ipamd goes on by itself"
 
 CACHED_STATEMENTS: Final = 512
 

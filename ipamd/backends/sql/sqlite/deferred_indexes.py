@@ -79,7 +79,7 @@ class DeferredIndexes:
             try:
                 listed = await self._write(partial(_list, wanted))
             except (Unavailable, InDoubt) as error:
-                log.warning("the latest allocations are not in the indexes of listings yet", why=str(error))
+                log.warning("the latest allocations are not yet in the indexes of listings", why=str(error))
                 return
             self._waiting = self._waiting - listed if listed == wanted else 0
 

@@ -22,9 +22,11 @@ def path_of(url: str) -> Path:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise DatabaseUnfit(f"{url!r} is not a database's address: write sqlite:///PATH") from None
+        raise DatabaseUnfit(f"{url!r} is not the URL of a database: write sqlite:///PATH") from None
     if parsed.host or parsed.query or not parsed.database or parsed.database == ":memory:":
-        raise DatabaseUnfit(f"{url!r} does not name a file: write sqlite:///PATH, or memory:// for none")
+        raise DatabaseUnfit(
+            f"{url!r} names no file: write sqlite:///PATH, or memory:// for a database in memory"
+        )
     return Path(parsed.database).absolute()
 
 
@@ -49,7 +51,7 @@ class DatabaseFile:
         except BlockingIOError as error:
             os.close(self._lock)
             raise DatabaseUnfit(
-                f"the database {path} is in use by another ipamd: stop that one first, or name another file"
+                f"another ipamd uses the database {path}: stop that one first, or name another file"
             ) from error
         except OSError as error:
             os.close(self._lock)
