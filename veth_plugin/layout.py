@@ -20,16 +20,23 @@ class Layout:
 
     `addresses` are the container's, each with its gateway. `gateways` are the node's: on the host side of the
     pair, or on the bridge. `routes` are all routes of the container, in an order in which they can be made,
-    every gateway said. `told` are the routes that the result tells of.
+    every gateway said. `told` are the routes that the result tells of. `pools` are the prefixes of the
+    addresses as the IPAM plugin gave them: first address and length.
     """
 
     def __init__(
-        self, addresses: list[Address], gateways: list[Address], routes: list[Route], told: list[Route]
+        self,
+        addresses: list[Address],
+        gateways: list[Address],
+        routes: list[Route],
+        told: list[Route],
+        pools: list[tuple[bytes, int]],
     ) -> None:
         self.addresses = addresses
         self.gateways = gateways
         self.routes = routes
         self.told = told
+        self.pools = pools
 
 
 def routed(answer: Result, gateways: dict[int, bytes]) -> Layout:
@@ -63,6 +70,7 @@ def routed(answer: Result, gateways: dict[int, bytes]) -> Layout:
         [Address(gateways[number], bits(gateways[number])) for number in sorted(own)],
         links + prefixes + told,
         told,
+        _pools(answer),
     )
 
 
@@ -87,7 +95,16 @@ def bridged(answer: Result, bridge: Bridge) -> Layout:
         if bridge.is_gateway and each.gateway not in [one.address for one in gateways]:
             assert each.gateway is not None
             gateways.append(Address(each.gateway, each.length))
-    return Layout(addresses, gateways, _links(addresses, routes) + routes, told)
+    return Layout(addresses, gateways, _links(addresses, routes) + routes, told, _pools(answer))
+
+
+def _pools(answer: Result) -> list[tuple[bytes, int]]:
+    found: list[tuple[bytes, int]] = []
+    for each in answer.addresses:
+        prefix = network(each.address, each.length), each.length
+        if prefix not in found:
+            found.append(prefix)
+    return found
 
 
 def _check(answer: Result) -> None:

@@ -65,6 +65,13 @@ def test_routed_knows_the_node_only() -> None:
     assert routes(found.told) == ["0.0.0.0/0 via 169.254.1.1", "::/0 via fe80::1"]
 
 
+def test_the_pools_are_the_prefixes_that_the_ipam_plugin_gave() -> None:
+    second = {"address": "10.0.0.6/16"}
+
+    for found in (routed([V4, second, V6], []), bridged([V4, second, V6], [])):
+        assert [address.prefix_text(*pool) for pool in found.pools] == ["10.0.0.0/16", "fd00::/64"]
+
+
 def test_routed_takes_the_gateways_that_are_configured() -> None:
     found = routed([V4], [{"dst": "10.9.0.0/16", "gw": "169.254.7.7"}], gateway=["169.254.7.7", "fe80::7"])
 
