@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from ipamd.backends.interface import Backend, CatalogueChange, ConstraintViolated
+from ipamd.engine.allocation import call_order
 from ipamd.engine.clock import Clock
 from ipamd.models.errors import Unavailable
 from ipamd.models.instant import Instant
@@ -46,33 +47,19 @@ class Boots:
         self._unknown: dict[Heard, None] = {}
 
     async def order_of(self, node: NodeKey, issued: Issued, delivered: Issued | None = None) -> CallOrder:
-        """The order of a call; of two boots the one heard of later is the later.
-
-        What comes out of a spool names the boot in which it is delivered too: its own boot is before that.
-        """
+        """The order of a call; of two boots the one heard of later is the later."""
         heard = Heard(node, issued.boot, delivered.boot if delivered is not None else issued.boot)
         if not self._knows(heard):
             await self._learn(heard)
-        numbers = self._numbers[node]
-        number = numbers[issued.boot]
-        if delivered is not None and delivered.boot != issued.boot:
-            return CallOrder(min(number, numbers[delivered.boot] - 1), issued.uptime_ns)
-        order = CallOrder(number, issued.uptime_ns)
+        order = call_order.order_among(self._numbers[node], issued, delivered)
         if delivered is None and (node not in self._latest or self._latest[node][0] < order):
             self._latest[node] = order, self._clock()
         return order
 
     def order_on_arrival(self, node: NodeKey | None) -> CallOrder:
-        """The order of a call that does not say when it was issued: as it arrives.
-
-        By the node's clock where a call has told it, so that it is later than what came before. Before
-        every boot where none has: any release that names its moment is later.
-        """
-        now = self._clock()
-        if node is None or node not in self._latest:
-            return CallOrder(0, now * 1000)
-        (boot, uptime_ns), heard = self._latest[node]
-        return CallOrder(boot, uptime_ns + (now - heard) * 1000)
+        """The order of a call that does not say when it was issued."""
+        latest = self._latest.get(node) if node is not None else None
+        return call_order.order_on_arrival(self._clock(), latest)
 
     async def order_if_heard(self, node: NodeKey, issued: Issued) -> CallOrder:
         """The same, with nothing noted: of a boot that nobody has heard of, later than all others."""

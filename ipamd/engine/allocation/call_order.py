@@ -6,11 +6,36 @@ here alone; docs/issued.md tells them with examples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ipamd.backends.interface import RememberedRelease
 from ipamd.models.allocation import Allocation
-from ipamd.models.issued import CallOrder
+from ipamd.models.instant import Instant
+from ipamd.models.issued import CallOrder, Issued
+
+
+def order_among(boots: Mapping[str, int], issued: Issued, delivered: Issued | None = None) -> CallOrder:
+    """The order of a call among those of its node, whose boots have these numbers.
+
+    A call out of a spool names the boot in which it is delivered too. It counts as before that boot.
+    """
+    number = boots[issued.boot]
+    if delivered is not None and delivered.boot != issued.boot:
+        number = min(number, boots[delivered.boot] - 1)
+    return CallOrder(number, issued.uptime_ns)
+
+
+def order_on_arrival(now: Instant, latest: tuple[CallOrder, Instant] | None) -> CallOrder:
+    """The order of a call that does not say when it was issued: as it arrives.
+
+    `latest` is the latest call that said so, and when it was heard. By it the node's clock is known, so that
+    the call is later than those before it. Without it the call is before every boot: any release that names
+    its moment is later.
+    """
+    if latest is None:
+        return CallOrder(0, now * 1000)
+    (boot, uptime_ns), heard = latest
+    return CallOrder(boot, uptime_ns + (now - heard) * 1000)
 
 
 def overtaken(ask: CallOrder, releases: Iterable[RememberedRelease]) -> bool:
