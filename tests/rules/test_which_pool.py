@@ -58,14 +58,14 @@ def chosen(wanted: Sequence[AddressRequest]) -> list[str]:
             None,
         ),
         "of a list one must match": (Selectors(namespaces=("bank", "shop")), WEB, None),
-        "a cluster that is not listed is kept out": (Selectors(clusters=("edge",)), WEB, "for cluster edge"),
-        "so is a network": (Selectors(networks=("storage",)), WEB, "for network storage"),
-        "so is a node": (Selectors(nodes=("n1", "n2")), WEB, "for node n1 or n2"),
-        "so is a namespace": (Selectors(namespaces=("bank",)), WEB, "for namespace bank"),
+        "a cluster that is not listed is kept out": (Selectors(clusters=("edge",)), WEB, "cluster edge"),
+        "so is a network": (Selectors(networks=("storage",)), WEB, "network storage"),
+        "so is a node": (Selectors(nodes=("n1", "n2")), WEB, "n1 or n2"),
+        "so is a namespace": (Selectors(namespaces=("bank",)), WEB, "namespace bank"),
         "so is a caller without a namespace": (
             Selectors(namespaces=("shop",)),
             WEB._replace(namespace=None),
-            "names no namespace",
+            "no namespace",
         ),
         "all selectors must match": (
             Selectors(clusters=("default",), networks=("net",), nodes=("here",), namespaces=("shop",)),
@@ -75,7 +75,7 @@ def chosen(wanted: Sequence[AddressRequest]) -> list[str]:
         "one that does not match is enough": (
             Selectors(clusters=("default",), networks=("net",), nodes=("there",), namespaces=("shop",)),
             WEB,
-            "for node there",
+            "node there",
         ),
         "a label must have the value": (Selectors(node_labels={"zone": "a"}), WEB, None),
         "another value keeps the node out": (Selectors(node_labels={"zone": "b"}), WEB, "zone=a"),
@@ -183,7 +183,7 @@ def test_which_pools_serve_a_request_that_names_them(
         "selectors bind those who name the pool too": (
             request("lab"),
             NotAllowed,
-            "pool lab is for namespace",
+            "namespace lab",
         ),
         "there is no such pool": (request("fourr"), PoolUnknown, "fourr"),
         "nor may it stand beside one that exists": (request(["four", "fourr"]), PoolUnknown, "fourr"),
@@ -235,24 +235,24 @@ def test_where_a_requested_address(asked: AllocationRequest, expected: Sequence[
 @table(
     "asked, why",
     {
-        "the network address": (request("four", wants=["10.0.0.0"]), "the network address"),
-        "the broadcast address": (request("four", wants=["10.0.0.255"]), "the broadcast address"),
-        "the gateway": (request("four", wants=["10.0.0.1"]), "the gateway of pool four"),
-        "an excluded one": (request("full", wants=["10.0.4.4"]), "excluded from pool full"),
-        "one outside the ranges": (request("full", wants=["10.0.4.6"]), "outside the ranges of pool full"),
-        "one outside the pool": (request("four", wants=["192.0.2.1"]), "outside pool four"),
-        "one of a pool that is not named": (request("four", wants=["10.0.1.9"]), "pool four-more has it"),
-        "one of a pool that must be named": (request(wants=["10.0.2.9"]), "only who names it"),
-        "one of a pool for others": (request(wants=["10.0.3.9"]), "for namespace lab"),
-        "one that is reserved for another": (request("four", wants=["10.0.0.50"]), "reserved for shop/web"),
-        "one that is reserved for nobody": (request("four", wants=["10.0.0.60"]), "reserved for nobody"),
+        "the network address": (request("four", wants=["10.0.0.0"]), "network"),
+        "the broadcast address": (request("four", wants=["10.0.0.255"]), "broadcast"),
+        "the gateway": (request("four", wants=["10.0.0.1"]), "gateway"),
+        "an excluded one": (request("full", wants=["10.0.4.4"]), "excluded"),
+        "one outside the ranges": (request("full", wants=["10.0.4.6"]), "ranges"),
+        "one outside the pool": (request("four", wants=["192.0.2.1"]), "outside"),
+        "one of a pool that is not named": (request("four", wants=["10.0.1.9"]), "four-more"),
+        "one of a pool that must be named": (request(wants=["10.0.2.9"]), "auto_assign"),
+        "one of a pool for others": (request(wants=["10.0.3.9"]), "namespace lab"),
+        "one that is reserved for another": (request("four", wants=["10.0.0.50"]), "shop/web"),
+        "one that is reserved for nobody": (request("four", wants=["10.0.0.60"]), "nobody"),
         "a second one where one is asked for": (
             request("four", wants=["10.0.0.9", "10.0.0.7"]),
-            "is to be 10.0.0.9",
+            "10.0.0.9",
         ),
         "one that no pool has, where none serves the caller": (
             request("by-name", wants=["fd00:1::1"]),
-            "outside pool by-name",
+            "by-name",
         ),
     },
 )
@@ -359,10 +359,10 @@ def test_a_holder_keeps_an_address_that_it_uses_already(address: str, expected: 
 @table(
     "address, space, why",
     {
-        "if no pool has it": ("192.0.2.1", "default", "no pool of space default has it"),
-        "if a pool of another space has it": ("10.0.0.9", "lab", "no pool of space lab has it"),
-        "if nobody may have it": ("10.0.0.1", "default", "the gateway"),
-        "if it is reserved for another": ("10.0.0.50", "default", "reserved for shop/web"),
+        "if no pool has it": ("192.0.2.1", "default", "space default"),
+        "if a pool of another space has it": ("10.0.0.9", "lab", "space lab"),
+        "if nobody may have it": ("10.0.0.1", "default", "gateway"),
+        "if it is reserved for another": ("10.0.0.50", "default", "shop/web"),
     },
 )
 def test_when_a_used_address_is_not_taken_over(address: str, space: str, why: str) -> None:
@@ -380,18 +380,18 @@ def test_when_a_used_address_is_not_taken_over(address: str, space: str, why: st
     {
         "those that are named, in their order": (
             (("four-more", "lab"), ("six",)),
-            ["four-more: 0", "lab: 0, pool lab is for namespace lab", "six: 1"],
+            ["four-more 0", "lab 0: namespace lab", "six 1"],
         ),
-        "one that does not exist": ((("fourr",),), ["fourr: 0, there is no pool 'fourr'"]),
+        "one that does not exist": ((("fourr",),), ["fourr 0: no pool"]),
         "else those that are chosen, then all others by name": (
             (),
             [
-                "four: 0",
-                "four-more: 0",
-                "full: 0",
-                "six: 1",
-                "by-name: None, pool by-name serves only who names it",
-                "lab: None, pool lab is for namespace lab",
+                "four 0",
+                "four-more 0",
+                "full 0",
+                "six 1",
+                "by-name None: auto_assign",
+                "lab None: namespace lab",
             ],
         ),
     },
@@ -401,9 +401,10 @@ def test_which_pools_a_request_looks_at(named: tuple[tuple[str, ...], ...], expe
 
     assert len(looked_at) == len(expected)
     for candidate, said in zip(looked_at, expected, strict=True):
-        refusal = f", {candidate.refusal}" if candidate.refusal else ""
-        assert f"{candidate.name}: {candidate.position}{refusal}".startswith(said)
-        assert bool(candidate.refusal) == ("," in said)
+        which, _, why = said.partition(": ")
+        assert f"{candidate.name} {candidate.position}" == which
+        assert why in (candidate.refusal or "")
+        assert bool(candidate.refusal) == bool(why)
 
 
 FULL = Fullness("four", 253, 253, 0, 0, 0, draining=False, ready_at=None)
@@ -412,16 +413,16 @@ FULL = Fullness("four", 253, 253, 0, 0, 0, draining=False, ready_at=None)
 @table(
     "named, full, expected",
     {
-        "how full the pools are": ((("four",),), [FULL], ["pool four has 253 of 253 allocated"]),
+        "how full the pools are": ((("four",),), [FULL], ["253 of 253"]),
         "and why their alternatives refuse": (
             (("six",), ("four", "lab")),
             [FULL],
-            ["pool four has 253 of 253 allocated", "pool lab is for namespace lab"],
+            ["253 of 253", "namespace lab"],
         ),
         "where none was chosen, why each refuses": (
             (),
             [],
-            ["pool by-name serves only who names it", "pool lab is for namespace lab"],
+            ["auto_assign", "namespace lab"],
         ),
     },
 )
@@ -433,7 +434,7 @@ def test_what_an_error_says_of_pools(
     said = why_nothing(named, WEB, catalogue(*pools), full).split("; ")
 
     assert len(said) == len(expected)
-    assert all(sentence.startswith(begin) for sentence, begin in zip(said, expected, strict=True))
+    assert all(why in sentence for sentence, why in zip(said, expected, strict=True))
 
 
 def test_an_error_names_eight_pools_and_counts_the_others() -> None:
