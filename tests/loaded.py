@@ -30,7 +30,7 @@ COMMANDS: Final = {
 
 _LONGEST: Final = 1 << 17
 _LOADED: Final = f"""
-import gc, importlib, json, os, signal, socket, sys
+import gc, importlib, json, os, signal, socket, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 asked = socket.socket(fileno=int(sys.argv[1]))
 main = [importlib.import_module(name) for name in sys.argv[2:]][0].main
@@ -56,6 +56,7 @@ for number, descriptor in enumerate(passed):
     os.close(descriptor)
 os.environ.clear()
 os.environ.update(order["environment"])
+time.tzset()
 sys.argv = order["command"]
 exec(order["first"])
 main()

@@ -227,7 +227,7 @@ reservations:
     assert rehearsed.stderr == done.stderr
     for entry, why in (
         ("pool a", "10.1.0.9 is held by vm-1"),
-        ("pool b", "pool b has 1 addresses allocated"),
+        ("pool b", "pool b has 1 allocated addresses"),
         ("pool d", "overlaps pool c"),
         ("reservation 10.2.0.9", "10.2.0.9 is held by vm-2, not by vm-7"),
     ):
