@@ -61,6 +61,15 @@ class Failure(Exception):
         return (text + "}").encode()
 
 
+class BadPem(ValueError):
+    """A file of TLS does not hold what it should: `key` names it, as a configuration does."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"{key} {why}")
+        self.key = key
+        self.why = why
+
+
 def reason(error: OSError) -> str:
     """Say an operating system's error in words, with its number where there are none."""
     number = error.errno

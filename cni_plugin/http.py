@@ -6,7 +6,7 @@ import select
 
 from cni_plugin import platform
 from cni_plugin.endpoint import HTTPS, UNIX, is_ipv4
-from cni_plugin.failure import reason
+from cni_plugin.failure import BadPem, reason
 from cni_plugin.response import Response
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ def post(
     tls: tuple[bytes, bytes, bytes],
     is_only: bool,
 ) -> Response:
-    """Send the body to an endpoint and give the response, whatever it says; raises Lost.
+    """Send the body to an endpoint and give the response, whatever it says; raises Lost, and BadPem.
 
     `tls` holds authority, certificate and key as PEM, for https:// alone; `is_only`: no other endpoint is
     tried if this one is silent. Redirects are not followed: what was meant for one place goes to no other.
@@ -62,6 +62,8 @@ def post(
         return connection.receive(deadline)
     except _Late:
         raise Lost(f"{one.text}: no answer in time", connection.sent) from None
+    except BadPem:
+        raise
     except OSError as error:
         raise Lost(f"{one.text}: {reason(error)}", connection.sent) from error
     except ValueError as error:  # TLS without trust, or something that is not HTTP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cni_plugin import VERSION, http
+from cni_plugin.failure import BadPem
 from ipam_plugin import answer, request
 from ipam_plugin.answer import REFUSED, YES, Answer
 
@@ -53,6 +54,10 @@ def ask(
         body = request.complete(kept, limit, spooled, delivered)
         try:
             response = http.post(one, path, headers, body, limit, tls=tls, is_only=is_only)
+        except BadPem as bad:
+            outcome.why.append(f"{one.text}: {bad.key} {whom.credentials.paths[bad.key]} {bad.why}")
+            outcome.lost = True
+            continue
         except http.Lost as lost:
             outcome.why.append(str(lost))
             outcome.doubtful = outcome.doubtful or lost.sent

@@ -7,6 +7,8 @@ import os
 import select
 import time
 
+from cni_plugin.failure import BadPem
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
@@ -132,24 +134,26 @@ def inet_address(family: int, text: str, port: int) -> Address:
 
 def secure(sock: _socket.socket, host: str, ca: bytes, certificate: bytes, key: bytes) -> Stream:
     """Put TLS over a connected socket; PEM; the server must prove to be `host`. ValueError for bad PEM."""
-    return TlsStream(sock, host, ca, certificate + b"\n" + key if certificate else b"")
+    return TlsStream(sock, host, ca, certificate, key)
 
 
 class TlsStream:
     """TLS over a socket that does not block; None means: wait for `events`, then call again."""
 
-    def __init__(self, sock: _socket.socket, host: str, ca: bytes, chain: bytes) -> None:
+    def __init__(self, sock: _socket.socket, host: str, ca: bytes, certificate: bytes, key: bytes) -> None:
         import socket
         import ssl
 
+        from cni_plugin import tls_words
+
         self._ssl = ssl
+        self._words = tls_words
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        try:
-            context.load_verify_locations(cadata=ca.decode("ascii"))
-            if chain:
-                _load_chain(context, chain)
-        except ssl.SSLError as error:
-            raise ValueError(str(error)) from error
+        _trust(context, "caFile", ca)
+        if certificate:
+            _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "certFile", certificate)
+            _load_chain(context, certificate + b"\n" + key)
+        self._shows_certificate = bool(certificate)
         plain = socket.socket(fileno=sock.detach())
         plain.setblocking(False)
         self._inner = context.wrap_socket(
@@ -185,16 +189,45 @@ class TlsStream:
             self.events = select.POLLIN
         except self._ssl.SSLWantWriteError:
             self.events = select.POLLOUT
+        except self._ssl.SSLCertVerificationError as error:
+            why = self._words.of_verification(error.verify_code, error.verify_message)
+            raise ValueError(why) from error
+        except self._ssl.SSLEOFError as error:
+            why = self._words.CUT_OFF if self._shaken else self._words.closed(self._shows_certificate)
+            raise ValueError(why) from error
         except self._ssl.SSLError as error:  # its errno is the library's, not the system's
-            raise ValueError(str(error)) from error
+            raise ValueError(self._words.of_reason(error.reason or "", self._shows_certificate)) from error
+        except ConnectionError as error:
+            if self._shaken:
+                raise
+            raise ValueError(self._words.closed(self._shows_certificate)) from error
         return None
+
+
+def _trust(context: ssl.SSLContext, name: str, pem: bytes) -> None:
+    """Take the certificates of a PEM; BadPem if there are none."""
+    from ssl import SSLError
+
+    from cni_plugin.tls_words import NO_CERTIFICATE
+
+    try:
+        context.load_verify_locations(cadata=pem.decode("ascii"))
+    except (SSLError, ValueError) as error:
+        raise BadPem(name, NO_CERTIFICATE) from error
 
 
 def _load_chain(context: ssl.SSLContext, chain: bytes) -> None:
     """Load from memory what the library takes from files only; an encrypted key must not ask a terminal."""
+    from ssl import SSLError
+
+    from cni_plugin import tls_words
+
     memory = os.memfd_create("ipamd-ipam", os.MFD_CLOEXEC)
     try:
         os.write(memory, chain)
         context.load_cert_chain(f"/proc/self/fd/{memory}", password="")
+    except SSLError as error:
+        is_other = error.reason == "KEY_VALUES_MISMATCH"
+        raise BadPem("keyFile", tls_words.OTHER_KEY if is_other else tls_words.NO_KEY) from error
     finally:
         os.close(memory)

@@ -8,9 +8,14 @@ import socket
 
 import _linux
 
+from cni_plugin import tls_words
+from cni_plugin.failure import BadPem
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
+
+    import tls
 
     from cni_plugin.platform.shapes import Address, Stream
 
@@ -20,6 +25,8 @@ _STATX_BASIC_STATS = 0x7FF
 _CLOCK_BOOTTIME = 7
 _LOCK_EX_NB = 2 | 4
 _EAGAIN = 11
+_LARGEST_ERRNO = -256  # of the system's, as the library turns them round
+_CLOSED = (32, 104)  # EPIPE, ECONNRESET
 
 O_DIRECTORY = _linux.O_DIRECTORY  # another number on every architecture
 
@@ -158,11 +165,16 @@ class TlsStream:
         import tls
 
         context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(ca)
+        try:
+            context.load_verify_locations(ca)
+        except (ValueError, OSError) as error:
+            raise BadPem("caFile", tls_words.NO_CERTIFICATE) from error
         if certificate:
-            context.load_cert_chain(certificate, key)
+            _load_chain(context, certificate, key)
         self._sock = sock
         self._inner = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        self._shows_certificate = bool(certificate)
+        self._shaken = False
         self.events = select.POLLIN
 
     def fileno(self) -> int:
@@ -170,7 +182,11 @@ class TlsStream:
 
     def send(self, data: bytes | memoryview) -> int | None:
         """Send a part, shaking hands before the first; ValueError where the server is not to be trusted."""
-        sent = self._inner.write(data)
+        try:
+            sent = self._inner.write(data)
+        except (ValueError, OSError) as error:
+            raise self._said(error) from error
+        self._shaken = self._shaken or sent is not None
         # While hands are shaken the library only ever waits for the server: its own flights are small.
         self.events = select.POLLIN if sent is None and self.events == select.POLLIN else select.POLLOUT
         return sent
@@ -178,7 +194,34 @@ class TlsStream:
     def receive(self, size: int) -> bytes | None:
         """Give what came, at most so many bytes, none at the end."""
         self.events = select.POLLIN
-        return self._inner.read(size)
+        try:
+            return self._inner.read(size)
+        except (ValueError, OSError) as error:
+            raise self._said(error) from error
 
     def close(self) -> None:
         self._inner.close()
+
+    def _said(self, error: ValueError | OSError) -> ValueError | OSError:
+        """Give the error in words, an error of the system as it is once hands are shaken."""
+        if isinstance(error, ValueError):
+            return ValueError(tls_words.of_complaints(str(error)))
+        number = error.errno
+        if isinstance(number, int) and _LARGEST_ERRNO < number < 0:
+            number = -number  # the system's, on its way through the library
+        if isinstance(number, int) and number < 0:
+            return ValueError(tls_words.of_number(number, self._shows_certificate))
+        if not self._shaken and number in _CLOSED:
+            return ValueError(tls_words.closed(self._shows_certificate))
+        return OSError(number)
+
+
+def _load_chain(context: tls.SSLContext, certificate: bytes, key: bytes) -> None:
+    if not tls_words.is_pem(certificate):
+        raise BadPem("certFile", tls_words.NO_CERTIFICATE)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (ValueError, OSError) as error:
+        if "cert" in str(error):
+            raise BadPem("certFile", tls_words.NO_CERTIFICATE) from error
+        raise BadPem("keyFile", tls_words.NO_KEY) from error
