@@ -64,11 +64,15 @@ class Set:
 
 
 class Element:
-    """A key of a set, or of a set of ranges all keys from `key` to `last`, which belongs to it."""
+    """A key of a set, or of a set of ranges all keys from `key` to `last`, which belongs to it.
 
-    def __init__(self, key: bytes, last: bytes | None = None) -> None:
+    `comment` is of up to 127 bytes, and empty for none.
+    """
+
+    def __init__(self, key: bytes, last: bytes | None = None, comment: str = "") -> None:
         self.key = key
         self.last = last
+        self.comment = comment
 
 
 class Table:
@@ -190,12 +194,20 @@ def decode_elements(told: Message) -> list[Element]:
         given = attribute.read(data)
         key = attribute.read(given.get(1, b"")).get(1, b"")
         last = given.get(10)
-        found.append(Element(key, None if last is None else attribute.read(last).get(1)))
+        comment = given.get(6, b"")[2:]  # behind its kind, which is 0, and its length
+        found.append(
+            Element(
+                key, None if last is None else attribute.read(last).get(1), attribute.words(comment) or ""
+            )
+        )
     return found
 
 
 def _encode_element(element: Element, flags: int) -> list[bytes]:
     key = attribute.nested(1, [attribute.raw(1, element.key)])
+    if element.comment:
+        said = element.comment.encode() + b"\0"
+        key += attribute.raw(6, bytes([0, len(said)]) + said)
     if element.last is None or not flags & INTERVAL:
         return [attribute.nested(1, [key])]
     if flags & CONCATENATED:

@@ -3,8 +3,8 @@
 pair = kernel.make(attachment, settings)     # both ends, down; Failure 8, 7, 5 or 11, and nothing was changed
 interfaces = pair.complete(layout)           # all that ADD promises; Failure where something is in its way
 pair.abandon()                               # takes all of it away again, whatever of it is there
-kernel.remove(attachment)                    # DEL: idempotent, without namespace too
-kernel.forget(attachment)                    # DEL, after the answer: entries of conntrack, within a bound
+addresses = kernel.remove(attachment)        # DEL: idempotent, without namespace too
+kernel.forget(addresses)                     # DEL, after the answer: entries of conntrack, within a bound
 kernel.compare(attachment, settings, layout, told)   # CHECK: Failure names what differs; told is prevResult
 kernel.collect(network, attachments)         # GC: removes those of the network that are not named
 kernel.condition(network, settings)          # STATUS: Failure 50 or 51

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     A = TypeVar("A")
     R = TypeVar("R")
 
+_CLONE_NEWNET = 0x40000000
+
 O_DIRECTORY = os.O_DIRECTORY
 
 effective_user = os.geteuid
@@ -56,6 +58,11 @@ def host_name() -> str:
 def random_number() -> int:
     """Give 16 random bits."""
     return int.from_bytes(os.urandom(2), "big")
+
+
+def random_bytes(size: int) -> bytes:
+    """Give so many random bytes."""
+    return os.urandom(size)
 
 
 def open_file(path: str, flags: int, mode: int = 0) -> int:
@@ -110,6 +117,22 @@ def new_socket(family: int, kind: int) -> _socket.socket:
     made = _socket.socket(family, kind)
     made.setblocking(False)
     return made
+
+
+def netlink_socket(protocol: int) -> _socket.socket:
+    """Make a netlink socket of a protocol that does not block, in the network namespace of this process."""
+    made = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, protocol)
+    made.setblocking(False)
+    return made
+
+
+def enter_namespace(file: int) -> None:
+    """Move this process into the network namespace that a file stands for."""
+    import ctypes  # os.setns came with Python 3.12; the import costs some milliseconds
+
+    if ctypes.CDLL(None, use_errno=True).setns(file, _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def unix_address(path: str) -> Address:

@@ -27,6 +27,8 @@ _LOCK_EX_NB = 2 | 4
 _EAGAIN = 11
 _LARGEST_ERRNO = -256  # of the system's, as the library turns them round
 _CLOSED = (32, 104)  # EPIPE, ECONNRESET
+_CLONE_NEWNET = 0x40000000
+_AF_NETLINK, _SOCK_RAW, _SOCK_CLOEXEC = 16, 3, 0o2000000
 
 O_DIRECTORY = _linux.O_DIRECTORY  # another number on every architecture
 
@@ -59,6 +61,13 @@ def random_number() -> int:
     bits = bytearray(2)
     _linux.syscall(_linux.SYS_getrandom, bits, 2, 0)
     return int.from_bytes(bits, "big")
+
+
+def random_bytes(size: int) -> bytes:
+    """Give so many random bytes."""
+    data = bytearray(size)
+    _linux.syscall(_linux.SYS_getrandom, data, size, 0)
+    return bytes(data)
 
 
 def effective_user() -> int:
@@ -129,6 +138,18 @@ def new_socket(family: int, kind: int) -> _socket.socket:
     made = socket.socket(family, kind)
     made.setblocking(False)
     return made
+
+
+def netlink_socket(protocol: int) -> _socket.socket:
+    """Make a netlink socket of a protocol that does not block, in the network namespace of this process."""
+    made = socket.socket(_AF_NETLINK, _SOCK_RAW | _SOCK_CLOEXEC, protocol)
+    made.setblocking(False)
+    return made
+
+
+def enter_namespace(file: int) -> None:
+    """Move this process into the network namespace that a file stands for."""
+    _linux.syscall(_linux.SYS_setns, file, _CLONE_NEWNET)
 
 
 def unix_address(path: str) -> Address:

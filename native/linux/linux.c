@@ -105,6 +105,7 @@ static const mp_rom_map_elem_t names[] = {
     NUMBER(SYS_pidfd_open),
     NUMBER(SYS_pipe2),
     NUMBER(SYS_read),
+    NUMBER(SYS_setns),
     NUMBER(SYS_statx),
     NUMBER(SYS_uname),
     NUMBER(SYS_wait4),

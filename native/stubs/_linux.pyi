@@ -16,6 +16,7 @@ SYS_openat: int
 SYS_pidfd_open: int
 SYS_pipe2: int
 SYS_read: int
+SYS_setns: int
 SYS_statx: int
 SYS_uname: int
 SYS_wait4: int

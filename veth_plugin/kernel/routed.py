@@ -1,0 +1,92 @@
+"""Mode routed: the node is the container's only neighbour, by a link-local address at the host side."""
+
+from __future__ import annotations
+
+from netlink import address, family, link, neighbour, route
+from netlink.link import Link
+from netlink.neighbour import Neighbour
+from veth_plugin import address as addresses
+from veth_plugin.kernel import forwarding, inside, masquerade, naming, tracking
+from veth_plugin.kernel.asking import EXISTS, Step, carry_out, exchange, refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cni_plugin.failure import Failure
+    from netlink.message import Refusal
+    from veth_plugin.kernel.pair import Pair
+    from veth_plugin.layout import Layout
+    from veth_plugin.result import Interface
+
+_WITHOUT_DETECTION = address.NO_DETECTION | address.NO_PREFIX_ROUTE
+
+
+def complete(pair: Pair, layout: Layout) -> list[Interface]:
+    """Set up both ends; the first packet after this is answered. Failure where something is in the way."""
+    own = [each.address for each in layout.addresses]
+    families = inside.families(own)
+    has_ipv6 = family.IPV6 in families
+    inside.require(has_ipv6, pair.told.ipv6)
+    tracking.forget_what_is_left(own)
+    forwarding.switch_on(pair, families)
+    if pair.settings.masquerades:
+        masquerade.ensure(pair.attachment.network, layout.pools)
+    _set_up_host_side(pair, layout, own)
+    inside.prepare(pair, has_ipv6)
+    inside.set_up(
+        pair,
+        Link(index=pair.inside),
+        [
+            address.Address(pair.inside, each.address, each.length, _WITHOUT_DETECTION)
+            for each in layout.addresses
+        ],
+        [Neighbour(pair.inside, each.address, pair.host_mac) for each in layout.gateways],
+        layout.routes,
+    )
+    pair.wait_until_packets_pass()
+    return []
+
+
+def host_route(pair_index: int, one: bytes, source: bytes | None) -> route.Route:
+    """Give the node's route to a container's address.
+
+    With the node's own address as its source: the kernel would take the gateway's of the host side (seen).
+    """
+    return route.Route(
+        one,
+        addresses.bits(one),
+        pair_index,
+        scope=route.SCOPE_LINK if family.of(one) == family.IPV4 else route.SCOPE_GLOBAL,
+        source=source,
+        protocol=naming.ROUTE_PROTOCOL,
+    )
+
+
+def _set_up_host_side(pair: Pair, layout: Layout, own: list[bytes]) -> None:
+    steps = [Step(link.change(pair.tell(own)), f"setting up interface {pair.name}")]
+    for gateway in layout.gateways:
+        given = address.Address(
+            pair.index, gateway.address, gateway.length, _WITHOUT_DETECTION, address.SCOPE_LINK
+        )
+        steps.append(Step(address.add(given), f"address {addresses.text(gateway.address)} of {pair.name}"))
+    steps.append(Step(link.change(Link(index=pair.index, up=True)), f"switching interface {pair.name} on"))
+    for one in own:
+        said = addresses.text(one)
+        steps.append(Step(neighbour.put(Neighbour(pair.index, one, pair.mac)), f"neighbour {said}"))
+    for one in own:
+        wanted = host_route(pair.index, one, pair.sources.get(family.of(one)))
+        steps.append(Step(route.add(wanted), f"route to {addresses.text(one)} on the node", (EXISTS,)))
+    answers = carry_out(pair.node, steps)
+    for one, answer in zip(own, answers[-len(own) :]):
+        if answer.refusal is not None:
+            raise _taken(pair, one, answer.refusal)
+
+
+def _taken(pair: Pair, one: bytes, refusal: Refusal) -> Failure:
+    """Say by which interface the node has a route to a container's address already."""
+    [found] = exchange(pair.node, [route.find(one)])
+    index = route.decode(found.messages[0]).index if found.messages else None
+    name = None
+    if index is not None:
+        [told] = exchange(pair.node, [link.get(index=index)])
+        name = link.decode(told.messages[0]).name if told.messages else None
+    return refused(f"route to {addresses.text(one)} on the node, where one is by interface {name}", refusal)
