@@ -1,17 +1,15 @@
 """What all tests share: a scratch folder and the service as a process."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests import loaded
+from tests.cni.authority import Authority
 from tests.postgres import Postgres, shared_postgres
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, running_service, scratch_folder
 
 HERE = Path(__file__).parent
 CAMPAIGNS = {HERE / name for name in ("faults", "fuzz", "replicas", "upgrade")}
@@ -60,8 +58,8 @@ def ipamd_process(scratch: Path) -> Iterator[IpamdProcess]:
 
 @pytest.fixture(scope="module")
 def lasting_ipamd() -> Iterator[IpamdProcess]:
-    """One service for all tests of a module, which each keep to an address space of their own."""
-    with scratch_folder() as folder, running_service(folder) as service:
+    """One service for all tests of a module, which each keep to pools of their own or leave it empty."""
+    with running_service() as service:
         yield service
 
 
@@ -78,25 +76,7 @@ def postgres_database(postgres: Postgres) -> Iterator[str]:
         yield postgres.url(database)
 
 
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Make a folder whose path is short enough for Unix sockets (107 bytes), and remove it."""
-    folder = Path(tempfile.mkdtemp(prefix="ipamd-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
-@contextmanager
-def running_service(folder: Path, *options: str, database_url: str | None = None) -> Iterator[IpamdProcess]:
-    """Run the service with what it keeps in a folder, and see that it ends as it should."""
-    service = IpamdProcess(folder, database_url=database_url)
-    service.options = options
-    try:
-        service.start()
-        yield service
-        service.stop()
-    finally:
-        service.kill()
-        service.http.close()
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority of a server on 127.0.0.1."""
+    return Authority(tmp_path_factory.mktemp("authority") / "ours", "ours", "IP:127.0.0.1,DNS:ipamd.test")

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.conftest import scratch_folder
 from tests.postgres import USER, Postgres
+from tests.service import scratch_folder
 
 PROGRAM = "/usr/sbin/pgbouncer"
 PORT = 6432

@@ -1,10 +1,13 @@
 """The service as users run it: a process with its SQLite file and its sockets in a scratch folder."""
 
 import contextlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -150,3 +153,35 @@ class IpamdProcess:
     def addresses(self, **filters: str) -> set[str]:
         """The addresses that are held now, without prefix length."""
         return {item["address"].split("/")[0] for item in self.allocations(**filters)}
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder whose path is short enough for Unix sockets (107 bytes), and remove it."""
+    folder = Path(tempfile.mkdtemp(prefix="ipamd-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def running_service(
+    folder: Path | None = None, *options: str, database_url: str | None = None
+) -> Iterator[IpamdProcess]:
+    """Run a service with what it keeps in a folder, and see that it ends as it should."""
+    with ExitStack() as stack:
+        service = IpamdProcess(folder or stack.enter_context(scratch_folder()), database_url=database_url)
+        service.options = options
+        stack.callback(service.http.close)
+        stack.callback(service.kill)
+        service.start()
+        yield service
+        service.stop()
+
+
+@contextmanager
+def running_replicas(database_url: str, count: int = 2) -> Iterator[list[IpamdProcess]]:
+    """Run several services on one database."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(running_service(database_url=database_url)) for _ in range(count)]

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 
 from tests.access.conftest import Caller
 from tests.cni.authority import Authority
-from tests.conftest import running_service, scratch_folder
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, running_service, scratch_folder
 
 ADMIN = "ipamd_" + "A" * 43
 

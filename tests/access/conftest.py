@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from tests import loaded
-from tests.conftest import scratch_folder
 from tests.service import EXECUTABLES, IpamdProcess
 
 
@@ -53,18 +52,11 @@ NewCaller = Callable[..., Caller]
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[IpamdProcess]:
-    """A service with one admin token, for a whole module; its client shows no token."""
-    with scratch_folder() as folder:
-        service = IpamdProcess(folder)
-        try:
-            service.start()
-            (folder / "token").write_text(Caller(service, None).token_for("admin", name="ann")[1])
-            yield service
-            service.stop()
-        finally:
-            service.kill()
-            service.http.close()
+def guarded(lasting_ipamd: IpamdProcess) -> IpamdProcess:
+    """The service of a module, with one admin token; its client shows no token."""
+    token = Caller(lasting_ipamd, None).token_for("admin", name="ann")[1]
+    (lasting_ipamd.folder / "token").write_text(token)
+    return lasting_ipamd
 
 
 @pytest.fixture

@@ -18,28 +18,23 @@ NODE = "node-a"  # whom the plugin of these tests calls itself
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority") / "ours", "ours", "IP:127.0.0.1,DNS:ipamd.test")
-
-
-@pytest.fixture(scope="module")
-def service(authority: Authority) -> Iterator[IpamdProcess]:
+def lasting_ipamd(authority: Authority) -> Iterator[IpamdProcess]:
     """A service with TLS, client certificates and an admin token of its own."""
     with serving_tls(authority, "10.0.0.0/24") as process:
         yield process
 
 
 @pytest.fixture
-def admin(service: IpamdProcess) -> Iterator[Caller]:
-    caller = Caller(service, ADMIN)
+def admin(lasting_ipamd: IpamdProcess) -> Iterator[Caller]:
+    caller = Caller(lasting_ipamd, ADMIN)
     yield caller
     for item in caller.get("/v1/allocations").json()["items"]:
         caller.ask("DELETE", f"/v1/allocations/{item['id']}")
 
 
 @pytest.fixture(params=list(plugins().values()), ids=list(plugins()))
-def plugin(request: pytest.FixtureRequest, scratch: Path, service: IpamdProcess) -> Plugin:
-    return Plugin((str(request.param),), scratch / "state", f"https://127.0.0.1:{service.port}")
+def plugin(request: pytest.FixtureRequest, scratch: Path, lasting_ipamd: IpamdProcess) -> Plugin:
+    return Plugin((str(request.param),), scratch / "state", f"https://127.0.0.1:{lasting_ipamd.port}")
 
 
 def takes_and_frees(plugin: Plugin, admin: Caller, config: dict[str, Any]) -> bool:
@@ -67,10 +62,10 @@ def test_a_token_of_its_node_over_tls(
 
 
 def test_a_token_of_its_node_over_the_socket(
-    plugin: Plugin, admin: Caller, service: IpamdProcess, scratch: Path
+    plugin: Plugin, admin: Caller, lasting_ipamd: IpamdProcess, scratch: Path
 ) -> None:
     _, text = admin.token_for("node", cluster="default", node=NODE)
-    config = plugin.config(tokenFile=str(token_file(scratch, text)), endpoint=service.endpoint)
+    config = plugin.config(tokenFile=str(token_file(scratch, text)), endpoint=lasting_ipamd.endpoint)
 
     assert takes_and_frees(plugin, admin, config)
 

@@ -9,9 +9,8 @@ import pytest
 
 from tests.access.conftest import Caller, first_token
 from tests.api.plugin_call import call
-from tests.conftest import scratch_folder
 from tests.postgres import Postgres
-from tests.service import IpamdProcess
+from tests.service import running_replicas
 
 BOUND_SECONDS = 5.0
 
@@ -19,20 +18,11 @@ BOUND_SECONDS = 5.0
 @pytest.fixture(scope="module")
 def replicas(postgres: Postgres) -> Iterator[tuple[Caller, Caller]]:
     """The same admin at two replicas, by a token that `ipamd token create` made in their database."""
-    with scratch_folder() as one, scratch_folder() as other, postgres.migrated() as database:
+    with postgres.migrated() as database:
         url = postgres.url(database)
         token = first_token(url)
-        services = [IpamdProcess(folder, database_url=url) for folder in (one, other)]
-        try:
-            for service in services:
-                service.start()
-            yield Caller(services[0], token), Caller(services[1], token)
-            for service in services:
-                service.stop()
-        finally:
-            for service in services:
-                service.kill()
-                service.http.close()
+        with running_replicas(url) as (one, other):
+            yield Caller(one, token), Caller(other, token)
 
 
 def status(caller: Caller) -> int:

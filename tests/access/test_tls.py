@@ -15,10 +15,9 @@ import pytest
 from tests.access.conftest import Caller
 from tests.api.plugin_call import call
 from tests.cni.authority import Authority
-from tests.conftest import scratch_folder
 from tests.ctl.conftest import Ipamctl
 from tests.ctl.test_ipamd_command import ipamd
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, scratch_folder
 from tests.waiting import eventually
 
 SERVER = "IP:127.0.0.1,DNS:localhost"

@@ -9,9 +9,14 @@ from typing import Any, Final
 
 import pytest
 
+from tests.access.conftest import Caller
+from tests.agent.process import NODE, AgentProcess
 from tests.agent.runs import Ended, run_agent, run_agent_after, run_agent_until
+from tests.cni.authority import Authority
 from tests.network.namespace import Namespace
 from tests.node_executable import ROOT, static_plugin
+from tests.service import IpamdProcess, scratch_folder
+from tests.tls_service import ADMIN, serving_tls
 
 TEXT: Final = "ipamd_" + "J" * 43
 
@@ -103,6 +108,61 @@ def machine(scratch: Path) -> Iterator[Namespace]:
     namespace.create()
     yield namespace
     namespace.delete()
+
+
+@pytest.fixture(scope="module")
+def lasting_ipamd(authority: Authority) -> Iterator[IpamdProcess]:
+    """A service with TLS and an admin token of its own."""
+    with serving_tls(authority, "10.0.0.0/20") as process:
+        yield process
+
+
+@pytest.fixture
+def admin(lasting_ipamd: IpamdProcess) -> Iterator[Caller]:
+    """Somebody who may do everything; after a test nothing is held and the node is forgotten."""
+    if lasting_ipamd.process is None:
+        lasting_ipamd.start()
+    caller = Caller(lasting_ipamd, ADMIN)
+    yield caller
+    if lasting_ipamd.process is None:
+        lasting_ipamd.start()
+    for item in caller.get("/v1/allocations").json()["items"]:
+        caller.ask("DELETE", f"/v1/allocations/{item['id']}")
+    caller.ask("DELETE", f"/v1/nodes/default/{NODE}")
+
+
+@pytest.fixture
+def idle(
+    lasting_ipamd: IpamdProcess, authority: Authority, scratch: Path, admin: Caller
+) -> Iterator[AgentProcess]:
+    """An agent with a join token that was not started yet."""
+    agent = AgentProcess(scratch, f"https://127.0.0.1:{lasting_ipamd.port}", caFile=str(authority.ca))
+    agent.join_with(admin.token_for("join", cluster="default")[1])
+    yield agent
+    agent.kill()
+
+
+@pytest.fixture
+def agent(idle: AgentProcess) -> AgentProcess:
+    """An agent that has joined."""
+    idle.start()
+    return idle
+
+
+@pytest.fixture(scope="module")
+def lasting(lasting_ipamd: IpamdProcess, authority: Authority) -> Iterator[AgentProcess]:
+    """One agent for all tests that let it be, of a node of its own."""
+    with scratch_folder() as folder:
+        agent = AgentProcess(
+            folder, f"https://127.0.0.1:{lasting_ipamd.port}", "node-l", caFile=str(authority.ca)
+        )
+        agent.join_with(Caller(lasting_ipamd, ADMIN).token_for("join", cluster="default")[1])
+        try:
+            agent.start()
+            yield agent
+            agent.stop()
+        finally:
+            agent.kill()
 
 
 def new_root(scratch: Path) -> NodeRoot:

@@ -10,12 +10,9 @@ import pytest
 from tests.access.conftest import Caller
 from tests.agent.conftest import NodeRoot
 from tests.agent.runs import AGENT
-from tests.agent.test_run import admin, authority, service
 from tests.cni.authority import Authority
 from tests.ports import free_port
 from tests.service import IpamdProcess
-
-__all__ = ["admin", "authority", "service"]
 
 _END = "-- that was all --"
 
@@ -73,7 +70,7 @@ def machine(scratch: Path) -> Iterator[Machine]:
 
 
 def test_a_machine_becomes_a_node_serves_a_pod_and_is_as_it_was_again(
-    machine: Machine, node_root: NodeRoot, service: IpamdProcess, authority: Authority, admin: Caller
+    machine: Machine, node_root: NodeRoot, lasting_ipamd: IpamdProcess, authority: Authority, admin: Caller
 ) -> None:
     join = node_root.file("join", admin.token_for("join", cluster="default")[1])
     conflist = node_root.conflist()
@@ -87,7 +84,8 @@ def test_a_machine_becomes_a_node_serves_a_pod_and_is_as_it_was_again(
     before = machine.run(files)
 
     installed = machine.run(
-        f"{AGENT} install --executables {node_root.executables} --endpoint https://127.0.0.1:{service.port} "
+        f"{AGENT} install --executables {node_root.executables} "
+        f"--endpoint https://127.0.0.1:{lasting_ipamd.port} "
         f"--ca-file {authority.ca} --node node-a --join-token-file {join} --conflist {conflist} --hide-others"
     )
     machine.run(f"{AGENT} run --port {free_port()} >/run/agent.log 2>&1 & agent=$!")

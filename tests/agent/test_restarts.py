@@ -7,11 +7,8 @@ import pytest
 
 from tests.access.conftest import Caller
 from tests.agent.process import AgentProcess
-from tests.agent.test_run import admin, agent, authority, idle, service
 from tests.cni.executable import Finished
 from tests.waiting import eventually
-
-__all__ = ["admin", "agent", "authority", "idle", "service"]
 
 PODS, RESTARTS, AT_ONCE = 1000, 10, 8
 

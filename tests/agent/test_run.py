@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -14,66 +13,9 @@ import pytest
 from tests.access.conftest import Caller, token_file
 from tests.agent.process import NODE, AgentProcess
 from tests.cni.authority import Authority
-from tests.conftest import scratch_folder
 from tests.service import IpamdProcess
-from tests.tls_service import ADMIN, serving_tls
+from tests.tls_service import ADMIN
 from tests.waiting import eventually
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority") / "ours", "ours", "IP:127.0.0.1,DNS:ipamd.test")
-
-
-@pytest.fixture(scope="module")
-def service(authority: Authority) -> Iterator[IpamdProcess]:
-    """A service with TLS and an admin token of its own."""
-    with serving_tls(authority, "10.0.0.0/20") as process:
-        yield process
-
-
-@pytest.fixture
-def admin(service: IpamdProcess) -> Iterator[Caller]:
-    """Somebody who may do everything; after a test nothing is held and the node is forgotten."""
-    if service.process is None:
-        service.start()
-    caller = Caller(service, ADMIN)
-    yield caller
-    if service.process is None:
-        service.start()
-    for item in caller.get("/v1/allocations").json()["items"]:
-        caller.ask("DELETE", f"/v1/allocations/{item['id']}")
-    caller.ask("DELETE", f"/v1/nodes/default/{NODE}")
-
-
-@pytest.fixture
-def idle(service: IpamdProcess, authority: Authority, scratch: Path, admin: Caller) -> Iterator[AgentProcess]:
-    """An agent with a join token that was not started yet."""
-    agent = AgentProcess(scratch, f"https://127.0.0.1:{service.port}", caFile=str(authority.ca))
-    agent.join_with(admin.token_for("join", cluster="default")[1])
-    yield agent
-    agent.kill()
-
-
-@pytest.fixture
-def agent(idle: AgentProcess) -> AgentProcess:
-    """An agent that has joined."""
-    idle.start()
-    return idle
-
-
-@pytest.fixture(scope="module")
-def lasting(service: IpamdProcess, authority: Authority) -> Iterator[AgentProcess]:
-    """One agent for all tests that let it be, of a node of its own."""
-    with scratch_folder() as folder:
-        agent = AgentProcess(folder, f"https://127.0.0.1:{service.port}", "node-l", caFile=str(authority.ca))
-        agent.join_with(Caller(service, ADMIN).token_for("join", cluster="default")[1])
-        try:
-            agent.start()
-            yield agent
-            agent.stop()
-        finally:
-            agent.kill()
 
 
 def held(admin: Caller) -> list[str]:
@@ -99,17 +41,17 @@ def test_the_plugin_needs_no_credentials_behind_an_agent_that_has_joined(
 
 
 def test_one_connection_serves_call_after_call(
-    lasting: AgentProcess, service: IpamdProcess, admin: Caller
+    lasting: AgentProcess, lasting_ipamd: IpamdProcess, admin: Caller
 ) -> None:
     plugin = lasting.plugin()
     assert plugin.call("ADD").code == 0
-    before = connections_to(service.port, lasting)
+    before = connections_to(lasting_ipamd.port, lasting)
 
     for _ in range(20):
         assert plugin.call("ADD").code == 0
 
     assert before
-    assert connections_to(service.port, lasting) == before
+    assert connections_to(lasting_ipamd.port, lasting) == before
 
 
 def connections_to(port: int, agent: AgentProcess) -> set[str]:
@@ -170,9 +112,9 @@ def test_a_wrong_join_token_ends_the_agent_with_one_sentence(idle: AgentProcess)
 
 
 def test_a_name_that_another_machine_has_joined_with_is_refused(
-    idle: AgentProcess, admin: Caller, service: IpamdProcess
+    idle: AgentProcess, admin: Caller, lasting_ipamd: IpamdProcess
 ) -> None:
-    joiner = Caller(service, admin.token_for("join", cluster="default")[1])
+    joiner = Caller(lasting_ipamd, admin.token_for("join", cluster="default")[1])
     proof = sha256(b"another machine's secret").hexdigest()
     assert joiner.post("/v1/nodes/join", {"node": NODE, "proof": proof}).status_code == 201
 
@@ -242,9 +184,9 @@ def test_a_revoked_node_joins_again_where_it_may(agent: AgentProcess, admin: Cal
 
 
 def test_an_agent_begins_while_ipamd_is_away_and_joins_when_it_is_back(
-    idle: AgentProcess, service: IpamdProcess, admin: Caller
+    idle: AgentProcess, lasting_ipamd: IpamdProcess, admin: Caller
 ) -> None:
-    service.stop()
+    lasting_ipamd.stop()
     idle.start()
     plugin = idle.plugin(endpoints=idle.endpoints)
 
@@ -252,7 +194,7 @@ def test_an_agent_begins_while_ipamd_is_away_and_joins_when_it_is_back(
         "ADD", plugin.config(timeout=1, caFile=json.loads(idle.node_json.read_text())["caFile"])
     )
     told = idle.status()
-    service.start()
+    lasting_ipamd.start()
     eventually(lambda: (idle.state / "token").exists())
     added = idle.plugin().call("ADD")
 
@@ -295,16 +237,16 @@ def test_a_token_put_there_by_hand_is_found_after_a_refusal(idle: AgentProcess, 
 
 
 def test_a_release_in_the_spool_is_delivered_without_another_call(
-    agent: AgentProcess, service: IpamdProcess, admin: Caller
+    agent: AgentProcess, lasting_ipamd: IpamdProcess, admin: Caller
 ) -> None:
     plugin = agent.plugin()
     assert plugin.call("ADD").code == 0
-    service.stop()
+    lasting_ipamd.stop()
 
     deleted = plugin.call("DEL", plugin.config(timeout=1))
     waited = (len(plugin.waiting()), agent.metric("ipamd_agent_spool_entries"))
     told = agent.status()
-    service.start()
+    lasting_ipamd.start()
     eventually(lambda: plugin.waiting() == [])
 
     assert (deleted.code, waited) == (0, (1, 1.0))
@@ -314,16 +256,16 @@ def test_a_release_in_the_spool_is_delivered_without_another_call(
 
 
 def test_what_nobody_knows_the_end_of_is_undone(
-    agent: AgentProcess, service: IpamdProcess, admin: Caller
+    agent: AgentProcess, lasting_ipamd: IpamdProcess, admin: Caller
 ) -> None:
     plugin = agent.plugin()
     assert plugin.call("ADD", CNI_CONTAINERID="c0").code == 0
-    assert service.process is not None
-    service.process.send_signal(signal.SIGSTOP)
+    assert lasting_ipamd.process is not None
+    lasting_ipamd.process.send_signal(signal.SIGSTOP)
 
     failed = plugin.call("ADD", plugin.config(timeout=1))
     undone = [entry["request"].get("undo") for entry in plugin.waiting()]
-    service.process.send_signal(signal.SIGCONT)
+    lasting_ipamd.process.send_signal(signal.SIGCONT)
     eventually(lambda: plugin.waiting() == [])
 
     assert failed.error["code"] == 11
@@ -350,14 +292,14 @@ def test_without_the_agent_the_plugin_goes_on_with_the_nodes_own_token(
 
 
 def test_ipamd_may_be_killed_and_started_again_under_the_agent(
-    agent: AgentProcess, service: IpamdProcess, admin: Caller
+    agent: AgentProcess, lasting_ipamd: IpamdProcess, admin: Caller
 ) -> None:
     plugin = agent.plugin()
     assert plugin.call("ADD").code == 0
 
     for number in range(3):
-        service.kill()
-        service.start()
+        lasting_ipamd.kill()
+        lasting_ipamd.start()
         assert plugin.call("ADD", CNI_CONTAINERID=f"n{number}").code == 0
 
     assert sorted(held(admin)) == ["c1", "n0", "n1", "n2"]

@@ -1,10 +1,7 @@
 """One service for all tests of a module; each test makes pools of its own."""
 
 import itertools
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -17,22 +14,10 @@ NewPool = Callable[..., dict[str, Any]]
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[IpamdProcess]:
-    """The service with an empty SQLite database, for a whole module."""
-    folder = Path(tempfile.mkdtemp(prefix="ipamd-"))
-    service = IpamdProcess(folder)
-    service.start()
-    yield service
-    service.stop()
-    service.http.close()
-    shutil.rmtree(folder)
-
-
 @pytest.fixture
-def http(service: IpamdProcess) -> httpx.Client:
+def http(lasting_ipamd: IpamdProcess) -> httpx.Client:
     """A client on the service's Unix socket."""
-    return service.http
+    return lasting_ipamd.http
 
 
 @pytest.fixture

@@ -136,14 +136,14 @@ def test_an_idempotency_key_with_another_body_is_422(new_pool: NewPool, http: ht
 
 
 def test_one_idempotency_key_many_times_at_once_gives_one_address(
-    service: IpamdProcess, new_pool: NewPool, http: httpx.Client
+    lasting_ipamd: IpamdProcess, new_pool: NewPool, http: httpx.Client
 ) -> None:
     pool = new_pool()["name"]
     headers = {"Idempotency-Key": str(uuid4())}
 
     def ask(number: int) -> httpx.Response:
         body = {"owner": ("one", "another")[number % 2], "pool": pool}
-        return httpx.post(f"{service.tcp_endpoint}/v1/allocations", json=body, headers=headers)
+        return httpx.post(f"{lasting_ipamd.tcp_endpoint}/v1/allocations", json=body, headers=headers)
 
     with ThreadPoolExecutor(12) as clients:
         answers = list(clients.map(ask, range(12)))

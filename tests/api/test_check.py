@@ -10,12 +10,11 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.conftest import scratch_folder
 from tests.faults.clients import Caller, Node
 from tests.faults.ledger import HELD, Tables
 from tests.postgres import Postgres
 from tests.replicas.cluster import PostgresTables
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, running_service
 
 MICROSECONDS = 1_000_000
 FIRST = 10 << 24
@@ -107,24 +106,13 @@ class Scene:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def lasting_scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     """One service for all the accidents."""
-    with scratch_folder() as folder:
-        if request.param == "sqlite":
-            service = IpamdProcess(folder)
-            yield from _scene(service, Sqlite(service.database))
-            return
-        server: Postgres = request.getfixturevalue("postgres")
-        with server.copy() as name:
-            yield from _scene(IpamdProcess(folder, database_url=server.url(name)), Postgresql(server, name))
-
-
-def _scene(service: IpamdProcess, database: Database) -> Iterator[Scene]:
-    service.start()
-    try:
-        yield Scene(service, database)
-        service.stop()
-    finally:
-        service.kill()
-        service.http.close()
+    if request.param == "sqlite":
+        with running_service() as service:
+            yield Scene(service, Sqlite(service.database))
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with server.copy() as name, running_service(database_url=server.url(name)) as service:
+        yield Scene(service, Postgresql(server, name))
 
 
 @pytest.fixture

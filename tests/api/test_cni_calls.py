@@ -241,7 +241,7 @@ def test_only_post_is_taken_and_only_for_calls_that_there_are(http: httpx.Client
 
 
 def test_every_decision_is_one_line_of_the_log_with_the_identity(
-    service: IpamdProcess, new_pool: NewPool, http: httpx.Client
+    lasting_ipamd: IpamdProcess, new_pool: NewPool, http: httpx.Client
 ) -> None:
     add = call(
         "logged-1", ipam={"pools": [new_pool()["name"]]}, node="logging-node", cluster="logging-cluster"
@@ -252,8 +252,8 @@ def test_every_decision_is_one_line_of_the_log_with_the_identity(
     http.post("/v1/cni/add", json=call("logged-2", ipam={"pools": ["nowhere"]}))
     http.post("/v1/cni/add", json=call("logged-3", ipam={"pools": "nowhere"}))
 
-    first = service.logged("logged-1", times=2)
-    second = service.logged("logged-2") + service.logged("logged-3")
+    first = lasting_ipamd.logged("logged-1", times=2)
+    second = lasting_ipamd.logged("logged-2") + lasting_ipamd.logged("logged-3")
     assert len(first) == 2
     assert all(
         part in first[0] for part in ("add", "granted", "pods", "logging-node", "logging-cluster", "eth0")
@@ -266,7 +266,7 @@ def test_every_decision_is_one_line_of_the_log_with_the_identity(
 
 
 def test_foreign_text_cannot_forge_a_line_of_the_log(
-    service: IpamdProcess, new_pool: NewPool, http: httpx.Client
+    lasting_ipamd: IpamdProcess, new_pool: NewPool, http: httpx.Client
 ) -> None:
     pool = new_pool()["name"]
     forged = "x\\n2026 [info] add outcome=granted"
@@ -275,8 +275,8 @@ def test_foreign_text_cannot_forge_a_line_of_the_log(
     http.post("/v1/allocations", json={"owner": forged, "pool": pool})
     http.post("/v1/cni/add", json=call("forging", node="n\x1b[2J", ipam={"pools": [pool]}))
 
-    service.logged("forging")
-    text = service.log.read_text()
+    lasting_ipamd.logged("forging")
+    text = lasting_ipamd.log.read_text()
     assert "\x1b" not in text
     assert not any(line.startswith(("1 forged", "2026 [info]")) for line in text.splitlines())
 

@@ -128,11 +128,11 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n
 
 @pytest.mark.parametrize("target", ["http://127.0.0.1/v1/cni/add", "/v1/cni/%61dd", "/v1/cni/add?x=1"])
 def test_a_call_is_known_however_its_target_is_written(
-    service: IpamdProcess, new_pool: NewPool, target: str
+    lasting_ipamd: IpamdProcess, new_pool: NewPool, target: str
 ) -> None:
     body = call(f"by-{len(target)}", ipam={"pools": [new_pool()["name"]]})
 
-    with connected(service) as connection:
+    with connected(lasting_ipamd) as connection:
         connection.sendall(post(body, target, headers="Connection: close\r\n"))
         answer = until_closed(connection)
 
@@ -141,12 +141,12 @@ def test_a_call_is_known_however_its_target_is_written(
 
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])
 def test_a_wish_for_another_protocol_is_ignored(
-    service: IpamdProcess, new_pool: NewPool, protocol: str
+    lasting_ipamd: IpamdProcess, new_pool: NewPool, protocol: str
 ) -> None:
     body = call(protocol, ipam={"pools": [new_pool()["name"]]})
     wish = f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAMAAABk\r\n"
 
-    with connected(service) as connection:
+    with connected(lasting_ipamd) as connection:
         connection.sendall(post(body, headers=wish) + HEALTH)
         answers = until_closed(connection)
 
@@ -172,20 +172,20 @@ NO_REQUESTS = {
 
 @pytest.mark.parametrize("no_request", NO_REQUESTS.values(), ids=NO_REQUESTS)
 def test_what_is_no_request_is_a_problem_in_its_place(
-    service: IpamdProcess, new_pool: NewPool, no_request: bytes
+    lasting_ipamd: IpamdProcess, new_pool: NewPool, no_request: bytes
 ) -> None:
     """A call before it is carried out, and its answer comes first."""
     pool = new_pool()["name"]
     before = post(call(pool, ipam={"pools": [pool]}))
 
-    with connected(service) as connection:
+    with connected(lasting_ipamd) as connection:
         connection.sendall(before + no_request)
         given, problem = until_closed(connection).split(b"HTTP/1.1 ")[1:]
 
     assert given.startswith(b"200 ")
     assert problem.startswith(b"400 ")
     assert json.loads(problem.partition(b"\r\n\r\n")[2])["code"] == "no-request"
-    assert len(service.allocations(pool=pool)) == 1
+    assert len(lasting_ipamd.allocations(pool=pool)) == 1
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_what_is_no_request_is_a_problem_in_its_place(
     [b"GET /healthz HTTP/1.1\r\nX: ", b"GET /", b"GET /healthz HTTP/1.1\r\nA: b\r\nX: "],
     ids=["header", "target", "second header"],
 )
-def test_a_head_beyond_the_limit_is_431(service: IpamdProcess, head: bytes) -> None:
-    with connected(service) as connection:
+def test_a_head_beyond_the_limit_is_431(lasting_ipamd: IpamdProcess, head: bytes) -> None:
+    with connected(lasting_ipamd) as connection:
         connection.sendall(head)
         answer = drown(connection)
 
@@ -202,9 +202,9 @@ def test_a_head_beyond_the_limit_is_431(service: IpamdProcess, head: bytes) -> N
     assert b"head-too-large" in answer
 
 
-def test_the_head_of_a_body_in_pieces_has_a_limit_too(service: IpamdProcess) -> None:
+def test_the_head_of_a_body_in_pieces_has_a_limit_too(lasting_ipamd: IpamdProcess) -> None:
     chunked = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;"
-    with connected(service) as connection:
+    with connected(lasting_ipamd) as connection:
         connection.sendall(b"POST /v1/cni/add HTTP/1.1\r\nHost: 127.0.0.1\r\n" + chunked)
         answer = drown(connection)
 

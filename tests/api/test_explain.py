@@ -40,12 +40,12 @@ def test_the_answer_is_the_one_that_the_add_then_gets(new_pool: NewPool, http: h
 
 
 def test_nothing_is_taken_and_nothing_is_noted(
-    new_pool: NewPool, http: httpx.Client, service: IpamdProcess
+    new_pool: NewPool, http: httpx.Client, lasting_ipamd: IpamdProcess
 ) -> None:
     pool = new_pool()["name"]
     add = call("untaken", ipam={"pools": [pool]}, node="never-heard-of", issued=issued(1))
 
-    with sqlite3.connect(f"file:{service.database}?mode=ro", uri=True) as database:
+    with sqlite3.connect(f"file:{lasting_ipamd.database}?mode=ro", uri=True) as database:
         before = sorted(database.iterdump())
         for _ in range(3):
             explained(http, add)

@@ -35,10 +35,10 @@ def serve_and_fail(scratch: Path, *options: str) -> str:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.0.0.1:{port}", "localhost:{port}", "[::1]:{port}", "LocalHost"]
 )
-def test_tcp_answers_to_the_names_of_loopback(service: IpamdProcess, host: str) -> None:
-    named = {"Host": host.format(port=service.port)}
+def test_tcp_answers_to_the_names_of_loopback(lasting_ipamd: IpamdProcess, host: str) -> None:
+    named = {"Host": host.format(port=lasting_ipamd.port)}
 
-    assert httpx.get(f"{service.tcp_endpoint}/v1/pools", headers=named).status_code == 200
+    assert httpx.get(f"{lasting_ipamd.tcp_endpoint}/v1/pools", headers=named).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_tcp_answers_to_the_names_of_loopback(service: IpamdProcess, host: str) 
         "localhost:x",
     ],
 )
-def test_tcp_answers_to_no_other_name(service: IpamdProcess, host: str) -> None:
+def test_tcp_answers_to_no_other_name(lasting_ipamd: IpamdProcess, host: str) -> None:
     for path in ("/v1/pools", "/v1/cni/add", "/docs", "/readyz"):
-        answer = httpx.get(service.tcp_endpoint + path, headers={"Host": host})
+        answer = httpx.get(lasting_ipamd.tcp_endpoint + path, headers={"Host": host})
 
         assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed")
 
@@ -67,27 +67,27 @@ def test_the_unix_socket_answers_to_every_name(http: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
 )
-def test_a_body_that_a_web_page_could_send_unasked_is_415(service: IpamdProcess, kind: str) -> None:
+def test_a_body_that_a_web_page_could_send_unasked_is_415(lasting_ipamd: IpamdProcess, kind: str) -> None:
     headers = {"Content-Type": kind} if kind else {}
     for path in ("/v1/pools", "/v1/cni/add", "/v1/allocations"):
-        answer = httpx.post(service.tcp_endpoint + path, content=b'{"owner": "x"}', headers=headers)
+        answer = httpx.post(lasting_ipamd.tcp_endpoint + path, content=b'{"owner": "x"}', headers=headers)
 
         assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
 
 
-def test_no_web_page_is_allowed_to_ask(service: IpamdProcess) -> None:
+def test_no_web_page_is_allowed_to_ask(lasting_ipamd: IpamdProcess) -> None:
     asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
 
-    answer = httpx.options(f"{service.tcp_endpoint}/v1/pools", headers=asked)
+    answer = httpx.options(f"{lasting_ipamd.tcp_endpoint}/v1/pools", headers=asked)
 
     assert not answer.is_success
     assert not any(name.startswith("access-control") for name in answer.headers)
 
 
-def test_tcp_and_the_socket_are_one_service(service: IpamdProcess, http: httpx.Client) -> None:
+def test_tcp_and_the_socket_are_one_service(lasting_ipamd: IpamdProcess, http: httpx.Client) -> None:
     http.post("/v1/pools", json={"name": "shared", "subnet": "172.31.0.0/24"})
 
-    assert httpx.get(f"{service.tcp_endpoint}/v1/pools/shared").status_code == 200
+    assert httpx.get(f"{lasting_ipamd.tcp_endpoint}/v1/pools/shared").status_code == 200
 
 
 def test_health_and_readiness(http: httpx.Client) -> None:
@@ -132,13 +132,13 @@ def assert_strict(page: httpx.Response) -> None:
     assert "style=" not in page.text
 
 
-def test_only_root_and_its_group_may_use_the_socket(service: IpamdProcess) -> None:
-    assert stat.S_IMODE(service.socket.stat().st_mode) == 0o660
+def test_only_root_and_its_group_may_use_the_socket(lasting_ipamd: IpamdProcess) -> None:
+    assert stat.S_IMODE(lasting_ipamd.socket.stat().st_mode) == 0o660
 
 
-def test_another_user_of_this_machine_cannot_open_the_socket(service: IpamdProcess) -> None:
-    service.folder.chmod(0o755)  # so that the socket's own mode decides
-    may_connect = ["test", "-w", str(service.socket)]  # connect() asks for the right to write: unix(7)
+def test_another_user_of_this_machine_cannot_open_the_socket(lasting_ipamd: IpamdProcess) -> None:
+    lasting_ipamd.folder.chmod(0o755)  # so that the socket's own mode decides
+    may_connect = ["test", "-w", str(lasting_ipamd.socket)]  # connect() asks for the right to write: unix(7)
 
     root = subprocess.run(may_connect, check=False)
     nobody = subprocess.run(may_connect, user=NOBODY, group=NOBODY, extra_groups=[], check=False)
@@ -163,11 +163,11 @@ def test_the_socket_of_a_killed_service_is_replaced(ipamd_process: IpamdProcess)
     assert ipamd_process.http.get("/readyz").status_code == 200
 
 
-def test_a_socket_in_use_is_refused_and_left_alone(service: IpamdProcess, scratch: Path) -> None:
-    said = serve_and_fail(scratch, "--port", str(free_port()), "--uds", str(service.socket))
+def test_a_socket_in_use_is_refused_and_left_alone(lasting_ipamd: IpamdProcess, scratch: Path) -> None:
+    said = serve_and_fail(scratch, "--port", str(free_port()), "--uds", str(lasting_ipamd.socket))
 
     assert "another process listens" in said
-    assert service.http.get("/readyz").status_code == 200
+    assert lasting_ipamd.http.get("/readyz").status_code == 200
 
 
 def test_a_file_that_is_no_socket_is_left_alone(scratch: Path) -> None:
@@ -180,10 +180,10 @@ def test_a_file_that_is_no_socket_is_left_alone(scratch: Path) -> None:
     assert path.read_text() == "text"
 
 
-def test_a_port_in_use_is_named(service: IpamdProcess, scratch: Path) -> None:
-    said = serve_and_fail(scratch, "--port", str(service.port))
+def test_a_port_in_use_is_named(lasting_ipamd: IpamdProcess, scratch: Path) -> None:
+    said = serve_and_fail(scratch, "--port", str(lasting_ipamd.port))
 
-    assert f"cannot listen on 127.0.0.1 port {service.port}" in said
+    assert f"cannot listen on 127.0.0.1 port {lasting_ipamd.port}" in said
     assert "Traceback" not in said
 
 

@@ -75,7 +75,7 @@ def test_labels_selectors_and_the_list_of_nodes_have_no_case_either(
     ],
 )
 def test_a_release_that_frees_nothing_of_a_container_that_lives_under_another_name_is_told(
-    http: httpx.Client, service: IpamdProcess, add: dict[str, Any], changes: dict[str, Any], config: Any
+    http: httpx.Client, lasting_ipamd: IpamdProcess, add: dict[str, Any], changes: dict[str, Any], config: Any
 ) -> None:
     before = told(http)
 
@@ -84,7 +84,7 @@ def test_a_release_that_frees_nothing_of_a_container_that_lives_under_another_na
     assert answer.status_code == 204
     assert comes_to(http, before + 1)
     assert held(http, node="host-001") == 1
-    line = [line for line in service.log.read_text().splitlines() if "held elsewhere" in line][-1]
+    line = [line for line in lasting_ipamd.log.read_text().splitlines() if "held elsewhere" in line][-1]
     assert "as eth0 of network pods on node host-001" in line
 
 

@@ -42,12 +42,6 @@ def node(scratch: Path, plugin: Plugin) -> Node:
 
 
 @pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The authority of a server on 127.0.0.1."""
-    return Authority(tmp_path_factory.mktemp("authority") / "ours", "ours", "IP:127.0.0.1,DNS:ipamd.test")
-
-
-@pytest.fixture(scope="session")
 def other_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Another authority, for a server that goes by another name."""
     return Authority(tmp_path_factory.mktemp("authority") / "other", "other", "DNS:elsewhere.test")

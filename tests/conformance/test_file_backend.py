@@ -16,11 +16,12 @@ from ipamd.backends.interface import Backend
 from ipamd.backends.registry import installed, open_backend
 from ipamd.models.errors import DatabaseUnfit, Unavailable
 from ipamd.models.query import AllocationQuery
-from tests.service import IpamdProcess
+from tests.service import running_service
 
 WHAT_IS_IMPORTED = """
 import asyncio, sys
 from ipamd.backends.registry import open_backend
+from tests.service import running_service
 
 asyncio.run(open_backend(sys.argv[1]))
 print(*sys.modules)
@@ -63,22 +64,19 @@ def test_it_is_found_by_its_entry_point_and_needs_neither_sql_nor_memory(folder:
 
 
 def test_ipamd_serves_from_it_and_keeps_what_it_answered_over_a_kill(scratch: Path) -> None:
-    service = IpamdProcess(scratch, database_url=f"file://{scratch}/allocations")
-    service.start()
-    service.create_pool("pods", "10.9.0.0/24")
-    created = service.http.post("/v1/allocations", json={"owner": "vm-1", "pool": "pods"})
-    assert created.status_code == httpx.codes.CREATED, created.text
-    before = service.allocations()
+    with running_service(scratch, database_url=f"file://{scratch}/allocations") as service:
+        service.create_pool("pods", "10.9.0.0/24")
+        created = service.http.post("/v1/allocations", json={"owner": "vm-1", "pool": "pods"})
+        assert created.status_code == httpx.codes.CREATED, created.text
+        before = service.allocations()
 
-    service.kill()
-    service.start()
+        service.kill()
+        service.start()
 
-    assert service.allocations() == before != []
-    released = service.http.delete(f"/v1/allocations/{before[0]['id']}")
-    assert released.status_code == httpx.codes.NO_CONTENT, released.text
-    assert service.allocations() == []
-    service.stop()
-    service.http.close()
+        assert service.allocations() == before != []
+        released = service.http.delete(f"/v1/allocations/{before[0]['id']}")
+        assert released.status_code == httpx.codes.NO_CONTENT, released.text
+        assert service.allocations() == []
 
 
 async def test_a_line_that_was_being_written_when_the_process_died_is_left_out(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.clients import TRY_AGAIN, Caller, Node
 from tests.faults.ledger import Tables
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, running_service
 
 CONTAINERS = 50
 DISK = "size=64m"  # of which the journal takes 32
@@ -31,16 +31,11 @@ def disk(scratch: Path) -> Iterator[Path]:
 @pytest.fixture
 def ipamd(scratch: Path, disk: Path) -> Iterator[IpamdProcess]:
     """The service on that disk, with a pool whose addresses are ready again at once."""
-    service = IpamdProcess(scratch, database_url=f"sqlite:///{disk / 'ipamd.sqlite'}")
-    service.database = disk / "ipamd.sqlite"
-    try:
-        service.start()
+    database = disk / "ipamd.sqlite"
+    with running_service(scratch, database_url=f"sqlite:///{database}") as service:
+        service.database = database
         service.create_pool("pods", "10.0.0.0/16", cooldown=0)
         yield service
-        service.stop()
-    finally:
-        service.kill()
-        service.http.close()
 
 
 @contextlib.contextmanager

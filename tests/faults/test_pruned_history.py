@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from ipamd.backends import migrations
-from tests.conftest import scratch_folder
 from tests.faults.churn import Churn
 from tests.faults.ledger import Tables
 from tests.postgres import Postgres
 from tests.replicas.cluster import PostgresTables
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, scratch_folder
 from tests.waiting import eventually
 
 ROWS = 1200

@@ -1,10 +1,8 @@
 """Fewer addresses than clients, in subnets of every size: each address once, and a clear no for the rest."""
 
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -61,22 +59,11 @@ SCARCE: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[IpamdProcess]:
-    """One service for all cases: each has a pool in a space of its own."""
-    with tempfile.TemporaryDirectory(prefix="ipamd-") as folder:
-        service = IpamdProcess(Path(folder))
-        service.start()
-        yield service
-        service.stop()
-        service.http.close()
-
-
 @pytest.fixture
-def callers(service: IpamdProcess, pool: str) -> Iterator[list[Caller]]:
+def callers(lasting_ipamd: IpamdProcess, pool: str) -> Iterator[list[Caller]]:
     """32 clients on eight nodes, all of one pool."""
     nodes = [Node(f"{pool}-{number}") for number in range(8)]
-    callers = [Caller(service.port, nodes[number % 8], [pool]) for number in range(CLIENTS)]
+    callers = [Caller(lasting_ipamd.port, nodes[number % 8], [pool]) for number in range(CLIENTS)]
     yield callers
     for caller in callers:
         caller.close()
@@ -106,14 +93,14 @@ def held(service: IpamdProcess, pool: str) -> int:
 @pytest.mark.parametrize(("fields", "expected"), SCARCE.values(), ids=SCARCE)
 @pytest.mark.parametrize("affinity", ["any", "node"])
 def test_as_many_clients_succeed_as_there_are_addresses(
-    service: IpamdProcess,
+    lasting_ipamd: IpamdProcess,
     callers: list[Caller],
     pool: str,
     fields: dict[str, Any],
     expected: list[str],
     affinity: str,
 ) -> None:
-    service.create_pool(pool, space=pool, affinity=affinity, cooldown=0, **fields)
+    lasting_ipamd.create_pool(pool, space=pool, affinity=affinity, cooldown=0, **fields)
 
     answers = add_all(callers)
 
@@ -131,22 +118,22 @@ def test_as_many_clients_succeed_as_there_are_addresses(
     leaving = next(iter(given))
     assert callers[leaving].delete(f"c{leaving}").code == 0
     assert callers[leaving].add("another").address == given[leaving]
-    assert held(service, pool) == len(expected)
-    assert Tables(service.database).overlapping() == []
+    assert held(lasting_ipamd, pool) == len(expected)
+    assert Tables(lasting_ipamd.database).overlapping() == []
 
 
 @pytest.mark.parametrize("subnet", ["10.0.0.0/8", "2001:db8::/32"])
 @pytest.mark.parametrize("affinity", ["any", "node"])
 def test_a_huge_pool_gives_every_client_an_address_of_its_own(
-    service: IpamdProcess, callers: list[Caller], pool: str, subnet: str, affinity: str
+    lasting_ipamd: IpamdProcess, callers: list[Caller], pool: str, subnet: str, affinity: str
 ) -> None:
-    service.create_pool(pool, subnet, space=pool, affinity=affinity)
+    lasting_ipamd.create_pool(pool, subnet, space=pool, affinity=affinity)
 
     addresses = [answer.address for answer in add_all(callers)]
 
     assert len(set(addresses)) == CLIENTS
     assert all(ip_address(address) in ip_network(subnet) for address in addresses)
-    usage = service.http.get(f"/v1/pools/{pool}/usage").json()
+    usage = lasting_ipamd.http.get(f"/v1/pools/{pool}/usage").json()
     assert usage["allocated"] == CLIENTS
     assert usage["size"] == ip_network(subnet).num_addresses
-    assert held(service, pool) == CLIENTS
+    assert held(lasting_ipamd, pool) == CLIENTS

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.conftest import scratch_folder
 from tests.faults.ledger import Tables
 from tests.postgres import Postgres
 from tests.replicas.cluster import PostgresTables
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, running_service
 
 
 @dataclass(frozen=True)
@@ -33,20 +32,18 @@ class Target:
 def service_on(kind: str, postgres: Postgres) -> Iterator[tuple[IpamdProcess, Tables]]:
     """A service on a database of a kind, and its tables; it has made no mistake when the block is left."""
     with ExitStack() as stack:
-        service = IpamdProcess(stack.enter_context(scratch_folder()))
-        tables = Tables(service.database)
+        tables: Tables
         if kind == "postgresql":
             database = stack.enter_context(postgres.migrated())
-            service.database_url = postgres.url(database)
+            service = stack.enter_context(running_service(database_url=postgres.url(database)))
             tables = PostgresTables(postgres, database)
-        stack.callback(service.http.close)
-        stack.callback(service.kill)
-        service.start()
+        else:
+            service = stack.enter_context(running_service())
+            tables = Tables(service.database)
         yield service, tables
         log = service.log.read_text(errors="replace")
         assert "Traceback" not in log
         assert " error " not in log
-        service.stop()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -11,9 +11,9 @@ from hypothesis import strategies as some
 
 from tests.cni.executable import Finished, Plugin, executables
 from tests.cni.node import Node
-from tests.conftest import scratch_folder
 from tests.fuzz.conftest import Target
 from tests.fuzz.strange import nearly_json, texts
+from tests.service import scratch_folder
 
 CONFIG: dict[str, Any] = {
     "cniVersion": "1.1.0",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import scratch_folder
 from tests.packaging.distribution import Environment, build, described_node, unpack
+from tests.service import scratch_folder
 
 ELF = b"\x7fELF"
 

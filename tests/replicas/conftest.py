@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import scratch_folder
 from tests.postgres import Postgres
 from tests.replicas.cluster import Cluster
 from tests.replicas.pair import Pair, running_pair
+from tests.service import scratch_folder
 
 
 @pytest.fixture(scope="package")

@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import scratch_folder
 from tests.faults.clients import TRY_AGAIN, Caller, Node, Unanswered
 from tests.faults.ledger import compare
 from tests.postgres import USER, Postgres, running_postgres
@@ -18,7 +17,7 @@ from tests.replicas.cluster import PostgresTables
 from tests.replicas.cutting import Cutter
 from tests.replicas.pair import DATABASE, Pair
 from tests.replicas.services import consistent, services
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, scratch_folder
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(200)

@@ -12,27 +12,17 @@ from tests.cni.executable import Plugin
 from tests.node_executable import node_plugin
 from tests.postgres import Postgres
 from tests.replicas.test_versions import EXPANDING, migrate_to
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, running_replicas
 
 NODES = 4
 LEAST_CALLS = 40
 
 
 @pytest.fixture
-def replicas(scratch: Path, postgres: Postgres, database: str) -> Iterator[list[IpamdProcess]]:
+def replicas(postgres: Postgres, database: str) -> Iterator[list[IpamdProcess]]:
     """Two ipamd on a database of their own."""
-    made = []
-    for name in ("first", "second"):
-        (scratch / name).mkdir()
-        made.append(IpamdProcess(scratch / name, database_url=postgres.url(database)))
-    try:
-        for replica in made:
-            replica.start()
+    with running_replicas(postgres.url(database)) as made:
         yield made
-    finally:
-        for replica in made:
-            replica.kill()
-            replica.http.close()
 
 
 def add_and_del(plugin: Plugin, ended: Event) -> tuple[int, list[bytes]]:

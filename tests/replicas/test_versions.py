@@ -13,12 +13,11 @@ from sqlalchemy import Connection, text
 from ipamd.backends.sql.postgres.migrating import migrate as migrate_by
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.version import SchemaVersion
-from tests.conftest import running_service
 from tests.faults.churn import Churn
 from tests.faults.clients import Caller, Node
 from tests.ports import free_port
 from tests.postgres import Postgres, migrate
-from tests.service import EXECUTABLES, IpamdProcess
+from tests.service import EXECUTABLES, IpamdProcess, running_service
 
 TRY_AGAIN = 11
 
@@ -62,11 +61,8 @@ def test_a_replica_of_the_version_before_serves_on_while_a_new_one_migrates(repl
     assert all(one.answer.code == 0 for one in churn.added)
     assert replica.http.get("/readyz").is_success
     assert replica.http.get("/v1/allocations").is_success
-    another = IpamdProcess(replica.folder / "another", database_url=replica.database_url)
-    another.folder.mkdir()
-    another.start()
-    another.stop()
-    another.http.close()
+    with running_service(database_url=replica.database_url):
+        pass
 
 
 def test_a_replica_stops_serving_at_a_contracting_step_with_a_sentence(

@@ -13,7 +13,6 @@ import pytest
 from ipamd.backends.registry import open_backend
 from ipamd.models.errors import DatabaseUnfit
 from tests.cni.authority import Authority
-from tests.conftest import scratch_folder
 from tests.faults.clients import Caller, Node
 from tests.faults.ledger import compare
 from tests.pgbouncer import pgbouncer, url_through
@@ -23,6 +22,7 @@ from tests.replicas.clients import clients_at
 from tests.replicas.cluster import PostgresTables
 from tests.replicas.pair import DATABASE, Pair
 from tests.replicas.services import services
+from tests.service import scratch_folder
 from tests.waiting import eventually
 
 ANSWERS = 300

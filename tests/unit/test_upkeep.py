@@ -15,9 +15,9 @@ from ipamd.backends.registry import open_backend
 from ipamd.engine import upkeep
 from ipamd.engine.engine import Engine
 from ipamd.models.node import NodeKey
-from tests.conftest import scratch_folder
 from tests.postgres import USER, Postgres
 from tests.replicas.cutting import Cutter
+from tests.service import scratch_folder
 
 SECONDS = 30.0
 NODE = NodeKey("default", "node-a")

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import scratch_folder
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, scratch_folder
 from tests.upgrade.version import BEFORE, FIRST, Version, install, today
 
 POOLS = {"pods-v4": "10.0.0.0/24", "pods-v6": "fd00::/112"}
