@@ -161,7 +161,7 @@ def run(
     executable: Path,
     *arguments: str,
     env: Mapping[str, str] | None = None,
-    timeout: float = 60,
+    timeout: float = 120,
     first: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, however that is; kill it where that does not come in time."""

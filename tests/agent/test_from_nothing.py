@@ -58,7 +58,7 @@ class Machine:
 
     def stop(self) -> None:
         """End it, with what runs on it in the background."""
-        self._shell.communicate("kill $agent; wait $agent; exit\n", timeout=30)
+        self._shell.communicate("kill $agent; wait $agent; exit\n", timeout=120)
 
 
 @pytest.fixture

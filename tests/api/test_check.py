@@ -263,9 +263,7 @@ def test_a_finding_names_both_sides(scene: Scene) -> None:
 
     assert finding["address"] == scene.address(1)
     assert finding["block"] == "10.0.0.0"
-    assert finding["what"].startswith(
-        f"{scene.address(1)} is held by container c1 on node node-1, and its block"
-    )
+    assert finding["what"].startswith(f"{scene.address(1)} is held by container c1 on node node-1")
     [row] = scene.service.allocations(container_id="c1")
     assert finding["allocation"] == row["id"]
 

@@ -27,7 +27,7 @@ NOBODY = 65534
 def serve_and_fail(scratch: Path, *options: str) -> str:
     """What `ipamd serve` says on stderr when it refuses to start."""
     command = [str(EXECUTABLES / "ipamd"), "serve", "--database-url", f"sqlite:///{scratch}/other.sqlite"]
-    ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode != 0
     return ended.stderr
 
@@ -207,8 +207,8 @@ def test_what_was_taken_is_answered_before_the_service_ends(ipamd_process: Ipamd
     time.sleep(0.3)
     blocker.execute("ROLLBACK")
     blocker.close()
-    asking.join(timeout=20)
-    ended = ipamd_process.process.wait(timeout=20)
+    asking.join(timeout=120)
+    ended = ipamd_process.process.wait(timeout=120)
 
     assert [answer.status_code for answer in answers] == [200]
     assert ended == 0
@@ -228,7 +228,7 @@ def test_a_client_that_says_half_a_request_keeps_the_service_from_nothing(
         answer = half.recv(4096)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert ipamd_process.process.wait(timeout=10) == 0
+    assert ipamd_process.process.wait(timeout=120) == 0
 
 
 def test_a_client_that_goes_away_is_forgotten(ipamd_process: IpamdProcess) -> None:

@@ -36,7 +36,7 @@ def helm(
         input=json.dumps(values) if values is not None else "",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -80,7 +80,7 @@ def validate(text: str, version: str, file: Path) -> subprocess.CompletedProcess
         env={"PYTHONPATH": ":".join(str(TOOLS / schema) for schema in schemas)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

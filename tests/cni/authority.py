@@ -41,4 +41,4 @@ class Authority:
     @staticmethod
     def _run(*arguments: str | Path) -> None:
         command = ["openssl", *map(str, arguments), "-days", "2"]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
+        subprocess.run(command, check=True, capture_output=True, timeout=120)

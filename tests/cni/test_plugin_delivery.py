@@ -88,7 +88,7 @@ def test_the_answer_is_written_before_anything_is_delivered(plugin: Plugin, peer
     process = plugin.start("ADD")
     assert process.stdout is not None
     first = process.stdout.read(10)
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
 
     assert first == b'{ "cniVers'
     assert process.returncode == 0

@@ -54,7 +54,7 @@ async def backend(folder: Path) -> AsyncIterator[Backend]:
 def test_it_is_found_by_its_entry_point_and_needs_neither_sql_nor_memory(folder: Path) -> None:
     command = [sys.executable, "-c", WHAT_IS_IMPORTED, f"file://{folder}"]
 
-    modules = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.split()
+    modules = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.split()
 
     assert installed()["file"].value == "ipamd_file:open_file"
     assert "ipamd_file.backend" in modules

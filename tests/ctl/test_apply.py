@@ -279,7 +279,7 @@ def test_several_files_documents_and_stdin_are_one(
         "pools: [{name: a, subnet: 10.1.0.0/24}]\n---\npools: [{name: b, subnet: 10.2.0.0/24}]\n",
     )
     with ipamctl.started("apply", "-f", first, "-f", "-", given=subprocess.PIPE) as process:
-        printed, complaint = process.communicate("pools: [{name: c, subnet: 10.3.0.0/24}]", timeout=60)
+        printed, complaint = process.communicate("pools: [{name: c, subnet: 10.3.0.0/24}]", timeout=120)
 
     assert (process.returncode, complaint) == (0, "")
     assert printed.splitlines()[-1] == "3 created; 0 unchanged"

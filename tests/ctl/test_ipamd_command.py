@@ -32,7 +32,7 @@ def ipamd(*arguments: str, environment: Mapping[str, str] | None = None) -> subp
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -83,7 +83,7 @@ def test_migrate_begins_as_soon_as_the_server_is_there(scratch: Path) -> None:
 
     postgres.start()
     try:
-        said, _ = waiting.communicate(timeout=60)
+        said, _ = waiting.communicate(timeout=120)
     finally:
         postgres.stop()
 
@@ -188,7 +188,7 @@ def test_settings_come_from_the_environment_and_an_interrupt_is_quiet(scratch: P
                 _wait_until_ready(http, process)
             tcp_is_served = httpx.get(f"http://127.0.0.1:{settings['IPAMD_PORT']}/healthz").is_success
             process.send_signal(signal.SIGINT)
-            _, log = process.communicate(timeout=30)
+            _, log = process.communicate(timeout=120)
         finally:
             process.kill()
 

@@ -107,7 +107,7 @@ def test_a_listener_that_is_not_ipamd_is_exit_code_3(lone_ipamctl: Ipamctl) -> N
             with connection:
                 connection.recv(65536)
                 connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nno")
-            _, complaint = process.communicate(timeout=30)
+            _, complaint = process.communicate(timeout=120)
 
     assert process.returncode == 3
     assert "is this ipamd?" in complaint
@@ -164,7 +164,7 @@ def test_a_token_is_sent_as_bearer_and_never_in_plain_to_another_machine(lone_ip
             with connection:
                 request = connection.recv(65536)
                 connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
     sentence = lone_ipamctl.refused("pool", "list", "--endpoint", "http://192.0.2.1:8750", exit_code=2)
 
     assert process.returncode == 0

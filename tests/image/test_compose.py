@@ -18,7 +18,7 @@ def config(*options: str) -> dict[str, Any]:
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -71,7 +71,7 @@ def test_the_configuration_of_prometheus_is_one() -> None:
         ["promtool", "check", "config", "--syntax-only", str(ROOT / "scripts" / "prometheus.yml")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

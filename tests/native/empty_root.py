@@ -44,5 +44,5 @@ class EmptyRoot:
             input=json.dumps(config).encode(),
             env=path | environment,
             capture_output=True,
-            timeout=30,
+            timeout=120,
         )

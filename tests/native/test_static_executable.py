@@ -30,7 +30,7 @@ def empty_root(scratch: Path, executable: Path) -> EmptyRoot:
 
 
 def test_it_is_static(executable: Path) -> None:
-    linked = subprocess.run(["ldd", executable], capture_output=True, text=True, timeout=30)
+    linked = subprocess.run(["ldd", executable], capture_output=True, text=True, timeout=120)
 
     assert "not a dynamic executable" in linked.stdout + linked.stderr
 
@@ -82,7 +82,7 @@ def test_arguments_variables_and_the_current_folder_mean_nothing(
         cwd=scratch,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=30,
+        timeout=120,
     )
 
     assert (ended.returncode, ended.stderr) == (0, b"")
@@ -94,7 +94,7 @@ def test_under_a_name_that_is_no_plugins_it_refuses(executable: Path, scratch: P
     shutil.copy(executable, other)
     gc = {"CNI_COMMAND": "GC", "CNI_PATH": "/"}
 
-    ended = subprocess.run([other], env=gc, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+    ended = subprocess.run([other], env=gc, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
 
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["code"] == 50

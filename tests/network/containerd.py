@@ -128,7 +128,7 @@ class Containerd:
         """End the daemon; its pods live on, as they do when a node's containerd is upgraded."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=120)
             self._process = None
 
     def remove_everything(self) -> None:

@@ -93,7 +93,7 @@ class Cri:
 
     def execute(self, container: str, *command: str) -> str:
         """Run a command in a container and return what it printed; raise where it fails."""
-        request = cri.ExecSyncRequest(container_id=container, cmd=command, timeout=20)
+        request = cri.ExecSyncRequest(container_id=container, cmd=command, timeout=120)
         done = self._call("ExecSync", request, cri.ExecSyncResponse)
         if done.exit_code != 0:
             raise AssertionError(f"{command} ended with {done.exit_code}: {done.stdout!r} {done.stderr!r}")

@@ -58,7 +58,7 @@ class Namespace:
         self.run("ping", "-n", "-c", "1", "-i", "0.2", "-w", "10", address)
 
 
-def run(*command: str, env: Mapping[str, str] | None = None, timeout: float = 60) -> str:
+def run(*command: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> str:
     """Run a command and return what it printed; raise with its words where it fails."""
     done = subprocess.run(
         command, capture_output=True, text=True, env=env, timeout=timeout, stdin=subprocess.DEVNULL

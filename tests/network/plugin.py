@@ -66,7 +66,7 @@ class Runtime:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         answer: Document | None = json.loads(done.stdout) if done.stdout.strip() else None
         if done.returncode == 0:
@@ -84,7 +84,7 @@ def supported_versions(plugin: Path) -> list[str]:
         input="{}",
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=120,
         check=True,
     )
     versions: list[str] = json.loads(done.stdout)["supportedVersions"]

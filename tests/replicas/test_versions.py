@@ -1,7 +1,6 @@
 """A schema that changes under replicas that serve, and one that they cannot serve any more."""
 
 import asyncio
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, text
 from ipamd.backends.sql.postgres.migrating import migrate as migrate_by
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.version import SchemaVersion
+from tests import loaded
 from tests.faults.churn import Churn
 from tests.faults.clients import Caller, Node
 from tests.ports import free_port
@@ -121,8 +121,7 @@ def test_a_migration_gives_way_to_those_who_use_the_table_and_goes_on_after_them
 
 def refused(url: str) -> str:
     """The one sentence with which `ipamd serve` ends."""
-    command = [str(EXECUTABLES / "ipamd"), "serve", "--port", str(free_port()), "--database-url", url]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    done = loaded.run(EXECUTABLES / "ipamd", "serve", "--port", str(free_port()), "--database-url", url)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     [line] = done.stderr.splitlines()

@@ -178,7 +178,7 @@ def test_where_there_is_no_way_back_the_earlier_version_says_so_and_changes_noth
             connection.execute(change)
 
     command = [str(earlier.executables / "ipamd"), "serve", "--port", str(free_port()), "--database-url", url]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
 
     assert done.returncode == 1
     assert done.stderr.endswith(": install a newer ipamd\n")

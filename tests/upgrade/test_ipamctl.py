@@ -21,7 +21,7 @@ RESERVATION = {"address": "10.9.0.77", "namespace": "prod", "name": "db-0"}
 def ipamctl(version: Version, service: IpamdProcess, *arguments: str) -> str:
     """What a command prints, which is to succeed."""
     command = [str(version.executables / "ipamctl"), "--endpoint", service.endpoint, *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done
     return done.stdout
 
