@@ -44,6 +44,11 @@ class Invocation:
         self.args = values.get(_ARGS, "")
         self.path = values.get(_PATH, "")
         self.netns_override = netns_override
+        self._values = values
+
+    def again(self, verb: str) -> Invocation:
+        """Give the same for another verb."""
+        return Invocation(verb, self._values, self.netns_override)
 
 
 def read(variable: Variables) -> Invocation | None:
@@ -61,9 +66,7 @@ def read(variable: Variables) -> Invocation | None:
     values = {name: _text(variable, name, malformed) for name in names}
     missing = [name for name in _REQUIRED[verb] if values[name] == ""]
     if values.get(_ID) and not is_name(values[_ID]):
-        malformed.append(
-            f"{_ID} must begin with a letter or digit, and may have letters, digits, '_', '.' and '-'"
-        )
+        malformed.append(f"{_ID} is not letters, digits, '_', '.', '-' after a letter or digit")
     if values.get(_IFNAME):
         malformed.extend(_ifname_faults(values[_IFNAME]))
     faults = [f"required env variables [{','.join(missing)}] missing"] if missing else []

@@ -36,7 +36,7 @@ def run(path: str, verb: str, stdin: bytes, deadline: Deadline) -> bytes:
     except _Ended as error:
         raise Failure(TRY_AGAIN, f"{name} {error}") from error
     if status != 0:
-        raise _refusal(name, status, answer)
+        raise refusal(name, status, answer)
     return answer
 
 
@@ -109,15 +109,15 @@ def _read_piece(reading: int, size: int) -> bytes | None:
         return None
 
 
-def _refusal(name: str, status: int, answer: bytes) -> Failure:
-    """Give a plugin's own error."""
+def refusal(name: str, status: int, answer: bytes) -> Failure:
+    """Give a plugin's own error, out of what it answered."""
     try:
         values = parse_object(answer)
     except NotJson:
         values = {}
     code, msg, details = values.get("code"), values.get("msg"), values.get("details")
     if isinstance(code, int) and not isinstance(code, bool) and code > 0 and isinstance(msg, str):
-        return Failure(code, f"{name}: {msg}", details if isinstance(details, str) else "")
+        return Failure(code, msg, details if isinstance(details, str) else "")
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
     shown = "".join([chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in answer[:_SHOWN]])
     return Failure(INTERNAL, f"{name} {how} and gave no error object", shown)

@@ -26,6 +26,7 @@ static const struct {
     const char *module;
 } plugins[] = {
     {"ipamd-ipam", "ipam_plugin.command"},
+    {"ipamd-veth", "veth_plugin.command"},
 };
 
 // Under another name it would have to guess: an IPAM plugin that answers for a main plugin leaves a pod without

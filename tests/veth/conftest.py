@@ -1,0 +1,48 @@
+"""ipamd-veth on a node of its own, in real network namespaces."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.network.conftest import DEBIAN_PLUGINS, ipam, make_namespace, node, plugin_folder
+from tests.network.namespace import Namespace
+from tests.node_executable import node_plugin
+from tests.veth.executable import Document, MainPlugin, kinds, put
+from tests.veth.ipam import NAME, ThirdParty
+
+__all__ = ["ipam", "make_namespace", "node"]
+
+MakeNamespace = Callable[[str], Namespace]
+
+
+@pytest.fixture(params=kinds())
+def plugins(request: pytest.FixtureRequest, scratch: Path) -> Path:
+    """A folder with Debian's reference plugins and both of ours, once for each executable that is built."""
+    folder = plugin_folder(scratch / "bin", DEBIAN_PLUGINS, node_plugin())
+    put(folder, request.param)
+    return folder
+
+
+@pytest.fixture
+def third_party(plugins: Path, scratch: Path) -> ThirdParty:
+    """An IPAM plugin that is not ours."""
+    return ThirdParty(plugins, scratch)
+
+
+@pytest.fixture
+def container(make_namespace: MakeNamespace) -> Namespace:
+    return make_namespace("container")
+
+
+@pytest.fixture(params=["routed", "bridge"])
+def mode(request: pytest.FixtureRequest) -> Document:
+    """The keys of each mode."""
+    return {"routed": {}, "bridge": {"mode": "bridge", "isGateway": True}}[request.param]
+
+
+@pytest.fixture
+def plugin(node: Namespace, container: Namespace, plugins: Path, mode: Document) -> MainPlugin:
+    """The plugin, for one container, with the third party's IPAM plugin."""
+    network = {"cniVersion": "1.0.0", "name": "pods", "type": "ipamd-veth", **mode, "ipam": {"type": NAME}}
+    return MainPlugin(node, plugins, network, {"CNI_CONTAINERID": "web", "CNI_NETNS": str(container.path)})

@@ -1,0 +1,100 @@
+"""ipamd-veth as a runtime runs it: the source under CPython, and the static file under its second name."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tests.network.namespace import Host
+from tests.node_executable import ROOT, static_plugin
+
+Document = dict[str, Any]
+
+NAME: Final = "ipamd-veth"
+SECONDS: Final = 60
+_START: Final = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from veth_plugin.command import run; run()"
+
+
+def kinds() -> list[str]:
+    """What the tests run."""
+    return ["cpython", *(["static"] if static_plugin() is not None else [])]
+
+
+def put(folder: Path, kind: str) -> Path:
+    """Put the plugin into a folder of executables."""
+    path = folder / NAME
+    if kind == "static":
+        static = static_plugin()
+        assert static is not None
+        path.symlink_to(static)
+    else:
+        path.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S -c {shlex.quote(_START)}\n")
+        path.chmod(0o755)
+    return path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a call ended."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def json(self) -> Document:
+        value: Document = json.loads(self.stdout)
+        return value
+
+    @property
+    def error(self) -> Document:
+        """The error object of a call that failed as CNI demands."""
+        assert self.code == 1, self
+        assert self.json["msg"], self
+        assert self.json["cniVersion"], self
+        return self.json
+
+
+@dataclass
+class MainPlugin:
+    """ipamd-veth on a node; `network` is a configuration that is right but for what a test changes."""
+
+    node: Host
+    folder: Path
+    network: Document
+    container: dict[str, str] = field(default_factory=dict)
+
+    def config(self, **changes: Any) -> Document:
+        """Give the network with changes; None takes a key away."""
+        values = {**self.network, **changes}
+        return {key: value for key, value in values.items() if value is not None}
+
+    def call(self, verb: str, config: Document | bytes | None = None, **more: str | None) -> Finished:
+        """Make a call as a runtime does; None takes a variable away."""
+        given = self.config() if config is None else config
+        variables = {
+            "PATH": os.environ["PATH"],
+            "CNI_COMMAND": verb,
+            "CNI_IFNAME": "eth0",
+            "CNI_PATH": str(self.folder),
+            **self.container,
+            **more,
+        }
+        done = subprocess.run(
+            [*self.node.prefix(), str(self.folder / NAME)],
+            input=given if isinstance(given, bytes) else json.dumps(given).encode(),
+            env={name: value for name, value in variables.items() if value is not None},
+            capture_output=True,
+            timeout=SECONDS,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def add(self, config: Document | None = None, **more: str | None) -> Document:
+        """Make an ADD that must succeed and give its result."""
+        ended = self.call("ADD", config, **more)
+        assert ended.code == 0, ended
+        return ended.json

@@ -1,0 +1,45 @@
+"""An invocation of the main plugin that is being executed: what was asked, and whom it asks in turn."""
+
+from __future__ import annotations
+
+from cni_plugin.versions import version
+from veth_plugin import delegate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cni_plugin.clock import Moment
+    from cni_plugin.environment import Invocation
+    from cni_plugin.reply import Reply
+    from veth_plugin.delegate import Delegate
+
+
+class Execution:
+    """An invocation with its configuration decoded."""
+
+    def __init__(
+        self, invocation: Invocation, issued: Moment, reply: Reply, stdin: bytes, values: dict[str, object]
+    ) -> None:
+        self.invocation = invocation
+        self.issued = issued
+        self.reply = reply
+        self.stdin = stdin
+        self.values = values
+        self.network = str(values["name"])
+        self.version = version(values)
+        self.afterwards: list[Callable[[], None]] = []  # what waits until the runtime has its reply
+        self._ipam: Delegate | None = None
+
+    def ipam(self) -> Delegate:
+        """Give the IPAM plugin; Failure 7 where the configuration names none that is there."""
+        if self._ipam is None:
+            self._ipam = delegate.of(self.invocation, self.issued, self.stdin, self.values)
+        return self._ipam
+
+    def finish(self) -> None:
+        """Do what waits until the runtime has its reply."""
+        for step in self.afterwards:
+            step()
+        if self._ipam is not None:
+            self._ipam.finish()
