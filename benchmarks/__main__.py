@@ -6,10 +6,12 @@ import argparse
 import signal
 import time
 
-from benchmarks import bridge, burst, fill_curve, growth, keeping, machine, plugin, report, service
+from benchmarks import bridge, burst, fill_curve, growth, keeping, machine, plugin, report, service, veth
 from benchmarks.table import Scale
 
-BENCHMARKS = {module.NAME: module for module in (plugin, bridge, service, growth, fill_curve, burst, keeping)}
+BENCHMARKS = {
+    module.NAME: module for module in (plugin, bridge, veth, service, growth, fill_curve, burst, keeping)
+}
 GROWING = ("growth", "fill", "keeping")
 """Those that measure more when they are given time."""
 

@@ -26,10 +26,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a call."""
+    """What became of a call; `cpu` are seconds of its process and of those that it waited for."""
 
     seconds: float
     status: int
+    cpu: float
     stdout: bytes
 
 
@@ -54,17 +55,18 @@ class Burst:
 def run(calls: Sequence[Call], at_once: int, scratch: Path) -> Burst:
     """Run calls, so many under way at a time; their output waits in `scratch` until all are done."""
     running: dict[int, tuple[int, float]] = {}
-    ended: dict[int, tuple[float, int]] = {}
+    ended: dict[int, tuple[float, int, float]] = {}
     waiting = iter(enumerate(calls))
     began = time.perf_counter()
     try:
         _fill(running, waiting, at_once, scratch)
         while running:
-            child, status = os.wait()
+            child, status, usage = os.wait3(0)
             now = time.perf_counter()
             if child in running:  # a service that has died is noticed by its callers
                 number, started = running.pop(child)
-                ended[number] = now - started, os.waitstatus_to_exitcode(status)
+                cpu = usage.ru_utime + usage.ru_stime
+                ended[number] = now - started, os.waitstatus_to_exitcode(status), cpu
             _fill(running, waiting, at_once, scratch)
     finally:
         for child in running:  # what an interruption left
