@@ -1,9 +1,9 @@
-"""Which `ipamd-ipam` is in a wheel; hatchling runs it for each.
+"""Which plugins are in a wheel; hatchling runs it for each.
 
-A wheel for every machine has the plugin for CPython. Where IPAMD_NODE_FOLDER names a folder
+A wheel for every machine has the plugins for CPython. Where IPAMD_NODE_FOLDER names a folder
 dist/node/ARCH of `make release-node`, the wheel is for machines of that architecture: it has the static
-executable in its place, and once more where `ipamd-agent install` looks for it, with licences, checksums and
-bill of materials.
+executable in their place, by both names, and once more where `ipamd-agent install` looks for it, with
+licences, checksums and bill of materials.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER: Final = "IPAMD_NODE_FOLDER"
 COMMAND: Final = "ipamd-ipam"
+COMMANDS: Final = (COMMAND, "ipamd-veth")  # names of one file
 BILL: Final = "ipamd-ipam.cdx.json"
 BESIDE: Final = ("LICENSES", "SHA256SUMS", BILL)
 MACHINES: Final = {
@@ -27,24 +28,25 @@ PLATFORMS: Final = "manylinux_2_17_{0}.musllinux_1_1_{0}"  # it is static: any C
 
 
 class NodeExecutable(BuildHookInterface[Any]):
-    """Puts the command `ipamd-ipam` into a wheel, and gives the wheel its tag."""
+    """Puts the commands of the plugins into a wheel, and gives the wheel its tag."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Choose the command; raises ValueError where the folder does not hold what a release needs."""
+        """Choose the commands; raises ValueError where the folder does not hold what a release needs."""
         named = os.environ.get(FOLDER)
         if named is None:
-            # No entry point: see docs/decisions/0008-cpython-start-up.md.
-            build_data["shared_scripts"][str(Path(self.root) / "scripts" / COMMAND)] = COMMAND
+            # No entry points: see docs/decisions/0008-cpython-start-up.md.
+            scripts = {str(Path(self.root) / "scripts" / name): name for name in COMMANDS}
+            build_data["shared_scripts"].update(scripts)
             return
         folder = Path(named).absolute()
-        missing = [name for name in (COMMAND, *BESIDE) if not (folder / name).is_file()]
+        missing = [name for name in (*COMMANDS, *BESIDE) if not (folder / name).is_file()]
         if missing:
             raise ValueError(f"{folder} has no {missing[0]}: `make release-node` makes it")
         build_data["tag"] = f"py3-none-{PLATFORMS.format(machine(folder / COMMAND, folder.name))}"
         build_data["pure_python"] = False
-        build_data["shared_scripts"][str(folder / COMMAND)] = COMMAND
+        build_data["shared_scripts"].update({str(folder / name): name for name in COMMANDS})
         data = {str(folder / name): f"lib/ipamd/node/{folder.name}/{name}" for name in (COMMAND, *BESIDE)}
         build_data["shared_data"].update(data)
         build_data["sbom_files"].append(str(folder / BILL))

@@ -126,9 +126,7 @@ class Membership:
 
     async def _renew(self) -> None:
         """Ask by the token; where that is not known any more, by the join token. Raises as _join() does."""
-        refused = Refused(
-            "there is neither a token nor a join token: write one into " + str(self._node.token)
-        )
+        refused = Refused("there is neither a token nor a join token: put one into " + str(self._node.token))
         for shown in dict.fromkeys([self._stored(), self.token, self._join_token_text()]):
             if not shown:
                 continue
@@ -157,7 +155,7 @@ class Membership:
             raise Refused(str(document.get("detail") or f"status {answer.status} and no reason"))
         if cluster != self._node.cluster:
             raise Refused(
-                f"the join token is for cluster {cluster}, but node.json says {self._node.cluster}: "
+                f"the join token is cluster {cluster}'s, and node.json says {self._node.cluster}: "
                 "get one of this cluster, or correct node.json"
             )
         expires = document.get("expires")

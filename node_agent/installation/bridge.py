@@ -1,4 +1,4 @@
-"""The bridges that the reference plugin makes for a network configuration, and never takes away again."""
+"""The bridges that main plugins make for a network configuration, and never take away again."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 import socket
 import struct
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from node_agent.installation.network import own_plugins
 from node_agent.text import say
 
-_DEFAULT: Final = "cni0"  # the reference plugin's
+_DEFAULT: Final = "cni0"  # the reference plugin's, and ours
 _GET_FLAGS, _SET_FLAGS, _DELETE_BRIDGE = 0x8913, 0x8914, 0x89A1  # linux/sockios.h
 _UP: Final = 1
 _REQUEST: Final = struct.Struct("16sh14x")  # struct ifreq with ifr_flags
@@ -23,7 +23,7 @@ def named_in(file: Path) -> list[str]:
     if not file.is_file():
         return []
     plugins = own_plugins(json.loads(file.read_bytes()))
-    return [str(plugin.get("bridge", _DEFAULT)) for plugin in plugins if plugin.get("type") == "bridge"]
+    return [str(plugin.get("bridge", _DEFAULT)) for plugin in plugins if _is_bridge(plugin)]
 
 
 def remove_idle(name: str) -> None:
@@ -32,14 +32,21 @@ def remove_idle(name: str) -> None:
     if not ports.is_dir():
         return
     if any(ports.iterdir()):
-        say(f"bridge {name}: kept: it is in use")
+        say(f"bridge {name}: left there, for it is in use")
         return
     try:
         _remove(name.encode())
     except OSError as error:
-        say(f"bridge {name}: kept ({error.strerror})")
+        say(f"bridge {name}: left there ({error.strerror})")
     else:
         say(f"bridge {name}: removed")
+
+
+def _is_bridge(plugin: dict[str, Any]) -> bool:
+    return plugin.get("type") == "bridge" or (plugin.get("type"), plugin.get("mode")) == (
+        "ipamd-veth",
+        "bridge",
+    )
 
 
 def _remove(name: bytes) -> None:

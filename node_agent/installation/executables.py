@@ -1,4 +1,4 @@
-"""The plugin's executables as `make node` builds them: one folder for each architecture."""
+"""The plugins' executable as `make node` builds it: one file in a folder for each architecture."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Final
 from node_agent.failure import ExitCode, Failure
 from node_agent.installation.piece import Kind, Piece, read_input
 
-NAMES: Final = ("ipamd-ipam",)
+FILE: Final = "ipamd-ipam"
+NAMES: Final = (FILE, "ipamd-veth")
+"""What it is called on a node: it looks at its name."""
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _MACHINES: Final = {"amd64": 62, "arm64": 183}  # e_machine of elf(5)
 _LARGEST: Final = 64 << 20
 
 
 def default_folder() -> Path:
-    """Where a package or a wheel has put them."""
+    """Where a package or a wheel has put it."""
     return Path(sys.prefix) / "lib" / "ipamd" / "node"
 
 
@@ -29,20 +31,22 @@ def own_architecture() -> str:
 
 
 def executables(folder: Path, architecture: str, bin_dir: str) -> list[Piece]:
-    """The pieces for one architecture; raises Failure where they are not built or not what they should be."""
+    """The pieces for one architecture; raises Failure where it is not built or not what it should be."""
     own = folder / architecture
     if "/" in architecture or not own.is_dir():
-        built = sorted(path.name for path in folder.glob("*") if (path / NAMES[0]).is_file())
-        there = f"it has {', '.join(built)}" if built else "it has none at all; build them with `make node`"
+        built = sorted(path.name for path in folder.glob("*") if (path / FILE).is_file())
+        there = f"there is {', '.join(built)}" if built else "there is none for any; `make node` builds them"
         raise Failure(f"{folder} has no executable for {architecture}: {there}", ExitCode.USAGE)
-    return [_piece(own / name, architecture, bin_dir) for name in NAMES]
+    data = _read(own / FILE, architecture)
+    folder_there = bin_dir.rstrip("/")
+    return [Piece(f"{folder_there}/{name}", data, 0o755, Kind.EXECUTABLE) for name in NAMES]
 
 
-def _piece(path: Path, architecture: str, bin_dir: str) -> Piece:
+def _read(path: Path, architecture: str) -> bytes:
     data = read_input("the executable", path, _LARGEST)
     machine = struct.unpack_from("<H", data, 18)[0] if len(data) > 64 and data[:4] == b"\x7fELF" else None
     if machine is None or machine != _MACHINES.get(architecture, machine):
         raise Failure(
-            f"{path} is not an executable for {architecture}: build it with `make node`", ExitCode.USAGE
+            f"{path} is no executable for {architecture}: build it with `make node`", ExitCode.USAGE
         )
-    return Piece(f"{bin_dir.rstrip('/')}/{path.name}", data, 0o755, Kind.EXECUTABLE)
+    return data

@@ -12,6 +12,7 @@ from tests.cni.executable import Plugin, finish
 from tests.network.namespace import Namespace
 from tests.service import IpamdProcess
 
+MAIN_PLUGIN = "opt/cni/bin/ipamd-veth"
 BINARY, NODE_JSON = "opt/cni/bin/ipamd-ipam", "etc/ipamd/node.json"
 CONFLIST, MANIFEST = "etc/cni/net.d/10-pods.conflist", "var/lib/ipamd-node/installed.json"
 
@@ -28,7 +29,9 @@ def test_install_puts_plugin_node_file_credentials_and_network_in_place(
     )
 
     assert ended.code == 0, ended
-    assert (node_root.folder / BINARY).stat().st_mode & 0o7777 == 0o755
+    for binary in (BINARY, MAIN_PLUGIN):
+        assert (node_root.folder / binary).stat().st_mode & 0o7777 == 0o755
+    assert node_root.read(MAIN_PLUGIN) == node_root.read(BINARY), "one file, which looks at its name"
     assert (node_root.folder / "var/lib/ipamd-node/join-token").stat().st_mode & 0o7777 == 0o600
     assert json.loads(node_root.read(NODE_JSON) or b"") == {
         "endpoint": ["unix:///run/ipamd/agent.sock", "https://ipamd.example:8750"],
@@ -73,7 +76,7 @@ def test_uninstall_leaves_what_somebody_changed_and_what_the_plugin_keeps(node_r
     ended = node_root.uninstall()
 
     assert ended.code == 0
-    assert "node.json: kept" in ended.out
+    assert "node.json: left there" in ended.out
     assert "1 releases wait" in ended.out
     assert node_root.read(NODE_JSON) == b"{}"
     assert node_root.read("var/lib/ipamd-node/spool/1-2-3.json") == b"{}"
@@ -119,7 +122,7 @@ def test_the_bridge_of_the_network_goes_where_that_is_said_and_nothing_is_on_it(
         assert ended.code == 0, ended
         return ended.out
 
-    assert "bridge cni0: kept: it is in use" in uninstall("--bridges")
+    assert "bridge cni0: left there, for it is in use" in uninstall("--bridges")
     machine.run("ip", "link", "delete", "container")
     uninstall()
     assert machine.has_interface("cni0")
@@ -291,15 +294,16 @@ def test_a_foreign_file_in_the_way_is_never_replaced(node_root: NodeRoot, path: 
     refused = node_root.install("--conflist", node_root.conflist(), "--hide-others")
 
     assert refused.code == 1
-    assert "exists, and ipamd-agent did not write it" in refused.complaint
+    assert "is there already, and ipamd-agent did not put it there" in refused.complaint
     assert node_root.snapshot() == before
 
 
 def test_a_plugin_that_a_package_put_there_is_left_to_the_package(node_root: NodeRoot) -> None:
     [built] = node_root.executables.glob("*/ipamd-ipam")
-    packaged = node_root.folder / BINARY
-    packaged.parent.mkdir(parents=True)
-    packaged.write_bytes(built.read_bytes())
+    for binary in (BINARY, MAIN_PLUGIN):
+        packaged = node_root.folder / binary
+        packaged.parent.mkdir(parents=True, exist_ok=True)
+        packaged.write_bytes(built.read_bytes())
     before = node_root.snapshot()
 
     installed = node_root.install("--node", "n1")
@@ -345,23 +349,23 @@ def test_bad_input_gets_one_sentence_and_changes_nothing(node_root: NodeRoot) ->
     (node_root.executables / "arm64/ipamd-ipam").write_bytes(script.read_bytes())
 
     cases: dict[tuple[str | Path, ...], str] = {
-        ("--token-file", bad): "holds no token: write one line",
+        ("--token-file", bad): "does not hold one line with a token",
         ("--join-token-file", node_root.inputs / "none"): "cannot be read: No such file",
         ("--ca-file", no_ca): "holds no PEM",
-        ("--architecture", "riscv64"): "has no executable for riscv64: it has amd64, arm64",
-        ("--architecture", "arm64"): "is not an executable for arm64",
-        ("--executables", node_root.inputs): "it has none at all",
+        ("--architecture", "riscv64"): "has no executable for riscv64: there is amd64, arm64",
+        ("--architecture", "arm64"): "is no executable for arm64",
+        ("--executables", node_root.inputs): "there is none for any",
         ("--endpoint", "http://10.0.0.1:8750"): "a token is not sent over http:// beyond loopback",
-        ("--endpoint", "https://10.0.0.1:8750"): "needs the certificate of the authority",
+        ("--endpoint", "https://10.0.0.1:8750"): "must name the authority's certificate",
         ("--endpoint", "ipamd.example"): "must begin with http://",
-        ("--node", "two words\n"): "is not a name",
+        ("--node", "two words\n"): "is no name",
         ("--bin-dir", "opt/cni"): "must be an absolute path",
         ("--conflist", node_root.conflist("notes.txt")): "must end in .conflist",
         ("--conflist", bad): "must end in .conflist",
         ("--conflist", node_root.file("a.conflist", "{")): "is not JSON",
-        ("--conflist", node_root.file("b.conflist", "{}")): "has no plugin with ipam.type",
-        ("--conflist", node_root.conflist(tokenFile="/x")): "which may only be in node.json",
-        ("--root", node_root.inputs / "none"): "is not a folder",
+        ("--conflist", node_root.file("b.conflist", "{}")): "has no plugin whose ipam is of type",
+        ("--conflist", node_root.conflist(tokenFile="/x")): "which comes from node.json alone",
+        ("--root", node_root.inputs / "none"): "is no folder",
     }
     for given, said in cases.items():
         ended = node_root.install(*given)

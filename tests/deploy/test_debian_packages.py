@@ -116,7 +116,8 @@ def test_install_upgrade_remove_purge(root: Root, packages: dict[str, Path], tmp
     assert "enabled" in root.run("systemctl", "is-enabled", "ipamd.service", "ipamd.socket")
     assert "enabled" in root.run("systemctl", "is-enabled", "ipamd-agent.service")
     assert "install" in root.run("ipamd-agent", "--help")
-    assert '"1.1.0"' in root.run("env", "CNI_COMMAND=VERSION", "/usr/lib/cni/ipamd-ipam")
+    for plugin in ("ipamd-ipam", "ipamd-veth"):
+        assert '"1.1.0"' in root.run("env", "CNI_COMMAND=VERSION", f"/usr/lib/cni/{plugin}")
     root.run("sh", "-c", ADD_A_POOL.format(command="pool create pods --subnet 10.0.0.0/24"))
     (root.path / "etc/default/ipamd").write_text("IPAMD_LOG_FORMAT=json\n")
 

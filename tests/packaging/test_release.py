@@ -23,7 +23,7 @@ WHEELS = {
     "any": "py3-none-any",
     **{name: f"py3-none-manylinux_2_17_{it}.musllinux_1_1_{it}" for name, it in ARCHITECTURES.items()},
 }
-BESIDE = ("ipamd-ipam", "LICENSES", "ipamd-ipam.cdx.json", "SHA256SUMS")
+BESIDE = ("ipamd-ipam", "ipamd-veth", "LICENSES", "ipamd-ipam.cdx.json", "SHA256SUMS")
 PACKAGES = ("ipamd", "ipamd-agent", "ipamd-common", "ipamd-node")
 
 

@@ -43,10 +43,11 @@ def installed(folder: Path, wheels: dict[str, Path]) -> Environment:
 def test_pip_takes_the_wheel_with_the_static_plugin_and_puts_it_on_the_path(
     installed: Environment, node: Path
 ) -> None:
-    plugin = installed.commands / "ipamd-ipam"
+    for name in ("ipamd-ipam", "ipamd-veth"):
+        plugin = installed.commands / name
 
-    assert plugin.read_bytes() == (node / "ipamd-ipam").read_bytes()
-    assert plugin.stat().st_mode & 0o111 == 0o111
+        assert plugin.read_bytes() == (node / "ipamd-ipam").read_bytes()
+        assert plugin.stat().st_mode & 0o111 == 0o111
 
 
 def test_what_is_installed_serves_and_gives_addresses_outside_the_checkout(
@@ -64,7 +65,8 @@ def test_its_agent_puts_the_plugin_of_the_wheel_on_a_node(
 ) -> None:
     root = installed.put_on_a_node(scratch)
 
-    assert (root / "opt/cni/bin/ipamd-ipam").read_bytes() == (node / "ipamd-ipam").read_bytes()
+    for name in ("ipamd-ipam", "ipamd-veth"):
+        assert (root / "opt/cni/bin" / name).read_bytes() == (node / "ipamd-ipam").read_bytes()
     assert (root / "etc/cni/net.d/10-pods.conflist").exists()
 
 
@@ -84,11 +86,13 @@ def test_the_plugin_for_cpython_is_the_command_of_the_other_wheel_and_a_module_o
 ) -> None:
     pure = Environment.with_ours(folder / "any", wheels["any"])
 
-    assert (pure.commands / "ipamd-ipam").read_bytes().startswith(b"#!" + bytes(pure.commands))
+    for name in ("ipamd-ipam", "ipamd-veth"):
+        assert (pure.commands / name).read_bytes().startswith(b"#!" + bytes(pure.commands))
     assert pure.give_an_address(scratch) == "10.7.0.2/24"
     for environment in (pure, installed):
-        about = environment.run("python", "-m", "ipam_plugin")
-        assert (about.code, "CNI protocol versions" in about.complaint) == (0, True)
+        for module in ("ipam_plugin", "veth_plugin"):
+            about = environment.run("python", "-m", module)
+            assert (about.code, "CNI protocol versions" in about.complaint) == (0, True)
 
 
 def test_the_wheel_says_for_which_machines_it_is(wheels: dict[str, Path], node: Path) -> None:
