@@ -22,7 +22,9 @@ _CAP_ACK, _EXT_ACK, _STRICT_CHECKING = 10, 11, 12
 
 _MOST_AT_ONCE = 64  # so that what is refused of them fits into the socket's buffer
 _TRIES_OF_A_LIST = 30
-_ANSWER, _LIST = 16384, 65536
+# Not in one line: MicroPython freezes tuples of numbers above 8191 as objects, which `recv` takes for sizes.
+_ANSWER = 8192
+_LIST = 65536
 
 
 class Answer:

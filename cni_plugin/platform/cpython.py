@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import NoReturn, TypeVar
 
     from cni_plugin.platform.shapes import Address, Stream
 
@@ -58,6 +58,21 @@ def host_name() -> str:
 def random_number() -> int:
     """Give 16 random bits."""
     return int.from_bytes(os.urandom(2), "big")
+
+
+def detach() -> bool:
+    """Go on as two processes; True in the new one, which has no streams and for which nobody waits."""
+    if os.fork() != 0:
+        return False
+    for number in range(3):
+        os.close(number)
+    guard_streams()
+    return True
+
+
+def exit_now(status: int) -> NoReturn:
+    """End this process, with nothing finalised."""
+    os._exit(status)
 
 
 def random_bytes(size: int) -> bytes:

@@ -1,7 +1,9 @@
 # The C module of the static executable: system calls with integers, None and buffers.
 O_DIRECTORY: int
 SYS_clock_gettime: int
+SYS_clone: int
 SYS_close: int
+SYS_exit_group: int
 SYS_fcntl: int
 SYS_flock: int
 SYS_fsync: int

@@ -42,12 +42,14 @@ def collect(network: str, living: list[Attachment]) -> None:
     own = of_network([link.decode(told) for told in list_all(node, link.get_all(), "interfaces")], network)
     stale = [told for told in own if told.name not in spared]
     failures: list[Failure] = []
+    addresses: list[bytes] = []
     for told in stale:
         try:
-            tracking.forget(_remove(node, told, naming.read_alias(told.alias)))
+            addresses += _remove(node, told, naming.read_alias(told.alias))
         except Failure as failure:
             failures.append(failure)
     node.close()
+    tracking.forget(addresses)
     if failures:
         raise Failure(failures[0].code, "; ".join([failure.msg for failure in failures]))
     if len(stale) == len(own):

@@ -1,7 +1,9 @@
 """Connections that the node still tracks of an address whose container is gone.
 
-Whoever has the address next would get their packets. They go after the answer to DEL, within a bound. What is
-left is noted in a file for each address, of this boot as the connections are, and goes at the next ADD.
+Whoever has the address next would get their packets. They go after the answer to DEL, within a bound, in a
+process of its own: the kernel looks through all that it tracks, and the runtime waits for the plugin's end.
+Until they are gone a file notes the address, of this boot as connections are. An ADD that finds it does the
+work itself and removes the file, which ends that of the other: no connection of the new container may go.
 """
 
 from __future__ import annotations
@@ -19,13 +21,12 @@ _COUNT = "netfilter/nf_conntrack_count"
 _FOLDERS = ("/run/ipamd", "/run/ipamd/connections")
 _NS_IN_A_MS = 1_000_000
 _BOUND_MS = 300
-_AT_ONCE = 64
 
 
 def note(addresses: list[bytes]) -> None:
     """Note addresses whose container goes, where the node tracks any connection."""
     try:
-        if sysctl.read(_COUNT) in (None, "0"):
+        if not addresses or _nothing_is_tracked():
             return
         _make_folders()
         for one in addresses:
@@ -36,53 +37,67 @@ def note(addresses: list[bytes]) -> None:
 
 
 def forget(addresses: list[bytes]) -> None:
-    """Forget the connections of addresses within a bound, and the notes of those that are done."""
-    try:
-        if sysctl.read(_COUNT) in (None, "0"):
-            done = addresses
-        else:
-            done = _forget(addresses)
-    except (OSError, Malformed):
-        return  # what is noted goes at the next ADD
-    for one in done:
-        _strike(one)
+    """Forget the connections of addresses that are noted, in a process of its own."""
+    left = [one for one in addresses if _is_noted(one)]
+    if left and platform.detach():
+        _forget(left)
+        platform.exit_now(0)
 
 
 def forget_what_is_left(addresses: list[bytes]) -> None:
     """Forget the connections of addresses that are noted: a former container's, which are not gone yet."""
-    left = []
-    for one in addresses:
-        try:
-            os.stat(_path(one))
-        except OSError:
-            continue  # nothing is noted
-        left.append(one)
+    left = [one for one in addresses if _is_noted(one)]
     if left:
-        forget(left)
+        _forget(left)
 
 
-def _forget(addresses: list[bytes]) -> list[bytes]:
-    """Forget the connections of addresses, and give those of which nothing is left."""
+def _is_noted(one: bytes) -> bool:
+    try:
+        os.stat(_path(one))
+    except OSError:
+        return False
+    return True
+
+
+def _nothing_is_tracked() -> bool:
+    try:
+        return sysctl.read(_COUNT) in (None, "0")
+    except OSError:
+        return False
+
+
+def _forget(addresses: list[bytes]) -> None:
+    """Forget the connections of addresses, and strike out those of which nothing is left."""
     deadline = platform.uptime_ns() + _BOUND_MS * _NS_IN_A_MS
-    done: list[bytes] = []
-    for one in addresses:
-        connection = Connection(platform.netlink_socket(NETFILTER))
-        other = Connection(platform.netlink_socket(NETFILTER))  # the first is busy with its list
-        try:
-            for wanted in conntrack.lists(one):
-                found = []
-                for told in connection.each(wanted):
-                    if platform.uptime_ns() > deadline:
-                        return done
-                    if conntrack.concerns(told, one):
-                        found.append(conntrack.delete(told))
-                for start in range(0, len(found), _AT_ONCE):
-                    other.exchange(found[start : start + _AT_ONCE])
-        finally:
-            connection.close()
-            other.close()
-        done.append(one)
-    return done
+    try:
+        for one in addresses:
+            if not _forget_one(one, deadline):
+                return
+            _strike(one)
+    except (OSError, Malformed):
+        return  # what is noted goes at the next ADD
+
+
+def _forget_one(one: bytes, deadline: int) -> bool:
+    """Forget the connections of an address; False where time ran out before the end."""
+    connection = Connection(platform.netlink_socket(NETFILTER))
+    other = Connection(platform.netlink_socket(NETFILTER))  # the first is busy with its list
+    try:
+        for wanted in conntrack.lists(one):
+            found = []
+            for told in connection.each(wanted):
+                if platform.uptime_ns() > deadline:
+                    return False
+                if conntrack.concerns(told, one):
+                    found.append(conntrack.delete(told))
+            if not _is_noted(one):
+                return True  # the address has its next container, whose ADD has done this
+            if found:
+                other.exchange(found)
+    finally:
+        connection.close()
+        other.close()
+    return True
 
 
 def _path(one: bytes) -> str:
@@ -93,7 +108,7 @@ def _strike(one: bytes) -> None:
     try:
         os.unlink(_path(one))
     except OSError:
-        return  # it was not noted
+        return  # another has done this
 
 
 def _make_folders() -> None:
