@@ -41,7 +41,7 @@ def change(
             "10.0.0.4-10.0.0.5",
             "",
         ),
-        "without the exclusion they are back": (
+        "the end of an exclusion brings its addresses back": (
             pool(subnet="10.0.0.0/29", exclusions=("10.0.0.4/31",)),
             EIGHT,
             "",
@@ -53,7 +53,7 @@ def change(
             "",
             "",
         ),
-        "ranges take all others out": (
+        "new ranges take all addresses outside them out": (
             EIGHT,
             pool(subnet="10.0.0.0/29", ranges=("10.0.0.3-10.0.0.4",)),
             "10.0.0.2, 10.0.0.5-10.0.0.6",
@@ -65,37 +65,37 @@ def change(
             "10.0.0.10-10.0.0.14",
             "10.0.0.20-10.0.0.24",
         ),
-        "a gateway that moves takes one out and brings its old one in": (
+        "another gateway takes its address out and brings the old one in": (
             EIGHT,
             pool(subnet="10.0.0.0/29", gateway="10.0.0.6"),
             "10.0.0.6",
             "10.0.0.1",
         ),
-        "a gateway that goes outside brings its address in": (
+        "a gateway outside the subnet brings the old one in": (
             EIGHT,
             pool(subnet="10.0.0.0/29", gateway="169.254.1.1"),
             "",
             "10.0.0.1",
         ),
-        "a subnet that grows upwards brings its broadcast address in too": (
+        "a subnet that grows upwards loses its broadcast address": (
             EIGHT,
             pool(subnet="10.0.0.0/28"),
             "",
             "10.0.0.7-10.0.0.14",
         ),
-        "a subnet that grows downwards brings its network address in too": (
+        "a subnet that grows downwards loses its network address": (
             pool(subnet="10.0.0.8/29", gateway="10.0.0.9"),
             pool(subnet="10.0.0.0/28", gateway="10.0.0.9"),
             "",
             "10.0.0.1-10.0.0.8",
         ),
-        "a /31 that grows loses the address that becomes the network's": (
+        "a /31 that grows to a /30 takes its first address out: it is the network's now": (
             pool(subnet="10.0.0.0/31"),
             pool(subnet="10.0.0.0/30", gateway=None),
             "10.0.0.0",
             "10.0.0.2",
         ),
-        "rules about who and when change nothing": (
+        "state, cooldown, priority, auto_assign and selectors change nothing": (
             EIGHT,
             pool(
                 subnet="10.0.0.0/29",
@@ -131,22 +131,27 @@ def test_all_that_is_taken_out_or_brought_in_has_its_blocks_looked_at() -> None:
 @table(
     "before, after, withdrawn, gained",
     {
-        "a new one withdraws its addresses from everybody": (
+        "a new reservation withdraws its addresses from everybody": (
             [],
             [reserved("10.0.0.4/31", owner="vm-1")],
             "10.0.0.4-10.0.0.5",
             "",
         ),
-        "its end gives them back": ([reserved("10.0.0.4/31", owner="vm-1")], [], "", "10.0.0.4-10.0.0.5"),
-        "one of addresses that the pool keeps anyway changes nothing": (
+        "the end of a reservation gives its addresses back": (
+            [reserved("10.0.0.4/31", owner="vm-1")],
+            [],
+            "",
+            "10.0.0.4-10.0.0.5",
+        ),
+        "a reservation of network and gateway changes nothing": (
             [],
             [reserved("10.0.0.0/31", owner="router")],
             "",
             "",
         ),
-        "one of another space changes nothing": ([], [reserved("10.0.0.4", space="lab")], "", ""),
-        "one outside the subnet changes nothing": ([], [reserved("10.0.0.8")], "", ""),
-        "one for another holder changes nothing": (
+        "a reservation of another space changes nothing": ([], [reserved("10.0.0.4", space="lab")], "", ""),
+        "a reservation outside the subnet changes nothing": ([], [reserved("10.0.0.8")], "", ""),
+        "another holder of a reservation changes nothing": (
             [reserved("10.0.0.4", "shop/web")],
             [reserved("10.0.0.4", "shop/db")],
             "",
@@ -167,32 +172,32 @@ def test_what_a_reservation_withdraws_and_gives_back(
 @table(
     "reservation, holder, keeps",
     {
-        "the workload that it is for": (
+        "its workload may": (
             reserved("10.0.0.4", "shop/web"),
             held("10.0.0.4", workload=Workload("shop", "web")),
             True,
         ),
-        "not another of the namespace": (
+        "another workload of the namespace may not": (
             reserved("10.0.0.4", "shop/web"),
             held("10.0.0.4", workload=Workload("shop", "db")),
             False,
         ),
-        "not one of that name in another namespace": (
+        "a workload of that name in another namespace may not": (
             reserved("10.0.0.4", "shop/web"),
             held("10.0.0.4", workload=Workload("bank", "web")),
             False,
         ),
-        "the owner that it is for": (
+        "its owner may": (
             reserved("10.0.0.4", owner="vm-1"),
             held("10.0.0.4", holder=owner("vm-1")),
             True,
         ),
-        "not another owner": (
+        "another owner may not": (
             reserved("10.0.0.4", owner="vm-1"),
             held("10.0.0.4", holder=owner("vm-2")),
             False,
         ),
-        "nobody, if it is for nobody": (reserved("10.0.0.4"), held("10.0.0.4"), False),
+        "nobody may if it is for nobody": (reserved("10.0.0.4"), held("10.0.0.4"), False),
     },
 )
 def test_who_may_hold_on_while_an_address_is_being_reserved(
@@ -207,22 +212,22 @@ def test_who_may_hold_on_while_an_address_is_being_reserved(
 @table(
     "new, past, stranded",
     {
-        "a held address that is taken out": (
+        "the holder of an address taken out": (
             pool(exclusions=("10.0.0.8/29",)),
             block("10.0.0.0", taken=["10.0.0.5", "10.0.0.9"]),
             [9],
         ),
-        "nobody, if all that is taken out is free": (
+        "nobody if all addresses taken out are free": (
             pool(exclusions=("10.0.0.8/29",)),
             block("10.0.0.0", taken=["10.0.0.5"]),
             [],
         ),
-        "nobody, if the held ones lie in another block": (
+        "nobody if the addresses taken out lie in another block": (
             pool(exclusions=("10.0.0.8/29",)),
             block("10.0.0.64", taken=["10.0.0.72"]),
             [],
         ),
-        "each of several": (
+        "each of several holders": (
             pool(ranges=("10.0.0.20-10.0.0.30",)),
             block("10.0.0.0", taken=["10.0.0.5", "10.0.0.25", "10.0.0.40"]),
             [5, 40],
@@ -238,25 +243,25 @@ def test_whom_a_change_would_strand(new: Pool, past: Block, stranded: Sequence[i
 @table(
     "new, kept, past, ready",
     {
-        "a block of which all is taken out has nothing for the search": (
+        "a block outside the mask has nothing ready": (
             pool(exclusions=("10.0.0.0/26",)),
             [],
             block("10.0.0.0"),
             None,
         ),
-        "a block that is reserved whole has nothing for the search": (
+        "a reserved block has nothing ready": (
             pool(),
             [reserved("10.0.0.0/26", owner="vm-1")],
             block("10.0.0.0"),
             None,
         ),
-        "a block of which the address free longest is taken out has the next": (
+        "a block that loses the address free longest has the next one ready": (
             pool(exclusions=("10.0.0.9",)),
             [],
             block("10.0.0.0", freed_all=ago(10), freed={"10.0.0.9": ago(99)}),
             ago(10),
         ),
-        "a block that gets an address back has that one": (
+        "a block has its one free address ready": (
             pool(),
             [],
             block("10.0.0.0", taken=["10.0.0.0-10.0.0.8", "10.0.0.10-10.0.0.63"]),

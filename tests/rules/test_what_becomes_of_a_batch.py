@@ -110,66 +110,90 @@ def verdicts(plan: Plan) -> list[str]:
 @table(
     "call, known, verdict",
     {
-        "ADD of a new container: the next address": (add(), NOTHING, "10.0.0.2"),
-        "ADD for an address of each of two pools": (add("c1", "more", "pods"), NOTHING, "10.0.1.2 10.0.0.2"),
-        "ADD of a holder: the same answer again": (add(), found(held("10.0.0.9")), "again 10.0.0.9"),
-        "though it names another pool now": (add("c1", "more"), found(held("10.0.0.9")), "again 10.0.0.9"),
-        "though its pool is draining": (
+        "ADD of a new container gets the next address": (add(), NOTHING, "10.0.0.2"),
+        "ADD that names two pools gets an address of each": (
+            add("c1", "more", "pods"),
+            NOTHING,
+            "10.0.1.2 10.0.0.2",
+        ),
+        "ADD of a holder gets the same answer again": (add(), found(held("10.0.0.9")), "again 10.0.0.9"),
+        "ADD of a holder gets it though it names another pool now": (
+            add("c1", "more"),
+            found(held("10.0.0.9")),
+            "again 10.0.0.9",
+        ),
+        "ADD of a holder gets it though its pool is draining": (
             add(),
             found(held("10.0.2.9", pool="gone")),
             "again 10.0.2.9",
         ),
-        "all of the answer, in its order": (
+        "ADD of a holder of two addresses gets both in their order": (
             add(),
             found(held("10.0.0.10"), held("10.0.0.9", position=1)),
             "again 10.0.0.10 10.0.0.9",
         ),
-        "ADD of a holder that requests what it has": (
+        "ADD of a holder may request the address that it has": (
             add(wants=["10.0.0.9"]),
             found(held("10.0.0.9")),
             "again 10.0.0.9",
         ),
-        "ADD of a holder that requests another address": (
+        "ADD of a holder may not request another": (
             add(wants=["10.0.0.8"]),
             found(held("10.0.0.9")),
             "address-unavailable",
         ),
-        "ADD that a later DEL overtook": (add(at=10), found(remembered(20)), "overtaken"),
-        "ADD after an earlier DEL": (add(at=30), found(remembered(20)), "10.0.0.2"),
-        "ADD that a later DEL overtook, of a holder of a still later ADD": (
+        "ADD gets nothing if a later DEL overtook it": (add(at=10), found(remembered(20)), "overtaken"),
+        "ADD gets an address after an earlier DEL": (add(at=30), found(remembered(20)), "10.0.0.2"),
+        "ADD gets nothing if a later DEL overtook it, even if a still later ADD was served": (
             add(at=10),
             found(held("10.0.0.9", taken=30), remembered(20)),
             "overtaken",
         ),
-        "ADD for a requested address": (add("c1", "pods", wants=["10.0.0.50"]), NOTHING, "10.0.0.50"),
-        "ADD for one that another holds": (add("c1", "pods", wants=["10.0.0.9"]), NOTHING, "address-taken"),
-        "ADD from a draining pool": (add("c1", "gone"), NOTHING, "nothing-free"),
-        "ADD with an active alternative to it": (add("c1", ["gone", "more"]), NOTHING, "10.0.1.2"),
-        "ADD from a pool that does not exist": (add("c1", "fourr"), NOTHING, "pool-unknown"),
-        "DEL of what is held": (delete(), found(held("10.0.0.9")), "freed 10.0.0.9"),
-        "DEL of nothing succeeds": (delete(), NOTHING, "freed"),
-        "DEL that came late spares a later ADD": (
+        "ADD gets the address that it requests": (
+            add("c1", "pods", wants=["10.0.0.50"]),
+            NOTHING,
+            "10.0.0.50",
+        ),
+        "ADD does not get the address of another holder": (
+            add("c1", "pods", wants=["10.0.0.9"]),
+            NOTHING,
+            "address-taken",
+        ),
+        "ADD gets nothing from a draining pool": (add("c1", "gone"), NOTHING, "nothing-free"),
+        "ADD gets an address from the alternative to a draining pool": (
+            add("c1", ["gone", "more"]),
+            NOTHING,
+            "10.0.1.2",
+        ),
+        "ADD gets nothing from an unknown pool": (add("c1", "fourr"), NOTHING, "pool-unknown"),
+        "DEL frees its holder's address": (delete(), found(held("10.0.0.9")), "freed 10.0.0.9"),
+        "DEL succeeds if nothing is held": (delete(), NOTHING, "freed"),
+        "DEL spares the address of a later ADD": (
             delete(at=20),
             found(held("10.0.0.9", taken=30)),
             "freed spared 1",
         ),
-        "DEL that does not say when it was issued": (
+        "DEL without a moment frees everything": (
             delete(at=None),
             found(held("10.0.0.9", taken=30)),
             "freed 10.0.0.9",
         ),
-        "DEL of a draining pool's address": (
+        "DEL frees an address of a draining pool": (
             delete(),
             found(held("10.0.2.9", pool="gone")),
             "freed 10.0.2.9",
         ),
-        "undo of its ADD": (delete(at=10, undo=True), found(held("10.0.0.9", taken=10)), "freed 10.0.0.9"),
-        "undo of another ADD": (
+        "undo frees the address of its own ADD": (
+            delete(at=10, undo=True),
+            found(held("10.0.0.9", taken=10)),
+            "freed 10.0.0.9",
+        ),
+        "undo spares the address of another ADD": (
             delete(at=20, undo=True),
             found(held("10.0.0.9", taken=10)),
             "freed spared 1",
         ),
-        "release of one row by its number": (
+        "release of one allocation spares the holder's others": (
             delete(allocation=2),
             found(held("10.0.0.9", id=1), held("10.0.0.10", id=2, position=1)),
             "freed 10.0.0.10",
@@ -195,7 +219,7 @@ COOL = catalogue(pool("pods", "10.0.0.0/26"))
 @table(
     "calls, of, there, answers",
     {
-        "calls that share a block get one address each, in their order": (
+        "calls that share a block get one address each in their order": (
             [add("c2"), add("c3"), add("c4")],
             KNOWN,
             PLENTY,
@@ -207,37 +231,37 @@ COOL = catalogue(pool("pods", "10.0.0.0/26"))
             PLENTY,
             ["10.0.0.2", "pool-unknown", "10.0.0.3"],
         ),
-        "the last address goes to the first who asks": (
+        "the last address goes to the first call": (
             [add("c2"), add("c3")],
             COOL,
             ONE_LEFT,
             ["10.0.0.62", "nothing-free"],
         ),
-        "a request that cannot have all gets nothing, and leaves the last address to the next": (
+        "a call gets all its addresses or none: the last one is left to the next call": (
             [add("c2", "pods", "pods"), add("c3", "pods")],
             COOL,
             ONE_LEFT,
             ["nothing-free", "10.0.0.62"],
         ),
-        "releases are first: their addresses serve the others, without a cooldown": (
+        "releases come first: without a cooldown their addresses serve the others": (
             [add("c2"), delete("c1")],
             HOT,
             FULL,
             ["10.0.0.9", "freed 10.0.0.9"],
         ),
-        "with a cooldown they cool down first": (
+        "a freed address waits for its cooldown": (
             [add("c2"), delete("c1")],
             COOL,
             FULL,
             ["nothing-free", "freed 10.0.0.9"],
         ),
-        "though who asks for that address gets it at once": (
+        "a freed address does not wait if it is requested": (
             [add("c2", "pods", wants=["10.0.0.9"]), delete("c1")],
             COOL,
             FULL,
             ["10.0.0.9", "freed 10.0.0.9"],
         ),
-        "of two who request one address the first gets it": (
+        "the first of two calls gets the address that both request": (
             [add("c2", "pods", wants=["10.0.0.50"]), add("c3", "pods", wants=["10.0.0.50"])],
             KNOWN,
             PLENTY,
@@ -259,21 +283,21 @@ def test_what_calls_of_one_batch_are_answered(
 @table(
     "calls, known, there, contended, answers",
     {
-        "another transaction is about the holder: that call waits, the others do not": (
+        "only calls wait whose holder another transaction has locked": (
             [add("c1"), delete("c2"), add("c3")],
             found(busy=["c1", "c2"]),
             PLENTY,
             NO_ONE,
             ["contended", "contended", "10.0.0.2"],
         ),
-        "others hold the block of a held address: its release waits": (
+        "a release waits while another transaction has locked its block": (
             [delete("c1"), add("c3", "more")],
             found(held("10.0.0.9")),
             {BlockOwner.ANY: [block("10.0.1.0", of="more")]},
             {"10.0.0.0"},
             ["contended", "10.0.1.2"],
         ),
-        "others hold all blocks with room: the request waits, and no block is carved": (
+        "a request waits while others have locked all blocks with room: none is carved": (
             [add()],
             NOTHING,
             {},
@@ -287,42 +311,42 @@ def test_what_calls_of_one_batch_are_answered(
             {BlockOwner.ANY},
             ["again 10.0.0.9"],
         ),
-        "no block has room: one is to be carved": (
+        "a request needs a block if none has room": (
             [add("c1", "pods")],
             NOTHING,
             {},
             NO_ONE,
             ["needs a block of pods"],
         ),
-        "all blocks that a request lacks are carved at once": (
+        "a request of two pools may need a block of each": (
             [add("c1", "pods", "more")],
             NOTHING,
             {},
             NO_ONE,
             ["needs a block of pods and more"],
         ),
-        "of two addresses one lacks a block: nothing is taken, and the block is left to others": (
+        "a request takes nothing while one of its pools lacks a block: the next call gets the address": (
             [add("c1", "pods", "more"), add("c2", "pods")],
             NOTHING,
             {BlockOwner.ANY: [block("10.0.0.0")]},
             NO_ONE,
             ["needs a block of more", "10.0.0.2"],
         ),
-        "a requested address needs its block": (
+        "a requested address needs its own block": (
             [add("c1", "pods", wants=["10.0.0.200"])],
             NOTHING,
             PLENTY,
             NO_ONE,
             ["needs a block of pods"],
         ),
-        "whoever must wait for others waits, rather than carve": (
+        "a request that waits for others needs no block yet": (
             [add("c1", "pods", "more", wants=["10.0.0.50"])],
             NOTHING,
             {},
             {"10.0.0.0"},
             ["contended"],
         ),
-        "whoever is refused is refused, whatever else is lacking": (
+        "a request is refused at once, whatever else it would wait for": (
             [add("c1", "pods", "gone")],
             NOTHING,
             {},
@@ -403,31 +427,31 @@ def test_an_address_that_is_given_is_written_with_all_that_is_known_of_its_holde
 @table(
     "call, known, ended, noted",
     {
-        "a DEL ends what is held, and is remembered for 15 minutes": (
+        "a DEL ends the allocation, and is remembered for 15 minutes": (
             delete(at=20),
             found(held("10.0.0.9", id=7)),
             [Ended(7, NOW, Ending.RELEASED)],
             [RememberedRelease(container().digest, moment(20), False, NOW + 15 * 60 * SECOND)],
         ),
-        "also when it freed nothing": (
+        "a DEL is remembered even if nothing was held": (
             delete(at=20),
             NOTHING,
             [],
             [RememberedRelease(container().digest, moment(20), False, NOW + REMEMBERED_FOR)],
         ),
-        "also when it spared a later ADD": (
+        "a DEL is remembered even if it spared a later ADD": (
             delete(at=20),
             found(held("10.0.0.9", taken=30)),
             [],
             [RememberedRelease(container().digest, moment(20), False, NOW + REMEMBERED_FOR)],
         ),
-        "an undo says so, and is remembered as one": (
+        "an undo ends the allocation as undone, and is remembered as an undo": (
             delete(at=10, undo=True),
             found(held("10.0.0.9", taken=10, id=7)),
             [Ended(7, NOW, Ending.UNDONE)],
             [RememberedRelease(container().digest, moment(10), True, NOW + REMEMBERED_FOR)],
         ),
-        "an admin's release says by whom and why, and no late call is told of it": (
+        "an admin's release tells by whom and why, and is not remembered": (
             delete(at=None, ending=Ending.ADMIN, by="token 1", reason="wrong"),
             found(held("10.0.0.9", id=7), held("10.0.0.10", id=8, position=1)),
             [
@@ -436,7 +460,7 @@ def test_an_address_that_is_given_is_written_with_all_that_is_known_of_its_holde
             ],
             [],
         ),
-        "a GC ends what is collected": (
+        "a GC ends the allocation as collected": (
             delete(at=20, ending=Ending.COLLECTED),
             found(held("10.0.0.9", id=7)),
             [Ended(7, NOW, Ending.COLLECTED)],
@@ -458,9 +482,9 @@ def test_what_is_written_of_a_release(
 @table(
     "at, generation, latest",
     {
-        "another ADD counts, and is the latest": (15, 2, 15),
-        "the same ADD, tried again, is written so that its answer is durable": (10, 1, 10),
-        "an ADD that was issued before counts, and lowers nothing": (5, 2, 10),
+        "another ADD raises the generation and the latest order": (15, 2, 15),
+        "the same ADD raises nothing, yet is written: its answer must be durable": (10, 1, 10),
+        "an earlier ADD raises the generation, and lowers no order": (5, 2, 10),
     },
 )
 def test_what_is_written_of_a_repeat(at: int, generation: int, latest: int) -> None:
@@ -472,10 +496,10 @@ def test_what_is_written_of_a_repeat(at: int, generation: int, latest: int) -> N
 @table(
     "calls, known",
     {
-        "of a request that is refused": ([add("c1", "fourr")], NOTHING),
-        "of an ADD that was overtaken": ([add(at=10)], found(remembered(20))),
-        "of a repeat that requests another address": ([add(wants=["10.0.0.8"])], found(held("10.0.0.9"))),
-        "of a call about whose holder another transaction is": ([add()], found(busy=["c1"])),
+        "of a refused request": ([add("c1", "fourr")], NOTHING),
+        "of an overtaken ADD": ([add(at=10)], found(remembered(20))),
+        "of a holder's request for another address": ([add(wants=["10.0.0.8"])], found(held("10.0.0.9"))),
+        "of a contended call": ([add()], found(busy=["c1"])),
     },
 )
 def test_nothing_is_written(calls: Sequence[Call], known: Found) -> None:
@@ -540,17 +564,17 @@ class Prepared:
 @table(
     "calls, known, steps",
     {
-        "holders are found, blocks locked, the revision read, all of it written": (
+        "find the holders, lock blocks, read the revision, write": (
             [add("c2"), delete("c1")],
             found(held("10.0.0.9")),
             ["find 2", "lock 2", "revision", "write"],
         ),
-        "what needs no block locks none": (
+        "lock nothing if no call needs a block": (
             [add("c1")],
             found(held("10.0.0.9")),
             ["find 1", "revision", "write"],
         ),
-        "a search that found too little is followed by another": (
+        "lock again if a search found too little": (
             [add("c1", ["none", "more"])],
             NOTHING,
             ["find 1", "lock 1", "lock 1", "revision", "write"],

@@ -35,12 +35,15 @@ EVERY = (1 << 64) - 1
         "IPv6: all but subnet-router and gateway": (pool(subnet="fd00::/125"), "fd00::2-fd00::7"),
         "a /127 has no subnet-router": (pool(subnet="fd00::/127"), "fd00::-fd00::1"),
         "a /128 is its one address": (pool(subnet="fd00::7/128"), "fd00::7"),
-        "no gateway keeps nothing": (pool(subnet="10.0.0.0/29", gateway=None), "10.0.0.1-10.0.0.6"),
-        "another gateway keeps its address": (
+        "without a gateway its address is free too": (
+            pool(subnet="10.0.0.0/29", gateway=None),
+            "10.0.0.1-10.0.0.6",
+        ),
+        "any address may be the gateway's": (
             pool(subnet="10.0.0.0/29", gateway="10.0.0.4"),
             "10.0.0.1-10.0.0.3, 10.0.0.5-10.0.0.6",
         ),
-        "a link-local gateway lies outside and keeps nothing": (
+        "a link-local gateway lies outside the subnet": (
             pool(subnet="10.0.0.0/29", gateway="169.254.1.1"),
             "10.0.0.1-10.0.0.6",
         ),
@@ -60,7 +63,7 @@ EVERY = (1 << 64) - 1
             pool(ranges=("10.0.0.8/29",), exclusions=("10.0.0.10-10.0.0.12",)),
             "10.0.0.8-10.0.0.9, 10.0.0.13-10.0.0.15",
         ),
-        "a /8 is as cheap as a /29": (pool(subnet="10.0.0.0/8"), "10.0.0.2-10.255.255.254"),
+        "a /8 is one span too": (pool(subnet="10.0.0.0/8"), "10.0.0.2-10.255.255.254"),
     },
 )
 def test_what_a_pool_may_hand_out(rules: Pool, usable: str) -> None:
@@ -78,22 +81,22 @@ def test_what_a_pool_may_hand_out(rules: Pool, usable: str) -> None:
             "10.0.0.2, 10.0.0.4-10.0.0.6",
             "10.0.0.2-10.0.0.6",
         ),
-        "so does one that is reserved for nobody": (
+        "an address reserved for nobody goes to nobody": (
             [reserved("10.0.0.3")],
             "10.0.0.2, 10.0.0.4-10.0.0.6",
             "10.0.0.2-10.0.0.6",
         ),
-        "a prefix that reaches beyond the pool counts inside it": (
+        "a reserved prefix counts as far as it lies in the pool": (
             [reserved("10.0.0.4/30", owner="vm-1"), reserved("10.0.1.0/24")],
             "10.0.0.2-10.0.0.3",
             "10.0.0.2-10.0.0.6",
         ),
-        "another space's reservation means other addresses": (
+        "a reservation of another space counts for nothing": (
             [reserved("10.0.0.3", owner="vm-1", space="lab")],
             "10.0.0.2-10.0.0.6",
             "10.0.0.2-10.0.0.6",
         ),
-        "a reservation does not open what the pool keeps": (
+        "a reservation of the gateway does not free it": (
             [reserved("10.0.0.1", owner="router")],
             "10.0.0.2-10.0.0.6",
             "10.0.0.2-10.0.0.6",
@@ -112,14 +115,14 @@ def test_what_reservations_leave_for_everybody(
 @table(
     "address, why",
     {
-        "a plain one may be had": ("10.0.0.20", None),
-        "not the network address": ("10.0.0.0", "network"),
-        "not the broadcast address": ("10.0.0.255", "broadcast"),
-        "not the gateway": ("10.0.0.1", "gateway"),
-        "not an excluded one": ("10.0.0.30", "excluded"),
-        "not one outside the ranges": ("10.0.0.99", "ranges"),
-        "not one outside the subnet": ("10.0.1.1", "outside pool"),
-        "not one of the other family": ("fd00::1", "outside pool"),
+        "an address inside the rules may be had": ("10.0.0.20", None),
+        "the network address may not": ("10.0.0.0", "network"),
+        "the broadcast address may not": ("10.0.0.255", "broadcast"),
+        "the gateway may not": ("10.0.0.1", "gateway"),
+        "an excluded address may not": ("10.0.0.30", "excluded"),
+        "an address outside the ranges may not": ("10.0.0.99", "ranges"),
+        "an address outside the subnet may not": ("10.0.1.1", "outside pool"),
+        "an address of the other family may not": ("fd00::1", "outside pool"),
     },
 )
 def test_why_nobody_may_have_an_address(address: str, why: str | None) -> None:
@@ -133,13 +136,13 @@ def test_why_nobody_may_have_an_address(address: str, why: str | None) -> None:
 @table(
     "subnet, gateway",
     {
-        "the first usable address": ("10.0.0.0/24", "10.0.0.1"),
-        "of IPv6 too": ("fd00::/64", "fd00::1"),
+        "the first usable address of an IPv4 subnet": ("10.0.0.0/24", "10.0.0.1"),
+        "the first usable address of an IPv6 subnet": ("fd00::/64", "fd00::1"),
         "a /30 has room for one": ("10.0.0.4/30", "10.0.0.5"),
-        "a /31 has none to spare": ("10.0.0.0/31", None),
-        "nor has a /32": ("10.0.0.0/32", None),
-        "nor a /127": ("fd00::/127", None),
-        "nor a /128": ("fd00::/128", None),
+        "a /31 has no room": ("10.0.0.0/31", None),
+        "a /32 has no room": ("10.0.0.0/32", None),
+        "a /127 has no room": ("fd00::/127", None),
+        "a /128 has no room": ("fd00::/128", None),
     },
 )
 def test_which_gateway_a_pool_has_that_names_none(subnet: str, gateway: str | None) -> None:
@@ -149,12 +152,12 @@ def test_which_gateway_a_pool_has_that_names_none(subnet: str, gateway: str | No
 @table(
     "subnet, asked, length",
     {
-        "/26 unless asked otherwise": ("10.0.0.0/16", None, 26),
-        "/122 in IPv6": ("fd00::/64", None, 122),
-        "as asked": ("10.0.0.0/16", 28, 28),
+        "a /26 if nothing is asked for": ("10.0.0.0/16", None, 26),
+        "a /122 in IPv6": ("fd00::/64", None, 122),
+        "the length that is asked for": ("10.0.0.0/16", 28, 28),
         "a subnet smaller than a block is one block": ("10.0.0.0/29", None, 29),
-        "also if a larger block was asked for": ("10.0.0.0/29", 24, 29),
-        "one address is the smallest": ("10.0.0.0/24", 32, 32),
+        "a subnet smaller than the block that is asked for is one block": ("10.0.0.0/29", 24, 29),
+        "one address is the least": ("10.0.0.0/24", 32, 32),
         "1,024 addresses are the most": ("10.0.0.0/16", 22, 22),
         "in IPv6 too": ("fd00::/64", 118, 118),
     },
@@ -183,17 +186,17 @@ def test_which_blocks_no_pool_can_have(subnet: str, asked: int) -> None:
         "all blocks, from the first on": (pool(), "10.0.0.0", "10.0.0.0 10.0.0.64 10.0.0.128 10.0.0.192"),
         "from a cursor on": (pool(), "10.0.0.128", "10.0.0.128 10.0.0.192"),
         "none behind the last": (pool(), "10.0.1.0", ""),
-        "never one that is wholly outside the mask": (
+        "no block outside the mask": (
             pool(exclusions=("10.0.0.64-10.0.0.191",)),
             "10.0.0.0",
             "10.0.0.0 10.0.0.192",
         ),
-        "one of which a single address is left": (
+        "a block of which one address is left": (
             pool(ranges=("10.0.0.70", "10.0.0.200")),
             "10.0.0.0",
             "10.0.0.64 10.0.0.192",
         ),
-        "a subnet of two addresses that are kept has none": (
+        "none of a pool without addresses": (
             pool(subnet="10.0.0.0/31", exclusions=("10.0.0.0/31",)),
             "10.0.0.0",
             "",
@@ -217,36 +220,36 @@ def test_a_block_that_is_wholly_reserved_is_not_carved_until_its_holder_asks() -
 @table(
     "past, assignable, address",
     {
-        "of those nobody had, the lowest": (block("10.0.0.0"), EVERY, "10.0.0.0"),
-        "one that nobody had before one that was given back": (
+        "the lowest of the addresses that nobody has had": (block("10.0.0.0"), EVERY, "10.0.0.0"),
+        "an address that nobody has had, before one that was given back": (
             block("10.0.0.0", freed={"10.0.0.0": ago(900)}),
             EVERY,
             "10.0.0.1",
         ),
-        "of those that were given back, the one free longest": (
+        "the address free longest": (
             block("10.0.0.0", freed_all=ago(300), freed={"10.0.0.9": ago(900), "10.0.0.3": ago(800)}),
             EVERY,
             "10.0.0.9",
         ),
-        "of those free equally long, the lowest": (
+        "the lowest of those free equally long": (
             block("10.0.0.0", freed_all=ago(300), freed={"10.0.0.9": ago(900), "10.0.0.3": ago(900)}),
             EVERY,
             "10.0.0.3",
         ),
-        "a held one is passed over": (
+        "no held address": (
             block("10.0.0.0", taken=["10.0.0.0-10.0.0.4"]),
             EVERY,
             "10.0.0.5",
         ),
-        "one outside the mask is passed over, though it was free longest": (
+        "no address outside the mask, though it has been free longest": (
             block("10.0.0.0", freed_all=ago(300), freed={"10.0.0.0": ago(900)}),
             EVERY & ~1,
             "10.0.0.1",
         ),
-        "one that has just cooled down": (block("10.0.0.0", freed_all=COOLED), EVERY, "10.0.0.0"),
+        "an address that has just cooled down": (block("10.0.0.0", freed_all=COOLED), EVERY, "10.0.0.0"),
         "none while all cool down": (block("10.0.0.0", freed_all=COOLED + 1), EVERY, None),
-        "none when all are held": (block("10.0.0.0", taken=["10.0.0.0/26"]), EVERY, None),
-        "none when the mask keeps all": (block("10.0.0.0"), 0, None),
+        "none if all are held": (block("10.0.0.0", taken=["10.0.0.0/26"]), EVERY, None),
+        "none if all lie outside the mask": (block("10.0.0.0"), 0, None),
     },
 )
 def test_which_address_of_a_block_is_next(past: Block, assignable: int, address: str | None) -> None:
@@ -258,19 +261,19 @@ def test_which_address_of_a_block_is_next(past: Block, assignable: int, address:
 @table(
     "past, among, address",
     {
-        "that one": (block("10.0.0.0"), "10.0.0.7", "10.0.0.7"),
-        "of several, the one free longest": (
+        "the requested address": (block("10.0.0.0"), "10.0.0.7", "10.0.0.7"),
+        "the one of several that has been free longest": (
             block("10.0.0.0", freed_all=ago(300), freed={"10.0.0.9": ago(900)}),
             "10.0.0.8/30",
             "10.0.0.9",
         ),
-        "though it cools down: it was asked for": (
+        "the requested address though it cools down": (
             block("10.0.0.0", freed_all=NOW),
             "10.0.0.7",
             "10.0.0.7",
         ),
-        "though the mask keeps it from others": (block("10.0.0.0"), "10.0.0.1", "10.0.0.1"),
-        "none when it is held": (block("10.0.0.0", taken=["10.0.0.7"]), "10.0.0.7", None),
+        "the requested address though nobody gets it unasked": (block("10.0.0.0"), "10.0.0.1", "10.0.0.1"),
+        "none if it is held": (block("10.0.0.0", taken=["10.0.0.7"]), "10.0.0.7", None),
     },
 )
 def test_which_of_some_requested_addresses_is_taken(past: Block, among: str, address: str | None) -> None:
@@ -330,18 +333,18 @@ def test_an_address_taken_in_vain_has_its_turn_again_as_if_nobody_had_had_it() -
 @table(
     "past, assignable, ready",
     {
-        "since ever while there is one that nobody had": (block("10.0.0.0"), 0b1111, NEVER_HELD),
-        "since the one free longest was given back": (
+        "since ever while nobody has had one of them": (block("10.0.0.0"), 0b1111, NEVER_HELD),
+        "since the address free longest was given back": (
             block("10.0.0.0", size=4, freed_all=ago(5), freed={"10.0.0.2": ago(8)}),
             0b1111,
             ago(8),
         ),
-        "one outside the mask does not count": (
+        "without the addresses outside the mask": (
             block("10.0.0.0", size=4, freed_all=ago(5), freed={"10.0.0.2": ago(8)}),
             0b1011,
             ago(5),
         ),
-        "never when all are held": (block("10.0.0.0", size=4, taken=["10.0.0.0/30"]), 0b1111, None),
+        "never while all are held": (block("10.0.0.0", size=4, taken=["10.0.0.0/30"]), 0b1111, None),
     },
 )
 def test_since_when_a_block_has_an_address_for_the_search(

@@ -141,7 +141,12 @@ def test_in_which_order_blocks_are_looked_into(
             "nothing free",
         ),
         "without affinity a block is carved for all": (OF_ALL, False, [ANY], "carve a block of pods for all"),
-        "without affinity one search tells that nothing is free": (OF_ALL, True, [ANY], "nothing free"),
+        "without affinity nothing is free after one search once every block is carved": (
+            OF_ALL,
+            True,
+            [ANY],
+            "nothing free",
+        ),
     },
 )
 def test_what_is_searched_while_nothing_is_found(
@@ -277,25 +282,25 @@ def test_another_nodes_block_is_taken_over_only_while_it_is_empty() -> None:
             [block("10.0.0.64", freed_all=ago(100)), block("10.0.0.128", freed_all=ago(200))],
             "10.0.0.128",
         ),
-        "of a node's own blocks that one too": (
+        "of a node's own blocks the one whose next address has been free longest": (
             OF_NODES,
             HERE,
             [block("10.0.0.64", freed_all=ago(100)), block("10.0.0.128", freed_all=ago(200))],
             "10.0.0.128",
         ),
-        "of blocks without a node too": (
+        "of blocks without a node the one whose next address has been free longest": (
             OF_NODES,
             None,
             [block("10.0.0.64", freed_all=ago(100)), block("10.0.0.128", freed_all=ago(200))],
             "10.0.0.128",
         ),
-        "of other nodes' empty blocks too": (
+        "of other nodes' empty blocks the one whose next address has been free longest": (
             OF_NODES,
             THERE,
             [block("10.0.0.64", freed_all=ago(100)), block("10.0.0.128", freed_all=ago(200))],
             "10.0.0.128",
         ),
-        "an empty block of another node before one in use, though that was free longer": (
+        "an empty block of another node before one in use, whose address has been free longer": (
             OF_NODES,
             THERE,
             [block("10.0.0.64", freed_all=ago(100)), block("10.0.0.128", taken=["10.0.0.128"])],
@@ -316,7 +321,7 @@ def test_another_nodes_block_is_taken_over_only_while_it_is_empty() -> None:
             [block("10.0.0.64", freed_all=ago(900)), block("10.0.0.128", freed={"10.0.0.128": ago(90)})],
             "10.0.0.129",
         ),
-        "a block of which all is held serves nobody": (
+        "a full block serves nobody": (
             OF_ALL,
             None,
             [block("10.0.0.64", taken=["10.0.0.64/26"]), block("10.0.0.128", freed_all=ago(61))],
@@ -350,8 +355,8 @@ def test_several_blocks_take_turns_by_the_time_that_their_addresses_have_been_fr
     {
         "one block for one request": (1, 1),
         "one block for eight requests": (8, 1),
-        "a second one for the ninth": (9, 2),
-        "one for each eight of a full batch": (256, 32),
+        "two blocks for nine requests": (9, 2),
+        "32 blocks for a full batch": (256, 32),
     },
 )
 def test_how_many_blocks_the_first_search_of_a_batch_asks_for(requests: int, blocks: int) -> None:
@@ -390,9 +395,9 @@ def test_the_second_search_asks_for_a_block_for_each_request_and_for_none_that_i
 @table(
     "rules, ready",
     {
-        "since a minute, unless the pool says otherwise": (pool(), ago(60)),
-        "since the pool's cooldown": (pool(cooldown=300), ago(300)),
-        "till now, without a cooldown": (pool(cooldown=0), NOW),
+        "a minute if the pool does not say": (pool(), ago(60)),
+        "as long as the pool's cooldown": (pool(cooldown=300), ago(300)),
+        "no time without a cooldown": (pool(cooldown=0), NOW),
     },
 )
 def test_since_when_an_address_must_have_been_free(rules: Pool, ready: int) -> None:
@@ -452,18 +457,22 @@ def test_an_address_that_a_request_took_in_vain_serves_the_next() -> None:
 @table(
     "there, contended, then",
     {
-        "another transaction holds all that there is": ({}, {OWN}, "contended"),
-        "it holds some, and one is free to take": (
+        "a request is contended if others have locked all blocks with room": ({}, {OWN}, "contended"),
+        "a request is served if one block with room is not locked": (
             {OWN: [block("10.0.0.64", node=HERE)]},
             {OWN},
             "10.0.0.64",
         ),
-        "it holds blocks of a later step, which is not reached": (
+        "a request is served if only blocks of later steps are locked": (
             {NONE: [block("10.0.0.64")]},
             {OTHER_WHILE_EMPTY, ANY},
             "10.0.0.64",
         ),
-        "it holds blocks without a node: none is carved beside them": ({}, {NONE}, "contended"),
+        "a request is contended, rather than have a block carved, if blocks without a node are locked": (
+            {},
+            {NONE},
+            "contended",
+        ),
     },
 )
 def test_what_is_contended(there: BlocksThere, contended: Set[BlockOwner | str], then: str) -> None:
@@ -479,8 +488,12 @@ def test_what_is_contended(there: BlocksThere, contended: Set[BlockOwner | str],
     "there, contended, then",
     {
         "is taken from its block": ({"10.0.0.64": [block("10.0.0.64")]}, set(), "10.0.0.70"),
-        "though it cools down": ({"10.0.0.64": [block("10.0.0.64", freed_all=NOW)]}, set(), "10.0.0.70"),
-        "though the block is another node's": (
+        "is taken though it cools down": (
+            {"10.0.0.64": [block("10.0.0.64", freed_all=NOW)]},
+            set(),
+            "10.0.0.70",
+        ),
+        "is taken though its block is another node's": (
             {"10.0.0.64": [block("10.0.0.64", node=THERE)]},
             set(),
             "10.0.0.70",
@@ -504,13 +517,13 @@ def test_the_block_of_a_requested_address_is_carved_for_its_node() -> None:
 @table(
     "place, there, refusal",
     {
-        "held by somebody": (
+        "somebody holds it": (
             "10.0.0.70",
             {"10.0.0.64": [block("10.0.0.64", taken=["10.0.0.70"])]},
             AddressTaken,
         ),
         "nobody may have it": ("10.0.0.1", {}, AddressUnavailable),
-        "a reserved prefix of which all is held": (
+        "somebody holds all of the reserved prefix": (
             "10.0.0.70/31",
             {"10.0.0.64": [block("10.0.0.64", taken=["10.0.0.70/31"])]},
             AddressTaken,
@@ -531,14 +544,14 @@ def test_when_a_certain_address_is_refused(
             {"10.0.0.64": [block("10.0.0.64")], "10.0.0.128": [block("10.0.0.128")]},
             "10.0.0.64",
         ),
-        "from the next, when that is full": (
+        "from the next block if the first is full": (
             {
                 "10.0.0.64": [block("10.0.0.64", taken=["10.0.0.64/26"])],
                 "10.0.0.128": [block("10.0.0.128", taken=["10.0.0.128"])],
             },
             "10.0.0.129",
         ),
-        "from one that is to be carved, when the others are full": (
+        "from a carved block if the others are full": (
             {"10.0.0.64": [block("10.0.0.64", taken=["10.0.0.64/26"])]},
             "carve block 10.0.0.128 of pods for all",
         ),
@@ -569,7 +582,11 @@ DRAINING = pool("draining", "10.0.2.0/24", state=PoolState.DRAINING)
 @table(
     "pools, carved_out, then",
     {
-        "from the first while that can grow": ([FIRST, SECOND], set(), "carve a block of first for all"),
+        "from the first while it has blocks to carve": (
+            [FIRST, SECOND],
+            set(),
+            "carve a block of first for all",
+        ),
         "from the second once the first is exhausted": (
             [FIRST, SECOND],
             {"first"},
@@ -594,7 +611,9 @@ def test_from_which_of_its_alternatives_an_address_comes(
     "wanted",
     {
         "a draining pool gives nothing new": (AddressRequest((DRAINING,)),),
-        "not even an address that is asked for": (AddressRequest((DRAINING,), addresses("10.0.2.9")),),
+        "a draining pool does not give a requested address": (
+            AddressRequest((DRAINING,), addresses("10.0.2.9")),
+        ),
         "all alternatives are exhausted": (AddressRequest((FIRST, SECOND)),),
     },
 )
@@ -621,8 +640,8 @@ def test_a_draining_pool_lets_a_holder_keep_the_address_that_it_uses_already() -
 @table(
     "unknown",
     {
-        "a block of a pool that was made since": (block("10.0.0.64", of="new"),),
-        "a block outside the subnet, which has grown since": (block("10.0.1.0"),),
+        "a block of an unknown pool": (block("10.0.0.64", of="new"),),
+        "a block above the subnet: it has grown since": (block("10.0.1.0"),),
         "a block below the subnet": (block("9.255.255.192"),),
         "a block of another size: its pool was made anew": (block("10.0.0.64", size=32),),
     },

@@ -26,12 +26,12 @@ BOOTS = {"monday": 100, "tuesday": 200}
 @table(
     "earlier, later",
     {
-        "in one boot the lower uptime": (Issued("monday", 10), Issued("monday", 11)),
-        "of two boots the one that ipamd heard of first, whatever the uptimes": (
+        "in one boot the call with the lower uptime": (Issued("monday", 10), Issued("monday", 11)),
+        "the call of the boot that ipamd heard of first, whatever the uptimes": (
             Issued("monday", 999),
             Issued("tuesday", 1),
         ),
-        "whatever the wall clock says": (
+        "the call with the lower uptime, whatever the wall clock says": (
             Issued("monday", 10, "2030-01-01T00:00:00Z"),
             Issued("monday", 11, "1970-01-01T00:00:00Z"),
         ),
@@ -76,11 +76,14 @@ def test_where_a_call_out_of_a_spool_stands(
 @table(
     "latest, order",
     {
-        "a second after a call that named its moment, so much later": (
+        "a second later than a call that was heard a second ago": (
             (CallOrder(100, 5_000_000_000), ago(1)),
             CallOrder(100, 6_000_000_000),
         ),
-        "in the same instant, no earlier": ((CallOrder(100, 5), NOW), CallOrder(100, 5)),
+        "no earlier than a call that was heard in the same instant": (
+            (CallOrder(100, 5), NOW),
+            CallOrder(100, 5),
+        ),
         "before every boot while no call has named its moment": (None, CallOrder(0, NOW * 1000)),
     },
 )
@@ -102,12 +105,23 @@ def test_calls_without_a_moment_stand_in_the_order_of_their_arrival() -> None:
     {
         "the first boot of a node": ([], "a", "a", "a"),
         "a boot heard of now is the latest": (["a", "b"], "c", "c", "a b c"),
-        "a known one keeps its place": (["a", "b"], "a", "a", "a b"),
+        "a known boot keeps its place": (["a", "b"], "a", "a", "a b"),
         "a spooled call's boot is before the one that delivers it": (["a", "c"], "b", "c", "a b c"),
-        "also before the first that ipamd heard of": (["c"], "b", "c", "b c"),
-        "also if ipamd hears of both for the first time": (["a"], "b", "c", "a b c"),
-        "a known boot, delivered in a new one": (["a", "b"], "a", "c", "a b c"),
-        "both known, in whatever order": (["a", "b"], "b", "a", "a b"),
+        "a spooled call's boot is after all others before the one that delivers it": (
+            ["a", "b", "d"],
+            "c",
+            "d",
+            "a b c d",
+        ),
+        "a spooled call's boot may be before the first that ipamd heard of": (["c"], "b", "c", "b c"),
+        "a spooled call's boot is before the one that delivers it if ipamd has heard of neither": (
+            ["a"],
+            "b",
+            "c",
+            "a b c",
+        ),
+        "a spooled call of a known boot adds the boot that delivers it": (["a", "b"], "a", "c", "a b c"),
+        "two known boots keep their places": (["a", "b"], "b", "a", "a b"),
     },
 )
 def test_how_boots_are_numbered(known: Sequence[str], own: str, delivering: str, order: str) -> None:
@@ -150,20 +164,28 @@ def numbered(boots: Sequence[str]) -> dict[str, int]:
 @table(
     "add, releases, takes_nothing",
     {
-        "no DEL is remembered": (moment(10), [], False),
-        "a DEL was issued after it": (moment(10), [remembered(11)], True),
-        "a DEL was issued before it": (moment(10), [remembered(9)], False),
-        "a DEL of the same instant, which this ADD may have followed": (moment(10), [remembered(10)], False),
-        "a DEL of a later boot": (moment(10, boot=1), [remembered(9, boot=2)], True),
-        "a DEL of an earlier boot": (moment(10, boot=2), [remembered(11, boot=1)], False),
-        "one DEL of several is later": (moment(10), [remembered(9), remembered(11)], True),
-        "its own undo": (moment(10), [remembered(10, undo=True)], True),
-        "the undo of a later ADD, which frees nothing of this one's": (
+        "it is served if no DEL is remembered": (moment(10), [], False),
+        "it is late if a DEL was issued after it": (moment(10), [remembered(11)], True),
+        "it is served if the DEL was issued before it": (moment(10), [remembered(9)], False),
+        "it is served if the DEL was issued in the same instant": (moment(10), [remembered(10)], False),
+        "it is late if the DEL is of a later boot": (moment(10, boot=1), [remembered(9, boot=2)], True),
+        "it is served if the DEL is of an earlier boot": (
+            moment(10, boot=2),
+            [remembered(11, boot=1)],
+            False,
+        ),
+        "it is late if one DEL of several was issued after it": (
+            moment(10),
+            [remembered(9), remembered(11)],
+            True,
+        ),
+        "it is late if its own undo was carried out": (moment(10), [remembered(10, undo=True)], True),
+        "it is served if a later ADD was undone": (
             moment(10),
             [remembered(11, undo=True)],
             False,
         ),
-        "the undo of an earlier ADD": (moment(10), [remembered(9, undo=True)], False),
+        "it is served if an earlier ADD was undone": (moment(10), [remembered(9, undo=True)], False),
     },
 )
 def test_when_an_add_comes_too_late(
@@ -178,26 +200,26 @@ def test_when_an_add_comes_too_late(
 @table(
     "release, row, freed",
     {
-        "what was taken before it": (moment(20), held("10.0.0.9", taken=10), True),
-        "not what was taken after it": (moment(20), held("10.0.0.9", taken=30), False),
-        "not what was taken in the same instant": (moment(20), held("10.0.0.9", taken=20), False),
-        "not what was told again after it": (
+        "an address taken before it": (moment(20), held("10.0.0.9", taken=10), True),
+        "no address taken after it": (moment(20), held("10.0.0.9", taken=30), False),
+        "no address taken in the same instant": (moment(20), held("10.0.0.9", taken=20), False),
+        "no address that another ADD was told of after it": (
             moment(20),
             held("10.0.0.9", taken=10, repeated=moment(30)),
             False,
         ),
-        "what was told again, but before it": (
+        "an address that another ADD was told of before it": (
             moment(20),
             held("10.0.0.9", taken=10, repeated=moment(15)),
             True,
         ),
-        "what an earlier boot took": (moment(1, boot=2), held("10.0.0.9", taken=10), True),
-        "not what a later boot took": (
+        "an address taken in an earlier boot": (moment(1, boot=2), held("10.0.0.9", taken=10), True),
+        "no address that an ADD of a later boot was told of": (
             moment(99, boot=1),
             held("10.0.0.9", taken=1, repeated=moment(1, boot=2)),
             False,
         ),
-        "everything, without an order: it was issued as it arrived": (
+        "every address if it does not say when it was issued": (
             None,
             held("10.0.0.9", taken=10, repeated=moment(30)),
             True,
@@ -211,15 +233,15 @@ def test_what_a_del_frees(release: CallOrder | None, row: Allocation, freed: boo
 @table(
     "undo, row, freed",
     {
-        "what its own ADD took": (moment(10), held("10.0.0.9", taken=10), True),
-        "not what an earlier ADD took": (moment(10), held("10.0.0.9", taken=5), False),
-        "not what a later ADD took": (moment(10), held("10.0.0.9", taken=15), False),
-        "not what another call was told of since": (
+        "the address that its own ADD took": (moment(10), held("10.0.0.9", taken=10), True),
+        "no address of an earlier ADD": (moment(10), held("10.0.0.9", taken=5), False),
+        "no address of a later ADD": (moment(10), held("10.0.0.9", taken=15), False),
+        "no address that a later ADD was told of": (
             moment(10),
             held("10.0.0.9", taken=10, generation=2, repeated=moment(15)),
             False,
         ),
-        "not what another was told of, though that was issued before": (
+        "no address that an earlier ADD was told of": (
             moment(10),
             held("10.0.0.9", taken=10, generation=2),
             False,
@@ -236,26 +258,31 @@ def test_what_an_undo_frees(undo: CallOrder, row: Allocation, freed: bool) -> No
 @table(
     "row, add, generation, latest",
     {
-        "another ADD counts": (held("10.0.0.9", taken=10), moment(15), 2, moment(15)),
-        "the same ADD, tried again, tells nobody new": (
+        "another ADD raises the generation and the latest order": (
+            held("10.0.0.9", taken=10),
+            moment(15),
+            2,
+            moment(15),
+        ),
+        "the same ADD, tried again, raises nothing": (
             held("10.0.0.9", taken=10),
             moment(10),
             1,
             moment(10),
         ),
-        "an ADD that was issued before counts, and lowers nothing": (
+        "an earlier ADD raises the generation, and lowers no order": (
             held("10.0.0.9", taken=10),
             moment(5),
             2,
             moment(10),
         ),
-        "nor does it lower what a repeat raised": (
+        "an earlier ADD lowers no order that a repeat raised": (
             held("10.0.0.9", taken=10, generation=2, repeated=moment(15)),
             moment(12),
             3,
             moment(15),
         ),
-        "the same ADD again after another": (
+        "the same ADD, tried again after another, raises nothing": (
             held("10.0.0.9", taken=10, generation=2, repeated=moment(15)),
             moment(10),
             2,

@@ -52,17 +52,17 @@ def chosen(wanted: Sequence[AddressRequest]) -> list[str]:
     "selectors, context, why",
     {
         "a pool without selectors is for everybody": (Selectors(), WEB, None),
-        "also for a caller of whom nothing is known": (
+        "a pool without selectors is for an unknown caller too": (
             Selectors(),
             RequestContext(None, None, None, None),
             None,
         ),
-        "of a list one must match": (Selectors(namespaces=("bank", "shop")), WEB, None),
-        "a cluster that is not listed is kept out": (Selectors(clusters=("edge",)), WEB, "cluster edge"),
-        "so is a network": (Selectors(networks=("storage",)), WEB, "network storage"),
-        "so is a node": (Selectors(nodes=("n1", "n2")), WEB, "n1 or n2"),
-        "so is a namespace": (Selectors(namespaces=("bank",)), WEB, "namespace bank"),
-        "so is a caller without a namespace": (
+        "one entry of a list must match": (Selectors(namespaces=("bank", "shop")), WEB, None),
+        "a cluster not in the list is kept out": (Selectors(clusters=("edge",)), WEB, "cluster edge"),
+        "a network not in the list is kept out": (Selectors(networks=("storage",)), WEB, "network storage"),
+        "a node not in the list is kept out": (Selectors(nodes=("n1", "n2")), WEB, "n1 or n2"),
+        "a namespace not in the list is kept out": (Selectors(namespaces=("bank",)), WEB, "namespace bank"),
+        "a caller without a namespace is kept out": (
             Selectors(namespaces=("shop",)),
             WEB._replace(namespace=None),
             "no namespace",
@@ -72,21 +72,33 @@ def chosen(wanted: Sequence[AddressRequest]) -> list[str]:
             WEB,
             None,
         ),
-        "one that does not match is enough": (
+        "one selector that does not match keeps a caller out": (
             Selectors(clusters=("default",), networks=("net",), nodes=("there",), namespaces=("shop",)),
             WEB,
             "node there",
         ),
-        "a label must have the value": (Selectors(node_labels={"zone": "a"}), WEB, None),
-        "another value keeps the node out": (Selectors(node_labels={"zone": "b"}), WEB, "zone=a"),
-        "a missing label keeps it out": (Selectors(node_labels={"disk": "ssd"}), WEB, "no label disk"),
-        "all labels must match": (Selectors(node_labels={"zone": "a", "rack": "8"}), WEB, "rack=7"),
+        "a node with the label is let in": (Selectors(node_labels={"zone": "a"}), WEB, None),
+        "a node with another value of the label is kept out": (
+            Selectors(node_labels={"zone": "b"}),
+            WEB,
+            "zone=a",
+        ),
+        "a node without the label is kept out": (
+            Selectors(node_labels={"disk": "ssd"}),
+            WEB,
+            "no label disk",
+        ),
+        "a node with one label of two is kept out": (
+            Selectors(node_labels={"zone": "a", "rack": "8"}),
+            WEB,
+            "rack=7",
+        ),
         "a node of that name in another cluster has its own labels": (
             Selectors(node_labels={"zone": "a"}),
             WEB._replace(cluster="edge"),
             "no label zone",
         ),
-        "a caller without a node has no labels": (
+        "a caller without a node is kept out by labels": (
             Selectors(node_labels={"zone": "a"}),
             WEB._replace(node=None),
             "no label zone",
@@ -125,29 +137,29 @@ def test_what_selectors_know_of_a_request(asked: AllocationRequest, context: Req
 @table(
     "pools, expected",
     {
-        "by name": ([pool("b", "10.0.1.0/24"), pool("a", "10.0.0.0/24")], ["a or b"]),
+        "by name if nothing else decides": ([pool("b", "10.0.1.0/24"), pool("a", "10.0.0.0/24")], ["a or b"]),
         "higher priority first": (
             [pool("a", "10.0.0.0/24"), pool("b", "10.0.1.0/24", priority=5), pool("c", "10.0.2.0/24")],
             ["b or a or c"],
         ),
-        "one address of each family that has a pool, IPv4 first": (
+        "one address for each family that has a pool, IPv4 first": (
             [pool("six", "fd00::/64", priority=9), pool("four", "10.0.0.0/24")],
             ["four", "six"],
         ),
-        "one address where one family has a pool": ([pool("six", "fd00::/64")], ["six"]),
-        "not a pool that serves only callers who name it": (
+        "one address if one family has a pool": ([pool("six", "fd00::/64")], ["six"]),
+        "no pool that must be named (auto_assign is false)": (
             [pool("a", "10.0.0.0/24", auto_assign=False, priority=9), pool("b", "10.0.1.0/24")],
             ["b"],
         ),
-        "not a pool whose selectors do not match": (
+        "no pool whose selectors do not match": (
             [
                 pool("a", "10.0.0.0/24", selectors=Selectors(namespaces=("bank",))),
                 pool("b", "10.0.1.0/24", selectors=Selectors(namespaces=("shop",))),
             ],
             ["b"],
         ),
-        "nothing where no pool is meant": ([pool(auto_assign=False)], []),
-        "nothing where there is none": ([], []),
+        "nothing if all pools must be named": ([pool(auto_assign=False)], []),
+        "nothing if there is no pool": ([], []),
     },
 )
 def test_which_pools_serve_a_request_that_names_none(pools: Sequence[Pool], expected: Sequence[str]) -> None:
@@ -162,10 +174,10 @@ def test_which_pools_serve_a_request_that_names_none(pools: Sequence[Pool], expe
     {
         "one address for each entry, in the order asked for": (request("six", "four"), ["six", "four"]),
         "alternatives in the order named": (request(["four-more", "four"]), ["four-more or four"]),
-        "a pool that serves only callers who name it": (request("by-name"), ["by-name"]),
-        "two addresses of one pool": (request("four", "four"), ["four", "four"]),
-        "an alternative whose selectors do not match is left out": (request(["lab", "four"]), ["four"]),
-        "of its own namespace it is not": (
+        "a pool that must be named": (request("by-name"), ["by-name"]),
+        "two addresses of one pool that is named twice": (request("four", "four"), ["four", "four"]),
+        "no alternative whose selectors do not match": (request(["lab", "four"]), ["four"]),
+        "an alternative whose selectors match": (
             request(["lab", "four"], workload="lab/probe"),
             ["lab or four"],
         ),
@@ -180,14 +192,14 @@ def test_which_pools_serve_a_request_that_names_them(
 @table(
     "asked, refusal, why",
     {
-        "selectors bind those who name the pool too": (
+        "the selectors do not match: they bind also who names the pool": (
             request("lab"),
             NotAllowed,
             "namespace lab",
         ),
-        "there is no such pool": (request("fourr"), PoolUnknown, "fourr"),
-        "nor may it stand beside one that exists": (request(["four", "fourr"]), PoolUnknown, "fourr"),
-        "alternatives are of one family": (request(["four", "six"]), InvalidValue, "six"),
+        "the pool is unknown": (request("fourr"), PoolUnknown, "fourr"),
+        "one of the alternatives is unknown": (request(["four", "fourr"]), PoolUnknown, "fourr"),
+        "the alternatives are of two families": (request(["four", "six"]), InvalidValue, "six"),
     },
 )
 def test_which_named_pools_are_refused(
@@ -208,7 +220,7 @@ def test_a_draining_pool_is_chosen_still_since_its_holders_keep_what_they_have()
     "asked, expected",
     {
         "comes from the pool that has it": (request("four", wants=["10.0.0.9"]), ["four at 10.0.0.9"]),
-        "of alternatives that one is left": (
+        "narrows alternatives to the pool that has it": (
             request(["four", "four-more"], wants=["10.0.1.9"]),
             ["four-more at 10.0.1.9"],
         ),
@@ -220,12 +232,15 @@ def test_a_draining_pool_is_chosen_still_since_its_holders_keep_what_they_have()
             request("four", "six", wants=["fd00::9"]),
             ["four", "six at fd00::9"],
         ),
-        "two of one pool, which is named twice": (
+        "may stand beside another of the same pool, if that is named twice": (
             request("four", "four", wants=["10.0.0.9", "10.0.0.7"]),
             ["four at 10.0.0.9", "four at 10.0.0.7"],
         ),
-        "of a pool that selectors choose": (request(wants=["10.0.1.9"]), ["four-more at 10.0.1.9", "six"]),
-        "of a pool with ranges": (request("full", wants=["10.0.4.2"]), ["full at 10.0.4.2"]),
+        "may be of a pool that selectors choose": (
+            request(wants=["10.0.1.9"]),
+            ["four-more at 10.0.1.9", "six"],
+        ),
+        "may be of a pool with ranges": (request("full", wants=["10.0.4.2"]), ["full at 10.0.4.2"]),
     },
 )
 def test_where_a_requested_address(asked: AllocationRequest, expected: Sequence[str]) -> None:
@@ -244,13 +259,13 @@ def test_where_a_requested_address(asked: AllocationRequest, expected: Sequence[
         "one of a pool that is not named": (request("four", wants=["10.0.1.9"]), "four-more"),
         "one of a pool that must be named": (request(wants=["10.0.2.9"]), "auto_assign"),
         "one of a pool for others": (request(wants=["10.0.3.9"]), "namespace lab"),
-        "one that is reserved for another": (request("four", wants=["10.0.0.50"]), "shop/web"),
-        "one that is reserved for nobody": (request("four", wants=["10.0.0.60"]), "nobody"),
-        "a second one where one is asked for": (
+        "one reserved for another": (request("four", wants=["10.0.0.50"]), "shop/web"),
+        "one reserved for nobody": (request("four", wants=["10.0.0.60"]), "nobody"),
+        "a second one if one address is asked for": (
             request("four", wants=["10.0.0.9", "10.0.0.7"]),
             "10.0.0.9",
         ),
-        "one that no pool has, where none serves the caller": (
+        "one of the other family": (
             request("by-name", wants=["fd00:1::1"]),
             "by-name",
         ),
@@ -274,7 +289,7 @@ def test_which_requested_addresses_cannot_be_had(asked: AllocationRequest, why: 
             request("four", workload="shop/web"),
             ["four at 10.0.0.50"],
         ),
-        "also where no pool is named": (
+        "a workload gets its own if no pool is named": (
             [reserved("10.0.1.50", "shop/web")],
             request(workload="shop/web"),
             ["four-more at 10.0.1.50", "six"],
@@ -284,48 +299,52 @@ def test_which_requested_addresses_cannot_be_had(asked: AllocationRequest, why: 
             request("four", holder=owner("vm-1")),
             ["four at 10.0.0.50"],
         ),
-        "not another workload of the namespace": (
+        "another workload of the namespace does not get it": (
             [reserved("10.0.0.50", "shop/web")],
             request("four", workload="shop/db"),
             ["four"],
         ),
-        "not one of that name in another namespace": (
+        "a workload of that name in another namespace does not get it": (
             [reserved("10.0.0.50", "shop/web")],
             request("four", workload="bank/web"),
             ["four"],
         ),
-        "not a container without a workload": ([reserved("10.0.0.50")], request("four"), ["four"]),
-        "not if its pool is not asked for": (
+        "a container without a workload gets none that is reserved for nobody": (
+            [reserved("10.0.0.50")],
+            request("four"),
+            ["four"],
+        ),
+        "a workload gets another if the pool of its own is not named": (
             [reserved("10.0.0.50", "shop/web")],
             request("four-more", workload="shop/web"),
             ["four-more"],
         ),
-        "not if the reservation is of another space": (
+        "a workload gets another if its own is of another space": (
             [reserved("10.0.0.50", "shop/web", space="lab")],
             request("four", workload="shop/web"),
             ["four"],
         ),
-        "of two addresses from the pool one": (
+        "a workload gets its own and another if it asks for two": (
             [reserved("10.0.0.50", "shop/web")],
             request("four", "four", workload="shop/web"),
             ["four at 10.0.0.50", "four"],
         ),
-        "of a reserved prefix as many as it has": (
+        "a workload gets as many of its prefix as that has": (
             [reserved("10.0.0.50/31", "shop/web")],
             request("four", "four", "four", workload="shop/web"),
             ["four at 10.0.0.50/31", "four at 10.0.0.50/31", "four"],
         ),
-        "one of each family": (
+        "a workload gets its own of each family": (
             [reserved("10.0.0.50", "shop/web"), reserved("fd00::50", "shop/web")],
             request("six", "four", workload="shop/web"),
             ["six at fd00::50", "four at 10.0.0.50"],
         ),
-        "its own may be requested": (
+        "a workload may request its own": (
             [reserved("10.0.0.50/31", "shop/web")],
             request("four", workload="shop/web", wants=["10.0.0.51"]),
             ["four at 10.0.0.51"],
         ),
-        "a requested address counts more": (
+        "a workload gets another if it requests that": (
             [reserved("10.0.0.50", "shop/web")],
             request("four", workload="shop/web", wants=["10.0.0.9"]),
             ["four at 10.0.0.9"],
@@ -345,8 +364,8 @@ def test_which_reserved_address_a_holder_gets(
     "address, expected",
     {
         "of the pool that has it": ("10.0.0.9", ["four at 10.0.0.9"]),
-        "whether or not that serves callers who do not name it": ("10.0.2.9", ["by-name at 10.0.2.9"]),
-        "whatever its selectors": ("10.0.3.9", ["lab at 10.0.3.9"]),
+        "though the pool must be named": ("10.0.2.9", ["by-name at 10.0.2.9"]),
+        "though the selectors do not match": ("10.0.3.9", ["lab at 10.0.3.9"]),
     },
 )
 def test_a_holder_keeps_an_address_that_it_uses_already(address: str, expected: Sequence[str]) -> None:
@@ -378,12 +397,12 @@ def test_when_a_used_address_is_not_taken_over(address: str, space: str, why: st
 @table(
     "named, expected",
     {
-        "those that are named, in their order": (
+        "the named ones in their order": (
             (("four-more", "lab"), ("six",)),
             ["four-more 0", "lab 0: namespace lab", "six 1"],
         ),
-        "one that does not exist": ((("fourr",),), ["fourr 0: no pool"]),
-        "else those that are chosen, then all others by name": (
+        "a named one that does not exist": ((("fourr",),), ["fourr 0: no pool"]),
+        "the chosen ones if none is named, then all others by name": (
             (),
             [
                 "four 0",
@@ -414,12 +433,12 @@ FULL = Fullness("four", 253, 253, 0, 0, 0, draining=False, ready_at=None)
     "named, full, expected",
     {
         "how full the pools are": ((("four",),), [FULL], ["253 of 253"]),
-        "and why their alternatives refuse": (
+        "how full the pools are, and why their alternatives refuse": (
             (("six",), ("four", "lab")),
             [FULL],
             ["253 of 253", "namespace lab"],
         ),
-        "where none was chosen, why each refuses": (
+        "why each pool refuses if none was chosen": (
             (),
             [],
             ["auto_assign", "namespace lab"],

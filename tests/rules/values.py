@@ -14,6 +14,7 @@ import pytest
 from ipamd.addressing.block import effective_block_length, held_bits
 from ipamd.addressing.gateway import default_gateway
 from ipamd.addressing.ranges import Spans
+from ipamd.backends.conformance.examples import allocation
 from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, Found, Locked, RememberedRelease
 from ipamd.engine.allocation.call import AllocateCall, ReleaseCall
 from ipamd.engine.catalogue import Catalogue
@@ -139,27 +140,14 @@ def delete(name: str = "c1", *, at: int | None = 20, **more: Any) -> ReleaseCall
 
 def held(address: str, by: str = "c1", *, taken: int = 10, **more: Any) -> Allocation:
     """A container's time with an address, which its ADD took and no other was told of."""
-    value, holder = ip_address(address), container(by)
+    order = moment(taken)
     given: dict[str, Any] = {
-        "id": int(value),
-        "space": "default",
-        "address": value,
-        "pool": "pods",
-        "block": int(value) & -64,
-        "holder": holder,
-        "digest": holder.digest,
-        "position": 0,
-        "workload": Workload(),
-        "boot": None,
-        "netns": None,
-        "since": ago(3600),
-        "until": None,
-        "ending": None,
-        "generation": 1,
-        "taken": moment(taken),
-        "repeated": moment(taken),
+        "id": int(ip_address(address)),
+        "holder": container(by),
+        "taken": order,
+        "repeated": order,
     }
-    return Allocation(**(given | more))
+    return allocation(address, **(given | more))
 
 
 def remembered(at: int, *, boot: int = 1, undo: bool = False, by: str = "c1") -> RememberedRelease:
