@@ -24,6 +24,13 @@ class PoolOptions:
         ),
     ] = None
     no_gateway: Annotated[bool, typer.Option("--no-gateway", help="Give containers no gateway.")] = False
+    gateway_on_link: Annotated[
+        bool | None,
+        typer.Option(
+            "--gateway-on-link/--no-gateway-on-link",
+            help="The gateway may be outside the subnet: it is on the containers' link.",
+        ),
+    ] = None
     ranges: Annotated[
         list[str] | None,
         typer.Option(
@@ -133,6 +140,7 @@ class PoolOptions:
             "dns": self.resolver(),
             "selectors": self.selectors(),
             "gateway": self.gateway,
+            "gateway_on_link": self.gateway_on_link,
             "block_size": self.block_size,
             "affinity": self.affinity,
             "cooldown": self.cooldown,

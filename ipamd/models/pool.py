@@ -32,6 +32,13 @@ class Affinity(StrEnum):
     NODE = "node"
 
 
+MAIN_TABLE: Final = 254
+"""The kernel's table of a route that names none."""
+
+LINK_SCOPE: Final = 253
+"""The kernel's scope of a route whose destination is on the link, without a gateway."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A route for containers; the optional keys are the specification's (CNI 1.1.0, "Result types")."""
@@ -43,6 +50,11 @@ class Route:
     priority: int | None = None
     table: int | None = None
     scope: int | None = None
+
+    @property
+    def destination(self) -> tuple[IPNetwork, int, int]:
+        """Where it leads, by which table, at which priority: the kernel takes one route for each."""
+        return self.dst, self.table or MAIN_TABLE, self.priority or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,8 @@ class Pool:
     """A subnet with its rules. Its name is unique, whatever its space.
 
     `block_length` is the prefix length of its blocks, `cooldown` in seconds, `gateway` as it is told to
-    containers (None: there is none), `revision` the catalogue's when the pool last changed.
+    containers (None: there is none), `revision` the catalogue's when the pool last changed. With
+    `gateway_on_link` a gateway outside the subnet is meant: it is on the containers' link all the same.
     """
 
     name: str
@@ -83,6 +96,7 @@ class Pool:
     ranges: tuple[AddressRange, ...] = ()
     exclusions: tuple[AddressRange, ...] = ()
     gateway: IPAddress | None = None
+    gateway_on_link: bool = False
     routes: tuple[Route, ...] = ()
     dns: Dns = Dns()
     block_length: int

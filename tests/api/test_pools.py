@@ -21,6 +21,7 @@ def test_a_pool_that_says_nothing_gets_the_defaults(http: httpx.Client) -> None:
         "ranges": [],
         "exclusions": [],
         "gateway": "172.16.0.1",
+        "gateway_on_link": False,
         "routes": [],
         "dns": {"nameservers": [], "domain": None, "search": [], "options": []},
         "block_size": 26,
@@ -43,6 +44,7 @@ def test_a_pool_that_says_everything_is_shown_as_it_was_said(http: httpx.Client)
         "ranges": ["fd00:1::10-fd00:1::ff"],
         "exclusions": ["fd00:1::20", "fd00:1::40/124"],
         "gateway": "fe80::1",
+        "gateway_on_link": True,
         "routes": [{"dst": "::/0", "gw": "fe80::1", "mtu": 1400, "advmss": 1340, "priority": 5, "table": 7}],
         "dns": {
             "nameservers": ["fd00::53"],

@@ -16,9 +16,10 @@ from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, RowId, TheEn
 from ipamd.api.schemas.allocation import AllocationFilter, NewAllocation, ShownAllocation, document_of
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
-from ipamd.models.address import parse_address
+from ipamd.models.address import AddressRange, IPAddress, parse_address
 from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload
 from ipamd.models.errors import AddressUnavailable, IdempotencyMismatch, InvalidValue, Unavailable
+from ipamd.models.host_address import why_no_host
 from ipamd.models.identity import Owner, digest_of
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused
@@ -138,7 +139,7 @@ class _Key:
 
 async def _allocate(body: NewAllocation, key: _Key, engine: Engine, catalogue: Catalogue) -> Allocation:
     holder = key.owner(body.owner)
-    address = parse_address(body.address) if body.address is not None else None
+    address = _of_a_host(parse_address(body.address)) if body.address is not None else None
     request = AllocationRequest(
         holder=holder,
         pool_names=((body.pool,) if body.pool is not None else _pools(body, catalogue),),
@@ -158,6 +159,14 @@ async def _allocate(body: NewAllocation, key: _Key, engine: Engine, catalogue: C
     key.check(rows[0])
     log.info("allocate", outcome="granted", owner=body.owner, address=str(rows[0].address), pool=rows[0].pool)
     return rows[0]
+
+
+def _of_a_host(address: IPAddress) -> IPAddress:
+    """An address that a host may have; raises InvalidValue."""
+    why = why_no_host(AddressRange(address, address))
+    if why is not None:
+        raise InvalidValue("address", why)
+    return address
 
 
 def _pools(body: NewAllocation, catalogue: Catalogue) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from ipamd.engine.inspection.usage import Usage
 from ipamd.models.address import parse_address, parse_network
 from ipamd.models.errors import InvalidValue, NotFound
 from ipamd.models.limits import MOST_ROUTES
-from ipamd.models.pool import Pool, Route
+from ipamd.models.pool import Pool
 
 router = APIRouter(prefix="/v1/pools", tags=["pools"])
 log = structlog.get_logger()
@@ -125,7 +125,7 @@ async def add_route(
     route = body.value()
 
     def edit(pool: Pool) -> Pool:
-        if any(_same_way(route, other) for other in pool.routes):
+        if any(route.destination == other.destination for other in pool.routes):
             raise Problem(
                 HTTPStatus.CONFLICT,
                 "route-exists",
@@ -179,8 +179,3 @@ def _pool(catalogue: Catalogue, name: str) -> Pool:
 def _shown(pool: Pool, response: Response) -> ShownPool:
     response.headers.update(entity_tag(pool.revision))
     return document_of(pool)
-
-
-def _same_way(one: Route, other: Route) -> bool:
-    """Whether the kernel would take two routes for one."""
-    return (one.dst, one.gw, one.table, one.priority) == (other.dst, other.gw, other.table, other.priority)

@@ -84,6 +84,10 @@ class _Settings(Document):
     gateway: Address | None = Field(
         None, description="Absent: the first usable address. Null: containers are told none."
     )
+    gateway_on_link: bool | None = Field(
+        None,
+        description="Whether a gateway outside the subnet is meant: containers get a route to it.",
+    )
     routes: Annotated[list[RouteDocument], Field(max_length=MOST_ROUTES)] | None = None
     dns: DnsDocument | None = None
     block_size: Annotated[int, Field(ge=0, le=128)] | None = Field(
@@ -121,6 +125,7 @@ class NewPool(_Settings):
             ranges=tuple(map(AddressRange.parse, self.ranges or ())),
             exclusions=tuple(map(AddressRange.parse, self.exclusions or ())),
             gateway=gateway,
+            gateway_on_link=bool(self.gateway_on_link),
             routes=tuple(route.value() for route in self.routes or ()),
             dns=_dns(self.dns or DnsDocument()),
             block_length=block_length,
@@ -199,6 +204,7 @@ class ShownPool(TypedDict):
     ranges: list[str]
     exclusions: list[str]
     gateway: str | None
+    gateway_on_link: bool
     routes: list[ShownRoute]
     dns: ShownDns
     block_size: int
@@ -221,6 +227,7 @@ def document_of(pool: Pool) -> ShownPool:
         "ranges": [str(entry) for entry in pool.ranges],
         "exclusions": [str(entry) for entry in pool.exclusions],
         "gateway": str(pool.gateway) if pool.gateway is not None else None,
+        "gateway_on_link": pool.gateway_on_link,
         "routes": [route_document(route) for route in pool.routes],
         "dns": {
             "nameservers": list(pool.dns.nameservers),

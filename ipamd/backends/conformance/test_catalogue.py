@@ -42,6 +42,7 @@ FULL = Pool(
     ranges=(AddressRange.parse("fd00::10-fd00::ff"), AddressRange.parse("fd00::1:0/112")),
     exclusions=(AddressRange.parse("fd00::20"),),
     gateway=SIX,
+    gateway_on_link=True,
     routes=(
         Route(ip_network("::/0"), SIX, mtu=1400, advmss=1340, priority=5, table=100, scope=0),
         Route(ip_network("fd01::/48")),

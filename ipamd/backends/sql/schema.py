@@ -22,13 +22,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
     true,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 5
+REVISION: Final = 6
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -256,6 +257,7 @@ POOL: Final = Table(
     needed("ranges"),
     needed("exclusions"),
     optional("gateway"),
+    Column("gateway_on_link", Boolean, nullable=False, server_default=false()),
     needed("routes"),
     needed("dns"),
     needed("block_length", BigInteger),

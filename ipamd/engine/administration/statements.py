@@ -1,0 +1,116 @@
+"""What an admin states, judged by itself: no pool or reservation may mean what cannot be. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ipamd.addressing.block import effective_block_length
+from ipamd.addressing.gateway import set_apart
+from ipamd.models.address import AddressRange, IPAddress, parse_address
+from ipamd.models.errors import InvalidValue
+from ipamd.models.host_address import why_no_host
+from ipamd.models.pool import Pool
+from ipamd.models.reservation import Reservation
+
+
+class Objection(NamedTuple):
+    """What is wrong with one field of a pool."""
+
+    field: str
+    why: str
+
+
+def validate(pool: Pool) -> None:
+    """Raise InvalidValue where a pool contradicts itself."""
+    for field, why in objections(pool):
+        raise InvalidValue(field, why)
+
+
+def validate_edit(old: Pool, new: Pool) -> None:
+    """Raise InvalidValue where a pool changes what is fixed, or comes to contradict itself.
+
+    What stood before is let be: an older ipamd took it, and the pool must be editable to put it right.
+    """
+    if (old.name, old.space) != (new.name, new.space):
+        raise InvalidValue("name", "the name and the space of a pool cannot be changed: make another pool")
+    if old.family != new.family or not old.subnet.subnet_of(new.subnet):  # type: ignore[arg-type]  # of one family
+        raise InvalidValue("subnet", f"{old.subnet} can only grow: write a shorter prefix that contains it")
+    before = set(objections(old))
+    for objection in objections(new):
+        if objection not in before:
+            raise InvalidValue(*objection)
+
+
+def validate_reservation(reservation: Reservation) -> None:
+    """Raise InvalidValue for addresses that no host may have."""
+    why = why_no_host(reservation.addresses)
+    if why is not None:
+        raise InvalidValue("address", why)
+
+
+def objections(pool: Pool) -> Iterator[Objection]:
+    """Everything that is wrong with a pool."""
+    why = why_no_host(AddressRange(pool.subnet[0], pool.subnet[-1]))
+    if why is not None:
+        yield Objection("subnet", why)
+    for field, ranges in (("ranges", pool.ranges), ("exclusions", pool.exclusions)):
+        for each in ranges:
+            if each.first not in pool.subnet or each.last not in pool.subnet:
+                yield Objection(field, f"{each} is outside the subnet {pool.subnet}")
+    yield from _of_gateway(pool)
+    yield from _of_routes(pool)
+    for server in pool.dns.nameservers:
+        why = _why_nobodys(parse_address(server))
+        if why is not None:
+            yield Objection("dns.nameservers", why)
+    if pool.cooldown < 0:
+        yield Objection("cooldown", f"{pool.cooldown} is negative: write seconds, 0 or more")
+    try:
+        effective_block_length(pool.subnet, pool.block_length)
+    except ValueError as error:
+        yield Objection("block_size", str(error))
+
+
+def _of_gateway(pool: Pool) -> Iterator[Objection]:
+    gateway, subnet = pool.gateway, pool.subnet
+    if gateway is None:
+        if pool.gateway_on_link:
+            yield Objection("gateway_on_link", "there is no gateway: name it, or leave this out")
+        return
+    why = _why_no_router(gateway, pool)
+    if why is not None:
+        yield Objection("gateway", why)
+    elif gateway.version != subnet.version:
+        yield Objection("gateway", f"{gateway} is not IPv{subnet.version} as the subnet is")
+    elif gateway not in subnet and not (gateway.is_link_local or pool.gateway_on_link):
+        yield Objection(
+            "gateway",
+            f"{gateway} is outside the subnet {subnet}: say gateway_on_link if that is meant",
+        )
+
+
+def _of_routes(pool: Pool) -> Iterator[Objection]:
+    known = set()
+    for route in pool.routes:
+        if route.dst.version != pool.family or (route.gw is not None and route.gw.version != pool.family):
+            yield Objection("routes", f"{route.dst} is not IPv{pool.family} as the subnet is")
+        elif route.destination in known:
+            yield Objection("routes", f"{route.dst} comes twice: of a table and priority one route is used")
+        known.add(route.destination)
+        why = _why_no_router(route.gw, pool) if route.gw is not None else None
+        if why is not None:
+            yield Objection("routes", f"gw of {route.dst}: {why}")
+
+
+def _why_no_router(address: IPAddress, pool: Pool) -> str | None:
+    """Why a pool's packets cannot go through an address."""
+    if address.version == 4:  # IPv6 has no broadcast, and its subnet-router address is the routers' own
+        for kept, what in set_apart(pool.subnet):
+            if address.version == pool.family and int(address) == kept:
+                return f"{address} is {what} of {pool.subnet}"
+    return _why_nobodys(address)
+
+
+def _why_nobodys(address: IPAddress) -> str | None:
+    return why_no_host(AddressRange(address, address))
