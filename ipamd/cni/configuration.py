@@ -8,9 +8,9 @@ from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from ipamd.cni import reading
+from ipamd.cni.additions import Additions
 from ipamd.cni.error import CniError, Code, invalid, too_large
 from ipamd.cni.own_keys import check_own_keys
-from ipamd.cni.result import Additions
 from ipamd.cni.version import OLDEST, VERSIONS, is_supported
 from ipamd.models.address import IPAddress
 from ipamd.models.limits import CNI_NAME, MOST_ADDRESSES, MOST_DNS_ENTRIES, MOST_POOLS, MOST_ROUTES
@@ -93,7 +93,11 @@ class Configuration:
     @cached_property
     def additions(self) -> Additions:
         """What the configuration adds to the answer."""
-        return Additions(tuple(dict.fromkeys(read_routes(self.ipam))), read_dns(self.ipam))
+        own: dict[object, Route] = {}
+        for route in read_routes(self.ipam):
+            own.setdefault(route.destination, route)
+        makes_defaults = self.values.get("isDefaultGateway") is True
+        return Additions(tuple(own.values()), read_dns(self.ipam), makes_defaults)
 
     def check(self) -> None:
         """Raise the error that an ADD with this configuration would get, if any."""
@@ -179,7 +183,7 @@ def _route(entry: object, key: str) -> Route:
     dst = reading.prefix(entry.get("dst"), f"{key}.dst")
     gw: IPAddress | None = None
     if entry.get("gw") is not None:
-        gw = reading.address(entry["gw"], f"{key}.gw")
+        gw = reading.host_address(entry["gw"], f"{key}.gw")
         if gw.version != dst.version:
             raise invalid(f"{key}.gw", f"{gw} is not in the address family of {dst}")
     numbers = {
@@ -198,7 +202,7 @@ def read_dns(ipam: Mapping[str, Any]) -> Dns:
     reading.check_keys(dns, _DNS_KEYS, "ipam.dns")
     servers = _texts(dns, "nameservers")
     for place, server in enumerate(servers):
-        reading.address(server, f"ipam.dns.nameservers[{place}]")
+        reading.host_address(server, f"ipam.dns.nameservers[{place}]")
     domain = dns.get("domain")
     return Dns(
         nameservers=servers,

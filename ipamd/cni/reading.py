@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from ipamd.cni.error import CniError, Code, invalid
-from ipamd.models.address import IPAddress, IPNetwork, parse_address, parse_network
+from ipamd.models.address import AddressRange, IPAddress, IPNetwork, parse_address, parse_network
+from ipamd.models.host_address import why_no_host
 from ipamd.models.limits import LONGEST_NAME, POOL_NAME
 from ipamd.models.nearest import nearest
 
@@ -104,6 +105,15 @@ def address(value: object, key: str) -> IPAddress:
         return parse_address(written)
     except ValueError as error:
         raise invalid(key, str(error)) from None
+
+
+def host_address(value: object, key: str) -> IPAddress:
+    """One address that a host may have, without prefix length."""
+    found = address(value, key)
+    why = why_no_host(AddressRange(found, found))
+    if why is not None:
+        raise invalid(key, why)
+    return found
 
 
 def prefix(value: object, key: str) -> IPNetwork:

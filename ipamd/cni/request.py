@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from ipamd.cni import reading
+from ipamd.cni.additions import Additions
 from ipamd.cni.arguments import read_args, read_workload
 from ipamd.cni.body import Body
 from ipamd.cni.caller import Caller
 from ipamd.cni.error import CniError, Code, invalid
 from ipamd.cni.requested import Requested
-from ipamd.cni.result import Additions
 from ipamd.cni.version import at_least
 from ipamd.models.address import IPAddress
 from ipamd.models.issued import Issued

@@ -6,27 +6,20 @@ The result of an IPAM plugin has no `interfaces` and no `ips[].interface`: it kn
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
+from ipamd.cni.additions import Additions
 from ipamd.cni.error import CniError, Code
+from ipamd.cni.routes import gateway_told, routes_of
 from ipamd.cni.version import at_least
 from ipamd.models.address import text_of
 from ipamd.models.outcome import Grant, Granted
-from ipamd.models.pool import Dns, Route
+from ipamd.models.pool import LINK_SCOPE, Dns, Route
 
 _ROUTE_NUMBERS: Final = ("mtu", "advmss", "priority", "table", "scope")
 """Keys that are new in 1.1.0. A strict reader of an older result refuses them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Additions:
-    """What the network configuration adds to the routes and DNS of the pools."""
-
-    routes: tuple[Route, ...] = ()
-    dns: Dns = field(default_factory=Dns)
 
 
 def encode(granted: Granted, additions: Additions, version: str) -> bytes:
@@ -35,7 +28,7 @@ def encode(granted: Granted, additions: Additions, version: str) -> bytes:
     Raises `CniError` (code 7) if the version has no form for it: before 0.3.0 a result has at most one
     address of each family.
     """
-    routes = _all_routes(granted.grants, additions.routes)
+    routes = routes_of(granted.grants, additions, numbers=at_least(version, "1.1.0"))
     dns = _merged(granted.grants, additions.dns)
     if at_least(version, "0.3.0"):
         body = _flat(granted.grants, routes, version)
@@ -44,11 +37,6 @@ def encode(granted: Granted, additions: Additions, version: str) -> bytes:
     if dns:
         body["dns"] = _dns(dns)
     return msgspec.json.encode(body)
-
-
-def _all_routes(grants: Sequence[Grant], own: Sequence[Route]) -> Sequence[Route]:
-    routes = [route for grant in grants for route in grant.pool.routes]
-    return tuple(dict.fromkeys((*routes, *own))) if routes else own
 
 
 def _merged(grants: Sequence[Grant], own: Dns) -> Dns:
@@ -81,8 +69,9 @@ def _flat(grants: Sequence[Grant], routes: Sequence[Route], version: str) -> dic
     for grant in grants:
         ip = {} if at_least(version, "1.0.0") else {"version": str(grant.address.version)}
         ip["address"] = _with_length(grant)
-        if grant.pool.gateway is not None:
-            ip["gateway"] = text_of(grant.pool.gateway)
+        gateway = gateway_told(grant.pool)
+        if gateway is not None:
+            ip["gateway"] = text_of(gateway)
         ips.append(ip)
     body: dict[str, Any] = {"cniVersion": version, "ips": ips}
     if routes:
@@ -103,8 +92,9 @@ def _by_family(grants: Sequence[Grant], routes: Sequence[Route], version: str) -
                 version=version,
             )
         ip: dict[str, Any] = {"ip": _with_length(grant)}
-        if grant.pool.gateway is not None:
-            ip["gateway"] = text_of(grant.pool.gateway)
+        gateway = gateway_told(grant.pool)
+        if gateway is not None:
+            ip["gateway"] = text_of(gateway)
         own = [_route(route) for route in routes if route.dst.version == grant.address.version]
         if own:
             ip["routes"] = own
@@ -125,4 +115,7 @@ def _route(route: Route, *, numbers: bool = False) -> dict[str, Any]:
             value = getattr(route, name)
             if value is not None:
                 entry[name] = value
+    elif route.gw is None and route.scope == LINK_SCOPE:
+        # Newer main plugins read it in every version, and IPv4 knows no gateway behind a route without it.
+        entry["scope"] = LINK_SCOPE
     return entry

@@ -214,6 +214,29 @@ def test_a_gateway_outside_the_subnet_serves_ptp(
         containers.first.ping(address)
 
 
+@pytest.mark.parametrize("version", supported_versions(DEBIAN_PLUGINS / "macvlan"))
+@pytest.mark.parametrize("subnet", ["fd00:61:0:333::/64", "fd00:61:0:333::7/128"])
+def test_a_gateway_that_is_on_the_link_and_outside_the_subnet_serves_containers(
+    subnet: str, version: str, space: Space, runtime: Runtime, containers: Containers, uplink: Namespace
+) -> None:
+    uplink.run("ip", "address", "add", "fd00:61::1/64", "dev", "router", "nodad")
+    uplink.run("ip", "route", "add", "fd00:61:0:333::/64", "dev", "router")
+    uplink.run("ip", "address", "add", "fd00:99::1/128", "dev", "router", "nodad")
+    route = {"dst": "::/0"}
+    fields = {"gateway": "fd00:61::1", "gateway_on_link": True, "routes": [route]}
+    space.service.create_pool(space.name, subnet, space=space.name, **fields)
+    config = network("macvlan", version, space.section(space.name))
+    first, _ = containers.attachments
+
+    runtime.add(config, first)
+
+    assert "default via fd00:61::1 dev eth0" in containers.first.run("ip", "-6", "route")
+    for address in ("fd00:61::1", "fd00:99::1"):
+        containers.first.ping(address)
+    runtime.delete(config, first)
+    assert space.held() == set()
+
+
 @pytest.mark.parametrize("main_plugin", MAIN_PLUGINS)
 def test_del_succeeds_while_ipamd_is_down_and_arrives_with_a_later_call(
     main_plugin: str,

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from ipamd.cni.additions import Additions
 from ipamd.cni.error import CniError
 from ipamd.cni.request import read_add, read_check, read_del, read_gc, read_status
-from ipamd.cni.result import Additions, encode
+from ipamd.cni.result import encode
 from ipamd.cni.version import VERSIONS
 from ipamd.models.outcome import Grant, Granted
 from ipamd.models.pool import Dns, Pool, Route

@@ -8,6 +8,7 @@ from tests.network import shown
 from tests.network.conftest import Ipam, MakeNamespace
 from tests.network.containerd import Containerd
 from tests.network.installed import NODE, InstalledNode
+from tests.network.namespace import Namespace
 from tests.network.plugin import Attachment, PluginRefused, Runtime, addresses, supported_versions
 from tests.service import IpamdProcess
 
@@ -94,6 +95,38 @@ def test_the_plugins_of_1_1_0_add_check_and_delete(
         container.ping(gateway)
     runtime.delete(config, attachment)
     assert service.addresses() == set()
+
+
+@pytest.mark.parametrize("version", ["0.2.0", "0.4.0", "1.0.0", "1.1.0"])
+def test_a_gateway_of_ipv4_that_is_on_the_link_and_outside_the_subnet_serves_containers(
+    version: str,
+    service: IpamdProcess,
+    ipam: Ipam,
+    runtime: Runtime,
+    node: Namespace,
+    make_namespace: MakeNamespace,
+) -> None:
+    container = make_namespace("container")
+    node.run("ip", "link", "add", "link0", "type", "bridge")
+    node.run("ip", "link", "set", "link0", "up")
+    node.run("ip", "address", "add", "192.0.2.1/32", "dev", "link0")
+    node.run("ip", "route", "add", "198.51.100.77/32", "dev", "link0")
+    fields = {"gateway": "192.0.2.1", "gateway_on_link": True, "routes": [{"dst": "0.0.0.0/0"}]}
+    service.create_pool("provider", "198.51.100.77/32", **fields)
+    config = {
+        "cniVersion": version,
+        "name": "out",
+        "type": "bridge",
+        "bridge": "link0",
+        "ipam": ipam("provider"),
+    }
+    attachment = Attachment("web", str(container.path))
+
+    runtime.add(config, attachment)
+
+    assert "default via 192.0.2.1 dev eth0" in container.run("ip", "route")
+    container.ping("192.0.2.1")
+    runtime.delete(config, attachment)
 
 
 def test_status_is_handed_on_and_by_default_asks_nobody(

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from ipamd.cni.additions import Additions
 from ipamd.cni.error import CniError
-from ipamd.cni.result import Additions, encode
+from ipamd.cni.result import encode
 from ipamd.cni.version import VERSIONS
 from ipamd.models.outcome import Grant, Granted
 from ipamd.models.pool import Dns, Pool, Route
