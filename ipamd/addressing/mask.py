@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from ipamd.addressing.gateway import set_apart
 from ipamd.addressing.ranges import Spans
 from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+
+MOST_NAMED: Final = 4
+"""How many ranges one sentence names."""
 
 
 class Mask:
@@ -70,9 +74,14 @@ class Mask:
                 return f"it is {what} of pool {name}"
         if address == self.pool.gateway:
             return f"it is the gateway of pool {name}"
-        if any(exclusion.contains(address) for exclusion in self.pool.exclusions):
-            return f"it is excluded from pool {name}"
-        return None if value in self.usable else f"it is outside the ranges of pool {name}"
+        for exclusion in self.pool.exclusions:
+            if exclusion.contains(address):
+                return f"it is excluded from pool {name} ({exclusion})"
+        if value in self.usable:
+            return None
+        ranges = ", ".join(map(str, self.pool.ranges[:MOST_NAMED]))
+        more = ", ..." if len(self.pool.ranges) > MOST_NAMED else ""
+        return f"it is outside the ranges of pool {name} ({ranges}{more})"
 
 
 def meets(addresses: AddressRange, pool: Pool, space: str) -> bool:

@@ -54,6 +54,7 @@ def apply(
     for change in found["changes"]:
         for line in _lines(change):
             print_line(line)
+    session.warn(*found.get("warnings", ()))
     print_line(_summary(found))
 
 

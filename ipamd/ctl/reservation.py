@@ -59,6 +59,8 @@ def create(
         RESERVATIONS, {field: value for field, value in given.items() if value is not None}
     )
     session.show_done(f"{address} is kept for {holder} (reservation {answer.body['id']})", answer)
+    if answer.body.get("warning"):
+        session.warn(answer.body["warning"])
 
 
 @command(commands, "list")

@@ -119,6 +119,12 @@ class CommandSession:
         elif answer.body is not None:
             self.show_document(answer.body)
 
+    def warn(self, *sentences: str) -> None:
+        """Say what its user may not have meant, after what was done; a document has it in itself."""
+        if self.for_people:
+            for sentence in sentences:
+                print_line(f"warning: {sentence}")
+
     def show_document(self, value: Any) -> None:
         """A value for programs."""
         if self.output is Output.YAML:

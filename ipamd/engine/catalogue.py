@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from ipamd.addressing.mask import Mask
+from ipamd.addressing.mask import Mask, meets
 from ipamd.engine.principals import principals
 from ipamd.models.address import IPAddress
 from ipamd.models.catalogue import Snapshot
@@ -83,16 +83,25 @@ class Catalogue:
         """The pool of a space in whose subnet an address lies."""
         return next((pool for pool in self.pools_with(address) if pool.space == space), None)
 
+    def is_in_a_pool(self, reservation: Reservation) -> bool:
+        """Whether any address of a reservation lies in a pool of its space."""
+        met = self._pools_about(reservation)
+        return any(meets(reservation.addresses, pool, reservation.space) for pool in met)
+
     @cached_property
     def _reservations_in(self) -> Mapping[str, list[Reservation]]:
         """The reservations by the pools that they meet."""
         found: dict[str, list[Reservation]] = {}
         for reservation in self.snapshot.reservations.values():
-            first, last = int(reservation.addresses.first), int(reservation.addresses.last)
-            firsts, pools = self._by_subnet.get((reservation.space, reservation.addresses.family), ([], []))
-            for pool in pools[max(bisect_right(firsts, first) - 1, 0) : bisect_right(firsts, last)]:
+            for pool in self._pools_about(reservation):
                 found.setdefault(pool.name, []).append(reservation)
         return found
+
+    def _pools_about(self, reservation: Reservation) -> Sequence[Pool]:
+        """The pools that a reservation may meet: those in it, and the one that begins before it."""
+        first, last = int(reservation.addresses.first), int(reservation.addresses.last)
+        firsts, pools = self._by_subnet.get((reservation.space, reservation.addresses.family), ([], []))
+        return pools[max(bisect_right(firsts, first) - 1, 0) : bisect_right(firsts, last)]
 
     @cached_property
     def _by_subnet(self) -> Mapping[tuple[str, int], tuple[list[int], list[Pool]]]:

@@ -94,21 +94,27 @@ class NothingFree(DomainError):
 
 
 class AddressTaken(DomainError):
-    """Somebody else holds the requested or reserved address."""
+    """Somebody else holds the requested or reserved address; `reserved` names the reservation."""
 
     code = "address-taken"
 
     def __init__(
-        self, space: str, address: IPAddress, by: str | None = None, allocation: int | None = None
+        self,
+        space: str,
+        address: IPAddress,
+        by: str | None = None,
+        allocation: int | None = None,
+        reserved: str | None = None,
     ) -> None:
         sentence = f"{address} is held by {by or 'another holder'}"
         if allocation is not None:
             sentence += f": if that is wrong, release it with `ipamctl allocation release {allocation}`"
-        super().__init__(sentence)
+        super().__init__(sentence if reserved is None else f"{sentence}; {reserved}")
         self.space = space
         self.address = address
         self.by = by
         self.allocation = allocation
+        self.reserved = reserved
 
 
 class AddressUnavailable(DomainError):
@@ -171,7 +177,7 @@ class WouldStrand(DomainError):
 
 
 class ReservationConflicts(DomainError):
-    """A reservation overlaps another, or an address that somebody else holds."""
+    """A reservation overlaps another or an address that somebody else holds, or its pool gives none of it."""
 
     code = "reservation-conflicts"
 

@@ -31,3 +31,8 @@ class Reservation:
         if self.owner is not None:
             return self.owner
         return f"{self.namespace}/{self.name}" if self.name is not None else "nobody"
+
+    @property
+    def statement(self) -> str:
+        """What binds its holder, as an error names it to who may change it."""
+        return f"reservation {self.id} keeps {self.addresses} for {self.holder}, which asked for no other"

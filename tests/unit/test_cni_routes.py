@@ -162,6 +162,6 @@ def test_a_main_plugin_that_makes_the_default_routes_gets_none_that_it_would_mak
     routes: tuple[Route, ...], gateway: str | None, on_link: bool, expected: list[Any]
 ) -> None:
     granted = pool("10.0.0.0/24", *routes, gateway=gateway, on_link=on_link)
-    own = Configuration({"type": "bridge", "isDefaultGateway": True}).additions
+    own = Configuration({"type": "bridge", "isDefaultGateway": True, "ipam": {}}).additions
 
     assert answer("1.1.0", granted, own=own).get("routes", []) == expected

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from ipamd.api.routers.access import TheEngine
 from ipamd.api.schemas.desired import Desired, ShownApplied, document_of
+from ipamd.api.schemas.reservation import outside_pools
 from ipamd.engine.administration.applying import Applied, Change
 from ipamd.models.pool import Pool
 
@@ -33,6 +34,8 @@ async def apply(body: Desired, engine: TheEngine) -> ShownApplied:
 def _note(applied: Applied) -> None:
     for change in applied.changes:
         log.info("apply", outcome=change.action.value, **_named(change))
+    for reservation in applied.outside:
+        log.warning("reservation", reservation=reservation.id, why=outside_pools(reservation))
 
 
 def _named(change: Change) -> dict[str, str]:

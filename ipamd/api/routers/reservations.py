@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import structlog
 from fastapi import APIRouter, Query, Response
@@ -11,7 +11,14 @@ from fastapi import APIRouter, Query, Response
 from ipamd.api.paging import PageQuery, page
 from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
 from ipamd.api.routers.access import CurrentCatalogue, Page, RowId, TheEngine
-from ipamd.api.schemas.reservation import NewReservation, ReservationFilter, ShownReservation, document_of
+from ipamd.api.schemas.reservation import (
+    MadeReservation,
+    NewReservation,
+    ReservationFilter,
+    ShownReservation,
+    document_of,
+    outside_pools,
+)
 from ipamd.engine.catalogue import Catalogue
 from ipamd.models.address import parse_address
 from ipamd.models.errors import NotFound
@@ -26,8 +33,8 @@ class ReservationsQuery(ReservationFilter, PageQuery):
 
 
 @router.post("", status_code=HTTPStatus.CREATED)
-async def reserve(body: NewReservation, engine: TheEngine, response: Response) -> ShownReservation:
-    """Keep an address or prefix."""
+async def reserve(body: NewReservation, engine: TheEngine, response: Response) -> MadeReservation:
+    """Keep an address or prefix. Where no pool has it the answer warns: it binds nobody until one does."""
     reservation = await engine.administration.create_reservation(body.value())
     log.info(
         "reservation",
@@ -37,7 +44,11 @@ async def reserve(body: NewReservation, engine: TheEngine, response: Response) -
         holder=reservation.holder,
     )
     response.headers["Location"] = f"/v1/reservations/{reservation.id}"
-    return _shown(reservation, response)
+    made = cast(MadeReservation, _shown(reservation, response))
+    if not engine.catalogue.is_in_a_pool(reservation):
+        made["warning"] = outside_pools(reservation)
+        log.warning("reservation", reservation=reservation.id, why=made["warning"])
+    return made
 
 
 @router.get("", response_model=Page[ShownReservation])

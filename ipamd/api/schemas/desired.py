@@ -53,11 +53,12 @@ class ShownChange(TypedDict):
 
 
 class ShownApplied(TypedDict):
-    """What was done, or with `dry_run` would be."""
+    """What was done, or with `dry_run` would be; `warnings` say what may not have been meant."""
 
     dry_run: bool
     changes: list[ShownChange]
     unchanged: int
+    warnings: list[str]
 
 
 def document_of(applied: Applied, *, dry_run: bool) -> ShownApplied:
@@ -66,6 +67,7 @@ def document_of(applied: Applied, *, dry_run: bool) -> ShownApplied:
         "dry_run": dry_run,
         "changes": [_change_document(change) for change in applied.changes],
         "unchanged": applied.unchanged,
+        "warnings": [reservations.outside_pools(each) for each in applied.outside],
     }
 
 

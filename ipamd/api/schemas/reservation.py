@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Address, Document, Name, Note, Range, Word
@@ -58,6 +60,20 @@ class ShownReservation(TypedDict):
     name: str | None
     owner: str | None
     note: str | None
+
+
+class MadeReservation(ShownReservation):
+    """A reservation that was just made; `warning`, if there is one, says what may not have been meant."""
+
+    warning: NotRequired[str]
+
+
+def outside_pools(reservation: Reservation) -> str:
+    """What is to be said of a reservation that meets no pool."""
+    return (
+        f"no pool of space {reservation.space} has {reservation.addresses}: "
+        f"it is kept for {reservation.holder} as soon as one has"
+    )
 
 
 def document_of(reservation: Reservation) -> ShownReservation:

@@ -10,7 +10,7 @@ from ipamd.backends.interface import CatalogueChange, Undone
 from ipamd.engine.administration.applying import Applied, DesiredState, apply
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.administration.editing import Editing
-from ipamd.engine.administration.mask_change import validate
+from ipamd.engine.administration.statements import validate
 from ipamd.models.errors import NotFound, StaleRevision
 from ipamd.models.node import Node, NodeKey
 from ipamd.models.pool import Pool
@@ -21,23 +21,29 @@ class Administration(CatalogueWriter):
     """What admins may change; a method answers when its change is durable and holds for every later batch."""
 
     async def create_pool(self, pool: Pool) -> Pool:
-        """Add a pool; raises InvalidValue, PoolExists, PoolOverlaps."""
+        """Add a pool; raises InvalidValue, PoolExists, PoolOverlaps, ReservationConflicts."""
         validate(pool)
 
         async def create(catalogue: CatalogueChange) -> Pool:
-            return await (await self._edit(catalogue)).create_pool(pool)
+            editing = await self._edit(catalogue)
+            made = await editing.create_pool(pool)
+            editing.agree()
+            return made
 
         return await self._change(create)
 
     async def edit_pool(self, name: str, edit: Callable[[Pool], Pool], expected: int | None) -> Pool:
         """Replace a pool by what `edit` makes of it, if it stands at revision `expected` (None: at any).
 
-        Raises NotFound, StaleRevision, InvalidValue, PoolOverlaps, WouldStrand, and what `edit` raises.
+        Raises NotFound, StaleRevision, InvalidValue, PoolOverlaps, WouldStrand, ReservationConflicts, and
+        what `edit` raises.
         """
 
         async def change(catalogue: CatalogueChange) -> Pool:
             editing = await self._edit(catalogue)
-            return await editing.edit_pool(_entry(editing.pools.get(name), "pool", name, expected), edit)
+            changed = await editing.edit_pool(_entry(editing.pools.get(name), "pool", name, expected), edit)
+            editing.agree()
+            return changed
 
         return await self._change(change)
 
@@ -51,10 +57,13 @@ class Administration(CatalogueWriter):
         await self._change(delete)
 
     async def create_reservation(self, reservation: Reservation) -> Reservation:
-        """Keep addresses for a holder; raises ReservationConflicts. Its id is given here."""
+        """Keep addresses for a holder; raises InvalidValue, ReservationConflicts. Its id is given here."""
 
         async def create(catalogue: CatalogueChange) -> Reservation:
-            return await (await self._edit(catalogue)).create_reservation(reservation)
+            editing = await self._edit(catalogue)
+            made = await editing.create_reservation(reservation)
+            editing.agree()
+            return made
 
         return await self._change(create)
 

@@ -61,10 +61,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done, in its order, and how many entries were right already."""
+    """What was done, in its order, and how many entries were right already.
+
+    `outside` are reservations that lie in no pool: they bind nobody until there is one.
+    """
 
     changes: tuple[Change, ...]
     unchanged: int
+    outside: tuple[Reservation, ...] = ()
 
 
 async def apply(wanted: DesiredState, editing: Editing, *, prune: bool) -> Applied:
@@ -92,9 +96,11 @@ async def apply(wanted: DesiredState, editing: Editing, *, prune: bool) -> Appli
     # By name, as those lock the blocks of several pools who wait for them.
     for each in sorted(pools or (), key=lambda each: each.pool.name):
         await steps.make(each, old_pools.get(each.pool.name))
-    if steps.refusals:
-        raise NotApplied(tuple(steps.refusals))
-    return Applied(tuple(steps.changes), steps.unchanged)
+    # A step that was refused is not seen by those that depend on it, so that nothing more can be told.
+    refusals = steps.refusals or [Refusal(_named(stated), why) for stated, why in editing.conflicts()]
+    if refusals:
+        raise NotApplied(tuple(refusals))
+    return Applied(tuple(steps.changes), steps.unchanged, tuple(editing.outside()))
 
 
 class _Steps:

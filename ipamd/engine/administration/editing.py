@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from functools import cached_property
 from typing import Final
@@ -11,8 +11,10 @@ from ipamd.addressing.block import held_bits, longest_free_since
 from ipamd.addressing.mask import Mask
 from ipamd.addressing.ranges import Spans
 from ipamd.backends.interface import CatalogueChange
+from ipamd.engine.administration.agreement import why_never
 from ipamd.engine.administration.disjoint import Disjoint
-from ipamd.engine.administration.mask_change import MaskChange, validate, validate_edit
+from ipamd.engine.administration.mask_change import MaskChange
+from ipamd.engine.administration.statements import validate, validate_edit, validate_reservation
 from ipamd.models.address import AddressRange, IPAddress, address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
@@ -44,10 +46,22 @@ class Editing:
         self.revision = revision
         self.pools = dict(snapshot.pools)
         self.reservations = dict(snapshot.reservations)
+        self._before = snapshot
+        self._stated_pools: set[str] = set()
+        self._stated_reservations: set[int] = set()
+        self._unpooled: set[int] = set()
 
     @cached_property
     def _subnets(self) -> Disjoint[Pool]:
         return Disjoint((pool.space, _whole(pool), pool) for pool in self.pools.values())
+
+    @cached_property
+    def _former_subnets(self) -> Disjoint[Pool]:
+        return Disjoint((pool.space, _whole(pool), pool) for pool in self._before.pools.values())
+
+    @cached_property
+    def _formerly_kept(self) -> Set[tuple[str, AddressRange]]:
+        return {(each.space, each.addresses) for each in self._before.reservations.values()}
 
     @cached_property
     def _kept(self) -> Disjoint[Reservation]:
@@ -67,7 +81,6 @@ class Editing:
         Raises InvalidValue, PoolOverlaps, WouldStrand, and what `edit` raises.
         """
         new = edit(old)
-        validate(new)
         validate_edit(old, new)
         self._refuse_overlap(new)
         if new.block_length != old.block_length and await _blocks(old, self._catalogue):
@@ -85,11 +98,13 @@ class Editing:
         if held:
             raise PoolInUse(f"pool {pool.name} has {held} allocated addresses: drain it, or release them")
         await self._catalogue.remove(pool)
+        self._unpooled |= {each.id for each in self._kept.all_meeting(pool.space, _whole(pool))}
         self._subnets.remove(pool.space, _whole(pool))
         del self.pools[pool.name]
 
     async def create_reservation(self, reservation: Reservation) -> Reservation:
         """Keep addresses for a holder; raises ReservationConflicts. Its id, a revision, is given here."""
+        validate_reservation(reservation)
         made = replace(reservation, id=self.revision, revision=self.revision)
         if made.id in self.reservations:
             self.revision = await self._catalogue.raise_revision()
@@ -103,6 +118,7 @@ class Editing:
         await self._catalogue.save(made)
         self._kept.add(made.space, made.addresses, made)
         self.reservations[made.id] = made
+        self._stated_reservations.add(made.id)
         return made
 
     async def delete_reservation(self, gone: Reservation) -> None:
@@ -113,11 +129,55 @@ class Editing:
         self._kept.remove(gone.space, gone.addresses)
         del self.reservations[gone.id]
 
+    def agree(self) -> None:
+        """Raise ReservationConflicts where what was stated in these steps cannot be meant together."""
+        for _, conflict in self.conflicts():
+            raise conflict
+
+    def conflicts(self) -> Iterator[tuple[Pool | Reservation, ReservationConflicts]]:
+        """What was stated in these steps, where it leaves a reservation no address to be had.
+
+        Called after the last step: the order of steps is ours, and no step is judged by what the next mends.
+        What stood before is let be, as an older ipamd took it.
+        """
+        concerned: dict[int, Pool | Reservation] = {}
+        for name in sorted(self._stated_pools & self.pools.keys()):
+            pool = self.pools[name]
+            for reservation in self._kept.all_meeting(pool.space, _whole(pool)):
+                concerned.setdefault(reservation.id, pool)
+        for number in self._stated_reservations & self.reservations.keys():
+            concerned[number] = self.reservations[number]
+        masks: dict[str, Mask] = {}
+        for number, stated in concerned.items():
+            reservation = self.reservations[number]
+            met = self._subnets.all_meeting(reservation.space, reservation.addresses)
+            named = replace(reservation, id=0) if stated is reservation else reservation
+            why = why_never(named, [_mask_of(pool, masks) for pool in met])
+            if why is None or self._stood_before(reservation):
+                continue
+            remedy = "reserve another" if stated is reservation else "delete the reservation first"
+            yield stated, ReservationConflicts(f"{why}; {remedy}, or change the pool")
+
+    def outside(self) -> Iterator[Reservation]:
+        """The reservations that were stated in these steps, or lost their pool in them, and lie in none."""
+        for number in sorted((self._stated_reservations | self._unpooled) & self.reservations.keys()):
+            reservation = self.reservations[number]
+            if self._subnets.meeting(reservation.space, reservation.addresses) is None:
+                yield reservation
+
+    def _stood_before(self, reservation: Reservation) -> bool:
+        """Tell whether these addresses were reserved in vain before these steps, too."""
+        if (reservation.space, reservation.addresses) not in self._formerly_kept:
+            return False
+        met = self._former_subnets.all_meeting(reservation.space, reservation.addresses)
+        return why_never(reservation, map(Mask, met)) is not None
+
     async def _save_pool(self, pool: Pool) -> Pool:
         saved = replace(pool, revision=self.revision)
         await self._catalogue.save(saved)
         self._subnets.add(saved.space, _whole(saved), saved)
         self.pools[saved.name] = saved
+        self._stated_pools.add(saved.name)
         return saved
 
     def _refuse_overlap(self, pool: Pool) -> None:
@@ -135,6 +195,13 @@ class Editing:
         for pool in sorted(touched, key=lambda pool: pool.name):
             old, new = Mask(pool, self.reservations.values()), Mask(pool, reservations.values())
             await _remask(old, new, self._catalogue, about)
+
+
+def _mask_of(pool: Pool, masks: dict[str, Mask]) -> Mask:
+    """What a pool may give at all; made once for all reservations in it."""
+    if pool.name not in masks:
+        masks[pool.name] = Mask(pool)
+    return masks[pool.name]
 
 
 def _whole(pool: Pool) -> AddressRange:

@@ -18,6 +18,7 @@ from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Affinity, Pool, PoolState
+from ipamd.models.reservation import Reservation
 
 FIRST_GUESS: Final = 8
 """How many requests of a batch one block is first expected to serve; a second search takes one for each."""
@@ -98,7 +99,7 @@ class BatchBlocks:
             if pool.state is PoolState.DRAINING and not request.adopted:
                 continue
             if request.place is not None:
-                return self._take_at(request.place, pool, node)
+                return self._take_at(request.place, request.reservation, pool, node)
             found = self._take_from(pool, node)
             if found is not None:
                 return found
@@ -209,13 +210,15 @@ class BatchBlocks:
         return self._search_steps.setdefault(key, _SearchStep(*key))
 
     def _take_at(
-        self, place: AddressRange, pool: Pool, node: NodeKey | None
+        self, place: AddressRange, reservation: Reservation | None, pool: Pool, node: NodeKey | None
     ) -> PickedAddress | NotYet | NeedsBlock:
         """An address that must lie in a certain place: a requested one, or one of the holder's own."""
         mask = self._catalogue.mask(pool)
         usable = mask.usable_within(place)
         if not usable:
-            raise AddressUnavailable(place.first, mask.why_not(place.first) or f"pool {pool.name} keeps it")
+            first = max(place.first, pool.subnet[0], key=int)
+            why = mask.why_not(first) or f"pool {pool.name} keeps it"
+            raise AddressUnavailable(first, why if reservation is None else f"{why}; {reservation.statement}")
         for number in mask.blocks_meeting(usable):
             if BlockId(pool.name, number) in self._uncarved:
                 return NeedsBlock(pool.name, node if pool.affinity is Affinity.NODE else None, number)
@@ -227,7 +230,7 @@ class BatchBlocks:
             if value is not None:
                 self._await_turn(block)
                 return PickedAddress(pool, number, address_in(pool.family, value))
-        raise AddressTaken(pool.space, place.first)
+        raise AddressTaken(pool.space, place.first, reserved=reservation.statement if reservation else None)
 
     def _next_in(self, step: _SearchStep, pool: Pool) -> OpenBlock | None:
         """The open block of a step whose next address has been free longest."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from ipamd.addressing.mask import meets
 from ipamd.engine.catalogue import KEPT_CHOICES, Catalogue, RequestContext
 from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.errors import AddressUnavailable, InvalidValue, NotAllowed, PoolUnknown
@@ -29,6 +30,8 @@ class AddressRequest:
     place: AddressRange | None = None
     adopted: bool = False
     """Whether the address is in use already, so that a pool which gives nothing new has it for its holder."""
+    reservation: Reservation | None = None
+    """What put it there, if the holder did not ask for it."""
 
 
 def select(request: AllocationRequest, catalogue: Catalogue) -> list[AddressRequest]:
@@ -127,7 +130,7 @@ def why_not_had(
     reservation = mask.reservation_of(address)
     own = catalogue.reserved_for(request.workload.namespace, request.workload.name, request.owner)
     if reservation is not None and reservation not in own:
-        return f"it is reserved for {reservation.holder}"
+        return f"it is reserved for {reservation.holder} (reservation {reservation.id})"
     return mask.why_not(address)
 
 
@@ -228,7 +231,7 @@ def _bind(reservation: Reservation, wanted: list[AddressRequest]) -> None:
         if asked.place is not None or left == 0:
             continue
         for pool in asked.pools:
-            if reservation.space == pool.space and reservation.addresses.first in pool.subnet:
-                wanted[at] = AddressRequest((pool,), reservation.addresses)
+            if meets(reservation.addresses, pool, reservation.space):
+                wanted[at] = AddressRequest((pool,), reservation.addresses, reservation=reservation)
                 left -= 1
                 break

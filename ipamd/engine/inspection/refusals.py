@@ -31,7 +31,8 @@ class Refusals:
         if isinstance(error, AddressTaken):
             query = AllocationQuery(address=error.address, space=error.space)
             for row in await self._ledger.page(query, None, 1):
-                return Refused(AddressTaken(error.space, error.address, row.held_by, row.id))
+                taken = AddressTaken(error.space, error.address, row.held_by, row.id, error.reserved)
+                return Refused(taken)
         return refused
 
     async def nothing_free(
