@@ -36,6 +36,6 @@ def held(service: IpamdProcess, pool: str) -> int:
 
 
 def check_held(service: IpamdProcess, pool: str, expected: int) -> None:
-    """Raise where an address was lost, or is still held that was given back."""
+    """Raise if an address was lost, or is still held that was given back."""
     found = held(service, pool)
     assert found == expected, f"pool {pool} holds {found} addresses, not {expected}"

@@ -273,7 +273,7 @@ def create_pools(port: int, subnets: Mapping[str, str], **fields: Any) -> None:
 
 
 def check_answers(outcome: Outcome, addresses: int) -> None:
-    """Raises where an address came twice, or all answers together have not so many."""
+    """Raises if an address came twice, or all answers together have not so many."""
     found = [entry["address"] for answer in outcome.bodies for entry in json.loads(answer)["ips"]]
     assert len(found) == addresses, "an answer has too few addresses"
     assert len(set(found)) == len(found), "an address came twice"

@@ -121,7 +121,7 @@ def _migrated(name: str, postgres: Postgres) -> Iterator[str]:
 
 
 def _run(service: IpamdProcess, kind: str, calls: int, seconds: float) -> Outcome:
-    """One load of a kind; raises where an address was lost."""
+    """One load of a kind; raises if an address was lost."""
     before = {pool: held(service, pool) for pool in POOLS}
     outcome = _loaded(service.port, kind, calls, seconds)
     granted = outcome.statuses.get(HTTP_OK, 0)

@@ -114,7 +114,7 @@ def containers(number: int) -> list[str]:
 
 
 def addresses(burst: Burst) -> list[str]:
-    """The address that each ADD printed; raises where one failed, or two got the same."""
+    """The address that each ADD printed; raises if one failed, or two got the same."""
     succeeded(burst)
     found = [entry["address"] for each in burst.done for entry in _result(each)["ips"]]
     assert len(set(found)) == len(found) == len(burst.done), "an address came twice, or not at all"
@@ -122,7 +122,7 @@ def addresses(burst: Burst) -> list[str]:
 
 
 def succeeded(burst: Burst) -> None:
-    """Raises where a call failed."""
+    """Raises if a call failed."""
     for each in burst.done:
         assert each.status == 0, each.stdout
 

@@ -42,7 +42,7 @@ def read_regular(path: str, limit: int) -> Held:
 
 
 def read_all(file: int, limit: int) -> bytes:
-    """Read an open file to its end; Unfit where it holds more than the limit."""
+    """Read an open file to its end; Unfit if it holds more than the limit."""
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -61,7 +61,7 @@ def next_piece(size: int) -> int:
 
 
 def write_all(file: int, data: bytes) -> None:
-    """Write all of the bytes; OSError where the system does not take them."""
+    """Write all of the bytes; OSError if the system does not take them."""
     rest = memoryview(data)
     while len(rest):
         rest = rest[platform.write(file, rest) :]

@@ -31,7 +31,7 @@ class Unknown(ValueError):
 
 
 def look_up(host: str, deadline: Deadline) -> Addresses:
-    """Give the addresses of a name, IPv4 first; Unknown where there are none before the deadline."""
+    """Give the addresses of a name, IPv4 first; Unknown if there are none before the deadline."""
     found = in_hosts(_lines(_HOSTS), host)
     if found:
         return found
@@ -93,7 +93,7 @@ def question(number: int, name: str, kind: int) -> bytes:
 
 
 def answers(message: bytes, asked: bytes) -> list[bytes] | None:
-    """Give the addresses in the answer to a query, None where the message is not its answer."""
+    """Give the addresses in the answer to a query, None if the message is not its answer."""
     start = len(asked)
     if len(message) < start or message[:2] != asked[:2] or message[2] & 0x80 == 0:
         return None

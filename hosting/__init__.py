@@ -1,4 +1,5 @@
-"""What service and agent owe the machine on which they run: sockets, systemd, an end, files that change.
+"""What a long-running process needs: logs, sockets, systemd, a graceful end, files that change.
 
-It knows neither of the two. Its errors are mapped once, where each of them begins to listen.
+Service and agent use it, and it knows neither of them. Its errors are mapped where each of them begins to
+listen.
 """

@@ -1,10 +1,10 @@
-"""Why a process cannot listen where it was told to."""
+"""Why a process cannot listen on a socket."""
 
 from __future__ import annotations
 
 
 class SocketUnusable(Exception):
-    """A socket that cannot be meant: its path, or what systemd hands over. `str()` says what to do."""
+    """A path or a socket from systemd is unusable. `str()` says what to do."""
 
 
 class SocketInUse(Exception):

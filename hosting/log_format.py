@@ -1,4 +1,4 @@
-"""What a line of the log looks like; apart from the log, for a command line names it before anything logs."""
+"""The format of the log. It has a module of its own because command lines name it before logging starts."""
 
 from enum import StrEnum
 

@@ -1,7 +1,7 @@
-"""The log of service and agent: one line for each thing that happened, on stderr, whoever wrote it.
+"""The log of service and agent: one line on stderr for each event, whatever library reports it.
 
-Lines hold names that came from whoever wrote a network configuration. None of them can forge a line or
-steer the terminal of whoever reads it: what is not printable is written as its escape.
+Lines contain foreign text: anybody may write names into a network configuration. Unprintable characters are
+written as escapes, so that no name can forge a line or control a terminal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hosting.foreign_text import escape
 from hosting.log_format import LogFormat
 
 QUIET: Final = ("alembic", "asyncio", "httpcore", "httpx", "sqlalchemy", "uvicorn.access")
-"""Loggers of libraries that say at INFO what only their own developers need."""
+"""Libraries whose INFO lines interest only their own developers."""
 
 _PLAIN: Final = re.compile(r"[!#-<>-~]+")
 
@@ -33,7 +33,7 @@ Event = MutableMapping[str, Any]
 
 
 def configure(level: int, form: LogFormat) -> None:
-    """Send structlog and the standard library's loggers the same way, from `level` of `logging` up."""
+    """Send events of structlog and of the standard library the same way, from `level` of `logging` up."""
     rendering: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         as_text if form is LogFormat.TEXT else as_json,
@@ -57,9 +57,9 @@ def configure(level: int, form: LogFormat) -> None:
 
 
 class Lines:
-    """Writes the lines of one turn of the event loop in one piece; elsewhere each as it comes.
+    """Writes all lines of one turn of the event loop at once; outside a loop each line as it comes.
 
-    A system call for each line would cost a busy service more than all the rest of its log.
+    For a busy service one system call for each line would cost more than the rest of the log.
     """
 
     def __init__(self, file: TextIO) -> None:

@@ -1,4 +1,4 @@
-"""Several listeners that begin together and end together, and what runs beside them."""
+"""Several listeners that start and end together, and tasks beside them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import uvicorn
 from hosting.systemd import notify
 
 GRACE: Final = 15
-"""Seconds for what was taken to be answered, once the process is told to end."""
+"""Seconds to answer the requests under way after the process is told to end."""
 
 
 class Listener(uvicorn.Server):
-    """One listener. Signals are its owner's business: several listeners end together."""
+    """One listener. It handles no signals: its owner does, for all listeners together."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -34,7 +34,7 @@ class Listener(uvicorn.Server):
 
 
 def configuration(application: Any, **more: Any) -> uvicorn.Config:
-    """A server without what it would do beside serving one application; `more` is what differs."""
+    """A uvicorn server for one application, without uvicorn's other features. `more` has further settings."""
     return uvicorn.Config(
         application,
         loop="none",
@@ -53,10 +53,10 @@ def configuration(application: Any, **more: Any) -> uvicorn.Config:
 async def serve(
     listeners: Sequence[tuple[Listener, socket.socket]], beside: Sequence[Coroutine[Any, Any, None]]
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what was taken, and return.
+    """Serve until SIGTERM or SIGINT, then answer the requests under way, and return.
 
-    What is to run beside the listeners has no end of its own and is cancelled with theirs.
-    systemd hears of both moments.
+    Tasks beside the listeners are cancelled when these have ended. systemd is told when serving begins and
+    ends.
     """
     servers = [listener for listener, _ in listeners]
     with _until_told_to_end(servers):
@@ -73,7 +73,7 @@ async def serve(
 
 @contextlib.contextmanager
 def _until_told_to_end(servers: Sequence[Listener]) -> Iterator[None]:
-    """Ends the servers at the first SIGTERM or SIGINT; at the second without waiting for anybody."""
+    """Ends the servers at the first SIGTERM or SIGINT. The second ends them without waiting."""
     loop = asyncio.get_running_loop()
 
     def end() -> None:

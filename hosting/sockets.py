@@ -1,4 +1,4 @@
-"""Sockets to listen on: TCP, and a Unix socket whose file comes and goes with its process."""
+"""Sockets to listen on: TCP, and a Unix socket whose file is removed with its process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hosting.failure import SocketInUse, SocketUnusable
 GROUP: Final = "ipamd"
 MODE: Final = 0o660
 LONGEST_PATH: Final = 107
-"""Bytes of a path in `sockaddr_un` (unix(7)), less the NUL at its end."""
+"""Bytes of a path in `sockaddr_un` (unix(7)), without the NUL at its end."""
 
 _PROBE_SECONDS: Final = 1.0
 
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 @contextlib.contextmanager
 def tcp_socket(address: IPv4Address | IPv6Address, port: int) -> Iterator[socket.socket]:
-    """A TCP socket; raises OSError with a sentence where it cannot be had."""
+    """A TCP socket. Raises OSError with a sentence."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,9 +41,9 @@ def tcp_socket(address: IPv4Address | IPv6Address, port: int) -> Iterator[socket
 
 @contextlib.contextmanager
 def unix_socket(path: Path) -> Iterator[socket.socket]:
-    """A Unix socket for root and the group `ipamd`. The file goes with it.
+    """A Unix socket for root and the group `ipamd`. Its file is removed when it is closed.
 
-    Raises SocketUnusable, SocketInUse, and OSError with a sentence where it cannot be made.
+    Raises SocketUnusable, SocketInUse, and OSError with a sentence.
     """
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise SocketUnusable(f"{path} is longer than the {LONGEST_PATH} bytes of a socket's path")
@@ -69,7 +69,7 @@ def unix_socket(path: Path) -> Iterator[socket.socket]:
 
 
 def _make_way(path: Path) -> None:
-    """Remove the socket that a killed process left behind; raises for anything else."""
+    """Remove the socket of a killed process. Raises if the file is anything else."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What systemd and a service say to each other (sd_listen_fds(3), sd_notify(3)): a few bytes, no library."""
+"""The two protocols of systemd, in a few bytes: sd_listen_fds(3) and sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 from hosting.failure import SocketUnusable
 
 FIRST: Final = 3
-"""The descriptor of the first socket that is handed over."""
+"""The first descriptor that systemd passes."""
 
 
 def inherited_socket(environment: Mapping[str, str] = os.environ) -> socket.socket | None:
-    """The Unix socket that systemd listens on for this process, None where it does on none.
+    """The Unix socket that systemd passes to this process, None if it passes none.
 
-    Raises SocketUnusable for anything else that it hands over.
+    Raises SocketUnusable if it passes anything else.
     """
     if environment.get("LISTEN_PID") != str(os.getpid()):
         return None
@@ -31,7 +31,7 @@ def inherited_socket(environment: Mapping[str, str] = os.environ) -> socket.sock
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Tell systemd a state, such as `READY=1`; nothing happens where nobody asked for it."""
+    """Tell systemd a state such as `READY=1`. If systemd did not ask for it, do nothing."""
     address = environment.get("NOTIFY_SOCKET")
     if not address:
         return

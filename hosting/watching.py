@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 LOOK_EVERY: Final = 2.0
-"""Seconds between two looks: who replaces a file waits so long at most."""
+"""Seconds between two looks: a replaced file counts after this time at the latest."""
 
 log = structlog.get_logger()
 
@@ -20,9 +20,9 @@ def _warn(what: str, why: str) -> None:
 
 
 class Watched:
-    """Something that is loaded from files, for the first time here; raises what `load` raises.
+    """Something that is loaded from files, now for the first time. Raises what `load` raises.
 
-    `load` raises OSError or an error of the given kind, and changes nothing then; `complain` hears of it.
+    `load` raises OSError or an error of the given kind, and then changes nothing. `complain` gets the error.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Watched:
         load()
 
     def look(self) -> None:
-        """Load again what has changed; what cannot be loaded stays as it was."""
+        """Load again if a file has changed. If that fails, keep what was loaded."""
         now = _signature(self._files)
         if now == self._seen:
             return
@@ -56,7 +56,7 @@ class Watched:
 
 
 async def keep_loaded(watched: Sequence[Watched]) -> None:
-    """Look at all of them, for ever."""
+    """Look at all files, for ever."""
     while True:
         await asyncio.sleep(LOOK_EVERY)
         for each in watched:
@@ -64,7 +64,10 @@ async def keep_loaded(watched: Sequence[Watched]) -> None:
 
 
 def _signature(files: Sequence[Path]) -> list[tuple[int, ...] | None]:
-    """What tells a file from the one that was there: a Secret's files are links that are put elsewhere."""
+    """What distinguishes a file from the one before it.
+
+    The files of a Secret are links, which are replaced.
+    """
     found: list[tuple[int, ...] | None] = []
     for file in files:
         try:

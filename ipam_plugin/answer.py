@@ -15,7 +15,7 @@ HOPELESS = (BAD_ENVIRONMENT, UNDECODABLE, INVALID_CONFIGURATION, TOO_LARGE)
 
 
 class Answer:
-    """How ipamd answered, if it was ipamd; `code` is 0 where there was no CNI error object."""
+    """How ipamd answered, if it was ipamd; `code` is 0 if there was no CNI error object."""
 
     def __init__(self, kind: str, body: bytes, code: int, msg: str) -> None:
         self.kind = kind

@@ -19,7 +19,7 @@ _NO_TLS = (b"", b"", b"")
 class Outcome:
     """What came of a round.
 
-    `answer` is a yes or a refusal, None where nobody gave one, and `why` then says what was seen instead.
+    `answer` is a yes or a refusal, None if nobody gave one, and `why` then says what was seen instead.
     `doubtful`: a request may have reached ipamd whose end nobody knows. `lost`: the last connection failed.
     """
 

@@ -110,7 +110,7 @@ def _status(section: dict[str, object]) -> str:
 
 
 def name_of(values: dict[str, object], key: str) -> str:
-    """Give the name under a key, "" where there is no such key."""
+    """Give the name under a key, "" if there is no such key."""
     if key not in values:
         return ""
     name = values[key]

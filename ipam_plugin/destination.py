@@ -70,7 +70,7 @@ def read(values: dict[str, object], default: list[str], default_token: str) -> D
 
 
 def absolute_path(values: dict[str, object], key: str, default: str) -> str:
-    """Give the path under a key; Unusable where it is none."""
+    """Give the path under a key; Unusable if it is none."""
     path = values.get(key, default)
     if not isinstance(path, str) or (key in values and not path.startswith("/")) or "\0" in path:
         raise Unusable(key, "must be an absolute path", path)

@@ -48,7 +48,7 @@ def complete(kept: bytes, deadline: Deadline, spooled: int | None, delivered: Mo
 
 
 def namespace_id(path: str) -> str:
-    """Give device and inode of a namespace as a JSON array, null where there is none any more."""
+    """Give device and inode of a namespace as a JSON array, null if there is none any more."""
     if not path:
         return "null"
     try:

@@ -38,7 +38,7 @@ class Spool:
         self._aside = f"{self._folder}/set-aside"
 
     def names(self) -> list[str]:
-        """Give the names of the entries that wait; OSError or ValueError where they cannot be listed."""
+        """Give the names of the entries that wait; OSError or ValueError if they cannot be listed."""
         try:
             return [name for name in os.listdir(self._folder) if _is_entry(name)]
         except OSError as error:
@@ -47,7 +47,7 @@ class Spool:
             return []
 
     def count(self) -> int | None:
-        """Give how many entries wait, None where that cannot be seen: no call fails for it."""
+        """Give how many entries wait, None if that cannot be seen: no call fails for it."""
         try:
             return len(self.names())
         except (OSError, ValueError):
@@ -56,7 +56,7 @@ class Spool:
     def put(self, whom: Destination, kept: bytes, refusal: bytes | None = None) -> str:
         """Write an entry durably and give its name; with ipamd's refusal it is set aside from the start.
 
-        Failure 5 where it cannot be written.
+        Failure 5 if it cannot be written.
         """
         wall = time.time_ns()
         name = f"{wall}-{platform.uptime_ns()}-{platform.process_id()}{_ENDING}"
@@ -74,7 +74,7 @@ class Spool:
         return name
 
     def read(self, name: str) -> bytes:
-        """Give an entry; OSError, or ValueError where it is not a regular file of an entry's size."""
+        """Give an entry; OSError, or ValueError if it is not a regular file of an entry's size."""
         return read_regular(f"{self._folder}/{name}", _ENTRY_BYTES).data
 
     def drop(self, name: str) -> None:
@@ -82,7 +82,7 @@ class Spool:
         os.unlink(f"{self._folder}/{name}")
 
     def set_aside(self, name: str, refusal: bytes) -> None:
-        """Put an entry where nobody tries it again, with the reason beside it; OSError where that fails."""
+        """Put an entry where nobody tries it again, with the reason beside it; OSError if that fails."""
         self._prepare(self._aside)
         aside = name + _REASON_ENDING
         if aside not in os.listdir(self._aside):  # left by a crash in between
@@ -91,7 +91,7 @@ class Spool:
         sync_folder(self._aside)
 
     def lock(self) -> int | None:
-        """Take the right to deliver and give the descriptor that holds it, None where another call has it."""
+        """Take the right to deliver and give the descriptor that holds it, None if another call has it."""
         flags = platform.O_WRONLY | platform.O_CREAT | platform.O_CLOEXEC
         file = platform.open_file(f"{self._folder}/.lock", flags, 0o600)
         if platform.try_lock(file):
@@ -105,7 +105,7 @@ class Spool:
         return status[4] == platform.effective_user() and status[0] & _WRITABLE_BY_OTHERS == 0
 
     def try_out(self) -> None:
-        """See that a release could be written now; OSError where not."""
+        """See that a release could be written now; OSError if not."""
         self._prepare(self._folder)
         path = f"{self._folder}/.trial-{platform.process_id()}"
         flags = platform.O_WRONLY | platform.O_CREAT | platform.O_CLOEXEC
@@ -128,7 +128,7 @@ class Spool:
 
 
 def request_of(entry: bytes) -> bytes:
-    """Give the lasting part of an entry's request; ValueError where there is none.
+    """Give the lasting part of an entry's request; ValueError if there is none.
 
     No JSON string holds what comes before it, for there its quotes would be escaped.
     """

@@ -1,1 +1,1 @@
-"""`ipamd-agent`: what a node needs beside the plugin. It knows REST and the plugin's files, no more."""
+"""`ipamd-agent`, the agent of a node. It knows REST and the plugin's files, and nothing of the service."""

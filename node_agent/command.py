@@ -101,7 +101,7 @@ def install(
         bool, typer.Option("--hide-others", help="Let ipamd serve new pods in place of another network.")
     ] = False,
 ) -> None:
-    """Put plugin, node.json and credentials on a node; a network configuration only where one is named."""
+    """Install plugin, node.json and credentials on a node, and a network configuration if one is given."""
     order = Order(
         executables=executables,
         architecture=architecture,
@@ -132,7 +132,7 @@ def uninstall(
         typer.Option("--bridges", help="Also this machine's bridge of the network, once nothing is on it."),
     ] = False,
 ) -> None:
-    """Take back what install put there, and nothing else."""
+    """Remove what `install` wrote, and nothing else."""
     take_back(Root(root), purge=purge, bridges=bridges)
 
 
@@ -154,7 +154,7 @@ def run(
         LogFormat, typer.Option("--log-format", envvar="IPAMD_AGENT_LOG_FORMAT", help="Form of a line.")
     ] = LogFormat.TEXT,
 ) -> None:
-    """Join, serve the plugin's socket, renew the node's token, deliver the spool; until SIGTERM or SIGINT."""
+    """Join, serve the plugin, renew the node's token and deliver the spool, until SIGTERM or SIGINT."""
     # What only this command needs is loaded by it alone: the others end in a moment.
     import uvloop
 
@@ -169,7 +169,7 @@ def run(
 
 @application.command("status")
 def status(node_json: NodeJson = DEFAULT_NODE_JSON, socket: Socket = DEFAULT_SOCKET) -> None:
-    """Tell how the agent does; ends with 3 where it is not there or does not reach ipamd."""
+    """Show the state of the agent. The exit code is 3 if it does not answer, or does not reach ipamd."""
     from node_agent.status import status as show
 
     show(node_json, socket)

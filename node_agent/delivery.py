@@ -1,6 +1,6 @@
-"""Delivering what waits in the spool, by the plugin's own code and so by its rules.
+"""Deliver the spool, with the plugin's own code and so by its rules.
 
-An entry goes to the endpoints that it names and to no others; the agent's socket is one of them, as a rule.
+An entry goes only to the endpoints that it names. Usually the agent's socket is one of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 async def keep_delivering(state_dir: Path, facts: Facts) -> None:
-    """Deliver whenever something waits, until cancelled; what cannot be delivered is tried less often."""
+    """Deliver whenever something waits, until cancelled. After a failure the next attempt comes later."""
     spool = Spool(str(state_dir))
     returned = facts.woken_on_return()
     pause = _LOOK_EVERY
@@ -41,7 +41,7 @@ async def keep_delivering(state_dir: Path, facts: Facts) -> None:
 
 
 async def _deliver(spool: Spool, facts: Facts) -> tuple[int, int]:
-    """Try once; how many entries wait still, and how many are gone."""
+    """Try once. Returns how many entries still wait, and how many are delivered."""
     try:
         before = set(spool.names())
         if not before:

@@ -1,4 +1,4 @@
-"""What is known of the agent's doings: for metrics, for `status`, and for whoever reads the log."""
+"""The state of the agent, for metrics, `status` and the log."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ log = structlog.get_logger()
 
 
 def rfc3339(seconds: float | None) -> str | None:
-    """A moment as people and REST write it, to the second, in UTC."""
+    """A moment as RFC 3339 in UTC, to the second."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What lies in the spool: entries that wait, the age of the oldest in seconds, entries set aside."""
+    """The spool: how many entries wait, the age of the oldest in seconds, how many were set aside."""
 
     entries: int
     oldest_seconds: float
@@ -30,7 +30,7 @@ class Waiting:
 
     @classmethod
     def of(cls, state_dir: Path) -> Waiting:
-        """Look at the spool of a state folder; raises OSError or ValueError where it cannot be read."""
+        """Look at the spool of a state folder. Raises OSError or ValueError if it cannot be read."""
         names = Spool(str(state_dir)).names()
         # A name begins with the wall clock in nanoseconds; who set the clock back sees no negative age.
         begun = [int(first) for first in (name.partition("-")[0] for name in names) if first.isdigit()]
@@ -43,34 +43,34 @@ class Waiting:
 
 
 class Facts:
-    """What the parts of the agent tell of themselves."""
+    """What the parts of the agent report."""
 
     def __init__(self) -> None:
         self.upstream: str | None = None
-        """Which endpoint answered last; None while none does."""
+        """The endpoint that answered last, None while none answers."""
         self._waking: list[asyncio.Event] = []
         self.latency: float | None = None
-        """Seconds of the last answered look at ipamd."""
+        """Seconds that ipamd took to answer the last look."""
         self.token_expires: float | None = None
         self.joined = False
         self.last_error: str | None = None
         self.last_error_at: float | None = None
 
     def reached(self, endpoint: str) -> None:
-        """Remember who answered; where nobody did before, what waits for that is woken."""
+        """Remember which endpoint answered. If none did before, wake those who wait for one."""
         if self.upstream is None:
             for event in self._waking:
                 event.set()
         self.upstream = endpoint
 
     def woken_on_return(self) -> asyncio.Event:
-        """An event that is set when ipamd answers again; whoever asked clears it."""
+        """An event that is set when ipamd answers again. Whoever uses it clears it."""
         event = asyncio.Event()
         self._waking.append(event)
         return event
 
     def fail(self, what: str, why: str) -> None:
-        """Remember an error, and say it in the log unless it is the same as the last one."""
+        """Remember an error, and log it unless it is the same as the last one."""
         sentence = f"{what}: {why}"
         if sentence != self.last_error:
             log.warning(what, why=why)

@@ -1,4 +1,4 @@
-"""How a command ends that did not do what was asked: one sentence and an exit code."""
+"""How a failing command ends: with one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What `ipamd-agent` ends with, beside 0; listed in docs/configuration.md."""
+    """The exit codes of `ipamd-agent` beside 0. docs/configuration.md lists them."""
 
     REFUSED = 1
     USAGE = 2

@@ -1,4 +1,4 @@
-"""The agent's listeners: the plugins' Unix socket, and loopback for health and metrics."""
+"""The listeners of the agent: a Unix socket for plugins, and loopback for health and metrics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def server(application: Any) -> Listener:
 
 @contextlib.contextmanager
 def loopback(port: int) -> Iterator[socket.socket]:
-    """A socket on 127.0.0.1; raises Failure where somebody has the port."""
+    """A socket on 127.0.0.1. Raises Failure if somebody else has the port."""
     with contextlib.ExitStack() as sockets:
         try:
             listener = sockets.enter_context(tcp_socket(_LOOPBACK, port))
@@ -36,7 +36,7 @@ def loopback(port: int) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def unix(path: Path) -> Iterator[socket.socket]:
-    """A Unix socket for root and the group `ipamd`, in a folder that is made. Raises Failure."""
+    """A Unix socket for root and the group `ipamd`, whose folder is created. Raises Failure."""
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""How this node comes by its token, and keeps it.
+"""How this node gets its token, and keeps it.
 
-The agent makes a secret and keeps it in stateDir; its SHA-256 is the node's proof. With a join token and the
-proof it gets the node's token, with the token and the proof a new one. What was written last counts, and
-every file is old or new: an agent that is killed in between asks again.
+The agent makes a secret and keeps it in stateDir. The SHA-256 of the secret is the node's proof. With a join
+token and the proof the agent gets the node's token, and with this token and the proof a new one. The last
+written token counts, and every file is either old or new: if the agent is killed in between, it asks again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from node_agent.upstream import Silent, Upstream
 _JOIN: Final = "/v1/nodes/join"
 _ASK_SECONDS: Final = 10.0
 _RENEW_BEFORE: Final = 30 * 86400.0
-"""A token is good for 90 days: a month of failures is noticed before it ends."""
+"""A token expires after 90 days. So a month of failures is noticed in time."""
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 300.0
 _LOOK_AGAIN: Final = 3600.0
@@ -39,11 +39,11 @@ log = structlog.get_logger()
 
 
 class Refused(Exception):
-    """ipamd has said no; `str()` is its sentence."""
+    """ipamd has refused. `str()` is its sentence."""
 
 
 class Membership:
-    """The node's token: `token` is what calls show, "" while there is none."""
+    """The token of the node. `token` is what calls send, "" while there is none."""
 
     def __init__(self, node: Node, join_token: Path | None, upstream: Upstream, facts: Facts) -> None:
         self._node = node
@@ -56,13 +56,13 @@ class Membership:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether there ought to be a token: without a join token an ipamd without tokens is served."""
+        """Whether this node needs a token. Without a join token it may be for an ipamd without tokens."""
         return self._join_token is not None
 
     async def begin(self) -> None:
-        """Take the token that there is, or join; raises Failure where ipamd refuses this node.
+        """Take the existing token, or join. Raises Failure if ipamd refuses this node.
 
-        An ipamd that does not answer is no reason to end: keep() goes on asking.
+        If ipamd does not answer, this returns, and keep() goes on asking.
         """
         self.token = self._stored()
         self._facts.joined = bool(self.token)
@@ -81,7 +81,7 @@ class Membership:
             raise Failure(f"node {self._node.name} cannot join: {refused}") from None
 
     async def keep(self) -> None:
-        """Join where that has not been done, and renew the token before it ends; until cancelled."""
+        """Join if that has not happened yet, and renew the token before it expires, until cancelled."""
         pause = _FIRST_PAUSE
         while True:
             due = self._due()
@@ -100,13 +100,13 @@ class Membership:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def was_refused(self) -> None:
-        """Hear that ipamd did not know what was shown: the token was revoked, or renewed by a lost answer."""
+        """Note that ipamd did not know the token: it was revoked, or renewed by a lost answer."""
         if not self._is_doubted:  # once: how often ipamd is asked must not depend on how many pods there are
             self._is_doubted = True
             self._wake.set()
 
     def _due(self) -> float:
-        """Seconds until a token must be asked for."""
+        """Seconds until the next request for a token."""
         if self._is_doubted:
             return 0.0
         if not self.token:
@@ -125,8 +125,13 @@ class Membership:
             return
 
     async def _renew(self) -> None:
-        """Ask by the token; where that is not known any more, by the join token. Raises as _join() does."""
-        refused = Refused("there is neither a token nor a join token: put one into " + str(self._node.token))
+        """Ask with the token, or with the join token if ipamd does not know the token.
+
+        Raises as _join() does.
+        """
+        refused = Refused(
+            "there is neither a token nor a join token: write one into " + str(self._node.token)
+        )
         for shown in dict.fromkeys([self._stored(), self.token, self._join_token_text()]):
             if not shown:
                 continue
@@ -142,7 +147,7 @@ class Membership:
         return _token_in(self._join_token) if self._join_token is not None else ""
 
     async def _join(self, shown: str) -> None:
-        """Get a token and keep it; raises Silent, Refused, and Failure where it cannot be written."""
+        """Get a token and keep it. Raises Silent, Refused, and Failure if it cannot be written."""
         body = json.dumps({"node": self._node.name, "proof": self._proof()}).encode()
         headers = {"Authorization": f"Bearer {shown}", "Content-Type": "application/json"}
         answer = await self._upstream.ask("POST", _JOIN, headers, body, _ASK_SECONDS)
@@ -188,7 +193,10 @@ class Membership:
             raise Failure(failure.msg, ExitCode.USAGE) from None
 
     def _expires(self) -> float | None:
-        """When the stored token ends, as far as that was written down: None for one put there by hand."""
+        """When the stored token expires.
+
+        None if that is unknown, as for a token that somebody copied here.
+        """
         if not self.token:
             return None
         try:

@@ -1,4 +1,4 @@
-"""What Prometheus is told, and the small application on loopback that tells it."""
+"""Metrics for Prometheus, and the small application on loopback that serves them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNKNOWN: Final = float("nan")
 
 
 class Measures:
-    """The agent's counters and gauges; gauges are looked up when they are asked for."""
+    """The counters and gauges of the agent. Gauges are computed at a scrape."""
 
     def __init__(self, facts: Facts, state_dir: Path) -> None:
         self.registry = CollectorRegistry()
@@ -56,14 +56,14 @@ class Measures:
             Gauge(f"ipamd_agent_{name}", help_text, registry=self.registry).set_function(value)
 
     def count(self, verb: str, outcome: str, seconds: float | None = None) -> None:
-        """Count a call, and how long ipamd took where it answered."""
+        """Count a call, and how long ipamd took if it answered."""
         self._calls.labels(verb, outcome).inc()
         if seconds is not None:
             self._seconds.labels(verb).observe(seconds)
 
 
 def application(measures: Measures) -> Starlette:
-    """`/healthz` and `/metrics`, for loopback: nothing in them is secret."""
+    """`/healthz` and `/metrics`, for loopback. They contain no secrets."""
 
     async def healthz(request: Request) -> Response:
         del request

@@ -1,4 +1,4 @@
-"""What node.json says: which node this is, where ipamd is, and what proves the one to the other."""
+"""The contents of node.json: which node this is, where ipamd listens, and the credentials."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_NODE_JSON: Final = Path(NODE_JSON)
 SECRET: Final = "secret"  # noqa: S105 - a file's name
 RECORD: Final = "agent.json"
 OWN_FILES: Final = (SECRET, "token", RECORD)
-"""What the agent keeps in the state folder: its secret, the node's token, and until when that is good."""
+"""What the agent keeps in the state folder: its secret, the node's token, and when that expires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class Node:
     upstreams: tuple[Endpoint, ...]
     token: Path
     files: Mapping[str, str]
-    """`caFile`, `certFile` and `keyFile`, empty where there is none."""
+    """`caFile`, `certFile` and `keyFile`, empty if there is none."""
 
     @classmethod
     def read(cls, path: Path, own_socket: Path) -> Node:
-        """Read node.json as the plugin does; without it the plugin's defaults count. Raises Failure."""
+        """Read node.json as the plugin does. Without the file the plugin's defaults count. Raises Failure."""
         values = _values(path)
         try:
             state_dir = absolute_path(values, "stateDir", STATE_DIR)

@@ -1,4 +1,4 @@
-"""Looking at ipamd now and then: is it there, how far away, and one connection stays warm."""
+"""Look at ipamd now and then: does it answer, and how fast. This also keeps one connection open."""
 
 from __future__ import annotations
 

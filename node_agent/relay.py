@@ -1,8 +1,8 @@
-"""The agent's socket: the plugin's calls go on to ipamd over open connections, with the node's token.
+"""The socket of the agent: it passes the plugin's calls on to ipamd, with the node's token.
 
-What the plugin may conclude from an answer stays true: a call that surely did not reach ipamd is answered
-with 503 and a CNI error object, and the plugin goes on to its next endpoint; one of which nobody knows the
-end with 502 and none, so that the plugin knows that it does not know.
+The plugin can trust the answers. If a call certainly did not reach ipamd, the answer is 503 with a CNI error
+object, and the plugin goes on to its next endpoint. If nobody knows how a call ended, the answer is 502
+without an error object, so that the plugin knows of the doubt.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERBS: Final = ("add", "del", "check", "gc", "status")
 STATUS: Final = "/status"
 
 _LARGEST: Final = (4 << 20) + 1
-"""ipamd takes 4 MiB of a GC; the byte more is its to refuse."""
+"""ipamd accepts a GC of 4 MiB. With one byte more ipamd itself refuses it."""
 _BODY_SECONDS: Final = 10.0
 _DEFAULT_SECONDS: Final = 10.0
 _LONGEST_SECONDS: Final = 600.0
@@ -39,7 +39,7 @@ class _Timed(msgspec.Struct):
 
 
 class _Gone(Exception):
-    """The plugin went away, or sent too much or too slowly: there is nobody to answer."""
+    """The plugin closed the connection, or sent too much or too slowly. Nobody waits for an answer."""
 
 
 _TIMED: Final = msgspec.json.Decoder(_Timed)
@@ -120,7 +120,7 @@ async def _read(receive: Receive) -> bytes:
 
 
 def _seconds(body: bytes) -> float:
-    """How long the plugin will wait. What is no JSON is ipamd's to refuse."""
+    """How long the plugin waits. ipamd refuses a body that is not JSON."""
     try:
         given = _TIMED.decode(body).timeout
     except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""`ipamd-agent run`: the agent's parts, from the node's token up to its socket."""
+"""`ipamd-agent run`: the parts of the agent, from the node's token to its socket."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the flags of `run` say."""
+    """The flags of `run`."""
 
     node_json: Path
     socket: Path
@@ -34,7 +34,7 @@ class Settings:
 
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what was taken; raises Failure where it cannot start."""
+    """Serve until SIGTERM or SIGINT, then answer the calls under way. Raises Failure if it cannot start."""
     node = Node.read(settings.node_json, settings.socket)
     facts = Facts()
     upstream = Upstream(node.upstreams, node.files, facts)

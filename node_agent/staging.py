@@ -1,4 +1,4 @@
-"""Files written whole under temporary names, and then renamed."""
+"""Write files completely under temporary names, then rename them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Final
 from node_agent.failure import Failure
 
 _ENDING: Final = ".ipamd-agent"
-"""No runtime reads a network configuration of this ending."""
+"""No runtime reads a network configuration with this extension."""
 
 
 def temporary(final: Path) -> Path:
-    """Where a file waits for its name. Always the same, so that the next run finds what a kill left."""
+    """The temporary name of a file. It is always the same, so that the next run finds what a kill left."""
     return final.with_name(f".{final.name}{_ENDING}")
 
 
 class Staging:
-    """Files on their way; `drop` before `commit` leaves everything as it was."""
+    """Files that are not renamed yet. `drop` before `commit` leaves everything as it was."""
 
     def __init__(self) -> None:
         self._files: list[Path] = []
         self._folders: list[Path] = []
 
     def make_folder(self, folder: Path, mode: int = 0o755) -> None:
-        """Make a folder and those above it that are missing; raises Failure."""
+        """Create a folder and its missing parents. Raises Failure."""
         missing: list[Path] = []
         while not folder.is_dir():
             missing.append(folder)
@@ -40,7 +40,7 @@ class Staging:
             sync_folder(each.parent)
 
     def write(self, final: Path, data: bytes, mode: int) -> None:
-        """Have a file's bytes on disk; raises Failure where they cannot be."""
+        """Write a file to the disk. Raises Failure if it cannot be written."""
         waiting = temporary(final)
         self._files.append(final)
         try:
@@ -58,13 +58,13 @@ class Staging:
             ) from None
 
     def commit(self, final: Path) -> None:
-        """Give a file its name, durably."""
+        """Rename a file to its final name, durably."""
         temporary(final).rename(final)
         self._files.remove(final)
         sync_folder(final.parent)
 
     def drop(self) -> None:
-        """Remove what has no name yet, and the folders made for it."""
+        """Remove files that are not renamed yet, and the folders created for them."""
         for final in self._files:
             with contextlib.suppress(OSError):
                 temporary(final).unlink()

@@ -1,4 +1,4 @@
-"""`ipamd-agent status`: how this node's agent does, for a person."""
+"""`ipamd-agent status`: the state of this node's agent, for people."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECONDS = 5.0
 
 
 def status(node_json: Path, socket: Path) -> None:
-    """Print what the agent says of itself; raises Failure where it is not there or does not reach ipamd."""
+    """Print the state of the agent. Raises Failure if it does not answer, or does not reach ipamd."""
     node = Node.read(node_json, socket)
     try:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=_SECONDS) as client:

@@ -1,4 +1,4 @@
-"""What a command of the agent prints."""
+"""The output of the agent's commands."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from hosting.foreign_text import escape
 
 
 def say(text: str) -> None:
-    """Print a line on what was done."""
+    """Print a line about what was done."""
     sys.stdout.write(f"{escape(text)}\n")
 
 
 def complain(text: str) -> None:
-    """Print the last thing that a failing command says."""
+    """Print the last line of a failing command."""
     sys.stderr.write(f"ipamd-agent: {escape(text)}\n")

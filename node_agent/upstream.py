@@ -1,4 +1,4 @@
-"""ipamd as the agent reaches it: connections that stay open, endpoints in order."""
+"""The agent's connections to ipamd: they stay open, and endpoints have an order."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from node_agent.facts import Facts
 from node_agent.failure import ExitCode, Failure
 
 CONNECT_SECONDS: Final = 1.0
-"""As the plugin has it: where this end is silent another may be tried."""
+"""The same as in the plugin: if one endpoint is silent for so long, another may be tried."""
 
 _MOST_CONNECTIONS: Final = 128
 _KEEP_SECONDS: Final = 60.0
-"""A little less than ipamd keeps an idle connection, so that none is closed under a request."""
+"""A little less than ipamd keeps an idle connection, so that ipamd closes none under a request."""
 
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
 class Silent(Exception):
-    """No endpoint answered. `doubtful`: one may have got the request all the same."""
+    """No endpoint answered. With `doubtful` one of them may have got the request."""
 
     def __init__(self, why: str, *, doubtful: bool) -> None:
         super().__init__(why)
@@ -46,24 +46,24 @@ class Answer:
 
 
 class Upstream:
-    """The endpoints of one ipamd, the one that answered last tried first."""
+    """The endpoints of one ipamd. The one that answered last is tried first."""
 
     def __init__(self, endpoints: Sequence[Endpoint], files: Mapping[str, str], facts: Facts) -> None:
-        """Raises Failure where the files of TLS cannot be used."""
+        """Raises Failure if the TLS files cannot be used."""
         self._facts = facts
         self._files = files
         self._ways = [_Way(one) for one in endpoints]
         used = [Path(file) for file in files.values() if file]
         secured = any(one.scheme == HTTPS for one in endpoints)
         self.watched = [Watched("TLS", used, self._secure, Failure, self._keep_former)] if secured else []
-        """What is to be looked at while the agent runs: certificates and authorities may be replaced."""
+        """The files to watch: certificates and authorities may be replaced."""
 
     async def ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, seconds: float
     ) -> Answer:
-        """Ask one endpoint after the other until one answers; raises Silent.
+        """Ask one endpoint after another until one answers. Raises Silent.
 
-        After a try of which nobody knows the end no other is made: whoever asked must know of the doubt.
+        If nobody knows how an attempt ended, there is no further attempt: the caller must know of the doubt.
         """
         deadline = time.monotonic() + seconds
         whys: list[str] = []
@@ -83,7 +83,7 @@ class Upstream:
         raise self._silent(whys or ["there was no time left"], doubtful=False)
 
     def _secure(self) -> None:
-        """Take the files of TLS as they are now, for every call from here on; raises Failure."""
+        """Use the TLS files as they are now for all later calls. Raises Failure."""
         context = _context(self._files)
         for way in self._ways:
             way.secure(context)
@@ -92,7 +92,7 @@ class Upstream:
         self._facts.fail(f"what was loaded for {what} before is kept", why)
 
     async def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         for way in self._ways:
             await way.close()
 
@@ -110,7 +110,7 @@ class Upstream:
 
 
 class _Way:
-    """One endpoint with its connections; the environment's proxies stay out of the way."""
+    """One endpoint with its connections. Proxies of the environment are ignored."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -122,7 +122,7 @@ class _Way:
         self._retiring: set[asyncio.Task[None]] = set()
 
     def secure(self, context: ssl.SSLContext) -> None:
-        """Have what is asked from here on go over new connections; those there are end with their calls."""
+        """Use new connections for later calls. Those that exist close after their calls."""
         former, self._connections = self._connections, _Connections(context, self._uds)
         task = asyncio.get_running_loop().create_task(former.retire())
         self._retiring.add(task)
@@ -173,7 +173,7 @@ class _Connections:
             await self._close_if_done()
 
     async def retire(self) -> None:
-        """Let the connections go, once the calls that are under way are answered."""
+        """Close the connections when the calls under way are answered."""
         self._is_former = True
         await self._close_if_done()
 
@@ -183,9 +183,11 @@ class _Connections:
 
 
 def _context(files: Mapping[str, str]) -> ssl.SSLContext:
-    """The authority that vouches for ipamd, and this node's certificate where it has one; raises Failure.
+    """The authority that signed ipamd's certificate, and this node's certificate if it has one.
 
-    A context cannot be emptied of an authority: for other files there is another context.
+    Raises Failure.
+
+    An authority cannot be removed from a context, so other files make a new context.
     """
     # As the plugin makes it: Python's default context is stricter from 3.13 on, and refuses an authority that
     # the plugin beside this agent trusts.

@@ -78,7 +78,7 @@ class LoadedProcess:
         return self._ended(0)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end; raise where that does not come in time."""
+        """Wait for its end; raise if that does not come in time."""
         code = self._ended(timeout)
         if code is None:
             assert timeout is not None

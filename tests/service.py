@@ -30,7 +30,7 @@ def execute(executable: Path, *arguments: str, stdout: IO[bytes]) -> Process:
 
 
 def end_process(process: Process, *, kill: bool, seconds: float = 60) -> None:
-    """End a process by SIGKILL or SIGTERM; raise where it does not end in time, and leave none behind."""
+    """End a process by SIGKILL or SIGTERM; raise if it does not end in time, and leave none behind."""
     with contextlib.suppress(ProcessLookupError):
         process.kill() if kill else process.terminate()
     try:

@@ -38,7 +38,7 @@ def guard_streams() -> None:
 
 
 def environment(name: str) -> str | None:
-    """Give a variable, None where it is not set; ValueError where it is not UTF-8."""
+    """Give a variable, None if it is not set; ValueError if it is not UTF-8."""
     value = os.environ.get(name)
     if value is not None:
         value.encode()
@@ -156,7 +156,7 @@ def unix_address(path: str) -> Address:
 
 
 def inet_bytes(family: int, text: str) -> bytes:
-    """Give a numeric address as bytes; OSError where it is none of that family."""
+    """Give a numeric address as bytes; OSError if it is none of that family."""
     return _socket.inet_pton(family, text)
 
 
@@ -204,7 +204,7 @@ class TlsStream:
         return self._inner.fileno()
 
     def send(self, data: bytes | memoryview) -> int | None:
-        """Send a part, shaking hands before the first; ValueError where the server is not to be trusted."""
+        """Send a part, shaking hands before the first; ValueError if the server is not to be trusted."""
         return self._try(self._send, data)
 
     def receive(self, size: int) -> bytes | None:

@@ -43,7 +43,7 @@ def guard_streams() -> None:
 
 
 def environment(name: str) -> str | None:
-    """Give a variable, None where it is not set; ValueError where it is not UTF-8."""
+    """Give a variable, None if it is not set; ValueError if it is not UTF-8."""
     return os.getenv(name)
 
 
@@ -179,7 +179,7 @@ def unix_address(path: str) -> Address:
 
 
 def inet_bytes(family: int, text: str) -> bytes:
-    """Give a numeric address as bytes; OSError where it is none of that family."""
+    """Give a numeric address as bytes; OSError if it is none of that family."""
     return socket.inet_pton(family, text)
 
 
@@ -223,7 +223,7 @@ class TlsStream:
         return self._sock.fileno()
 
     def send(self, data: bytes | memoryview) -> int | None:
-        """Send a part, shaking hands before the first; ValueError where the server is not to be trusted."""
+        """Send a part, shaking hands before the first; ValueError if the server is not to be trusted."""
         try:
             sent = self._inner.write(data)
         except (ValueError, OSError) as error:

@@ -38,7 +38,7 @@ def count_freed_after(block: Block, among: int, instant: Instant) -> int:
 
 
 def longest_free_since(block: Block, assignable: int) -> Instant | None:
-    """Since when the address that may be handed out next is free; None where there is none."""
+    """Since when the address that may be handed out next is free; None if there is none."""
     oldest = min(
         (since for offset, since in enumerate(block.free_since) if assignable >> offset & 1), default=HELD
     )
@@ -67,7 +67,7 @@ class OpenBlock:
 
     @property
     def next_free_since(self) -> Instant | None:
-        """Since when the next address is free; None where there is none."""
+        """Since when the next address is free; None if there is none."""
         return self.block.free_since[self._turns[-1]] if self._turns else None
 
     def take_next(self, free_before: Instant) -> int | None:

@@ -6,7 +6,7 @@ from ipamd.models.address import IPAddress, IPNetwork
 
 
 def default_gateway(subnet: IPNetwork) -> IPAddress | None:
-    """The first usable address; None where a subnet has no room for one (/31, /32, /127, /128)."""
+    """The first usable address; None if a subnet has no room for one (/31, /32, /127, /128)."""
     return subnet[1] if subnet.max_prefixlen - subnet.prefixlen >= 2 else None
 
 

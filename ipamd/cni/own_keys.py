@@ -18,7 +18,7 @@ _SCHEMES: Final = ("http://", "https://", "unix:///")
 
 
 def check_own_keys(ipam: Mapping[str, Any]) -> None:
-    """Raise where the plugin would not go on."""
+    """Raise if the plugin would not go on."""
     for key in ("node", "cluster"):
         if key in ipam and not _is_name(ipam[key]):
             raise _wrong(ipam, key, f"must be a name of 1 to {_NAME_BYTES} bytes without control characters")

@@ -61,7 +61,7 @@ class Unreadable:
 
 
 def read_results(folder: Path) -> Iterator[Attachment | Unreadable]:
-    """All that a folder has, by file name; raises CommandFailed where the folder itself cannot be read."""
+    """All that a folder has, by file name; raises CommandFailed if the folder itself cannot be read."""
     try:
         files = sorted(folder.iterdir())
     except OSError as error:

@@ -23,7 +23,7 @@ class Block:
     `first` is its number and the value of its first address; `free_since` has an instant for each of its
     addresses (`HELD`, `NEVER_HELD`); `allocated` counts the held ones; `last_freed` is the latest of the
     instants. `next_free_since` is the one exception, kept for the search: since when the address that
-    may be handed out next is free, None where there is none.
+    may be handed out next is free, None if there is none.
     """
 
     pool: str

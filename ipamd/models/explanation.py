@@ -23,7 +23,7 @@ class PoolStanding(StrEnum):
 class Considered:
     """A pool that a request looked at. `why` is a sentence, the one that an error says too.
 
-    `position` is the place in the answer that it might have served; None where it serves none.
+    `position` is the place in the answer that it might have served; None if it serves none.
     """
 
     pool: str

@@ -35,7 +35,7 @@ def configuration_for_ipamd(document: object) -> dict[str, Any]:
 
 
 def handed_on(document: object) -> list[dict[str, Any]]:
-    """What each plugin of a network configuration gets, none where the document is no such thing."""
+    """What each plugin of a network configuration gets, none if the document is no such thing."""
     if not isinstance(document, dict):
         return []
     if "plugins" not in document:

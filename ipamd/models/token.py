@@ -43,7 +43,7 @@ class Token:
 
     `cluster` is that of a node or join token, `node` that of a node token. `previous` is the hash that a
     renewal replaced, good until `previous_until`: a call that is under way has the old text. `created_by` is
-    the principal that made it, None where nobody had to say who he is. `id` is the revision of the change
+    the principal that made it, None if nobody had to say who he is. `id` is the revision of the change
     that made it.
     """
 

@@ -1,4 +1,4 @@
-"""The bridges that main plugins make for a network configuration, and never take away again."""
+"""The bridges that main plugins make for a network configuration, and never remove."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REQUEST: Final = struct.Struct("16sh14x")  # struct ifreq with ifr_flags
 
 
 def named_in(file: Path) -> list[str]:
-    """The bridges of a network configuration that was installed; none where it is gone."""
+    """The bridges of an installed network configuration, none if it is gone."""
     if not file.is_file():
         return []
     plugins = own_plugins(json.loads(file.read_bytes()))
@@ -27,7 +27,7 @@ def named_in(file: Path) -> list[str]:
 
 
 def remove_idle(name: str) -> None:
-    """Remove a bridge of this network namespace that nothing is connected to."""
+    """Remove a bridge of this network namespace if nothing is connected to it."""
     ports = Path("/sys/class/net") / name / "brif"
     if not ports.is_dir():
         return

@@ -1,4 +1,4 @@
-"""The plugins' executable as `make node` builds it: one file in a folder for each architecture."""
+"""The executable of the plugins as `make node` builds it, in one folder for each architecture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LARGEST: Final = 64 << 20
 
 
 def default_folder() -> Path:
-    """Where a package or a wheel has put it."""
+    """The folder in which packages and wheels put it."""
     return Path(sys.prefix) / "lib" / "ipamd" / "node"
 
 

@@ -16,7 +16,7 @@ from node_agent.text import say
 
 
 def install(root: Root, order: Order) -> None:
-    """Put on a node what the order says; raises Failure, with the node as it was."""
+    """Install what the order says on a node. Raises Failure, and then the node is as it was."""
     pieces = order.pieces()
     with root.locked():
         clear(root)
@@ -60,7 +60,10 @@ def _look_at_networks(root: Root, pieces: list[Piece], before: Manifest, *, hide
 
 
 def _stands(root: Root, piece: Piece, before: Manifest) -> bool:
-    """Whether a file is as it should be; a credential that the agent renewed is newer than the one given."""
+    """Whether a file is as it should be.
+
+    A credential that the agent has renewed is newer than the given one.
+    """
     path = root / piece.path
     found = digest_of(path)
     if piece.kind is Kind.CREDENTIAL and found is not None and piece.path in before.entries:
@@ -69,7 +72,7 @@ def _stands(root: Root, piece: Piece, before: Manifest) -> bool:
 
 
 def _put(root: Root, changed: list[Piece], before: Manifest) -> None:
-    """Write everything, then rename: the manifest first, for what may be there must be known before."""
+    """Write everything, then rename. The manifest is first: it must name every file that may exist."""
     staging = Staging()
     paths = [manifest.PATH, *(piece.path for piece in changed)]
     missing = list(dict.fromkeys(folder for path in paths for folder in _missing(root, path)))
@@ -92,14 +95,14 @@ def _put(root: Root, changed: list[Piece], before: Manifest) -> None:
 
 
 def _missing(root: Root, path: str) -> list[str]:
-    """The folders above a file that are to be made, the highest first, as the node names them."""
+    """The folders above a file that must be created, the highest first, as paths on the node."""
     parts = path.split("/")[:-1]
     folders = ["/".join(parts[:count]) for count in range(2, len(parts) + 1)]
     return [folder for folder in folders if not (root / f"{folder}/.").is_dir()]
 
 
 def clear(root: Root) -> bool:
-    """Remove what an installation that was killed has not brought to its name; tells whether one was."""
+    """Remove the unfinished files of a killed installation. Returns whether there was one."""
     under_way = Manifest.read(root / manifest.UNDER_WAY)
     temporary(root / manifest.UNDER_WAY).unlink(missing_ok=True)
     if under_way is None:
@@ -113,7 +116,7 @@ def clear(root: Root) -> bool:
 
 
 def _remove_replaced(root: Root, pieces: list[Piece], before: Manifest) -> None:
-    """Take back our network configuration of another name, now that its successor is there."""
+    """Remove our network configuration of another name, now that the new one is there."""
     if not any(piece.kind is Kind.NETWORK for piece in pieces):
         return
     kept = {piece.path for piece in pieces}

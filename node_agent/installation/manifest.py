@@ -1,4 +1,4 @@
-"""What was put on a node, so that exactly that can be taken back."""
+"""What was installed on a node, so that exactly that can be removed."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from node_agent.installation.root import Root
 
 PATH: Final = "/var/lib/ipamd-node/installed.json"
 UNDER_WAY: Final = "/var/lib/ipamd-node/installing.json"
-"""What is about to be made, for the next run to clear away if this one is killed."""
+"""What is about to be written, so that the next run can remove it if this one is killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of ours and the digests of what it may hold: two while an upgrade is under way."""
+    """An installed file and the digests that it may have: two during an upgrade."""
 
     path: str
     kind: Kind
     digests: tuple[str, ...]
 
     def is_ours(self, found: str) -> bool:
-        """Whether a file with this digest is what was put there, or what the agent put in its place."""
+        """Whether a file with this digest is the installed one, or one that the agent wrote in its place."""
         return found in self.digests or (self.kind is Kind.CREDENTIAL and found != "")
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The files of an installation by path, in the order in which they were put, and the folders made."""
+    """The files of an installation by path, in the order of their installation, and the folders created."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Manifest | None:
-        """The manifest of a root, None where nothing was installed; raises Failure where it is damaged."""
+        """The manifest of a root folder, None if nothing was installed. Raises Failure if it is damaged."""
         try:
             document = json.loads(path.read_bytes())
             entries = [_entry(item) for item in document["files"]]
@@ -56,7 +56,7 @@ class Manifest:
         return cls({entry.path: entry for entry in entries}, folders)
 
     def owns(self, path: str, found: Path) -> bool:
-        """Whether what stands under a path is ours."""
+        """Whether we installed the file at a path."""
         entry = self.entries.get(path)
         digest = digest_of(found)
         return digest is None or (entry is not None and digest != "")
@@ -67,7 +67,7 @@ class Manifest:
         return Manifest(there, self.folders)
 
     def also(self, pieces: Iterable[Piece], folders: Iterable[str], root: Root) -> Manifest:
-        """The manifest while and after these pieces replace what is there: either may be found."""
+        """The manifest while these pieces replace the old ones, and after that: either may be found."""
         entries = dict(self.entries)
         for piece in pieces:
             before = entries.pop(piece.path, None)
@@ -77,7 +77,7 @@ class Manifest:
         return Manifest(entries, tuple(dict.fromkeys([*self.folders, *folders])))
 
     def remove_folders(self, root: Root) -> None:
-        """Remove the folders that were made, unless somebody has put something there."""
+        """Remove the folders that were created, unless somebody has put something into them."""
         for folder in sorted(self.folders, key=len, reverse=True):
             with contextlib.suppress(OSError):
                 (root / folder).rmdir()

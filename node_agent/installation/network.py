@@ -14,12 +14,12 @@ from node_agent.installation.root import Root
 
 PLUGIN: Final = "ipamd-ipam"
 _READ: Final = (".conf", ".conflist", ".json")
-"""The endings that libcni's ConfFiles, and so every runtime, looks for."""
+"""The extensions that ConfFiles of libcni looks for, and so every runtime."""
 _LARGEST: Final = 1 << 20
 
 
 def network(file: Path, folder: str) -> Piece:
-    """The piece for a network configuration; raises Failure for one with which no ADD could succeed."""
+    """The piece for a network configuration. Raises Failure if every ADD with it would fail."""
     data = read_input("--conflist", file, _LARGEST)
     if file.suffix not in _READ:
         raise Failure(f"--conflist {file} must end in .conflist: no runtime reads it else", ExitCode.USAGE)
@@ -41,7 +41,7 @@ def network(file: Path, folder: str) -> Piece:
 
 
 def others(root: Root, piece: Piece, ours: Manifest) -> list[str]:
-    """The network configurations beside it that are not ours, in the order in which runtimes take them."""
+    """The network configurations beside it that are not ours, in the order of the runtimes."""
     folder = (root / piece.path).parent
     try:
         names = sorted(path.name for path in folder.iterdir() if path.suffix in _READ)
@@ -54,7 +54,7 @@ def others(root: Root, piece: Piece, ours: Manifest) -> list[str]:
 
 
 def own_plugins(value: Any) -> list[dict[str, Any]]:
-    """The plugins of a network configuration whose addresses are ours to give."""
+    """The plugins of a network configuration that get their addresses from ipamd."""
     plugins = value.get("plugins", [value]) if isinstance(value, dict) else []
     return [plugin for plugin in plugins if _is_own(plugin)] if isinstance(plugins, list) else []
 

@@ -1,4 +1,4 @@
-"""What is asked of an installation, and the files that it comes to."""
+"""What `install` is asked to do, and the files for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LARGEST_PEM: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the flags of `install` say. Folders are paths on the node, files those of this machine."""
+    """The flags of `install`. Folders are paths on the node; files are on this machine."""
 
     executables: Path
     architecture: str
@@ -47,7 +47,7 @@ class Order:
     hide_others: bool
 
     def pieces(self) -> list[Piece]:
-        """The files in the order in which they are put; raises Failure for what could not work."""
+        """The files in the order of their installation. Raises Failure for an order that could not work."""
         pieces = executables(self.executables, self.architecture, _absolute("--bin-dir", self.bin_dir))
         values: dict[str, object] = {"endpoint": [AGENT, *(self.endpoints or (SERVICE,))]}
         for name, key in ((self.cluster, "cluster"), (self.node, "node")):

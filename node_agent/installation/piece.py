@@ -1,4 +1,4 @@
-"""What is put on a node: files with their contents."""
+"""Files to install on a node, with their contents."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Piece:
 
 
 def digest_of(path: Path) -> str | None:
-    """The SHA-256 of a regular file, "" for anything else of that name, None where there is nothing."""
+    """The SHA-256 of a regular file, None if nothing is there, "" if it is something else."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -55,7 +55,7 @@ def digest_of(path: Path) -> str | None:
 
 
 def read_input(flag: str, path: Path, limit: int) -> bytes:
-    """Read a file that a flag names; raises Failure."""
+    """Read a file that a flag names. Raises Failure."""
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)

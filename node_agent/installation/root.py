@@ -1,4 +1,4 @@
-"""The node's files under a root folder, as the node itself will see them."""
+"""The files of a node under a root folder, as the node itself sees them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_LINKS: Final = 40  # as the kernel has it (path_resolution(7))
 
 
 class Root:
-    """A folder that is, or will be, the root of a node's file system."""
+    """A folder that is or will be the root of a node's file system."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -26,9 +26,9 @@ class Root:
         return str(self._folder)
 
     def __truediv__(self, path: str) -> Path:
-        """Where an absolute path of the node is, its folders' links followed inside the root (chroot(2)).
+        """The place of a node's absolute path. Links of its folders are followed inside the root (chroot(2)).
 
-        The last part is not followed: a link in the place of a file is what a rename replaces.
+        The last part is not followed: a rename replaces a link in the place of a file.
         """
         waiting = [part for part in path.split("/") if part][::-1]
         reached: list[str] = []
@@ -53,7 +53,7 @@ class Root:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other installations of this root out; the kernel lets go where this process dies."""
+        """Keep other installations of this root out. The kernel releases the lock if this process dies."""
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

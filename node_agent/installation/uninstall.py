@@ -1,4 +1,4 @@
-"""`ipamd-agent uninstall`: take back what was put, the network configuration first."""
+"""`ipamd-agent uninstall`: remove what was installed, the network configuration first."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _SPOOL: Final = f"{STATE_DIR}/spool"
 
 
 def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
-    """Take back what install put on a node; with `purge` also what the agent and the plugin keep there.
+    """Remove what `install` wrote; with `purge` also what the agent and the plugin keep there.
 
-    With `bridges` also those of its network configuration that nothing is connected to any more. Raises
-    Failure, before anything is taken, where there is nothing or where releases still wait.
+    With `bridges` also remove the bridges of its network configuration that nothing is connected to. Raises
+    Failure, before it removes anything, if nothing is installed or if releases still wait.
     """
     with root.locked():
         was_under_way = clear(root)
@@ -101,7 +101,7 @@ def _purge(root: Root) -> None:
 
 
 def _forget(root: Root, put: Manifest) -> None:
-    """Remove the manifest, then the folders that were made for it and are empty."""
+    """Remove the manifest, then the folders that were created for it and are empty."""
     own = root / manifest.PATH
     temporary(own).unlink(missing_ok=True)
     own.unlink()

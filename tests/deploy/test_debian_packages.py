@@ -53,7 +53,7 @@ class Root:
         subprocess.run(["umount", "--lazy", str(self._layer)], check=True)
 
     def run(self, *command: str) -> str:
-        """Run in this root; what it printed. Raises where it fails."""
+        """Run in this root; what it printed. Raises if it fails."""
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "LANG": "C.UTF-8",

@@ -35,7 +35,7 @@ def refusals(added: Iterable[Added]) -> list[Added]:
 
 
 def change_pool(service: IpamdProcess, **fields: object) -> bool:
-    """Change the pool; False where that would take an address from somebody who holds it."""
+    """Change the pool; False if that would take an address from somebody who holds it."""
     answer = service.http.patch("/v1/pools/pods", json=fields)
     assert answer.status_code in (200, 409), answer.text
     assert answer.is_success or answer.json()["code"] == "would-strand"

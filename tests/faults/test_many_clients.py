@@ -125,7 +125,7 @@ class Client:
                 self._note(container, answer)
 
     def _answer(self, verb: str, body: Body) -> Answer | None:
-        """Make a call; None where nobody knows what became of it."""
+        """Make a call; None if nobody knows what became of it."""
         self._sent.append((verb, body))
         try:
             return self._caller.call(verb, body)

@@ -28,7 +28,7 @@ class Sandbox:
         return process
 
     def call(self, command: str, interface: str, network: Mapping[str, Any]) -> Any:
-        """Run the main plugin that a network names; what it answers, None where that is nothing."""
+        """Run the main plugin that a network names; what it answers, None if that is nothing."""
         arguments = {
             "IgnoreUnknown": "true",
             "K8S_POD_NAMESPACE": self._pod["namespace"],

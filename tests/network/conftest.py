@@ -25,7 +25,7 @@ each_executable = pytest.mark.parametrize(
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what concerns podman's CNI where podman has none, and count it as left out."""
+    """Leave out what concerns podman's CNI if podman has none, and count it as left out."""
     of_podman = [item for item in items if "podman" in getattr(item, "fixturenames", ())]
     if of_podman and is_built_without_cni():
         config.hook.pytest_deselected(items=of_podman)

@@ -92,7 +92,7 @@ class Cri:
         )
 
     def execute(self, container: str, *command: str) -> str:
-        """Run a command in a container and return what it printed; raise where it fails."""
+        """Run a command in a container and return what it printed; raise if it fails."""
         request = cri.ExecSyncRequest(container_id=container, cmd=command, timeout=120)
         done = self._call("ExecSync", request, cri.ExecSyncResponse)
         if done.exit_code != 0:

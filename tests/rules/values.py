@@ -211,5 +211,5 @@ def spans(family: int, values: Spans) -> str:
 
 
 def text(value: IPAddress | int | None) -> str | None:
-    """An address as it is written, None where there is none."""
+    """An address as it is written, None if there is none."""
     return None if value is None else str(ip_address(value))

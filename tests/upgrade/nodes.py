@@ -88,7 +88,7 @@ def working(nodes: Sequence[WorkingNode]) -> Iterator[None]:
 
 
 def await_calls(nodes: Sequence[WorkingNode], more: int) -> None:
-    """Wait until each node was answered so many times more; raise where a call has failed."""
+    """Wait until each node was answered so many times more; raise if a call has failed."""
     wanted = {node.name: node.ledger.answered + more for node in nodes}
     deadline = time.monotonic() + SECONDS
     while any(node.ledger.answered < wanted[node.name] for node in nodes):

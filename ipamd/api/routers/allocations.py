@@ -112,7 +112,7 @@ class _Key:
         return f"{'file' if self.asker.token is None else self.asker.token} {self.key}"
 
     async def first_answer(self, engine: Engine) -> Allocation | None:
-        """What this key gave before; raises IdempotencyMismatch where it asked for something else."""
+        """What this key gave before; raises IdempotencyMismatch if it asked for something else."""
         if self.kept is None:
             return None
         row = await engine.queries.by_idempotency_key(self.kept)

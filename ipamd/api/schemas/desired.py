@@ -44,7 +44,7 @@ class Desired(Document):
 
 
 class ShownChange(TypedDict):
-    """An entry before and after, null where there is none."""
+    """An entry before and after, null if there is none."""
 
     action: str
     kind: Literal["pool", "reservation"]

@@ -48,7 +48,7 @@ class CatalogueChange(Protocol):
     async def rewrite(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> None:
         """Write back blocks that a change touched; the pool's cursor is lowered to `cursor`, never raised.
 
-        Raises `ConstraintViolated` where a block does not exist.
+        Raises `ConstraintViolated` if a block does not exist.
         """
         ...
 

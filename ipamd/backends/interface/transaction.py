@@ -173,7 +173,7 @@ class Transaction(Protocol):
         ...
 
     async def write(self, changes: Changes) -> None:
-        """Write all of it; raises `ConstraintViolated` where the schema forbids it.
+        """Write all of it; raises `ConstraintViolated` if the schema forbids it.
 
         It forbids: a second live row with the space and address of another, or with its digest and position;
         a second row, live or ended, with its idempotency key and position; the end or repeat of a row that is

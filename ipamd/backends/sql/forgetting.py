@@ -46,7 +46,7 @@ def drop_rows(length: int) -> Statement:
 
 
 class Piece(NamedTuple):
-    """Rows to drop, and the id up to which was looked; None where nothing beyond is old."""
+    """Rows to drop, and the id up to which was looked; None if nothing beyond is old."""
 
     old: Sequence[int]
     reached: int | None

@@ -27,7 +27,7 @@ class Compiled:
     """A statement as one driver takes it.
 
     `constants` are parameters that the dialect added by itself; `places` are where each parameter is in
-    those given and the constants behind them, None where that is already the order.
+    those given and the constants behind them, None if that is already the order.
     """
 
     text: str
@@ -70,6 +70,6 @@ class DatabaseSession(Protocol):
     async def run_many(self, statement: Statement, rows: Sequence[Values]) -> int:
         """Run a statement for each of some rows, at least one; how many rows all of them changed.
 
-        Raises ConstraintViolated where the schema forbids it.
+        Raises ConstraintViolated if the schema forbids it.
         """
         ...

@@ -47,7 +47,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One entry before and after; None where there is none."""
+    """One entry before and after; None if there is none."""
 
     before: Pool | Reservation | None
     after: Pool | Reservation | None

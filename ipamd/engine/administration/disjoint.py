@@ -43,7 +43,7 @@ class Disjoint(Generic[T]):
         del shelf.firsts[at], shelf.entries[at]
 
     def meeting(self, space: str, addresses: AddressRange) -> T | None:
-        """The first of those that share an address with a range, None where there is none."""
+        """The first of those that share an address with a range, None if there is none."""
         return next(self.all_meeting(space, addresses), None)
 
     def all_meeting(self, space: str, addresses: AddressRange) -> Iterator[T]:

@@ -181,7 +181,7 @@ class Editing:
         return saved
 
     def _refuse_overlap(self, pool: Pool) -> None:
-        """Raise PoolOverlaps where a pool shares addresses with another of its space."""
+        """Raise PoolOverlaps if a pool shares addresses with another of its space."""
         for other in self._subnets.all_meeting(pool.space, _whole(pool)):
             if other.name != pool.name:
                 raise PoolOverlaps(
@@ -227,7 +227,7 @@ async def _touched(pool: Pool, spans: Spans, catalogue: CatalogueChange) -> list
 async def _remask(
     old: Mask, new: Mask, catalogue: CatalogueChange, keeper: Reservation | None = None
 ) -> None:
-    """Make a pool's blocks fit its new mask; raises where somebody else than `keeper` would be left out."""
+    """Make a pool's blocks fit its new mask; raises if somebody else than `keeper` would be left out."""
     change = MaskChange.between(old, new)
     blocks = await _touched(new.pool, change.touched, catalogue)
     for block in blocks:

@@ -31,7 +31,7 @@ KEPT_EXPIRED: Final = 30 * DAY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:
-    """What a token is to be good for; `by` is the principal that asks, None where nobody had to say."""
+    """What a token is to be good for; `by` is the principal that asks, None if nobody had to say."""
 
     role: Role
     name: str | None = None
@@ -176,7 +176,7 @@ def _node_meant(name: str, principal: Principal) -> NodeKey:
 
 
 def _refuse_stranger(known: Node, shown: bytes, own: list[Token], principal: Principal) -> None:
-    """Raise where a node's name would go to somebody else than who has it."""
+    """Raise if a node's name would go to somebody else than who has it."""
     if known.proof is not None:
         stranger = not compare_digest(known.proof, shown)
     else:

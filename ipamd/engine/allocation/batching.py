@@ -53,7 +53,7 @@ class Batching:
     async def submit(self, call: Call, timeout: float) -> Outcome:  # noqa: ASYNC109 - the caller's own
         """Queue a call and wait for its outcome; `timeout` in seconds bounds the time in the queue.
 
-        Raises Unavailable where it cannot be queued.
+        Raises Unavailable if it cannot be queued.
         """
         if self._closing:
             raise Unavailable("ipamd is stopping: try again")

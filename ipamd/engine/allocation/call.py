@@ -25,7 +25,7 @@ class AllocateCall(Struct, frozen=True):
 class ReleaseCall(Struct, frozen=True):
     """A release, in order; `order` is None when it was issued as it arrived and frees all that is held.
 
-    `remember` is the order under which it is remembered, None where no late call need be told of it.
+    `remember` is the order under which it is remembered, None if no late call need be told of it.
     """
 
     release: Release

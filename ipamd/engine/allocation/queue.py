@@ -51,7 +51,7 @@ class CallQueue:
         return self._count
 
     def put(self, waiting: QueuedCall) -> None:
-        """Queue a call behind its node's; raises Unavailable where too many wait."""
+        """Queue a call behind its node's; raises Unavailable if too many wait."""
         node = waiting.call.node
         own = self._of_node.get(node)
         if own is None:
@@ -72,7 +72,7 @@ class CallQueue:
         self._count += len(returned)
 
     def take(self) -> QueuedCall:
-        """The next call; raises KeyError where none waits. Its node's turn comes again after all others'."""
+        """The next call; raises KeyError if none waits. Its node's turn comes again after all others'."""
         node = next(iter(self._of_node), None)
         own = self._of_node.pop(node)
         waiting = own.popleft()

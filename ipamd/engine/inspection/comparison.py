@@ -61,7 +61,7 @@ class Comparison:
         return min(since, self._record.forgotten)
 
     def _ended(self, value: int, since: Instant) -> Instant | None:
-        """When an address was last given back; None where that was to a block that is gone, or unknown."""
+        """When an address was last given back; None if that was to a block that is gone, or unknown."""
         if self._record.reused and since == NEVER_HELD:
             return None
         return self._record.ended.get(value)

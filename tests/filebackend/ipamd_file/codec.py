@@ -38,7 +38,7 @@ def dumped(value: object) -> str:
 
 
 def loaded(line: bytes) -> Any:
-    """The value of such a line; raises ValueError where it is none."""
+    """The value of such a line; raises ValueError if it is none."""
     return _decoded(json.loads(line))
 
 

@@ -51,7 +51,7 @@ class Address:
     """Where a database is.
 
     `url` says all but the server's settings to the driver. `hosts` are to be asked in turn for the one that
-    takes writes; empty where the driver finds the only one. `settings` are the server's, for each session.
+    takes writes; empty if the driver finds the only one. `settings` are the server's, for each session.
     """
 
     url: str

@@ -42,7 +42,7 @@ class Door:
 
     A pooler gives each transaction another connection to the server. Behind one nothing is set for a session
     and no statement is prepared for longer than it runs: `settings` are what each transaction then sets for
-    itself, and empty where they stand for the whole connection.
+    itself, and empty if they stand for the whole connection.
     """
 
     def __init__(self, address: Address, plans: Mapping[str, str] = PLANS) -> None:
@@ -160,7 +160,7 @@ class PostgresSession:
         return tag
 
     async def say_and_listen(self, text: str) -> tuple[str, str | None]:
-        """The same, with the warning that came before the tag, None where none did."""
+        """The same, with the warning that came before the tag, None if none did."""
         heard: list[str] = []
 
         def hear(_connection: Connection, message: Any) -> None:

@@ -72,7 +72,7 @@ LOSSES: Final = ("silence", "connection")
 
 
 def translated(error: Exception) -> Exception:
-    """The error that the engine is told; the same one where the fault is in what was written."""
+    """The error that the engine is told; the same one if the fault is in what was written."""
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         return ConstraintViolated(str(error))
     known = isinstance(error, tuple(kind for kind, _ in SENTENCES))

@@ -97,7 +97,7 @@ async def refuse_unfit(session: PostgresSession, place: str) -> None:
 
 
 async def refuse_server(session: PostgresSession, place: str) -> None:
-    """Raise DatabaseUnfit where no schema could make the database one of ipamd's."""
+    """Raise DatabaseUnfit if no schema could make the database one of ipamd's."""
     [(encoding, number, version, read_only)] = await session.fetch(SERVER)
     if int(number) < OLDEST_SERVER:
         raise DatabaseUnfit(f"the database {place} runs PostgreSQL {version}: ipamd needs 13 or later")
@@ -136,7 +136,7 @@ async def version_of(session: DatabaseSession) -> SchemaVersion:
 
 
 async def missing_privileges(session: PostgresSession) -> str:
-    """The statements that give what is missing; empty where nothing is."""
+    """The statements that give what is missing; empty if nothing is."""
     tables, privileges = zip(*NEEDED, strict=True)
     rows = await session.fetch(MISSING_PRIVILEGES, tables, privileges)
     by_table: dict[str, list[str]] = {}
@@ -149,6 +149,6 @@ async def missing_privileges(session: PostgresSession) -> str:
 
 
 async def unfit_now(session: DatabaseSession) -> str | None:
-    """Why a database that was fit when it was opened no longer is; None where it still is."""
+    """Why a database that was fit when it was opened no longer is; None if it still is."""
     [(_, _, _, read_only)] = await session.fetch(SERVER)
     return f"the database is {READ_ONLY}" if read_only else misfit(await version_of(session))

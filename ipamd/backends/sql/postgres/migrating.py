@@ -52,7 +52,7 @@ async def current(url: str) -> SchemaVersion:
 async def wait(url: str, seconds: float) -> None:
     """Return when the server takes connections, or refuses for a reason that time does not mend.
 
-    Raises DatabaseUnfit, with the last reason, where it does neither for so many seconds.
+    Raises DatabaseUnfit, with the last reason, if it does neither for so many seconds.
     """
     door = Door(Address.read(url), PLANS)
     end = time.monotonic() + seconds

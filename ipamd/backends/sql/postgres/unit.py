@@ -113,7 +113,7 @@ async def begin(session: PostgresSession, bounds: Bounds) -> None:
 
 
 async def _commit(session: PostgresSession, bounds: Bounds) -> None:
-    """Make durable what was done; raises InDoubt where the answer is lost."""
+    """Make durable what was done; raises InDoubt if the answer is lost."""
     try:
         async with asyncio.timeout(STATEMENT_SECONDS + GRACE_SECONDS):
             tag, warned = await session.say_and_listen("COMMIT")
