@@ -131,7 +131,7 @@ def test_a_join_token_of_another_cluster_is_refused(idle: AgentProcess, admin: C
     ended = idle.refused()
 
     assert ended.code == 1
-    assert "cluster west's, and node.json says default" in ended.complaint
+    assert "for cluster west, but node.json says default" in ended.complaint
     admin.ask("DELETE", f"/v1/nodes/west/{NODE}")
 
 
@@ -419,7 +419,9 @@ def test_an_authority_that_cannot_be_read_leaves_the_one_before(
     idle.start()
 
     put_in_place(trusted, b"no certificate")
-    eventually(lambda: "what was loaded for TLS before is kept: caFile" in idle.status().out)
+    eventually(
+        lambda: "the files of TLS cannot be used; those before stay in use: caFile" in idle.status().out
+    )
 
     assert idle.status().code == 0
     assert idle.plugin().call("ADD").code == 0
