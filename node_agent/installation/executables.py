@@ -35,7 +35,7 @@ def executables(folder: Path, architecture: str, bin_dir: str) -> list[Piece]:
     own = folder / architecture
     if "/" in architecture or not own.is_dir():
         built = sorted(path.name for path in folder.glob("*") if (path / FILE).is_file())
-        there = f"there is {', '.join(built)}" if built else "there is none for any; `make node` builds them"
+        there = f"it has {', '.join(built)}" if built else "it has none at all; build them with `make node`"
         raise Failure(f"{folder} has no executable for {architecture}: {there}", ExitCode.USAGE)
     data = _read(own / FILE, architecture)
     folder_there = bin_dir.rstrip("/")
@@ -47,6 +47,6 @@ def _read(path: Path, architecture: str) -> bytes:
     machine = struct.unpack_from("<H", data, 18)[0] if len(data) > 64 and data[:4] == b"\x7fELF" else None
     if machine is None or machine != _MACHINES.get(architecture, machine):
         raise Failure(
-            f"{path} is no executable for {architecture}: build it with `make node`", ExitCode.USAGE
+            f"{path} is not an executable for {architecture}: build it with `make node`", ExitCode.USAGE
         )
     return data

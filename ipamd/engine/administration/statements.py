@@ -22,15 +22,15 @@ class Objection(NamedTuple):
 
 
 def validate(pool: Pool) -> None:
-    """Raise InvalidValue where a pool contradicts itself."""
+    """Raise InvalidValue if a pool contradicts itself."""
     for field, why in objections(pool):
         raise InvalidValue(field, why)
 
 
 def validate_edit(old: Pool, new: Pool) -> None:
-    """Raise InvalidValue where a pool changes what is fixed, or comes to contradict itself.
+    """Raise InvalidValue if a pool changes what is fixed, or contradicts itself in a new way.
 
-    What stood before is let be: an older ipamd took it, and the pool must be editable to put it right.
+    An old contradiction is allowed: an older ipamd accepted it, and it must be possible to correct the pool.
     """
     if (old.name, old.space) != (new.name, new.space):
         raise InvalidValue("name", "the name and the space of a pool cannot be changed: make another pool")
