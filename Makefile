@@ -73,7 +73,7 @@ chart: chart-tools
 release-check: setup
 	rm -rf dist
 	@$(MAKE) wheels deb chart
-	$(PYTEST) tests/packaging tests/native tests/charts tests/deploy/test_debian_packages.py
+	$(PYTEST) tests/release
 
 demo: .venv/installed
 	@.venv/bin/python -m scripts.demo

@@ -1,7 +1,7 @@
 """Commands of ours that are loaded once: each run is a fork of a process that has done the imports.
 
 Imports are most of what a start costs, and the tests start these commands a thousand times.
-`tests/ctl/test_ipamd_command.py` and `tests/deploy` run the executables themselves.
+`tests/ctl/test_ipamd_command.py` and `tests/release/deploy` run the executables themselves.
 """
 
 from __future__ import annotations

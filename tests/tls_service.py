@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.access.conftest import Caller
+from tests.api.access.conftest import Caller
 from tests.cni.authority import Authority
 from tests.service import IpamdProcess, running_service, scratch_folder
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pytest
 
-from tests.access.conftest import Caller
 from tests.agent.process import NODE, AgentProcess
 from tests.agent.runs import Ended, run_agent, run_agent_after, run_agent_until
+from tests.api.access.conftest import Caller
 from tests.cni.authority import Authority
 from tests.network.namespace import Namespace
 from tests.node_executable import ROOT, static_plugin

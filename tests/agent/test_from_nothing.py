@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.access.conftest import Caller
 from tests.agent.conftest import NodeRoot
 from tests.agent.runs import AGENT
+from tests.api.access.conftest import Caller
 from tests.cni.authority import Authority
 from tests.ports import free_port
 from tests.service import IpamdProcess

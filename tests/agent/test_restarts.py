@@ -5,8 +5,8 @@ from ipaddress import ip_interface
 
 import pytest
 
-from tests.access.conftest import Caller
 from tests.agent.process import AgentProcess
+from tests.api.access.conftest import Caller
 from tests.cni.executable import Finished
 from tests.waiting import eventually
 

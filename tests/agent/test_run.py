@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.access.conftest import Caller, token_file
 from tests.agent.process import NODE, AgentProcess
+from tests.api.access.conftest import Caller, token_file
 from tests.cni.authority import Authority
 from tests.service import IpamdProcess
 from tests.tls_service import ADMIN

@@ -12,8 +12,8 @@ import pytest
 
 from tests.faults.clients import Caller, Node
 from tests.faults.ledger import HELD, Tables
+from tests.faults.replicas.cluster import PostgresTables
 from tests.postgres import Postgres
-from tests.replicas.cluster import PostgresTables
 from tests.service import IpamdProcess, running_service
 
 MICROSECONDS = 1_000_000

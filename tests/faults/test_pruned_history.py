@@ -12,8 +12,8 @@ import pytest
 from ipamd.backends import migrations
 from tests.faults.churn import Churn
 from tests.faults.ledger import Tables
+from tests.faults.replicas.cluster import PostgresTables
 from tests.postgres import Postgres
-from tests.replicas.cluster import PostgresTables
 from tests.service import IpamdProcess, scratch_folder
 from tests.waiting import eventually
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from tests.charts.chart import HELMS
 from tests.kubernetes.machine import Machine, connect
 from tests.network import image, leftovers
 from tests.network.namespace import run
+from tests.release.charts.chart import HELMS
 
 ROOT: Final = Path(__file__).parent.parent.parent
 BINARIES: Final = ROOT / "build" / "kubernetes" / "bin"

@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tests.charts.chart import CHART, merged
 from tests.kubernetes.cluster import Cluster, wait_for
 from tests.kubernetes.machine import OWN
+from tests.release.charts.chart import CHART, merged
 
 REPOSITORY: Final = "docker.io/library/ipamd"
 POSTGRES: Final = "docker.io/library/ipamd-postgres:test"

@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from tests.charts.chart import CHART, merged
 from tests.kubernetes.cluster import Cluster, wait_for
 from tests.kubernetes.conftest import MakeClaim
 from tests.kubernetes.machine import join_bridges
 from tests.kubernetes.release import COMMON, Release
 from tests.kubernetes.workload import address, not_ready, ping_pods_and_nodes, pods, run_deployment
+from tests.release.charts.chart import CHART, merged
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 

@@ -1,0 +1,128 @@
+"""That listings tell the same of what was allocated a moment ago and long before, in pages of any size."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ipamd.backends.conformance.examples import NOW, allocation, container
+from ipamd.backends.interface import Backend
+from ipamd.backends.registry import open_backend
+from ipamd.backends.sql.sqlite.deferred_indexes import BATCHES
+from ipamd.models.allocation import Allocation, Workload
+from ipamd.models.identity import Identity
+from ipamd.models.query import AllocationQuery, HistoryQuery
+from tests.backends.conftest import begin, end
+
+BATCH = 4
+AT_ONCE = BATCHES * BATCH
+ROWS = 4 * AT_ONCE + AT_ONCE // 2
+PAGE = 7
+
+LISTINGS: list[dict[str, Any]] = [
+    {"node": "node-1"},
+    {"node": "node-1", "cluster": "default"},
+    {"namespace": "ns-2"},
+    {"namespace": "ns-2", "name": "pod-3"},
+    {"namespace": "ns-2", "node": "node-2"},
+    {"name": "pod-3"},
+]
+
+
+def row(number: int) -> Allocation:
+    """One of many, whose order by time is not that by address."""
+    return allocation(
+        f"10.0.{number % 16}.{number // 16}",
+        holder=container(f"c{number}", node=f"node-{number % 3}"),
+        workload=Workload(f"ns-{number % 5}", f"pod-{number % 7}", None),
+        since=NOW + number // 3,
+    )
+
+
+async def filled(backend: Backend) -> list[Allocation]:
+    """Rows as they are stored, every third of them ended; batch after batch, as ADDs write them."""
+    stored: list[Allocation] = []
+    for first in range(0, ROWS, BATCH):
+        begun = await begin(backend, *(row(number) for number in range(first, first + BATCH)))
+        stored += [await end(backend, begun[0], NOW + ROWS), *begun[1:]]
+    return stored
+
+
+AllocateCall = Callable[[int | None], Awaitable[Sequence[Allocation]]]
+
+
+async def all_pages(ask: AllocateCall) -> list[Allocation]:
+    found: list[Allocation] = []
+    while page := await ask(found[-1].id if found else None):
+        found += page
+    return found
+
+
+async def page_of(backend: Backend, query: AllocationQuery, last: int | None) -> Sequence[Allocation]:
+    return await backend.ledger.page(query, last, PAGE)
+
+
+async def history_of(backend: Backend, query: HistoryQuery, last: int | None) -> Sequence[Allocation]:
+    return await backend.ledger.history(query, last, PAGE)
+
+
+def counted(path: Path) -> tuple[int, int]:
+    """How many rows are in the deferred indexes, and how many wait."""
+    with closing(sqlite3.connect(path)) as connection:
+        [found] = connection.execute("SELECT sum(listed), sum(NOT listed) FROM allocation")
+    listed, unlisted = found
+    return listed, unlisted
+
+
+def matches(row: Allocation, filters: dict[str, Any]) -> bool:
+    assert isinstance(row.holder, Identity)
+    of_row = {
+        "node": row.holder.node,
+        "cluster": row.holder.cluster,
+        "namespace": row.workload.namespace,
+        "name": row.workload.name,
+    }
+    return all(of_row[name] == value for name, value in filters.items())
+
+
+async def test_pages_are_whole_and_in_order_whatever_is_listed(sqlite: Backend) -> None:
+    stored = await filled(sqlite)
+
+    for filters in LISTINGS:
+        query, past = AllocationQuery(**filters), HistoryQuery(**filters)
+        live = await all_pages(partial(page_of, sqlite, query))
+        history = await all_pages(partial(history_of, sqlite, past))
+
+        meant = [each for each in stored if matches(each, filters)]
+        assert live == sorted((each for each in meant if each.until is None), key=query.place), filters
+        assert history == sorted(meant, key=lambda each: (each.since, each.id or 0), reverse=True), filters
+
+
+async def test_most_rows_are_listed_and_few_wait(sqlite: Backend, database_path: Path) -> None:
+    await filled(sqlite)
+    await sqlite.close()  # which waits for what is under way
+
+    listed, unlisted = counted(database_path)
+
+    assert listed >= AT_ONCE
+    assert 0 < unlisted < AT_ONCE + BATCH
+
+
+async def test_what_an_older_ipamd_allocated_is_listed_too(sqlite: Backend, database_path: Path) -> None:
+    await begin(sqlite, row(0))
+    await sqlite.close()
+    with closing(sqlite3.connect(database_path, isolation_level=None)) as older:
+        names = [name for _, name, *_ in older.execute("PRAGMA table_info(allocation)")]
+        given = ", ".join(name for name in names if name not in ("id", "listed", "address", "digest"))
+        older.execute(
+            f"INSERT INTO allocation ({given}, address, digest)"
+            f" SELECT {given}, X'0a000909', X'{'09' * 16}' FROM allocation"
+        )
+
+    again = await open_backend(f"sqlite:///{database_path}")
+    found = await again.ledger.page(AllocationQuery(node="node-0"), None, PAGE)
+    await again.close()
+
+    assert [str(each.address) for each in found] == ["10.0.0.0", "10.0.9.9"]

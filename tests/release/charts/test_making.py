@@ -1,0 +1,227 @@
+"""What the chart makes fits Kubernetes, and is what its README promises."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.release.charts.chart import (
+    CHART,
+    EXAMPLES,
+    HELMS,
+    LEAST,
+    OPERATOR,
+    Manifest,
+    helm,
+    manifests,
+    merged,
+    pods,
+    template,
+    validate,
+)
+
+VERSIONS = ("1.20", "1.21", "1.24", "1.25", "1.31", "1.37")
+EVERYTHING = merged(
+    LEAST,
+    {
+        "networkPolicy": {"enabled": True, "from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        "monitoring": {part: {"enabled": True} for part in ("serviceMonitor", "prometheusRule", "dashboard")},
+        "imagePullSecrets": [{"name": "registry"}],
+        "reservations": [{"address": "10.64.0.77", "namespace": "web", "name": "front"}],
+        "nodes": {"conflist": {"enabled": True, "plugin": "ptp", "mtu": 1400}},
+        "server": {"hostNetwork": True, "tolerations": [{"key": "x", "operator": "Exists"}]},
+    },
+)
+
+
+@pytest.mark.parametrize("by", HELMS, ids=["helm3", "helm4"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_helm_finds_nothing_to_complain_of(by: Path, example: Path) -> None:
+    done = helm(by, "lint", "--strict", str(CHART), "-f", str(example))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version_of_kubernetes_knows_every_field(version: str, scratch: Path) -> None:
+    made = [template("--kube-version", version, "-f", str(example)) for example in EXAMPLES]
+
+    done = validate("\n---\n".join(made), version, scratch / "made.yaml")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", ["1.20", "1.37"])
+def test_all_that_may_be_switched_on_fits_too(version: str, scratch: Path) -> None:
+    text = template("--kube-version", version, *OPERATOR, values=EVERYTHING)
+    of_kubernetes = [
+        one
+        for one in yaml.safe_load_all(text)
+        if one is not None and not one["apiVersion"].startswith("monitoring.")
+    ]
+
+    done = validate(yaml.safe_dump_all(of_kubernetes), version, scratch / "made.yaml")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_field_that_is_none_would_be_found(scratch: Path) -> None:
+    text = template(values=LEAST).replace("replicas: 2", "replicas: two")
+
+    done = validate(text, "1.37", scratch / "made.yaml")
+
+    assert done.returncode != 0
+
+
+@pytest.mark.parametrize("by", HELMS, ids=["helm3", "helm4"])
+def test_both_helms_make_the_same(by: Path) -> None:
+    given = merged(LEAST, {"tokens": {"existingSecret": "t"}, "tls": {"existingSecret": "c"}})
+
+    assert list(yaml.safe_load_all(template(values=given, by=by))) == list(
+        yaml.safe_load_all(template(values=given))
+    )
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_service_and_all_jobs_are_restricted_but_for_a_network_that_was_asked_for(example: Path) -> None:
+    made = pods(manifests("-f", str(example)))
+    asked = (yaml.safe_load(example.read_text()).get("server") or {}).get("hostNetwork", False)
+
+    for (kind, name), pod in made.items():
+        if kind == "DaemonSet":
+            continue
+        assert restricted(pod, host_network=asked or name.endswith("-uninstall")), (kind, name)
+
+
+def restricted(pod: Manifest, *, host_network: bool) -> bool:
+    """Whether a pod is what PodSecurity calls restricted; its network the node's only where asked."""
+    own = pod["securityContext"]
+    containers = pod["containers"] + pod.get("initContainers", [])
+    return (
+        (host_network or not pod.get("hostNetwork", False))
+        and own["runAsNonRoot"] is True
+        and own["runAsUser"] > 0
+        and own["seccompProfile"]["type"] == "RuntimeDefault"
+        and all("hostPath" not in volume for volume in pod.get("volumes", []))
+        and all(
+            one["securityContext"]["allowPrivilegeEscalation"] is False
+            and one["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            for one in containers
+        )
+    )
+
+
+def test_nobody_may_ask_the_api_of_the_cluster_but_who_waits_for_the_nodes_to_be_clean() -> None:
+    made = manifests(*OPERATOR, values=EVERYTHING)
+
+    assert [key for key in made if key[0] in ("ClusterRole", "ClusterRoleBinding")] == []
+    [role] = [one for (kind, _), one in made.items() if kind == "Role"]
+    assert role["rules"] == [
+        {
+            "apiGroups": ["apps"],
+            "resources": ["daemonsets"],
+            "resourceNames": ["ipamd-uninstall"],
+            "verbs": ["get"],
+        }
+    ]
+    for (kind, name), pod in pods(made).items():
+        waits = (kind, name) == ("Job", "ipamd-uninstall")
+        assert pod.get("automountServiceAccountToken", True) is waits, (kind, name)
+
+
+def test_without_a_conflist_nodes_get_executables_and_credentials_only() -> None:
+    made = manifests(values=LEAST)
+
+    [install] = made["DaemonSet", "ipamd-node"]["spec"]["template"]["spec"]["initContainers"]
+    assert not [part for part in install["command"] if "conflist" in part]
+    assert "--endpoint=https://10.96.0.77:8750" in install["command"]
+    assert ("ConfigMap", "ipamd-conflist") not in made
+
+
+def test_an_address_of_the_other_family_is_written_as_one() -> None:
+    made = manifests(values=merged(LEAST, {"service": {"clusterIP": "fd00:98::77"}}))
+
+    [install] = made["DaemonSet", "ipamd-node"]["spec"]["template"]["spec"]["initContainers"]
+    assert "--endpoint=https://[fd00:98::77]:8750" in install["command"]
+
+
+@pytest.mark.parametrize(
+    ("given", "main"),
+    [
+        ({}, {"type": "bridge", "bridge": "cni0", "isGateway": True}),
+        ({"plugin": "ptp", "mtu": 1400}, {"type": "ptp", "mtu": 1400}),
+    ],
+)
+def test_the_conflist_names_the_plugin_and_the_pools_that_were_asked_for(
+    given: dict[str, Any], main: dict[str, Any]
+) -> None:
+    network = {"enabled": True, "pools": [["pods-v4"]], **given}
+    made = manifests(values=merged(LEAST, {"server": {"hostNetwork": True}, "nodes": {"conflist": network}}))
+
+    conflist = json.loads(made["ConfigMap", "ipamd-conflist"]["data"]["10-pods.conflist"])
+    assert main.items() <= conflist["plugins"][0].items()
+    assert conflist["plugins"][0]["ipam"] == {"type": "ipamd-ipam", "pools": [["pods-v4"]]}
+
+
+def test_before_there_is_a_pod_network_nothing_waits_for_one() -> None:
+    made = pods(manifests("-f", str(CHART / "examples" / "trial.yaml")))
+
+    assert [key for key, pod in made.items() if not pod.get("hostNetwork")] == []
+    server = made["Deployment", "ipamd"]
+    assert "node.kubernetes.io/not-ready" in [one["key"] for one in server["tolerations"]]
+
+
+def test_one_database_file_has_one_replica_and_two_never_at_once() -> None:
+    made = manifests("-f", str(CHART / "examples" / "sqlite.yaml"))
+
+    server = made["Deployment", "ipamd"]["spec"]
+    assert (server["replicas"], server["strategy"]["type"]) == (1, "Recreate")
+    assert ("PodDisruptionBudget", "ipamd") not in made
+
+
+def test_every_port_names_its_protocol_which_server_side_apply_wants() -> None:
+    made = manifests("-f", str(CHART / "examples" / "trial.yaml"))
+
+    ports = [port for one in made.values() if one["kind"] == "Service" for port in one["spec"]["ports"]]
+    ports += [
+        port for pod in pods(made).values() for one in pod["containers"] for port in one.get("ports", [])
+    ]
+    assert len(ports) == 4
+    assert [port for port in ports if port.get("protocol") != "TCP"] == []
+
+
+def test_pools_are_handed_to_ipamctl_as_they_were_given() -> None:
+    pools = [{"name": "p", "subnet": "10.9.0.0/24", "selectors": {"namespaces": ["web"]}, "cooldown": 30}]
+
+    made = manifests(values=merged(LEAST, {"pools": pools}))
+
+    assert yaml.safe_load(made["ConfigMap", "ipamd-pools"]["data"]["pools.yaml"])["pools"] == pools
+    assert (
+        made["Job", "ipamd-pools"]["metadata"]["annotations"]["helm.sh/hook"]
+        == "post-install,post-upgrade,post-rollback"
+    )
+
+
+def test_nodes_are_cleaned_before_the_release_is_deleted_and_by_nothing_else() -> None:
+    made = manifests(values=LEAST)
+
+    cleaning = {key for key, one in made.items() if hook(one) == "pre-delete"}
+    assert {("DaemonSet", "ipamd-uninstall"), ("Job", "ipamd-uninstall")} < cleaning
+    agents = made["DaemonSet", "ipamd-node"]["spec"]["template"]["spec"]["containers"]
+    assert [one for one in agents if "lifecycle" in one] == []
+
+
+def hook(manifest: Manifest) -> str | None:
+    found: str | None = (manifest["metadata"].get("annotations") or {}).get("helm.sh/hook")
+    return found
+
+
+def test_what_is_monitored_comes_from_the_files_that_are_tested() -> None:
+    made = manifests(*OPERATOR, values=EVERYTHING)
+
+    rules = yaml.safe_load((CHART / "monitoring" / "rules.yaml").read_text())
+    assert made["PrometheusRule", "ipamd"]["spec"] == rules
+    dashboard = (CHART / "monitoring" / "dashboard.json").read_text()
+    assert json.loads(made["ConfigMap", "ipamd-dashboard"]["data"]["ipamd.json"]) == json.loads(dashboard)

@@ -1,0 +1,155 @@
+"""The Debian packages: installed, upgraded and purged, in a root of their own over this machine's."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.node_executable import ROOT
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
+
+SECONDS = 120
+
+
+def built(version: str, folder: Path) -> dict[str, Path]:
+    """The packages by their names, as of a version."""
+    done = subprocess.run(
+        [ROOT / "deploy" / "debian" / "build", folder],
+        env={**os.environ, "VERSION": version},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS * 2,
+    )
+    assert done.returncode == 0, done.stderr
+    return {file.name.partition("_")[0]: file for file in folder.iterdir()}
+
+
+class Root:
+    """This machine's files with a layer over them: what is done here is gone with the layer."""
+
+    def __init__(self, folder: Path) -> None:
+        self._layer, self.path = folder / "layer", folder / "root"
+        for each in (self._layer, self.path):
+            each.mkdir()
+
+    def mount(self) -> None:
+        upper, work = self._layer / "upper", self._layer / "work"
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(self._layer)], check=True)
+        upper.mkdir()
+        work.mkdir()
+        layers = f"lowerdir=/,upperdir={upper},workdir={work}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.path)], check=True)
+        for name in ("proc", "dev"):
+            subprocess.run(["mount", "--rbind", f"/{name}", str(self.path / name)], check=True)
+            subprocess.run(["mount", "--make-rslave", str(self.path / name)], check=True)
+        for name in ("run", "tmp"):
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(self.path / name)], check=True)
+
+    def unmount(self) -> None:
+        for name in ("tmp", "run", "dev", "proc", ""):
+            subprocess.run(["umount", "--lazy", str(self.path / name)], check=True)
+        subprocess.run(["umount", "--lazy", str(self._layer)], check=True)
+
+    def run(self, *command: str) -> str:
+        """Run in this root; what it printed. Raises if it fails."""
+        environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
+            "DEBIAN_FRONTEND": "noninteractive",
+        }
+        done = subprocess.run(
+            ["chroot", str(self.path), *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def install(self, *packages: Path) -> None:
+        for package in packages:
+            (self.path / "tmp" / package.name).write_bytes(package.read_bytes())
+        self.run("dpkg", "--install", *(f"/tmp/{package.name}" for package in packages))
+
+    def has(self, path: str) -> bool:
+        return (self.path / path).exists()
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return built("0.1.0", tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Root]:
+    made = Root(tmp_path)
+    made.mount()
+    yield made
+    made.unmount()
+
+
+ADD_A_POOL = """
+ipamd serve --uds /run/ipamd.sock --port 18750 >/tmp/log 2>&1 &
+for _ in $(seq 100); do [ -S /run/ipamd.sock ] && break; sleep 0.1; done
+ipamctl --endpoint unix:///run/ipamd.sock {command}
+kill $!
+wait
+"""
+
+
+CONFIGURE_WITHOUT_DATABASE = """
+mkdir -p /run/systemd/system /tmp/bin
+echo '[ "$1" != try-restart ]' > /tmp/bin/systemctl
+chmod +x /tmp/bin/systemctl
+PATH=/tmp/bin:$PATH sh /var/lib/dpkg/info/ipamd.postinst configure 0.1.0 2>&1
+rm -r /run/systemd/system
+"""
+"""What dpkg does at an upgrade where systemd runs, and ipamd does not come up."""
+
+
+def test_install_upgrade_remove_purge(root: Root, packages: dict[str, Path], tmp_path: Path) -> None:
+    root.install(*packages.values())
+    assert "ipamd:" in root.run("getent", "passwd", "ipamd")
+    assert "enabled" in root.run("systemctl", "is-enabled", "ipamd.service", "ipamd.socket")
+    assert "enabled" in root.run("systemctl", "is-enabled", "ipamd-agent.service")
+    assert "install" in root.run("ipamd-agent", "--help")
+    for plugin in ("ipamd-ipam", "ipamd-veth"):
+        assert '"1.1.0"' in root.run("env", "CNI_COMMAND=VERSION", f"/usr/lib/cni/{plugin}")
+    root.run("sh", "-c", ADD_A_POOL.format(command="pool create pods --subnet 10.0.0.0/24"))
+    (root.path / "etc/default/ipamd").write_text("IPAMD_LOG_FORMAT=json\n")
+
+    newer = built("0.1.1", tmp_path / "newer")
+    root.install(*newer.values())
+    assert root.run("dpkg-query", "-W", "-f", "${Version} ${Status}", "ipamd") == "0.1.1 install ok installed"
+    assert (root.path / "etc/default/ipamd").read_text() == "IPAMD_LOG_FORMAT=json\n"
+    assert "pods" in root.run("sh", "-c", ADD_A_POOL.format(command="pool list"))
+
+    said = root.run("sh", "-c", CONFIGURE_WITHOUT_DATABASE)
+    assert said == "ipamd does not start: see journalctl -u ipamd\n"
+
+    root.run("dpkg", "--remove", *packages)
+    assert not root.has("usr/lib/ipamd")
+    assert not root.has("usr/lib/cni/ipamd-ipam")
+    assert root.has("var/lib/ipamd/ipamd.sqlite")
+    assert root.has("etc/default/ipamd")
+
+    root.run("dpkg", "--purge", *packages)
+    left = root.run(
+        "sh", "-c", "find / -xdev -name '*ipamd*' -newer /tmp/log -not -path '/proc/*' -not -path '/tmp/*'"
+    )
+    assert left == ""
+    assert not root.has("var/lib/ipamd")
+    assert not root.has("etc/default/ipamd")
+
+
+def test_two_builds_give_the_same_bytes(packages: dict[str, Path], tmp_path: Path) -> None:
+    first = {name: file.read_bytes() for name, file in packages.items()}
+
+    second = {name: file.read_bytes() for name, file in built("0.1.0", tmp_path / "again").items()}
+
+    assert set(first) == {"ipamd", "ipamd-agent", "ipamd-common", "ipamd-node"}
+    assert first == second
