@@ -22,7 +22,7 @@ class Ending(StrEnum):
 
 
 class Workload(Struct, frozen=True, gc=False):
-    """What runs in the container, as far as the runtime told."""
+    """The workload in the container, as far as the runtime named it."""
 
     namespace: str | None = None
     name: str | None = None
@@ -30,12 +30,12 @@ class Workload(Struct, frozen=True, gc=False):
 
     @property
     def title(self) -> str | None:
-        """The workload as people name it; runtimes such as podman give a name without a namespace."""
+        """The workload as people name it. Runtimes such as podman give a name without a namespace."""
         return f"{self.namespace}/{self.name}" if self.namespace and self.name else self.name
 
 
 class NetworkNamespace(Struct, frozen=True, gc=False):
-    """Device and inode of the container's network namespace, which tell it from every other of this boot."""
+    """Device and inode of a container's network namespace. In one boot no other namespace has the same."""
 
     device: int
     inode: int

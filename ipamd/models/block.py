@@ -1,4 +1,4 @@
-"""Blocks: the aligned piece of a pool that is locked, read and written as one."""
+"""Blocks: aligned pieces of a pool, each locked, read and written as one."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 
 HELD: Final = (1 << 63) - 1
-"""In `Block.free_since`: this address is allocated."""
+"""In `Block.free_since`: the address is allocated."""
 
 NEVER_HELD: Final = 0
-"""In `Block.free_since`: nobody has had this address, so it has been free longer than any other."""
+"""In `Block.free_since`: nobody has had the address. So it has been free longer than any other."""
 
 
 @dataclass(slots=True, eq=True)
 class Block:
-    """What one block knows of its addresses: its past only, never what the pool's rules make of it.
+    """The past of a block's addresses, without the rules of its pool.
 
-    `first` is its number and the value of its first address; `free_since` has an instant for each of its
-    addresses (`HELD`, `NEVER_HELD`); `allocated` counts the held ones; `last_freed` is the latest of the
-    instants. `next_free_since` is the one exception, kept for the search: since when the address that
-    may be handed out next is free, None if there is none.
+    `first` is its number, the value of its first address. `free_since` has an instant for each address, or
+    `HELD` or `NEVER_HELD`. `allocated` counts the held addresses. `last_freed` is the latest of the instants.
+    `next_free_since` alone depends on the rules, for the search: since when the address that may be given
+    next is free, None if there is none.
     """
 
     pool: str
@@ -40,5 +40,5 @@ class Block:
 
 
 def new_block(pool: str, first: int, size: int, node: NodeKey | None) -> Block:
-    """A block nobody has had an address of."""
+    """A block that nobody has had an address of."""
     return Block(pool, first, node, array("q", bytes(8 * size)), 0, NEVER_HELD, NEVER_HELD)

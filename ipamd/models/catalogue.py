@@ -1,4 +1,4 @@
-"""What admins decide, whole, at one revision."""
+"""The catalogue: everything that admins decide, at one revision."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ipamd.models.reservation import Reservation
 from ipamd.models.token import Token
 
 Entry = Pool | Reservation | Node | Token
-"""What an admin makes, changes and removes."""
+"""An entry of the catalogue: admins create, change and delete it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Pools by name, reservations and tokens by id, nodes by key, as they were at `revision`."""
+    """Pools by name, reservations and tokens by id, nodes by key, as of `revision`."""
 
     revision: int = 0
     pools: Mapping[str, Pool] = field(default_factory=dict)

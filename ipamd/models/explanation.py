@@ -1,4 +1,4 @@
-"""What would become of a request, and why."""
+"""What a request would get, and why."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class PoolStanding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """A pool that a request looked at. `why` is a sentence, the one that an error says too.
+    """A pool that a request considers. `why` is the sentence that an error would say.
 
-    `position` is the place in the answer that it might have served; None if it serves none.
+    `position` is the place in the answer that the pool might serve, None if it serves none.
     """
 
     pool: str
@@ -34,9 +34,9 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The outcome that a request would have now, and all that led to it.
+    """The outcome that a request would have now, and its reasons.
 
-    `unlisted` is how many further pools refuse it, beside those of `considered`.
+    `unlisted` is the number of refusing pools that `considered` does not list.
     """
 
     outcome: Granted | Refused

@@ -1,4 +1,4 @@
-"""What contradicts what in a database: the outcome of a check."""
+"""A contradiction in a database: the finding of a check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ipamd.models.address import IPAddress
 
 
 class FindingKind(StrEnum):
-    """What a finding is about; the names are stable, programs go by them."""
+    """The kind of a finding. The names never change: programs compare them."""
 
     BLOCK_WITHOUT_POOL = "block-without-pool"
     BLOCK_OUTSIDE_POOL = "block-outside-pool"
@@ -45,7 +45,7 @@ REPAIRABLE = frozenset(
 class Finding:
     """One contradiction. `what` is a sentence that names both sides.
 
-    `block` is the first address of the block, `allocation` the id of the row that it is about.
+    `block` is the first address of the block. `allocation` is the id of the row concerned.
     """
 
     kind: FindingKind
@@ -59,5 +59,5 @@ class Finding:
 
     @property
     def repairable(self) -> bool:
-        """Whether a repair puts it right without guessing."""
+        """Whether a repair needs no guess."""
         return self.kind in REPAIRABLE

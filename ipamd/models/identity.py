@@ -10,16 +10,16 @@ from msgspec import Struct
 from ipamd.models.node import NodeKey
 
 Digest = bytes
-"""16 bytes that stand for a holder in every index."""
+"""16 bytes that identify a holder in every index."""
 
 DIGEST_SIZE: Final = 16
 
 CONTAINER_SIZE: Final = 8
-"""So many bytes of a digest are its container ID's: what holders are found by finds containers too."""
+"""How many bytes of a digest come from the container ID. So the index of holders finds containers too."""
 
 
 def digest_of(*parts: str) -> Digest:
-    """The digest over several texts, each with its length, so that no two lists of texts share one."""
+    """A digest of several texts with their lengths, so that no two lists of texts have the same one."""
     pieces: list[bytes] = []
     for part in parts:
         encoded = part.encode() if part.isascii() else part.encode("utf-8", "surrogatepass")
@@ -28,7 +28,7 @@ def digest_of(*parts: str) -> Digest:
 
 
 def container_part(container_id: str) -> bytes:
-    """How the digests of a container's identities begin, whatever its node, network and interface."""
+    """The first bytes of all digests of a container, whatever its node, network and interface."""
     return digest_of(container_id)[:CONTAINER_SIZE]
 
 
@@ -52,10 +52,10 @@ class Identity(Struct, frozen=True, gc=False):
 
 
 class Owner(Struct, frozen=True, gc=False):
-    """Something that is no container and holds an address: a VM, a device, a load balancer.
+    """A holder that is not a container: a VM, a device, a load balancer.
 
-    The digest is made before the request is queued, from the idempotency key where there is one, so that
-    a repeated request is recognised as a container's is.
+    The digest is made before the request is queued, from the idempotency key if there is one. So a repeated
+    request is recognised, like that of a container.
     """
 
     name: str

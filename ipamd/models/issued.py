@@ -1,4 +1,4 @@
-"""When a call was issued, by its node's own clock. See "issued" in docs/issued.md."""
+"""When a call was issued, by the clock of its node (docs/issued.md)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from msgspec import Struct
 
 
 class Issued(Struct, frozen=True, gc=False):
-    """The moment at which a plugin started.
+    """The moment when a plugin started.
 
-    `boot` is the node's boot identity (a UUID's text), `uptime_ns` its CLOCK_BOOTTIME in nanoseconds,
-    `time` the wall clock as text, for people only: no decision reads it.
+    `boot` is the node's boot identity, a UUID as text. `uptime_ns` is its CLOCK_BOOTTIME in nanoseconds.
+    `time` is the wall clock as text: it is for people, and no decision reads it.
     """
 
     boot: str

@@ -15,14 +15,14 @@ def node_name(name: str) -> str:
 
 
 class NodeKey(NamedTuple):
-    """A node of a cluster; two clusters may have nodes of one name."""
+    """A node of a cluster. Two clusters may have nodes of the same name."""
 
     cluster: str
     name: str
 
 
 class Boot(NamedTuple):
-    """One start of a node's kernel. Of two boots the one with the larger number is the later."""
+    """One boot of a node. Of two boots the one with the larger number is the later."""
 
     identity: str
     number: int
@@ -32,7 +32,7 @@ class Boot(NamedTuple):
 class Node:
     """A node with the labels that an admin gave it.
 
-    `proof` is the SHA-256 (32 bytes) of what it proved itself with when it joined, None if it did not.
+    `proof` is the SHA-256 (32 bytes) of the secret with which it joined, None if it did not join.
     """
 
     cluster: str

@@ -1,4 +1,4 @@
-"""What the engine answers."""
+"""The outcomes of the engine."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Grant(Struct, frozen=True):
 
 
 class Granted(Struct, frozen=True):
-    """All addresses of a request, in the order asked for; `repeated` when the holder had them before."""
+    """All addresses of a request, in the order of the request. `repeated`: the holder had them before."""
 
     grants: tuple[Grant, ...]
     repeated: bool
 
 
 class Released(Struct, frozen=True):
-    """What a release freed, maybe nothing: a success too. `spared` counts what later calls keep."""
+    """What a release freed. To free nothing is a success too. `spared` counts what later calls keep."""
 
     addresses: tuple[IPAddress, ...]
     spared: int = 0

@@ -1,4 +1,4 @@
-"""Pools: what addresses there are, for whom, and what their holders are told."""
+"""Pools: which addresses ipamd gives, and to whom."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ DEFAULT_CLUSTER: Final = "default"
 DEFAULT_COOLDOWN: Final = 60
 DEFAULT_BLOCK_LENGTH: Final = MappingProxyType({4: 26, 6: 122})
 LARGEST_BLOCK_BITS: Final = 10
-"""A block holds at most 2 ** this many addresses: its whole state is read and written with each change."""
+"""A block has at most 2 ** this many addresses: each change reads and writes all of its state."""
 
 
 class PoolState(StrEnum):
-    """`draining` keeps what is allocated and gives nothing new."""
+    """A `draining` pool keeps its allocations and gives nothing new."""
 
     ACTIVE = "active"
     DRAINING = "draining"
 
 
 class Affinity(StrEnum):
-    """Whether a block belongs to the node that first took from it."""
+    """Whether a block belongs to the node that took from it first."""
 
     ANY = "any"
     NODE = "node"
@@ -41,7 +41,10 @@ LINK_SCOPE: Final = 253
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route for containers; the optional keys are the specification's (CNI 1.1.0, "Result types")."""
+    """A route for containers.
+
+    The optional keys are those of the specification (CNI 1.1.0, "Result types").
+    """
 
     dst: IPNetwork
     gw: IPAddress | None = None
@@ -59,7 +62,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Dns:
-    """What a container's resolver is told (CNI "dns")."""
+    """The DNS settings of containers (CNI "dns")."""
 
     nameservers: tuple[str, ...] = ()
     domain: str | None = None
@@ -72,7 +75,10 @@ class Dns:
 
 @dataclass(frozen=True, slots=True)
 class Selectors:
-    """Who may use a pool. Empty means everybody; all that are given must match, labels all, of a list one."""
+    """Who may use a pool: everybody if empty.
+
+    All given selectors must match: of a list one, of labels all.
+    """
 
     clusters: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
@@ -83,11 +89,10 @@ class Selectors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """A subnet with its rules. Its name is unique, whatever its space.
+    """A subnet with its rules. Its name is unique over all spaces.
 
-    `block_length` is the prefix length of its blocks, `cooldown` in seconds, `gateway` as it is told to
-    containers (None: there is none), `revision` the catalogue's when the pool last changed. With
-    `gateway_on_link` a gateway outside the subnet is meant: it is on the containers' link all the same.
+    `block_length` is the prefix length of its blocks, and `cooldown` is in seconds. `gateway` is what
+    containers get, None for none. `revision` is that of the catalogue when the pool last changed.
     """
 
     name: str
@@ -119,5 +124,5 @@ class Pool:
         return 1 << (self.subnet.max_prefixlen - self.block_length)
 
     def block_of(self, address: int) -> int:
-        """The number of the block that holds an address: the block's first address."""
+        """The number of the block that contains an address: the first address of the block."""
         return address & -self.block_size

@@ -1,4 +1,4 @@
-"""What may be asked of the record of allocations."""
+"""Queries for allocations."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ipamd.models.pool import DEFAULT_SPACE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocationQuery:
-    """Which live allocations; all that is given must match.
+    """Which live allocations: those that match all given fields.
 
-    An `address` is of the space `default` where no `space` is given.
+    Without `space` an `address` is in the space `default`.
     """
 
     pool: str | None = None
@@ -43,7 +43,8 @@ class AllocationQuery:
 class HistoryQuery:
     """Which allocations, live and ended, latest first.
 
-    `at` keeps those that held at that moment; `after` and `before` those that held at any moment between.
+    `at` selects those that held an address at that moment, `after` and `before` those that held it at any
+    moment between.
     """
 
     address: IPAddress | None = None
@@ -64,7 +65,7 @@ class HistoryQuery:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """How full a pool's blocks are: sums over blocks, nothing counted allocation by allocation.
+    """How full the blocks of a pool are: sums over blocks, without counting allocations.
 
     `last_freed` is the latest of the blocks', `next_free_since` the earliest.
     """

@@ -1,4 +1,4 @@
-"""What a caller may ask of the engine."""
+"""The requests to the engine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PoolNames = tuple[tuple[str, ...], ...]
 
 
 class AllocationRequest(Struct, frozen=True, kw_only=True):
-    """Addresses for one holder, all of them or none.
+    """Addresses for one holder: all of them, or none.
 
-    Each entry of `pool_names` asks for one address, of the first pool named there that has one. If there is
-    none, selectors choose, one address for each family. `requested` are addresses that the holder must get.
-    `timeout` is how many seconds the caller waits. `by` is the principal, where an admin asks.
+    Each entry of `pool_names` asks for one address, from the first of its pools that has one. Without
+    `pool_names` selectors choose, one address for each family. `requested` are addresses that the holder must
+    get. `timeout` is how many seconds the caller waits. `by` is the principal if an admin asks.
     """
 
     holder: Holder
@@ -51,12 +51,12 @@ class AllocationRequest(Struct, frozen=True, kw_only=True):
 
 
 class Release(Struct, frozen=True, kw_only=True):
-    """The end of what a holder has.
+    """The release of what a holder has.
 
-    With `undo` it frees only what the ADD of this very `issued` took and nobody has repeated since.
-    `delivered` is the moment of delivery of a release that waited in a spool. `allocation` narrows it to
-    one row. `node` is the node whose calls `issued` orders. `by` is the principal, where an admin releases,
-    and `reason` what he gives for it.
+    With `undo` it frees only what the ADD with this very `issued` took, and only if nobody has repeated it
+    since. `delivered` is the moment when a spooled release is delivered. `allocation` restricts it to one
+    row. `issued` orders the calls of `node`. `by` is the principal if an admin releases, and `reason` is the
+    admin's reason.
     """
 
     digest: Digest

@@ -1,4 +1,4 @@
-"""Addresses that are kept for somebody, or for nobody."""
+"""Addresses that are kept for one holder, or for nobody."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ipamd.models.pool import DEFAULT_SPACE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """An address or prefix that only its holder gets.
+    """Addresses that only one holder gets.
 
-    The holder is a workload (`namespace` and `name`) or an `owner`; with neither, nobody gets it.
-    `id` is the catalogue's revision that made it.
+    The holder is a workload (`namespace` and `name`) or an `owner`. Without a holder nobody gets them. `id`
+    is the revision of the catalogue that made it.
     """
 
     id: int

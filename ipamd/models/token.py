@@ -1,4 +1,4 @@
-"""Who may ask, and what for: bearer tokens as they are kept, and whom they stand for."""
+"""Bearer tokens as ipamd stores them, and the principals that they identify."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey, node_name
 
 TokenHash = bytes
-"""The SHA-256 of a token's text, 32 bytes: all that is kept of it."""
+"""The SHA-256 of a token, 32 bytes. ipamd stores nothing else of its text."""
 
 
 _TOKEN: Final = re.compile(rb"ipamd_[A-Za-z0-9_-]{43}")
 
 
 class Role(StrEnum):
-    """What a token is good for."""
+    """What a token allows."""
 
     ADMIN = "admin"  # everything
     READER = "reader"  # whatever only reads
@@ -28,12 +28,15 @@ class Role(StrEnum):
 
 
 def looks_like_token(text: bytes) -> bool:
-    """Whether a text has the shape of a token: `ipamd_` and 43 letters of base64url, 256 bits."""
+    """Whether a text has the form of a token: `ipamd_` and 43 letters of base64url, 256 bits."""
     return _TOKEN.fullmatch(text) is not None
 
 
 def hash_of(text: bytes) -> TokenHash:
-    """What a token is looked up by: how long that takes tells nothing of the tokens that there are."""
+    """The hash by which a token is looked up.
+
+    So the time of a look-up tells nothing about existing tokens.
+    """
     return sha256(text).digest()
 
 
@@ -42,9 +45,9 @@ class Token:
     """A bearer token, without its text.
 
     `cluster` is that of a node or join token, `node` that of a node token. `previous` is the hash that a
-    renewal replaced, good until `previous_until`: a call that is under way has the old text. `created_by` is
-    the principal that made it, None if nobody had to say who he is. `id` is the revision of the change
-    that made it.
+    renewal replaced. It is valid until `previous_until`, because a call under way has the old text.
+    `created_by` is the principal that made the token, None if there were no tokens then. `id` is the revision
+    of the change that made it.
     """
 
     id: int
@@ -69,7 +72,7 @@ class Token:
 
     @property
     def principal(self) -> str:
-        """Whom the log and history name where this token was used."""
+        """The name in log and history if this token was used."""
         if self.node is not None:
             return f"node {self.cluster}/{self.node}"
         return f"token {self.id}" if self.name is None else f"{self.name} (token {self.id})"
@@ -77,11 +80,11 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Somebody who has shown who he is: by a token (`token` is its id), or by a certificate.
+    """Somebody who has sent a token (`token` is its id) or a certificate.
 
-    `node` is the only node that one with the role `node` speaks for, `cluster` the only cluster whose nodes
-    one with the role `join` lets in. What was shown is good until before `until`; `renewed` says that it is a
-    text that a renewal has replaced.
+    `node` is the only node that the role `node` speaks for; `cluster` is the only cluster whose nodes the
+    role `join` lets in. The token or certificate is valid before `until`. `renewed` says that a renewal has
+    replaced the token.
     """
 
     name: str

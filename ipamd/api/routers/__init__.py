@@ -1,1 +1,1 @@
-"""The admin API, a noun a module."""
+"""The admin API, one noun in each module."""

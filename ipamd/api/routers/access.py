@@ -1,4 +1,4 @@
-"""What every router needs: the engine of this process, who asks, and the shape of a page."""
+"""What every router needs: the engine, the principal that asks, and the form of a page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _asker(request: Request) -> Principal | None:
 
 
 Asker = Annotated[Principal | None, Depends(_asker)]
-"""Who asks; None while there are no tokens."""
+"""The principal that asks, None while ipamd has no tokens."""
 
 
 async def _catalogue(engine: TheEngine) -> Catalogue:
@@ -36,7 +36,7 @@ async def _catalogue(engine: TheEngine) -> Catalogue:
 
 
 CurrentCatalogue = Annotated[Catalogue, Depends(_catalogue)]
-"""The catalogue as it stands in the database now: an admin reads what another replica has just written."""
+"""The catalogue as it is in the database now. So an admin reads what another replica has just written."""
 
 RowId = Annotated[Number, Path(ge=1, le=(1 << 63) - 1)]
 

@@ -1,4 +1,4 @@
-"""Import: what runs on a node already, taken over."""
+"""Import: give running containers the addresses that they already use."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ log = structlog.get_logger()
 
 @router.post("")
 async def adopt(body: Import, engine: TheEngine, asker: Asker) -> ShownImport:
-    """Give the containers of a node the addresses that they use already; the same again changes nothing.
+    """Give the containers of a node the addresses that they already use.
 
-    Selectors, `auto_assign` and draining are about new addresses and do not count; exclusions, gateways and
-    reservations for others do. Each attachment is answered for itself: `taken`, `held` before, `conflict`
-    with another `holder`, `refused`, or `outside` of every pool. Of what is `gone` an import's takings are
-    `released`, but for those that a call was told of since.
+    The same request again changes nothing.
+
+    Selectors, `auto_assign` and draining do not count: they are for new addresses. Exclusions, gateways and
+    reservations for others do count. Each attachment has an outcome of its own: `taken`, `held` (it had the
+    addresses before), `conflict` with another `holder`, `refused`, or `outside` of every pool. Addresses of
+    what is `gone` are `released` if an import took them, unless a call was told of them since.
     """
     by = asker.name if asker is not None else None
     adopted = await engine.adoption.adopt(body.values(), body.space, by, dry_run=body.dry_run)

@@ -1,4 +1,4 @@
-"""Allocations: who has an address now; addresses for what is no container; release by hand."""
+"""Allocations: who has an address now, addresses for owners that are not containers, release by hand."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ class AllocationsQuery(AllocationFilter, PageQuery):
 
 @router.get("", response_model=Page[ShownAllocation])
 async def list_allocations(query: Annotated[AllocationsQuery, Query()], engine: TheEngine) -> dict[str, Any]:
-    """Who has an address now, by address; of a namespace by name. An `address` is of space `default`."""
+    """List who has an address now, by address, in a namespace by name.
+
+    `address` is of `space` (`default`).
+    """
     given = query.model_dump(exclude={"limit", "cursor", "address"})
     address = parse_address(query.address) if query.address is not None else None
     wanted = AllocationQuery(**given, address=address)
@@ -62,7 +65,7 @@ async def allocate(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> ShownAllocation:
-    """Give an address to a VM, a device, a load balancer."""
+    """Give an address to a VM, a device or a load balancer."""
     key = _Key(_checked(idempotency_key), body.fingerprint(), asker)
     allocation = await key.first_answer(engine)
     if allocation is None:
@@ -73,13 +76,13 @@ async def allocate(
 
 @router.get("/{number}")
 async def read_allocation(number: RowId, engine: TheEngine) -> ShownAllocation:
-    """One allocation, whether it goes on or has ended."""
+    """Show one allocation, live or ended."""
     return document_of(await engine.queries.allocation(number))
 
 
 @router.delete("/{number}", status_code=HTTPStatus.NO_CONTENT)
 async def release(number: RowId, engine: TheEngine, asker: Asker) -> None:
-    """Take an address from its holder, whoever that is. What has ended already stays as it ended."""
+    """Release an address, whoever holds it. An allocation that has ended stays as it is."""
     row = await engine.queries.allocation(number)
     if row.until is not None:
         return
@@ -98,7 +101,7 @@ async def release(number: RowId, engine: TheEngine, asker: Asker) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """An `Idempotency-Key`, if there is one, with what its body asked for."""
+    """An `Idempotency-Key`, if there is one, and a fingerprint of its body."""
 
     key: str | None
     fingerprint: bytes
@@ -106,13 +109,13 @@ class _Key:
 
     @property
     def kept(self) -> str | None:
-        """The key as it is kept, unlike that of every other token; a blank is in no key."""
+        """The key as it is stored, different for every token: no key contains a blank."""
         if self.key is None or self.asker is None:
             return self.key
         return f"{'file' if self.asker.token is None else self.asker.token} {self.key}"
 
     async def first_answer(self, engine: Engine) -> Allocation | None:
-        """What this key gave before; raises IdempotencyMismatch if it asked for something else."""
+        """What this key got before. Raises IdempotencyMismatch if it came with another body."""
         if self.kept is None:
             return None
         row = await engine.queries.by_idempotency_key(self.kept)
@@ -121,14 +124,14 @@ class _Key:
         return row
 
     def check(self, row: Allocation) -> None:
-        """Whether an allocation is what this key asked for."""
+        """Raise IdempotencyMismatch unless an allocation is what this key asked for."""
         if self.key is not None and (row.idempotency is None or row.idempotency.body != self.fingerprint):
             raise IdempotencyMismatch(
                 f"the Idempotency-Key {self.key!r} came before with another body: use a new key"
             )
 
     def owner(self, name: str) -> Owner:
-        """The holder, recognised again by the key."""
+        """The holder. With a key a repeated request has the same one."""
         if self.kept is None:
             return Owner(name, uuid4().bytes)
         return Owner(name, digest_of("idempotency", self.kept))
@@ -170,9 +173,9 @@ def _of_a_host(address: IPAddress) -> IPAddress:
 
 
 def _pools(body: NewAllocation, catalogue: Catalogue) -> tuple[str, ...]:
-    """The pools that may serve somebody who names none: the one of the address, else those of `space`.
+    """The pools for a request that names none: that of the address, else those of `space`.
 
-    One address is given, of the first that has one: those of higher priority come first, then by name.
+    The first pool that has an address gives it: pools of higher priority come first, then by name.
     """
     in_space = [pool for pool in catalogue.pools.values() if pool.space == (body.space or DEFAULT_SPACE)]
     if body.address is not None:

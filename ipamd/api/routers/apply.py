@@ -1,4 +1,4 @@
-"""Apply: pools and reservations made what a file says, whole or not at all."""
+"""Apply: create and change pools and reservations in one change."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ log = structlog.get_logger()
 
 @router.post("")
 async def apply(body: Desired, engine: TheEngine) -> ShownApplied:
-    """Make pools and reservations what the body says, in one change: all of it, or nothing.
+    """Create and change pools and reservations as the body says, in one change: all of it, or nothing.
 
-    What is refused is listed whole in `refusals` (409, `not-applied`). The same body again changes nothing.
+    If anything is refused, `refusals` lists all of it (409, `not-applied`). The same body again changes
+    nothing.
     """
     applied = await engine.administration.apply(body.value(), prune=body.prune, dry_run=body.dry_run)
     if not body.dry_run:

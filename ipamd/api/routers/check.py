@@ -1,4 +1,4 @@
-"""The check: what contradicts what, a portion at a time."""
+"""The check for contradictions, a portion at a time."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ LATEST: Final = (1 << 63) - 1
 
 @router.post("/check", response_model=PortionDocument)
 async def check(wanted: NewCheck, engine: TheEngine) -> dict[str, Any]:
-    """Compare the next blocks, then the next allocations, with each other: nothing stands still for it.
+    """Compare the next blocks and allocations with each other while ipamd serves.
 
-    This changes nothing, so that a reader may ask it too.
+    This changes nothing, so a reader may do it too.
     """
     return await _portion(wanted, engine, repair=False)
 
 
 @router.post("/repair", response_model=PortionDocument)
 async def repair(wanted: NewCheck, engine: TheEngine) -> dict[str, Any]:
-    """Compare them, and write blocks as the allocations would have them; what needs a guess is left."""
+    """Compare them, and write blocks as the allocations say. What needs a decision is left."""
     return await _portion(wanted, engine, repair=True)
 
 

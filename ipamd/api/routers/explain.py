@@ -1,4 +1,4 @@
-"""`POST /v1/explain`: what an ADD would get, and why; nothing is taken."""
+"""`POST /v1/explain`: which addresses an ADD would get, and why. Nothing is taken."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ BODY: Final[dict[str, Any]] = {
 
 @router.post("", response_model=ExplanationDocument, openapi_extra=BODY)
 async def explain(call: Request, engine: TheEngine) -> ExplanationDocument:
-    """What an ADD with this body would get, and what each pool has to do with it. Nothing is taken.
+    """Explain which addresses an ADD with this body would get, and what each pool says to it.
+
+    Nothing is taken.
 
     An ADD that would be refused is explained too: `error` is what its plugin would print.
     """

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve."""
+"""Whether the process is alive, and whether it can serve."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz")
 async def live() -> dict[str, str]:
-    """The process answers."""
+    """Answers while the process is alive."""
     return {"status": "alive"}
 
 
 @router.get("/readyz")
 async def ready(engine: TheEngine) -> dict[str, str]:
-    """The database answers, and its schema fits; else 503 with the reason."""
+    """Answers 200 if the database answers and its schema fits, else 503 with the reason."""
     why = await engine.queries.ready()
     if why is not None:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.code, why, headers={"Retry-After": "1"})

@@ -1,4 +1,4 @@
-"""History: who has and who had an address."""
+"""History: who has an address, and who had it before."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class HistoryPageQuery(HistoryFilter, PageQuery):
 
 @router.get("", response_model=Page[ShownAllocation])
 async def read_history(query: Annotated[HistoryPageQuery, Query()], engine: TheEngine) -> dict[str, Any]:
-    """Allocations that go on and that have ended, latest first.
+    """List live and ended allocations, latest first.
 
-    `at` keeps those that held at that moment, `after` and `before` those that held at any moment between.
+    `at` selects those that held an address at that moment, `after` and `before` those that held it at any
+    moment between.
     """
     moments = {
         name: moment(value)

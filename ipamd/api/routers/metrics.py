@@ -16,9 +16,9 @@ router = APIRouter(tags=["health"])
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})
 async def metrics(request: Request, engine: TheEngine) -> Response:
-    """What this process does, and how full the pools are, in Prometheus' text format.
+    """Metrics of this process and its pools, in the text format of Prometheus.
 
-    While the database does not answer, without the pools.
+    While the database does not answer, the metrics of pools are missing.
     """
     calls = cast(CallMeasures, request.app.state.calls)
     ready = await engine.queries.ready() is None

@@ -1,4 +1,4 @@
-"""Nodes: their labels, when they were last heard of, and how they come by their tokens."""
+"""Nodes: their labels, their last contact, and how they get tokens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class NodesQuery(NodeFilter, PageQuery):
 async def list_nodes(
     query: Annotated[NodesQuery, Query()], engine: TheEngine, catalogue: CurrentCatalogue
 ) -> dict[str, Any]:
-    """The nodes that have called or that admins labelled, by cluster and name."""
+    """List the nodes that have called or have labels, by cluster and name."""
     known = catalogue.snapshot.nodes
     contacts = await engine.contacts()
     keys = [key for key in contacts.keys() | known.keys() if query.cluster in (None, key.cluster)]
@@ -50,9 +50,9 @@ async def list_nodes(
 
 @router.post("/join", status_code=HTTPStatus.CREATED)
 async def join(body: Joining, engine: TheEngine, asker: Asker, response: Response) -> MadeToken:
-    """Give a node its token: to who shows a join token and the node's proof, or the node's own token.
+    """Give a node its token. The request needs a join token or the node's own token, and the node's proof.
 
-    The proof is the node's from then on: with another one the node's name is refused.
+    From then on the proof belongs to the node's name: another proof is refused.
     """
     if asker is None:
         raise NotAllowed("there are no tokens yet: make a join token, and show it")
@@ -67,7 +67,7 @@ async def join(body: Joining, engine: TheEngine, asker: Asker, response: Respons
 async def read_node(
     cluster: Segment, name: NodeSegment, engine: TheEngine, catalogue: CurrentCatalogue, response: Response
 ) -> ShownNode:
-    """One node that has called or that an admin labelled; without labels it has no ETag."""
+    """Show one node that has called or has labels. A node without labels has no ETag."""
     key = NodeKey(cluster, name)
     node = catalogue.snapshot.nodes.get(key)
     contact = (await engine.contacts()).get(key)
@@ -88,7 +88,7 @@ async def save_node(
     response: Response,
     if_match: IfMatch = None,
 ) -> ShownNode:
-    """Give a node its labels, all of them; a node that is not known is made."""
+    """Set all labels of a node. The node need not be known yet."""
     key = NodeKey(cluster, name)
     known = catalogue.snapshot.nodes.get(key)
     expected = expected_revision(if_match, known.revision if known is not None else None)
@@ -110,7 +110,7 @@ async def delete_node(
     catalogue: CurrentCatalogue,
     if_match: IfMatch = None,
 ) -> None:
-    """Forget a node: its labels, its tokens, and with what it joined. What is allocated on it stays."""
+    """Forget a node: its labels, its tokens, and that it joined. Its containers keep their addresses."""
     key = NodeKey(cluster, name)
     node = catalogue.snapshot.nodes.get(key)
     expected = expected_revision(if_match, node.revision if node is not None else None)
@@ -122,9 +122,10 @@ async def delete_node(
 async def release_node(
     cluster: Segment, name: NodeSegment, body: NodeRelease, engine: TheEngine, asker: Asker
 ) -> Evicted:
-    """Free what a dead node held. History says who did it, and why.
+    """Release what the containers of a dead node hold. History says who did it, and why.
 
-    Refused while it was heard from lately (409, `node-alive`). Repeated, it goes on where it was stopped.
+    It is refused if the node called lately (409, `node-alive`). If it is interrupted, send it again: it goes
+    on.
     """
     by = asker.name if asker is not None else None
     eviction = Eviction(node=NodeKey(cluster, name), reason=body.why, by=by)

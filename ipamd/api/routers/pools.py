@@ -1,4 +1,4 @@
-"""Pools: made, read, changed, deleted; how full they are; their routes."""
+"""Pools: create, read, change and delete them; how full they are; their routes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PoolsQuery(PageQuery):
 
 
 class RouteQuery(Document):
-    """Which route of a pool; without `gw` all that lead to `dst`."""
+    """Which route of a pool. Without `gw` all routes to `dst`."""
 
     dst: Prefix
     gw: Address | None = None
@@ -51,7 +51,7 @@ class RouteQuery(Document):
 
 @router.post("", status_code=HTTPStatus.CREATED)
 async def create_pool(body: NewPool, engine: TheEngine, response: Response) -> ShownPool:
-    """Make a pool. Inside one space no two pools overlap."""
+    """Create a pool. Pools of one space may not overlap."""
     pool = await engine.administration.create_pool(body.value())
     log.info("pool", outcome="created", pool=pool.name, subnet=str(pool.subnet), revision=pool.revision)
     response.headers["Location"] = f"/v1/pools/{pool.name}"
@@ -60,14 +60,14 @@ async def create_pool(body: NewPool, engine: TheEngine, response: Response) -> S
 
 @router.get("", response_model=Page[ShownPool])
 async def list_pools(query: Annotated[PoolsQuery, Query()], catalogue: CurrentCatalogue) -> dict[str, Any]:
-    """All pools, by name."""
+    """List all pools, by name."""
     pools = [pool for pool in catalogue.pools.values() if query.space in (None, pool.space)]
     return page_of_names(pools, query, document_of, lambda pool: (pool.name,))
 
 
 @router.get("/{name}")
 async def read_pool(name: str, catalogue: CurrentCatalogue, response: Response) -> ShownPool:
-    """One pool."""
+    """Show one pool."""
     return _shown(_pool(catalogue, name), response)
 
 
@@ -80,7 +80,7 @@ async def change_pool(
     response: Response,
     if_match: IfMatch = None,
 ) -> ShownPool:
-    """Change a pool by a merge patch. A change that would strand what is allocated is refused."""
+    """Change a pool by a merge patch. It is refused if the pool could no longer give a held address."""
     expected = expected_revision(if_match, _pool(catalogue, name).revision)
     return _shown(await _edit(engine, name, body.apply, expected), response)
 
@@ -89,7 +89,7 @@ async def change_pool(
 async def delete_pool(
     name: str, engine: TheEngine, catalogue: CurrentCatalogue, if_match: IfMatch = None
 ) -> None:
-    """Delete a pool of which nothing is allocated. Its history stays."""
+    """Delete a pool. It is refused if an address of it is held. The history stays."""
     expected = expected_revision(if_match, _pool(catalogue, name).revision)
     await engine.administration.delete_pool(name, expected)
     log.info("pool", outcome="deleted", pool=name)
@@ -97,7 +97,7 @@ async def delete_pool(
 
 @router.get("/{name}/usage")
 async def read_usage(name: str, engine: TheEngine, catalogue: CurrentCatalogue) -> Usage:
-    """How many addresses a pool has, and what they are doing."""
+    """Show how many addresses a pool has, and their state."""
     return await engine.queries.usage(_pool(catalogue, name).name)
 
 
@@ -105,7 +105,7 @@ async def read_usage(name: str, engine: TheEngine, catalogue: CurrentCatalogue) 
 async def list_routes(
     name: str, query: Annotated[PageQuery, Query()], catalogue: CurrentCatalogue
 ) -> dict[str, Any]:
-    """The routes that containers of a pool are told, in their order."""
+    """List the routes that a pool gives to its containers, in their order."""
     pool = _pool(catalogue, name)
     begin = query.after_number() or 0
     numbered = list(enumerate(pool.routes, start=1))[begin:]

@@ -1,4 +1,4 @@
-"""Reservations: addresses that are kept for a holder, or for nobody."""
+"""Reservations: addresses that are kept for one holder, or for nobody."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ReservationsQuery(ReservationFilter, PageQuery):
 
 @router.post("", status_code=HTTPStatus.CREATED)
 async def reserve(body: NewReservation, engine: TheEngine, response: Response) -> MadeReservation:
-    """Keep an address or prefix. Where no pool has it the answer warns: it binds nobody until one does."""
+    """Reserve an address, a prefix or a range."""
     reservation = await engine.administration.create_reservation(body.value())
     log.info(
         "reservation",
@@ -55,7 +55,7 @@ async def reserve(body: NewReservation, engine: TheEngine, response: Response) -
 async def list_reservations(
     query: Annotated[ReservationsQuery, Query()], catalogue: CurrentCatalogue
 ) -> dict[str, Any]:
-    """What is kept, oldest first."""
+    """List reservations, oldest first."""
     after = query.after_number() or 0
     found = [
         reservation
@@ -69,7 +69,7 @@ async def list_reservations(
 async def read_reservation(
     number: RowId, catalogue: CurrentCatalogue, response: Response
 ) -> ShownReservation:
-    """One reservation."""
+    """Show one reservation."""
     return _shown(_reservation(catalogue, number), response)
 
 
@@ -77,7 +77,7 @@ async def read_reservation(
 async def delete_reservation(
     number: RowId, engine: TheEngine, catalogue: CurrentCatalogue, if_match: IfMatch = None
 ) -> None:
-    """Keep it no longer. Who holds the address now goes on holding it."""
+    """End a reservation. A holder keeps the address that it has."""
     expected = expected_revision(if_match, _reservation(catalogue, number).revision)
     await engine.administration.delete_reservation(number, expected)
     log.info("reservation", outcome="deleted", reservation=number)

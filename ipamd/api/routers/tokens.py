@@ -1,4 +1,4 @@
-"""Tokens: made, listed without their texts, revoked."""
+"""Tokens: create, list and revoke them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 @router.post("", status_code=HTTPStatus.CREATED)
 async def create_token(body: NewToken, engine: TheEngine, asker: Asker, response: Response) -> MadeToken:
-    """Make a token. `token` is told in this answer and never again."""
+    """Create a token. Only this answer has its secret, as `token`."""
     made = await engine.tokens.create(body.request(asker))
     token = made.token
     log.info("token", outcome="created", token=token.id, role=token.role.value, principal=token.principal)
@@ -32,7 +32,7 @@ async def create_token(body: NewToken, engine: TheEngine, asker: Asker, response
 async def list_tokens(
     query: Annotated[PageQuery, Query()], engine: TheEngine, catalogue: CurrentCatalogue
 ) -> dict[str, Any]:
-    """All tokens, oldest first, when each was last used, roughly. Expired ones are listed for a month."""
+    """List all tokens, oldest first, with their last use (roughly). Expired ones are listed for a month."""
     after = query.after_number() or 0
     found = [token for number, token in sorted(catalogue.snapshot.tokens.items()) if number > after]
     uses = await engine.uses()
@@ -43,7 +43,7 @@ async def list_tokens(
 
 @router.get("/{number}")
 async def read_token(number: RowId, engine: TheEngine, catalogue: CurrentCatalogue) -> ShownToken:
-    """One token, without its text."""
+    """Show one token, without its secret."""
     token = catalogue.snapshot.tokens.get(number)
     if token is None:
         raise NotFound("token", str(number))
@@ -52,6 +52,6 @@ async def read_token(number: RowId, engine: TheEngine, catalogue: CurrentCatalog
 
 @router.delete("/{number}", status_code=HTTPStatus.NO_CONTENT)
 async def revoke_token(number: RowId, engine: TheEngine) -> None:
-    """Revoke a token: within five seconds no replica takes it any more."""
+    """Revoke a token. Every replica refuses it within five seconds."""
     token = await engine.tokens.revoke(number)
     log.info("token", outcome="revoked", token=token.id, role=token.role.value, principal=token.principal)

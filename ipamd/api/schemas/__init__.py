@@ -1,1 +1,1 @@
-"""What the admin API takes and gives as JSON, and its way to and from plain values."""
+"""The JSON of the admin API, and its conversion to and from values."""

@@ -1,4 +1,4 @@
-"""What containers use already, as JSON, and what became of it."""
+"""An import as JSON: the addresses that containers use, and what became of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ InterfaceName = Annotated[Word, Field(pattern=f"^{INTERFACE_NAME}$", max_length=
 
 
 class GoneInterface(Document):
-    """One interface of a container that was on the node."""
+    """One interface of a container that is gone."""
 
     container_id: CniName
     network: CniName
@@ -32,7 +32,7 @@ class GoneInterface(Document):
 
 
 class UsedAddresses(GoneInterface):
-    """One interface of a container on the node, and the addresses that it has."""
+    """One interface of a container, and its addresses."""
 
     addresses: Annotated[list[Address], Field(min_length=1, max_length=MOST_ADDRESSES)]
     namespace: Word | None = None
@@ -41,7 +41,7 @@ class UsedAddresses(GoneInterface):
 
 
 class Import(Document):
-    """What the containers of one node use. With `dry_run` nothing is taken."""
+    """What the containers of a node use. With `dry_run` nothing is taken."""
 
     node: NodeName
     cluster: Word = DEFAULT_CLUSTER
@@ -58,7 +58,7 @@ class Import(Document):
         return Identity(self.cluster, each.network, self.node, each.container_id, each.ifname)
 
     def gone_identities(self) -> list[Identity]:
-        """Those that are gone, as values."""
+        """The identities of what is gone."""
         return [self._identity(each) for each in self.gone]
 
     def values(self) -> list[Attachment]:
@@ -74,7 +74,7 @@ class Import(Document):
 
 
 class ShownRival(TypedDict):
-    """Who has an address that an attachment uses."""
+    """Who holds an address that an attachment uses."""
 
     allocation: int | None
     held_by: str

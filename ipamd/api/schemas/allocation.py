@@ -1,4 +1,4 @@
-"""Allocations as JSON, and the request for one by something that is no container."""
+"""Allocations as JSON, and the request for one by an owner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ipamd.models.pool import DEFAULT_CLUSTER, DEFAULT_SPACE
 
 
 class NewAllocation(Document):
-    """One address for an owner: of the pool that is named, or this very address, or as selectors choose."""
+    """One address for an owner: from the named pool, or this very address, or as selectors choose."""
 
     owner: Word
     pool: Name | None = None
@@ -27,13 +27,13 @@ class NewAllocation(Document):
     name: Word | None = None
 
     def fingerprint(self) -> bytes:
-        """16 bytes that two bodies share only if they ask for the same."""
+        """16 bytes that are equal only for bodies that ask for the same."""
         canonical = json.dumps(self.model_dump(), sort_keys=True)
         return blake2b(canonical.encode(), digest_size=16).digest()
 
 
 class AllocationFilter(Document):
-    """Which live allocations; all that is given must match."""
+    """Which live allocations: those that match all given fields."""
 
     pool: Word | None = None
     cluster: Word | None = None
@@ -48,7 +48,7 @@ class AllocationFilter(Document):
 
 
 class HistoryFilter(Document):
-    """Which allocations, live and ended; all that is given must match."""
+    """Which allocations, live and ended: those that match all given fields."""
 
     address: Address | None = None
     space: Word = DEFAULT_SPACE

@@ -1,4 +1,4 @@
-"""A check: how it is asked for, and its findings as JSON."""
+"""A check as JSON: the request and its findings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_DAYS = 36500
 
 
 class NewCheck(Document):
-    """Which portion to look at."""
+    """Which portion to check."""
 
     cursor: Annotated[str, Field(max_length=2048)] | None = Field(
         None, description="What `next` of the portion before said."
@@ -27,7 +27,7 @@ class NewCheck(Document):
 
 
 class ShownFinding(TypedDict):
-    """A finding as it is shown; what it is not about is null."""
+    """A finding as it is shown. Fields that do not apply are null."""
 
     kind: str
     what: str
@@ -41,7 +41,7 @@ class ShownFinding(TypedDict):
 
 
 class PortionDocument(BaseModel):
-    """What was found in so many blocks and allocations; `next` is the cursor of the next portion."""
+    """The findings in some blocks and allocations. `next` is the cursor of the next portion."""
 
     items: list[ShownFinding]
     blocks: int

@@ -1,4 +1,4 @@
-"""What a file says of pools and reservations, as JSON, and what became of it."""
+"""A file of pools and reservations as JSON, and what it changed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MOST_ENTRIES: Final = 20_000
 
 
 class Desired(Document):
-    """Pools and reservations as they shall be; a list that is absent is not spoken of.
+    """Pools and reservations as they should be. If a list is absent, nothing of its kind changes.
 
-    What a pool does not say has its default, but for `gateway` and `block_size`, whose defaults follow from
-    the subnet of the day: a pool that exists keeps its own. With `prune` what the lists do not name is
-    deleted. With `dry_run` nothing is kept, and the answer is what would be done.
+    An absent field of a pool gets its default, except `gateway` and `block_size` of an existing pool, which
+    stay. With `prune` what the lists do not name is deleted. With `dry_run` nothing changes, and the answer
+    says what would change.
     """
 
     pools: Annotated[list[NewPool], Field(max_length=MOST_ENTRIES)] | None = None
@@ -36,7 +36,7 @@ class Desired(Document):
     dry_run: bool = False
 
     def value(self) -> DesiredState:
-        """The same as values; raises InvalidValue, which names the entry."""
+        """The same as values. Raises InvalidValue, which names the entry."""
         return DesiredState(
             pools=None if self.pools is None else list(_wanted_pools(self.pools)),
             reservations=None if self.reservations is None else list(_wanted_reservations(self.reservations)),
@@ -44,7 +44,7 @@ class Desired(Document):
 
 
 class ShownChange(TypedDict):
-    """An entry before and after, null if there is none."""
+    """An entry before and after the change, null if there is none."""
 
     action: str
     kind: Literal["pool", "reservation"]
@@ -53,7 +53,7 @@ class ShownChange(TypedDict):
 
 
 class ShownApplied(TypedDict):
-    """What was done, or with `dry_run` would be; `warnings` say what may not have been meant."""
+    """What changed, or with `dry_run` would change."""
 
     dry_run: bool
     changes: list[ShownChange]
@@ -117,7 +117,7 @@ def _shown(entry: Pool | Reservation | None) -> dict[str, Any] | None:
 
 @contextmanager
 def _entry(place: str) -> Iterator[None]:
-    """Names the entry that a sentence is about."""
+    """Add the place of the entry to an error."""
     try:
         yield
     except InvalidValue as error:

@@ -1,4 +1,4 @@
-"""What would become of an ADD, as JSON."""
+"""What an ADD would get, as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ipamd.models.explanation import Explanation, PoolStanding
 
 
 class ConsideredDocument(BaseModel):
-    """A pool that was looked at; `position` is the place in the answer that it might serve, from 0."""
+    """A considered pool. `position` is the place in the answer that it might serve, from 0."""
 
     pool: str
     position: int | None
@@ -21,8 +21,8 @@ class ConsideredDocument(BaseModel):
 class ExplanationDocument(BaseModel):
     """The answer that an ADD would get, as the plugin would print it: a result, or an error object of CNI.
 
-    `repeated`: its container holds these addresses already. `unlisted` counts further pools that were
-    passed over.
+    `repeated` says that the container already holds these addresses. `unlisted` counts refusing pools that
+    are not listed.
     """
 
     result: dict[str, Any] | None
@@ -39,7 +39,7 @@ def document_of(
     error: dict[str, Any] | None,
     repeated: bool,
 ) -> ExplanationDocument:
-    """An explanation with the answer in CNI's words; without one the request was wrong before any pool."""
+    """An explanation with its answer. It is None if the request was wrong before any pool was considered."""
     considered = explanation.considered if explanation is not None else ()
     return ExplanationDocument(
         result=result,

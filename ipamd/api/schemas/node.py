@@ -16,13 +16,13 @@ Label = Annotated[str, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f
 
 
 class NodeLabels(Document):
-    """The labels of a node, all of them."""
+    """All labels of a node."""
 
     labels: Annotated[dict[Word, Label], Field(max_length=64)]
 
 
 class NodeRelease(Document):
-    """Why all that a node's containers hold is taken from them."""
+    """Why the addresses of a node's containers are released."""
 
     why: Note = Field(description="Kept in history as `reason`.")
     even_if_alive: bool = Field(False, description="Also if it was heard from in the last 15 minutes.")
@@ -35,7 +35,7 @@ class NodeFilter(Document):
 
 
 class ShownNode(TypedDict):
-    """A node as it is shown; `joined`: it has a token that it got with its proof."""
+    """A node as it is shown. `joined` says that it got a token with a proof."""
 
     cluster: str
     name: str
@@ -45,7 +45,7 @@ class ShownNode(TypedDict):
 
 
 class Evicted(TypedDict):
-    """How many addresses a dead node held."""
+    """How many addresses of a dead node were released."""
 
     cluster: str
     name: str

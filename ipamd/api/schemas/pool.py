@@ -1,4 +1,4 @@
-"""A pool as JSON: created from it, changed by a merge patch, shown as it."""
+"""A pool as JSON: to create it, to change it by a merge patch, to show it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Ranges = Annotated[list[Range], Field(max_length=MOST_RANGES)]
 
 
 class RouteDocument(Document):
-    """A route of a pool. Without `gw` containers send to the pool's gateway."""
+    """A route of a pool. Without `gw` containers use the pool's gateway."""
 
     dst: Prefix
     gw: Address | None = None
@@ -65,7 +65,7 @@ class DnsDocument(Document):
 
 
 class SelectorsDocument(Document):
-    """Who may use a pool: all that are given must match, of a list one, of labels all."""
+    """Who may use a pool. All given selectors must match: of a list one entry, of labels all."""
 
     clusters: Words | None = None
     networks: Words | None = None
@@ -77,7 +77,7 @@ class SelectorsDocument(Document):
 
 
 class _Settings(Document):
-    """What may be said of a pool when it is made, and changed later. Null means the default."""
+    """The settings of a pool, which may be changed later. Null means the default."""
 
     ranges: Ranges | None = None
     exclusions: Ranges | None = None
@@ -103,14 +103,14 @@ class _Settings(Document):
 
 
 class NewPool(_Settings):
-    """A pool to make."""
+    """A new pool."""
 
     name: Name
     space: Name = DEFAULT_SPACE
     subnet: Prefix
 
     def value(self) -> Pool:
-        """The pool that is meant; raises InvalidValue."""
+        """The pool as a value. Raises InvalidValue."""
         subnet = parse_network(self.subnet)
         if "gateway" in self.model_fields_set:
             gateway = parse_address(self.gateway) if self.gateway is not None else None
@@ -140,9 +140,9 @@ class NewPool(_Settings):
 
 
 class PoolPatch(_Settings):
-    """A merge patch (RFC 7396): what is absent stays, null resets; a null gateway means that there is none.
+    """A merge patch (RFC 7396): an absent field stays, null resets it. A null gateway means none.
 
-    Name and space stay for ever; they may be repeated.
+    Name and space cannot be changed, but may be repeated.
     """
 
     name: Name | None = None
@@ -150,7 +150,7 @@ class PoolPatch(_Settings):
     subnet: Prefix | None = None
 
     def apply(self, pool: Pool) -> Pool:
-        """The pool as changed; raises InvalidValue, and pydantic's ValidationError."""
+        """The changed pool. Raises InvalidValue, and pydantic's ValidationError."""
         patch = self.model_dump(exclude_unset=True)
         for field in ("name", "space", "subnet"):
             if field in patch and patch[field] is None:
@@ -165,7 +165,7 @@ class PoolPatch(_Settings):
 
 
 class ShownRoute(TypedDict):
-    """A route as it is shown, without what it does not say."""
+    """A route as it is shown, without absent fields."""
 
     dst: str
     gw: NotRequired[str]
@@ -218,7 +218,7 @@ class ShownPool(TypedDict):
 
 
 def document_of(pool: Pool) -> ShownPool:
-    """A pool as it is shown; what `NewPool` takes, too."""
+    """A pool as it is shown, and as `NewPool` takes it."""
     selectors = pool.selectors
     return {
         "name": pool.name,
@@ -296,7 +296,7 @@ def _merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any
 
 @contextmanager
 def _field(name: str) -> Iterator[None]:
-    """Names the field that a sentence is about."""
+    """Add the field to an error."""
     try:
         yield
     except ValueError as error:

@@ -24,7 +24,7 @@ class NewReservation(Document):
     note: Note | None = None
 
     def value(self) -> Reservation:
-        """The reservation that is meant, without its id; raises InvalidValue."""
+        """The reservation as a value, without its id. Raises InvalidValue."""
         if (self.namespace is None) != (self.name is None):
             raise InvalidValue("namespace", "a workload is named by namespace and name together")
         if self.owner is not None and self.name is not None:
@@ -41,7 +41,7 @@ class NewReservation(Document):
 
 
 class ReservationFilter(Document):
-    """Which reservations; all that is given must match, an address by lying inside."""
+    """Which reservations: those that match all given fields; `address` must be inside."""
 
     space: Word | None = None
     namespace: Word | None = None

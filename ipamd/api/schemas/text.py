@@ -1,4 +1,4 @@
-"""Texts, addresses and moments as the admin API takes them, read strictly."""
+"""Texts, addresses and moments of the admin API, read strictly."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _MOMENT: Final = re.compile(
 
 
 class Document(BaseModel):
-    """A JSON object all of whose fields are known, none of them converted from another type."""
+    """A JSON object. Unknown fields are refused, and no value is converted from another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def _storable(text: str) -> str:
-    """NUL ends a text for half of all databases, and half a surrogate pair has no UTF-8."""
+    """Refuse NUL and half a surrogate pair: databases cannot store them."""
     if "\0" in text:
         raise ValueError("holds a NUL character")
     try:
@@ -46,7 +46,7 @@ def _printable(text: str) -> str:
 
 
 def _accepted_by(read: Callable[[str], object]) -> Callable[[str], str]:
-    """A check that a text is one that `read` takes; the text itself goes on."""
+    """A check that `read` accepts a text. The text itself is kept."""
 
     def check(text: str) -> str:
         read(text)
@@ -56,7 +56,7 @@ def _accepted_by(read: Callable[[str], object]) -> Callable[[str], str]:
 
 
 def _digits(written: object) -> object:
-    """Of what a URL says only digits are a number: pydantic would take `1.0` and ` 1` too."""
+    """In a URL only digits are a number: pydantic would accept `1.0` and ` 1` too."""
     if isinstance(written, str) and not (written.isascii() and written.isdigit()):
         raise ValueError("is not a whole number")
     return written
@@ -71,16 +71,16 @@ Word = Annotated[
     AfterValidator(_storable),
     AfterValidator(_printable),
 ]
-"""A name that somebody else chose: of a node, a network, a workload. Any printable characters."""
+"""A name that somebody else chose, of a node, a network, a workload: any printable characters."""
 
 NodeName = Annotated[Word, AfterValidator(node_name)]
 """A node's name, as ipamd knows it: without regard to case."""
 
 Note = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_storable)]
-"""Free text for people, shown as text."""
+"""Free text for people."""
 
 Name = Annotated[str, StringConstraints(pattern=f"^{POOL_NAME}$", max_length=63)]
-"""A name of ours: of a pool, an address space, a cluster."""
+"""A name in ipamd: of a pool, an address space, a cluster."""
 
 Address = Annotated[
     str,
@@ -103,7 +103,7 @@ Range = Annotated[
 
 
 def moment(text: str) -> Instant:
-    """An RFC 3339 time with its offset; raises ValueError with a sentence."""
+    """An RFC 3339 time with an offset. Raises ValueError with a sentence."""
     if _MOMENT.fullmatch(text) is None:
         raise ValueError(NO_MOMENT)
     try:
@@ -121,5 +121,5 @@ Moment = Annotated[
 
 
 def without_nulls(value: BaseModel) -> dict[str, Any]:
-    """The fields of a document that were given and are not null."""
+    """The given fields of a document that are not null."""
     return {key: found for key, found in value.model_dump(exclude_unset=True).items() if found is not None}

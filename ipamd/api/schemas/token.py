@@ -14,10 +14,10 @@ from ipamd.models.token import Principal, Role, Token
 
 
 class NewToken(Document):
-    """What a token is to be good for.
+    """A new token.
 
-    A node token is bound to `cluster` and `node`, a join token to `cluster`. `name` is for people, and stands
-    in log and history. Without `expires` it is good until it is revoked.
+    A node token is bound to `cluster` and `node`, a join token to `cluster`. `name` appears in log and
+    history. Without `expires` it is valid until it is revoked.
     """
 
     role: Literal["admin", "reader", "node", "join"]
@@ -27,7 +27,7 @@ class NewToken(Document):
     expires: Moment | None = None
 
     def request(self, asker: Principal | None) -> TokenRequest:
-        """What to ask of the engine."""
+        """The request to the engine."""
         return TokenRequest(
             role=Role(self.role),
             name=self.name,
@@ -39,7 +39,7 @@ class NewToken(Document):
 
 
 class Joining(Document):
-    """A node that wants its token: its name, and the SHA-256 of its secret as 64 hexadecimal digits."""
+    """A node that asks for its token: its name, and the SHA-256 of its secret as 64 hexadecimal digits."""
 
     node: NodeName
     proof: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -60,7 +60,7 @@ class ShownToken(TypedDict):
 
 
 class MadeToken(ShownToken):
-    """A token with its text, which is told once."""
+    """A token with its secret, which is told once."""
 
     token: str
 
