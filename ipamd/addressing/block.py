@@ -1,4 +1,4 @@
-"""One block at work: which of its addresses comes next, and what taking and giving back does to it."""
+"""A block in use: which address is next, and what taking and releasing one changes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def held_bits(block: Block) -> int:
 
 
 def count_freed_after(block: Block, among: int, instant: Instant) -> int:
-    """How many of the addresses `among` were given back after an instant, and are free still."""
+    """How many of the addresses `among` were released after an instant, and are still free."""
     return sum(
         instant < since < HELD and among >> offset & 1 for offset, since in enumerate(block.free_since)
     )
 
 
 def longest_free_since(block: Block, assignable: int) -> Instant | None:
-    """Since when the address that may be handed out next is free; None if there is none."""
+    """Since when the next address that may be given is free, None if there is none."""
     oldest = min(
         (since for offset, since in enumerate(block.free_since) if assignable >> offset & 1), default=HELD
     )
@@ -46,10 +46,10 @@ def longest_free_since(block: Block, assignable: int) -> Instant | None:
 
 
 class OpenBlock:
-    """A locked block while a batch works on it: its free, assignable addresses in the order of their turn.
+    """A locked block in a batch: its free, assignable addresses in the order of their turn.
 
-    `assignable` says which addresses anybody may get, as bits. The order is made once, so that the many
-    requests of a batch that share a block do not search it again.
+    `assignable` are the addresses that anybody may get, as bits. The order is computed once, so that many
+    requests of a batch can share a block.
     """
 
     __slots__ = ("_assignable", "_taken", "_turns", "block", "changed")
@@ -71,14 +71,17 @@ class OpenBlock:
         return self.block.free_since[self._turns[-1]] if self._turns else None
 
     def take_next(self, free_before: Instant) -> int | None:
-        """Take the address free longest, if it has been free since `free_before` or longer: its value."""
+        """Take the address that has been free longest, if that is since `free_before` or longer.
+
+        Returns its value.
+        """
         since = self.next_free_since
         if since is None or since > free_before:
             return None
         return self._hold(self._turns.pop())
 
     def take_among(self, among: int) -> int | None:
-        """Take the one of these addresses (bit i: `first + i`) that is free longest, also a reserved one."""
+        """Take the one of these addresses (bit i: `first + i`) that is free longest, even a reserved one."""
         free_since = self.block.free_since
         free = [o for o in range(self.block.size) if among >> o & 1 and free_since[o] != HELD]
         if not free:
@@ -89,7 +92,7 @@ class OpenBlock:
         return self._hold(offset)
 
     def give_back(self, value: int, now: Instant) -> None:
-        """End the holding of an address: the last in turn from now on."""
+        """Release an address: it is the last in turn from now on."""
         offset = value - self.block.first
         if self.block.free_since[offset] != HELD:
             return
@@ -112,7 +115,7 @@ class OpenBlock:
         self._turns.sort(key=self.block.free_since.__getitem__, reverse=True)
 
     def close(self) -> Block:
-        """The block as it is to be written."""
+        """The block to write."""
         self.block.next_free_since = self.next_free_since
         return self.block
 

@@ -1,4 +1,4 @@
-"""Which addresses a subnet keeps for itself."""
+"""The addresses that a subnet keeps for itself."""
 
 from __future__ import annotations
 

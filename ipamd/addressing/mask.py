@@ -1,4 +1,4 @@
-"""What a pool may hand out: its addresses less what the subnet, the gateway and its admins keep back."""
+"""The mask: the addresses of a pool without those of the subnet, the gateway, and its admins."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 
 MOST_NAMED: Final = 4
-"""How many ranges one sentence names."""
+"""How many ranges a sentence names."""
 
 
 class Mask:
-    """The rules of a pool and of the reservations in it, as sets of addresses.
+    """The rules of a pool and its reservations, as sets of addresses.
 
-    `offered` is the subnet, or the ranges inside it; `usable` what a holder may have at all; `reserved`
-    what of it is kept for somebody; `assignable` what anybody may get unasked.
+    `offered` is the subnet, or the ranges inside it. `usable` is what a holder may have at all. `reserved` is
+    the part of it that is kept for somebody. `assignable` is what anybody may get unasked.
     """
 
     __slots__ = ("_reservations", "assignable", "offered", "pool", "reserved", "usable")
@@ -46,26 +46,26 @@ class Mask:
         return self.assignable.bits(block, self.pool.block_size)
 
     def blocks_from(self, cursor: int) -> Iterator[int]:
-        """The numbers of the blocks at or above a cursor that hold something assignable, in order."""
+        """The numbers of the blocks at or above a cursor that contain an assignable address, in order."""
         return _blocks(self.pool, self.assignable, cursor)
 
     def usable_within(self, addresses: AddressRange) -> Spans:
-        """What of a range a holder may have, whatever it is reserved for."""
+        """The part of a range that a holder may have, reserved or not."""
         return self.usable.meeting(Spans([_span(addresses)]))
 
     def blocks_meeting(self, spans: Spans) -> Iterator[int]:
-        """The numbers of the blocks that hold any of these addresses, in order."""
+        """The numbers of the blocks that contain any of these addresses, in order."""
         return _blocks(self.pool, spans, 0)
 
     def reservation_of(self, address: IPAddress) -> Reservation | None:
-        """The reservation that an address belongs to."""
+        """The reservation that contains an address."""
         for reservation in self._reservations:
             if reservation.addresses.contains(address):
                 return reservation
         return None
 
     def why_not(self, address: IPAddress) -> str | None:
-        """Why no holder may have an address, as the end of a sentence; None when one may."""
+        """Why no holder may have an address, as the end of a sentence. None if one may."""
         name, value = self.pool.name, int(address)
         if address not in self.pool.subnet:
             return f"it is outside pool {name} ({self.pool.subnet})"

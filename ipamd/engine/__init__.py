@@ -1,1 +1,1 @@
-"""Decides who gets which address. Knows neither HTTP nor SQL."""
+"""Decides who gets which address. It knows neither HTTP nor SQL."""

@@ -20,7 +20,7 @@ KEPT_CHOICES: Final = 50_000
 
 
 class RequestContext(NamedTuple):
-    """What selectors look at."""
+    """The context that selectors compare."""
 
     cluster: str | None
     network: str | None
@@ -29,7 +29,7 @@ class RequestContext(NamedTuple):
 
 
 class StaleCatalogue(Exception):
-    """What admins decided has changed since a batch read it: load it and decide again."""
+    """The catalogue has changed since a batch read it: load it and decide again."""
 
 
 class Catalogue:
@@ -66,7 +66,7 @@ class Catalogue:
         return self.snapshot.pools
 
     def mask(self, pool: Pool) -> Mask:
-        """What a pool may hand out."""
+        """The addresses that a pool may give."""
         mask = self._masks.get(pool.name)
         if mask is None:
             mask = self._masks[pool.name] = Mask(pool, self._reservations_in.get(pool.name, ()))
@@ -120,6 +120,6 @@ class Catalogue:
         return self._by_workload.get((namespace, name), []) if name is not None else []
 
     def labels(self, node: NodeKey) -> Mapping[str, str]:
-        """A node's labels; none for a node that no admin has labelled."""
+        """The labels of a node, none if no admin has set any."""
         known = self.snapshot.nodes.get(node)
         return known.labels if known is not None else {}

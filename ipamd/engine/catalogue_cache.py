@@ -1,4 +1,4 @@
-"""The catalogue of the moment: loaded when it is asked for, and looked at also while nobody asks."""
+"""The current catalogue: it is loaded on demand, and checked regularly too."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import DomainError
 
 LOOK_EVERY: Final = 1.5
-"""Seconds between two looks for what admins changed elsewhere, also while nobody asks for anything."""
+"""Seconds between two checks for changes that other replicas made."""
 
 STALE_AFTER: Final = 3.5
-"""Seconds after which a catalogue says no more who may ask: what was revoked is refused within five."""
+"""Seconds after which the catalogue must not decide who may ask: a revoked token is refused within five."""
 
 log = structlog.get_logger()
 
@@ -34,16 +34,16 @@ class CatalogueCache:
 
     @property
     def catalogue(self) -> Catalogue:
-        """As it was last loaded."""
+        """The catalogue as it was last loaded."""
         return self._catalogue
 
     @property
     def is_stale(self) -> bool:
-        """Whether the catalogue has not been compared with the database for too long."""
+        """Whether the last comparison with the database is too long ago."""
         return time.monotonic() - self._read_at >= STALE_AFTER
 
     async def refresh(self) -> Catalogue:
-        """Load what admins changed since it was last loaded."""
+        """Load what has changed since the last time."""
         async with self._refreshing:
             known, began = self._catalogue, time.monotonic()
             snapshot = await self._backend.ledger.snapshot(known.snapshot)
@@ -53,7 +53,7 @@ class CatalogueCache:
             return self._catalogue
 
     async def recent(self) -> Catalogue:
-        """The catalogue as it stood less than `STALE_AFTER` seconds ago; raises Unavailable."""
+        """The catalogue, at most `STALE_AFTER` seconds old. Raises Unavailable."""
         if self.is_stale:
             # One look for all who wait: they must not queue for a database that does not answer.
             if self._looking is None:
@@ -68,7 +68,7 @@ class CatalogueCache:
             look.exception()  # it is told to those who wait, if there still are any
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Check again and again, until cancelled."""
         silent = False
         while True:
             await asyncio.sleep(LOOK_EVERY)

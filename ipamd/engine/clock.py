@@ -8,11 +8,11 @@ from collections.abc import Callable
 from ipamd.models.instant import Instant
 
 Clock = Callable[[], Instant]
-"""Gives the present; never an earlier instant than the call before it."""
+"""Gives the present. It never goes back."""
 
 
 def wall_clock() -> Clock:
-    """A clock on the system's time that stands still where that is set back."""
+    """A clock with the system's time. If that is set back, it stands still."""
     latest = 0
 
     def now() -> Instant:

@@ -1,4 +1,4 @@
-"""The engine as its edges see it: a room for each kind of question, opened and closed together."""
+"""The engine for its edges: allocation, administration and inspection, opened and closed together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ipamd.models.request import AllocationRequest, Release
 
 
 class Engine:
-    """Decides who gets which address; one for each process."""
+    """Decides who gets which address. Each process has one."""
 
     def __init__(self, backend: Backend, clock: Clock, history_days: int) -> None:
         self._backend = backend
@@ -60,7 +60,7 @@ class Engine:
         return engine
 
     async def close(self) -> None:
-        """Answer what was taken, write what is only in memory, and let the database go."""
+        """Answer the calls under way, write what is only in memory, and close the database."""
         await self.allocator.close()
         for task in self._tasks:
             task.cancel()
@@ -74,28 +74,28 @@ class Engine:
 
     @property
     def catalogue(self) -> Catalogue:
-        """As it was last loaded."""
+        """The catalogue as it was last loaded."""
         return self._cache.catalogue
 
     async def refresh(self) -> Catalogue:
-        """Load what admins changed since it was last loaded."""
+        """Load what has changed since the last time."""
         return await self._cache.refresh()
 
     async def recent(self) -> Catalogue:
-        """The catalogue, young enough to say who may ask; raises Unavailable."""
+        """The catalogue, fresh enough to decide who may ask. Raises Unavailable."""
         return await self._cache.recent()
 
     @property
     def is_stale(self) -> bool:
-        """Whether it is not: then `recent` has to be waited for."""
+        """Whether the catalogue is not fresh: then wait for `recent`."""
         return self._cache.is_stale
 
     async def submit(self, request: AllocationRequest | Release) -> Outcome:
-        """Decide a request with the batch that it falls into, durably."""
+        """Decide a request in a batch, durably."""
         return await self.allocator.submit(request)
 
     async def explain(self, request: AllocationRequest) -> Explanation:
-        """What would become of a request now, and why: nothing is taken, noted or remembered of it."""
+        """What a request would get now, and why. Nothing is taken, noted or remembered."""
         await self._cache.refresh()
         outcome = await self.allocator.dry_run(request)
         return await explain(request, outcome, self.catalogue, self._backend.ledger, self._clock())
@@ -105,13 +105,13 @@ class Engine:
         self._upkeep.heard_from(node)
 
     def used(self, token: int) -> None:
-        """Note that a token was shown."""
+        """Note that a token was used."""
         self._upkeep.used(token)
 
     async def uses(self) -> Mapping[int, Instant]:
-        """When each token was last used, as far as it is written or this process saw it."""
+        """When each token was last used, from the database and from this process."""
         return await self._upkeep.uses()
 
     async def contacts(self) -> Mapping[NodeKey, Instant]:
-        """When each node last called, as far as it is written or this process heard it."""
+        """When each node last called, from the database and from this process."""
         return await self._upkeep.contacts()

@@ -1,4 +1,4 @@
-"""What an engine counts of its own work, for whoever watches it."""
+"""Counts of the engine's own work, for metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom each token stands for, found by the token's hash. Pure."""
+"""The principal of each token, found by the hash of the token. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ipamd.models.token import Principal, Token, TokenHash
 
 
 def principals(tokens: Iterable[Token]) -> dict[TokenHash, Principal]:
-    """The principals of some tokens, also those of texts that a renewal replaced a moment ago."""
+    """The principals of some tokens, also under the old hashes of renewed tokens."""
     found: dict[TokenHash, Principal] = {}
     for token in tokens:
         principal = principal_of(token)
@@ -20,7 +20,7 @@ def principals(tokens: Iterable[Token]) -> dict[TokenHash, Principal]:
 
 
 def principal_of(token: Token) -> Principal:
-    """Whom a token stands for."""
+    """The principal of a token."""
     return Principal(
         name=token.principal,
         role=token.role,

@@ -1,4 +1,4 @@
-"""The end of history: what ended long ago is dropped, so slowly that nobody notices."""
+"""Drops old history, slowly enough that nobody notices."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ipamd.models.instant import SECOND
 DAY: Final = 24 * 60 * 60 * SECOND
 
 ROUND_EVERY: Final = 3600.0
-"""Seconds between two rounds over what is old: history is kept for days, not to the minute."""
+"""Seconds between two rounds. History is kept for days, so minutes do not matter."""
 
 SHORTEST_PAUSE: Final = 0.02
 RESTING: Final = 9
-"""So many times as long as a piece took is waited before the next: a tenth of the writer's time at most."""
+"""A pause is this many times as long as the work before it: at most a tenth of the writer's time is used."""
 
 log = structlog.get_logger()
 
 
 class Pruning:
-    """Drops allocations that ended more than so many days ago; each process does, without any leader."""
+    """Drops allocations that ended more than some days ago. Each process does it, without a leader."""
 
     def __init__(self, backend: Backend, clock: Clock, days: int) -> None:
         self._backend = backend
@@ -33,7 +33,7 @@ class Pruning:
         self._days = days
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Work until cancelled."""
         while True:
             try:
                 await self.round()
@@ -44,7 +44,7 @@ class Pruning:
             await asyncio.sleep(ROUND_EVERY)
 
     async def round(self) -> None:
-        """Drop all that is old now, in pieces with pauses."""
+        """Drop everything that is old now, in pieces with pauses."""
         before = self._clock() - self._days * DAY
         time = asyncio.get_running_loop().time
         reached: int | None = 0

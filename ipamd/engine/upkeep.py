@@ -1,4 +1,4 @@
-"""What is noted in memory and written now and then, never in an ADD: who called, which token was shown."""
+"""Notes in memory that are written now and then, never in an ADD: who called, which token was used."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 
 UPKEEP_EVERY: Final = 30.0
-"""Seconds between two rounds: contacts are written, releases forgotten whose time is over."""
+"""Seconds between two rounds. A round writes contacts, and forgets old releases."""
 
 log = structlog.get_logger()
 
 
 class Upkeep:
-    """Notes of the last round, and the rounds."""
+    """The notes since the last round, and the rounds."""
 
     def __init__(self, backend: Backend, clock: Clock, cache: CatalogueCache) -> None:
         self._backend = backend
@@ -36,19 +36,19 @@ class Upkeep:
         self._contacts[node] = self._clock()
 
     def used(self, token: int) -> None:
-        """Note that a token was shown."""
+        """Note that a token was used."""
         self._uses[token] = self._clock()
 
     async def contacts(self) -> Mapping[NodeKey, Instant]:
-        """When each node last called, as far as it is written or this process heard it."""
+        """When each node last called, from the database and from this process."""
         return {**await self._backend.ledger.contacts(), **self._contacts}
 
     async def uses(self) -> Mapping[int, Instant]:
-        """When each token was last used, as far as it is written or this process saw it."""
+        """When each token was last used, from the database and from this process."""
         return {**await self._backend.ledger.uses(), **self._uses}
 
     async def run(self) -> None:
-        """Go round again and again, until cancelled."""
+        """Work round after round, until cancelled."""
         while True:
             await asyncio.sleep(UPKEEP_EVERY)
             try:
@@ -58,14 +58,14 @@ class Upkeep:
                 log.warning("upkeep failed; ipamd tries again", error=str(error), seconds=UPKEEP_EVERY)
 
     async def end(self) -> None:
-        """Write what the last round has not."""
+        """Write the notes since the last round."""
         try:
             await self._write()
         except (DomainError, InDoubt) as error:
             log.warning("the last contacts of nodes could not be written", error=str(error))
 
     async def _write(self) -> None:
-        """Write who was heard of, and which tokens were used; what cannot be written is kept for later."""
+        """Write which nodes called and which tokens were used. What cannot be written is kept for later."""
         contacts, self._contacts = self._contacts, {}
         uses, self._uses = self._uses, {}
         tokens = self._cache.catalogue.snapshot.tokens

@@ -1,1 +1,1 @@
-"""What admins state: changes of pools, reservations, nodes and tokens, each whole or not at all."""
+"""The changes of admins: pools, reservations, nodes and tokens. Each change is whole or does not happen."""

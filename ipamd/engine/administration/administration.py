@@ -1,4 +1,4 @@
-"""Changes of pools, reservations and nodes, one after another, each whole or not at all."""
+"""Changes of pools, reservations and nodes: one after another, each whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from ipamd.models.reservation import Reservation
 
 
 class Administration(CatalogueWriter):
-    """What admins may change; a method answers when its change is durable and holds for every later batch."""
+    """The changes that admins may make.
+
+    When a method returns, its change is durable, and every later batch sees it.
+    """
 
     async def create_pool(self, pool: Pool) -> Pool:
-        """Add a pool; raises InvalidValue, PoolExists, PoolOverlaps, ReservationConflicts."""
+        """Create a pool. Raises InvalidValue, PoolExists, PoolOverlaps, ReservationConflicts."""
         validate(pool)
 
         async def create(catalogue: CatalogueChange) -> Pool:
@@ -33,7 +36,7 @@ class Administration(CatalogueWriter):
         return await self._change(create)
 
     async def edit_pool(self, name: str, edit: Callable[[Pool], Pool], expected: int | None) -> Pool:
-        """Replace a pool by what `edit` makes of it, if it stands at revision `expected` (None: at any).
+        """Replace a pool by the result of `edit`, if it is at revision `expected` (None: at any).
 
         Raises NotFound, StaleRevision, InvalidValue, PoolOverlaps, WouldStrand, ReservationConflicts, and
         what `edit` raises.
@@ -48,7 +51,7 @@ class Administration(CatalogueWriter):
         return await self._change(change)
 
     async def delete_pool(self, name: str, expected: int | None) -> None:
-        """Remove a pool of which nothing is held; raises NotFound, StaleRevision, PoolInUse."""
+        """Delete a pool of which nothing is held. Raises NotFound, StaleRevision, PoolInUse."""
 
         async def delete(catalogue: CatalogueChange) -> None:
             editing = await self._edit(catalogue)
@@ -57,7 +60,10 @@ class Administration(CatalogueWriter):
         await self._change(delete)
 
     async def create_reservation(self, reservation: Reservation) -> Reservation:
-        """Keep addresses for a holder; raises InvalidValue, ReservationConflicts. Its id is given here."""
+        """Reserve addresses for a holder, and give the reservation its id.
+
+        Raises InvalidValue, ReservationConflicts.
+        """
 
         async def create(catalogue: CatalogueChange) -> Reservation:
             editing = await self._edit(catalogue)
@@ -68,7 +74,7 @@ class Administration(CatalogueWriter):
         return await self._change(create)
 
     async def delete_reservation(self, reservation: int, expected: int | None = None) -> None:
-        """Give reserved addresses back to everybody; raises NotFound, StaleRevision."""
+        """End a reservation. Raises NotFound, StaleRevision."""
 
         async def delete(catalogue: CatalogueChange) -> None:
             editing = await self._edit(catalogue)
@@ -78,10 +84,10 @@ class Administration(CatalogueWriter):
         await self._change(delete)
 
     async def apply(self, wanted: DesiredState, *, prune: bool, dry_run: bool) -> Applied:
-        """Make pools and reservations what a file says, all of it or nothing; raises NotApplied.
+        """Create and change pools and reservations as a file says: all of it, or nothing. Raises NotApplied.
 
-        With `prune` those that the file does not name go; with `dry_run` nothing is kept, and the answer is
-        what would be done. Where nothing differs nothing is written.
+        With `prune` what the file does not name is deleted. With `dry_run` nothing changes, and the answer
+        says what would change. If nothing differs, nothing is written.
         """
 
         async def change(catalogue: CatalogueChange) -> Applied | Undone[Applied]:
@@ -91,7 +97,7 @@ class Administration(CatalogueWriter):
         return await self._change(change)
 
     async def save_node(self, node: Node, expected: int | None = None) -> Node:
-        """Set a node's labels; raises StaleRevision."""
+        """Set the labels of a node. Raises StaleRevision."""
 
         async def save(catalogue: CatalogueChange) -> Node:
             revision, snapshot = await self._begin(catalogue)
@@ -105,7 +111,7 @@ class Administration(CatalogueWriter):
         return await self._change(save)
 
     async def delete_node(self, key: NodeKey, expected: int | None = None) -> None:
-        """Forget a node: its labels, that it joined, its tokens. Raises NotFound, StaleRevision."""
+        """Forget a node: its labels, that it joined, and its tokens. Raises NotFound, StaleRevision."""
 
         async def delete(catalogue: CatalogueChange) -> None:
             _, snapshot = await self._begin(catalogue)
@@ -126,7 +132,7 @@ Entry = TypeVar("Entry", Pool, Reservation, Node)
 
 
 def _entry(entry: Entry | None, what: str, name: str, expected: int | None) -> Entry:
-    """An entry that must exist, at the revision that its editor saw."""
+    """An entry that must exist, at the revision that its editor has read."""
     if entry is None:
         raise NotFound(what, name)
     if expected is not None and entry.revision != expected:

@@ -1,4 +1,4 @@
-"""Pools and reservations made what a file says: all of it in one change, or nothing."""
+"""Create and change pools and reservations as a file says, in one change."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 
 KEPT_UNSAID: Final = ("gateway", "block_length")
-"""Fields whose default follows from the subnet of the day: a pool that exists keeps its own."""
+"""Fields whose default follows from the subnet. An existing pool keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredPool:
-    """A pool as a file has it. Of `unsaid` it says nothing: fields out of `KEPT_UNSAID`."""
+    """A pool as a file has it. `unsaid` are the fields of `KEPT_UNSAID` that the file does not give."""
 
     pool: Pool
     unsaid: frozenset[str] = frozenset()
 
     def over(self, old: Pool) -> Pool:
-        """What becomes of the pool that there is."""
+        """The existing pool after the change."""
         kept: dict[str, Any] = {field: getattr(old, field) for field in self.unsaid}
         return replace(self.pool, **kept, revision=old.revision)
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """What a file says, no name and no range twice; None of what it does not speak of."""
+    """The contents of a file. No name and no range comes twice. None means that the file has no such list."""
 
     pools: Sequence[DesiredPool] | None
     reservations: Sequence[Reservation] | None
@@ -47,7 +47,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One entry before and after; None if there is none."""
+    """An entry before and after the change; None if there is none."""
 
     before: Pool | Reservation | None
     after: Pool | Reservation | None

@@ -1,4 +1,4 @@
-"""How a change of the catalogue goes: take it, read what stands, write, and know it here at once."""
+"""A change of the catalogue: lock it, read it, write it, and load it in this process at once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ T = TypeVar("T")
 
 
 class CatalogueWriter:
-    """What those share who change the catalogue, one after another, each change whole or not at all."""
+    """The part that all changes of the catalogue share: one after another, each whole or not at all."""
 
     def __init__(self, backend: Backend, cache: CatalogueCache) -> None:
         self._backend = backend
         self._cache = cache
 
     async def _begin(self, catalogue: CatalogueChange) -> tuple[int, Snapshot]:
-        """Take the catalogue, then read it: nobody changes it before this change ends."""
+        """Lock the catalogue, then read it. Nobody else changes it before this change ends."""
         revision = await catalogue.raise_revision()
         return revision, await catalogue.load(self._cache.catalogue.snapshot)
 

@@ -1,4 +1,4 @@
-"""Ranges of addresses that do not overlap, found by what they share with another range. Pure."""
+"""Ranges that do not overlap, found by an address or a range that they share. Pure."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Disjoint(Generic[T]):
             self.add(space, addresses, entry)
 
     def add(self, space: str, addresses: AddressRange, entry: T) -> None:
-        """Put in a range that meets none of the others."""
+        """Add a range that overlaps none of the others."""
         shelf = self._shelves.setdefault((space, addresses.family), _Shelf([], []))
         at = bisect_left(shelf.firsts, int(addresses.first))
         shelf.firsts.insert(at, int(addresses.first))
         shelf.entries.insert(at, (int(addresses.last), entry))
 
     def remove(self, space: str, addresses: AddressRange) -> None:
-        """Take out a range that was put in."""
+        """Remove a range."""
         shelf = self._shelves[space, addresses.family]
         at = bisect_left(shelf.firsts, int(addresses.first))
         del shelf.firsts[at], shelf.entries[at]
 
     def meeting(self, space: str, addresses: AddressRange) -> T | None:
-        """The first of those that share an address with a range, None if there is none."""
+        """The first one that shares an address with a range, None if there is none."""
         return next(self.all_meeting(space, addresses), None)
 
     def all_meeting(self, space: str, addresses: AddressRange) -> Iterator[T]:

@@ -1,4 +1,4 @@
-"""One change of pools and reservations under way, step by step, inside its transaction."""
+"""A change of pools and reservations, step by step, inside its transaction."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 
 MOST_SPANS: Final = 64
-"""A change that touches more separate spans than this looks at all blocks from the first to the last."""
+"""If a change touches more separate spans than this, it looks at all blocks from the first to the last."""
 
 
 class Editing:
-    """Pools and reservations as they stand after the steps so far; a step that raises changes nothing here.
+    """Pools and reservations after the steps so far. A step that raises changes nothing here.
 
-    The catalogue is taken: nobody else changes it before the transaction ends.
+    The catalogue is locked: nobody else changes it before the transaction ends.
     """
 
     def __init__(self, catalogue: CatalogueChange, revision: int, snapshot: Snapshot) -> None:
@@ -68,7 +68,7 @@ class Editing:
         return Disjoint((each.space, each.addresses, each) for each in self.reservations.values())
 
     async def create_pool(self, pool: Pool) -> Pool:
-        """Add a pool; raises InvalidValue, PoolExists, PoolOverlaps."""
+        """Create a pool. Raises InvalidValue, PoolExists, PoolOverlaps."""
         validate(pool)
         if pool.name in self.pools:
             raise PoolExists(f"pool {pool.name!r} exists already: choose another name, or edit the pool")
@@ -76,7 +76,7 @@ class Editing:
         return await self._save_pool(pool)
 
     async def edit_pool(self, old: Pool, edit: Callable[[Pool], Pool]) -> Pool:
-        """Replace a pool by what `edit` makes of it.
+        """Replace a pool by the result of `edit`.
 
         Raises InvalidValue, PoolOverlaps, WouldStrand, and what `edit` raises.
         """
@@ -93,7 +93,7 @@ class Editing:
         return await self._save_pool(new)
 
     async def delete_pool(self, pool: Pool) -> None:
-        """Remove a pool of which nothing is held; raises PoolInUse."""
+        """Delete a pool of which nothing is held. Raises PoolInUse."""
         held = sum(block.allocated for block in await _blocks(pool, self._catalogue))
         if held:
             raise PoolInUse(f"pool {pool.name} has {held} allocated addresses: drain it, or release them")
@@ -103,7 +103,7 @@ class Editing:
         del self.pools[pool.name]
 
     async def create_reservation(self, reservation: Reservation) -> Reservation:
-        """Keep addresses for a holder; raises ReservationConflicts. Its id, a revision, is given here."""
+        """Reserve addresses for a holder. The id is the revision. Raises ReservationConflicts."""
         validate_reservation(reservation)
         made = replace(reservation, id=self.revision, revision=self.revision)
         if made.id in self.reservations:
@@ -122,7 +122,7 @@ class Editing:
         return made
 
     async def delete_reservation(self, gone: Reservation) -> None:
-        """Give reserved addresses back to everybody."""
+        """End a reservation."""
         kept = {number: each for number, each in self.reservations.items() if number != gone.id}
         await self._rereserve(kept, gone)
         await self._catalogue.remove(gone)
@@ -181,7 +181,7 @@ class Editing:
         return saved
 
     def _refuse_overlap(self, pool: Pool) -> None:
-        """Raise PoolOverlaps if a pool shares addresses with another of its space."""
+        """Raise PoolOverlaps if a pool overlaps another of its space."""
         for other in self._subnets.all_meeting(pool.space, _whole(pool)):
             if other.name != pool.name:
                 raise PoolOverlaps(
@@ -189,7 +189,7 @@ class Editing:
                 )
 
     async def _rereserve(self, reservations: dict[int, Reservation], about: Reservation) -> None:
-        """Make the pools that a reservation touches fit the new list of reservations."""
+        """Adapt the pools that a reservation touches to the new list of reservations."""
         touched = self._subnets.all_meeting(about.space, about.addresses)
         # By name, for that is the order in which whoever waits for blocks of several pools locks them.
         for pool in sorted(touched, key=lambda pool: pool.name):
@@ -227,7 +227,7 @@ async def _touched(pool: Pool, spans: Spans, catalogue: CatalogueChange) -> list
 async def _remask(
     old: Mask, new: Mask, catalogue: CatalogueChange, keeper: Reservation | None = None
 ) -> None:
-    """Make a pool's blocks fit its new mask; raises if somebody else than `keeper` would be left out."""
+    """Adapt the blocks of a pool to its new mask. Raises if anybody but `keeper` would lose an address."""
     change = MaskChange.between(old, new)
     blocks = await _touched(new.pool, change.touched, catalogue)
     for block in blocks:
@@ -274,7 +274,7 @@ def _offsets(bits: int) -> Iterator[int]:
 
 
 def is_keeper(reservation: Reservation, holder: Allocation) -> bool:
-    """Whether an allocation is of the one that a reservation is for."""
+    """Whether the holder of an allocation is the one of a reservation."""
     if isinstance(holder.holder, Owner):
         return reservation.owner == holder.holder.name
     workload = holder.workload

@@ -1,4 +1,4 @@
-"""What an admin's change means for blocks. Pure."""
+"""What a change by an admin means for blocks. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ipamd.addressing.ranges import Spans
 
 @dataclass(frozen=True, slots=True)
 class MaskChange:
-    """What becomes of a pool's addresses when its mask changes.
+    """The addresses of a pool that a new mask treats differently.
 
-    `lost` may not be held any more, `withdrawn` may be held but is not handed out unasked any more,
-    `gained` may be handed out from now on.
+    `lost` may no longer be held. `withdrawn` may be held, but are no longer given unasked. `gained` may be
+    given from now on.
     """
 
     lost: Spans
@@ -30,5 +30,5 @@ class MaskChange:
 
     @property
     def touched(self) -> Spans:
-        """The addresses whose blocks must be looked at again."""
+        """The addresses whose blocks the change must look at."""
         return Spans([*self.lost, *self.withdrawn, *self.gained])

@@ -1,4 +1,4 @@
-"""Tokens made, renewed and revoked. Their texts are told once, and kept nowhere."""
+"""Create, renew and revoke tokens. Their texts are told once, and stored nowhere."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ TEXT_BYTES: Final = 32
 DAY: Final = 24 * 60 * 60 * SECOND
 
 NODE_LIFETIME: Final = 90 * DAY
-"""How long a token is good that a node got by joining: it renews it long before."""
+"""How long the token of a joined node is valid. The node renews it long before."""
 
 OVERLAP: Final = 10 * 60 * SECOND
-"""How long the text that a renewal replaced is still good: calls of the node are under way with it."""
+"""How long a renewed token stays valid, because calls of the node may be under way with it."""
 
 KEPT_EXPIRED: Final = 30 * DAY
-"""How long an expired token is listed; the making of another one removes it then."""
+"""How long an expired token is listed. After that the next creation of a token removes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:
-    """What a token is to be good for; `by` is the principal that asks, None if nobody had to say."""
+    """A request for a token. `by` is the principal that asks, None while there are no tokens."""
 
     role: Role
     name: str | None = None
@@ -43,14 +43,14 @@ class TokenRequest:
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token with its text, which is nowhere else."""
+    """A token with its text, which exists nowhere else."""
 
     token: Token
     text: str = field(repr=False)
 
 
 class Tokens(CatalogueWriter):
-    """What may be done with tokens; a method answers when it is durable, and holds here at once."""
+    """The operations on tokens. When a method returns, its change is durable, and this process knows it."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Tokens(CatalogueWriter):
         self._clock = clock
 
     async def create(self, request: TokenRequest) -> NewToken:
-        """Make a token; raises InvalidValue."""
+        """Create a token. Raises InvalidValue."""
         now = self._clock()
         _validate(request, now)
         text = new_text()
@@ -90,7 +90,7 @@ class Tokens(CatalogueWriter):
         return NewToken(await self._change(make), text)
 
     async def revoke(self, number: int) -> Token:
-        """Make a token good for nothing; raises NotFound."""
+        """Revoke a token. Raises NotFound."""
 
         async def revoke(catalogue: CatalogueChange) -> Token:
             _, snapshot = await self._begin(catalogue)
@@ -103,10 +103,10 @@ class Tokens(CatalogueWriter):
         return await self._change(revoke)
 
     async def join(self, name: str, proof: str, principal: Principal) -> NewToken:
-        """Give a node its token, in place of the one that it has; raises NodeJoined, NotAllowed.
+        """Give a node its token, in place of an earlier one. Raises NodeJoined, NotAllowed.
 
-        Who has a join token gets one for any node of the cluster that nobody has yet, or that joined with
-        the same proof. A node renews its own.
+        With a join token any node of the cluster gets one whose name is not taken, or that joined with the
+        same proof. A node renews its own token.
         """
         node = _node_meant(name, principal)
         shown = hash_of(proof.encode())
@@ -161,7 +161,7 @@ class Tokens(CatalogueWriter):
 
 
 def new_text() -> str:
-    """The text of a token: 256 random bits."""
+    """The text of a new token: 256 random bits."""
     return f"ipamd_{secrets.token_urlsafe(TEXT_BYTES)}"
 
 
@@ -176,7 +176,7 @@ def _node_meant(name: str, principal: Principal) -> NodeKey:
 
 
 def _refuse_stranger(known: Node, shown: bytes, own: list[Token], principal: Principal) -> None:
-    """Raise if a node's name would go to somebody else than who has it."""
+    """Raise if the name of a node belongs to somebody else."""
     if known.proof is not None:
         stranger = not compare_digest(known.proof, shown)
     else:

@@ -1,1 +1,1 @@
-"""Who gets which address: the queue before the database, one batch decided, the search in blocks."""
+"""Decides who gets which address: the queue, the decision of a batch, the block search."""

@@ -1,7 +1,7 @@
-"""Addresses that containers use already: whose they become, or who stands in the way.
+"""Adoption: give containers the addresses that they already use.
 
-A runtime keeps what its plugins answered. What it kept on a node tells who uses which address there, whatever
-gave them out: another IPAM before ipamd came, or ipamd itself before its database was put back.
+A runtime keeps the results of its plugins on the node. They say who uses which address, whatever gave it:
+another IPAM before ipamd, or ipamd itself before its database was restored.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ipamd.models.outcome import Outcome, Refused, Released
 from ipamd.models.request import AllocationRequest, Release
 
 BEFORE_EVERY_CALL: Final = CallOrder(0, 0)
-"""Nobody knows when it was that an attachment was written down: any DEL that was carried out is later."""
+"""Nobody knows when an attachment was made: every DEL that was carried out is later."""
 
 WHAT_WAS_ADOPTED: Final = CallOrder(0, 1)
-"""A release in this order frees what was adopted and nothing that any call took or repeated since."""
+"""A release with this order frees what was adopted, and nothing that a call took or repeated since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Adopted:
 
 
 class Adoption:
-    """Gives containers what they use already, and takes it back when they are gone."""
+    """Gives containers the addresses that they already use. Releases them when the containers are gone."""
 
     def __init__(self, allocator: Allocator, ledger: Ledger, cache: CatalogueCache) -> None:
         self._allocator = allocator

@@ -1,4 +1,4 @@
-"""Where requests come in: each gets its place in the order of its node's calls, and an outcome."""
+"""The entrance for requests: each gets its place in the order of its node's calls, and an outcome."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ class Allocator:
         return self._batching.waiting
 
     async def close(self) -> None:
-        """Answer what was taken, and end."""
+        """Answer the calls under way, and end."""
         await self._batching.close()
 
     async def submit(self, request: AllocationRequest | Release) -> Outcome:
-        """Decide a request with the batch that it falls into, durably."""
+        """Decide a request in a batch, durably."""
         try:
             return await self.submit_call(await self._ordered(request))
         except DomainError as error:
             return Refused(error)
 
     async def submit_call(self, call: Call) -> Outcome:
-        """Decide a call that has its place in the order; raises Unavailable if it cannot be queued."""
+        """Decide a call that has its place in the order. Raises Unavailable if it cannot be queued."""
         request = call.request if isinstance(call, AllocateCall) else call.release
         outcome = await self._batching.submit(call, request.timeout)
         if isinstance(outcome, Refused) and isinstance(request, AllocationRequest):
@@ -63,7 +63,7 @@ class Allocator:
         return outcome
 
     async def dry_run(self, request: AllocationRequest) -> Granted | Refused:
-        """What would become of a request now: nothing is taken, noted or remembered of it."""
+        """What a request would get now. Nothing is taken, noted or remembered."""
         node, issued = request.node_key, request.issued
         if node is None or issued is None:
             order = self._boots.order_on_arrival(node)
@@ -72,7 +72,7 @@ class Allocator:
         return await self.dry_run_call(AllocateCall(request, order, request.digest, node))
 
     async def dry_run_call(self, call: AllocateCall) -> Granted | Refused:
-        """What would become of a call that has its place in the order."""
+        """What a call that has its place in the order would get."""
         outcome = await self._attempts.dry_run(call, WaitForLocks(call.request.timeout))
         return await self._completed(outcome, call.request) if isinstance(outcome, Refused) else outcome
 

@@ -1,4 +1,4 @@
-"""Settles calls as often as it takes when others change what they depend on, within bounds."""
+"""Settles calls again, within bounds, if others changed what they depend on."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from ipamd.models.outcome import Granted, Refused
 T = TypeVar("T")
 
 ATTEMPTS: Final = 8
-"""How often calls are settled, or blocks carved, when the catalogue changes under them."""
+"""How often calls are settled, or blocks carved, if the catalogue changes meanwhile."""
 
 VIOLATIONS: Final = 2
 """How often a batch may violate a constraint before its calls are settled one by one."""
 
 DOUBTS: Final = 3
-"""How often a commit may go unanswered before the callers are left in doubt too."""
+"""How often a commit may remain unanswered before the callers are told of the doubt."""
 
 
 class Attempts:
-    """Units of work on the catalogue of the moment."""
+    """Units of work with the current catalogue."""
 
     def __init__(
         self,
@@ -58,9 +58,9 @@ class Attempts:
         self._carver = Carver()
 
     async def settle(self, calls: Sequence[Call], locks: LockPolicy = SKIP_LOCKS) -> Sequence[Verdict]:
-        """A verdict for each call, durable. Raises Unavailable, InDoubt.
+        """A verdict for each call, durably. Raises Unavailable, InDoubt.
 
-        After a commit in doubt the calls are settled again: what it did is found by its holders.
+        After a commit in doubt the calls are settled again: their holders show what it did.
         """
         violations = doubts = 0
         clock = asyncio.get_running_loop().time
@@ -112,7 +112,7 @@ class Attempts:
         return Refused(Unavailable("the pools changed at every attempt: try again"))
 
     async def carve(self, wanted: Sequence[NeedsBlock]) -> None:
-        """Carve the blocks that calls lack, or learn that there are none. Raises Unavailable."""
+        """Carve the blocks that calls need, or learn that there are none. Raises Unavailable."""
         for _ in range(ATTEMPTS):
             catalogue = self._cache.catalogue
             work = partial(self._carve_once, wanted, catalogue)

@@ -19,18 +19,19 @@ from ipamd.models.outcome import Outcome, Refused
 
 LARGEST_BATCH: Final = 256
 MISSES: Final = 6
-"""In how many batches a call may miss what others hold: as a rule our own other batches, which soon end."""
+"""In how many batches a call may miss a lock. Usually our own other batches have it, and end soon."""
 
 WAITING_CALLS: Final = 4
-"""How many calls at once are settled alone, waiting for what others hold."""
+"""How many calls at once are settled alone, waiting for locks."""
 
 log = structlog.get_logger()
 
 
 class Batching:
-    """The queue before the database. At most `lanes` batches are under way at once.
+    """The queue before the database.
 
-    Beside them a small lane settles alone the calls that met a lock of somebody else's: it waits for locks.
+    At most `lanes` batches are under way at once. Beside them a small lane settles calls alone that missed a
+    lock: it waits for locks.
     """
 
     def __init__(self, settling: Attempts, lanes: int, measures: Measures) -> None:
@@ -51,7 +52,7 @@ class Batching:
         return len(self._queue)
 
     async def submit(self, call: Call, timeout: float) -> Outcome:  # noqa: ASYNC109 - the caller's own
-        """Queue a call and wait for its outcome; `timeout` in seconds bounds the time in the queue.
+        """Queue a call and wait for its outcome. `timeout` in seconds limits its time in the queue.
 
         Raises Unavailable if it cannot be queued.
         """
@@ -63,7 +64,7 @@ class Batching:
         return await waiting.answer
 
     async def close(self) -> None:
-        """Answer what was taken, and end."""
+        """Answer the calls under way, and end."""
         self._closing = True
         self._arrived.set()
         await asyncio.gather(*self._lanes)
@@ -79,7 +80,7 @@ class Batching:
         self._arrived.set()  # for the other lanes
 
     def _collect(self) -> list[QueuedCall]:
-        """The next batch: no two calls of one holder, none whose caller is gone or whose time ran out."""
+        """The next batch: no two calls of one holder, no call whose caller is gone or whose time is over."""
         now = self._loop.time()
         batch: list[QueuedCall] = []
         held_back: list[QueuedCall] = []
@@ -98,7 +99,7 @@ class Batching:
         return batch
 
     async def _answer(self, batch: list[QueuedCall], locks: LockPolicy = SKIP_LOCKS) -> None:
-        """Settle a batch and tell its callers, whatever happens to it."""
+        """Settle a batch, and answer its callers whatever happens."""
         self._measures.batch_calls.observe(len(batch))
         contended: list[QueuedCall] = []
         try:
@@ -155,7 +156,7 @@ class Batching:
         self._arrived.set()
 
     async def _answer_alone(self, batch: list[QueuedCall], error: Exception) -> None:
-        """After a failure that no rule foresees: each call on its own, so that only a bad one fails."""
+        """After an unforeseen failure settle each call alone, so that only the bad one fails."""
         unanswered = [waiting for waiting in batch if not waiting.answer.done()]
         if len(batch) > 1:
             for waiting in unanswered:

@@ -1,4 +1,4 @@
-"""Finds the addresses of a batch in blocks: those that are open, those to search, those to carve."""
+"""Finds addresses for a batch: which blocks are open, which to search, which to carve."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ from ipamd.models.pool import Affinity, Pool, PoolState
 from ipamd.models.reservation import Reservation
 
 FIRST_GUESS: Final = 8
-"""How many requests of a batch one block is first expected to serve; a second search takes one for each."""
+"""How many requests of a batch a block is first expected to serve.
+
+A second search takes one block for each.
+"""
 
 MOST_BLOCKS: Final = 64
 """The most blocks that one search locks."""
 
 CHANGES_HANDS: Final = (BlockOwner.NONE, BlockOwner.OTHER_WHILE_EMPTY)
-"""A block of these owners becomes the node's with the first address that the node takes from it."""
+"""A block of these owners becomes the node's when the node takes its first address."""
 
 
 class PickedAddress(NamedTuple):
-    """An address that was taken for a request."""
+    """An address that was picked for a request."""
 
     pool: Pool
     block: int
@@ -39,7 +42,7 @@ class PickedAddress(NamedTuple):
 
 
 class NotYet(Enum):
-    """Why no address can be picked in this round, though there may be one."""
+    """Why no address can be picked in this round, although there may be one."""
 
     SEARCHING = "the next search may find its block"
     CONTENDED = "another transaction holds its block"
@@ -121,7 +124,7 @@ class BatchBlocks:
         return NotYet.SEARCHING
 
     def give_back(self, pool: str, number: int, address: int) -> None:
-        """End the holding of an address of an open block."""
+        """Release an address of an open block."""
         block = self._open[pool][number]
         block.give_back(address, self._now)
         self._await_turn(block)

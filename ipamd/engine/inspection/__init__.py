@@ -1,1 +1,1 @@
-"""What people ask of the state: usage, explanations, the check of everything."""
+"""Answers about the state: usage, explanations, the check."""

@@ -1,4 +1,4 @@
-"""The check of everything, a portion at a time, beside what goes on; and the repair of what it finds."""
+"""The check for contradictions, a portion at a time while calls go on, and the repair."""
 
 from __future__ import annotations
 
@@ -32,22 +32,25 @@ BLOCKS_AT_ONCE: Final = 32
 ROWS_AT_ONCE: Final = 1000
 
 REPAIR_LOCKS: Final = WaitForLocks(5.0)
-"""A repair waits so long for a block that a batch has."""
+"""How long a repair waits for a block."""
 
 ATTEMPTS: Final = 8
-"""How often a portion is looked at again when admins change the catalogue meanwhile."""
+"""How often a portion is checked again if admins change the catalogue meanwhile."""
 
 FIRST_ROW: Final = RowPosition("", b"", 0, 0)
 
 log = structlog.get_logger()
 
 Cursor = BlockId | RowPosition
-"""What was looked at last: blocks come first, then allocations."""
+"""The last checked block or allocation. Blocks come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """What was found in how many blocks and allocations; `next` is where the next portion begins."""
+    """The findings of a portion, and its number of blocks and allocations.
+
+    `next` is the cursor of the next portion.
+    """
 
     findings: Sequence[Finding]
     blocks: int
@@ -56,7 +59,10 @@ class Portion:
 
 
 class Check:
-    """Compares blocks with allocations, each portion as of one moment, so that nothing need stand still."""
+    """Compares blocks with allocations.
+
+    Each portion is read as of one moment, and nothing has to stop for it.
+    """
 
     def __init__(
         self,
@@ -123,7 +129,7 @@ class Check:
         return Portion(found, 0, len(page.rows) - known, _place(page.rows[-1]) if full else None)
 
     async def _repair(self, work: Repair, at: BlockId, found: Sequence[Finding]) -> list[Finding]:
-        """Put a block right; what was found, marked."""
+        """Repair a block. Returns the findings, marked."""
         for _ in range(ATTEMPTS):
             try:
                 await self._backend.transact(partial(work, at, await self._cache.refresh()), REPAIR_LOCKS)
@@ -139,7 +145,7 @@ Repair = Callable[[BlockId, Catalogue, Transaction], Coroutine[Any, Any, None]]
 
 
 async def _rewrite(at: BlockId, catalogue: Catalogue, transaction: Transaction) -> None:
-    """Write a block as its allocations would have it, while it is locked."""
+    """Lock a block, and write it as its allocations say."""
     [locked] = await transaction.lock([at])
     pool = catalogue.pools.get(at.pool)
     if pool is None or not locked.blocks or await transaction.revision() != catalogue.revision:
@@ -152,7 +158,7 @@ async def _rewrite(at: BlockId, catalogue: Catalogue, transaction: Transaction) 
 
 
 async def _carve(at: BlockId, catalogue: Catalogue, transaction: Transaction) -> None:
-    """Carve a block that is missing, as its allocations would have it: nobody ends one of them without it."""
+    """Make a missing block from its allocations. Nobody can end one of them without it."""
     pool = catalogue.pools.get(at.pool)
     if pool is None or await transaction.pin_catalogue() != catalogue.revision:
         raise StaleCatalogue

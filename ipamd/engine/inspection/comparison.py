@@ -1,4 +1,4 @@
-"""Blocks and allocations compared: what contradicts what, and the block as its allocations would have it."""
+"""Compares blocks and allocations: their contradictions, and the block as its allocations say."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from ipamd.models.pool import Pool
 
 
 class Comparison:
-    """One block beside what the allocations say of its addresses.
+    """One block and the allocations of its addresses.
 
-    Allocations count: a constraint of the database says who holds an address, a block only remembers it.
+    The allocations are right: a constraint of the database says who holds an address, and a block only
+    remembers it.
     """
 
     def __init__(self, block: Block, record: BlockRecord, pool: Pool, assignable: int) -> None:
@@ -35,13 +36,13 @@ class Comparison:
         self._live = {int(row.address): row for row in record.live}
 
     def findings(self) -> Iterator[Finding]:
-        """What contradicts what, address by address, then the counters."""
+        """The contradictions, address by address, then those of the counters."""
         for offset, since in enumerate(self.block.free_since):
             yield from self._of_address(self.block.first + offset, since)
         yield from self._of_counters()
 
     def rebuilt(self) -> Block:
-        """The block as its allocations would have it; what they do not say stays."""
+        """The block as its allocations say. What they do not say stays."""
         first = self.block.first
         instants = array("q", (self._instant(first + o, s) for o, s in enumerate(self.block.free_since)))
         block = replace(self.block, free_since=instants)
@@ -51,7 +52,7 @@ class Comparison:
         return block
 
     def _instant(self, value: int, since: Instant) -> Instant:
-        """Since when an address is free, as far as the allocations say it."""
+        """Since when an address is free, as far as allocations say it."""
         if value in self._live:
             return HELD
         ended = self._ended(value, since)
@@ -61,13 +62,13 @@ class Comparison:
         return min(since, self._record.forgotten)
 
     def _ended(self, value: int, since: Instant) -> Instant | None:
-        """When an address was last given back; None if that was to a block that is gone, or unknown."""
+        """When an address was last released. None if that was in a block that is gone, or is unknown."""
         if self._record.reused and since == NEVER_HELD:
             return None
         return self._record.ended.get(value)
 
     def _last_freed(self, instants: Iterable[Instant]) -> Instant:
-        """The latest instant at which an address of the block was given back."""
+        """The latest instant at which an address of the block was released."""
         record, said = self._record, self.block.last_freed
         endings = max(record.ended.values(), default=NEVER_HELD)
         latest = max((since for since in instants if since != HELD), default=NEVER_HELD)
@@ -124,14 +125,14 @@ class Comparison:
 
 
 def mask_of(pool: Pool, catalogue: Catalogue) -> Mask:
-    """What a pool as it is stored may hand out; somebody may have changed it beside ipamd."""
+    """What a stored pool may give. Somebody may have changed it without ipamd."""
     if catalogue.pools.get(pool.name) == pool:
         return catalogue.mask(pool)
     return Mask(pool, catalogue.snapshot.reservations.values())
 
 
 def misplaced(block: Block, pool: Pool | None) -> Finding | None:
-    """What is wrong with where a block is; nothing else of such a block can be told."""
+    """What is wrong with the place of a block. Such a block has no other findings."""
     if pool is None:
         kind, what = FindingKind.BLOCK_WITHOUT_POOL, f"has a block, but there is no pool {block.pool}"
     elif not (
@@ -248,7 +249,7 @@ def _at(instant: Instant) -> str:
 
 
 def _moment(instant: Instant) -> str:
-    """An instant that may be nonsense: that is what is looked for."""
+    """An instant that may be nonsense: the check looks for such."""
     try:
         return rfc3339(instant)
     except (ValueError, OverflowError):

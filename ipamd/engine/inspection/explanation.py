@@ -1,4 +1,4 @@
-"""Why a request would have its outcome: what is to be said of each pool that it looks at."""
+"""Why a request would have its outcome: the reasons of each considered pool."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ipamd.models.pool import Pool, PoolState
 from ipamd.models.request import AllocationRequest
 
 MOST_LISTED: Final = 256
-"""How many pools an explanation lists: each that may be full is counted."""
+"""How many pools an explanation lists. Each that may be full is counted."""
 
 
 async def explain(
     request: AllocationRequest, outcome: Granted | Refused, catalogue: Catalogue, ledger: Ledger, now: Instant
 ) -> Explanation:
-    """Put an outcome, as a rehearsal found it, beside what each pool has to do with it."""
+    """Explain the outcome of a dry run, pool by pool."""
     if isinstance(outcome, Granted) and outcome.repeated:
         return _again(outcome)
     candidates = candidates_of(request.pool_names, context_of(request), catalogue)
@@ -65,7 +65,7 @@ def _remarks(
 
 
 class _Explaining:
-    """One request and its outcome, asked about one pool after the other."""
+    """One request and its outcome, compared with one pool after another."""
 
     def __init__(self, request: AllocationRequest, outcome: Granted | Refused, catalogue: Catalogue) -> None:
         self._request = request
@@ -90,7 +90,7 @@ class _Explaining:
         return self._elsewhere(pool, position) is None
 
     def considered(self, candidate: Candidate, filled: dict[str, Fullness]) -> Considered:
-        """What is to be said of a pool."""
+        """What the explanation says about a pool."""
         standing, why = self._said(candidate, filled)
         return Considered(candidate.name, candidate.position, standing, why)
 
@@ -118,7 +118,7 @@ class _Explaining:
         return f"it would give {grant.address}{kept}"
 
     def _elsewhere(self, pool: Pool, position: int) -> str | None:
-        """Why a certain address, asked for or reserved, does not come from a pool; None if that is open."""
+        """Why a requested or reserved address does not come from a pool, None if it may."""
         error = self._error
         if isinstance(error, AddressUnavailable) and error.address.version == pool.family:
             why = why_not_had(error.address, pool, self._request, self._catalogue)

@@ -1,4 +1,4 @@
-"""What may be asked of allocations, usage and the database, reading only."""
+"""Queries about allocations, usage and the database. They only read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ipamd.models.request import PoolNames
 
 
 class Queries:
-    """The questions of the edges. Each may raise Unavailable."""
+    """The queries of the edges. Each may raise Unavailable."""
 
     def __init__(self, backend: Backend, cache: CatalogueCache, clock: Clock, refusals: Refusals) -> None:
         self._backend = backend
@@ -33,28 +33,28 @@ class Queries:
         self._refusals = refusals
 
     async def ready(self) -> str | None:
-        """None if the database answers and its schema fits, else the sentence that says what is wrong."""
+        """None if the database answers and its schema fits, else a sentence that says what is wrong."""
         return await self._backend.ready()
 
     async def allocations(
         self, query: AllocationQuery, after: int | None, limit: int
     ) -> Sequence[Allocation]:
-        """A page of live allocations; `after` is the id of the last one of the page before."""
+        """A page of live allocations. `after` is the id of the last one of the page before."""
         return await self._ledger.page(query, after, limit)
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
-        """A page of allocations, live and ended, the latest begun first; `before` is the last id seen."""
+        """A page of allocations, live and ended, latest first. `before` is the last id of the page before."""
         return await self._ledger.history(query, before, limit)
 
     async def allocation(self, number: int) -> Allocation:
-        """One allocation, live or ended; raises NotFound."""
+        """One allocation, live or ended. Raises NotFound."""
         row = await self._ledger.allocation(number)
         if row is None:
             raise NotFound("allocation", str(number))
         return row
 
     async def by_idempotency_key(self, key: str) -> Allocation | None:
-        """The allocation that a request with this key made, live or ended."""
+        """The allocation of a request with this key, live or ended."""
         return await self._ledger.by_idempotency_key(key)
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
@@ -74,7 +74,7 @@ class Queries:
         return None
 
     async def usage(self, pool: str) -> Usage:
-        """How full a pool is; raises NotFound."""
+        """How full a pool is. Raises NotFound."""
         catalogue = self._cache.catalogue
         known = catalogue.pools.get(pool)
         if known is None:
@@ -88,7 +88,7 @@ class Queries:
     async def why_no_room(
         self, pool_names: PoolNames, node: NodeKey, network: str, namespace: str | None = None
     ) -> DomainError | None:
-        """Why a request that names these pools would find nothing free; None if it would be served."""
+        """Why a request for these pools would find nothing free, None if it would be served."""
         context = RequestContext(node.cluster, network, node.name, namespace)
         try:
             chosen = alternatives(pool_names, context, await self._cache.refresh())

@@ -17,7 +17,7 @@ from ipamd.models.pool import Pool, PoolState
 from ipamd.models.query import Fill
 
 AT_ONCE: Final = 50
-"""Pools that are added up before others have their turn."""
+"""How many pools are added up before other tasks have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ async def usage(pool: Pool, catalogue: Catalogue, ledger: Ledger, now: Instant) 
 
 
 async def usage_of_all(catalogue: Catalogue, ledger: Ledger, now: Instant) -> Mapping[str, Usage]:
-    """Count the addresses of every pool, letting others work in between."""
+    """Count the addresses of every pool. Other tasks run in between."""
     fills = await ledger.fill(list(catalogue.pools))
     counted = {}
     for number, (name, pool) in enumerate(catalogue.pools.items()):
