@@ -1,1 +1,1 @@
-"""Where allocations are kept: narrow protocols, and a small package for each kind of database."""
+"""The storage of allocations: narrow protocols, and a small package for each kind of database."""

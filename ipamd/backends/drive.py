@@ -1,4 +1,4 @@
-"""How a backend whose operations never wait carries a unit of work to its end."""
+"""Runs a unit of work to its end for a backend whose operations never wait."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine without an event loop; raises what it raises, and RuntimeError if it waits.
+    """Run a coroutine without an event loop. Raises what it raises, and RuntimeError if it waits.
 
-    A unit of work that waited for anything but the backend would keep a transaction open meanwhile.
+    If a unit of work waited for anything but the backend, its transaction would stay open meanwhile.
     """
     try:
         work.send(None)

@@ -1,4 +1,4 @@
-"""Bringing a database's schema up to date, by its URL: all that `ipamd migrate` does."""
+"""Migrate the database of a URL: everything that `ipamd migrate` does."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ipamd.models.errors import DatabaseUnfit
 
 
 def current(url: str) -> SchemaVersion:
-    """At which revision a database's schema is, zeros if there is none; raises DatabaseUnfit.
+    """The revision of a database's schema, zeros if there is none. Raises DatabaseUnfit.
 
-    Only reads, also from a database that an ipamd is serving.
+    This only reads. An ipamd may serve the database meanwhile.
     """
     if is_postgresql(url):
         # Imported here, as is its driver: who has SQLite needs neither.
@@ -25,7 +25,7 @@ def current(url: str) -> SchemaVersion:
 
 
 def wait(url: str, seconds: float) -> None:
-    """Wait for the server of a database to take connections, so many seconds at most; raises DatabaseUnfit.
+    """Wait until the server of a database takes connections, at most this many seconds. Raises DatabaseUnfit.
 
     A file needs no waiting.
     """
@@ -36,11 +36,13 @@ def wait(url: str, seconds: float) -> None:
 
 
 def upgrade(url: str, to: int | None = None) -> SchemaVersion:
-    """Migrate a database, made if it is missing, to a revision or to the latest; what it is then.
+    """Migrate a database to a revision or to the latest.
 
-    All of it happens or nothing. A later ipamd's schema is left as it is if this one may serve it. Raises
-    DatabaseUnfit when the database cannot be used, SchemaUnfit when its schema needs a newer ipamd, or the
-    revision is not among ours or would be a step back.
+    It is created if it is missing. Returns its version then.
+
+    All of it happens, or nothing. The schema of a later ipamd stays as it is if this ipamd can serve it.
+    Raises DatabaseUnfit if the database cannot be used. Raises SchemaUnfit if the schema needs a newer ipamd,
+    or if the revision does not exist or would be a step back.
     """
     if is_postgresql(url):
         from ipamd.backends.sql.postgres import migrating as postgresql

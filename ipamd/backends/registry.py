@@ -1,4 +1,4 @@
-"""From a database's URL to the backend that serves it."""
+"""Finds the backend for the URL of a database."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ GROUP: Final = "ipamd.backends"
 
 
 def installed() -> dict[str, EntryPoint]:
-    """The backends that packages on this machine offer, by the scheme of their URLs."""
+    """The installed backends, by the schemes of their URLs."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
 async def open_backend(url: str) -> Backend:
     """Open the database of a URL such as `sqlite:////var/lib/ipamd/ipamd.sqlite` or `memory://`.
 
-    An entry point of the group `ipamd.backends` is named for a scheme and leads to an async function that
-    takes the URL and answers the open backend. Raises DatabaseUnfit for a scheme that nothing serves, and
-    what the backend raises: DatabaseUnfit, SchemaUnfit.
+    An entry point of the group `ipamd.backends` has the name of a scheme. Its value is an async function that
+    takes the URL and returns the open backend. Raises DatabaseUnfit for an unknown scheme, and what the
+    backend raises: DatabaseUnfit, SchemaUnfit.
     """
     scheme, colon, _ = url.partition("://")
     backends = installed()
@@ -32,6 +32,6 @@ async def open_backend(url: str) -> Backend:
 
 
 def _shown(url: str) -> str:
-    """A URL without what may be a password."""
+    """A URL without anything that may be a password."""
     scheme, colon, rest = url.partition("://")
     return repr(f"{scheme}{colon}{rest.rpartition('@')[2]}")

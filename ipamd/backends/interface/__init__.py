@@ -1,10 +1,10 @@
-"""The border to storage: what the engine asks of a database, and all that it knows of one.
+"""The interface to storage: what the engine asks of a database, and all that it knows about one.
 
-A backend keeps rows, holds locks and makes writes durable; it decides nothing. Every method answers for
-the whole batch at once. A method may raise `Unavailable` when the database does not answer. What a method
-is given or answers is its caller's, who may change it without changing what is kept.
+A backend keeps rows, holds locks and makes writes durable. It decides nothing. Every method works for a whole
+batch at once. A method may raise `Unavailable` if the database does not answer. The caller may change the
+arguments and results of a method: that does not change what is stored.
 
-What each of these promises means in detail is held by `ipamd.backends.conformance`.
+`ipamd.backends.conformance` tests in detail what these promises mean.
 """
 
 from ipamd.backends.interface.audit import Audit, AuditedBlocks, AuditedRows, RowPosition

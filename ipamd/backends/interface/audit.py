@@ -1,4 +1,4 @@
-"""Reading for the check of everything."""
+"""Reading for the check."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ipamd.models.pool import Pool
 
 @dataclass(frozen=True, slots=True)
 class AuditedBlocks:
-    """Blocks with what the allocations say of them, all as of one moment, at the catalogue's `revision`.
+    """Blocks with their allocations, as of one moment, at the catalogue's `revision`.
 
-    `pools` are their pools as they are stored, but for those that do not exist.
+    `pools` are their pools as they are stored, without those that do not exist.
     """
 
     revision: int
@@ -26,7 +26,7 @@ class AuditedBlocks:
 
 
 class RowPosition(NamedTuple):
-    """Where a row stands among all that are live and ended: by address, of one address by time."""
+    """The place of a row among all live and ended ones: by address, for one address by time."""
 
     space: str
     address: bytes
@@ -36,7 +36,7 @@ class RowPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AuditedRows:
-    """Allocations, and which blocks and pools of the live ones exist, as of one moment at this `revision`."""
+    """Allocations, and which blocks and pools of the live ones exist, as of one moment at `revision`."""
 
     revision: int
     pools: Mapping[str, Pool]
@@ -45,12 +45,12 @@ class AuditedRows:
 
 
 class Audit(Protocol):
-    """Reading for the check of everything, a piece at a time; as `Ledger` reads."""
+    """Reading for the check, a portion at a time, in the way of `Ledger`."""
 
     async def blocks(self, after: BlockId | None, limit: int) -> AuditedBlocks:
-        """The blocks after one, in the order of pool and number. Of one without a pool nothing is said."""
+        """The blocks after one, in the order of pool and number. A block without a pool has no record."""
         ...
 
     async def rows(self, begin: RowPosition | None, limit: int) -> AuditedRows:
-        """Allocations, live and ended, in the order of their places, that of `begin` included."""
+        """Allocations, live and ended, in the order of their places, from `begin` on."""
         ...

@@ -1,4 +1,4 @@
-"""One open database, and how units of work are run in it."""
+"""One open database, and how it runs units of work."""
 
 from __future__ import annotations
 
@@ -17,30 +17,36 @@ T = TypeVar("T")
 
 
 class InDoubt(Exception):
-    """The database did not say whether a unit of work was kept: settled again, its holders' rows tell."""
+    """The database did not say whether it stored a unit of work.
+
+    Settled again, the rows of its holders show it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Undone(Generic[T]):
-    """The answer of a dry run: a unit of work that returns this is undone, and its caller gets the value."""
+    """The answer of a dry run.
+
+    If a unit of work returns it, the unit is undone, and the caller gets the value.
+    """
 
     value: T
 
 
 @dataclass(frozen=True, slots=True)
 class SkipLocks:
-    """Pass over what another unit of work holds; `find` and `lock` say what was passed over."""
+    """Skip what another unit of work has locked. `find` and `lock` say what was skipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitForLocks:
-    """Wait for what another unit of work holds, so many seconds for all of it."""
+    """Wait for the locks of other units of work, at most this many seconds in all."""
 
     seconds: float
 
 
 LockPolicy = SkipLocks | WaitForLocks
-"""What a unit of work does about the locks of others, if units of work run beside each other."""
+"""How a unit of work treats the locks of others, if units of work run at the same time."""
 
 SKIP_LOCKS: Final = SkipLocks()
 
@@ -49,9 +55,9 @@ Change = Callable[[CatalogueChange], Coroutine[Any, Any, T | Undone[T]]]
 
 
 class Backend(Protocol):
-    """One open database. Opened by the function that the entry point of the URL's scheme names.
+    """One open database. The function that the entry point of the URL's scheme names opens it.
 
-    Where a database serves one process at a time, a second opening is refused with `DatabaseUnfit`.
+    If a database serves one process at a time, a second opening is refused with `DatabaseUnfit`.
     """
 
     ledger: Ledger
@@ -59,28 +65,28 @@ class Backend(Protocol):
 
     @property
     def lanes(self) -> int:
-        """How many units of work are worth having under way at once."""
+        """How many units of work should be under way at once."""
         ...
 
     def transact(self, work: Work[T], locks: LockPolicy = SKIP_LOCKS) -> Awaitable[T]:
-        """Run one unit of work to its end and make it durable, or undo it if it returns `Undone`.
+        """Run a unit of work to its end and make it durable. If it returns `Undone`, undo it.
 
         An exception undoes it and is passed on. A unit of work that waits for anything but its own
-        transaction is undone with `RuntimeError`. If the caller goes away, it is kept whole or undone. One
-        that met others may be undone and run again from its beginning, so that what it does outside the
-        transaction must not count.
+        transaction is undone with `RuntimeError`. If the caller goes away, it is stored whole or undone. A
+        unit of work that conflicts with others may be undone and run again from its beginning, so what it
+        does outside the transaction must not matter. A unit of work that waits for locks is refused with
+        `Unavailable` when its seconds are over.
 
-        A unit of work that waits for locks is refused with `Unavailable` when its seconds are over. Raises
-        `InDoubt` when the commit went unanswered.
+        Raises `InDoubt` if the commit was not answered.
         """
         ...
 
     def change(self, work: Change[T]) -> Awaitable[T]:
-        """Run one change of the catalogue, in the same way."""
+        """Run a change of the catalogue, in the same way."""
         ...
 
     async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
-        """Write when nodes were last heard from, in one statement."""
+        """Write when nodes last called, in one statement."""
         ...
 
     async def record_uses(self, uses: Mapping[int, Instant]) -> None:
@@ -92,19 +98,19 @@ class Backend(Protocol):
         ...
 
     async def forget_history(self, before: Instant, after: int) -> int | None:
-        """Drop allocations with ids above `after` that ended until `before`, as many as nobody notices.
+        """Drop allocations with ids above `after` that ended until `before`, so few that nobody notices.
 
-        Answers the id up to which it looked; None when there are no more, or another process is at it.
+        Returns the id up to which it looked. None if there are no more, or if another process is dropping.
         """
         ...
 
     async def ready(self) -> str | None:
-        """None when the database answers and its schema fits, else the sentence that says what is wrong."""
+        """None if the database answers and its schema fits, else a sentence that says what is wrong."""
         ...
 
     async def close(self) -> None:
-        """Finish what is under way and let the database go; work is refused with `Unavailable` from then on.
+        """Finish what is under way, and close the database. Later work is refused with `Unavailable`.
 
-        `ready` says then that it is closed; closing again does nothing.
+        `ready` then says that it is closed. Closing again does nothing.
         """
         ...

@@ -1,4 +1,4 @@
-"""One change of what admins decide."""
+"""One change of the catalogue."""
 
 from __future__ import annotations
 
@@ -13,40 +13,43 @@ from ipamd.models.node import Boot, NodeKey
 
 
 class CatalogueChange(Protocol):
-    """One change of what admins decide; changes come one after another."""
+    """One change of the catalogue. Changes come one after another."""
 
     async def raise_revision(self) -> int:
-        """Take the catalogue for this change; the new revision."""
+        """Lock the catalogue for this change. Returns the new revision."""
         ...
 
     async def load(self, known: Snapshot) -> Snapshot:
-        """The catalogue as it stands; reads only what changed after `known`.
+        """The current catalogue. Only what changed after `known` is read.
 
-        Where `known` is later than the catalogue (a database was put back), all of it is read.
+        If `known` is later than the catalogue (a database was restored), all of it is read.
         """
         ...
 
     async def save(self, entry: Entry) -> None:
-        """Add or replace an entry; its `revision` is the new one.
+        """Add or replace an entry. Its `revision` is the new one.
 
-        Raises `ConstraintViolated` for a token with the hash of another.
+        Raises `ConstraintViolated` if another token has the hash of this one.
         """
         ...
 
     async def remove(self, entry: Entry) -> None:
         """Remove an entry.
 
-        A pool goes with its blocks and cursor, a node with its contact, not its boots, a token with its last
-        use. History stays.
+        A pool is removed with its blocks and its cursor, a node with its contact but not its boots, a token
+        with its last use. History stays.
         """
         ...
 
     async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
-        """Lock and read the blocks that hold any address from `first` to `last`, by number, waiting."""
+        """Lock and read the blocks that contain any address from `first` to `last`, by number.
+
+        This waits for locks.
+        """
         ...
 
     async def rewrite(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> None:
-        """Write back blocks that a change touched; the pool's cursor is lowered to `cursor`, never raised.
+        """Write blocks that a change touched. The cursor of the pool is lowered to `cursor`, never raised.
 
         Raises `ConstraintViolated` if a block does not exist.
         """
@@ -61,5 +64,5 @@ class CatalogueChange(Protocol):
         ...
 
     async def save_boot(self, node: NodeKey, boot: Boot) -> None:
-        """Add a boot; raises `ConstraintViolated` when its identity or number is known."""
+        """Add a boot. Raises `ConstraintViolated` if its identity or number is known."""
         ...

@@ -15,27 +15,27 @@ from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
 
 
 class Ledger(Protocol):
-    """Reading only, from connections of its own: never in the way of a writer.
+    """Reading only, on connections of its own, so that no writer waits for it.
 
-    Each method sees whole units of work only, and all of those that were answered before it was called.
+    Each method sees whole units of work only, and all that were answered before it was called.
     """
 
     async def snapshot(self, known: Snapshot) -> Snapshot:
-        """The catalogue as last committed; reads as `CatalogueChange.load` does."""
+        """The catalogue as last committed, read as by `CatalogueChange.load`."""
         ...
 
     async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
         """Live allocations in the order of `AllocationQuery.place`.
 
-        `after` is the id of the last allocation of the page before, live or ended; an id that is not known
-        ends the list.
+        `after` is the id of the last allocation of the page before, live or ended. An unknown id ends the
+        list.
         """
         ...
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
-        """Allocations, live and ended, the latest begun first.
+        """Allocations, live and ended, latest first.
 
-        `before` is the id of the last allocation of the page before; an id that is not known ends the list.
+        `before` is the id of the last allocation of the page before. An unknown id ends the list.
         """
         ...
 
@@ -48,26 +48,26 @@ class Ledger(Protocol):
         ...
 
     async def by_idempotency_key(self, key: str) -> Allocation | None:
-        """The row that a request with this key made, live or ended; of several the first by position."""
+        """The row of a request with this key, live or ended. If there are several, the first by position."""
         ...
 
     async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
-        """Sums over the blocks of some pools; a pool without blocks is left out."""
+        """Sums over the blocks of some pools, without pools that have no blocks."""
         ...
 
     async def blocks(
         self, pool: str, freed_after: Instant, between: tuple[int, int] | None
     ) -> Sequence[Block]:
-        """The blocks of a pool freed from after an instant, and those that hold any address between two.
+        """Blocks of a pool: those freed after an instant, and those that contain an address between two.
 
-        By number; `between` has the first and the last of the addresses.
+        They are in the order of their numbers. `between` has the first and the last of the addresses.
         """
         ...
 
     async def contacts(self) -> Mapping[NodeKey, Instant]:
-        """Every node that was ever heard from, and when it last was, as last written."""
+        """Every node that has called, and when it last did, as last written."""
         ...
 
     async def uses(self) -> Mapping[int, Instant]:
-        """When each token, by its id, was last used, as last written."""
+        """When each token was last used, by its id, as last written."""
         ...

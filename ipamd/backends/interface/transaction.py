@@ -1,4 +1,4 @@
-"""One unit of work on allocations: what it finds, locks, carves and writes."""
+"""One unit of work on allocations: how it finds, locks, carves and writes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ipamd.models.pool import Pool
 
 
 class ConstraintViolated(Exception):
-    """What was written contradicts a constraint of the schema; nothing of the unit of work is kept.
+    """What was written violates a constraint of the schema, so nothing of the unit of work is stored.
 
-    It ends the unit of work, which must not go on from there.
+    It ends the unit of work, which must not go on.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class RememberedRelease:
-    """A release that outlives what it freed, so that a call which it overtook is known when it arrives.
+    """A remembered release, by which a call that it overtook is recognised when it arrives.
 
-    Of a holder's releases the one with the latest order is kept, of equals the one with the later `until`;
-    beside it each undo, once for each order, for an undo means one ADD only.
+    Of a holder's releases the one with the latest order is kept; if two are equal, the one with the later
+    `until`. Undos are kept beside it, one for each order, because an undo is for one ADD only.
     """
 
     digest: Digest
@@ -39,9 +39,9 @@ class RememberedRelease:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is known of some holders: their live allocations by position, and their remembered releases.
+    """What is known about some holders: their live allocations by position, and their remembered releases.
 
-    Of those in `busy` nothing is known: another unit of work is about them.
+    Nothing is known about the holders in `busy`: another unit of work has locked them.
     """
 
     held: Mapping[Digest, Sequence[Allocation]]
@@ -58,7 +58,7 @@ class BlockId:
 
 
 class BlockOwner(Enum):
-    """Which blocks of a pool a search means, seen from one node."""
+    """Which blocks of a pool a search is for, as seen from one node."""
 
     ANY = "all blocks"
     OWN = "blocks of the node"
@@ -68,10 +68,10 @@ class BlockOwner(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BlocksWithFree:
-    """Up to `limit` blocks of a pool that have had an address free since `free_before` or longer.
+    """A search for up to `limit` blocks of a pool with an address that is free since `free_before` or longer.
 
-    Those free longest come first. `node` is the node that looks, None where `owner` is `ANY`.
-    `but_not` are numbers of blocks that the caller has already.
+    The blocks that have been free longest come first. `node` is the node that searches, None if `owner` is
+    `ANY`. `but_not` are the numbers of blocks that the caller already has.
     """
 
     pool: str
@@ -89,8 +89,8 @@ BlockSearch = BlockId | BlocksWithFree
 class Locked:
     """The blocks of one search, locked until the unit of work ends.
 
-    `passed_over` says that another unit of work holds blocks that the search wanted: what was found is not
-    all that there is.
+    `passed_over` says that another unit of work has locked blocks that the search wanted: there may be more
+    than it found.
     """
 
     blocks: Sequence[Block]
@@ -99,11 +99,11 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class BlockRecord:
-    """What the allocations say of the addresses of one block.
+    """The allocations of the addresses of one block.
 
-    `live` are those of its pool that go on. `ended` has, for each address (its value) of which the allocation
-    that ended last was of its pool too, when that ended. What ended until `forgotten` may have been dropped.
-    `reused` says that an earlier pool of this name was removed, and its blocks with it, but not its history.
+    `live` are the live ones of its pool. `ended` says for an address (its value) when its last allocation
+    ended, if that was of this pool too. What ended until `forgotten` may have been dropped. `reused` says
+    that an earlier pool of this name was removed with its blocks, but not its history.
     """
 
     live: Sequence[Allocation]
@@ -114,7 +114,10 @@ class BlockRecord:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A live allocation that ends; `by` is the admin behind it, if any, and `reason` what he gave for it."""
+    """A live allocation that ends.
+
+    `by` is the admin who ended it, if any, and `reason` the admin's reason.
+    """
 
     id: int
     until: Instant
@@ -125,7 +128,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A live allocation whose ADD came again."""
+    """A live allocation whose ADD was repeated."""
 
     id: int
     generation: int
@@ -134,7 +137,10 @@ class Repeated:
 
 @dataclass(slots=True)
 class Changes:
-    """All that a unit of work writes. Endings are written before beginnings: an address may pass on."""
+    """Everything that a unit of work writes.
+
+    Endings are written before beginnings, so that an address may pass on.
+    """
 
     begun: list[Allocation] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
@@ -144,52 +150,55 @@ class Changes:
 
 
 class Transaction(Protocol):
-    """One unit of work on allocations: durable when it ends, or nothing of it happened.
+    """One unit of work on allocations: it is durable when it ends, or nothing of it has happened.
 
-    Its methods may be called in any order and more than once, and see what it wrote.
+    Its methods may be called in any order and repeatedly. They see what it wrote.
     """
 
     async def find(self, digests: Sequence[Digest]) -> Found:
-        """What these holders have, an entry for each of them even where it is empty.
+        """What these holders have, with an entry for each of them even if it is empty.
 
-        On a database with concurrent writers the holders are locked first.
+        A database with concurrent writers locks the holders first.
         """
         ...
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
-        """Lock blocks and read them as last committed; one answer for each search, in order.
+        """Lock blocks and read them as last committed. There is one answer for each search, in order.
 
-        A `BlockId` block that has not been carved answers with no block. Whatever the order of searches and
-        calls, two units of work that wait for locks never wait for each other here.
+        For a `BlockId` that has not been carved the answer has no block. Whatever the order of searches and
+        calls is, two units of work that wait for locks never wait for each other here.
         """
         ...
 
     async def record(self, pool: Pool, first: int) -> BlockRecord:
-        """What the allocations say of a block; called after the block is locked, or while none is carved."""
+        """The record of a block. It is called after the block is locked, or while none is carved."""
         ...
 
     async def revision(self) -> int:
-        """The catalogue's revision as last committed; called after the blocks are locked."""
+        """The revision of the catalogue as last committed. It is called after the blocks are locked."""
         ...
 
     async def write(self, changes: Changes) -> None:
-        """Write all of it; raises `ConstraintViolated` if the schema forbids it.
+        """Write everything. Raises `ConstraintViolated` if the schema forbids it.
 
-        It forbids: a second live row with the space and address of another, or with its digest and position;
-        a second row, live or ended, with its idempotency key and position; the end or repeat of a row that is
-        not live; the writing of a block that does not exist. Each row that begins gets an id above every
-        other that was given.
+        The schema forbids: a second live row with the same space and address, or with the same digest and
+        position; a second row, live or ended, with the same idempotency key and position; the end or repeat
+        of a row that is not live; to write a block that does not exist. Each new row gets an id above all
+        earlier ones.
         """
         ...
 
     async def pin_catalogue(self) -> int:
-        """The catalogue's revision, which no change raises before this unit of work ends."""
+        """The revision of the catalogue. No change raises it before this unit of work ends."""
         ...
 
     async def cursor(self, pool: str) -> int:
-        """Where carving goes on in a pool: every block below it is carved or outside the mask."""
+        """The cursor of a pool: every block below it is carved, or outside the mask."""
         ...
 
     async def carve(self, pool: str, blocks: Sequence[Block], cursor: int | None) -> int:
-        """Add blocks but those that exist, move the cursor (up or down) unless None; how many were new."""
+        """Add blocks unless they exist, and move the cursor (up or down) unless it is None.
+
+        Returns how many are new.
+        """
         ...

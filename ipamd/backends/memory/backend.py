@@ -1,4 +1,4 @@
-"""The database that is no file: for trying ipamd out, and for tests."""
+"""A database in memory, for trying ipamd out and for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class MemoryBackend:
-    """See `Backend`. What it keeps is gone with the process."""
+    """See `Backend`. Everything is gone with the process."""
 
     lanes = 1
 
@@ -73,7 +73,7 @@ class MemoryBackend:
 
 
 async def open_memory(url: str) -> Backend:
-    """An empty database; raises DatabaseUnfit when the URL says more than `memory://`."""
+    """An empty database. Raises DatabaseUnfit if the URL is not `memory://`."""
     if url.partition(":")[2].strip("/"):
         raise DatabaseUnfit(f"{url!r} is not the URL of a database in memory: write memory://")
     return MemoryBackend()

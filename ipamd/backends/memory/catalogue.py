@@ -22,7 +22,7 @@ V = TypeVar("V")
 
 
 class MemoryCatalogueChange:
-    """See `CatalogueChange`. A snapshot is never changed: each change makes the next one from it."""
+    """See `CatalogueChange`. A snapshot never changes: each change makes the next one from it."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables

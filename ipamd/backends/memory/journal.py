@@ -1,4 +1,4 @@
-"""What takes a unit of work back."""
+"""Undoes a unit of work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RoomEntry = tuple[int, int]
 
 
 class Journal:
-    """Changes tables and remembers how each of them was, until the unit of work ends."""
+    """Changes tables, and remembers their state before until the unit of work ends."""
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
@@ -45,10 +45,10 @@ class Journal:
         self._undo.append(lambda: insort(room, entry))
 
     def undo(self) -> None:
-        """Take back all of it, the last change first."""
+        """Undo everything, the last change first."""
         while self._undo:
             self._undo.pop()()
 
     def keep(self) -> None:
-        """Forget how it was: the unit of work stands."""
+        """Forget the state before: the unit of work is kept."""
         self._undo.clear()

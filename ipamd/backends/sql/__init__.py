@@ -1,4 +1,4 @@
-"""Allocations in an SQL database, through SQLAlchemy Core: what SQLite and PostgreSQL have in common.
+"""Allocations in an SQL database with SQLAlchemy Core: what SQLite and PostgreSQL have in common.
 
-What differs between them is in a room of each, which the entry points of `ipamd.backends` name.
+What is different has a package for each of them. The entry points of `ipamd.backends` name these.
 """

@@ -1,4 +1,4 @@
-"""Statements and where they run: the seam between what all databases share and what is one database's own."""
+"""Statements, and the sessions that run them: what differs between databases is behind these."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Values = tuple[Any, ...]
-"""What a driver takes as it is: None, numbers, text, bytes."""
+"""What a driver takes unchanged: None, numbers, text, bytes."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Statement:
-    """A statement, written once for all databases, and the order in which its parameters are given."""
+    """A statement, written once for all databases, and the order of its parameters."""
 
     construct: ClauseElement
     parameters: tuple[str, ...]
@@ -64,11 +64,11 @@ class DatabaseSession(Protocol):
         ...
 
     async def run(self, statement: Statement, *values: Any) -> int:
-        """Run a statement; how many rows it changed."""
+        """Run a statement. Returns how many rows it changed."""
         ...
 
     async def run_many(self, statement: Statement, rows: Sequence[Values]) -> int:
-        """Run a statement for each of some rows, at least one; how many rows all of them changed.
+        """Run a statement for each of some rows, at least one. Returns how many rows were changed in all.
 
         Raises ConstraintViolated if the schema forbids it.
         """

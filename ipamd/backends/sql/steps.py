@@ -1,7 +1,7 @@
-"""The steps of the schema, whichever database they are taken on.
+"""The migrations of the schema, for every database.
 
-The migrations stand in the folder `migrations/` of a checkout, which a wheel carries inside the package. The
-number of a migration is the revision of the schema; only upwards is promised.
+They are in the folder `migrations/` of a checkout, and inside the package of a wheel. The number of a
+migration is the revision of the schema. Migrations only go upwards.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from ipamd.models.errors import SchemaUnfit
 
 
 class Migration(NamedTuple):
-    """One step of the schema: its revision and what it does, in one line."""
+    """One migration: its revision, and what it does, in one line."""
 
     revision: int
     title: str
 
 
 def history() -> list[Migration]:
-    """All migrations that this ipamd has, the first one first."""
+    """All migrations of this ipamd, the first one first."""
     scripts = ScriptDirectory.from_config(_config())
     steps = [Migration(int(script.revision), script.doc) for script in scripts.walk_revisions()]
     return sorted(steps)
 
 
 def take(connection: Connection, found: SchemaVersion, to: int | None) -> None:
-    """Migrate over a connection that is in a transaction, to a revision or to the latest.
+    """Migrate on a connection that is in a transaction, to a revision or to the latest.
 
-    A later ipamd's schema is left as it is if this one may serve it. Raises SchemaUnfit.
+    The schema of a later ipamd stays as it is if this ipamd can serve it. Raises SchemaUnfit.
     """
     if to is None and found.revision > REVISION:
         # Whoever goes back to this ipamd starts it as usual: with `ipamd migrate` before it.
@@ -62,7 +62,7 @@ def _upgrade(connection: Connection, found: SchemaVersion, to: int) -> None:
 
 
 def folder() -> Path:
-    """Where the migrations are."""
+    """The folder of the migrations."""
     package = Path(ipamd.__file__).parent
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"

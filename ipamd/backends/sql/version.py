@@ -1,4 +1,4 @@
-"""Whether this code and a database's schema fit each other (docs: "Versions side by side")."""
+"""Whether this code and the schema of a database fit (docs/upgrading.md)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ipamd.backends.sql.schema import REVISION
 
 
 class SchemaVersion(NamedTuple):
-    """What a migration leaves: its revision, and the oldest revision whose code may still run on it.
+    """The two numbers of a schema: its revision, and the oldest revision whose code can still use it.
 
-    A step that only adds leaves the second number; one that takes something away raises it. So replicas of
-    the version before serve on while a new one migrates.
+    A migration that only adds something leaves the second number as it is; one that removes something raises
+    it. So old replicas go on while a new one migrates.
     """
 
     revision: int
@@ -22,7 +22,7 @@ NO_SCHEMA = SchemaVersion(0, 0)
 
 
 def misfit(found: SchemaVersion, code: int = REVISION) -> str | None:
-    """None when code of a revision may run on a schema, else the sentence that says what to do."""
+    """None if code of a revision can use a schema, else a sentence that says what to do."""
     if found.revision < code:
         what = f"at revision {found.revision}" if found.revision else "empty"
         return f"the schema of the database is {what}, and this ipamd needs {code}: run `ipamd migrate`"

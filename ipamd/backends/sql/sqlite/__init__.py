@@ -1,1 +1,1 @@
-"""What is SQLite's own: the file, the settings, the thread that writes."""
+"""The parts that are different for SQLite: the file, the settings, the writing thread."""

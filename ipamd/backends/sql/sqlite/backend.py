@@ -1,4 +1,4 @@
-"""A backend on SQLite: one thread that writes, connections of their own that read."""
+"""A backend on SQLite: one thread writes, and connections of their own read."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class SqliteReader:
 
 
 class SqliteBackend:
-    """See `Backend`. Every write of the process runs on one thread, whole units of work one after another."""
+    """See `Backend`. One thread makes every write of the process, one unit of work after another."""
 
     lanes = 1
 
@@ -162,9 +162,9 @@ class SqliteBackend:
 
 
 async def open_sqlite(url: str) -> Backend:
-    """Open `sqlite:///PATH`, made and migrated where that is needed.
+    """Open `sqlite:///PATH`. The file is created and migrated if it needs to be.
 
-    Raises DatabaseUnfit when the file cannot be used, SchemaUnfit when it needs a newer ipamd.
+    Raises DatabaseUnfit if the file cannot be used, SchemaUnfit if it needs a newer ipamd.
     """
     writer = Writer()
     try:
@@ -176,7 +176,7 @@ async def open_sqlite(url: str) -> Backend:
 
 
 def _opened(path: Path) -> tuple[DatabaseFile, sqlite3.Connection, int]:
-    """The file, a connection that writes, and how many rows wait for the deferred indexes."""
+    """The file, a writing connection, and how many rows wait for the deferred indexes."""
     file = DatabaseFile(path)
     try:
         connection = connect(path, WRITER_SETTINGS)

@@ -1,4 +1,4 @@
-"""The file of an embedded database: its place, who may read it, who uses it."""
+"""The file of an embedded database: its path, its permissions, its lock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCK_SUFFIX: Final = ".lock"
 
 
 def path_of(url: str) -> Path:
-    """The file that `sqlite:///PATH` names; an absolute path makes that four slashes."""
+    """The file of `sqlite:///PATH`. An absolute path has four slashes."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -31,10 +31,10 @@ def path_of(url: str) -> Path:
 
 
 class DatabaseFile:
-    """A database file that this process alone may use until it is let go.
+    """A database file that only this process may use until it is closed.
 
-    The lock is on a file beside it, for SQLite has locks of its own on the database: closing any other
-    descriptor of that file would drop them (POSIX, "advisory record locks"). The kernel drops ours when the
+    The lock is on a file beside it. SQLite has locks of its own on the database, and closing any other
+    descriptor of it would drop them (POSIX, "advisory record locks"). The kernel releases our lock when the
     process ends, however it ends.
     """
 
@@ -63,12 +63,12 @@ class DatabaseFile:
             folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
 
     def let_go(self) -> None:
-        """Another ipamd may have it now."""
+        """Release the lock, so that another ipamd may have the file."""
         os.close(self._lock)
 
 
 def _opened(path: Path) -> int:
-    """A descriptor to read and write a file, made where it is missing and closed to others in any case."""
+    """A descriptor to read and write a file. It is created if it is missing; others may not read it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     if os.fstat(descriptor).st_mode & 0o077:
         os.fchmod(descriptor, FILE_MODE)

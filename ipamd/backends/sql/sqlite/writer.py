@@ -1,4 +1,4 @@
-"""The thread that writes: one unit of work after another, in the order in which they come."""
+"""The writing thread: one unit of work after another, in the order of their arrival."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ NAME: Final = "ipamd-write"
 class Writer:
     """Runs calls for the event loop in which it was made.
 
-    An executor does the same with two futures, three locks and a semaphore for each call, which a lone ADD
-    waits for longer than for its statements (docs/decisions/0009-hot-path.md).
+    For each call an executor needs two futures, three locks and a semaphore. A lone ADD waits for these
+    longer than for its statements (docs/decisions/0009-hot-path.md).
     """
 
     def __init__(self) -> None:
@@ -28,13 +28,13 @@ class Writer:
         Thread(target=self._run, name=NAME, daemon=True).start()
 
     async def run(self, call: Callable[[], T]) -> T:
-        """What `call` returns or raises, after the calls before it. It runs also where nobody waits."""
+        """The result of `call`, after the calls before it. It runs even if nobody waits for it."""
         answer: asyncio.Future[T] = self._loop.create_future()
         self._calls.put((call, answer))
         return await answer
 
     async def end(self) -> None:
-        """End the thread after the calls that were made."""
+        """End the thread after all calls."""
         self._calls.put(None)
         await self._ended
 
