@@ -158,7 +158,7 @@ def test_add_reaches_an_ipamd_that_comes_back_in_time(plugin: Plugin, peer: Peer
 
 
 def test_add_without_ipamd_ends_with_11_in_its_time(plugin: Plugin) -> None:
-    ended = plugin.call("ADD", plugin.config(endpoint=nobody(), timeout=0.5))
+    ended = plugin.call("ADD", plugin.config(endpoint=nobody(), timeout=5))
 
     assert ended.error["code"] == 11
     assert "connection refused" in ended.error["details"]
