@@ -13,7 +13,7 @@ from tests.agent.process import NODE, AgentProcess
 from tests.agent.runs import Ended, run_agent, run_agent_after, run_agent_until
 from tests.api.access.conftest import Caller
 from tests.cni.authority import Authority
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.node_executable import ROOT, static_plugin
 from tests.service import IpamdProcess, scratch_folder
 from tests.tls_service import ADMIN, serving_tls
@@ -102,12 +102,9 @@ def root_in_memory() -> Iterator[NodeRoot]:
 
 
 @pytest.fixture
-def machine(scratch: Path) -> Iterator[Namespace]:
+def machine(make_namespace: MakeNamespace) -> Namespace:
     """A machine's network, with nothing in it."""
-    namespace = Namespace(f"{scratch.name}-machine")
-    namespace.create()
-    yield namespace
-    namespace.delete()
+    return make_namespace("machine")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.network.containerd import Containerd
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.network.plugin import Document, Runtime
 from tests.network.podman import Podman, is_built_without_cni
 from tests.node_executable import node_plugin, plugins
@@ -15,7 +15,6 @@ from tests.service import IpamdProcess
 
 DEBIAN_PLUGINS = Path("/usr/lib/cni")
 
-MakeNamespace = Callable[[str], Namespace]
 Ipam = Callable[..., Document]
 
 each_executable = pytest.mark.parametrize(
@@ -30,22 +29,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if of_podman and is_built_without_cni():
         config.hook.pytest_deselected(items=of_podman)
         items[:] = [item for item in items if item not in of_podman]
-
-
-@pytest.fixture
-def make_namespace(scratch: Path) -> Iterator[MakeNamespace]:
-    """Makes network namespaces by a short name."""
-    made: list[Namespace] = []
-
-    def make(name: str) -> Namespace:
-        namespace = Namespace(f"{scratch.name}-{name}")
-        namespace.create()
-        made.append(namespace)
-        return namespace
-
-    yield make
-    for namespace in reversed(made):
-        namespace.delete()
 
 
 @pytest.fixture

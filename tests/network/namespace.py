@@ -1,7 +1,7 @@
 """Network namespaces that play hosts and containers."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -56,6 +56,9 @@ class Namespace:
     def ping(self, address: str) -> None:
         """Raise unless the address answers; the first packets may be lost while neighbours are learned."""
         self.run("ping", "-n", "-c", "1", "-i", "0.2", "-w", "10", address)
+
+
+MakeNamespace = Callable[[str], Namespace]
 
 
 def run(*command: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> str:

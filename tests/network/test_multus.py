@@ -13,10 +13,10 @@ import yaml
 
 from tests.ctl.conftest import Ipamctl
 from tests.network import shown
-from tests.network.conftest import DEBIAN_PLUGINS, MakeNamespace
+from tests.network.conftest import DEBIAN_PLUGINS
 from tests.network.installed import BINARIES, InstalledNode, installed_node
 from tests.network.libcni import NetworkList
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.network.plugin import Attachment, Document, PluginRefused, Runtime
 from tests.service import IpamdProcess
 

@@ -20,9 +20,8 @@ from netlink.message import Message, Request
 from netlink.neighbour import Neighbour
 from netlink.nftables import Chain, Element, Set, Table
 from netlink.route import Route
-from tests.network.conftest import MakeNamespace
 from tests.network.kernel import connect
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 
 ENOENT, EEXIST, ENODEV = 2, 17, 19
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.network.conftest import DEBIAN_PLUGINS, MakeNamespace, ipam_section
-from tests.network.namespace import Namespace
+from tests.network.conftest import DEBIAN_PLUGINS, ipam_section
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.network.plugin import (
     Attachment,
     Document,

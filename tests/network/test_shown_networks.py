@@ -11,10 +11,10 @@ import pytest
 
 from tests.ctl.conftest import Ipamctl
 from tests.network import shown
-from tests.network.conftest import DEBIAN_PLUGINS, MakeNamespace
+from tests.network.conftest import DEBIAN_PLUGINS
 from tests.network.installed import BINARIES, NODE, InstalledNode, installed_node
 from tests.network.libcni import NetworkList
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.network.plugin import Attachment, PluginRefused, Runtime
 from tests.service import IpamdProcess
 

@@ -1,19 +1,16 @@
 """ipamd-veth on a node of its own, in real network namespaces."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.network.conftest import DEBIAN_PLUGINS, ipam, make_namespace, node, plugin_folder
-from tests.network.namespace import Namespace
+from tests.network.conftest import DEBIAN_PLUGINS, ipam, node, plugin_folder
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.node_executable import node_plugin
 from tests.veth.executable import Document, MainPlugin, kinds, put
 from tests.veth.ipam import NAME, ThirdParty
 
-__all__ = ["ipam", "make_namespace", "node"]
-
-MakeNamespace = Callable[[str], Namespace]
+__all__ = ["ipam", "node"]
 
 
 @pytest.fixture(params=kinds())

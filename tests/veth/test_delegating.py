@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.network.namespace import Namespace
-from tests.veth.conftest import MakeNamespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.veth.executable import MainPlugin
 from tests.veth.ipam import ANSWER, NAME, ThirdParty
 

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from tests.network.conftest import Ipam
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.service import IpamdProcess
-from tests.veth.conftest import MakeNamespace
 from tests.veth.executable import MainPlugin
 
 Document = dict[str, Any]

@@ -5,17 +5,15 @@ from pathlib import Path
 from tests.faults.upgrade.version import Version
 from tests.network.conftest import (
     DEBIAN_PLUGINS,
-    MakeNamespace,
     ipam_section,
-    make_namespace,
     node,
     plugin_folder,
 )
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.network.plugin import Attachment, Document, Runtime, addresses
 from tests.service import IpamdProcess
 
-__all__ = ["make_namespace", "node"]
+__all__ = ["node"]
 
 SUBNETS = {"v4": "10.61.0.0/24", "v6": "fd00:61::/64"}
 

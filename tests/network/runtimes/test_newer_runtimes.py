@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from tests.network import shown
-from tests.network.conftest import Ipam, MakeNamespace
+from tests.network.conftest import Ipam
 from tests.network.containerd import Containerd
 from tests.network.installed import NODE, InstalledNode
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.network.plugin import Attachment, PluginRefused, Runtime, addresses, supported_versions
 from tests.service import IpamdProcess
 
