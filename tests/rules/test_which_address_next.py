@@ -6,7 +6,7 @@ used address comes back as late as possible, and no late packet for its last hol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -351,6 +351,31 @@ def test_since_when_a_block_has_an_address_for_the_search(
     past: Block, assignable: int, ready: int | None
 ) -> None:
     assert OpenBlock(past, assignable).close().next_free_since == ready
+
+
+def test_a_requested_address_has_no_turn_any_more() -> None:
+    opened = OpenBlock(block("10.0.0.0", size=4), 0b1111)
+
+    assert text(opened.take_among(0b0001)) == "10.0.0.0"
+
+    assert text(opened.take_next(COOLED)) == "10.0.0.1"
+
+
+@table(
+    "end",
+    {
+        "when it is given back": (OpenBlock.give_back,),
+        "when it was taken in vain": (lambda opened, value, _: opened.untake(value),),
+    },
+)
+def test_a_reserved_address_goes_to_nobody_unasked(end: Callable[[OpenBlock, int, int], None]) -> None:
+    opened = OpenBlock(block("10.0.0.0", size=4), 0b1110)
+    reserved_one = opened.take_among(0b0001)
+    assert reserved_one is not None
+
+    end(opened, reserved_one, ago(900))
+
+    assert [text(opened.take_next(COOLED)) for _ in range(4)] == ["10.0.0.1", "10.0.0.2", "10.0.0.3", None]
 
 
 def test_a_block_counts_what_is_held_and_notes_when_it_was_last_given_something_back() -> None:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import pytest
 
 from ipamd.engine.allocation.candidates import candidates_of, why_nothing
-from ipamd.engine.allocation.selection import AddressRequest, context_of, select, why_not_selected
+from ipamd.engine.allocation.selection import (
+    AddressRequest,
+    context_of,
+    select,
+    why_not_selected,
+    why_not_unasked,
+)
 from ipamd.engine.catalogue import RequestContext
 from ipamd.models.errors import (
     AddressUnavailable,
@@ -66,6 +72,11 @@ def chosen(wanted: Sequence[AddressRequest]) -> list[str]:
             Selectors(namespaces=("shop",)),
             WEB._replace(namespace=None),
             "no namespace",
+        ),
+        "of a long list eight are named": (
+            Selectors(nodes=tuple(f"n{at}" for at in range(11))),
+            WEB,
+            "n7 or one of 3 more",
         ),
         "all selectors must match": (
             Selectors(clusters=("default",), networks=("net",), nodes=("here",), namespaces=("shop",)),
@@ -164,6 +175,24 @@ def test_what_selectors_know_of_a_request(asked: AllocationRequest, context: Req
 )
 def test_which_pools_serve_a_request_that_names_none(pools: Sequence[Pool], expected: Sequence[str]) -> None:
     assert chosen(select(request(workload="shop/web"), catalogue(*pools))) == expected
+
+
+@table(
+    "rules, why",
+    {
+        "it serves all whom its selectors let in": (pool(), None),
+        "it must be named": (pool(auto_assign=False), "auto_assign"),
+        "its selectors do not match": (pool(selectors=Selectors(nodes=("there",))), "node there"),
+        "its selectors do not match, and count before its auto_assign": (
+            pool(auto_assign=False, selectors=Selectors(nodes=("there",))),
+            "node there",
+        ),
+    },
+)
+def test_why_a_pool_does_not_serve_a_request_that_names_none(rules: Pool, why: str | None) -> None:
+    said = why_not_unasked(rules, WEB, catalogue(rules))
+
+    assert said is None if why is None else why in str(said)
 
 
 # Pools are named ------------------------------------------------------------------------------------------
@@ -334,6 +363,11 @@ def test_which_requested_addresses_cannot_be_had(asked: AllocationRequest, why: 
             request("four", "four", "four", workload="shop/web"),
             ["four at 10.0.0.50/31", "four at 10.0.0.50/31", "four"],
         ),
+        "a workload gets its own of a prefix that begins before the pool": (
+            [reserved("10.0.0.0/23", "shop/web")],
+            request("four-more", workload="shop/web"),
+            ["four-more at 10.0.0.0/23"],
+        ),
         "a workload gets its own of each family": (
             [reserved("10.0.0.50", "shop/web"), reserved("fd00::50", "shop/web")],
             request("six", "four", workload="shop/web"),
@@ -343,6 +377,11 @@ def test_which_requested_addresses_cannot_be_had(asked: AllocationRequest, why: 
             [reserved("10.0.0.50/31", "shop/web")],
             request("four", workload="shop/web", wants=["10.0.0.51"]),
             ["four at 10.0.0.51"],
+        ),
+        "a workload gets what it requests, and its own as the second address": (
+            [reserved("10.0.0.50", "shop/web")],
+            request("four", "four", workload="shop/web", wants=["10.0.0.9"]),
+            ["four at 10.0.0.9", "four at 10.0.0.50"],
         ),
         "a workload gets another if it requests that": (
             [reserved("10.0.0.50", "shop/web")],
