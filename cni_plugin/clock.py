@@ -1,4 +1,4 @@
-"""Moments (the order of one node's calls) and deadlines (one for a whole call)."""
+"""Moments, which order the calls of a node, and deadlines, which limit a call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _S = 1_000_000_000
 
 
 class Moment:
-    """A point in the order of one node's calls: its boot, CLOCK_BOOTTIME, and the wall clock for people."""
+    """The moment of a call: the boot of the node, CLOCK_BOOTTIME, and the wall clock for people."""
 
     def __init__(self, boot: str, uptime: int, wall: int) -> None:
         self.boot = boot
@@ -29,7 +29,7 @@ class Moment:
 
 
 def now() -> Moment:
-    """Read the clocks first and the boot's identity second; Failure 5 where /proc does not tell it."""
+    """Read the clocks first, then the identity of the boot. Failure 5 if /proc does not tell it."""
     uptime, wall = uptime_ns(), time.time_ns()
     try:
         with open(_BOOT_ID, "rb") as file:
@@ -52,16 +52,16 @@ class Deadline:
         self.end_ns = end_ns
 
     def left_ms(self) -> int:
-        """Give the whole milliseconds left, rounded up, 0 when it has passed."""
+        """Give the milliseconds left, rounded up, 0 if the deadline has passed."""
         left = self.end_ns - uptime_ns()
         return (left + _MS - 1) // _MS if left > 0 else 0
 
     def within_ms(self, limit: int) -> Deadline:
-        """Give the deadline that many milliseconds from now, or this one where that is sooner."""
+        """Give the deadline in that many milliseconds, or this one if it is sooner."""
         return Deadline(min(self.end_ns, uptime_ns() + limit * _MS))
 
     def share(self, parts: int) -> Deadline:
-        """Give the end of the first of so many equal parts of what is left."""
+        """Give the end of the first of so many equal parts of the time left."""
         return self.within_ms(self.left_ms() // parts) if parts > 1 else self
 
 

@@ -1,4 +1,4 @@
-"""What every plugin's executable does around its own work: from the environment to the exit code."""
+"""The common part of every plugin's executable: from the environment to the exit code."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 
 def serve(name: str, about: str, work: Work) -> int:
-    """Serve one invocation and give the exit code. Reads the environment and stdin; takes no arguments.
+    """Serve one invocation and give the exit code.
 
-    `work` serves every verb but VERSION. Without CNI_COMMAND a person is told what the plugin is.
+    It reads the environment and stdin, and takes no arguments.
+
+    `work` serves every verb but VERSION. Without CNI_COMMAND it prints what the plugin is, for people.
     """
     gc.disable()  # an invocation is over before collecting would pay
     platform.guard_streams()
@@ -43,14 +45,14 @@ def serve(name: str, about: str, work: Work) -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process under CPython, at once: nothing is left to finalise."""
+    """End the process under CPython at once: nothing is left to clean up."""
     import os
 
     os._exit(code)
 
 
 def _tell_versions(reply: Reply) -> int:
-    """Reply to VERSION, which needs no configuration."""
+    """Answer VERSION, which needs no configuration."""
     stdin = read_stdin("VERSION", clock.after(platform.uptime_ns(), DEFAULT_TIMEOUT))
     given = versions.version(decode(stdin)) if stdin.strip() else versions.NEWEST
     try:

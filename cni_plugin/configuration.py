@@ -27,10 +27,10 @@ def check(configuration: dict[str, object], verb: str) -> None:
 
 
 def invalid(key: str, why: str, value: object) -> Failure:
-    """Give the refusal of a value, code 7."""
+    """Give the error for a value, code 7."""
     return Failure(INVALID_CONFIGURATION, f"{key}: {why}, not {show(value)}")
 
 
 def missing(key: str) -> Failure:
-    """Give the refusal of a configuration without a key, code 7."""
+    """Give the error for a missing key, code 7."""
     return Failure(INVALID_CONFIGURATION, f"{key}: is missing")

@@ -1,4 +1,4 @@
-"""Where ipamd listens: http://, https:// and unix:///path."""
+"""The endpoints of ipamd: http://, https:// and unix:///path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _IPV6 = _DIGITS + "abcdefABCDEF:."
 
 
 class Endpoint:
-    """One place to ask. `authority` is the Host header; `path` the socket's or the prefix of each request."""
+    """One endpoint. `authority` is the Host header; `path` is the socket, or the prefix of each request."""
 
     def __init__(self, text: str, scheme: str, host: str, port: int, authority: str, path: str) -> None:
         self.text = text
@@ -26,12 +26,12 @@ class Endpoint:
         return self.scheme != HTTP or self.is_loopback()
 
     def is_loopback(self) -> bool:
-        """Tell whether the host is this machine by its very text; no resolver is asked."""
+        """Tell whether the host is this machine by its text alone, without a resolver."""
         return self.host in ("localhost", "::1") or (is_ipv4(self.host) and self.host.startswith("127."))
 
 
 def parse(text: str) -> Endpoint:
-    """Read an endpoint; ValueError says what is wrong with it."""
+    """Read an endpoint. ValueError says what is wrong with it."""
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in (HTTP, HTTPS, UNIX):
         raise ValueError("must begin with http://, https:// or unix:///")

@@ -34,7 +34,7 @@ _TRACE_BYTES = 8192
 
 
 class Invocation:
-    """What a runtime asks by the environment; what a verb has no use for is empty."""
+    """An invocation, from the environment. Variables that the verb does not use are empty."""
 
     def __init__(self, verb: str, values: dict[str, str], netns_override: bool) -> None:
         self.verb = verb
@@ -47,12 +47,12 @@ class Invocation:
         self._values = values
 
     def again(self, verb: str) -> Invocation:
-        """Give the same for another verb."""
+        """Give the same invocation for another verb."""
         return Invocation(verb, self._values, self.netns_override)
 
 
 def read(variable: Variables) -> Invocation | None:
-    """Read the invocation, None without CNI_COMMAND; `variable` raises ValueError for what is not UTF-8.
+    """Read the invocation, None without CNI_COMMAND. `variable` raises ValueError for invalid UTF-8.
 
     Failure 4 names all missing variables at once, and all malformed ones.
     """

@@ -1,4 +1,4 @@
-"""What the plugin itself says when it cannot answer: a CNI error object."""
+"""The plugin's own error if it cannot get an answer: a CNI error object."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _TEXTS = {
 
 
 class Failure(Exception):
-    """A refusal with the CNI error code, a sentence for people and optional details."""
+    """An error with the CNI error code, a sentence for people and optional details."""
 
     def __init__(self, code: int, msg: str, details: str = "") -> None:
         super().__init__(msg)
@@ -62,7 +62,7 @@ class Failure(Exception):
 
 
 class BadPem(ValueError):
-    """A file of TLS does not hold what it should: `key` names it, as a configuration does."""
+    """A TLS file does not contain what it should. `key` names it as in the configuration."""
 
     def __init__(self, key: str, why: str) -> None:
         super().__init__(f"{key} {why}")
@@ -71,7 +71,7 @@ class BadPem(ValueError):
 
 
 def reason(error: OSError) -> str:
-    """Say an operating system's error in words, with its number where there are none."""
+    """Say an error of the operating system in words, or by its number if there are none."""
     number = error.errno
     if isinstance(number, int):
         return _TEXTS.get(number) or f"error {number}"

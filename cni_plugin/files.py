@@ -1,4 +1,4 @@
-"""Files read with care and written durably."""
+"""Read files safely and write them durably."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _LARGEST_PIECE = 65536
 
 
 class Unfit(ValueError):
-    """A file is not what it should be; says what."""
+    """A file is not what it should be. The text says why."""
 
 
 class Held:
-    """What was in a regular file when it was open, with its mode and owner then."""
+    """The contents of a regular file when it was open, with its mode and owner then."""
 
     def __init__(self, data: bytes, mode: int, owner: int) -> None:
         self.data = data
@@ -24,10 +24,11 @@ class Held:
 
 
 def read_regular(path: str, limit: int) -> Held:
-    """Read a regular file of at most so many bytes; OSError, or Unfit for anything else.
+    """Read a regular file of at most so many bytes. OSError, or Unfit for anything else.
 
-    Looked at before it is opened, since opening a device may do something, and again afterwards, since only
-    the open file counts; opened without blocking, since a pipe would wait for a writer.
+    The file is checked before it is opened, because opening a device may have an effect. It is checked again
+    afterwards, because only the open file counts. It is opened without blocking, because a pipe would wait
+    for a writer.
     """
     if os.stat(path)[0] & platform.S_IFMT != platform.S_IFREG:
         raise Unfit("not a regular file")
@@ -56,7 +57,7 @@ def read_all(file: int, limit: int) -> bytes:
 
 
 def next_piece(size: int) -> int:
-    """Give how much to read after so many bytes: buffers cost their size, and most reads are small."""
+    """Give how much to read after so many bytes: a large buffer costs time, and most reads are small."""
     return min(max(size, _FIRST_PIECE), _LARGEST_PIECE)
 
 
@@ -68,7 +69,7 @@ def write_all(file: int, data: bytes) -> None:
 
 
 def write_durably(folder: str, name: str, data: bytes) -> None:
-    """Make a new file, mode 0600, whole and on disk under its name when this returns; OSError otherwise."""
+    """Make a new file with mode 0600. When this returns, it is complete and on disk. OSError otherwise."""
     path = f"{folder}/{name}"
     unfinished = f"{folder}/.{name}"
     flags = platform.O_WRONLY | platform.O_CREAT | platform.O_EXCL | platform.O_CLOEXEC

@@ -30,7 +30,7 @@ class _Late(Exception):
 
 
 class Lost(Exception):
-    """There was no response; `sent` tells whether the peer may have got the request all the same."""
+    """There was no response. `sent` tells whether the peer may have got the request."""
 
     def __init__(self, why: str, sent: bool) -> None:
         super().__init__(why)
@@ -47,10 +47,11 @@ def post(
     tls: tuple[bytes, bytes, bytes],
     is_only: bool,
 ) -> Response:
-    """Send the body to an endpoint and give the response, whatever it says; raises Lost, and BadPem.
+    """Send the body to an endpoint and give the response, whatever it says. Raises Lost and BadPem.
 
-    `tls` holds authority, certificate and key as PEM, for https:// alone; `is_only`: no other endpoint is
-    tried if this one is silent. Redirects are not followed: what was meant for one place goes to no other.
+    `tls` holds authority, certificate and key as PEM, for https:// only. `is_only` says that no other
+    endpoint is tried if this one is silent. Redirects are not followed: what is meant for one place goes to
+    no other.
     """
     request = _head(one, path, headers, len(body)) + body
     connection = _Connection()
@@ -168,7 +169,7 @@ class _Connection:
         self._stream = platform.secure(self._sock, host, *tls)
 
     def send(self, request: bytes, deadline: Deadline) -> None:
-        """Send all of it, or as much as the peer took before it answered or closed."""
+        """Send everything, or as much as the peer took before it answered or closed."""
         stream = self._stream
         assert stream is not None
         rest = memoryview(request)
@@ -213,7 +214,7 @@ class _Connection:
 
 
 def _addresses(host: str, deadline: Deadline) -> list[tuple[int, str]]:
-    """Give the addresses of a host in the order in which they are tried."""
+    """Give the addresses of a host in the order of the attempts."""
     if is_ipv4(host):
         return [(_AF_INET, host)]
     if ":" in host:
@@ -226,7 +227,7 @@ def _addresses(host: str, deadline: Deadline) -> list[tuple[int, str]]:
 
 
 def _wait(file: int, events: int, deadline: Deadline) -> int:
-    """Wait until the descriptor is ready and give the events; _Late when the deadline comes first."""
+    """Wait until the descriptor is ready and give the events. _Late if the deadline comes first."""
     left = deadline.left_ms()
     poller = select.poll()
     poller.register(file, events)

@@ -1,4 +1,4 @@
-"""What the static executable does under a name that is no plugin's: it refuses, for it cannot guess."""
+"""The static executable under a name that is not a plugin's: it refuses, because it cannot guess."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON texts out of Python's."""
+"""Write JSON texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def quote(text: str) -> str:
 
 
 def show(value: object) -> str:
-    """Write a value of a configuration for an error message, cut where it is long."""
+    """Write a value of a configuration for an error message, shortened if it is long."""
     if isinstance(value, str):
         text = quote(value)
     elif value is None or isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The way back to the runtime: one result or one error object on stdout, and an exit code."""
+"""The answer to the runtime: one result or one error object on stdout, and an exit code."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _STDOUT, _STDERR = 1, 2
 
 
 class Reply:
-    """The reply to one invocation; knows in which cniVersion to speak."""
+    """The answer to one invocation, in its cniVersion."""
 
     def __init__(self) -> None:
         self.version = NEWEST
         self.code: int | None = None  # the exit code, once the runtime has its reply
 
     def write(self, data: bytes) -> None:
-        """Write a result; OSError if nobody takes it."""
+        """Write a result. OSError if nobody reads it."""
         write_all(_STDOUT, data)
 
     def fail(self, failure: Failure) -> int:
@@ -33,7 +33,7 @@ class Reply:
         return 1
 
     def crash(self, what: str) -> int:
-        """Tell of a defect and give the exit code: a reply that was given stays the only one."""
+        """Report a bug and give the exit code. If there was an answer, it stays the only one."""
         if self.code is None:
             return self.fail(Failure(INTERNAL, "internal error", what))
         note(f"internal error after the answer: {what}")
@@ -41,7 +41,7 @@ class Reply:
 
 
 def note(text: str) -> None:
-    """Write a line for people on stderr; if that fails there is nobody to tell."""
+    """Write a line for people to stderr. If that fails, nobody can be told."""
     try:
         write_all(_STDERR, text.encode() + b"\n")
     except OSError:

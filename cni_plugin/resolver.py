@@ -1,7 +1,7 @@
-"""Host names to addresses within a deadline: /etc/hosts, then the name servers over UDP (RFC 1035).
+"""Find the addresses of host names within a deadline: /etc/hosts, then name servers by UDP (RFC 1035).
 
-The C libraries' look-up knows no deadline: without a server that answers it takes 5 s and more, of a call
-that may have less.
+The resolver of a C library knows no deadline. If no server answers, it takes 5 s or more, and a call may have
+less.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _ROUND_MS = (400, 1000, 3000)
 
 
 class Unknown(ValueError):
-    """No address is known for the name, or no server said one in time."""
+    """The name has no known address, or no server gave one in time."""
 
 
 def look_up(host: str, deadline: Deadline) -> Addresses:
-    """Give the addresses of a name, IPv4 first; Unknown if there are none before the deadline."""
+    """Give the addresses of a name, IPv4 first. Unknown if there are none before the deadline."""
     found = in_hosts(_lines(_HOSTS), host)
     if found:
         return found
@@ -54,7 +54,7 @@ def in_hosts(lines: list[str], host: str) -> Addresses:
 
 
 def settings(lines: list[str]) -> tuple[list[tuple[int, str]], list[str], int]:
-    """Give the servers, the search list and ndots out of the lines of resolv.conf (resolv.conf(5))."""
+    """Give the servers, the search list and ndots from the lines of resolv.conf (resolv.conf(5))."""
     servers: Addresses = []
     search: list[str] = []
     dots = 1
@@ -82,7 +82,7 @@ def candidates(host: str, search: list[str], dots: int) -> list[str]:
 
 
 def question(number: int, name: str, kind: int) -> bytes:
-    """Write a query for one kind of record; Unknown for what cannot be a name."""
+    """Write a query for one kind of record. Unknown if the name is invalid."""
     labels = b""
     for label in name.encode().split(b"."):
         if not 0 < len(label) < 64:
@@ -169,7 +169,7 @@ def _text(data: bytes) -> str:
 
 
 def _numeric(text: str) -> Addresses:
-    """Give the address that a text is, if it is one."""
+    """Give the address in a text, None if it is not one."""
     for family in (_AF_INET, _AF_INET6):
         try:
             platform.inet_bytes(family, text)
@@ -180,7 +180,7 @@ def _numeric(text: str) -> Addresses:
 
 
 def _lines(path: str) -> list[str]:
-    """Give a file's lines; without the file there are none, as for every resolver."""
+    """Give the lines of a file, none if it does not exist, as every resolver does."""
     try:
         return read_regular(path, _FILE_BYTES).data.decode().lower().split("\n")
     except (OSError, Unfit, ValueError):

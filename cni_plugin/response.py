@@ -1,4 +1,4 @@
-"""An HTTP/1.1 response out of the bytes of one connection (RFC 9112), without doing any I/O."""
+"""Reads an HTTP/1.1 response from the bytes of a connection (RFC 9112), without I/O."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _SIZE, _DATA, _TRAILER = 0, 1, 2
 
 
 class Malformed(ValueError):
-    """The peer does not speak HTTP/1.1, or too much of it."""
+    """The peer does not speak HTTP/1.1, or sends too much."""
 
 
 class Response:
-    """Fed with what arrives until it is complete; then `status` and `body` hold."""
+    """Takes bytes as they arrive until it is complete. Then `status` and `body` are valid."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -30,7 +30,7 @@ class Response:
         self._chunk: int | None = None  # what of a chunked body comes next; None: it is not chunked
 
     def feed(self, data: bytes) -> bool:
-        """Take the next bytes; tell whether the response is complete. Raises Malformed."""
+        """Take the next bytes. Tells whether the response is complete. Raises Malformed."""
         self._size += len(data)
         if self._size > _BYTES:
             raise Malformed("answer too large")
@@ -44,7 +44,7 @@ class Response:
         return done
 
     def end(self) -> bool:
-        """Take the end of the connection; tell whether the response is complete by it."""
+        """Take the end of the connection. Tells whether the response is complete."""
         if self.status == 0 or self._chunk is not None or self._left is not None:
             return False
         self.body = b"".join(self._pieces)
@@ -111,7 +111,7 @@ class Response:
                 self._chunk = _DATA if self._left else _TRAILER
 
     def _until(self, ending: bytes, limit: int) -> bytes | None:
-        """Take what comes before the ending, and the ending; None while it has not come."""
+        """Take the bytes before the ending, and the ending. None if it has not arrived yet."""
         end = self._pending.find(ending, self._at)
         if (end if end >= 0 else len(self._pending)) - self._at > limit:
             raise Malformed("a line or head too long")
@@ -122,7 +122,7 @@ class Response:
         return found
 
     def _take(self, size: int) -> int:
-        """Move at most so many bytes into the body and give how many."""
+        """Move at most so many bytes into the body. Gives how many."""
         piece = self._pending[self._at : self._at + size]
         self._at += len(piece)
         if piece:

@@ -1,7 +1,7 @@
 """A strict JSON scanner (RFC 8259).
 
-MicroPython's own json accepts what is cut off, misplaced commas and raw control characters, so it can neither
-decide that stdin is invalid (code 6) nor that its bytes may be put into a request as they are.
+MicroPython's own json accepts truncated texts, misplaced commas and raw control characters. So it cannot
+decide whether stdin is invalid (code 6), or whether its bytes may be put into a request unchanged.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _NEVER_IN_UTF8 = (b"\xc0", b"\xc1", b"\xf5", b"\xf6", b"\xf7")
 
 
 class NotJson(ValueError):
-    """The bytes are not one JSON value in UTF-8; says where and why."""
+    """The bytes are not one JSON value in UTF-8. The text says where and why."""
 
     def __init__(self, position: int, why: str) -> None:
         super().__init__(f"byte {position}: {why}")
 
 
 def parse(data: bytes) -> object:
-    """Give the value that the bytes hold: dict, list, str, int, float, bool or None.
+    """Give the value in the bytes: dict, list, str, int, float, bool or None.
 
-    Of a name that comes twice in an object the last counts. Integers of more than 18 digits become floats.
+    If a name comes twice in an object, its last value counts. Integers of more than 18 digits become floats.
     Raises NotJson, also for lone surrogates and for more than MAX_DEPTH levels.
     """
     _check_utf8(data)
@@ -44,7 +44,7 @@ def parse(data: bytes) -> object:
 
 
 def parse_object(data: bytes) -> dict[str, object]:
-    """Give the object that the bytes hold; raises NotJson for any other value."""
+    """Give the object in the bytes. Raises NotJson for any other value."""
     value = parse(data)
     if not isinstance(value, dict):
         raise NotJson(0, "not an object")
@@ -70,7 +70,7 @@ def _check_utf8(data: bytes) -> None:
 
 
 class _Scanner:
-    """Reads values one after another; a method begins at the byte `at`, and leaves it behind what it read."""
+    """Reads one value after another. A method begins at the byte `at`, and sets it after what it has read."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data + b"\0"  # which is no value and no separator, so that nobody looks for the end
@@ -80,7 +80,7 @@ class _Scanner:
         return NotJson(self.at, "cut off" if self.at >= len(self.data) - 1 else why)
 
     def space(self) -> int:
-        """Pass over white space and give the byte behind it."""
+        """Skip white space and give the byte after it."""
         data, at = self.data, self.at
         while data[at] in _SPACE:
             at += 1

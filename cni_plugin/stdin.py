@@ -1,4 +1,4 @@
-"""Reading the network configuration from stdin, within the time of an invocation."""
+"""Read the network configuration from stdin, within the time of an invocation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIFO, _CHARACTERS, _SOCKET = 0o010000, 0o020000, 0o140000
 
 
 def read_stdin(verb: str, deadline: Deadline) -> bytes:
-    """Read stdin to its end, before the deadline; Failure 5, or 103 if there is more than ipamd takes."""
+    """Read stdin to its end before the deadline. Failure 5, or 103 if it is more than ipamd accepts."""
     limit = _BYTES_OF_GC if verb == "GC" else _BYTES
     pieces: list[bytes] = []
     size = 0

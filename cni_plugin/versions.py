@@ -1,4 +1,4 @@
-"""The versions of the CNI specification that our plugins speak."""
+"""The versions of the CNI specification that our plugins support."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def version(configuration: dict[str, object]) -> str:
 
 
 def check(configuration: dict[str, object], verb: str) -> None:
-    """Refuse a version that we do not speak, or that has no such verb; Failure 1 or 7."""
+    """Refuse a version that we do not support, or that does not have the verb. Failure 1 or 7."""
     given = version(configuration)
     if given not in VERSIONS:
         raise Failure(
@@ -37,7 +37,7 @@ def check(configuration: dict[str, object], verb: str) -> None:
 
 
 def speaking(configuration: dict[str, object]) -> str:
-    """Give the version for error objects: the configuration's if we speak it, else the newest."""
+    """Give the version of error objects: the configuration's if we support it, else the newest."""
     given = version(configuration)
     return given if given in VERSIONS else NEWEST
 

@@ -1,4 +1,4 @@
-"""`python -m ipam_plugin`: the plugin under CPython, for who has installed the wheel with the static file."""
+"""`python -m ipam_plugin`: the plugin under CPython, if the wheel has installed the static file."""
 
 from ipam_plugin.command import run
 

@@ -1,4 +1,4 @@
-"""What a response means: only a CNI result and a CNI error object come from ipamd."""
+"""The meaning of a response: only a CNI result and a CNI error object come from ipamd."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOPELESS = (BAD_ENVIRONMENT, UNDECODABLE, INVALID_CONFIGURATION, TOO_LARGE)
 
 
 class Answer:
-    """How ipamd answered, if it was ipamd; `code` is 0 if there was no CNI error object."""
+    """How ipamd answered, if it was ipamd. `code` is 0 if there was no CNI error object."""
 
     def __init__(self, kind: str, body: bytes, code: int, msg: str) -> None:
         self.kind = kind
@@ -25,7 +25,7 @@ class Answer:
 
 
 def read(verb: str, response: Response) -> Answer:
-    """Tell a yes, a refusal, "try again" (503), and what ipamd never says: a proxy's page perhaps."""
+    """Tell success, refusal, "try again" (503), and what ipamd never sends, perhaps a page of a proxy."""
     if response.status == 204:
         return Answer(NONE if verb == "ADD" else YES, b"", 0, "HTTP 204")
     try:

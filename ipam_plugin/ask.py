@@ -1,4 +1,4 @@
-"""Asking a destination once: its endpoints in order, until one answers."""
+"""Ask a destination once: its endpoints in order, until one answers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _NO_TLS = (b"", b"", b"")
 
 
 class Outcome:
-    """What came of a round.
+    """The result of a round.
 
-    `answer` is a yes or a refusal, None if nobody gave one, and `why` then says what was seen instead.
-    `doubtful`: a request may have reached ipamd whose end nobody knows. `lost`: the last connection failed.
+    `answer` is a success or a refusal, None if nobody gave one; then `why` says what was seen instead.
+    `doubtful` says that ipamd may have got a request whose end nobody knows. `lost` says that the last
+    connection failed.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ def ask(
     spooled: int | None,
     delivered: Moment | None = None,
 ) -> Outcome:
-    """Ask for a verb with the lasting part of a request; Failure for credentials that cannot be used."""
+    """Ask for a verb with the lasting part of a request. Failure if credentials cannot be used."""
     outcome = Outcome()
     path = f"/v1/cni/{verb.lower()}"
     headers = _headers(whom, trace)

@@ -1,4 +1,4 @@
-"""The executable `ipamd-ipam`, and the same work for the main plugin, in whose process it can run."""
+"""The executable `ipamd-ipam`, and the same work inside the process of the main plugin."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def run() -> NoReturn:
 def execute(
     invocation: Invocation, issued: Moment, stdin: bytes, values: dict[str, object], reply: Reply
 ) -> Execution | None:
-    """Execute a verb whose configuration is decoded, and give what deliver() needs once the reply is away.
+    """Execute a verb whose configuration is decoded. Gives what deliver() needs after the answer is written.
 
-    Also for the main plugin, which calls it in its own process with a reply of its own.
+    The main plugin calls it too, in its own process and with an answer of its own.
     """
     execution = None
     try:
@@ -54,7 +54,7 @@ def execute(
 
 
 def deliver(execution: Execution | None) -> None:
-    """Deliver what waits in the spool; the code for it is loaded only if something does."""
+    """Deliver what waits in the spool. Its code is loaded only if something waits."""
     if execution is not None and execution.spool.count():
         from ipam_plugin import delivery
 

@@ -32,7 +32,7 @@ _STATUS = (INSTALLATION, SERVICE, CAPACITY)
 
 
 class Settings:
-    """What the plugin needs to know to ask: whom, as which node, for how long, and where state is kept."""
+    """What the plugin needs for a request: the destination, the node, the timeout, and the state folder."""
 
     def __init__(
         self, destination: Destination, node: str, cluster: str, state_dir: str, timeout: float, status: str
@@ -46,7 +46,10 @@ class Settings:
 
 
 def settings(configuration: dict[str, object]) -> Settings:
-    """Read the `ipam` section together with node.json, which alone counts where it exists; Failure 5 or 7."""
+    """Read the `ipam` section and node.json.
+
+    If that file exists, its keys come from it alone. Failure 5 or 7.
+    """
     if "ipam" not in configuration:
         raise missing("ipam")
     section = configuration["ipam"]
@@ -87,7 +90,7 @@ def _node_json() -> dict[str, object] | None:
 
 
 def _exists(path: str) -> bool:
-    """Tell whether there is such a name; what cannot be seen counts as there, so that reading it says why."""
+    """Tell whether a file exists. If that cannot be seen, it counts as existing, and reading it says why."""
     try:
         os.stat(path)
     except OSError as error:
@@ -124,7 +127,7 @@ def is_node_name(name: str) -> bool:
 
 
 def node_name(state_dir: str) -> str:
-    """Find this node's name where it is not configured: NODE_NAME, the file in stateDir, the host's."""
+    """Find the name of this node if it is not configured: NODE_NAME, the file in stateDir, the host name."""
     try:
         name = platform.environment("NODE_NAME")
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The bearer token and the files of TLS, read only when a request goes out."""
+"""The bearer token and the TLS files. They are read only when a request goes out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GROUP_AND_OTHERS = 0o077
 
 
 class Credentials:
-    """Which files prove the plugin to ipamd and ipamd to the plugin; an empty name stands for none."""
+    """The files that prove the plugin to ipamd, and ipamd to the plugin. An empty name means none."""
 
     def __init__(self, paths: dict[str, str]) -> None:
         self.paths = paths
@@ -23,7 +23,10 @@ class Credentials:
         self._tls: tuple[bytes, bytes, bytes] | None = None
 
     def token(self) -> str:
-        """Give the bearer token, "" for none. Failure 7 for a file that could be anybody's, 5 for no file."""
+        """Give the bearer token, "" for none.
+
+        Failure 7 if others could have written the file, 5 if it is missing.
+        """
         path = self.paths["tokenFile"]
         if self._token is None:
             self._token = _token("tokenFile", path) if path else ""
@@ -38,7 +41,7 @@ class Credentials:
 
 
 def is_token(text: str) -> bool:
-    """Tell whether a text looks like a token of ipamd's."""
+    """Tell whether a text has the form of a token."""
     end = text[len(_TOKEN_START) :]
     return len(text) == _TOKEN_LENGTH and text.startswith(_TOKEN_START) and all(c in _BASE64URL for c in end)
 

@@ -1,4 +1,4 @@
-"""Delivering what waits in the spool, after a call has had its own answer."""
+"""Deliver what waits in the spool, after a call has written its own answer."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ _SECONDS = 0.2
 
 
 class _Unreadable(ValueError):
-    """An entry is none: nobody can deliver it."""
+    """A file in the spool is not an entry: nobody can deliver it."""
 
 
 def deliver(spool: Spool, skip: str, own: Destination | None) -> None:
-    """Try at most 16 entries within 200 ms, from a random place; `skip` was tried a moment ago.
+    """Try at most 16 entries within 200 ms, from a random place. `skip` was tried a moment ago.
 
-    `own` is whom the call asked itself: an entry from before the node had a token goes there with it.
-    Stops at the first connection that fails, for the next would fail too, and leaves at once where another
-    call delivers. What cannot be done now waits for the next call; nothing of it changes this call's answer.
+    `own` is the destination of this call: an entry from before the node had a token is sent there with the
+    token. It stops at the first connection that fails, because the next would fail too, and at once if
+    another call delivers. What cannot be delivered now waits for the next call. Nothing of it changes the
+    answer of this call.
     """
     deadline = clock.after(platform.uptime_ns(), _SECONDS)
     try:
@@ -52,7 +53,7 @@ def deliver(spool: Spool, skip: str, own: Destination | None) -> None:
 def _deliver_one(
     spool: Spool, name: str, own: Destination | None, deadline: clock.Deadline, spooled: int
 ) -> bool:
-    """Deliver an entry if that can be done now; tell whether the next is worth a try."""
+    """Deliver an entry if that is possible now. Tells whether the next is worth a try."""
     try:
         outcome = _ask(spool.read(name), own, deadline, spooled)
     except OSError:
@@ -83,7 +84,7 @@ def _ask(entry: bytes, own: Destination | None, deadline: clock.Deadline, spoole
 
 
 def _settle(spool: Spool, name: str, refusal: bytes | None) -> bool:
-    """Forget a delivered entry or set a refused one aside; tell whether that could be done."""
+    """Remove a delivered entry, or set a refused one aside. Tells whether that worked."""
     try:
         if refusal is None:
             spool.drop(name)

@@ -1,4 +1,4 @@
-"""Whom to ask and as whom: the endpoints and the credential files that belong together."""
+"""A destination: endpoints, and the credential files that belong to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ipam_plugin.credentials import KEYS, Credentials
 
 
 class Unusable(ValueError):
-    """A key of a destination has a wrong value; says which key, what is wrong, and the value."""
+    """A key of a destination has a wrong value. The text says which key, what is wrong, and the value."""
 
     def __init__(self, key: str, why: str, value: object) -> None:
         super().__init__(f"{key}: {why}, not {show(value)}")
@@ -17,7 +17,7 @@ class Unusable(ValueError):
 
 
 class Destination:
-    """Endpoints in the order in which they are tried, with the only credentials that go to them."""
+    """Endpoints in the order of the attempts, and the only credentials that are sent to them."""
 
     def __init__(self, endpoints: list[Endpoint], paths: dict[str, str]) -> None:
         self.endpoints = endpoints
@@ -25,13 +25,13 @@ class Destination:
         self.uses_tls = any(one.scheme == HTTPS for one in endpoints)
 
     def load(self) -> None:
-        """Read the credentials, so that whoever cannot be proven anything asks nobody; Failure 5 or 7."""
+        """Read the credentials, so that a call without usable ones asks nobody. Failure 5 or 7."""
         self.credentials.token()
         if self.uses_tls:
             self.credentials.tls()
 
     def is_but_for_its_token(self, tokenless: Destination) -> bool:
-        """Tell whether another is the same without a token: ours then goes where it goes anyway."""
+        """Tell whether another is the same without a token: then it may have ours."""
         paths = self.credentials.paths.copy()
         paths["tokenFile"] = ""
         return tokenless.credentials.paths == paths and tokenless.texts() == self.texts()
@@ -50,7 +50,7 @@ class Destination:
 def read(values: dict[str, object], default: list[str], default_token: str) -> Destination:
     """Make a destination from the keys of a configuration, of node.json or of a spooled entry.
 
-    Raises Unusable for wrong values and for a token that would travel in the open.
+    Raises Unusable for wrong values, and if a token would travel unencrypted.
     """
     endpoints = _endpoints(values, default)
     paths = {key: absolute_path(values, key, "") for key in KEYS}

@@ -1,4 +1,4 @@
-"""An invocation that is being executed: what was asked, and all that is known for serving it."""
+"""The execution of an invocation: what was asked, and all that is known for it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The body of a request: the configuration's bytes as they came, in an envelope of what else is known.
+"""The body of a request: the bytes of the configuration, inside an object with everything else.
 
-What stays the same from try to try, and in the spool, is made once; what changes is put before it each time.
+What stays the same in each attempt, and in the spool, is made once. What changes is put before it each time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def keep(
     invocation: Invocation, settings: Settings, issued: Moment, configuration: bytes, *, undo: bool = False
 ) -> bytes:
-    """Give the lasting part, a JSON object; `undo` marks the release of what this very ADD took."""
+    """Give the lasting part, a JSON object. `undo` marks the release of what this very ADD took."""
     members = [
         f'"container_id":{quote(invocation.container_id)}',
         f'"netns":{quote(invocation.netns)}',
@@ -48,7 +48,7 @@ def complete(kept: bytes, deadline: Deadline, spooled: int | None, delivered: Mo
 
 
 def namespace_id(path: str) -> str:
-    """Give device and inode of a namespace as a JSON array, null if there is none any more."""
+    """Give device and inode of a namespace as a JSON array, null if it is gone."""
     if not path:
         return "null"
     try:

@@ -1,8 +1,8 @@
-"""Releases that could not be delivered: one file each, under stateDir.
+"""Releases that could not be delivered, one file each, under stateDir.
 
-An entry is one JSON object: the destination to which alone it goes, then `request`, the lasting part of the
-request that was not answered. `spool/` holds the entries that wait, `spool/set-aside/` those that ipamd will
-never take, each with its reason beside it; moved back into `spool/` an entry waits again.
+An entry is one JSON object: the only destination to which it goes, then `request`, the lasting part of the
+request that was not answered. `spool/` holds waiting entries. `spool/set-aside/` holds those that ipamd will
+never accept, each with its reason beside it. If you move one back into `spool/`, it waits again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Spool:
         self._aside = f"{self._folder}/set-aside"
 
     def names(self) -> list[str]:
-        """Give the names of the entries that wait; OSError or ValueError if they cannot be listed."""
+        """Give the names of the waiting entries. OSError or ValueError if they cannot be listed."""
         try:
             return [name for name in os.listdir(self._folder) if _is_entry(name)]
         except OSError as error:
@@ -47,14 +47,14 @@ class Spool:
             return []
 
     def count(self) -> int | None:
-        """Give how many entries wait, None if that cannot be seen: no call fails for it."""
+        """Give how many entries wait, None if that cannot be seen: no call fails because of it."""
         try:
             return len(self.names())
         except (OSError, ValueError):
             return None
 
     def put(self, whom: Destination, kept: bytes, refusal: bytes | None = None) -> str:
-        """Write an entry durably and give its name; with ipamd's refusal it is set aside from the start.
+        """Write an entry durably and give its name. With a refusal of ipamd it is set aside at once.
 
         Failure 5 if it cannot be written.
         """
@@ -74,15 +74,21 @@ class Spool:
         return name
 
     def read(self, name: str) -> bytes:
-        """Give an entry; OSError, or ValueError if it is not a regular file of an entry's size."""
+        """Give an entry. OSError, or ValueError if it is not a regular file of an entry's size."""
         return read_regular(f"{self._folder}/{name}", _ENTRY_BYTES).data
 
     def drop(self, name: str) -> None:
-        """Forget a delivered entry; one that a crash brings back is delivered twice, which is harmless."""
+        """Remove a delivered entry.
+
+        After a crash it may be there again and is delivered twice, which is harmless.
+        """
         os.unlink(f"{self._folder}/{name}")
 
     def set_aside(self, name: str, refusal: bytes) -> None:
-        """Put an entry where nobody tries it again, with the reason beside it; OSError if that fails."""
+        """Set an entry aside, with the reason beside it, so that nobody tries it again.
+
+        OSError if that fails.
+        """
         self._prepare(self._aside)
         aside = name + _REASON_ENDING
         if aside not in os.listdir(self._aside):  # left by a crash in between
@@ -91,7 +97,7 @@ class Spool:
         sync_folder(self._aside)
 
     def lock(self) -> int | None:
-        """Take the right to deliver and give the descriptor that holds it, None if another call has it."""
+        """Lock the delivery and give the descriptor that holds the lock, None if another call has it."""
         flags = platform.O_WRONLY | platform.O_CREAT | platform.O_CLOEXEC
         file = platform.open_file(f"{self._folder}/.lock", flags, 0o600)
         if platform.try_lock(file):
@@ -100,12 +106,12 @@ class Spool:
         return None
 
     def is_own(self) -> bool:
-        """Tell whether only this user can have put entries there: they decide where tokens are sent."""
+        """Tell whether only this user can write entries: an entry decides where a token is sent."""
         status = os.stat(self._folder)
         return status[4] == platform.effective_user() and status[0] & _WRITABLE_BY_OTHERS == 0
 
     def try_out(self) -> None:
-        """See that a release could be written now; OSError if not."""
+        """Check that a release could be written now. OSError if not."""
         self._prepare(self._folder)
         path = f"{self._folder}/.trial-{platform.process_id()}"
         flags = platform.O_WRONLY | platform.O_CREAT | platform.O_CLOEXEC
@@ -128,9 +134,9 @@ class Spool:
 
 
 def request_of(entry: bytes) -> bytes:
-    """Give the lasting part of an entry's request; ValueError if there is none.
+    """Give the lasting part of an entry's request. ValueError if there is none.
 
-    No JSON string holds what comes before it, for there its quotes would be escaped.
+    The text before it cannot be inside a JSON string, where its quotes would be escaped.
     """
     at = entry.find(_REQUEST)
     if at < 0 or not entry.endswith(b"}}"):
@@ -153,7 +159,7 @@ def _is_there(path: str) -> bool:
 
 
 def _make(path: str, mode: int) -> None:
-    """Make a folder, if it is not there, so that it survives a crash like what is put into it."""
+    """Create a folder if it does not exist, so that it survives a crash like its files."""
     try:
         platform.make_folder(path, mode)
     except OSError as error:

@@ -20,7 +20,10 @@ _LONGEST_PAUSE_MS = 1000
 
 
 def add(execution: Execution) -> int:
-    """Ask until there is an answer or no time; what an ADD without success may have taken is undone."""
+    """Ask until there is an answer or the time is over.
+
+    If an ADD does not succeed, undo what it may have taken.
+    """
     _check_namespace(execution)
     execution.settings.destination.load()
     outcome = _ask_until_answered(execution)
@@ -40,10 +43,10 @@ def add(execution: Execution) -> int:
 
 
 def delete(execution: Execution) -> int:
-    """Hand the release to ipamd or to the spool: no pod hangs in Terminating for want of a yes.
+    """Send the release to ipamd, or spool it, so that no pod hangs in Terminating.
 
-    What ipamd will never take is set aside at once, where the operator finds it with ipamd's reason: a
-    runtime that tried for ever would not make it right. Failure 5 only where the spool cannot be written.
+    A release that ipamd will never accept is set aside at once with ipamd's reason, where the operator finds
+    it: a runtime that tried for ever would not help. Failure 5 only if the spool cannot be written.
     """
     kept = execution.request()
     refusal = None
@@ -64,13 +67,13 @@ def delete(execution: Execution) -> int:
 
 
 def ask_once(execution: Execution) -> int:
-    """Hand on ipamd's answer to CHECK or GC; without one the runtime may try again."""
+    """Pass on ipamd's answer to CHECK or GC. Without an answer the runtime may try again."""
     execution.settings.destination.load()
     return _hand_on(execution, _ask(execution, execution.request()), TRY_AGAIN)
 
 
 def status(execution: Execution) -> int:
-    """Report what is wrong on this node and, only where the operator wants it, with ipamd."""
+    """Report what is wrong on this node and, only if the operator wants it, with ipamd."""
     try:
         execution.spool.try_out()
     except OSError as error:
@@ -95,7 +98,7 @@ def _ask(execution: Execution, kept: bytes) -> Outcome:
 
 
 def _ask_until_answered(execution: Execution) -> Outcome:
-    """Ask with the same `issued` again and again; doubtful is the outcome of which any round was."""
+    """Ask with the same `issued` again and again. The outcome is doubtful if any round was."""
     kept = execution.request()
     doubtful = False
     pause = _FIRST_PAUSE_MS
