@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from ipamd import __version__
+from tests import loaded
 from tests.api.plugin_call import call
 from tests.ports import free_port
 from tests.service import EXECUTABLES, IpamdProcess
@@ -26,8 +27,8 @@ NOBODY = 65534
 
 def serve_and_fail(scratch: Path, *options: str) -> str:
     """What `ipamd serve` says on stderr when it refuses to start."""
-    command = [str(EXECUTABLES / "ipamd"), "serve", "--database-url", f"sqlite:///{scratch}/other.sqlite"]
-    ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
+    database = ("--database-url", f"sqlite:///{scratch}/other.sqlite")
+    ended = loaded.run(EXECUTABLES / "ipamd", "serve", *database, *options)
     assert ended.returncode != 0
     return ended.stderr
 

@@ -18,6 +18,7 @@ import pytest
 
 from ipamd.backends.sql.sqlite import migrating
 from ipamd.cli.settings import state_folder
+from tests import loaded
 from tests.ports import free_port
 from tests.postgres import Postgres
 from tests.service import EXECUTABLES, IpamdProcess
@@ -26,15 +27,7 @@ from tests.service import EXECUTABLES, IpamdProcess
 def ipamd(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run `ipamd` to its end in an environment without settings of its own."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("IPAMD_")}
-    return subprocess.run(
-        [EXECUTABLES / "ipamd", *arguments],
-        env={**inherited, **(environment or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return loaded.run(EXECUTABLES / "ipamd", *arguments, env={**inherited, **(environment or {})})
 
 
 def migrate(path: Path) -> None:
@@ -43,8 +36,8 @@ def migrate(path: Path) -> None:
         migrating.apply(connection)
 
 
-def test_the_version_is_printed() -> None:
-    done = ipamd("--version")
+def test_the_executable_prints_its_version() -> None:
+    done = subprocess.run([EXECUTABLES / "ipamd", "--version"], capture_output=True, text=True, timeout=120)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("ipamd ")
