@@ -23,7 +23,9 @@ def check(configuration: dict[str, object], verb: str) -> None:
         raise missing("name")
     name = configuration["name"]
     if not isinstance(name, str) or not environment.is_name(name):
-        raise invalid("name", "must be letters, digits, '_', '.', '-' after a letter or digit", name)
+        raise invalid(
+            "name", "must begin with a letter or digit, and may have letters, digits, '_', '.' and '-'", name
+        )
 
 
 def invalid(key: str, why: str, value: object) -> Failure:

@@ -36,7 +36,7 @@ def parse(text: str) -> Endpoint:
     if not separator or scheme not in (HTTP, HTTPS, UNIX):
         raise ValueError("must begin with http://, https:// or unix:///")
     if any(not "!" <= c <= "~" for c in rest) and scheme != UNIX:
-        raise ValueError("may hold neither spaces nor control characters nor non-ASCII ones")
+        raise ValueError("has spaces, control characters or non-ASCII characters")
     return _unix(text, rest) if scheme == UNIX else _tcp(text, scheme, rest)
 
 
@@ -59,13 +59,13 @@ def _unix(text: str, path: str) -> Endpoint:
 def _tcp(text: str, scheme: str, rest: str) -> Endpoint:
     authority, _, path = rest.partition("/")
     if "?" in rest or "#" in rest or "@" in rest:
-        raise ValueError("may have neither user, query nor fragment")
+        raise ValueError("has a user, a query or a fragment: leave it out")
     if authority.startswith("["):
         host, bracket, port = authority[1:].partition("]")
         if not bracket or ":" not in host or any(c not in _IPV6 for c in host):
             raise ValueError("has no IPv6 address between its brackets")
         if port and not port.startswith(":"):
-            raise ValueError("has something other than a port after the address")
+            raise ValueError("has something after the address that is not a port")
         colon, port = port[:1], port[1:]
     else:
         host, colon, port = authority.partition(":")
@@ -80,7 +80,7 @@ def _tcp(text: str, scheme: str, rest: str) -> Endpoint:
 
 def _check_host(host: str) -> None:
     if not host or any(c not in _HOST for c in host):
-        raise ValueError("has no host, or characters that no host has")
+        raise ValueError("has no valid host")
     if host.split(".")[-1][:1] in _DIGITS and not is_ipv4(host):
         raise ValueError("has a host that is neither a name nor an IPv4 address")
 

@@ -66,7 +66,9 @@ def read(variable: Variables) -> Invocation | None:
     values = {name: _text(variable, name, malformed) for name in names}
     missing = [name for name in _REQUIRED[verb] if values[name] == ""]
     if values.get(_ID) and not is_name(values[_ID]):
-        malformed.append(f"{_ID} is not letters, digits, '_', '.', '-' after a letter or digit")
+        malformed.append(
+            f"{_ID} must begin with a letter or digit, and may have letters, digits, '_', '.' and '-'"
+        )
     if values.get(_IFNAME):
         malformed.extend(_ifname_faults(values[_IFNAME]))
     faults = [f"required env variables [{','.join(missing)}] missing"] if missing else []

@@ -19,4 +19,4 @@ def main() -> int:
 
 
 def _refuse(invocation: Invocation, reply: Reply) -> int:
-    raise Failure(NOT_AVAILABLE, f"the file of this plugin has a name that is no plugin's: call it {_NAMES}")
+    raise Failure(NOT_AVAILABLE, f"this file has a name that is not a plugin's: rename it to {_NAMES}")

@@ -86,7 +86,7 @@ def question(number: int, name: str, kind: int) -> bytes:
     labels = b""
     for label in name.encode().split(b"."):
         if not 0 < len(label) < 64:
-            raise Unknown(f"{name} is no host name")
+            raise Unknown(f"{name} is not a host name")
         labels += bytes([len(label)]) + label
     flags_and_counts = b"\x01\0\0\1\0\0\0\0\0\0"  # recursion desired, one question
     return number.to_bytes(2, "big") + flags_and_counts + labels + b"\0" + kind.to_bytes(2, "big") + b"\0\1"

@@ -46,7 +46,9 @@ def unix_socket(path: Path) -> Iterator[socket.socket]:
     Raises SocketUnusable, SocketInUse, and OSError with a sentence.
     """
     if len(os.fsencode(path)) > LONGEST_PATH:
-        raise SocketUnusable(f"{path} is longer than the {LONGEST_PATH} bytes of a socket's path")
+        raise SocketUnusable(
+            f"{path} is longer than {LONGEST_PATH} bytes, the limit for a socket: name a shorter path"
+        )
     _make_way(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         # The mask counts while the file is made: at no moment may others connect.
@@ -75,7 +77,7 @@ def _make_way(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise SocketUnusable(f"{path} is there already and is no socket")
+        raise SocketUnusable(f"{path} exists and is not a socket: remove it, or name another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PROBE_SECONDS)
         try:
@@ -96,4 +98,4 @@ def _give_to_group(path: Path) -> None:
     try:
         os.chown(path, -1, group)
     except PermissionError:
-        log.warning("the socket stays with its own group", uds=str(path), wanted=GROUP)
+        log.warning("the group of the socket was not changed", uds=str(path), wanted=GROUP)

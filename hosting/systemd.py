@@ -21,12 +21,12 @@ def inherited_socket(environment: Mapping[str, str] = os.environ) -> socket.sock
     if environment.get("LISTEN_PID") != str(os.getpid()):
         return None
     if environment.get("LISTEN_FDS") != "1":
-        raise SocketUnusable("ipamd takes one socket of systemd's, and no more: a Unix socket")
+        raise SocketUnusable("systemd passes several sockets: configure one Unix socket")
     inherited = socket.socket(fileno=FIRST)
     os.set_inheritable(FIRST, False)
     listens = inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     if (inherited.family, inherited.type) != (socket.AF_UNIX, socket.SOCK_STREAM) or not listens:
-        raise SocketUnusable("the socket of systemd's is no Unix socket that listens")
+        raise SocketUnusable("the socket from systemd is not a listening Unix socket: configure one")
     return inherited
 
 

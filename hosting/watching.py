@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 def _warn(what: str, why: str) -> None:
-    log.warning("what was loaded before is kept", what=what, why=why)
+    log.warning("a file cannot be used; the one before stays in use", what=what, why=why)
 
 
 class Watched:

@@ -86,7 +86,7 @@ def _node_json() -> dict[str, object] | None:
     except OSError as error:
         raise Failure(IO_FAILURE, f"{NODE_JSON} cannot be read: {reason(error)}") from error
     except (NotJson, Unfit) as error:
-        raise Failure(INVALID_CONFIGURATION, f"{NODE_JSON} is no JSON object: {error}") from error
+        raise Failure(INVALID_CONFIGURATION, f"{NODE_JSON} is not a JSON object: {error}") from error
 
 
 def _exists(path: str) -> bool:
@@ -102,7 +102,9 @@ def _timeout(section: dict[str, object]) -> float:
     given = section.get("timeout", DEFAULT_TIMEOUT)
     if isinstance(given, (int, float)) and not isinstance(given, bool) and 0 < given <= _LONGEST_TIMEOUT:
         return float(given)
-    raise Unusable("timeout", f"must be a number of seconds over 0 and up to {_LONGEST_TIMEOUT}", given)
+    raise Unusable(
+        "timeout", f"must be a number of seconds, more than 0 and at most {_LONGEST_TIMEOUT}", given
+    )
 
 
 def _status(section: dict[str, object]) -> str:

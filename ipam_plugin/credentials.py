@@ -49,9 +49,9 @@ def is_token(text: str) -> bool:
 def _token(name: str, path: str) -> str:
     held = _read(name, path, _TOKEN_LENGTH + 2)
     if held.owner not in (0, platform.effective_user()):
-        raise _refused(name, path, "belongs to another user than root")
+        raise _refused(name, path, "does not belong to root: change its owner")
     if held.mode & _GROUP_AND_OTHERS:
-        raise _refused(name, path, "may be read by others than its owner; make it mode 0600")
+        raise _refused(name, path, "can be read by others than its owner: set its mode to 0600")
     try:
         text = held.data.decode()
     except ValueError:
@@ -59,7 +59,7 @@ def _token(name: str, path: str) -> str:
     if text.endswith("\n"):
         text = text[:-1]
     if not is_token(text):
-        raise _refused(name, path, "does not hold one line with a token of ipamd")
+        raise _refused(name, path, "holds no token: write one line, `ipamd_` and 43 letters")
     return text
 
 

@@ -39,7 +39,7 @@ class _Sentences(TyperGroup):
 
 application = typer.Typer(
     cls=_Sentences,
-    help="A node's agent: puts the CNI plugin in place, and passes its calls on to ipamd.",
+    help="The agent of a node: it installs the CNI plugin, and passes its calls on to ipamd.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -48,15 +48,21 @@ application = typer.Typer(
 )
 
 RootFolder = Annotated[
-    Path, typer.Option("--root", envvar="IPAMD_AGENT_ROOT", metavar="DIR", help="The node's root folder.")
+    Path, typer.Option("--root", envvar="IPAMD_AGENT_ROOT", metavar="DIR", help="Root folder of the node.")
 ]
 NodeJson = Annotated[
-    Path, typer.Option("--node-json", envvar="IPAMD_AGENT_NODE_JSON", metavar="PATH", help="The node's file.")
+    Path,
+    typer.Option(
+        "--node-json", envvar="IPAMD_AGENT_NODE_JSON", metavar="PATH", help="The file node.json of the node."
+    ),
 ]
 Socket = Annotated[
     Path,
     typer.Option(
-        "--socket", envvar="IPAMD_AGENT_SOCKET", metavar="PATH", help="Where the plugin asks the agent."
+        "--socket",
+        envvar="IPAMD_AGENT_SOCKET",
+        metavar="PATH",
+        help="Socket on which the agent serves the plugin.",
     ),
 ]
 
@@ -69,36 +75,51 @@ def _option(flag: str, variable: str, text: str, metavar: str = "FILE") -> Any:
 def install(
     root: RootFolder = Path("/"),
     executables: Annotated[
-        Path, _option("--executables", "EXECUTABLES", "Where ARCH/ipamd-ipam is built.", "DIR")
+        Path, _option("--executables", "EXECUTABLES", "Folder with ARCH/ipamd-ipam.", "DIR")
     ] = DEFAULT_EXECUTABLES,
     architecture: Annotated[
-        str, _option("--architecture", "ARCHITECTURE", "The node's: amd64, arm64.", "ARCH")
+        str, _option("--architecture", "ARCHITECTURE", "Architecture of the node: amd64 or arm64.", "ARCH")
     ] = OWN_ARCHITECTURE,
     bin_dir: Annotated[
-        str, _option("--bin-dir", "BIN_DIR", "Where the runtime looks for plugins.", "DIR")
+        str, _option("--bin-dir", "BIN_DIR", "Folder where the runtime looks for plugins.", "DIR")
     ] = "/opt/cni/bin",
     endpoint: Annotated[
-        list[str] | None, _option("--endpoint", "ENDPOINT", "Where ipamd is; more than once for more.", "URL")
+        list[str] | None, _option("--endpoint", "ENDPOINT", "Where ipamd listens; repeatable.", "URL")
     ] = None,
-    cluster: Annotated[str | None, _option("--cluster", "CLUSTER", "This cluster's name.", "NAME")] = None,
+    cluster: Annotated[str | None, _option("--cluster", "CLUSTER", "Name of this cluster.", "NAME")] = None,
     node: Annotated[
-        str | None, typer.Option("--node", envvar="NODE_NAME", metavar="NAME", help="This node's name.")
+        str | None, typer.Option("--node", envvar="NODE_NAME", metavar="NAME", help="Name of this node.")
     ] = None,
-    ca_file: Annotated[Path | None, _option("--ca-file", "CA_FILE", "PEM of ipamd's authority.")] = None,
-    cert_file: Annotated[Path | None, _option("--cert-file", "CERT_FILE", "PEM of the node's own.")] = None,
-    key_file: Annotated[Path | None, _option("--key-file", "KEY_FILE", "PEM of its key.")] = None,
-    token_file: Annotated[Path | None, _option("--token-file", "TOKEN_FILE", "The node's token.")] = None,
+    ca_file: Annotated[
+        Path | None, _option("--ca-file", "CA_FILE", "Certificate of ipamd's authority, as PEM.")
+    ] = None,
+    cert_file: Annotated[
+        Path | None, _option("--cert-file", "CERT_FILE", "Certificate of the node, as PEM.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, _option("--key-file", "KEY_FILE", "Key of the node's certificate, as PEM.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, _option("--token-file", "TOKEN_FILE", "File with the node's token.")
+    ] = None,
     join_token_file: Annotated[
-        Path | None, _option("--join-token-file", "JOIN_TOKEN_FILE", "What the agent is to join with.")
+        Path | None, _option("--join-token-file", "JOIN_TOKEN_FILE", "File with a join token for the agent.")
     ] = None,
     conflist: Annotated[
-        Path | None, _option("--conflist", "CONFLIST", "Network configuration to put there too.")
+        Path | None, _option("--conflist", "CONFLIST", "Network configuration to install too.")
     ] = None,
     conflist_dir: Annotated[
-        str, _option("--conflist-dir", "CONFLIST_DIR", "Where the runtime looks for it.", "DIR")
+        str,
+        _option(
+            "--conflist-dir",
+            "CONFLIST_DIR",
+            "Folder where the runtime looks for network configurations.",
+            "DIR",
+        ),
     ] = "/etc/cni/net.d",
     hide_others: Annotated[
-        bool, typer.Option("--hide-others", help="Let ipamd serve new pods in place of another network.")
+        bool,
+        typer.Option("--hide-others", help="Install it even if it replaces another network for new pods."),
     ] = False,
 ) -> None:
     """Install plugin, node.json and credentials on a node, and a network configuration if one is given."""
@@ -124,12 +145,13 @@ def install(
 @application.command("uninstall")
 def uninstall(
     root: RootFolder = Path("/"),
-    purge: Annotated[
-        bool, typer.Option("--purge", help="Also what the agent and the plugin keep: secret, token, spool.")
-    ] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Also remove secret, token and spool.")] = False,
     bridges: Annotated[
         bool,
-        typer.Option("--bridges", help="Also this machine's bridge of the network, once nothing is on it."),
+        typer.Option(
+            "--bridges",
+            help="Also remove this machine's bridge of the network, if nothing is connected to it.",
+        ),
     ] = False,
 ) -> None:
     """Remove what `install` wrote, and nothing else."""
@@ -143,15 +165,19 @@ def run(
     port: Annotated[
         int,
         typer.Option(
-            "--port", envvar="IPAMD_AGENT_PORT", min=1, max=65535, help="Health, metrics on 127.0.0.1."
+            "--port",
+            envvar="IPAMD_AGENT_PORT",
+            min=1,
+            max=65535,
+            help="Port on 127.0.0.1 for /healthz and /metrics.",
         ),
     ] = DEFAULT_PORT,
     join_token_file: Annotated[
         Path | None,
-        _option("--join-token-file", "JOIN_TOKEN_FILE", f"Default: {JOIN_TOKEN}, if it is there."),
+        _option("--join-token-file", "JOIN_TOKEN_FILE", f"Default: {JOIN_TOKEN}, if it exists."),
     ] = None,
     log_format: Annotated[
-        LogFormat, typer.Option("--log-format", envvar="IPAMD_AGENT_LOG_FORMAT", help="Form of a line.")
+        LogFormat, typer.Option("--log-format", envvar="IPAMD_AGENT_LOG_FORMAT", help="Format of the log.")
     ] = LogFormat.TEXT,
 ) -> None:
     """Join, serve the plugin, renew the node's token and deliver the spool, until SIGTERM or SIGINT."""
@@ -185,7 +211,7 @@ def _print_version(asked: bool) -> None:
 def options(
     version: Annotated[
         bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end."),
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
     ] = False,
 ) -> None:
     del version  # its callback has ended the program where it is given

@@ -30,7 +30,7 @@ def loopback(port: int) -> Iterator[socket.socket]:
         try:
             listener = sockets.enter_context(tcp_socket(_LOOPBACK, port))
         except OSError as error:
-            raise Failure(f"{error}; name another with --port") from None
+            raise Failure(f"{error}; name another port with --port") from None
         yield listener
 
 
@@ -40,7 +40,7 @@ def unix(path: Path) -> Iterator[socket.socket]:
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
-        raise Failure(f"the folder of --socket {path} cannot be made: {error.strerror}") from None
+        raise Failure(f"the folder of --socket {path} cannot be created: {error.strerror}") from None
     with contextlib.ExitStack() as sockets:
         try:
             listener = sockets.enter_context(unix_socket(path))

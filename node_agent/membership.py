@@ -160,7 +160,7 @@ class Membership:
             raise Refused(str(document.get("detail") or f"status {answer.status} and no reason"))
         if cluster != self._node.cluster:
             raise Refused(
-                f"the join token is cluster {cluster}'s, and node.json says {self._node.cluster}: "
+                f"the join token is for cluster {cluster}, but node.json says {self._node.cluster}: "
                 "get one of this cluster, or correct node.json"
             )
         expires = document.get("expires")

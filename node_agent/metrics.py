@@ -40,17 +40,21 @@ class Measures:
                 return UNKNOWN
 
         for name, help_text, value in (
-            ("up", "Whether ipamd answered last", lambda: float(facts.upstream is not None)),
-            ("latency_seconds", "Of the last look at ipamd", lambda: _known(facts.latency)),
-            ("joined", "Whether the node has a token", lambda: float(facts.joined)),
+            ("up", "1 if ipamd answered the last look, else 0", lambda: float(facts.upstream is not None)),
+            ("latency_seconds", "Time of the last look at ipamd", lambda: _known(facts.latency)),
+            ("joined", "1 if the node has a token, else 0", lambda: float(facts.joined)),
             (
                 "token_expires_timestamp_seconds",
-                "End of the node's token",
+                "When the node's token expires",
                 lambda: _known(facts.token_expires),
             ),
             ("last_error_timestamp_seconds", "Time of the last error", lambda: _known(facts.last_error_at)),
             ("spool_entries", "Releases that wait", lambda: waiting(lambda one: one.entries)),
-            ("spool_oldest_seconds", "Age of the oldest", lambda: waiting(lambda one: one.oldest_seconds)),
+            (
+                "spool_oldest_seconds",
+                "Age of the oldest waiting release",
+                lambda: waiting(lambda one: one.oldest_seconds),
+            ),
             ("spool_set_aside", "Releases that ipamd refused", lambda: waiting(lambda one: one.set_aside)),
         ):
             Gauge(f"ipamd_agent_{name}", help_text, registry=self.registry).set_function(value)

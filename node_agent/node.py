@@ -70,12 +70,12 @@ def _values(path: Path) -> dict[str, object]:
     except OSError as error:
         raise Failure(f"{path} cannot be read: {error.strerror}", ExitCode.USAGE) from None
     except NotJson as error:
-        raise Failure(f"{path} is no JSON object: {error}", ExitCode.USAGE) from None
+        raise Failure(f"{path} is not a JSON object: {error}", ExitCode.USAGE) from None
 
 
 def _upstreams(whom: Destination, own_socket: Path, path: Path) -> tuple[Endpoint, ...]:
     own = {str(own_socket), AGENT.removeprefix("unix://")}
     found = tuple(one for one in whom.endpoints if one.scheme != UNIX or one.path not in own)
     if not found:
-        raise Failure(f"{path} names no endpoint but the agent itself: name ipamd's too", ExitCode.USAGE)
+        raise Failure(f"{path} names only the agent itself as endpoint: name ipamd's too", ExitCode.USAGE)
     return found

@@ -88,7 +88,7 @@ class Relay:
             headers["authorization"] = f"Bearer {membership.token}"
         elif membership.is_wanted:
             self._measures.count(verb, "not joined")
-            return _busy("the node agent has not got this node's token yet")
+            return _busy("the node agent has no token for this node yet")
         began = time.perf_counter()
         try:
             answer = await self._upstream.ask("POST", f"/v1/cni/{verb}", headers, body, _seconds(body))

@@ -35,7 +35,7 @@ class Staging:
             try:
                 each.mkdir(mode)
             except OSError as error:
-                raise Failure(f"the folder {each} cannot be made: {error.strerror}") from None
+                raise Failure(f"the folder {each} cannot be created: {error.strerror}") from None
             self._folders.append(each)
             sync_folder(each.parent)
 

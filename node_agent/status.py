@@ -32,7 +32,7 @@ def status(node_json: Path, socket: Path) -> None:
     for key, value in _lines(document):
         say(f"{key + ':':<15} {value}")
     if document["reached"] is None:
-        raise Failure("the agent does not reach ipamd: see last error", ExitCode.UNREACHABLE)
+        raise Failure("the agent does not reach ipamd: see `last error`", ExitCode.UNREACHABLE)
 
 
 def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:

@@ -89,7 +89,7 @@ class Upstream:
             way.secure(context)
 
     def _keep_former(self, what: str, why: str) -> None:
-        self._facts.fail(f"what was loaded for {what} before is kept", why)
+        self._facts.fail(f"the files of {what} cannot be used; those before stay in use", why)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -26,7 +26,7 @@ def parse(text: str) -> bytes:
     try:
         return platform.inet_bytes(number, text)
     except (OSError, ValueError) as error:
-        raise ValueError("is no address") from error
+        raise ValueError("is not an address") from error
 
 
 def parse_prefix(text: str) -> tuple[bytes, int]:

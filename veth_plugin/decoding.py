@@ -59,7 +59,7 @@ def _address(place: str, entry: dict[str, object], key: str) -> Address:
     first, length = _prefix(place, entry, key)
     interface = entry.get("interface")
     if interface is not None and not _is_number(interface):
-        raise Malformed(f"{place}.interface", "is no position of an interface", interface)
+        raise Malformed(f"{place}.interface", "is not the position of an interface", interface)
     made = Address(first, length, _gateway(place, entry, "gateway"), None)
     if isinstance(interface, int):
         made.interface = interface
@@ -77,7 +77,7 @@ def _route(place: str, entry: dict[str, object]) -> Route:
         if value is None:
             continue
         if not _is_number(value):
-            raise Malformed(f"{place}.{key}", f"is no number up to {_LARGEST_NUMBER}", value)
+            raise Malformed(f"{place}.{key}", f"is not a number up to {_LARGEST_NUMBER}", value)
         assert isinstance(value, int)
         numbers[key] = value
     return Route(destination, length, gateway, numbers)
@@ -86,7 +86,7 @@ def _route(place: str, entry: dict[str, object]) -> Route:
 def _interface(place: str, entry: dict[str, object]) -> Interface:
     mtu = entry.get("mtu") or 0
     if not _is_number(mtu):
-        raise Malformed(f"{place}.mtu", "is no number", mtu)
+        raise Malformed(f"{place}.mtu", "is not a number", mtu)
     assert isinstance(mtu, int)
     texts = [_text(entry, place, key) for key in ("name", "mac", "sandbox")]
     return Interface(texts[0], texts[1], texts[2], mtu)
@@ -95,7 +95,7 @@ def _interface(place: str, entry: dict[str, object]) -> Interface:
 def _prefix(place: str, entry: dict[str, object], key: str) -> tuple[bytes, int]:
     text = entry.get(key)
     if not isinstance(text, str):
-        raise Malformed(f"{place}.{key}", "is no ADDRESS/LENGTH", text)
+        raise Malformed(f"{place}.{key}", "is not ADDRESS/LENGTH", text)
     try:
         return address.parse_prefix(text)
     except ValueError as error:
@@ -107,7 +107,7 @@ def _gateway(place: str, entry: dict[str, object], key: str) -> bytes | None:
     if text is None or text == "":
         return None
     if not isinstance(text, str):
-        raise Malformed(f"{place}.{key}", "is no address", text)
+        raise Malformed(f"{place}.{key}", "is not an address", text)
     try:
         return address.parse(text)
     except ValueError as error:
@@ -120,13 +120,13 @@ def _objects(values: dict[str, object], key: str) -> list[tuple[str, dict[str, o
     if given is None:
         return []
     if not isinstance(given, list):
-        raise Malformed(key, "is no list", given)
+        raise Malformed(key, "is not a list", given)
     return [(f"{key}[{number}]", _object(entry, f"{key}[{number}]")) for number, entry in enumerate(given)]
 
 
 def _object(value: object, place: str) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise Malformed(place, "is no object", value)
+        raise Malformed(place, "is not an object", value)
     return value
 
 
@@ -135,7 +135,7 @@ def _text(values: dict[str, object], place: str, key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise Malformed(f"{place}.{key}", "is no text", value)
+        raise Malformed(f"{place}.{key}", "is not a text", value)
     return value
 
 
@@ -144,7 +144,7 @@ def _texts(values: dict[str, object], place: str, key: str) -> list[str]:
     if given is None:
         return []
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-        raise Malformed(f"{place}.{key}", "is no list of texts", given)
+        raise Malformed(f"{place}.{key}", "is not a list of texts", given)
     return given
 
 

@@ -26,7 +26,9 @@ def check_own_keys(ipam: Mapping[str, Any]) -> None:
         if key in ipam and not _is_path(ipam[key]):
             raise _wrong(ipam, key, "must be an absolute path")
     if "timeout" in ipam and not _is_timeout(ipam["timeout"]):
-        raise _wrong(ipam, "timeout", f"must be a number of seconds over 0 and up to {LONGEST_TIMEOUT}")
+        raise _wrong(
+            ipam, "timeout", f"must be a number of seconds, more than 0 and at most {LONGEST_TIMEOUT}"
+        )
     if "status" in ipam and ipam["status"] not in STATUSES:
         raise _wrong(ipam, "status", f"must be one of {', '.join(STATUSES)}")
     if "endpoint" in ipam and not _are_endpoints(ipam["endpoint"]):

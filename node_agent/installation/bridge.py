@@ -32,12 +32,12 @@ def remove_idle(name: str) -> None:
     if not ports.is_dir():
         return
     if any(ports.iterdir()):
-        say(f"bridge {name}: left there, for it is in use")
+        say(f"bridge {name}: kept: it is in use")
         return
     try:
         _remove(name.encode())
     except OSError as error:
-        say(f"bridge {name}: left there ({error.strerror})")
+        say(f"bridge {name}: kept ({error.strerror})")
     else:
         say(f"bridge {name}: removed")
 

@@ -38,7 +38,7 @@ def _refuse_foreign(root: Root, pieces: list[Piece], before: Manifest) -> None:
         found = root / piece.path
         if not before.owns(piece.path, found) and digest_of(found) != piece.digest:
             raise Failure(
-                f"{found} is there already, and ipamd-agent did not put it there: move it away, or keep it "
+                f"{found} exists, and ipamd-agent did not write it: move it away, or keep it "
                 "and install elsewhere"
             )
 

@@ -51,7 +51,7 @@ class Manifest:
             raise Failure(f"{path} cannot be read: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
             raise Failure(
-                f"{path} is not what ipamd-agent wrote: restore it, or remove it and ipamd's files by hand"
+                f"{path} is not as ipamd-agent wrote it: restore it, or remove it and ipamd's files by hand"
             ) from None
         return cls({entry.path: entry for entry in entries}, folders)
 

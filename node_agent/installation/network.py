@@ -22,19 +22,19 @@ def network(file: Path, folder: str) -> Piece:
     """The piece for a network configuration. Raises Failure if every ADD with it would fail."""
     data = read_input("--conflist", file, _LARGEST)
     if file.suffix not in _READ:
-        raise Failure(f"--conflist {file} must end in .conflist: no runtime reads it else", ExitCode.USAGE)
+        raise Failure(f"--conflist {file} must end in .conflist: else no runtime reads it", ExitCode.USAGE)
     try:
         value = json.loads(data)
     except ValueError as error:
         raise Failure(f"--conflist {file} is not JSON: {error}", ExitCode.USAGE) from None
     plugins = own_plugins(value)
     if not plugins:
-        raise Failure(f"--conflist {file} has no plugin whose ipam is of type {PLUGIN}", ExitCode.USAGE)
+        raise Failure(f"--conflist {file} has no plugin with ipam.type {PLUGIN}: add it", ExitCode.USAGE)
     for plugin in plugins:
         for key in NODE_KEYS:
             if key in plugin["ipam"]:
                 raise Failure(
-                    f"--conflist {file} has ipam.{key}, which comes from node.json alone: take it out",
+                    f"--conflist {file} has ipam.{key}, which may only be in node.json: remove it",
                     ExitCode.USAGE,
                 )
     return Piece(f"{folder.rstrip('/')}/{file.name}", data, 0o644, Kind.NETWORK)

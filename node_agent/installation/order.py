@@ -53,7 +53,8 @@ class Order:
         for name, key in ((self.cluster, "cluster"), (self.node, "node")):
             if name is not None and not is_node_name(name):
                 raise Failure(
-                    f"--{key} {name!r} is no name: 1 to 253 bytes, no control characters", ExitCode.USAGE
+                    f"--{key} {name!r} is not a name: write 1 to 253 bytes without control characters",
+                    ExitCode.USAGE,
                 )
             if name is not None:
                 values[key] = name
@@ -95,19 +96,23 @@ def _absolute(flag: str, path: str) -> str:
 def _token(flag: str, path: Path) -> bytes:
     text = read_input(flag, path, _LARGEST_TOKEN).decode("ascii", "replace").strip("\n")
     if not is_token(text):
-        raise Failure(f"{flag} {path} does not hold one line with a token of ipamd", ExitCode.USAGE)
+        raise Failure(
+            f"{flag} {path} holds no token: write one line, `ipamd_` and 43 letters", ExitCode.USAGE
+        )
     return f"{text}\n".encode()
 
 
 def _pem(flag: str, path: Path) -> bytes:
     data = read_input(flag, path, _LARGEST_PEM)
     if b"-----BEGIN " not in data:
-        raise Failure(f"{flag} {path} holds no PEM", ExitCode.USAGE)
+        raise Failure(f"{flag} {path} holds no PEM: is it the right file?", ExitCode.USAGE)
     if flag == "--ca-file":
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
                 cadata=data.decode("ascii", "replace")
             )
         except ssl.SSLError:
-            raise Failure(f"{flag} {path} holds no certificate that can be read", ExitCode.USAGE) from None
+            raise Failure(
+                f"{flag} {path} holds no readable certificate: is it the right file?", ExitCode.USAGE
+            ) from None
     return data

@@ -19,7 +19,9 @@ class Root:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise Failure(f"--root {folder} is no folder: make it, or mount the node there", ExitCode.USAGE)
+            raise Failure(
+                f"--root {folder} is not a folder: create it, or mount the node there", ExitCode.USAGE
+            )
         self._folder = folder.resolve()
 
     def __str__(self) -> str:
@@ -44,7 +46,7 @@ class Root:
                 continue
             links += 1
             if links > _MOST_LINKS:
-                raise Failure(f"{path} under {self} has links that lead in a circle")
+                raise Failure(f"{path} under {self} has links that lead in a circle: remove one")
             target = str(here.readlink())
             if target.startswith("/"):
                 reached.clear()
@@ -58,7 +60,9 @@ class Root:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Failure(f"another ipamd-agent installs under {self}: try again when it has ended") from None
+            raise Failure(
+                f"another ipamd-agent is installing under {self}: wait until it ends, then try again"
+            ) from None
         else:
             yield
         finally:

@@ -28,7 +28,7 @@ def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
         was_under_way = clear(root)
         put = Manifest.read(root / manifest.PATH)
         if put is None and was_under_way:
-            say("what an interrupted install had begun: taken back")
+            say("leftovers of an interrupted install: removed")
             return
         if put is None and not (purge and _is_anything_kept(root)):
             raise Failure(f"nothing was installed under {root}: there is no {root / manifest.PATH}")
@@ -49,12 +49,12 @@ def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
                 _forget(root, put)
         except OSError as error:
             raise Failure(
-                f"{error.filename} cannot be removed: {error.strerror}; say it again then"
+                f"{error.filename} cannot be removed: {error.strerror}; then run this again"
             ) from None
     for name in idle:
         bridge.remove_idle(name)
     if waiting:
-        say(f"{waiting} releases wait in {_SPOOL}, where the plugin left them")
+        say(f"{waiting} releases wait in {_SPOOL}, where the plugin wrote them")
 
 
 def _bridges(root: Root, put: Manifest) -> list[str]:
@@ -74,7 +74,7 @@ def _take_back(root: Root, entry: Entry) -> None:
     if found is None:
         return
     if not entry.is_ours(found):
-        say(f"{entry.path}: left there, for somebody changed it")
+        say(f"{entry.path}: kept: somebody changed it")
         return
     path.unlink()
     sync_folder(path.parent)

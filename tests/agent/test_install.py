@@ -76,7 +76,7 @@ def test_uninstall_leaves_what_somebody_changed_and_what_the_plugin_keeps(node_r
     ended = node_root.uninstall()
 
     assert ended.code == 0
-    assert "node.json: left there" in ended.out
+    assert "node.json: kept" in ended.out
     assert "1 releases wait" in ended.out
     assert node_root.read(NODE_JSON) == b"{}"
     assert node_root.read("var/lib/ipamd-node/spool/1-2-3.json") == b"{}"
@@ -122,7 +122,7 @@ def test_the_bridge_of_the_network_goes_where_that_is_said_and_nothing_is_on_it(
         assert ended.code == 0, ended
         return ended.out
 
-    assert "bridge cni0: left there, for it is in use" in uninstall("--bridges")
+    assert "bridge cni0: kept: it is in use" in uninstall("--bridges")
     machine.run("ip", "link", "delete", "container")
     uninstall()
     assert machine.has_interface("cni0")
@@ -294,7 +294,7 @@ def test_a_foreign_file_in_the_way_is_never_replaced(node_root: NodeRoot, path: 
     refused = node_root.install("--conflist", node_root.conflist(), "--hide-others")
 
     assert refused.code == 1
-    assert "is there already, and ipamd-agent did not put it there" in refused.complaint
+    assert "exists, and ipamd-agent did not write it" in refused.complaint
     assert node_root.snapshot() == before
 
 
@@ -349,23 +349,23 @@ def test_bad_input_gets_one_sentence_and_changes_nothing(node_root: NodeRoot) ->
     (node_root.executables / "arm64/ipamd-ipam").write_bytes(script.read_bytes())
 
     cases: dict[tuple[str | Path, ...], str] = {
-        ("--token-file", bad): "does not hold one line with a token",
+        ("--token-file", bad): "holds no token: write one line",
         ("--join-token-file", node_root.inputs / "none"): "cannot be read: No such file",
         ("--ca-file", no_ca): "holds no PEM",
         ("--architecture", "riscv64"): "has no executable for riscv64: it has amd64, arm64",
         ("--architecture", "arm64"): "is not an executable for arm64",
         ("--executables", node_root.inputs): "it has none at all",
         ("--endpoint", "http://10.0.0.1:8750"): "a token is not sent over http:// beyond loopback",
-        ("--endpoint", "https://10.0.0.1:8750"): "must name the authority's certificate",
+        ("--endpoint", "https://10.0.0.1:8750"): "needs the certificate of the authority",
         ("--endpoint", "ipamd.example"): "must begin with http://",
-        ("--node", "two words\n"): "is no name",
+        ("--node", "two words\n"): "is not a name",
         ("--bin-dir", "opt/cni"): "must be an absolute path",
         ("--conflist", node_root.conflist("notes.txt")): "must end in .conflist",
         ("--conflist", bad): "must end in .conflist",
         ("--conflist", node_root.file("a.conflist", "{")): "is not JSON",
-        ("--conflist", node_root.file("b.conflist", "{}")): "has no plugin whose ipam is of type",
-        ("--conflist", node_root.conflist(tokenFile="/x")): "which comes from node.json alone",
-        ("--root", node_root.inputs / "none"): "is no folder",
+        ("--conflist", node_root.file("b.conflist", "{}")): "has no plugin with ipam.type",
+        ("--conflist", node_root.conflist(tokenFile="/x")): "which may only be in node.json",
+        ("--root", node_root.inputs / "none"): "is not a folder",
     }
     for given, said in cases.items():
         ended = node_root.install(*given)

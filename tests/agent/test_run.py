@@ -347,12 +347,12 @@ def test_bad_input_ends_the_agent_with_one_sentence(idle: AgentProcess, scratch:
     open_token = token_file(scratch, ADMIN, "open")
     open_token.chmod(0o644)
     cases = {
-        "{": "is no JSON object",
-        json.dumps({**json.loads(good), "endpoint": idle.endpoints[0]}): "no endpoint but the agent itself",
+        "{": "is not a JSON object",
+        json.dumps({**json.loads(good), "endpoint": idle.endpoints[0]}): "only the agent itself as endpoint",
         json.dumps({**json.loads(good), "caFile": str(scratch / "none")}): "caFile",
         json.dumps({**json.loads(good), "endpoint": "http://10.0.0.1:1"}): "not sent over http:// beyond",
         json.dumps({**json.loads(good), "node": ""}): "must be a name",
-        json.dumps({**json.loads(good), "tokenFile": str(open_token)}): "may be read by others",
+        json.dumps({**json.loads(good), "tokenFile": str(open_token)}): "can be read by others",
     }
     for text, said in cases.items():
         idle.node_json.write_text(text)
@@ -366,9 +366,9 @@ def test_bad_input_ends_the_agent_with_one_sentence(idle: AgentProcess, scratch:
     with socket.create_server(("127.0.0.1", idle.port)):
         taken = idle.refused()
 
-    assert (in_the_way.code, "is no socket" in in_the_way.complaint) == (2, True)
+    assert (in_the_way.code, "is not a socket" in in_the_way.complaint) == (2, True)
     assert idle.socket.read_text() == "not a socket"
-    assert (taken.code, "name another with --port" in taken.complaint) == (1, True)
+    assert (taken.code, "name another port with --port" in taken.complaint) == (1, True)
     assert not idle.state.exists()
 
 

@@ -177,7 +177,7 @@ def test_a_file_that_is_no_socket_is_left_alone(scratch: Path) -> None:
 
     said = serve_and_fail(scratch, "--port", str(free_port()), "--uds", str(path))
 
-    assert "is no socket" in said
+    assert "is not a socket" in said
     assert path.read_text() == "text"
 
 

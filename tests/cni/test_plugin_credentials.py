@@ -92,7 +92,7 @@ def test_a_token_of_another_user_is_not_sent(plugin: Plugin, peer: Peer, scratch
     error = plugin.call("ADD", plugin.config(tokenFile=str(path))).error
 
     assert error["code"] == 7
-    assert "another user" in error["msg"]
+    assert "does not belong to root" in error["msg"]
     assert peer.connections == 0
 
 

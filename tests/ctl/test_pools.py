@@ -102,7 +102,7 @@ def test_exclusions_are_taken_away_by_what_they_mean(ipamctl: Ipamctl) -> None:
     sentence = ipamctl.refused("pool", "edit", "p", "--remove-exclude", "10.6.0.8")
 
     assert ipamctl.json("pool", "show", "p")["exclusions"] == ["10.6.0.9"]
-    assert sentence == "pool p does not exclude 10.6.0.8: it excludes 10.6.0.9"
+    assert sentence == "pool p does not exclude 10.6.0.8; it excludes 10.6.0.9"
 
 
 def test_fields_of_a_pool_can_be_emptied(ipamctl: Ipamctl) -> None:

@@ -86,4 +86,4 @@ def test_import_reads_in_a_cached_result_whom_the_plugin_spoke_for(ipamctl: Ipam
 
     items = {item["file"]: item for item in json.loads(done.stdout)["items"]}
     assert {file: item["outcome"] == "refused" for file, item in items.items()} == speaks_for
-    assert items["pods-c00-eth0"]["why"] == "its configuration says cluster east and node n7"
+    assert items["pods-c00-eth0"]["why"] == "its configuration names cluster east and node n7"

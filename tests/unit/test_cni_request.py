@@ -186,7 +186,7 @@ def test_an_annotation_replaces_the_pools_of_the_network_it_means(
         ({"ipam": None}, "ipam: is missing"),
         (
             {"ipam": {"timeout": "10"}},
-            'ipam.timeout: must be a number of seconds over 0 and up to 600, not "10"',
+            'ipam.timeout: must be a number of seconds, more than 0 and at most 600, not "10"',
         ),
         ({"ipam": {"timeout": 601}}, "ipam.timeout: must be a number of seconds"),
         ({"ipam": {"status": "always"}}, 'installation, service, capacity, not "always"'),

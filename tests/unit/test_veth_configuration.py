@@ -191,7 +191,7 @@ def test_a_key_of_the_bridge_is_refused_in_routed_mode(key: str, value: object) 
         ({"bridge": ".."}, "bridge: must be the name of an interface"),
         ({"bridge": 5}, "bridge: must be the name of an interface"),
         ({"dns": []}, "dns"),
-        ({"dns": {"search": "x"}}, 'dns.search is no list of texts: "x"'),
+        ({"dns": {"search": "x"}}, 'dns.search is not a list of texts: "x"'),
     ],
 )
 def test_a_wrong_value_is_code_7_and_says_what_was_found_and_wanted(values: Document, said: str) -> None:

@@ -123,10 +123,10 @@ def test_before_0_3_0_nothing_can_say_two_addresses_of_a_family() -> None:
     ("wrong", "said"),
     {
         "version": ({"cniVersion": "2.0.0"}, 'cniVersion is not supported: "2.0.0"'),
-        "ips": ({"ips": {}}, "ips is no list: an object"),
-        "entry": ({"ips": ["10.0.0.5/16"]}, 'ips[0] is no object: "10.0.0.5/16"'),
-        "no address": ({"ips": [{}]}, "ips[0].address is no ADDRESS/LENGTH: null"),
-        "text": ({"ips": [{"address": "ten/8"}]}, 'ips[0].address is no address: "ten/8"'),
+        "ips": ({"ips": {}}, "ips is not a list: an object"),
+        "entry": ({"ips": ["10.0.0.5/16"]}, 'ips[0] is not an object: "10.0.0.5/16"'),
+        "no address": ({"ips": [{}]}, "ips[0].address is not ADDRESS/LENGTH: null"),
+        "text": ({"ips": [{"address": "ten/8"}]}, 'ips[0].address is not an address: "ten/8"'),
         "length": ({"ips": [{"address": "10.0.0.5"}]}, 'ips[0].address has no prefix length: "10.0.0.5"'),
         "sign": ({"ips": [{"address": "10.0.0.5/+8"}]}, 'ips[0].address has no prefix length: "10.0.0.5/+8"'),
         "too long": (
@@ -139,27 +139,27 @@ def test_before_0_3_0_nothing_can_say_two_addresses_of_a_family() -> None:
         ),
         "position": (
             {"ips": [{"address": "10.0.0.5/16", "interface": "1"}]},
-            'ips[0].interface is no position of an interface: "1"',
+            'ips[0].interface is not the position of an interface: "1"',
         ),
         "host-local's route without dst": (
             {"routes": [{"dst": "<nil>"}]},
-            'routes[0].dst is no address: "<nil>"',
+            'routes[0].dst is not an address: "<nil>"',
         ),
         "route's gateway": (
             {"routes": [{"dst": "::/0", "gw": "fd00::/64"}]},
-            'routes[0].gw is no address: "fd00::/64"',
+            'routes[0].gw is not an address: "fd00::/64"',
         ),
         "route's number": (
             {"routes": [{"dst": "::/0", "mtu": -1}]},
-            "routes[0].mtu is no number up to 4294967295: -1",
+            "routes[0].mtu is not a number up to 4294967295: -1",
         ),
         "true is no number": (
             {"routes": [{"dst": "::/0", "table": True}]},
-            "routes[0].table is no number up to 4294967295: true",
+            "routes[0].table is not a number up to 4294967295: true",
         ),
-        "dns": ({"dns": {"nameservers": "10.0.0.53"}}, 'dns.nameservers is no list of texts: "10.0.0.53"'),
-        "domain": ({"dns": {"domain": 5}}, "dns.domain is no text: 5"),
-        "interface": ({"interfaces": [{"name": 5}]}, "interfaces[0].name is no text: 5"),
+        "dns": ({"dns": {"nameservers": "10.0.0.53"}}, 'dns.nameservers is not a list of texts: "10.0.0.53"'),
+        "domain": ({"dns": {"domain": 5}}, "dns.domain is not a text: 5"),
+        "interface": ({"interfaces": [{"name": 5}]}, "interfaces[0].name is not a text: 5"),
     }.values(),
 )
 def test_what_is_no_result_is_refused_with_its_place_and_value(wrong: Document, said: str) -> None:

@@ -216,7 +216,7 @@ def test_certificates_are_exchanged_under_traffic(
         for thread in threads:
             thread.start()
         own_service.put(second.server, "cert")  # for a moment there is a certificate without its key
-        own_service.process.logged("what was loaded before is kept")
+        own_service.process.logged("a file cannot be used; the one before stays in use")
         before = set(seen)
         own_service.put(second.server_key, "key")
         eventually(lambda: seen[-1] == "second")

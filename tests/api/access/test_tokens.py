@@ -312,7 +312,7 @@ def test_the_operators_own_token_is_an_admins_and_is_replaced_with_its_file(
     assert first.get("/v1/pools").status_code == 401
 
     file.write_text("nothing of ipamd's")
-    ipamd_process.logged("what was loaded before is kept")
+    ipamd_process.logged("a file cannot be used; the one before stays in use")
     assert second.get("/v1/pools").status_code == 200
 
 

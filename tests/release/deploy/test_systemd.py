@@ -70,8 +70,8 @@ def test_systemd_hears_when_it_is_ready_and_when_it_ends(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("option", "why"),
     [
-        (["--listen", "127.0.0.1:{port}"], "the socket of systemd's is no Unix socket that listens"),
-        (["--listen", "{folder}/a", "--listen", "{folder}/b"], "one socket of systemd's, and no more"),
+        (["--listen", "127.0.0.1:{port}"], "the socket from systemd is not a listening Unix socket"),
+        (["--listen", "{folder}/a", "--listen", "{folder}/b"], "configure one Unix socket"),
         (
             ["--listen", "{folder}/a", "-E", "IPAMD_UDS={folder}/c"],
             "systemd has opened a Unix socket for ipamd",
