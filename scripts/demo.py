@@ -18,14 +18,13 @@ from typing import Final
 
 from tests.network.namespace import Namespace, run
 from tests.network.plugin import Attachment, Document, PluginRefused, Runtime, addresses
-from tests.node_executable import node_plugin, static_plugin
+from tests.node_executable import node_main_plugin, static_plugin
 from tests.service import EXECUTABLES, IpamdProcess
 
 INSIDE: Final = "IPAMD_DEMO_INSIDE"
 UNSHARE: Final = ("unshare", "--user", "--map-root-user", "--net", "--mount")
-REFERENCE_PLUGINS: Final = Path("/usr/lib/cni")
 SYSTEM_FOLDER: Final = Path("/run/ipamd")
-GATEWAYS: Final = ("10.42.0.1", "fd42::1")
+GATEWAYS: Final = ("169.254.1.1",)  # the node, on the other end of each pair
 CONTAINERS: Final = ("web", "api", "db")
 
 
@@ -42,7 +41,7 @@ def main() -> int:
         with ExitStack() as cleanup:
             demonstrate(cleanup)
         prove(not left_behind(), "clean-up", f"left behind: {left_behind()}")
-        say("clean-up", "namespaces, bridge, sockets and files are gone")
+        say("clean-up", "namespaces, interfaces, sockets and files are gone")
     except (NotShownError, PluginRefused, AssertionError, subprocess.SubprocessError) as problem:
         print(f"The demo failed: {problem}", file=sys.stderr)
         return 1
@@ -121,12 +120,12 @@ def connect(service: IpamdProcess, network: Network, containers: dict[str, Names
     for name, inside in containers.items():
         told, found = network.add(name), bare(inside.addresses("eth0"))
         prove(found == told, name, f"was told {told} and has {found}")
-        say(name, f"the bridge plugin asked ipamd-ipam and put {words(told)} on eth0")
+        say(name, f"ipamd-veth made the pair, asked ipamd and put {words(told)} on eth0")
     held = network.held()
     for name, inside in containers.items():
         for address in set(GATEWAYS).union(*held.values()) - held[name]:
             inside.ping(address)
-    say("ping", "each container reaches the gateway and both others, over IPv4 and over IPv6")
+    say("ping", "each container reaches the node, and both others over IPv4 and over IPv6")
     prove(holders(service) == held, "ipamctl", f"shows {holders(service)}, the containers have {held}")
     print(ipamctl(service, "allocation", "list"))
     say("ipamctl", "says who has what, and it is what the interfaces have")
@@ -202,10 +201,9 @@ def namespace(name: str) -> Iterator[Namespace]:
 
 
 def plugin_folder(folder: Path) -> Path:
-    """The executables of a node: the reference plugin and ours."""
+    """The executables of a node: the main plugin, which asks ipamd itself."""
     folder.mkdir()
-    (folder / "bridge").symlink_to(REFERENCE_PLUGINS / "bridge")
-    (folder / "ipamd-ipam").symlink_to(node_plugin())
+    (folder / "ipamd-veth").symlink_to(node_main_plugin())
     return folder
 
 
@@ -221,9 +219,7 @@ def configuration(service: IpamdProcess, scratch: Path) -> Document:
     return {
         "cniVersion": "1.0.0",
         "name": "demo",
-        "type": "bridge",
-        "bridge": "cni0",
-        "isGateway": True,
+        "type": "ipamd-veth",
         "ipam": section,
     }
 

@@ -24,6 +24,11 @@ def node_plugin() -> Path:
     return static_plugin() or PIP
 
 
+def node_main_plugin() -> Path:
+    """The main plugin that a node of this machine would get."""
+    return node_plugin().with_name("ipamd-veth")
+
+
 def plugins() -> dict[str, Path]:
     """All of them, by name; where NODE_ARCH names another architecture, that one's alone."""
     foreign = os.environ.get("NODE_ARCH")
