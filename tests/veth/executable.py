@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -75,6 +76,17 @@ class MainPlugin:
 
     def call(self, verb: str, config: Document | bytes | None = None, **more: str | None) -> Finished:
         """Make a call as a runtime does; None takes a variable away."""
+        process = self.start(verb, config, **more)
+        try:
+            stdout, stderr = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
+        return Finished(process.returncode, stdout, stderr)
+
+    def start(
+        self, verb: str, config: Document | bytes | None = None, **more: str | None
+    ) -> "subprocess.Popen[bytes]":
+        """Start a call, with its stdin complete."""
         given = self.config() if config is None else config
         variables = {
             "PATH": os.environ["PATH"],
@@ -84,14 +96,16 @@ class MainPlugin:
             **self.container,
             **more,
         }
-        done = subprocess.run(
-            [*self.node.prefix(), str(self.folder / NAME)],
-            input=given if isinstance(given, bytes) else json.dumps(given).encode(),
-            env={name: value for name, value in variables.items() if value is not None},
-            capture_output=True,
-            timeout=SECONDS,
-        )
-        return Finished(done.returncode, done.stdout, done.stderr)
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(given if isinstance(given, bytes) else json.dumps(given).encode())
+            stdin.seek(0)
+            return subprocess.Popen(
+                [*self.node.prefix(), str(self.folder / NAME)],
+                stdin=stdin,
+                env={name: value for name, value in variables.items() if value is not None},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
 
     def add(self, config: Document | None = None, **more: str | None) -> Document:
         """Make an ADD that must succeed and give its result."""

@@ -1,5 +1,6 @@
 """ipamd-veth asks ipamd itself: what ipamd-ipam does happens in the main plugin's own process."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +36,13 @@ def other(plugin: MainPlugin, make_namespace: MakeNamespace) -> MainPlugin:
     """The same for another container."""
     container = {**plugin.container, "CNI_CONTAINERID": "api", "CNI_NETNS": str(make_namespace("other").path)}
     return replace(plugin, container=container)
+
+
+def standing(node: Namespace) -> set[str]:
+    """The names of a node's links, and its routes; what no link carries may be said so or not yet."""
+    links = {line.split(": ")[1] for line in node.run("ip", "-o", "link").splitlines()}
+    routes = node.run("ip", "route") + node.run("ip", "-6", "route")
+    return links | {line.replace(" linkdown", "").strip() for line in routes.splitlines()}
 
 
 def test_a_container_has_the_addresses_that_ipamd_holds_for_it(
@@ -109,6 +117,29 @@ def test_while_ipamd_is_down_an_add_may_be_tried_again_and_a_del_waits(
         if not service.addresses():
             return
     pytest.fail("the node's next calls do not deliver what waited")
+
+
+def test_killed_at_any_moment_it_leaves_nothing_behind_once_the_runtimes_del_has_come(
+    plugin: MainPlugin, service: IpamdProcess, node: Namespace, container: Namespace
+) -> None:
+    plugin.add()  # what the first container brings for all: the bridge
+    plugin.call("DEL")
+    before = standing(node)
+
+    for number in range(12):
+        name = f"web-{number}"
+        for verb in ("ADD", "DEL"):
+            process = plugin.start(verb, CNI_CONTAINERID=name)
+            time.sleep(0.006 * number)
+            process.kill()
+            process.communicate()
+        ended = plugin.call("DEL", CNI_CONTAINERID=name)
+        assert ended.code == 0, ended
+        assert not container.has_interface("eth0")
+
+    assert standing(node) == before
+    assert service.addresses() == set()
+    assert plugin.add()["ips"]
 
 
 def test_gc_frees_what_is_not_named(plugin: MainPlugin, service: IpamdProcess, other: MainPlugin) -> None:
