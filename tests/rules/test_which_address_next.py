@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from ipamd.addressing.block import OpenBlock, effective_block_length
+from ipamd.addressing.block import OpenBlock, count_freed_after, effective_block_length
 from ipamd.addressing.gateway import default_gateway
 from ipamd.addressing.mask import Mask
 from ipamd.models.block import NEVER_HELD, Block
@@ -320,14 +320,16 @@ def test_an_address_that_nobody_holds_cannot_be_given_back_to_start_its_cooldown
     assert text(opened.take_next(COOLED)) == "10.0.0.0"
 
 
-def test_an_address_taken_in_vain_has_its_turn_again_as_if_nobody_had_had_it() -> None:
-    opened = OpenBlock(block("10.0.0.0", size=4, freed_all=ago(90)), 0b1111)
-    first = opened.take_next(COOLED)
+def test_addresses_taken_in_vain_have_their_turns_again_as_if_nobody_had_had_them() -> None:
+    opened = OpenBlock(block("10.0.0.0", size=4, freed_all=ago(90), freed={"10.0.0.2": ago(99)}), 0b1111)
+    first, second = opened.take_next(COOLED), opened.take_next(COOLED)
     assert first is not None
+    assert second is not None
 
     opened.untake(first)
+    opened.untake(second)
 
-    assert opened.take_next(COOLED) == first
+    assert [opened.take_next(COOLED), opened.take_next(COOLED)] == [first, second]
 
 
 @table(
@@ -376,6 +378,23 @@ def test_a_reserved_address_goes_to_nobody_unasked(end: Callable[[OpenBlock, int
     end(opened, reserved_one, ago(900))
 
     assert [text(opened.take_next(COOLED)) for _ in range(4)] == ["10.0.0.1", "10.0.0.2", "10.0.0.3", None]
+
+
+@table(
+    "past, cooling",
+    {
+        "the addresses that were given back since": (
+            block("10.0.0.0", freed_all=ago(300), freed={"10.0.0.5": ago(59), "10.0.0.6": ago(1)}),
+            2,
+        ),
+        "none that was given back just then": (block("10.0.0.0", freed={"10.0.0.5": COOLED}), 0),
+        "none that is held": (block("10.0.0.0", taken=["10.0.0.5"]), 0),
+        "none that nobody has had": (block("10.0.0.0"), 0),
+        "none outside the mask": (block("10.0.0.0", freed={"10.0.0.1": NOW}), 0),
+    },
+)
+def test_how_many_addresses_of_a_block_cool_down(past: Block, cooling: int) -> None:
+    assert count_freed_after(past, EVERY & ~0b11, COOLED) == cooling
 
 
 def test_a_block_counts_what_is_held_and_notes_when_it_was_last_given_something_back() -> None:

@@ -73,7 +73,12 @@ def chosen(wanted: Sequence[AddressRequest]) -> list[str]:
             WEB._replace(namespace=None),
             "no namespace",
         ),
-        "of a long list eight are named": (
+        "of eight nodes all are named": (
+            Selectors(nodes=tuple(f"n{at}" for at in range(8))),
+            WEB,
+            "n6 or n7, not",
+        ),
+        "of more nodes eight are named": (
             Selectors(nodes=tuple(f"n{at}" for at in range(11))),
             WEB,
             "n7 or one of 3 more",
@@ -112,7 +117,7 @@ def chosen(wanted: Sequence[AddressRequest]) -> list[str]:
         "a caller without a node is kept out by labels": (
             Selectors(node_labels={"zone": "a"}),
             WEB._replace(node=None),
-            "no label zone",
+            "none has no label zone",
         ),
     },
 )
@@ -368,6 +373,11 @@ def test_which_requested_addresses_cannot_be_had(asked: AllocationRequest, why: 
             request("four-more", workload="shop/web"),
             ["four-more at 10.0.0.0/23"],
         ),
+        "a workload gets its own of the first alternative that has it": (
+            [reserved("10.0.0.0/23", "shop/web")],
+            request(["four", "four-more"], workload="shop/web"),
+            ["four at 10.0.0.0/23"],
+        ),
         "a workload gets its own of each family": (
             [reserved("10.0.0.50", "shop/web"), reserved("fd00::50", "shop/web")],
             request("six", "four", workload="shop/web"),
@@ -477,6 +487,8 @@ FULL = Fullness("four", 253, 253, 0, 0, 0, draining=False, ready_at=None)
             [FULL],
             ["253 of 253", "namespace lab"],
         ),
+        "how full the chosen pools are, and nothing of others": ((), [FULL], ["253 of 253"]),
+        "why the named pools refuse": ((("lab",), ("by-name",)), [], ["namespace lab"]),
         "why each pool refuses if none was chosen": (
             (),
             [],
@@ -495,13 +507,20 @@ def test_what_an_error_says_of_pools(
     assert all(why in sentence for sentence, why in zip(said, expected, strict=True))
 
 
-def test_an_error_names_eight_pools_and_counts_the_others() -> None:
-    many = [pool(f"p{at}", f"10.0.{at}.0/24", auto_assign=False) for at in range(11)]
+@table(
+    "pools, last",
+    {
+        "all of eight": (8, "pool p7"),
+        "eight of eleven, and how many more there are": (11, "and 3 more"),
+    },
+)
+def test_how_many_pools_an_error_names(pools: int, last: str) -> None:
+    many = [pool(f"p{at}", f"10.0.{at}.0/24", auto_assign=False) for at in range(pools)]
 
     said = why_nothing((), WEB, catalogue(*many), ()).split("; ")
 
-    assert len(said) == 9
-    assert said[-1] == "and 3 more"
+    assert len(said) == min(pools, 9)
+    assert last in said[-1]
 
 
 def test_two_clusters_may_have_nodes_of_one_name() -> None:

@@ -38,7 +38,6 @@ class Plan:
     def __init__(
         self, calls: Sequence[Call], found: Found, catalogue: Catalogue, carved_out: Set[str], now: Instant
     ) -> None:
-        self._calls = calls
         self._found = found
         self._catalogue = catalogue
         self._now = now
