@@ -1,4 +1,4 @@
-// Which parts of MicroPython the node executable has: those that ipam_plugin uses, and no way to run anything
+// Which parts of MicroPython the node executable has: those that the plugins use, and no way to run anything
 // but the frozen modules.
 #include <stdlib.h>
 
