@@ -11,10 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from hosting.log_format import LogFormat
-from node_agent.failure import Failure
+from node_agent.failure import CommandFailed
 from node_agent.installation.executables import default_folder, own_architecture
 from node_agent.installation.install import install as put
-from node_agent.installation.order import JOIN_TOKEN, Order
+from node_agent.installation.options import JOIN_TOKEN, InstallOptions
 from node_agent.installation.root import Root
 from node_agent.installation.uninstall import uninstall as take_back
 from node_agent.node import AGENT, DEFAULT_NODE_JSON
@@ -32,7 +32,7 @@ class _Sentences(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except Failure as failure:
+        except CommandFailed as failure:
             complain(failure.sentence)
             raise typer.Exit(failure.exit_code) from None
 
@@ -123,7 +123,7 @@ def install(
     ] = False,
 ) -> None:
     """Install plugin, node.json and credentials on a node, and a network configuration if one is given."""
-    order = Order(
+    options = InstallOptions(
         executables=executables,
         architecture=architecture,
         bin_dir=bin_dir,
@@ -139,7 +139,7 @@ def install(
         conflist_dir=conflist_dir,
         hide_others=hide_others,
     )
-    put(Root(root), order)
+    put(Root(root), options)
 
 
 @application.command("uninstall")

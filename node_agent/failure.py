@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 3
 
 
-class Failure(Exception):
+class CommandFailed(Exception):
     """Ends the command. The sentence says what is wrong and what to do; it may hold foreign text."""
 
     def __init__(self, sentence: str, exit_code: ExitCode = ExitCode.REFUSED) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from hosting.failure import SocketInUse, SocketUnusable
 from hosting.serving import Listener, configuration
 from hosting.sockets import tcp_socket, unix_socket
-from node_agent.failure import ExitCode, Failure
+from node_agent.failure import CommandFailed, ExitCode
 
 _LOOPBACK: Final = IPv4Address("127.0.0.1")
 _BACKLOG: Final = 1024
@@ -25,27 +25,27 @@ def server(application: Any) -> Listener:
 
 @contextlib.contextmanager
 def loopback(port: int) -> Iterator[socket.socket]:
-    """A socket on 127.0.0.1. Raises Failure if somebody else has the port."""
+    """A socket on 127.0.0.1. Raises CommandFailed if somebody else has the port."""
     with contextlib.ExitStack() as sockets:
         try:
             listener = sockets.enter_context(tcp_socket(_LOOPBACK, port))
         except OSError as error:
-            raise Failure(f"{error}; name another port with --port") from None
+            raise CommandFailed(f"{error}; name another port with --port") from None
         yield listener
 
 
 @contextlib.contextmanager
 def unix(path: Path) -> Iterator[socket.socket]:
-    """A Unix socket for root and the group `ipamd`, whose folder is created. Raises Failure."""
+    """A Unix socket for root and the group `ipamd`, whose folder is created. Raises CommandFailed."""
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
-        raise Failure(f"the folder of --socket {path} cannot be created: {error.strerror}") from None
+        raise CommandFailed(f"the folder of --socket {path} cannot be created: {error.strerror}") from None
     with contextlib.ExitStack() as sockets:
         try:
             listener = sockets.enter_context(unix_socket(path))
         except SocketUnusable as error:
-            raise Failure(f"--socket: {error}", ExitCode.USAGE) from None
+            raise CommandFailed(f"--socket: {error}", ExitCode.USAGE) from None
         except (SocketInUse, OSError) as error:
-            raise Failure(f"--socket: {error}") from None
+            raise CommandFailed(f"--socket: {error}") from None
         yield listener

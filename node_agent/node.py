@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from cni_plugin.endpoint import UNIX, Endpoint
-from cni_plugin.failure import Failure as PluginFailure
+from cni_plugin.failure import Failure
 from cni_plugin.scanner import NotJson, parse_object
 from ipam_plugin import configuration
 from ipam_plugin.configuration import NODE_JSON
 from ipam_plugin.destination import Destination, Unusable, absolute_path
 from ipam_plugin.destination import read as read_destination
-from node_agent.failure import ExitCode, Failure
+from node_agent.failure import CommandFailed, ExitCode
 
 AGENT: Final = "unix:///run/ipamd/agent.sock"
 SERVICE: Final = "unix:///run/ipamd/ipamd.sock"
@@ -40,7 +40,7 @@ class Node:
 
     @classmethod
     def read(cls, path: Path, own_socket: Path) -> Node:
-        """Read node.json as the plugin does. Without the file the plugin's defaults count. Raises Failure."""
+        """Read node.json as the plugin does. Without it the plugin's defaults count. Raises CommandFailed."""
         values = _values(path)
         try:
             state_dir = absolute_path(values, "stateDir", STATE_DIR)
@@ -49,9 +49,9 @@ class Node:
             name = configuration.name_of(values, "node") or configuration.node_name(state_dir)
             cluster = configuration.name_of(values, "cluster") or "default"
         except Unusable as error:
-            raise Failure(f"{path}: {error}", ExitCode.USAGE) from None
-        except PluginFailure as failure:
-            raise Failure(failure.msg, ExitCode.USAGE) from None
+            raise CommandFailed(f"{path}: {error}", ExitCode.USAGE) from None
+        except Failure as failure:
+            raise CommandFailed(failure.msg, ExitCode.USAGE) from None
         return cls(
             name,
             cluster,
@@ -68,14 +68,16 @@ def _values(path: Path) -> dict[str, object]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise Failure(f"{path} cannot be read: {error.strerror}", ExitCode.USAGE) from None
+        raise CommandFailed(f"{path} cannot be read: {error.strerror}", ExitCode.USAGE) from None
     except NotJson as error:
-        raise Failure(f"{path} is not a JSON object: {error}", ExitCode.USAGE) from None
+        raise CommandFailed(f"{path} is not a JSON object: {error}", ExitCode.USAGE) from None
 
 
 def _upstreams(whom: Destination, own_socket: Path, path: Path) -> tuple[Endpoint, ...]:
     own = {str(own_socket), AGENT.removeprefix("unix://")}
     found = tuple(one for one in whom.endpoints if one.scheme != UNIX or one.path not in own)
     if not found:
-        raise Failure(f"{path} names only the agent itself as endpoint: name ipamd's too", ExitCode.USAGE)
+        raise CommandFailed(
+            f"{path} names only the agent itself as endpoint: name ipamd's too", ExitCode.USAGE
+        )
     return found

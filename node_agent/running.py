@@ -11,14 +11,14 @@ import structlog
 from hosting.serving import serve
 from hosting.watching import keep_loaded
 from node_agent import listeners, metrics
-from node_agent.delivery import keep_delivering
 from node_agent.facts import Facts, Waiting, rfc3339
-from node_agent.membership import Membership
 from node_agent.metrics import Measures
 from node_agent.node import Node
-from node_agent.probing import keep_probing
-from node_agent.relay import Relay
-from node_agent.upstream import Upstream
+from node_agent.relay.application import Relay
+from node_agent.relay.delivery import keep_delivering
+from node_agent.relay.membership import Membership
+from node_agent.relay.probing import keep_probing
+from node_agent.relay.upstream import Upstream
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class Settings:
 
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then answer the calls under way. Raises Failure if it cannot start."""
+    """Serve until SIGTERM or SIGINT, then answer the calls under way. Raises CommandFailed."""
     node = Node.read(settings.node_json, settings.socket)
     facts = Facts()
     upstream = Upstream(node.upstreams, node.files, facts)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from node_agent.failure import Failure
+from node_agent.failure import CommandFailed
 
 _ENDING: Final = ".ipamd-agent"
 """No runtime reads a network configuration with this extension."""
@@ -26,7 +26,7 @@ class Staging:
         self._folders: list[Path] = []
 
     def make_folder(self, folder: Path, mode: int = 0o755) -> None:
-        """Create a folder and its missing parents. Raises Failure."""
+        """Create a folder and its missing parents. Raises CommandFailed."""
         missing: list[Path] = []
         while not folder.is_dir():
             missing.append(folder)
@@ -35,12 +35,12 @@ class Staging:
             try:
                 each.mkdir(mode)
             except OSError as error:
-                raise Failure(f"the folder {each} cannot be created: {error.strerror}") from None
+                raise CommandFailed(f"the folder {each} cannot be created: {error.strerror}") from None
             self._folders.append(each)
             sync_folder(each.parent)
 
     def write(self, final: Path, data: bytes, mode: int) -> None:
-        """Write a file to the disk. Raises Failure if it cannot be written."""
+        """Write a file to the disk. Raises CommandFailed if it cannot be written."""
         waiting = temporary(final)
         self._files.append(final)
         try:
@@ -53,7 +53,7 @@ class Staging:
                 os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
         except OSError as error:
-            raise Failure(
+            raise CommandFailed(
                 f"{final} cannot be written: {error.strerror}; nothing was changed on this node"
             ) from None
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from node_agent.facts import Waiting
-from node_agent.failure import ExitCode, Failure
+from node_agent.failure import CommandFailed, ExitCode
 from node_agent.node import Node
 from node_agent.text import say
 
@@ -16,7 +16,7 @@ _SECONDS = 5.0
 
 
 def status(node_json: Path, socket: Path) -> None:
-    """Print the state of the agent. Raises Failure if it does not answer, or does not reach ipamd."""
+    """Print the state of the agent. Raises CommandFailed if it does not answer, or does not reach ipamd."""
     node = Node.read(node_json, socket)
     try:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=_SECONDS) as client:
@@ -24,7 +24,7 @@ def status(node_json: Path, socket: Path) -> None:
             document: dict[str, Any] = found.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         _print_spool(node.state_dir)
-        raise Failure(
+        raise CommandFailed(
             f"no agent answers at {socket} ({error}): start `ipamd-agent run`; until then the plugin asks "
             f"{', '.join(one.text for one in node.upstreams)} itself",
             ExitCode.UNREACHABLE,
@@ -32,7 +32,7 @@ def status(node_json: Path, socket: Path) -> None:
     for key, value in _lines(document):
         say(f"{key + ':':<15} {value}")
     if document["reached"] is None:
-        raise Failure("the agent does not reach ipamd: see `last error`", ExitCode.UNREACHABLE)
+        raise CommandFailed("the agent does not reach ipamd: see `last error`", ExitCode.UNREACHABLE)
 
 
 def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:

@@ -4,77 +4,77 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from node_agent.failure import Failure
+from node_agent.failure import CommandFailed
 from node_agent.installation import manifest
+from node_agent.installation.installed_file import InstalledFile, Kind, digest_of
 from node_agent.installation.manifest import Manifest
 from node_agent.installation.network import others
-from node_agent.installation.order import Order
-from node_agent.installation.piece import Kind, Piece, digest_of
+from node_agent.installation.options import InstallOptions
 from node_agent.installation.root import Root
 from node_agent.staging import Staging, sync_folder, temporary
 from node_agent.text import say
 
 
-def install(root: Root, order: Order) -> None:
-    """Install what the order says on a node. Raises Failure, and then the node is as it was."""
-    pieces = order.pieces()
+def install(root: Root, options: InstallOptions) -> None:
+    """Install what the options say on a node. Raises CommandFailed, and then the node is as it was."""
+    files = options.files()
     with root.locked():
         clear(root)
         before = (Manifest.read(root / manifest.PATH) or Manifest()).present(root)
-        _refuse_foreign(root, pieces, before)
-        _look_at_networks(root, pieces, before, hide_others=order.hide_others)
+        _refuse_foreign(root, files, before)
+        _look_at_networks(root, files, before, hide_others=options.hide_others)
         # What somebody else put there and is just the same stays his: it is not ours to take back.
-        ours = [piece for piece in pieces if before.owns(piece.path, root / piece.path)]
-        changed = [piece for piece in ours if not _stands(root, piece, before)]
+        ours = [file for file in files if before.owns(file.path, root / file.path)]
+        changed = [file for file in ours if not _stands(root, file, before)]
         if changed:
             _put(root, changed, before)
-        _remove_replaced(root, pieces, before)
-    for piece in pieces:
-        say(f"{piece.path}: {'put there' if piece in changed else 'as it was'}")
+        _remove_replaced(root, files, before)
+    for file in files:
+        say(f"{file.path}: {'put there' if file in changed else 'as it was'}")
 
 
-def _refuse_foreign(root: Root, pieces: list[Piece], before: Manifest) -> None:
-    for piece in pieces:
-        found = root / piece.path
-        if not before.owns(piece.path, found) and digest_of(found) != piece.digest:
-            raise Failure(
+def _refuse_foreign(root: Root, files: list[InstalledFile], before: Manifest) -> None:
+    for file in files:
+        found = root / file.path
+        if not before.owns(file.path, found) and digest_of(found) != file.digest:
+            raise CommandFailed(
                 f"{found} exists, and ipamd-agent did not write it: move it away, or keep it "
                 "and install elsewhere"
             )
 
 
-def _look_at_networks(root: Root, pieces: list[Piece], before: Manifest, *, hide_others: bool) -> None:
-    for piece in pieces:
-        if piece.kind is not Kind.NETWORK:
+def _look_at_networks(root: Root, files: list[InstalledFile], before: Manifest, *, hide_others: bool) -> None:
+    for file in files:
+        if file.kind is not Kind.NETWORK:
             continue
-        name = Path(piece.path).name
-        foreign = others(root, piece, before)
+        name = Path(file.path).name
+        foreign = others(root, file, before)
         hidden = [other for other in foreign if other > name]
         if hidden and len(hidden) == len(foreign) and not hide_others:
-            raise Failure(
-                f"{piece.path} would hide {hidden[0]}, which serves pods by now: give it a name that comes "
+            raise CommandFailed(
+                f"{file.path} would hide {hidden[0]}, which serves pods by now: give it a name that comes "
                 "later, or say --hide-others if ipamd is to serve new pods instead"
             )
         if len(hidden) < len(foreign):
             say(f"{foreign[0]} comes before {name}: containerd and CRI-O take the first and go on with that")
 
 
-def _stands(root: Root, piece: Piece, before: Manifest) -> bool:
+def _stands(root: Root, file: InstalledFile, before: Manifest) -> bool:
     """Whether a file is as it should be.
 
     A credential that the agent has renewed is newer than the given one.
     """
-    path = root / piece.path
+    path = root / file.path
     found = digest_of(path)
-    if piece.kind is Kind.CREDENTIAL and found is not None and piece.path in before.entries:
-        return piece.digest in before.entries[piece.path].digests
-    return found == piece.digest and path.stat().st_mode & 0o7777 == piece.mode
+    if file.kind is Kind.CREDENTIAL and found is not None and file.path in before.entries:
+        return file.digest in before.entries[file.path].digests
+    return found == file.digest and path.stat().st_mode & 0o7777 == file.mode
 
 
-def _put(root: Root, changed: list[Piece], before: Manifest) -> None:
+def _put(root: Root, changed: list[InstalledFile], before: Manifest) -> None:
     """Write everything, then rename. The manifest is first: it must name every file that may exist."""
     staging = Staging()
-    paths = [manifest.PATH, *(piece.path for piece in changed)]
+    paths = [manifest.PATH, *(file.path for file in changed)]
     missing = list(dict.fromkeys(folder for path in paths for folder in _missing(root, path)))
     after = before.also(changed, missing, root)
     try:
@@ -82,9 +82,9 @@ def _put(root: Root, changed: list[Piece], before: Manifest) -> None:
         staging.write(root / manifest.UNDER_WAY, after.encode(), 0o644)
         staging.commit(root / manifest.UNDER_WAY)
         staging.write(root / manifest.PATH, after.encode(), 0o644)
-        for piece in changed:
-            staging.make_folder((root / piece.path).parent)
-            staging.write(root / piece.path, piece.data, piece.mode)
+        for file in changed:
+            staging.make_folder((root / file.path).parent)
+            staging.write(root / file.path, file.data, file.mode)
     except BaseException:
         (root / manifest.UNDER_WAY).unlink(missing_ok=True)
         staging.drop()
@@ -115,11 +115,11 @@ def clear(root: Root) -> bool:
     return True
 
 
-def _remove_replaced(root: Root, pieces: list[Piece], before: Manifest) -> None:
+def _remove_replaced(root: Root, files: list[InstalledFile], before: Manifest) -> None:
     """Remove our network configuration of another name, now that the new one is there."""
-    if not any(piece.kind is Kind.NETWORK for piece in pieces):
+    if not any(file.kind is Kind.NETWORK for file in files):
         return
-    kept = {piece.path for piece in pieces}
+    kept = {file.path for file in files}
     for entry in before.entries.values():
         if entry.kind is Kind.NETWORK and entry.path not in kept:
             (root / entry.path).unlink(missing_ok=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from node_agent.failure import Failure
-from node_agent.installation.piece import Kind, Piece, digest_of
+from node_agent.failure import CommandFailed
+from node_agent.installation.installed_file import InstalledFile, Kind, digest_of
 from node_agent.installation.root import Root
 
 PATH: Final = "/var/lib/ipamd-node/installed.json"
@@ -40,7 +40,7 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest | None:
-        """The manifest of a root folder, None if nothing was installed. Raises Failure if it is damaged."""
+        """The manifest, None if nothing was installed. Raises CommandFailed if it is damaged."""
         try:
             document = json.loads(path.read_bytes())
             entries = [_entry(item) for item in document["files"]]
@@ -48,9 +48,9 @@ class Manifest:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise Failure(f"{path} cannot be read: {error.strerror}") from None
+            raise CommandFailed(f"{path} cannot be read: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
-            raise Failure(
+            raise CommandFailed(
                 f"{path} is not as ipamd-agent wrote it: restore it, or remove it and ipamd's files by hand"
             ) from None
         return cls({entry.path: entry for entry in entries}, folders)
@@ -66,14 +66,14 @@ class Manifest:
         there = {path: entry for path, entry in self.entries.items() if digest_of(root / path) is not None}
         return Manifest(there, self.folders)
 
-    def also(self, pieces: Iterable[Piece], folders: Iterable[str], root: Root) -> Manifest:
-        """The manifest while these pieces replace the old ones, and after that: either may be found."""
+    def also(self, files: Iterable[InstalledFile], folders: Iterable[str], root: Root) -> Manifest:
+        """The manifest while these files replace the old ones, and after that: either may be found."""
         entries = dict(self.entries)
-        for piece in pieces:
-            before = entries.pop(piece.path, None)
-            found = digest_of(root / piece.path)
-            old = [found] if before is not None and found in before.digests and found != piece.digest else []
-            entries[piece.path] = Entry(piece.path, piece.kind, (piece.digest, *old))
+        for file in files:
+            before = entries.pop(file.path, None)
+            found = digest_of(root / file.path)
+            old = [found] if before is not None and found in before.digests and found != file.digest else []
+            entries[file.path] = Entry(file.path, file.kind, (file.digest, *old))
         return Manifest(entries, tuple(dict.fromkeys([*self.folders, *folders])))
 
     def remove_folders(self, root: Root) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ipam_plugin.configuration import NODE_KEYS
-from node_agent.failure import ExitCode, Failure
+from node_agent.failure import CommandFailed, ExitCode
+from node_agent.installation.installed_file import InstalledFile, Kind, read_input
 from node_agent.installation.manifest import Manifest
-from node_agent.installation.piece import Kind, Piece, read_input
 from node_agent.installation.root import Root
 
 PLUGIN: Final = "ipamd-ipam"
@@ -18,38 +18,42 @@ _READ: Final = (".conf", ".conflist", ".json")
 _LARGEST: Final = 1 << 20
 
 
-def network(file: Path, folder: str) -> Piece:
-    """The piece for a network configuration. Raises Failure if every ADD with it would fail."""
+def network(file: Path, folder: str) -> InstalledFile:
+    """The file for a network configuration. Raises CommandFailed if every ADD with it would fail."""
     data = read_input("--conflist", file, _LARGEST)
     if file.suffix not in _READ:
-        raise Failure(f"--conflist {file} must end in .conflist: else no runtime reads it", ExitCode.USAGE)
+        raise CommandFailed(
+            f"--conflist {file} must end in .conflist: else no runtime reads it", ExitCode.USAGE
+        )
     try:
         value = json.loads(data)
     except ValueError as error:
-        raise Failure(f"--conflist {file} is not JSON: {error}", ExitCode.USAGE) from None
+        raise CommandFailed(f"--conflist {file} is not JSON: {error}", ExitCode.USAGE) from None
     plugins = own_plugins(value)
     if not plugins:
-        raise Failure(f"--conflist {file} has no plugin with ipam.type {PLUGIN}: add it", ExitCode.USAGE)
+        raise CommandFailed(
+            f"--conflist {file} has no plugin with ipam.type {PLUGIN}: add it", ExitCode.USAGE
+        )
     for plugin in plugins:
         for key in NODE_KEYS:
             if key in plugin["ipam"]:
-                raise Failure(
+                raise CommandFailed(
                     f"--conflist {file} has ipam.{key}, which may only be in node.json: remove it",
                     ExitCode.USAGE,
                 )
-    return Piece(f"{folder.rstrip('/')}/{file.name}", data, 0o644, Kind.NETWORK)
+    return InstalledFile(f"{folder.rstrip('/')}/{file.name}", data, 0o644, Kind.NETWORK)
 
 
-def others(root: Root, piece: Piece, ours: Manifest) -> list[str]:
+def others(root: Root, file: InstalledFile, ours: Manifest) -> list[str]:
     """The network configurations beside it that are not ours, in the order of the runtimes."""
-    folder = (root / piece.path).parent
+    folder = (root / file.path).parent
     try:
         names = sorted(path.name for path in folder.iterdir() if path.suffix in _READ)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise Failure(f"{folder} cannot be read: {error.strerror}") from None
-    before = piece.path.rpartition("/")[0]
+        raise CommandFailed(f"{folder} cannot be read: {error.strerror}") from None
+    before = file.path.rpartition("/")[0]
     return [name for name in names if f"{before}/{name}" not in ours.entries]
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from node_agent.failure import ExitCode, Failure
+from node_agent.failure import CommandFailed, ExitCode
 
 _MOST_LINKS: Final = 40  # as the kernel has it (path_resolution(7))
 
@@ -19,7 +19,7 @@ class Root:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise Failure(
+            raise CommandFailed(
                 f"--root {folder} is not a folder: create it, or mount the node there", ExitCode.USAGE
             )
         self._folder = folder.resolve()
@@ -46,7 +46,7 @@ class Root:
                 continue
             links += 1
             if links > _MOST_LINKS:
-                raise Failure(f"{path} under {self} has links that lead in a circle: remove one")
+                raise CommandFailed(f"{path} under {self} has links that lead in a circle: remove one")
             target = str(here.readlink())
             if target.startswith("/"):
                 reached.clear()
@@ -60,7 +60,7 @@ class Root:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Failure(
+            raise CommandFailed(
                 f"another ipamd-agent is installing under {self}: wait until it ends, then try again"
             ) from None
         else:

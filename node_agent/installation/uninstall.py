@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from node_agent.failure import Failure
+from node_agent.failure import CommandFailed
 from node_agent.installation import bridge, manifest
 from node_agent.installation.install import clear
+from node_agent.installation.installed_file import Kind, digest_of
 from node_agent.installation.manifest import Entry, Manifest
-from node_agent.installation.piece import Kind, digest_of
 from node_agent.installation.root import Root
 from node_agent.node import OWN_FILES, STATE_DIR
 from node_agent.staging import sync_folder, temporary
@@ -22,7 +22,7 @@ def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
     """Remove what `install` wrote; with `purge` also what the agent and the plugin keep there.
 
     With `bridges` also remove the bridges of its network configuration that nothing is connected to. Raises
-    Failure, before it removes anything, if nothing is installed or if releases still wait.
+    CommandFailed, before it removes anything, if nothing is installed or if releases still wait.
     """
     with root.locked():
         was_under_way = clear(root)
@@ -31,10 +31,10 @@ def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
             say("leftovers of an interrupted install: removed")
             return
         if put is None and not (purge and _is_anything_kept(root)):
-            raise Failure(f"nothing was installed under {root}: there is no {root / manifest.PATH}")
+            raise CommandFailed(f"nothing was installed under {root}: there is no {root / manifest.PATH}")
         waiting = _waiting(root)
         if purge and waiting:
-            raise Failure(
+            raise CommandFailed(
                 f"{waiting} releases wait in {root / _SPOOL}: let `ipamd-agent run` deliver them, or remove "
                 "that folder if their addresses may stay taken"
             )
@@ -48,7 +48,7 @@ def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
             if put is not None:
                 _forget(root, put)
         except OSError as error:
-            raise Failure(
+            raise CommandFailed(
                 f"{error.filename} cannot be removed: {error.strerror}; then run this again"
             ) from None
     for name in idle:

@@ -17,9 +17,9 @@ from typing import Any, Final
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from node_agent.membership import Membership
 from node_agent.metrics import Measures
-from node_agent.upstream import Answer, Silent, Upstream
+from node_agent.relay.membership import Membership
+from node_agent.relay.upstream import Response, Silent, Upstream
 
 VERBS: Final = ("add", "del", "check", "gc", "status")
 STATUS: Final = "/status"
@@ -79,7 +79,7 @@ class Relay:
         else:
             await _answer(send, HTTPStatus.NOT_FOUND, b"", {})
 
-    async def _pass_on(self, verb: str, scope: Scope, body: bytes) -> Answer:
+    async def _pass_on(self, verb: str, scope: Scope, body: bytes) -> Response:
         headers = {
             name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _PASSED_ON
         }
@@ -128,13 +128,13 @@ def _seconds(body: bytes) -> float:
     return min(given, _LONGEST_SECONDS) if given > 0 else _DEFAULT_SECONDS
 
 
-def _busy(why: str) -> Answer:
+def _busy(why: str) -> Response:
     error = {"cniVersion": "1.1.0", "code": _TRY_AGAIN, "msg": why}
     return _plain(HTTPStatus.SERVICE_UNAVAILABLE, json.dumps(error).encode())
 
 
-def _plain(status: HTTPStatus, body: bytes = b"") -> Answer:
-    return Answer(status, {"content-type": "application/json"} if body else {}, body)
+def _plain(status: HTTPStatus, body: bytes = b"") -> Response:
+    return Response(status, {"content-type": "application/json"} if body else {}, body)
 
 
 async def _answer(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:

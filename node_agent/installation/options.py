@@ -11,10 +11,10 @@ from typing import Final
 from ipam_plugin import destination
 from ipam_plugin.configuration import is_node_name
 from ipam_plugin.credentials import is_token
-from node_agent.failure import ExitCode, Failure
+from node_agent.failure import CommandFailed, ExitCode
 from node_agent.installation.executables import executables
+from node_agent.installation.installed_file import InstalledFile, Kind, read_input
 from node_agent.installation.network import network
-from node_agent.installation.piece import Kind, Piece, read_input
 from node_agent.node import AGENT, SERVICE, STATE_DIR
 
 CA: Final = "/etc/ipamd/ca.pem"
@@ -28,7 +28,7 @@ _LARGEST_PEM: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class InstallOptions:
     """The flags of `install`. Folders are paths on the node; files are on this machine."""
 
     executables: Path
@@ -46,13 +46,13 @@ class Order:
     conflist_dir: str
     hide_others: bool
 
-    def pieces(self) -> list[Piece]:
-        """The files in the order of their installation. Raises Failure for an order that could not work."""
-        pieces = executables(self.executables, self.architecture, _absolute("--bin-dir", self.bin_dir))
+    def files(self) -> list[InstalledFile]:
+        """The files in the order of their installation. Raises CommandFailed if they could not work."""
+        files = executables(self.executables, self.architecture, _absolute("--bin-dir", self.bin_dir))
         values: dict[str, object] = {"endpoint": [AGENT, *(self.endpoints or (SERVICE,))]}
         for name, key in ((self.cluster, "cluster"), (self.node, "node")):
             if name is not None and not is_node_name(name):
-                raise Failure(
+                raise CommandFailed(
                     f"--{key} {name!r} is not a name: write 1 to 253 bytes without control characters",
                     ExitCode.USAGE,
                 )
@@ -65,17 +65,17 @@ class Order:
         ):
             if file is not None:
                 values[key] = path
-                pieces.append(Piece(path, _pem(flag, file), mode, Kind.CONFIGURATION))
+                files.append(InstalledFile(path, _pem(flag, file), mode, Kind.CONFIGURATION))
         for flag, file, path in (
             ("--token-file", self.token, TOKEN),
             ("--join-token-file", self.join_token, JOIN_TOKEN),
         ):
             if file is not None:
-                pieces.append(Piece(path, _token(flag, file), 0o600, Kind.CREDENTIAL))
-        pieces.append(Piece(NODE_JSON, self._node_json(values), 0o644, Kind.CONFIGURATION))
+                files.append(InstalledFile(path, _token(flag, file), 0o600, Kind.CREDENTIAL))
+        files.append(InstalledFile(NODE_JSON, self._node_json(values), 0o644, Kind.CONFIGURATION))
         if self.conflist is not None:
-            pieces.append(network(self.conflist, _absolute("--conflist-dir", self.conflist_dir)))
-        return pieces
+            files.append(network(self.conflist, _absolute("--conflist-dir", self.conflist_dir)))
+        return files
 
     def _node_json(self, values: dict[str, object]) -> bytes:
         try:
@@ -83,20 +83,20 @@ class Order:
             destination.read(values, [], TOKEN)
         except destination.Unusable as error:
             flags = {"endpoint": "--endpoint", "caFile": "--ca-file", "certFile": "--cert-file"}
-            raise Failure(f"{flags.get(error.key, '--key-file')}: {error}", ExitCode.USAGE) from None
+            raise CommandFailed(f"{flags.get(error.key, '--key-file')}: {error}", ExitCode.USAGE) from None
         return json.dumps(values, indent=2).encode() + b"\n"
 
 
 def _absolute(flag: str, path: str) -> str:
     if not path.startswith("/"):
-        raise Failure(f"{flag} {path} must be an absolute path on the node", ExitCode.USAGE)
+        raise CommandFailed(f"{flag} {path} must be an absolute path on the node", ExitCode.USAGE)
     return path
 
 
 def _token(flag: str, path: Path) -> bytes:
     text = read_input(flag, path, _LARGEST_TOKEN).decode("ascii", "replace").strip("\n")
     if not is_token(text):
-        raise Failure(
+        raise CommandFailed(
             f"{flag} {path} holds no token: write one line, `ipamd_` and 43 letters", ExitCode.USAGE
         )
     return f"{text}\n".encode()
@@ -105,14 +105,14 @@ def _token(flag: str, path: Path) -> bytes:
 def _pem(flag: str, path: Path) -> bytes:
     data = read_input(flag, path, _LARGEST_PEM)
     if b"-----BEGIN " not in data:
-        raise Failure(f"{flag} {path} holds no PEM: is it the right file?", ExitCode.USAGE)
+        raise CommandFailed(f"{flag} {path} holds no PEM: is it the right file?", ExitCode.USAGE)
     if flag == "--ca-file":
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
                 cadata=data.decode("ascii", "replace")
             )
         except ssl.SSLError:
-            raise Failure(
+            raise CommandFailed(
                 f"{flag} {path} holds no readable certificate: is it the right file?", ExitCode.USAGE
             ) from None
     return data

@@ -8,7 +8,7 @@ import time
 from typing import Final
 
 from node_agent.facts import Facts
-from node_agent.upstream import Silent, Upstream
+from node_agent.relay.upstream import Silent, Upstream
 
 _EVERY: Final = 20.0
 _WHILE_AWAY: Final = 2.0

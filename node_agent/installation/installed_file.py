@@ -9,7 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
-from node_agent.failure import ExitCode, Failure
+from node_agent.failure import CommandFailed, ExitCode
 
 
 class Kind(StrEnum):
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class InstalledFile:
     """A file: its absolute path on the node, its bytes and its mode."""
 
     path: str
@@ -55,12 +55,14 @@ def digest_of(path: Path) -> str | None:
 
 
 def read_input(flag: str, path: Path, limit: int) -> bytes:
-    """Read a file that a flag names. Raises Failure."""
+    """Read a file that a flag names. Raises CommandFailed."""
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise Failure(f"{flag} {path} cannot be read: {error.strerror}", ExitCode.USAGE) from None
+        raise CommandFailed(f"{flag} {path} cannot be read: {error.strerror}", ExitCode.USAGE) from None
     if len(data) > limit:
-        raise Failure(f"{flag} {path} is larger than {limit} bytes: is it the right file?", ExitCode.USAGE)
+        raise CommandFailed(
+            f"{flag} {path} is larger than {limit} bytes: is it the right file?", ExitCode.USAGE
+        )
     return data

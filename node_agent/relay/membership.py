@@ -19,13 +19,13 @@ from typing import Any, Final
 
 import structlog
 
-from cni_plugin.failure import Failure as PluginFailure
+from cni_plugin.failure import Failure
 from ipam_plugin.credentials import Credentials, is_token
 from node_agent.facts import Facts, rfc3339
-from node_agent.failure import ExitCode, Failure
+from node_agent.failure import CommandFailed, ExitCode
 from node_agent.node import RECORD, SECRET, Node
+from node_agent.relay.upstream import Silent, Upstream
 from node_agent.staging import Staging
-from node_agent.upstream import Silent, Upstream
 
 _JOIN: Final = "/v1/nodes/join"
 _ASK_SECONDS: Final = 10.0
@@ -60,7 +60,7 @@ class Membership:
         return self._join_token is not None
 
     async def begin(self) -> None:
-        """Take the existing token, or join. Raises Failure if ipamd refuses this node.
+        """Take the existing token, or join. Raises CommandFailed if ipamd refuses this node.
 
         If ipamd does not answer, this returns, and keep() goes on asking.
         """
@@ -78,7 +78,7 @@ class Membership:
         except Refused as refused:
             if not had_secret:  # it proves nothing to anybody
                 secret.unlink(missing_ok=True)
-            raise Failure(f"node {self._node.name} cannot join: {refused}") from None
+            raise CommandFailed(f"node {self._node.name} cannot join: {refused}") from None
 
     async def keep(self) -> None:
         """Join if that has not happened yet, and renew the token before it expires, until cancelled."""
@@ -94,7 +94,7 @@ class Membership:
                 continue
             except Silent:
                 pass
-            except (Refused, Failure) as refused:
+            except (Refused, CommandFailed) as refused:
                 self._facts.fail("the token was not renewed", str(refused))
             await self._sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - or all nodes come at once
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -147,7 +147,7 @@ class Membership:
         return _token_in(self._join_token) if self._join_token is not None else ""
 
     async def _join(self, shown: str) -> None:
-        """Get a token and keep it. Raises Silent, Refused, and Failure if it cannot be written."""
+        """Get a token and keep it. Raises Silent, Refused, and CommandFailed if it cannot be written."""
         body = json.dumps({"node": self._node.name, "proof": self._proof()}).encode()
         headers = {"Authorization": f"Bearer {shown}", "Content-Type": "application/json"}
         answer = await self._upstream.ask("POST", _JOIN, headers, body, _ASK_SECONDS)
@@ -180,7 +180,7 @@ class Membership:
             secret = f"{secrets.token_urlsafe(32)}\n".encode()
             self._write(path, secret)
         except OSError as error:
-            raise Failure(f"{path} cannot be read: {error.strerror}") from None
+            raise CommandFailed(f"{path} cannot be read: {error.strerror}") from None
         return sha256(secret).hexdigest()
 
     def _stored(self) -> str:
@@ -189,8 +189,8 @@ class Membership:
             return ""
         try:
             return Credentials({"tokenFile": str(path)}).token()
-        except PluginFailure as failure:
-            raise Failure(failure.msg, ExitCode.USAGE) from None
+        except Failure as failure:
+            raise CommandFailed(failure.msg, ExitCode.USAGE) from None
 
     def _expires(self) -> float | None:
         """When the stored token expires.
@@ -233,8 +233,10 @@ class Membership:
 def _token_in(path: Path) -> str:
     try:
         return Credentials({"tokenFile": str(path)}).token()
-    except PluginFailure as failure:
-        raise Failure(failure.msg.replace("tokenFile", "the join token in", 1), ExitCode.USAGE) from None
+    except Failure as failure:
+        raise CommandFailed(
+            failure.msg.replace("tokenFile", "the join token in", 1), ExitCode.USAGE
+        ) from None
 
 
 def _object(body: bytes) -> dict[str, Any]:

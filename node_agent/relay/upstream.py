@@ -16,7 +16,7 @@ import httpx
 from cni_plugin.endpoint import HTTPS, UNIX, Endpoint
 from hosting.watching import Watched
 from node_agent.facts import Facts
-from node_agent.failure import ExitCode, Failure
+from node_agent.failure import CommandFailed, ExitCode
 
 CONNECT_SECONDS: Final = 1.0
 """The same as in the plugin: if one endpoint is silent for so long, another may be tried."""
@@ -37,7 +37,7 @@ class Silent(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What came back."""
 
     status: int
@@ -49,18 +49,20 @@ class Upstream:
     """The endpoints of one ipamd. The one that answered last is tried first."""
 
     def __init__(self, endpoints: Sequence[Endpoint], files: Mapping[str, str], facts: Facts) -> None:
-        """Raises Failure if the TLS files cannot be used."""
+        """Raises CommandFailed if the TLS files cannot be used."""
         self._facts = facts
         self._files = files
         self._ways = [_Way(one) for one in endpoints]
         used = [Path(file) for file in files.values() if file]
         secured = any(one.scheme == HTTPS for one in endpoints)
-        self.watched = [Watched("TLS", used, self._secure, Failure, self._keep_former)] if secured else []
+        self.watched = (
+            [Watched("TLS", used, self._secure, CommandFailed, self._keep_former)] if secured else []
+        )
         """The files to watch: certificates and authorities may be replaced."""
 
     async def ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, seconds: float
-    ) -> Answer:
+    ) -> Response:
         """Ask one endpoint after another until one answers. Raises Silent.
 
         If nobody knows how an attempt ended, there is no further attempt: the caller must know of the doubt.
@@ -83,7 +85,7 @@ class Upstream:
         raise self._silent(whys or ["there was no time left"], doubtful=False)
 
     def _secure(self) -> None:
-        """Use the TLS files as they are now for all later calls. Raises Failure."""
+        """Use the TLS files as they are now for all later calls. Raises CommandFailed."""
         context = _context(self._files)
         for way in self._ways:
             way.secure(context)
@@ -130,7 +132,7 @@ class _Way:
 
     async def ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, seconds: float
-    ) -> Answer:
+    ) -> Response:
         # Without a client in between: redirects, cookies and the like are nothing that ipamd has.
         connect = min(CONNECT_SECONDS, seconds)
         timeouts = {"connect": connect, "pool": connect, "read": seconds, "write": seconds}
@@ -160,12 +162,12 @@ class _Connections:
             ),
         )
 
-    async def ask(self, request: httpx.Request) -> Answer:
+    async def ask(self, request: httpx.Request) -> Response:
         self._calls += 1
         try:
             response = await self._transport.handle_async_request(request)
             try:
-                return Answer(response.status_code, response.headers, await response.aread())
+                return Response(response.status_code, response.headers, await response.aread())
             finally:
                 await response.aclose()
         finally:
@@ -185,7 +187,7 @@ class _Connections:
 def _context(files: Mapping[str, str]) -> ssl.SSLContext:
     """The authority that signed ipamd's certificate, and this node's certificate if it has one.
 
-    Raises Failure.
+    Raises CommandFailed.
 
     An authority cannot be removed from a context, so other files make a new context.
     """
@@ -197,12 +199,12 @@ def _context(files: Mapping[str, str]) -> ssl.SSLContext:
         context.load_verify_locations(cadata=authority.read_text("ascii", "replace"))
     except OSError as error:
         why = error.strerror or error
-        raise Failure(f"caFile {authority} cannot be used: {why}", ExitCode.USAGE) from None
+        raise CommandFailed(f"caFile {authority} cannot be used: {why}", ExitCode.USAGE) from None
     if files["certFile"]:
         try:
             context.load_cert_chain(files["certFile"], files["keyFile"])
         except (OSError, ssl.SSLError) as error:
-            raise Failure(f"certFile and keyFile cannot be used: {error}", ExitCode.USAGE) from None
+            raise CommandFailed(f"certFile and keyFile cannot be used: {error}", ExitCode.USAGE) from None
     return context
 
 
