@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from cni_plugin.environment import Invocation
     from cni_plugin.reply import Reply
 
-_NAMES = "ipamd-ipam"
+_NAMES = "ipamd-ipam or ipamd-veth"
 
 
 def main() -> int:
     """Serve one invocation and give the exit code."""
-    return serve("ipamd", f"CNI plugins in one file, which serves under the name {_NAMES}", _refuse)
+    return serve("ipamd", f"CNI plugins in one file; its name says which: {_NAMES}", _refuse)
 
 
 def _refuse(invocation: Invocation, reply: Reply) -> int:

@@ -65,7 +65,7 @@ def test_it_speaks_tls_in_an_empty_root_with_the_authority_that_it_is_given(
     assert (trusting.returncode, trusting.stdout) == (0, RESULT), trusting
     assert doubting.returncode == 1
     assert json.loads(doubting.stdout)["code"] == 11
-    assert "trusted CA" in json.loads(doubting.stdout)["details"]
+    assert "not signed by an authority in caFile" in json.loads(doubting.stdout)["details"]
 
 
 @pytest.mark.parametrize("arguments", [["-c", "print(1)"], ["-i"], ["evil.py"], ["-m", "evil"], ["VERSION"]])
@@ -98,7 +98,7 @@ def test_under_a_name_that_is_no_plugins_it_refuses(executable: Path, scratch: P
 
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["code"] == 50
-    assert "call it ipamd-ipam" in json.loads(ended.stdout)["msg"]
+    assert "rename it to ipamd-ipam or ipamd-veth" in json.loads(ended.stdout)["msg"]
 
 
 @pytest.mark.timeout(400)  # a quarter of it on a machine with nothing else to do
