@@ -89,7 +89,7 @@ def test_missing_and_malformed_variables_are_named_together(plugin: Plugin) -> N
 
     assert "[CNI_NETNS] missing" in message
     assert "CNI_IFNAME has '/'" in message
-    assert "CNI_CONTAINERID is not" in message
+    assert "CNI_CONTAINERID must begin with" in message
 
 
 def test_fifteen_bytes_are_an_interface_name(plugin: Plugin, peer: Peer) -> None:
