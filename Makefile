@@ -2,7 +2,8 @@
 PYTHON ?= python3
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
-# Some tests wait while others compute: one more worker than processors, half of the tests each, then one by one.
+# Some tests wait while others compute, so there is one worker more than processors. Each begins with its share of the
+# tests, in order, and then takes from what others have left.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
 
