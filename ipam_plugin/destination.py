@@ -62,7 +62,7 @@ def read(values: dict[str, object], default: list[str], default_token: str) -> D
                 "endpoint", "a token is not sent over http:// beyond loopback; use https://", one.text
             )
         if one.scheme == HTTPS and not paths["caFile"]:
-            raise Unusable("caFile", "is missing: https:// needs the certificate of the authority", None)
+            raise Unusable("caFile", "must name the authority's certificate for https://", None)
     for key, partner in (("certFile", "keyFile"), ("keyFile", "certFile")):
         if paths[key] and not paths[partner]:
             raise Unusable(partner, f"must be given together with {key}", None)

@@ -356,7 +356,7 @@ def test_bad_input_gets_one_sentence_and_changes_nothing(node_root: NodeRoot) ->
         ("--architecture", "arm64"): "is not an executable for arm64",
         ("--executables", node_root.inputs): "it has none at all",
         ("--endpoint", "http://10.0.0.1:8750"): "a token is not sent over http:// beyond loopback",
-        ("--endpoint", "https://10.0.0.1:8750"): "needs the certificate of the authority",
+        ("--endpoint", "https://10.0.0.1:8750"): "must name the authority's certificate",
         ("--endpoint", "ipamd.example"): "must begin with http://",
         ("--node", "two words\n"): "is not a name",
         ("--bin-dir", "opt/cni"): "must be an absolute path",
