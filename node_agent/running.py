@@ -14,9 +14,9 @@ from node_agent import listeners, metrics
 from node_agent.facts import Facts, Waiting, rfc3339
 from node_agent.metrics import Measures
 from node_agent.node import Node
-from node_agent.relay.application import Relay
 from node_agent.relay.delivery import keep_delivering
 from node_agent.relay.membership import Membership
+from node_agent.relay.passing_on import Relay
 from node_agent.relay.probing import keep_probing
 from node_agent.relay.upstream import Upstream
 

@@ -87,7 +87,7 @@ def register(application: typer.Typer) -> None:
 
 
 def explain(session: CommandSession, container: Container, wishes: Wishes) -> None:
-    """Show which addresses an ADD would get, and what each pool says to it. Nothing is taken."""
+    """Show which addresses an ADD would get, and for each pool whether it would serve. Nothing is taken."""
     configuration = _configuration(wishes.file)
     found = session.client.post(EXPLAIN, _call(configuration, container, wishes)).body
     if not session.for_people:

@@ -28,7 +28,7 @@ class PoolOptions:
         bool | None,
         typer.Option(
             "--gateway-on-link/--no-gateway-on-link",
-            help="The gateway may be outside the subnet: it is on the containers' link.",
+            help="Allow a gateway outside the subnet: containers reach it on their link.",
         ),
     ] = None
     ranges: Annotated[

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from ipamd.backends.interface import Backend
-from ipamd.engine.administration.administration import Administration
+from ipamd.engine.administration.changes import Administration
 from ipamd.engine.administration.tokens import Tokens
 from ipamd.engine.allocation.adoption import Adoption
 from ipamd.engine.allocation.allocator import Allocator

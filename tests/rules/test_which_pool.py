@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ipamd.engine.allocation.candidates import candidates_of, why_nothing
+from ipamd.engine.allocation.candidate_pools import candidates_of, why_nothing
 from ipamd.engine.allocation.selection import (
     AddressRequest,
     context_of,

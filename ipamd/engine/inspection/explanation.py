@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from ipamd.backends.interface import Ledger
-from ipamd.engine.allocation.candidates import Candidate, candidates_of
+from ipamd.engine.allocation.candidate_pools import Candidate, candidates_of
 from ipamd.engine.allocation.selection import AddressRequest, context_of, select, why_not_had
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.inspection.usage import fullness

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipamd.backends.interface import Ledger
-from ipamd.engine.allocation.candidates import why_nothing
+from ipamd.engine.allocation.candidate_pools import why_nothing
 from ipamd.engine.allocation.selection import MOST_NAMED
 from ipamd.engine.catalogue import RequestContext
 from ipamd.engine.catalogue_cache import CatalogueCache
