@@ -14,7 +14,7 @@ YES, REFUSED, BUSY, NONE = "yes", "refused", "busy", "none"
 HOPELESS = (BAD_ENVIRONMENT, UNDECODABLE, INVALID_CONFIGURATION, TOO_LARGE)
 
 
-class Answer:
+class IpamdAnswer:
     """How ipamd answered, if it was ipamd. `code` is 0 if there was no CNI error object."""
 
     def __init__(self, kind: str, body: bytes, code: int, msg: str) -> None:
@@ -24,10 +24,10 @@ class Answer:
         self.msg = msg
 
 
-def read(verb: str, response: Response) -> Answer:
+def read(verb: str, response: Response) -> IpamdAnswer:
     """Tell success, refusal, "try again" (503), and what ipamd never sends, perhaps a page of a proxy."""
     if response.status == 204:
-        return Answer(NONE if verb == "ADD" else YES, b"", 0, "HTTP 204")
+        return IpamdAnswer(NONE if verb == "ADD" else YES, b"", 0, "HTTP 204")
     try:
         value = parse_object(response.body)
     except NotJson:
@@ -36,12 +36,12 @@ def read(verb: str, response: Response) -> Answer:
     if not isinstance(code, int) or isinstance(code, bool) or code <= 0 or not isinstance(msg, str):
         code, msg = 0, f"HTTP {response.status} without a CNI answer"
     if response.status == 503:
-        return Answer(BUSY, response.body, code, msg)
+        return IpamdAnswer(BUSY, response.body, code, msg)
     if code:
-        return Answer(REFUSED, response.body, code, msg)
+        return IpamdAnswer(REFUSED, response.body, code, msg)
     if verb == "ADD" and response.status == 200 and _is_result(value):
-        return Answer(YES, response.body, 0, "")
-    return Answer(NONE, response.body, 0, msg)
+        return IpamdAnswer(YES, response.body, 0, "")
+    return IpamdAnswer(NONE, response.body, 0, msg)
 
 
 def _is_result(value: dict[str, object]) -> bool:

@@ -7,7 +7,7 @@ from cni_plugin.failure import UNDECODABLE, Failure
 from cni_plugin.scanner import parse_object
 from ipam_plugin import destination
 from ipam_plugin.answer import HOPELESS, YES
-from ipam_plugin.ask import Outcome, ask
+from ipam_plugin.ask import Attempt, ask
 from ipam_plugin.spool import request_of
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ def _deliver_one(
 ) -> bool:
     """Deliver an entry if that is possible now. Tells whether the next is worth a try."""
     try:
-        outcome = _ask(spool.read(name), own, deadline, spooled)
+        attempt = _ask(spool.read(name), own, deadline, spooled)
     except OSError:
         return True  # delivered by the call that had the lock before
     except ValueError as error:
@@ -63,15 +63,15 @@ def _deliver_one(
         return _settle(spool, name, refusal)
     except Failure:
         return True  # its credentials cannot be used now: they may be replaced
-    answer = outcome.answer
+    answer = attempt.answer
     if answer is None:
-        return not outcome.lost
+        return not attempt.lost
     if answer.kind == YES:
         return _settle(spool, name, None)
     return _settle(spool, name, answer.body) if answer.code in HOPELESS else True
 
 
-def _ask(entry: bytes, own: Destination | None, deadline: clock.Deadline, spooled: int) -> Outcome:
+def _ask(entry: bytes, own: Destination | None, deadline: clock.Deadline, spooled: int) -> Attempt:
     values = parse_object(entry)
     kept = request_of(entry)
     if not isinstance(values.get("request"), dict) or "endpoint" not in values:

@@ -11,7 +11,7 @@ from ipam_plugin.request import namespace_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ipam_plugin.ask import Outcome
+    from ipam_plugin.ask import Attempt
     from ipam_plugin.execution import Execution
 
 _OWN_NAMESPACE = "/proc/self/ns/net"
@@ -26,8 +26,8 @@ def add(execution: Execution) -> int:
     """
     _check_namespace(execution)
     execution.settings.destination.load()
-    outcome = _ask_until_answered(execution)
-    answer = outcome.answer
+    attempt = _ask_until_answered(execution)
+    answer = attempt.answer
     if answer is not None and answer.kind == YES:
         try:
             execution.reply.write(answer.body)
@@ -35,10 +35,10 @@ def add(execution: Execution) -> int:
             _undo(execution)
             raise Failure(IO_FAILURE, f"the result cannot be written to stdout: {reason(error)}") from error
         return 0
-    if outcome.doubtful:
+    if attempt.doubtful:
         _undo(execution)
     if answer is None:
-        raise _try_again(outcome)
+        raise _try_again(attempt)
     return execution.reply.refuse(answer.body)
 
 
@@ -52,11 +52,11 @@ def delete(execution: Execution) -> int:
     refusal = None
     try:
         execution.settings.destination.load()
-        outcome = _ask(execution, kept)
-        answer = outcome.answer
+        attempt = _ask(execution, kept)
+        answer = attempt.answer
         if answer is not None and answer.kind == YES:
             return 0
-        why = _seen(outcome) if answer is None else f"{answer.code} {answer.msg}"
+        why = _seen(attempt) if answer is None else f"{answer.code} {answer.msg}"
         if answer is not None and answer.code in HOPELESS:
             refusal = answer.body
     except Failure as failure:
@@ -88,7 +88,7 @@ def status(execution: Execution) -> int:
 VERBS = {"ADD": add, "DEL": delete, "CHECK": ask_once, "GC": ask_once, "STATUS": status}
 
 
-def _ask(execution: Execution, kept: bytes) -> Outcome:
+def _ask(execution: Execution, kept: bytes) -> Attempt:
     from ipam_plugin.ask import ask  # not needed by a STATUS that asks nobody, the most frequent verb
 
     whom = execution.settings.destination
@@ -97,25 +97,25 @@ def _ask(execution: Execution, kept: bytes) -> Outcome:
     )
 
 
-def _ask_until_answered(execution: Execution) -> Outcome:
-    """Ask with the same `issued` again and again. The outcome is doubtful if any round was."""
+def _ask_until_answered(execution: Execution) -> Attempt:
+    """Ask with the same `issued` again and again. The attempt is doubtful if any before it was."""
     kept = execution.request()
     doubtful = False
     pause = _FIRST_PAUSE_MS
     while True:
-        outcome = _ask(execution, kept)
-        outcome.doubtful = doubtful = doubtful or outcome.doubtful
+        attempt = _ask(execution, kept)
+        attempt.doubtful = doubtful = doubtful or attempt.doubtful
         wait = pause // 2 + platform.random_number() % (pause // 2)  # or all that wait would come at once
-        if outcome.answer is not None or wait >= execution.deadline.left_ms():
-            return outcome
+        if attempt.answer is not None or wait >= execution.deadline.left_ms():
+            return attempt
         clock.sleep_ms(wait)
         pause = min(2 * pause, _LONGEST_PAUSE_MS)
 
 
-def _hand_on(execution: Execution, outcome: Outcome, silence: int) -> int:
-    answer = outcome.answer
+def _hand_on(execution: Execution, attempt: Attempt, silence: int) -> int:
+    answer = attempt.answer
     if answer is None:
-        raise Failure(silence, "ipamd gave no answer", _seen(outcome))
+        raise Failure(silence, "ipamd gave no answer", _seen(attempt))
     return 0 if answer.kind == YES else execution.reply.refuse(answer.body)
 
 
@@ -135,9 +135,9 @@ def _undo(execution: Execution) -> None:
         note(f"what this ADD may have taken is left to the runtime's DEL: {failure.msg}")
 
 
-def _try_again(outcome: Outcome) -> Failure:
-    return Failure(TRY_AGAIN, "ipamd gave no answer in time; try again later", _seen(outcome))
+def _try_again(attempt: Attempt) -> Failure:
+    return Failure(TRY_AGAIN, "ipamd gave no answer in time; try again later", _seen(attempt))
 
 
-def _seen(outcome: Outcome) -> str:
-    return "; ".join(outcome.why)
+def _seen(attempt: Attempt) -> str:
+    return "; ".join(attempt.why)
