@@ -51,6 +51,7 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.NotApplied: HTTPStatus.CONFLICT,
     errors.StaleRevision: HTTPStatus.PRECONDITION_FAILED,
     errors.IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.IdempotencyEnded: HTTPStatus.CONFLICT,
     errors.SchemaUnfit: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DatabaseUnfit: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -251,6 +251,17 @@ class IdempotencyMismatch(DomainError):
     code = "idempotency-mismatch"
 
 
+class IdempotencyEnded(DomainError):
+    """An idempotency key comes again, and what it gave is not the holder's any more."""
+
+    code = "idempotency-ended"
+
+    def __init__(self, key: str, address: IPAddress, until: Instant) -> None:
+        super().__init__(
+            f"the Idempotency-Key {key!r} gave {address}, which ended at {rfc3339(until)}: use a new key"
+        )
+
+
 class SchemaUnfit(DomainError):
     """The schema of the database does not fit this ipamd."""
 

@@ -116,12 +116,62 @@ def test_the_same_idempotency_key_again_answers_as_the_first_time(
 
     first = http.post("/v1/allocations", json=body, headers=headers)
     again = http.post("/v1/allocations", json=body, headers=headers)
-    http.delete(f"/v1/allocations/{first.json()['id']}")
-    after_its_end = http.post("/v1/allocations", json=body, headers=headers)
 
     assert (again.status_code, again.json()) == (201, first.json())
-    assert after_its_end.json()["id"] == first.json()["id"]
-    assert after_its_end.json()["ending"] == "admin"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"address": True}, {"namespace": "shop", "name": "web"}, {"node": "n1", "cluster": "default"}],
+)
+@pytest.mark.parametrize("passed_on", [True, False])
+def test_an_idempotency_key_says_yes_only_while_it_is_true(
+    new_pool: NewPool, http: httpx.Client, asked: dict[str, Any], passed_on: bool
+) -> None:
+    pool = new_pool(cooldown=0)
+    address = pool["gateway"].removesuffix("1") + "9"
+    body = {"owner": "vm-7", "pool": pool["name"], **asked}
+    body |= {"address": address} if "address" in asked else {}
+    headers = {"Idempotency-Key": str(uuid4())}
+    first = http.post("/v1/allocations", json=body, headers=headers).json()
+
+    http.delete(f"/v1/allocations/{first['id']}")
+    if passed_on:
+        other = {"owner": "vm-8", "pool": pool["name"], "address": first["address"]}
+        assert http.post("/v1/allocations", json=other).status_code == 201
+    answers = [http.post("/v1/allocations", json=body, headers=headers) for _ in range(2)]
+    anew = http.post(
+        "/v1/allocations", json={**body, "address": None}, headers={"Idempotency-Key": str(uuid4())}
+    )
+
+    ended = http.get(f"/v1/allocations/{first['id']}").json()["until"]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (409, "idempotency-ended")
+        assert f"gave {first['address']}, which ended at {ended}: use a new key" in answer.json()["detail"]
+    held = http.get("/v1/allocations", params={"pool": pool["name"]}).json()["items"]
+    assert anew.status_code == 201
+    assert len(held) == (2 if passed_on else 1)
+
+
+def test_an_idempotency_key_raced_by_its_release_never_names_what_somebody_else_holds(
+    lasting_ipamd: IpamdProcess, new_pool: NewPool, http: httpx.Client
+) -> None:
+    """Each yes tells of an allocation that was live at some moment after the request was sent."""
+    pool = new_pool(cooldown=0, subnet="10.249.0.0/29")["name"]
+    url = f"{lasting_ipamd.tcp_endpoint}/v1/allocations"
+
+    def live_and_told(number: int) -> None:
+        headers, body = {"Idempotency-Key": f"race-{number}"}, {"owner": f"vm-{number}", "pool": pool}
+        first = httpx.post(url, json=body, headers=headers)
+        if first.status_code == 409:
+            return  # the pool is small
+        httpx.delete(f"{url}/{first.json()['id']}")
+        again = httpx.post(url, json=body, headers=headers)
+        assert (again.status_code, again.json()["code"]) == (409, "idempotency-ended")
+
+    with ThreadPoolExecutor(12) as clients:
+        list(clients.map(live_and_told, range(60)))
+    assert http.get("/v1/allocations", params={"pool": pool}).json()["items"] == []
 
 
 def test_an_idempotency_key_with_another_body_is_422(new_pool: NewPool, http: httpx.Client) -> None:

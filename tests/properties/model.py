@@ -159,13 +159,20 @@ class Model:
         self.freed |= dict.fromkeys(holding.addresses, self.now)
         return {address for _, address in holding.addresses}
 
-    def edit(self, name: str, **fields: object) -> bool:
-        """Change a pool unless that strands somebody: whether it was done."""
+    def edit(self, name: str, **fields: object) -> str | None:
+        """Change a pool, or say why not: that strands somebody, or leaves a reservation in vain."""
         changed = replace(self.pools[name], **fields)  # type: ignore[arg-type]  # fields of Pool, by the caller
         if not self.held(name) <= self.usable(changed):
-            return False
+            return "would-strand"
+        if any(self.in_vain(kept.addresses, changed) for kept in self.kept.values()):
+            return "reservation-conflicts"
         self.pools[name] = changed
-        return True
+        return None
+
+    def in_vain(self, addresses: AddressRange, pool: Pool) -> bool:
+        """Whether a pool has addresses of a reservation, and none that anybody may have."""
+        met = {address for address in pool.subnet if addresses.contains(address)}
+        return bool(met) and not met & self.usable(pool)
 
 
 def node_of(container: int) -> str:

@@ -295,7 +295,7 @@ class History(RuleBasedStateMachine):
             for holder, holding in self.model.holdings.items()
             for _, address in holding.addresses
         )
-        if taken or foreign:
+        if taken or foreign or self.model.in_vain(addresses, self.model.pools["plain"]):
             assert answer == ("refused", "reservation-conflicts")
         else:
             self.model.kept[answer[1]] = Kept(addresses, workload)
@@ -344,10 +344,8 @@ class History(RuleBasedStateMachine):
         answer = self.every(
             lambda engine: engine.administration.edit_pool(name, lambda old: replace(old, **fields), None)
         )
-        if not self.model.edit(name, **fields):
-            assert answer == ("refused", "would-strand")
-        else:
-            assert answer[0] == "pool"
+        refused = self.model.edit(name, **fields)
+        assert answer == ("refused", refused) if refused else answer[0] == "pool"
 
     def pool_of(self, address: IPAddress) -> str:
         return next(name for name, pool in self.model.pools.items() if address in pool.subnet)

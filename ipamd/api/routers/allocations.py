@@ -18,7 +18,13 @@ from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 from ipamd.models.address import AddressRange, IPAddress, parse_address
 from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload
-from ipamd.models.errors import AddressUnavailable, IdempotencyMismatch, InvalidValue, Unavailable
+from ipamd.models.errors import (
+    AddressUnavailable,
+    IdempotencyEnded,
+    IdempotencyMismatch,
+    InvalidValue,
+    Unavailable,
+)
 from ipamd.models.host_address import why_no_host
 from ipamd.models.identity import Owner, digest_of
 from ipamd.models.node import NodeKey
@@ -115,12 +121,17 @@ class _Key:
         return f"{'file' if self.asker.token is None else self.asker.token} {self.key}"
 
     async def first_answer(self, engine: Engine) -> Allocation | None:
-        """What this key got before. Raises IdempotencyMismatch if it came with another body."""
+        """What this key got before, and its holder still has.
+
+        Raises IdempotencyMismatch if it came with another body, IdempotencyEnded if that has ended.
+        """
         if self.kept is None:
             return None
         row = await engine.queries.by_idempotency_key(self.kept)
         if row is not None:
             self.check(row)
+            if row.until is not None:
+                raise IdempotencyEnded(self.key or "", row.address, row.until)
         return row
 
     def check(self, row: Allocation) -> None:
@@ -154,10 +165,12 @@ async def _allocate(body: NewAllocation, key: _Key, engine: Engine, catalogue: C
     )
     outcome = await engine.submit(request)
     if isinstance(outcome, Refused):
+        await key.first_answer(engine)  # it may have come to its end since it was looked up
         log.info("allocate", outcome=outcome.error.code, owner=body.owner, why=str(outcome.error))
         raise outcome.error
     rows = await engine.queries.held_by(holder.digest)
     if not rows:
+        await key.first_answer(engine)
         raise Unavailable("the address was released again before it could be shown: ask once more")
     key.check(rows[0])
     log.info("allocate", outcome="granted", owner=body.owner, address=str(rows[0].address), pool=rows[0].pool)
