@@ -20,13 +20,13 @@ import uvloop
 from benchmarks.pinning import pin
 from ipamd.api.access import Access
 from ipamd.api.application import Application
+from ipamd.api.call_measures import CallMeasures
 from ipamd.api.cni import Calls, Only, Verb
 from ipamd.api.loopback import Loopback
-from ipamd.api.metrics import CallMeasures
 from ipamd.api.reply import Reply
 from ipamd.api.server import http_server
 from ipamd.backends.registry import open_backend
-from ipamd.cli.serve import keep_collector_small
+from ipamd.cli.serving import keep_collector_small
 from ipamd.engine.engine import Engine
 from tests.ports import free_port
 

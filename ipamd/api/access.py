@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs
 
-from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
@@ -171,8 +171,8 @@ def _is_own(principal: Principal, path: str, query: bytes) -> bool:
         return False
     cluster, name = principal.node
     if path == "/v1/allocations":
-        given = QueryParams(query)
-        return given.getlist("cluster") == [cluster] and [*map(node_name, given.getlist("node"))] == [name]
+        given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+        return given.get("cluster") == [cluster] and [*map(node_name, given.get("node", ()))] == [name]
     around, _, named = path.rpartition("/")
     return around == f"/v1/nodes/{cluster}" and node_name(named) == name
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-from fastapi import FastAPI, Security
-from fastapi.security import HTTPBearer
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ipamd import __version__
-from ipamd.api import documentation, welcome
 from ipamd.api.access import Access, Gate
 from ipamd.api.body import (
     LARGEST_BODY,
@@ -23,38 +20,10 @@ from ipamd.api.body import (
     why_not_json,
 )
 from ipamd.api.cni import PREFIX, Calls
-from ipamd.api.metrics import CallMeasures
-from ipamd.api.problems import MEDIA_TYPE, Problem, ProblemDocument
-from ipamd.api.problems import install as install_problems
-from ipamd.api.routers import (
-    adoption,
-    allocations,
-    apply,
-    check,
-    explain,
-    health,
-    history,
-    metrics,
-    nodes,
-    pools,
-    reservations,
-    tokens,
-)
+from ipamd.api.problems import Problem
 from ipamd.engine.engine import Engine
 
-_PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}}
-DESCRIPTION = (
-    "Pools, allocations, reservations, nodes and history. Errors are problem documents (RFC 9457) whose "
-    "`code` never changes. Lists come in pages: send `next` back as `cursor`. The calls of the plugin, "
-    "`POST /v1/cni/{add,del,check,gc,status}`, are not described here."
-)
-BEARER: Final = HTTPBearer(
-    auto_error=False,
-    scheme_name="token",
-    bearerFormat="ipamd_ and 43 letters",
-    description="Every request needs a token as soon as ipamd has one: docs/security.md.",
-)
-_LARGER: Final = {apply.PATH: LARGEST_COLLECTION}
+_LARGER: Final = {"/v1/apply": LARGEST_COLLECTION}
 """Requests with a larger limit."""
 
 
@@ -63,12 +32,26 @@ class Application:
 
     def __init__(self, engine: Engine, access: Access, calls: Calls) -> None:
         self._calls = calls
-        self._admin: ASGIApp = administration(engine, calls.measures)
+        self._engine = engine
+        self._loading: asyncio.Task[ASGIApp] | None = None
         self._gate = Gate(self._administer, access)
+
+    async def load(self) -> ASGIApp:
+        """The admin API, imported when it is first asked for. The plugin's calls are answered meanwhile."""
+        if self._loading is None:
+            self._loading = asyncio.create_task(asyncio.to_thread(self._import))
+        return await asyncio.shield(self._loading)
+
+    def _import(self) -> ASGIApp:
+        from ipamd.api.admin_api import admin_api
+
+        made = admin_api(self._engine, self._calls.measures)
+        gc.freeze()  # all of it lives as long as the process
+        return made
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._admin(scope, receive, send)
+            await (await self.load())(scope, receive, send)
         elif scope["path"].startswith(PREFIX):
             await self._not_a_call(scope)(scope, receive, send)
         else:
@@ -94,7 +77,7 @@ class Application:
         if scope["method"] == "HEAD":
             # HEAD has the headers of GET (RFC 9110, section 9.3.2); the server sends no body.
             scope = {**scope, "method": "GET"}
-        await self._admin(scope, again(body, receive), send)
+        await (await self.load())(scope, again(body, receive), send)
 
     def _not_a_call(self, scope: Scope) -> Problem:
         if self._calls.verb_of(scope["raw_path"]) is None:
@@ -109,45 +92,3 @@ class Application:
             "calls are sent by POST",
             headers={"Allow": "POST"},
         )
-
-
-def administration(engine: Engine, calls: CallMeasures) -> FastAPI:
-    """The admin API."""
-    application = FastAPI(
-        title="ipamd",
-        version=__version__,
-        description=DESCRIPTION,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
-    )
-    application.state.engine = engine
-    application.state.calls = calls
-    install_problems(application)
-    nouns = (
-        pools,
-        allocations,
-        reservations,
-        apply,
-        adoption,
-        nodes,
-        history,
-        check,
-        explain,
-        tokens,
-        health,
-        metrics,
-    )
-    for noun in nouns:
-        # This only describes it: the token is looked up before the request comes this far.
-        application.include_router(noun.router, dependencies=[] if noun is health else [Security(BEARER)])
-    documentation.install(application)
-    welcome.install(application)
-    application.state.routes = [
-        route
-        for routes in (application.routes, *(noun.router.routes for noun in nouns))
-        for route in routes
-        if isinstance(route, Route)
-    ]
-    return application

@@ -21,8 +21,8 @@ from starlette.types import Scope
 
 from ipamd.api.access import Access, Unknown, speaks_for
 from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION
+from ipamd.api.call_measures import OK, CallMeasures
 from ipamd.api.held_elsewhere import HeldElsewhere
-from ipamd.api.metrics import OK, CallMeasures
 from ipamd.api.problems import in_doubt
 from ipamd.api.reply import JSON, Reply
 from ipamd.backends.interface import InDoubt

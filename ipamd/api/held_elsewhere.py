@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from ipamd.api.metrics import CallMeasures
+from ipamd.api.call_measures import CallMeasures
 from ipamd.backends.interface import InDoubt
 from ipamd.engine.inspection.queries import Queries
 from ipamd.models.allocation import Allocation

@@ -6,7 +6,6 @@ caller: admins name pools, and all others are fixed words.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -21,46 +20,12 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from ipamd import __version__
+from ipamd.api.call_measures import CallMeasures
 from ipamd.engine.inspection.usage import Usage
-from ipamd.engine.measures import SECONDS, Histogram, Measures
-from ipamd.models.node import NodeKey
+from ipamd.engine.measures import Histogram, Measures
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-OK: Final = "ok"
-
 STATES: Final = ("allocated", "cooling", "reserved", "excluded", "free")
-
-
-class CallMeasures:
-    """Counts of the plugin's calls since the process began."""
-
-    def __init__(self) -> None:
-        self.outcomes: Counter[tuple[str, str]] = Counter()
-        self.seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
-        self._spooled: dict[NodeKey, int] = {}
-        self.held_elsewhere = 0
-        """Releases that freed nothing while their container held addresses under another name."""
-
-    def count(self, verb: str, outcome: str, seconds: float | None) -> None:
-        """Count an answer: `ok`, the code of its CNI error, or `in_doubt`.
-
-        `seconds` is None if the call was refused unread: its time says nothing about ipamd's speed.
-        """
-        self.outcomes[verb, outcome] += 1
-        if seconds is not None:
-            self.seconds[verb].observe(seconds)
-
-    def note_spool(self, node: NodeKey, entries: int) -> None:
-        """Remember how many releases wait on a node, from its last call."""
-        if entries:
-            self._spooled[node] = entries
-        elif self._spooled:
-            self._spooled.pop(node, None)
-
-    @property
-    def spooled(self) -> int:
-        """How many releases wait on all nodes together."""
-        return sum(self._spooled.values())
 
 
 class _Now(Collector):

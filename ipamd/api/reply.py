@@ -31,9 +31,7 @@ class Reply:
     @classmethod
     def of(cls, problem: Problem) -> Reply:
         """A problem document."""
-        response = problem.response()
-        described = [(name, value) for name, value in response.raw_headers if name != b"content-length"]
-        return cls(int(problem.status), bytes(response.body), _lines(described))
+        return cls(int(problem.status), problem.encoded(), _lines(problem.header_lines))
 
     def encoded(self, common: Headers, *, close: bool) -> bytes:
         """The bytes of the response. `common` has the headers of every response of this server."""

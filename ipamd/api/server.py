@@ -21,9 +21,9 @@ from hosting.systemd import inherited_socket
 from hosting.watching import Watched, keep_loaded
 from ipamd.api.access import Access, TokenFile
 from ipamd.api.application import Application
+from ipamd.api.call_measures import CallMeasures
 from ipamd.api.cni import Calls
 from ipamd.api.loopback import Loopback
-from ipamd.api.metrics import CallMeasures
 from ipamd.api.protocol import protocol_of, sweep
 from ipamd.api.tls import Certificates, TlsFiles
 from ipamd.engine.engine import Engine
@@ -107,8 +107,14 @@ async def serve(
         if unix is not None:
             listeners.append((http_server(Loopback(application, access, any_host=True), calls), unix))
         log.info("listening", host=host, port=tcp.getsockname()[1], uds=str(uds) if uds else None)
-        await run(listeners, [keep_loaded(watched), sweep([server for server, _ in listeners])])
+        beside = [keep_loaded(watched), sweep([server for server, _ in listeners]), _after_start(application)]
+        await run(listeners, beside)
     log.info("stopped")
+
+
+async def _after_start(application: Application) -> None:
+    """Load what no call of the plugin waits for."""
+    await application.load()
 
 
 def http_server(application: Loopback, calls: Calls, certificates: Certificates | None = None) -> _Server:

@@ -6,9 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ipamd.backends import migrations
-from ipamd.backends.sql import steps
-from ipamd.backends.sql.schema import REVISION
 from ipamd.cli.settings import DatabaseUrl, database_url_or_default, make_state_folder
 
 
@@ -35,6 +32,10 @@ def migrate(
     With SQLite `ipamd serve` does this itself. If a later ipamd has migrated the database and this ipamd can
     still serve it, nothing changes.
     """
+    # Imported here, as no other command needs it: each start waits for its imports.
+    from ipamd.backends import migrations
+    from ipamd.backends.sql.schema import REVISION
+
     url = database_url_or_default(database_url)
     if wait:
         migrations.wait(url, wait)
@@ -51,6 +52,9 @@ def migrate(
 
 
 def _show(url: str) -> None:
+    from ipamd.backends import migrations
+    from ipamd.backends.sql import steps
+
     found = migrations.current(url)
     typer.echo(f"the schema is at revision {found.revision}")
     for migration in steps.history():

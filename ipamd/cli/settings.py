@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,8 +12,6 @@ from typing import Annotated, Final
 import typer
 
 from hosting.log_format import LogFormat
-from ipamd.api.access import TokenFile
-from ipamd.api.tls import TlsFiles
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8750
@@ -152,21 +149,6 @@ Format = Annotated[
     LogFormat,
     typer.Option("--log-format", envvar="IPAMD_LOG_FORMAT", show_envvar=True, help="Format of the log."),
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServeSettings:
-    """The settings of `ipamd serve`. `uds` is the path of a Unix socket, None for TCP only."""
-
-    host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
-    uds: Path | None = None
-    database_url: str
-    token_files: tuple[TokenFile, ...] = ()
-    tls: TlsFiles | None = None
-    history_days: int = DEFAULT_HISTORY_DAYS
-    log_level: LogLevel = LogLevel.INFO
-    log_format: LogFormat = LogFormat.TEXT
 
 
 def database_url_or_default(url: str | None) -> str:

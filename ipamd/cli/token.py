@@ -10,17 +10,14 @@ import typer
 
 from hosting import logs
 from hosting.log_format import LogFormat
-from ipamd.backends.registry import open_backend
 from ipamd.cli.settings import (
     DatabaseUrl,
     database_url_or_default,
     make_state_folder,
 )
-from ipamd.engine.administration.tokens import NewToken, TokenRequest
 from ipamd.engine.clock import wall_clock
-from ipamd.engine.engine import Engine
 from ipamd.models.errors import DatabaseUnfit
-from ipamd.models.instant import expiry
+from ipamd.models.instant import Instant, expiry
 from ipamd.models.token import Role
 
 commands = typer.Typer(name="token", help="Make tokens in the database itself.", no_args_is_help=True)
@@ -61,13 +58,21 @@ def create(
     if not database_url:
         make_state_folder()
     logs.configure(logging.WARNING, LogFormat.TEXT)  # to stderr: stdout is the token's alone
+    typer.echo(asyncio.run(_made(url, role, name, cluster, node, ends)))
+
+
+async def _made(
+    url: str, role: Role, name: str | None, cluster: str | None, node: str | None, expires: Instant | None
+) -> str:
+    """Make a token, and return its text."""
+    # Imported here, as no other command needs it: each start waits for its imports.
+    from ipamd.backends.registry import open_backend
+    from ipamd.engine.administration.tokens import TokenRequest
+    from ipamd.engine.engine import Engine
+
     request = TokenRequest(
-        role=role, name=name, cluster=cluster, node=node, expires=ends, by="ipamd token create"
+        role=role, name=name, cluster=cluster, node=node, expires=expires, by="ipamd token create"
     )
-    typer.echo(asyncio.run(_made(url, request)).text)
-
-
-async def _made(url: str, request: TokenRequest) -> NewToken:
     backend = await open_backend(url)
     try:
         engine = await Engine.open(backend)
@@ -75,6 +80,6 @@ async def _made(url: str, request: TokenRequest) -> NewToken:
         await backend.close()
         raise
     try:
-        return await engine.tokens.create(request)
+        return (await engine.tokens.create(request)).text
     finally:
         await engine.close()

@@ -16,8 +16,8 @@ import pytest
 
 from ipamd.api.access import Access
 from ipamd.api.application import Application
+from ipamd.api.call_measures import CallMeasures
 from ipamd.api.cni import Calls
-from ipamd.api.metrics import CallMeasures
 from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.backends.registry import open_backend
 from ipamd.engine.engine import Engine

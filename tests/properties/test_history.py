@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ipamd.addressing.gateway import default_gateway
+from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
 from ipamd.engine.allocation.collection import Collection
 from ipamd.engine.engine import Engine
@@ -70,6 +71,7 @@ class History(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
         self.databases = ExitStack()
+        self.backends: list[Backend] = []
         self.model = Model(now=1_000 * SECOND)
         self.calls = 100
         self.boot = {"n0": 0, "n1": 0}
@@ -101,7 +103,8 @@ class History(RuleBasedStateMachine):
         assert not any(found), found
 
     async def opened(self, url: str) -> Engine:
-        return await Engine.open(await open_backend(url), clock=lambda: self.model.now)
+        self.backends.append(await open_backend(url))
+        return await Engine.open(self.backends[-1], clock=lambda: self.model.now)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
@@ -250,7 +253,8 @@ class History(RuleBasedStateMachine):
     @rule(seconds=st.integers(0, 20))
     def forget_what_ended_long_ago(self, seconds: int) -> None:
         before = self.model.now - seconds * SECOND
-        self.every(lambda engine: engine.backend.forget_history(before, 0))
+        for backend in self.backends:
+            self.run(backend.forget_history(before, 0))
 
     @rule(name=st.sampled_from(POOLS), offset=st.integers(0, 7))
     def exclude(self, name: str, offset: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import structlog
 from fastapi import APIRouter
 
@@ -13,9 +11,7 @@ from ipamd.api.schemas.reservation import outside_pools
 from ipamd.engine.administration.applying import Applied, Change
 from ipamd.models.pool import Pool
 
-PATH: Final = "/v1/apply"
-
-router = APIRouter(prefix=PATH, tags=["apply"])
+router = APIRouter(prefix="/v1/apply", tags=["apply"])
 log = structlog.get_logger()
 
 

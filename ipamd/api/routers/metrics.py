@@ -8,7 +8,8 @@ from typing import cast
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from ipamd.api.metrics import MEDIA_TYPE, CallMeasures, exposition
+from ipamd.api.call_measures import CallMeasures
+from ipamd.api.metrics import MEDIA_TYPE, exposition
 from ipamd.api.routers.access import TheEngine
 
 router = APIRouter(tags=["health"])

@@ -7,17 +7,17 @@ migration is the revision of the schema. Migrations only go upwards.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 import ipamd
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.version import SchemaVersion, misfit
 from ipamd.models.errors import SchemaUnfit
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 
 class Migration(NamedTuple):
@@ -29,6 +29,8 @@ class Migration(NamedTuple):
 
 def history() -> list[Migration]:
     """All migrations of this ipamd, the first one first."""
+    from alembic.script import ScriptDirectory
+
     scripts = ScriptDirectory.from_config(_config())
     steps = [Migration(int(script.revision), script.doc) for script in scripts.walk_revisions()]
     return sorted(steps)
@@ -39,6 +41,8 @@ def take(connection: Connection, found: SchemaVersion, to: int | None) -> None:
 
     The schema of a later ipamd stays as it is if this ipamd can serve it. Raises SchemaUnfit.
     """
+    if to is None and found.revision == REVISION:
+        return
     if to is None and found.revision > REVISION:
         # Whoever goes back to this ipamd starts it as usual: with `ipamd migrate` before it.
         sentence = misfit(found)
@@ -56,6 +60,8 @@ def _upgrade(connection: Connection, found: SchemaVersion, to: int) -> None:
         raise SchemaUnfit(
             f"the schema of the database is at revision {found.revision}: it cannot go back to {to}"
         )
+    from alembic import command
+
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, f"{to:04d}")
@@ -69,6 +75,9 @@ def folder() -> Path:
 
 
 def _config() -> Config:
+    # Alembic takes longer to import than everything else at a start, and a database is seldom migrated.
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(folder()).replace("%", "%%"))
     return config
