@@ -204,6 +204,12 @@ def test_what_a_call_alone_is_answered(call: Call, known: Found, verdict: str) -
     assert verdicts(planned([call], known)) == [verdict]
 
 
+def test_an_add_that_no_pool_may_serve_is_refused_rather_than_answered_with_no_address() -> None:
+    plan = planned([add()], of=catalogue(pool(auto_assign=False)))
+
+    assert verdicts(plan) == ["nothing-free"]
+
+
 # Several calls --------------------------------------------------------------------------------------------
 
 
@@ -524,9 +530,10 @@ def since_when(blocks: Sequence[Block], row: Allocation) -> int:
 # The catalogue moved --------------------------------------------------------------------------------------
 
 
-def test_a_holder_of_a_pool_that_is_not_known_shows_that_the_catalogue_has_changed() -> None:
+@table("call", {"when it calls ADD again": (add(),), "when it calls DEL": (delete(),)})
+def test_a_holder_of_an_unknown_pool_shows_that_the_catalogue_has_changed(call: Call) -> None:
     with pytest.raises(StaleCatalogue):
-        planned([delete()], found(held("10.0.9.9", pool="new")))
+        planned([call], found(held("10.0.9.9", pool="new")))
 
 
 # Settling: the same in a transaction ----------------------------------------------------------------------

@@ -113,6 +113,21 @@ def test_what_reservations_leave_for_everybody(
 
 
 @table(
+    "kept, assignable",
+    {
+        "the first address": ("10.0.0.0", "10.0.0.1"),
+        "the last address": ("10.0.0.1", "10.0.0.0"),
+        "a prefix that ends with the first": ("9.255.255.254-10.0.0.0", "10.0.0.1"),
+        "a prefix that begins with the last": ("10.0.0.1-10.0.0.9", "10.0.0.0"),
+    },
+)
+def test_what_a_reservation_at_the_edge_of_a_pool_leaves(kept: str, assignable: str) -> None:
+    mask = Mask(pool(subnet="10.0.0.0/31"), [reserved(kept, owner="vm-1")])
+
+    assert spans(4, mask.assignable) == assignable
+
+
+@table(
     "address, why",
     {
         "an address inside the rules may be had": ("10.0.0.20", None),
