@@ -44,7 +44,7 @@ class Engine:
         self.queries = Queries(backend, cache, clock, refusals)
         self.administration = Administration(backend, cache)
         self.tokens = Tokens(backend, cache, clock)
-        self.consistency = Check(backend, cache, self._upkeep)
+        self.consistency = Check(backend, cache, self._upkeep, clock)
         self._tasks = [asyncio.create_task(each.run()) for each in (self._upkeep, cache)]
         if history_days:
             self._tasks.append(asyncio.create_task(Pruning(backend, clock, history_days).run()))

@@ -9,14 +9,19 @@ from typing import Final
 import structlog
 
 from ipamd.backends.interface import Backend, InDoubt
+from ipamd.engine.catalogue import StaleCatalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
+from ipamd.engine.setting_back import set_back
 from ipamd.models.errors import DomainError
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 
 UPKEEP_EVERY: Final = 30.0
 """Seconds between two rounds. A round writes contacts, and forgets old releases."""
+
+LOOK_EVERY: Final = 20
+"""Rounds between two looks for moments ahead of the clock, which another replica may have left."""
 
 log = structlog.get_logger()
 
@@ -49,13 +54,24 @@ class Upkeep:
 
     async def run(self) -> None:
         """Work round after round, until cancelled."""
+        rounds, before = 0, self._clock()
         while True:
+            if self._clock() < before or not rounds % LOOK_EVERY:
+                await self._set_back()
+            before, rounds = self._clock(), rounds + 1
             await asyncio.sleep(UPKEEP_EVERY)
             try:
                 await self._write()
                 await self._backend.forget_releases(self._clock())
             except (DomainError, InDoubt) as error:
                 log.warning("upkeep failed; ipamd tries again", error=str(error), seconds=UPKEEP_EVERY)
+
+    async def _set_back(self) -> None:
+        """Set back what a clock that was ahead has left; what cannot be now is left to a later round."""
+        try:
+            await set_back(self._backend, await self._cache.refresh(), self._clock())
+        except (DomainError, InDoubt, StaleCatalogue) as error:
+            log.warning("moments ahead of the clock were not set back", error=str(error))
 
     async def end(self) -> None:
         """Write the notes since the last round."""

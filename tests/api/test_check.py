@@ -213,7 +213,7 @@ LEFT: dict[str, tuple[Callable[[Scene], None], set[str]]] = {
             f"UPDATE allocation SET address = X'{FIRST + 2:08x}', place = 2, until = 4000000000000000"
             " WHERE until IS NOT NULL"
         ),
-        {"overlap", "free-since", "last-freed"},
+        {"overlap", "free-since"},
     ),
     "a node that nobody heard of for long holds an address": (
         lambda scene: scene.database.plant(ROW.format("node = 'gone', since = 5")),

@@ -20,6 +20,7 @@ from ipamd.backends.interface import (
 )
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
+from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.comparison import Comparison, mask_of, misplaced, of_rows
 from ipamd.engine.upkeep import Upkeep
 from ipamd.models.allocation import Allocation
@@ -69,10 +70,12 @@ class Check:
         backend: Backend,
         cache: CatalogueCache,
         upkeep: Upkeep,
+        clock: Clock,
     ) -> None:
         self._backend = backend
         self._cache = cache
         self._upkeep = upkeep
+        self._clock = clock
 
     async def portion(self, cursor: Cursor | None, silent: Instant | None, *, repair: bool) -> Portion:
         """Look at what comes after a cursor, and repair what can be repaired.
@@ -99,7 +102,7 @@ class Check:
                 findings += [wrong] if wrong is not None else []
                 continue
             assignable = mask_of(pool, catalogue).assignable_in(block.first)
-            found = list(Comparison(block, record, pool, assignable).findings())
+            found = list(Comparison(block, record, pool, assignable, self._clock()).findings())
             # What stands beside what ipamd knows was changed by hand, and is not to be guessed about.
             if found and repair and catalogue.pools.get(pool.name) == pool:
                 found = await self._repair(_rewrite, BlockId(block.pool, block.first), found)
@@ -132,7 +135,9 @@ class Check:
         """Repair a block. Returns the findings, marked."""
         for _ in range(ATTEMPTS):
             try:
-                await self._backend.transact(partial(work, at, await self._cache.refresh()), REPAIR_LOCKS)
+                await self._backend.transact(
+                    partial(work, at, await self._cache.refresh(), self._clock()), REPAIR_LOCKS
+                )
             except (StaleCatalogue, InDoubt):
                 continue
             kinds = ",".join(sorted({each.kind for each in found}))
@@ -141,10 +146,10 @@ class Check:
         raise _never_at_rest()
 
 
-Repair = Callable[[BlockId, Catalogue, Transaction], Coroutine[Any, Any, None]]
+Repair = Callable[[BlockId, Catalogue, Instant, Transaction], Coroutine[Any, Any, None]]
 
 
-async def _rewrite(at: BlockId, catalogue: Catalogue, transaction: Transaction) -> None:
+async def _rewrite(at: BlockId, catalogue: Catalogue, now: Instant, transaction: Transaction) -> None:
     """Lock a block, and write it as its allocations say."""
     [locked] = await transaction.lock([at])
     pool = catalogue.pools.get(at.pool)
@@ -152,19 +157,19 @@ async def _rewrite(at: BlockId, catalogue: Catalogue, transaction: Transaction) 
         raise StaleCatalogue
     [block] = locked.blocks
     record = await transaction.record(pool, at.first)
-    rebuilt = Comparison(block, record, pool, catalogue.mask(pool).assignable_in(at.first)).rebuilt()
+    rebuilt = Comparison(block, record, pool, catalogue.mask(pool).assignable_in(at.first), now).rebuilt()
     if rebuilt != block:
         await transaction.write(Changes(blocks=[rebuilt]))
 
 
-async def _carve(at: BlockId, catalogue: Catalogue, transaction: Transaction) -> None:
+async def _carve(at: BlockId, catalogue: Catalogue, now: Instant, transaction: Transaction) -> None:
     """Make a missing block from its allocations. Nobody can end one of them without it."""
     pool = catalogue.pools.get(at.pool)
     if pool is None or await transaction.pin_catalogue() != catalogue.revision:
         raise StaleCatalogue
     record = await transaction.record(pool, at.first)
     block = new_block(pool.name, at.first, pool.block_size, None)
-    rebuilt = Comparison(block, record, pool, catalogue.mask(pool).assignable_in(at.first)).rebuilt()
+    rebuilt = Comparison(block, record, pool, catalogue.mask(pool).assignable_in(at.first), now).rebuilt()
     await transaction.carve(pool.name, [rebuilt], None)
 
 

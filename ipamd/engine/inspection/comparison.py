@@ -11,6 +11,7 @@ from ipamd.addressing.block import held_bits, longest_free_since
 from ipamd.addressing.mask import Mask
 from ipamd.backends.interface import AuditedRows, BlockId, BlockRecord
 from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.setting_back import AHEAD
 from ipamd.models.address import IPAddress, address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD, NEVER_HELD, Block
@@ -28,9 +29,9 @@ class Comparison:
     remembers it.
     """
 
-    def __init__(self, block: Block, record: BlockRecord, pool: Pool, assignable: int) -> None:
+    def __init__(self, block: Block, record: BlockRecord, pool: Pool, assignable: int, now: Instant) -> None:
         self.block = block
-        self._record = record
+        self._record = replace(record, ended=_believable(block, record, now))
         self._pool = pool
         self._assignable = assignable
         self._live = {int(row.address): row for row in record.live}
@@ -122,6 +123,23 @@ class Comparison:
             address=address,
             allocation=row,
         )
+
+
+def _believable(block: Block, record: BlockRecord, now: Instant) -> Mapping[int, Instant]:
+    """When addresses were released; of what a clock that was ahead wrote, since when their block says."""
+    limit = now + AHEAD
+    if all(until <= limit for until in record.ended.values()):
+        return record.ended
+    live = {int(row.address) for row in record.live}
+
+    def bounded(value: int, until: Instant) -> Instant:
+        if until <= limit:
+            return until
+        if value in live:
+            return min(block.last_freed, now)
+        return min(block.free_since[value - block.first], now)
+
+    return {value: bounded(value, until) for value, until in record.ended.items()}
 
 
 def mask_of(pool: Pool, catalogue: Catalogue) -> Mask:
