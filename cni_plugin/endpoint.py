@@ -5,9 +5,9 @@ from __future__ import annotations
 HTTP, HTTPS, UNIX = "http", "https", "unix"
 _PORTS = {HTTP: 80, HTTPS: 443}
 _UNIX_PATH_BYTES = 107  # sun_path holds 108, with a NUL at the end
-_DIGITS = "0123456789"
-_HOST = _DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
-_IPV6 = _DIGITS + "abcdefABCDEF:."
+_DIGITS = b"0123456789"
+_HOST = _DIGITS + b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
+_IPV6 = _DIGITS + b"abcdefABCDEF:."
 
 
 class Endpoint:
@@ -35,7 +35,7 @@ def parse(text: str) -> Endpoint:
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in (HTTP, HTTPS, UNIX):
         raise ValueError("must begin with http://, https:// or unix:///")
-    if any(not "!" <= c <= "~" for c in rest) and scheme != UNIX:
+    if any(not 0x21 <= c <= 0x7E for c in rest.encode()) and scheme != UNIX:
         raise ValueError("has spaces, control characters or non-ASCII characters")
     return _unix(text, rest) if scheme == UNIX else _tcp(text, scheme, rest)
 
@@ -62,7 +62,7 @@ def _tcp(text: str, scheme: str, rest: str) -> Endpoint:
         raise ValueError("has a user, a query or a fragment: leave it out")
     if authority.startswith("["):
         host, bracket, port = authority[1:].partition("]")
-        if not bracket or ":" not in host or any(c not in _IPV6 for c in host):
+        if not bracket or ":" not in host or any(c not in _IPV6 for c in host.encode()):
             raise ValueError("has no IPv6 address between its brackets")
         if port and not port.startswith(":"):
             raise ValueError("has something after the address that is not a port")
@@ -79,13 +79,13 @@ def _tcp(text: str, scheme: str, rest: str) -> Endpoint:
 
 
 def _check_host(host: str) -> None:
-    if not host or any(c not in _HOST for c in host):
+    if not host or any(c not in _HOST for c in host.encode()):
         raise ValueError("has no valid host")
-    if host.split(".")[-1][:1] in _DIGITS and not is_ipv4(host):
+    if host.split(".")[-1][:1].encode() in _DIGITS and not is_ipv4(host):
         raise ValueError("has a host that is neither a name nor an IPv4 address")
 
 
 def _is_number(text: str, highest: int) -> bool:
-    if not text or len(text) > 5 or any(c not in _DIGITS for c in text):
+    if not text or len(text) > 5 or any(c not in _DIGITS for c in text.encode()):
         return False
     return str(int(text)) == text and int(text) <= highest

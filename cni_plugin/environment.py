@@ -21,8 +21,8 @@ _REQUIRED = {
     "VERSION": (),
 }
 _OF_A_CONTAINER = ("ADD", "CHECK", "DEL")
-_FIRST = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_FURTHER = _FIRST + "_.-"
+_FIRST = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_FURTHER = _FIRST + b"_.-"
 _IFNAME_BYTES = 15
 # Unicode's White_Space; MicroPython's isspace knows ASCII only, and CPython's takes in four that are not.
 _WHITE_SPACE = (
@@ -63,7 +63,7 @@ def read(variable: Variables) -> Invocation | None:
         raise Failure(BAD_ENVIRONMENT, f"unknown CNI_COMMAND {show(verb)}")
     malformed: list[str] = []
     names = (_ID, _NETNS, _IFNAME, _ARGS, _PATH) if verb in _OF_A_CONTAINER else _REQUIRED[verb]
-    values = {name: _text(variable, name, malformed) for name in names}
+    values = {name: _value(variable, name, malformed, verb) for name in names}
     missing = [name for name in _REQUIRED[verb] if values[name] == ""]
     if values.get(_ID) and not is_name(values[_ID]):
         malformed.append(
@@ -79,7 +79,8 @@ def read(variable: Variables) -> Invocation | None:
 
 def is_name(text: str) -> bool:
     """Tell whether a container ID or a network name has the specification's alphabet."""
-    return text != "" and text[0] in _FIRST and all(c in _FURTHER for c in text)
+    data = text.encode()
+    return text != "" and data[0] in _FIRST and all(c in _FURTHER for c in data)
 
 
 def trace_headers(variable: Variables) -> list[tuple[str, str]]:
@@ -93,6 +94,20 @@ def trace_headers(variable: Variables) -> list[tuple[str, str]]:
         if value and len(value) <= _TRACE_BYTES and not _has_controls(value):
             headers.append((name.lower(), value))
     return headers
+
+
+def _value(variable: Variables, name: str, malformed: list[str], verb: str) -> str:
+    unneeded = (name == _ARGS and verb != "ADD") or (name == _NETNS and verb == "DEL")
+    faults: list[str] = []
+    value = _text(variable, name, faults)
+    if faults and name == _ARGS and not unneeded:
+        from cni_plugin import arguments
+
+        return arguments.readable(malformed)
+    if faults and unneeded:
+        return ""
+    malformed.extend(faults)
+    return value
 
 
 def _text(variable: Variables, name: str, malformed: list[str]) -> str:

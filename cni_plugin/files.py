@@ -8,6 +8,7 @@ from cni_plugin import platform
 
 _FIRST_PIECE = 4096
 _LARGEST_PIECE = 65536
+_EEXIST = 17
 
 
 class Unfit(ValueError):
@@ -85,6 +86,43 @@ def write_durably(folder: str, name: str, data: bytes) -> None:
         os.unlink(unfinished)
         raise
     sync_folder(folder)
+
+
+def replace(folder: str, name: str, data: bytes) -> None:
+    """Make a file, mode 0600, or put another in its place, whole and on disk when this returns; OSError."""
+    unfinished = f"{folder}/.{name}-{platform.process_id()}"
+    flags = platform.O_WRONLY | platform.O_CREAT | platform.O_TRUNC | platform.O_CLOEXEC
+    file = platform.open_file(unfinished, flags, 0o600)
+    try:
+        try:
+            write_all(file, data)
+            platform.sync(file)
+        finally:
+            platform.close(file)
+        os.rename(unfinished, f"{folder}/{name}")
+    except OSError:
+        os.unlink(unfinished)
+        raise
+    sync_folder(folder)
+
+
+def make_folders(path: str, mode: int) -> None:
+    """Make a folder, and those above it that are not there; OSError."""
+    parts = path.split("/")
+    for length in range(2, len(parts) + 1):
+        make_folder("/".join(parts[:length]), mode)
+
+
+def make_folder(path: str, mode: int) -> None:
+    """Make a folder, if it is not there, so that it survives a crash like what is put into it; OSError."""
+    try:
+        platform.make_folder(path, mode)
+    except OSError as error:
+        if error.errno != _EEXIST:
+            raise
+        return
+    parent = path[: path.rfind("/")] or "/"
+    sync_folder(parent)
 
 
 def sync_folder(folder: str) -> None:

@@ -1,4 +1,7 @@
-"""Write JSON texts."""
+"""Write JSON texts.
+
+Here and beside it characters are read as bytes: to walk a text costs MicroPython much more.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ _SHOWN = 100
 def quote(text: str) -> str:
     """Write a text as a JSON string; non-ASCII characters stay as they are."""
     text = text.replace("\\", "\\\\").replace('"', '\\"')
-    if text and min(text) < " ":
+    if text and min(text.encode()) < 0x20:
         text = "".join([c if c >= " " else f"\\u{ord(c):04x}" for c in text])
     return f'"{text}"'
 

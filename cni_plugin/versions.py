@@ -24,7 +24,12 @@ def version(configuration: dict[str, object]) -> str:
 
 
 def check(configuration: dict[str, object], verb: str) -> None:
-    """Refuse a version that we do not support, or that does not have the verb. Failure 1 or 7."""
+    """Refuse a version that we do not support, or that does not have the verb. Failure 1 or 7.
+
+    DEL has no result: whatever its version is, the container can end.
+    """
+    if verb == "DEL":
+        return
     given = version(configuration)
     if given not in VERSIONS:
         raise Failure(
@@ -38,8 +43,10 @@ def check(configuration: dict[str, object], verb: str) -> None:
 
 def speaking(configuration: dict[str, object]) -> str:
     """Give the version of error objects: the configuration's if we support it, else the newest."""
-    given = version(configuration)
-    return given if given in VERSIONS else NEWEST
+    given = configuration.get("cniVersion")
+    if given is None or given == "":
+        return FIRST
+    return given if isinstance(given, str) and given in VERSIONS else NEWEST
 
 
 def encode(given: str) -> bytes:

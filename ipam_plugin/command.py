@@ -6,6 +6,7 @@ from cni_plugin import clock, configuration, versions
 from cni_plugin.clock import DEFAULT_TIMEOUT
 from cni_plugin.command import leave, serve
 from cni_plugin.failure import INVALID_CONFIGURATION, IO_FAILURE, NOT_AVAILABLE, Failure
+from cni_plugin.reply import note
 from cni_plugin.stdin import read_stdin
 from ipam_plugin.execution import Execution
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cni_plugin.reply import Reply
 
 NAME = "ipamd-ipam"
+_OF_A_CONTAINER = ("ADD", "DEL")
 _ABOUT = "a CNI IPAM plugin that asks ipamd, run by a CNI main plugin"
 
 
@@ -43,6 +45,9 @@ def execute(
         reply.version = versions.speaking(values)
         configuration.check(values, invocation.verb)
         execution = Execution(invocation, issued, reply, stdin, values)
+        found = execution.settings.found_node
+        if found and found.remark and invocation.verb in _OF_A_CONTAINER:
+            note(found.remark)
         from ipam_plugin.verbs import VERBS
 
         reply.code = VERBS[invocation.verb](execution)

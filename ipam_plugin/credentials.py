@@ -9,7 +9,7 @@ from cni_plugin.files import Held, Unfit, read_regular
 KEYS = ("tokenFile", "caFile", "certFile", "keyFile")
 _TOKEN_START = "ipamd_"  # noqa: S105 - how every token begins, not one of them
 _TOKEN_LENGTH = len(_TOKEN_START) + 43  # 256 bits in base64url
-_BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _PEM_BYTES = 1 << 20
 _GROUP_AND_OTHERS = 0o077
 
@@ -42,7 +42,7 @@ class Credentials:
 
 def is_token(text: str) -> bool:
     """Tell whether a text has the form of a token."""
-    end = text[len(_TOKEN_START) :]
+    end = text[len(_TOKEN_START) :].encode()
     return len(text) == _TOKEN_LENGTH and text.startswith(_TOKEN_START) and all(c in _BASE64URL for c in end)
 
 

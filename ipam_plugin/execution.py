@@ -19,11 +19,12 @@ class Execution:
     def __init__(
         self, invocation: Invocation, issued: Moment, reply: Reply, stdin: bytes, values: dict[str, object]
     ) -> None:
-        settings = configuration.settings(values)
+        settings = configuration.settings(values, invocation.verb)
         self.invocation = invocation
         self.issued = issued
         self.reply = reply
         self.stdin = stdin
+        self.network = str(values["name"])
         self.settings = settings
         self.deadline = clock.after(issued.uptime_ns, settings.timeout)
         self.spool = Spool(settings.state_dir)

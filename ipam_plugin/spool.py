@@ -13,7 +13,7 @@ import time
 from cni_plugin import platform
 from cni_plugin.clock import rfc3339
 from cni_plugin.failure import IO_FAILURE, Failure, reason
-from cni_plugin.files import read_regular, sync_folder, write_all, write_durably
+from cni_plugin.files import make_folder, make_folders, read_regular, sync_folder, write_all, write_durably
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _ENTRY_BYTES = 1 << 20
 _FOLDER_MODE = 0o700
 _STATE_MODE = 0o755
 _WRITABLE_BY_OTHERS = 0o022
-_ENOENT, _EEXIST = 2, 17
+_ENOENT = 2
 
 
 class Spool:
@@ -125,12 +125,10 @@ class Spool:
     def _prepare(self, folder: str) -> None:
         if _is_there(folder):
             return
-        parts = self._state.split("/")
-        for length in range(2, len(parts) + 1):
-            _make("/".join(parts[:length]), _STATE_MODE)
-        _make(self._folder, _FOLDER_MODE)
+        make_folders(self._state, _STATE_MODE)
+        make_folder(self._folder, _FOLDER_MODE)
         if folder != self._folder:
-            _make(folder, _FOLDER_MODE)
+            make_folder(folder, _FOLDER_MODE)
 
 
 def request_of(entry: bytes) -> bytes:
@@ -156,18 +154,6 @@ def _is_there(path: str) -> bool:
             raise
         return False
     return True
-
-
-def _make(path: str, mode: int) -> None:
-    """Create a folder if it does not exist, so that it survives a crash like its files."""
-    try:
-        platform.make_folder(path, mode)
-    except OSError as error:
-        if error.errno != _EEXIST:
-            raise
-        return
-    parent = path[: path.rfind("/")] or "/"
-    sync_folder(parent)
 
 
 def _dated(refusal: bytes, wall: int) -> bytes:

@@ -34,6 +34,9 @@ def add(execution: Execution) -> int:
         except OSError as error:
             _undo(execution)
             raise Failure(IO_FAILURE, f"the result cannot be written to stdout: {reason(error)}") from error
+        from ipam_plugin import last_add
+
+        last_add.keep(execution.settings, execution.network)
         return 0
     if attempt.doubtful:
         _undo(execution)

@@ -10,10 +10,10 @@ from typing import Final
 from cni_plugin.endpoint import UNIX, Endpoint
 from cni_plugin.failure import Failure
 from cni_plugin.scanner import NotJson, parse_object
-from ipam_plugin import configuration
-from ipam_plugin.configuration import NODE_JSON
+from ipam_plugin import configuration, keys, node_name
 from ipam_plugin.destination import Destination, Unusable, absolute_path
 from ipam_plugin.destination import read as read_destination
+from ipam_plugin.node_json import NODE_JSON, NODE_KEYS
 from node_agent.failure import CommandFailed, ExitCode
 
 AGENT: Final = "unix:///run/ipamd/agent.sock"
@@ -43,10 +43,11 @@ class Node:
         """Read node.json as the plugin does. Without it the plugin's defaults count. Raises CommandFailed."""
         values = _values(path)
         try:
+            keys.check(values, NODE_KEYS, "", str(path))
             state_dir = absolute_path(values, "stateDir", STATE_DIR)
             token = absolute_path(values, "tokenFile", f"{state_dir}/token")
             whom = read_destination(values, [AGENT, SERVICE], token)
-            name = configuration.name_of(values, "node") or configuration.node_name(state_dir)
+            name = configuration.name_of(values, "node") or node_name.find(state_dir).name
             cluster = configuration.name_of(values, "cluster") or "default"
         except Unusable as error:
             raise CommandFailed(f"{path}: {error}", ExitCode.USAGE) from None

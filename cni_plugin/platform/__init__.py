@@ -74,6 +74,7 @@ O_RDONLY = 0
 O_WRONLY = 1
 O_CREAT = 0o100
 O_EXCL = 0o200
+O_TRUNC = 0o1000
 O_NONBLOCK = 0o4000
 O_CLOEXEC = 0o2000000
 S_IFMT = 0o170000
@@ -87,6 +88,7 @@ __all__ = [
     "O_EXCL",
     "O_NONBLOCK",
     "O_RDONLY",
+    "O_TRUNC",
     "O_WRONLY",
     "S_IFMT",
     "S_IFREG",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
-from ipam_plugin.configuration import NODE_KEYS
+from cni_plugin.failure import Failure
+from cni_plugin.scanner import NotJson, parse_object
+from ipam_plugin import keys
+from ipam_plugin.node_json import NODE_KEYS
 from node_agent.failure import CommandFailed, ExitCode
 from node_agent.installation.installed_file import InstalledFile, Kind, read_input
 from node_agent.installation.manifest import Manifest
@@ -26,8 +28,8 @@ def network(file: Path, folder: str) -> InstalledFile:
             f"--conflist {file} must end in .conflist: else no runtime reads it", ExitCode.USAGE
         )
     try:
-        value = json.loads(data)
-    except ValueError as error:
+        value = parse_object(data)
+    except NotJson as error:
         raise CommandFailed(f"--conflist {file} is not JSON: {error}", ExitCode.USAGE) from None
     plugins = own_plugins(value)
     if not plugins:
@@ -41,6 +43,10 @@ def network(file: Path, folder: str) -> InstalledFile:
                     f"--conflist {file} has ipam.{key}, which may only be in node.json: remove it",
                     ExitCode.USAGE,
                 )
+        try:
+            keys.check_section(plugin["ipam"])
+        except Failure as failure:
+            raise CommandFailed(f"--conflist {file}: {failure.msg}", ExitCode.USAGE) from None
     return InstalledFile(f"{folder.rstrip('/')}/{file.name}", data, 0o644, Kind.NETWORK)
 
 

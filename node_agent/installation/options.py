@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ipam_plugin import destination
-from ipam_plugin.configuration import is_node_name
+from ipam_plugin import destination, node_name
 from ipam_plugin.credentials import is_token
 from node_agent.failure import CommandFailed, ExitCode
 from node_agent.installation.executables import executables
@@ -51,7 +50,7 @@ class InstallOptions:
         files = executables(self.executables, self.architecture, _absolute("--bin-dir", self.bin_dir))
         values: dict[str, object] = {"endpoint": [AGENT, *(self.endpoints or (SERVICE,))]}
         for name, key in ((self.cluster, "cluster"), (self.node, "node")):
-            if name is not None and not is_node_name(name):
+            if name is not None and not node_name.is_name(name):
                 raise CommandFailed(
                     f"--{key} {name!r} is not a name: write 1 to 253 bytes without control characters",
                     ExitCode.USAGE,

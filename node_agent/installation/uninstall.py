@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from ipam_plugin.node_name import FILE as NODE_NAME_FILE
 from node_agent.failure import CommandFailed
 from node_agent.installation import bridge, manifest
 from node_agent.installation.install import clear
@@ -16,6 +17,8 @@ from node_agent.staging import sync_folder, temporary
 from node_agent.text import say
 
 _SPOOL: Final = f"{STATE_DIR}/spool"
+_NETWORKS: Final = f"{STATE_DIR}/networks"
+"""What the plugin keeps for the DEL of a container whose configuration has lost it."""
 
 
 def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
@@ -82,18 +85,18 @@ def _take_back(root: Root, entry: Entry) -> None:
 
 
 def _own_files(root: Root) -> list[Path]:
-    return [root / f"{STATE_DIR}/{name}" for name in OWN_FILES]
+    return [root / f"{STATE_DIR}/{name}" for name in (*OWN_FILES, NODE_NAME_FILE)]
 
 
 def _is_anything_kept(root: Root) -> bool:
-    return any(path.exists() for path in (*_own_files(root), root / _SPOOL))
+    return any(path.exists() for path in (*_own_files(root), root / _SPOOL, root / _NETWORKS))
 
 
 def _purge(root: Root) -> None:
     for path in _own_files(root):
         path.unlink(missing_ok=True)
     spool = root / _SPOOL
-    for folder in (spool / "set-aside", spool):
+    for folder in (spool / "set-aside", spool, root / _NETWORKS):
         if folder.is_dir():
             for path in folder.iterdir():
                 path.unlink()

@@ -43,6 +43,29 @@ def test_install_puts_plugin_node_file_credentials_and_network_in_place(
     assert node_root.read(CONFLIST) == node_root.conflist().read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("ipam", "says"),
+    [
+        ({"poools": [["a"]]}, "unsupported field ipam.poools: [["),
+        ({"routes": [{"dst": "::/0", "via": "::1"}]}, "unsupported field ipam.routes[0].via"),
+        ({"endpoint": "unix:///x"}, "ipam.endpoint, which comes from node.json alone"),
+    ],
+)
+def test_a_network_whose_adds_would_be_refused_is_not_put_there(
+    node_root: NodeRoot, ipam: dict[str, object], says: str
+) -> None:
+    file = node_root.conflist()
+    written = json.loads(file.read_bytes())
+    written["plugins"][0]["ipam"] |= ipam
+    file.write_text(json.dumps(written))
+
+    refused = node_root.install("--conflist", file)
+
+    assert refused.code == 2
+    assert says in refused.complaint
+    assert node_root.read(CONFLIST) is None
+
+
 def test_without_conflist_no_network_is_touched(node_root: NodeRoot) -> None:
     node_root.foreign("etc/cni/net.d/50-other.conflist", "{}")
 

@@ -84,6 +84,51 @@ def test_a_malformed_variable_is_named(plugin: Plugin, peer: Peer, variable: str
     assert peer.connections == 0
 
 
+@pytest.mark.parametrize(
+    ("args", "sent"),
+    [
+        (b"IgnoreUnknown=1;META=\xff;K8S_POD_NAME=web", "IgnoreUnknown=1;K8S_POD_NAME=web"),
+        (b"META=a\xe9;IgnoreUnknown=true", "IgnoreUnknown=true"),
+        (b"K8S_POD_NAME=web;\xff=1;IgnoreUnknown=TRUE", "K8S_POD_NAME=web;IgnoreUnknown=TRUE"),
+        (b"META=" + b"x" * 100_000 + b";IgnoreUnknown=1", None),
+        (b"META=a\tb\nc;IgnoreUnknown=1", None),
+    ],
+)
+def test_arguments_that_nobody_reads_are_nobodys_concern(
+    plugin: Plugin, peer: Peer, args: bytes, sent: str | None
+) -> None:
+    peer.will(granted())
+
+    assert plugin.call("ADD", CNI_ARGS=os.fsdecode(args)).code == 0
+    assert peer.requests[0].json["args"] == (args.decode() if sent is None else sent)
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (b"K8S_POD_NAME=\xff;IgnoreUnknown=1", "CNI_ARGS is not UTF-8 in K8S_POD_NAME"),
+        (b"IP=\xff;IgnoreUnknown=1", "CNI_ARGS is not UTF-8 in IP"),
+        (b"META=\xff", "CNI_ARGS is not UTF-8 in META"),
+        (b"META=\xff;IgnoreUnknown=0", "CNI_ARGS is not UTF-8 in META"),
+        (b"IgnoreUnknown=\xff", "CNI_ARGS is not UTF-8 in IgnoreUnknown"),
+    ],
+)
+def test_arguments_that_are_read_or_unknown_must_be_text(
+    plugin: Plugin, peer: Peer, args: bytes, named: str
+) -> None:
+    error = plugin.call("ADD", CNI_ARGS=os.fsdecode(args)).error
+
+    assert (error["code"], error["msg"]) == (4, named)
+    assert peer.connections == 0
+
+
+def test_a_release_needs_neither_arguments_nor_namespace(plugin: Plugin, peer: Peer) -> None:
+    ended = plugin.call("DEL", CNI_ARGS=os.fsdecode(b"\xff"), CNI_NETNS=os.fsdecode(b"/\xff"))
+
+    assert ended.code == 0
+    assert (peer.requests[0].json["args"], peer.requests[0].json["netns"]) == ("", "")
+
+
 def test_missing_and_malformed_variables_are_named_together(plugin: Plugin) -> None:
     message = plugin.call("ADD", CNI_NETNS=None, CNI_IFNAME="a/b", CNI_CONTAINERID="?").error["msg"]
 

@@ -34,7 +34,6 @@ def test_node_json_says_whom_to_ask_as_which_node_and_where_to_keep_state(
             "node": "n7",
             "cluster": "c7",
             "stateDir": str(plugin.state),
-            "later": 1,
         }
     )
 
@@ -46,7 +45,7 @@ def test_node_json_says_whom_to_ask_as_which_node_and_where_to_keep_state(
 
 
 @pytest.mark.parametrize("key", FROM_A_TENANT)
-@pytest.mark.parametrize("verb", ["ADD", "DEL", "CHECK"])
+@pytest.mark.parametrize("verb", ["ADD", "CHECK"])
 def test_what_is_the_nodes_is_invalid_in_a_configuration(
     plugin: Plugin, node: Node, peer: Peer, verb: str, key: str
 ) -> None:
@@ -57,6 +56,37 @@ def test_what_is_the_nodes_is_invalid_in_a_configuration(
     assert error["code"] == 7
     assert error["msg"].startswith(f"ipam.{key}: comes from /etc/ipamd/node.json alone")
     assert peer.connections == 0
+
+
+@pytest.mark.parametrize("key", FROM_A_TENANT)
+def test_a_release_takes_what_is_the_nodes_and_passes_over_it_in_a_configuration(
+    plugin: Plugin, node: Node, peer: Peer, key: str
+) -> None:
+    node.set_node_json(
+        {"endpoint": peer.endpoint, "stateDir": str(plugin.state), "node": "n7", "cluster": "c7"}
+    )
+
+    ended = plugin.call("DEL", tenants(plugin, **{key: FROM_A_TENANT[key]}))
+
+    assert (ended.code, ended.stdout) == (0, b"")
+    [request] = peer.requests
+    assert (request.json["node"], request.json["cluster"]) == ("n7", "c7")
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize("verb", ["ADD", "STATUS"])
+def test_a_key_of_node_json_that_nobody_reads_is_named_with_the_nearest(
+    plugin: Plugin, node: Node, peer: Peer, verb: str
+) -> None:
+    node.set_node_json({"endpoint": peer.endpoint, "stateDir": str(plugin.state), "nodename": "n7"})
+    config = {**tenants(plugin), "cniVersion": "1.1.0"}
+
+    error = plugin.call(verb, config).error
+
+    assert error["code"] == 2
+    assert error["msg"] == '/etc/ipamd/node.json: unsupported field nodename: "n7"; did you mean node?'
+    assert plugin.call("DEL", config).code == 0
+    assert peer.connections == 1
 
 
 def test_timeout_and_status_stay_the_configurations(plugin: Plugin, node: Node, peer: Peer) -> None:

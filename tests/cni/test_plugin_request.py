@@ -12,7 +12,7 @@ import pytest
 
 from cni_plugin import VERSION
 from tests.cni.executable import Plugin
-from tests.cni.peer import Peer, error, granted, hang_up, reply
+from tests.cni.peer import Peer, error, granted, hang_up, refused, reply
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -158,6 +158,53 @@ def test_the_node_is_the_configured_then_the_variables_then_the_files_then_the_h
 
     names = [one.json["node"] for one in peer.requests]
     assert names == ["configured", "from-the-variable", "from-the-file", platform.node()]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "remark"),
+    [
+        ("host-001", "host-001.example.com", b"now says"),
+        ("host-001.example.com", "host-001", b"now says"),
+        ("host-001", "HOST-001", b""),
+        ("host-001", "host-001", b""),
+        ("host-001", None, b"now says"),
+    ],
+)
+def test_a_node_keeps_the_name_of_its_first_add_and_says_so_where_the_hosts_differs(
+    plugin: Plugin, peer: Peer, first: str, then: str | None, remark: bytes
+) -> None:
+    peer.will(granted(), granted(), reply(204))
+
+    assert plugin.call("ADD", NODE_NAME=first).stderr == b""
+    renamed = plugin.call("ADD", NODE_NAME=then)
+    released = plugin.call("DEL", NODE_NAME=then)
+
+    assert (plugin.state / "node").read_text() == f"{first}\n"
+    assert [one.json["node"] for one in peer.requests] == [first] * 3
+    for ended in (renamed, released):
+        assert ended.code == 0
+        assert (remark in ended.stderr) if remark else not ended.stderr
+        assert ended.stderr.count(b"\n") == bool(remark)
+
+
+def test_another_name_in_the_variable_is_meant(plugin: Plugin, peer: Peer) -> None:
+    peer.will(granted(), granted(), reply(204))
+
+    plugin.call("ADD", NODE_NAME="node-a")
+    plugin.call("ADD", NODE_NAME="node-b")
+    plugin.call("DEL", NODE_NAME="node-b")
+
+    assert [one.json["node"] for one in peer.requests] == ["node-a", "node-b", "node-b"]
+
+
+def test_a_name_is_kept_only_of_an_add_that_succeeded_and_found_it(plugin: Plugin, peer: Peer) -> None:
+    peer.will(refused(100), reply(204), granted())
+
+    plugin.call("ADD")
+    plugin.call("DEL")
+    plugin.call("ADD", plugin.config(node="told"))
+
+    assert not (plugin.state / "node").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"a\0b", b"\xff", b"two\nlines", b"x" * 300])

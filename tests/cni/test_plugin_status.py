@@ -81,3 +81,29 @@ def test_ipamds_own_words_are_handed_on(plugin: Plugin, peer: Peer) -> None:
 
 def test_a_status_of_an_older_version_does_not_exist(plugin: Plugin, scratch: Path) -> None:
     assert plugin.call("STATUS", plugin.config()).error["code"] == 1
+
+
+@pytest.mark.parametrize(
+    ("ipam", "message"),
+    [
+        ({"poools": [["a"]]}, 'unsupported field ipam.poools: [["a"]]; did you mean ipam.pools?'),
+        ({"Pools": ["a"]}, "did you mean ipam.pools?"),
+        ({"ippool": "a"}, "did you mean ipam.pools?"),
+        ({"ipv4_pools": "a"}, "did you mean ipam.pools?"),
+        ({"route": []}, "did you mean ipam.routes?"),
+        ({"nodename": "n"}, "did you mean ipam.node?"),
+        ({"timeOut": 3}, "did you mean ipam.timeout?"),
+        ({"qqqq": 3}, "ipam.qqqq: 3; known are type, pools, routes"),
+        ({"routes": [{"dst": "::/0", "via": "::1"}]}, 'ipam.routes[0].via: "::1"; known are dst, gw'),
+        ({"dns": {"nameserver": []}}, "did you mean ipam.dns.nameservers?"),
+    ],
+)
+@pytest.mark.parametrize("scope", ["installation", "service"])
+def test_a_key_that_nobody_reads_is_named_with_the_nearest(
+    plugin: Plugin, peer: Peer, scope: str, ipam: Document, message: str
+) -> None:
+    error_object = status(plugin, status=scope, **ipam).error
+
+    assert error_object["code"] == 2
+    assert message in error_object["msg"]
+    assert peer.connections == 0

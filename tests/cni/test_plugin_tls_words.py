@@ -23,9 +23,9 @@ def server(authority: Authority) -> Iterator[Peer]:
 
 
 def said(plugin: Plugin, endpoint: str, **files: object) -> str:
-    """What an ADD says of an endpoint: one line of its details."""
-    config = plugin.config(endpoint=endpoint, timeout=0.4, **{key: str(path) for key, path in files.items()})
-    error = plugin.call("ADD", config).error
+    """What a CHECK, which asks once, says of an endpoint: one line of its details."""
+    config = plugin.config(endpoint=endpoint, **{key: str(path) for key, path in files.items()})
+    error = plugin.call("CHECK", config).error
     assert error["code"] == 11, error
     details = str(error["details"])
     assert "\n" not in details
