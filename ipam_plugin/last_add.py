@@ -50,6 +50,8 @@ def keep(settings: Settings, network: str) -> None:
         if settings.found_node and not settings.found_node.is_kept:
             make_folders(own, _STATE_MODE)
             replace(own, FILE, settings.node.encode() + b"\n")
+        if _has(own, network, data):
+            return
         _write(own, network, data)
     except OSError as error:
         note(f"what this ADD used cannot be kept in {own} for its DEL: {reason(error)}")
@@ -60,14 +62,16 @@ def keep(settings: Settings, network: str) -> None:
             return  # who chose another folder may not be allowed this one; it serves a stripped DEL alone
 
 
-def _write(state_dir: str, network: str, data: bytes) -> None:
-    path = _path(state_dir, network)
+def _has(state_dir: str, network: str, data: bytes) -> bool:
     try:
-        if read_regular(path, _BYTES).data == data:
-            return
+        return read_regular(_path(state_dir, network), _BYTES).data == data
     except (OSError, ValueError):
-        make_folders(state_dir, _STATE_MODE)
-        make_folders(f"{state_dir}/{_FOLDER}", _OWN_MODE)
+        return False
+
+
+def _write(state_dir: str, network: str, data: bytes) -> None:
+    make_folders(state_dir, _STATE_MODE)
+    make_folders(f"{state_dir}/{_FOLDER}", _OWN_MODE)
     replace(f"{state_dir}/{_FOLDER}", f"{network}.json", data)
 
 

@@ -10,10 +10,10 @@ from cni_plugin import platform
 from cni_plugin.failure import BAD_ENVIRONMENT, INVALID_CONFIGURATION, IO_FAILURE, Failure, reason
 from cni_plugin.files import read_regular
 from cni_plugin.quoting import show
-from ipam_plugin.node_json import exists
 
 NAME_BYTES = 253
 FILE = "node"
+_MISSING = (2, 20)
 
 
 class Found:
@@ -32,7 +32,7 @@ def find(state_dir: str) -> Found:
     """
     path = f"{state_dir}/{FILE}"
     variable = _variable()
-    kept = _read(path) if exists(path) else None
+    kept = _read(path)
     if kept is not None and (not variable or _is_same_host(variable, kept)):
         _check(kept, path)
         now = variable or platform.host_name()
@@ -69,10 +69,12 @@ def _check(name: str, source: str) -> None:
         raise Failure(INVALID_CONFIGURATION, f"{source} is no name for a node: {show(name)}")
 
 
-def _read(path: str) -> str:
+def _read(path: str) -> str | None:
     try:
         return read_regular(path, NAME_BYTES + 2).data.decode().strip()
     except OSError as error:
+        if error.errno in _MISSING:
+            return None
         raise Failure(IO_FAILURE, f"{path} cannot be read: {reason(error)}") from error
     except ValueError as error:
         raise Failure(INVALID_CONFIGURATION, f"{path} is no name for a node: {error}") from error

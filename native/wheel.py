@@ -18,6 +18,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 FOLDER: Final = "IPAMD_NODE_FOLDER"
 COMMAND: Final = "ipamd-ipam"
 COMMANDS: Final = (COMMAND, "ipamd-veth")  # names of one file
+PROGRAM: Final = "-cpython"  # after the name of a command: what it starts under CPython
 BILL: Final = "ipamd-ipam.cdx.json"
 BESIDE: Final = ("LICENSES", "SHA256SUMS", BILL)
 MACHINES: Final = {
@@ -37,8 +38,11 @@ class NodeExecutable(BuildHookInterface[Any]):
         named = os.environ.get(FOLDER)
         if named is None:
             # No entry points: see docs/decisions/0008-cpython-start-up.md.
-            scripts = {str(Path(self.root) / "scripts" / name): name for name in COMMANDS}
-            build_data["shared_scripts"].update(scripts)
+            scripts = Path(self.root) / "scripts"
+            for name in COMMANDS:
+                # Both commands have one content, in two files: a wheel's file has one name.
+                build_data["shared_scripts"][str(scripts / name)] = name
+                build_data["shared_scripts"][str(scripts / f"{name}{PROGRAM}")] = f"{name}{PROGRAM}"
             return
         folder = Path(named).absolute()
         missing = [name for name in (*COMMANDS, *BESIDE) if not (folder / name).is_file()]

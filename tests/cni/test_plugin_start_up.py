@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cni.executable import Document, Plugin
-from tests.cni.peer import Peer, granted
+from tests.cni.peer import RESULT, Peer, granted
 from tests.node_executable import PIP
 
 # Each of these takes as long as the plugin's own modules together.
@@ -43,3 +43,41 @@ def test_a_status_that_asks_nobody_does_not_import_how_to_ask(installed: Plugin)
 
     assert "ipam_plugin.verbs" in modules
     assert not modules & (COSTLY | RARE | ASKING)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PYTHONHOME": "/nowhere"},
+        {"PYTHONPATH": "FOLDER"},
+        {"PYTHONPLATLIBDIR": "nowhere"},
+        {"PYTHONINSPECT": "1", "PYTHONVERBOSE": "1", "PYTHONDEVMODE": "1", "PYTHONMALLOC": "debug"},
+        {"PYTHONIOENCODING": "utf-16", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+        {"PYTHONWARNINGS": "error", "PYTHONSAFEPATH": "", "PYTHONOPTIMIZE": "2", "PYTHONHASHSEED": "x"},
+        {"PYTHONUSERBASE": "FOLDER", "HOME": "FOLDER"},
+    ],
+    ids=lambda variables: next(iter(variables)),
+)
+@pytest.mark.parametrize("called", ["by its path", "by a link", "by its name"])
+def test_the_installed_command_starts_apart_from_pythons_variables(
+    scratch: Path, peer: Peer, variables: dict[str, str], called: str
+) -> None:
+    evil = scratch / "evil"
+    evil.mkdir()
+    for module in ("os", "select", "time", "ipam_plugin", "usercustomize", "sitecustomize"):
+        (evil / f"{module}.py").write_text("raise SystemExit(77)\n")
+    link = scratch / "bin" / "ipamd-ipam"
+    link.parent.mkdir()
+    link.symlink_to(PIP)
+    command = {
+        "by its path": (str(PIP),),
+        "by a link": (str(link),),
+        "by its name": ("env", f"PATH={PIP.parent}", "ipamd-ipam"),
+    }[called]
+    more = {name: str(evil) if value == "FOLDER" else value for name, value in variables.items()}
+    plugin = Plugin(command, scratch / "state", peer.endpoint, more=more)
+    peer.will(granted())
+
+    ended = plugin.call("ADD")
+
+    assert (ended.code, ended.stdout, ended.stderr) == (0, RESULT, b"")

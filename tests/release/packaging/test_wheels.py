@@ -11,6 +11,8 @@ import pytest
 from tests.release.packaging.distribution import Environment, build, described_node, unpack
 from tests.service import scratch_folder
 
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+
 ELF = b"\x7fELF"
 
 
@@ -87,7 +89,9 @@ def test_the_plugin_for_cpython_is_the_command_of_the_other_wheel_and_a_module_o
     pure = Environment.with_ours(folder / "any", wheels["any"])
 
     for name in ("ipamd-ipam", "ipamd-veth"):
-        assert (pure.commands / name).read_bytes().startswith(b"#!" + bytes(pure.commands))
+        program = pure.commands / f"{name}-cpython"
+        assert program.read_bytes().startswith(b"#!" + bytes(pure.commands))
+        assert (pure.commands / name).read_bytes() == (SCRIPTS / "ipamd-ipam").read_bytes()
     assert pure.give_an_address(scratch) == "10.7.0.2/24"
     for environment in (pure, installed):
         for module in ("ipam_plugin", "veth_plugin"):
