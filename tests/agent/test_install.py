@@ -48,7 +48,7 @@ def test_install_puts_plugin_node_file_credentials_and_network_in_place(
     [
         ({"poools": [["a"]]}, "unsupported field ipam.poools: [["),
         ({"routes": [{"dst": "::/0", "via": "::1"}]}, "unsupported field ipam.routes[0].via"),
-        ({"endpoint": "unix:///x"}, "ipam.endpoint, which comes from node.json alone"),
+        ({"endpoint": "unix:///x"}, "has ipam.endpoint, which may only be in node.json"),
     ],
 )
 def test_a_network_whose_adds_would_be_refused_is_not_put_there(
