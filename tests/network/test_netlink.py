@@ -291,7 +291,7 @@ def unsteady(node: Namespace, routing: Connection, pair: tuple[Link, Link]) -> I
         passing = Address(bridge, bytes([10, 0, 0, 1]), 32)
         while not ended.is_set():
             other.exchange([address.add(passing), address.delete(passing)] * 10)
-            time.sleep(0.002)
+            time.sleep(0.02)
 
     changing = threading.Thread(target=change)
     changing.start()

@@ -67,7 +67,7 @@ def test_cni_path_is_searched_in_order(plugin: MainPlugin, third_party: ThirdPar
         ({"mac": "01:00:5e:00:00:01"}, 7, "mac: must be the MAC of one interface"),
         ({"runtimeConfig": {"mac": "x"}}, 7, "runtimeConfig.mac: must be a MAC"),
         ({"cniVersion": "0.3.2"}, 1, 'cniVersion "0.3.2" is not supported'),
-        ({"name": "a b"}, 7, "name: must be letters"),
+        ({"name": "a b"}, 7, "name: must begin with a letter or digit"),
     ],
 )
 def test_what_would_be_passed_over_or_is_wrong_touches_nothing(
