@@ -64,6 +64,11 @@ def add(route: Route) -> Request:
     return Request(NEW, message.CREATE | message.EXCLUSIVE, _encode(route))
 
 
+def append(route: Route) -> Request:
+    """Add a route beside others to the prefix by other links; refused where this one is there."""
+    return Request(NEW, message.CREATE | message.APPEND, _encode(route))
+
+
 def put(route: Route) -> Request:
     """Add a route in place of one to the prefix with its priority in its table."""
     return Request(NEW, message.CREATE | message.REPLACE, _encode(route))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from netlink.message import Message, Refusal, Request
 
 NO_SUCH_FILE, EXISTS, NO_SUCH_DEVICE, INVALID, NOT_SUPPORTED = 2, 17, 19, 22, 95
+NETWORK_UNREACHABLE = 101
 NO_NFTABLES = NOT_SUPPORTED
 
 
@@ -49,11 +50,15 @@ def exchange(connection: Connection, requests: list[Request]) -> list[Answer]:
         raise Failure(IO_FAILURE, f"the kernel does not answer: {reason(error)}") from error
 
 
-def list_all(connection: Connection, request: Request, what: str) -> list[Message]:
-    """Give a list of the kernel's; Failure 5, or 11 where it changes too often."""
+def list_all(
+    connection: Connection, request: Request, what: str, passed: tuple[int, ...] = ()
+) -> list[Message]:
+    """Give a list of the kernel's, empty for errors that are passed over; Failure 5 or 11."""
     try:
         return connection.list_all(request)
     except OSError as error:
+        if error.errno in passed:
+            return []
         raise Failure(IO_FAILURE, f"the kernel does not list {what}: {reason(error)}") from error
     except Interrupted as error:
         raise Failure(TRY_AGAIN, f"{what}: {error}") from error

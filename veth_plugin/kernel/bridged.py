@@ -50,12 +50,13 @@ def complete(pair: Pair, layout: Layout, bridge: Bridge) -> list[Interface]:
         spoofing.ensure(pair.name, pair.mac)
     _set_up_port(pair, own, there.index, bridge)
     facing = there
+    fresh: list[bytes] = []
     if bridge.is_gateway and layout.gateways:
         forwarding.switch_on(pair, families)
         if bridge.vlan:
             facing = vlan.ensure_interface(pair, there, bridge)
             above.append(Interface(facing.name or "", mac.text(facing.mac or b""), "", facing.mtu or 0))
-        _ensure_gateways(pair, facing, layout.gateways, bridge.force_address)
+        fresh = _ensure_gateways(pair, facing, layout.gateways, bridge.force_address)
     if pair.settings.masquerades:
         masquerade.ensure(pair.attachment.network, layout.pools)
     inside.prepare(pair, has_ipv6, bridge.detects_duplicates)
@@ -70,7 +71,8 @@ def complete(pair: Pair, layout: Layout, bridge: Bridge) -> list[Interface]:
         # Whoever had an address before is known by another MAC still.
         known = [neighbour.put(Neighbour(facing.index, one, pair.mac, neighbour.REACHABLE)) for one in own]
         exchange(pair.node, known)
-    pair.wait_until_packets_pass()
+    pair.wait_until_packets_pass([] if bridge.detects_duplicates else own, fresh)
+    inside.announce(pair, has_ipv6)
     if bridge.detects_duplicates and has_ipv6:
         _wait_for_detection(pair)
     return above
@@ -151,8 +153,8 @@ def _set_up_port(pair: Pair, own: list[bytes], index: int, bridge: Bridge) -> No
     carry_out(pair.node, steps)
 
 
-def _ensure_gateways(pair: Pair, facing: Link, gateways: list[Address], force: bool) -> None:
-    """Give the bridge the addresses of gateways; Failure 7 where it has others in their place."""
+def _ensure_gateways(pair: Pair, facing: Link, gateways: list[Address], force: bool) -> list[bytes]:
+    """Give the bridge the addresses of gateways, and tell which it lacked; Failure 7 where it has others."""
     wanted = [_of_bridge(facing.index, each) for each in gateways]
     steps = [
         Step(address.add(each), f"address {addresses.text(each.address)} of {facing.name}", (EXISTS,))
@@ -163,7 +165,7 @@ def _ensure_gateways(pair: Pair, facing: Link, gateways: list[Address], force: b
         if answer.refusal is None:
             fresh.append(each)
     if not fresh:
-        return
+        return []
     told = list_all(pair.node, address.get_all(facing.index), f"addresses of {facing.name}")
     there = [address.decode(one) for one in told]
     for each in fresh:
@@ -179,6 +181,7 @@ def _ensure_gateways(pair: Pair, facing: Link, gateways: list[Address], force: b
         # A bridge that had no MAC of its own keeps the one that containers learn from now on.
         kept = link.change(Link(index=facing.index, mac=facing.mac))
         carry_out(pair.node, [Step(kept, f"keeping the MAC of {facing.name}")])
+    return [each.address for each in fresh]
 
 
 def _excludes(one: KernelAddress, wanted: KernelAddress, all_wanted: list[KernelAddress]) -> bool:

@@ -46,10 +46,26 @@ def set_up(
         assert each.address is not None
         steps.append(Step(neighbour.put(each), f"neighbour {addresses.text(each.address)} of the container"))
     for wanted in routes:
-        steps.append(
-            Step(route.add(made(wanted, pair.inside)), f"{said_of(wanted)} of the container", (EXISTS,))
-        )
+        # Each interface needs its own way to the gateway, which two may share. Of other routes to one prefix
+        # the first wins, as with the reference plugins.
+        add = route.append if wanted.gateway is None else route.add
+        steps.append(Step(add(made(wanted, pair.inside)), f"{said_of(wanted)} of the container", (EXISTS,)))
     carry_out(pair.namespace.routing, steps)
+
+
+def announce(pair: Pair, has_ipv6: bool) -> None:
+    """Tell whoever is on the link which MAC has the addresses now: they may know a former container's.
+
+    Setting the MAC, to what it is, makes the kernel do so. It does when a link comes up, too, but then the
+    bridge takes in no packets yet.
+    """
+    key = f"ipv6/conf/{pair.ifname}/ndisc_notify"
+    if has_ipv6:
+        pair.namespace.write([(key, "1")])
+    again = link.change(Link(index=pair.inside, mac=pair.mac))
+    carry_out(pair.namespace.routing, [Step(again, f"announcing the addresses of {pair.ifname}")])
+    if has_ipv6:
+        pair.namespace.write([(key, "0")])
 
 
 def made(wanted: Route, index: int) -> route.Route:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from veth_plugin.result import Interface, Route
 
 NETWORK_SUFFERS = 51
+_NO_TABLE = (2,)  # of IPv6 the kernel refuses to list a table that is not there
 
 
 class Inspection:
@@ -136,21 +137,27 @@ def _compare_routes(inspection: Inspection, connection: Connection, index: int, 
         if (family.of(made.destination), made.table) not in asked:
             asked.append((family.of(made.destination), made.table))
     for of, table in asked:
-        for told in list_all(connection, route.get_all(of, index, table), "routes of the container"):
-            there.append(route.decode(told))
+        listed = list_all(connection, route.get_all(of, None, table), "routes of the container", _NO_TABLE)
+        there += [route.decode(told) for told in listed]
     for each in wanted:
         if not any(_is(one, inside.made(each, index)) for one in there):
             inspection.faults.append(f"{inside.said_of(each)} of the container is missing")
 
 
 def _is(there: route.Route, wanted: route.Route) -> bool:
-    """Tell whether a route is the one that was made; of its numbers only those that were given count."""
-    network = addresses.network(wanted.destination, wanted.length)
+    """Tell whether a route is the one that was made, or one by another interface, which was there first.
+
+    Of its numbers only those that were given count.
+    """
+    same = there.length == wanted.length and there.table == wanted.table
+    if not same or addresses.network(there.destination, there.length) != addresses.network(
+        wanted.destination, wanted.length
+    ):
+        return False
+    if there.index != wanted.index:
+        return wanted.gateway is not None
     return (
-        addresses.network(there.destination, there.length) == network
-        and there.length == wanted.length
-        and there.table == wanted.table
-        and there.gateway == wanted.gateway
+        there.gateway == wanted.gateway
         and wanted.priority in (None, there.priority)
         and wanted.mtu in (None, there.mtu)
         and wanted.advmss in (None, there.advmss)

@@ -142,6 +142,7 @@ def _elements(known: list[Element], of: Set, network: str, own: list[Pool]) -> l
     others = [pool for pool in of_network if pool not in own]
     wanted = _pairs(own, own) + _pairs(own, others) + _pairs(others, own)
     wanted = [new for new in wanted if not any(_covers(one, new) for one in known)]
+    wanted = [new for new in wanted if not any(one is not new and _covers(one, new) for one in wanted)]
     # A larger prefix takes the place of smaller ones, of which the kernel might find either.
     replaced = [one for one in known if any(_covers(new, one) for new in wanted)]
     for element in wanted:

@@ -7,17 +7,27 @@ import select
 from cni_plugin import platform
 from cni_plugin.failure import BAD_ENVIRONMENT, INVALID_CONFIGURATION, IO_FAILURE, TRY_AGAIN, Failure, reason
 from cni_plugin.quoting import quote
-from netlink import link
+from netlink import family, link, route
 from netlink.connection import ROUTE
 from netlink.link import Link
-from veth_plugin import mac
+from veth_plugin import address, mac
 from veth_plugin.kernel import naming, sysctl, uplink
-from veth_plugin.kernel.asking import EXISTS, NO_SUCH_DEVICE, Step, carry_out, connect, exchange, refused
+from veth_plugin.kernel.asking import (
+    EXISTS,
+    NETWORK_UNREACHABLE,
+    NO_SUCH_DEVICE,
+    Step,
+    carry_out,
+    connect,
+    exchange,
+    refused,
+)
 from veth_plugin.kernel.namespace import Namespace
 from veth_plugin.result import Interface
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from netlink.connection import Connection
     from netlink.message import Refusal
     from veth_plugin.attachment import Attachment
     from veth_plugin.configuration import Settings
@@ -56,7 +66,11 @@ class Pair:
             group = naming.CHECKED
         host = Link(self.name, mac=self.host_mac, mtu=self.mtu, group=group)
         peer = Link(self.ifname, mac=self.mac, mtu=self.mtu, namespace=self.namespace.file)
-        created, told = exchange(self.node, [link.create_pair(host, peer), link.get(self.name)])
+        try:
+            created, told = exchange(self.node, [link.create_pair(host, peer), link.get(self.name)])
+        except Failure:
+            self._abandon_unclaimed()
+            raise
         if created.refusal is not None:
             raise self._why_not(created.refusal)
         if told.refusal is not None:
@@ -94,18 +108,14 @@ class Pair:
         """Give the change of the host side that says whose it is."""
         return Link(index=self.index, alias=naming.alias(self.attachment, self.mac, addresses))
 
-    def wait_until_packets_pass(self) -> None:
-        """Wait until the kernel has opened the way through both ends, which it does after both are up."""
-        ends = ((self.node, self.index, self.name), (self.namespace.routing, self.inside, self.ifname))
-        for connection, index, name in ends:
-            for delay in _WAIT_MS:
-                if delay:
-                    select.poll().poll(delay)
-                [answer] = carry_out(connection, [Step(link.get(index=index), f"interface {name} vanished")])
-                if link.decode(answer.messages[0]).operational_state == link.OPERATIONAL_UP:
-                    break
-            else:
-                raise Failure(TRY_AGAIN, f"interface {name} does not carry packets a second after it is up")
+    def wait_until_packets_pass(self, inside: list[bytes], outside: list[bytes]) -> None:
+        """Wait until both ends carry packets, and the addresses inside and on the node take them.
+
+        The kernel sees to both some time after it was told to, by threads of its own: seen of IPv6 addresses,
+        once in a hundred times.
+        """
+        _wait(self.node, Link(self.name, self.index), outside)
+        _wait(self.namespace.routing, Link(self.ifname, self.inside), inside)
 
     def _measure(self) -> None:
         """Find out the MTU and, in mode routed, the node's own addresses; Failure 7 for too large an MTU."""
@@ -119,6 +129,12 @@ class Pair:
             why = f"is more than the {found.mtu} of the link by which the node sends"
             raise Failure(INVALID_CONFIGURATION, f"mtu: {given} {why}")
         self.mtu = given or mtu_of_agent() or found.mtu or None
+
+    def _abandon_unclaimed(self) -> None:
+        """Take away what was made before the answer was lost: a host side that is nobody's by its alias."""
+        [answer] = exchange(self.node, [link.get(self.name)])
+        if answer.messages and link.decode(answer.messages[0]).alias is None:
+            self.abandon()
 
     def _claim(self) -> None:
         """Say on the host side whose it is, and keep it from heeding what its container advertises."""
@@ -145,6 +161,26 @@ class Pair:
         whose = "of nobody that it says" if alias is None else f"of {alias.owner}"
         why = f"its host side {self.name} is there already, {whose}; a DEL removes it"
         return Failure(BAD_ENVIRONMENT, f"CNI_CONTAINERID and CNI_IFNAME: {why}")
+
+
+def _wait(connection: Connection, end: Link, addresses: list[bytes]) -> None:
+    """Wait until an end carries packets and IPv6 addresses take them; Failure 11 after a second."""
+    looked_up = [Step(link.get(index=end.index), f"interface {end.name} vanished")]
+    for one in addresses:
+        if family.of(one) == family.IPV6:
+            looked_up.append(Step(route.find(one), f"address {address.text(one)}", (NETWORK_UNREACHABLE,)))
+    for delay in _WAIT_MS:
+        if delay:
+            select.poll().poll(delay)
+        answers = carry_out(connection, looked_up)
+        told = link.decode(answers[0].messages[0])
+        waiting = told.operational_state != link.OPERATIONAL_UP
+        for answer in answers[1:]:
+            if not answer.messages or route.decode(answer.messages[0]).kind != route.LOCAL:
+                waiting = True
+        if not waiting:
+            return
+    raise Failure(TRY_AGAIN, f"interface {end.name} does not carry packets a second after it is up")
 
 
 def make(attachment: Attachment, settings: Settings) -> Pair:

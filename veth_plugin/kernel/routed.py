@@ -8,6 +8,7 @@ from netlink.neighbour import Neighbour
 from veth_plugin import address as addresses
 from veth_plugin.kernel import forwarding, inside, masquerade, naming, tracking
 from veth_plugin.kernel.asking import EXISTS, Step, carry_out, exchange, refused
+from veth_plugin.result import Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def complete(pair: Pair, layout: Layout) -> list[Interface]:
             for each in layout.addresses
         ],
         [Neighbour(pair.inside, each.address, pair.host_mac) for each in layout.gateways],
-        layout.routes,
+        layout.routes + _to_node(pair, layout),
     )
-    pair.wait_until_packets_pass()
+    pair.wait_until_packets_pass(own, [])
     return []
 
 
@@ -59,6 +60,20 @@ def host_route(pair_index: int, one: bytes, source: bytes | None) -> route.Route
         source=source,
         protocol=naming.ROUTE_PROTOCOL,
     )
+
+
+def _to_node(pair: Pair, layout: Layout) -> list[Route]:
+    """Give routes to the node's own addresses, by which it asks, for families that have no default route."""
+    found = []
+    for gateway in layout.gateways:
+        number = family.of(gateway.address)
+        source = pair.sources.get(number)
+        reached = [
+            each for each in layout.routes if not each.length and family.of(each.destination) == number
+        ]
+        if source is not None and not reached:
+            found.append(Route(source, addresses.bits(source), gateway.address))
+    return found
 
 
 def _set_up_host_side(pair: Pair, layout: Layout, own: list[bytes]) -> None:
