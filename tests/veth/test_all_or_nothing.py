@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.conftest import MakeNamespace
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.veth.beyond import answers, everything, wire
 from tests.veth.executable import NAME, Document, MainPlugin
 from tests.veth.ipam import ThirdParty

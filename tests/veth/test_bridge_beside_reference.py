@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.network.conftest import MakeNamespace
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.veth.beyond import answers, shown
 from tests.veth.executable import Document, MainPlugin
 

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.network.conftest import MakeNamespace
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.veth.beyond import wire
 from tests.veth.executable import Document, Finished, MainPlugin
 from tests.veth.ipam import ThirdParty

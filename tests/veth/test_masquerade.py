@@ -8,9 +8,8 @@ import pytest
 from netlink import nftables
 from netlink.connection import NETFILTER, Connection
 from netlink.message import Request
-from tests.network.conftest import MakeNamespace
 from tests.network.kernel import connect
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.veth.beyond import BEYOND, answers, wire
 from tests.veth.executable import Document, MainPlugin
 from tests.veth.ipam import ThirdParty

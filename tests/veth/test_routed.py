@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.veth.beyond import BEYOND, NODE, answers, routes, shown, wire
-from tests.veth.conftest import MakeNamespace
 from tests.veth.executable import Document, MainPlugin
 from tests.veth.ipam import ThirdParty
 

@@ -6,9 +6,8 @@ import pytest
 
 from netlink import conntrack
 from netlink.connection import NETFILTER, Connection
-from tests.network.conftest import MakeNamespace
 from tests.network.kernel import connect
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.veth.beyond import answers, everything, shown, wire
 from tests.veth.executable import Document, MainPlugin
 from tests.veth.ipam import ThirdParty
