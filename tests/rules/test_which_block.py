@@ -50,6 +50,9 @@ OTHER_WHILE_EMPTY, CARVE = BlockOwner.OTHER_WHILE_EMPTY, CarvingStep.CARVE
 
 OF_NODES = pool(affinity=Affinity.NODE)
 OF_ALL = pool()
+FIRST = pool("first", "10.0.0.0/24")
+SECOND = pool("second", "10.0.1.0/24")
+DRAINING = pool("draining", "10.0.2.0/24", state=PoolState.DRAINING)
 
 Picked = PickedAddress | NotYet | NeedsBlock
 
@@ -508,6 +511,16 @@ def test_a_requested_address(there: BlocksThere, contended: Set[BlockOwner | str
     assert said(pick(batch(OF_ALL), wanted, there, contended=contended)) == then
 
 
+def test_a_block_keeps_its_turn_when_its_next_address_is_taken_by_request() -> None:
+    past = block("10.0.0.64", freed_all=NOW, freed={"10.0.0.70": ago(500), "10.0.0.80": ago(300)})
+    blocks = locked(OF_ALL, past)
+
+    requested = blocks.take(AddressRequest((OF_ALL,), addresses("10.0.0.70")), HERE)
+
+    assert said(requested) == "10.0.0.70"
+    assert said(blocks.take(AddressRequest((OF_ALL,)), HERE)) == "10.0.0.80"
+
+
 def test_the_block_of_a_requested_address_is_carved_for_its_node() -> None:
     wanted = AddressRequest((OF_NODES,), addresses("10.0.0.70"))
 
@@ -535,6 +548,13 @@ def test_when_a_certain_address_is_refused(
 ) -> None:
     with pytest.raises(refusal):
         pick(batch(OF_ALL), AddressRequest((OF_ALL,), addresses(place)), there)
+
+
+def test_a_refusal_names_the_first_address_that_lies_in_the_pool() -> None:
+    with pytest.raises(AddressUnavailable, match="network") as refused:
+        pick(batch(SECOND), AddressRequest((SECOND,), addresses("10.0.0.200-10.0.1.1")), {})
+
+    assert str(refused.value.address) == "10.0.1.0"
 
 
 @table(
@@ -573,10 +593,6 @@ def test_a_reserved_address_goes_to_nobody_who_did_not_ask_for_it() -> None:
 
 
 # One pool after another -----------------------------------------------------------------------------------
-
-FIRST = pool("first", "10.0.0.0/24")
-SECOND = pool("second", "10.0.1.0/24")
-DRAINING = pool("draining", "10.0.2.0/24", state=PoolState.DRAINING)
 
 
 @table(
@@ -652,6 +668,14 @@ def test_what_shows_that_the_catalogue_has_changed(unknown: Block) -> None:
 
     with pytest.raises(StaleCatalogue):
         blocks.receive(blocks.searches(), [Locked([unknown])])
+
+
+def test_the_last_address_of_a_pool_may_be_a_block_of_its_own() -> None:
+    rules = pool(subnet="10.0.0.0/31", block_length=32)
+
+    picked = pick(batch(rules), AddressRequest((rules,)), {ANY: [block("10.0.0.1", size=1)]})
+
+    assert said(picked) == "10.0.0.1"
 
 
 @table(
