@@ -43,7 +43,7 @@ packages:
 demo-packages:
 	@scripts/packages demo
 
-.venv/installed: pyproject.toml constraints.txt cni_plugin/__init__.py scripts/venv | demo-packages
+.venv/installed: pyproject.toml constraints.txt cni_plugin/__init__.py native/wheel.py scripts/venv | demo-packages
 	@scripts/venv
 
 # helm, and the schemas of Kubernetes
