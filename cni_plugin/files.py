@@ -71,37 +71,28 @@ def write_all(file: int, data: bytes) -> None:
 
 def write_durably(folder: str, name: str, data: bytes) -> None:
     """Make a new file with mode 0600. When this returns, it is complete and on disk. OSError otherwise."""
-    path = f"{folder}/{name}"
-    unfinished = f"{folder}/.{name}"
-    flags = platform.O_WRONLY | platform.O_CREAT | platform.O_EXCL | platform.O_CLOEXEC
-    file = platform.open_file(unfinished, flags, 0o600)
-    try:
-        try:
-            write_all(file, data)
-            platform.sync(file)
-        finally:
-            platform.close(file)
-        os.rename(unfinished, path)
-    except OSError:
-        os.unlink(unfinished)
-        raise
-    sync_folder(folder)
+    _write_and_rename(folder, f".{name}", name, platform.O_EXCL, data)
 
 
 def replace(folder: str, name: str, data: bytes) -> None:
     """Make a file, mode 0600, or put another in its place, whole and on disk when this returns; OSError."""
-    unfinished = f"{folder}/.{name}-{platform.process_id()}"
-    flags = platform.O_WRONLY | platform.O_CREAT | platform.O_TRUNC | platform.O_CLOEXEC
-    file = platform.open_file(unfinished, flags, 0o600)
+    _write_and_rename(folder, f".{name}-{platform.process_id()}", name, platform.O_TRUNC, data)
+
+
+def _write_and_rename(folder: str, unfinished: str, name: str, opening: int, data: bytes) -> None:
+    """Write a file under a name that nobody looks for, then give it its own; what fails is taken away."""
+    path = f"{folder}/{unfinished}"
+    flags = platform.O_WRONLY | platform.O_CREAT | opening | platform.O_CLOEXEC
+    file = platform.open_file(path, flags, 0o600)
     try:
         try:
             write_all(file, data)
             platform.sync(file)
         finally:
             platform.close(file)
-        os.rename(unfinished, f"{folder}/{name}")
+        os.rename(path, f"{folder}/{name}")
     except OSError:
-        os.unlink(unfinished)
+        os.unlink(path)
         raise
     sync_folder(folder)
 
