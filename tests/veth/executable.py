@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests.cni.executable import Finished
 from tests.network.namespace import Host
 from tests.node_executable import ROOT, static_plugin
 
@@ -36,28 +37,6 @@ def put(folder: Path, kind: str) -> Path:
         path.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S -c {shlex.quote(_START)}\n")
         path.chmod(0o755)
     return path
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How a call ended."""
-
-    code: int
-    stdout: bytes
-    stderr: bytes
-
-    @property
-    def json(self) -> Document:
-        value: Document = json.loads(self.stdout)
-        return value
-
-    @property
-    def error(self) -> Document:
-        """The error object of a call that failed as CNI demands."""
-        assert self.code == 1, self
-        assert self.json["msg"], self
-        assert self.json["cniVersion"], self
-        return self.json
 
 
 @dataclass

@@ -89,7 +89,7 @@ def test_a_step_that_fails_leaves_nothing(
         ended = plugin.call("ADD")
         injecting.at(call, "", 0)
         if ended.code != 0:
-            assert "memory" in ended.error["msg"] or ended.error["msg"], ended
+            assert ended.error["msg"], ended
         else:
             assert plugin.call("DEL").code == 0
         assert everything(node) == before[0], (number, ended)

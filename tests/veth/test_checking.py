@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.cni.executable import Finished
 from tests.network.namespace import MakeNamespace, Namespace
 from tests.veth.beyond import wire
-from tests.veth.executable import Document, Finished, MainPlugin
+from tests.veth.executable import Document, MainPlugin
 from tests.veth.ipam import ThirdParty
 
 DUAL: Document = {
