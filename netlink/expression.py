@@ -94,10 +94,5 @@ def counter() -> bytes:
     return _expression("counter", [])
 
 
-def notrack() -> bytes:
-    """Keep the packet out of the tracking of connections."""
-    return _expression("notrack", [])
-
-
 def _expression(name: str, data: list[bytes]) -> bytes:
     return attribute.nested(1, [attribute.text(1, name), attribute.nested(2, data)])

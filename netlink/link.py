@@ -134,11 +134,6 @@ def add_vlan(index: int, vlan: int, flags: int = 0, itself: bool = False) -> Req
     return Request(SET, 0, _encode_vlan(index, vlan, flags, itself))
 
 
-def delete_vlan(index: int, vlan: int, itself: bool = False) -> Request:
-    """Take a bridge's port, or the bridge itself, out of a VLAN."""
-    return Request(DELETE, 0, _encode_vlan(index, vlan, 0, itself))
-
-
 def decode(told: Message) -> Link:
     """Read a link; Malformed."""
     body = told.body

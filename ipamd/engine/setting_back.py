@@ -24,9 +24,11 @@ log = structlog.get_logger()
 async def set_back(backend: Backend, catalogue: Catalogue, now: Instant) -> int:
     """Set back the blocks that have a moment ahead of the clock; how many they were."""
     count = 0
-    for pool in catalogue.pools.values():
-        for block in await backend.ledger.blocks(pool.name, now + AHEAD, None):
-            await _set_back(backend, catalogue, pool, block.first, now)
+    for name, fill in (await backend.ledger.fill(list(catalogue.pools))).items():
+        if fill.last_freed <= now + AHEAD:
+            continue
+        for block in await backend.ledger.blocks(name, now + AHEAD, None):
+            await _set_back(backend, catalogue, catalogue.pools[name], block.first, now)
             count += 1
     if count:
         log.warning("moments ahead of the clock were set back", blocks=count)

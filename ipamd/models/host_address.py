@@ -22,11 +22,12 @@ _NOBODYS: Final[tuple[tuple[IPNetwork, str], ...]] = (
 )
 """What stands alone comes before what it lies in."""
 
+_KEPT: Final = [(AddressRange(net[0], net[-1]), net, what) for net, what in _NOBODYS]
+
 
 def why_no_host(addresses: AddressRange) -> str | None:
     """Say why no host may have one of these addresses, as a sentence; None where each may be had."""
-    kept = [(AddressRange(net[0], net[-1]), net, what) for net, what in _NOBODYS]
-    touched = [entry for entry in kept if entry[0].overlaps(addresses)]
+    touched = [entry for entry in _KEPT if entry[0].overlaps(addresses)]
     for whole, network, what in touched:
         if whole.contains(addresses.first) and whole.contains(addresses.last):
             if whole.size == 1:

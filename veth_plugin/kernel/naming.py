@@ -13,7 +13,6 @@ PREFIX = "ipamd"
 
 PLAIN, MASQUERADED, CHECKED = 8750, 8751, 8752
 """Groups of host sides: of no particular kind, whose packets are masqueraded, whose MACs are checked."""
-GROUPS = (PLAIN, MASQUERADED, CHECKED)
 
 ROUTE_PROTOCOL = 150
 """By this number a route on the node says that it leads to a container of ours."""

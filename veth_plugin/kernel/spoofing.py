@@ -10,7 +10,7 @@ from netlink import expression, nftables
 from netlink.connection import NETFILTER, Connection
 from netlink.nftables import Chain, Element, Set, Table
 from veth_plugin.kernel import naming
-from veth_plugin.kernel.asking import NO_NFTABLES, NO_SUCH_FILE, connect, exchange, list_all, refused
+from veth_plugin.kernel.asking import NO_NFTABLES, NO_SUCH_FILE, connect, exchange, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,25 +55,6 @@ def forget(name: str, mac: bytes) -> None:
     filters = connect(NETFILTER)
     try:
         refusal = _carry_out(filters, [TABLE.delete_elements(_MACS, [_element(name, mac)])])
-    finally:
-        filters.close()
-    if refusal is not None and refusal.errno != NO_SUCH_FILE:
-        raise refused("the check of MACs by nftables", refusal)
-
-
-def forget_all_but(names: list[str]) -> None:
-    """Take all host sides but these out of the check; Failure 5."""
-    filters = connect(NETFILTER)
-    try:
-        [there] = exchange(filters, [TABLE.get()])
-        if there.refusal is not None:
-            return
-        gone = []
-        for told in list_all(filters, TABLE.get_elements(_MACS.name), f"set {_MACS.name}"):
-            for element in nftables.decode_elements(told):
-                if element.key[:_NAME_BYTES].split(b"\0")[0].decode() not in names:
-                    gone.append(element)
-        refusal = _carry_out(filters, [TABLE.delete_elements(_MACS, gone)]) if gone else None
     finally:
         filters.close()
     if refusal is not None and refusal.errno != NO_SUCH_FILE:

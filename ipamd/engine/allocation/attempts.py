@@ -68,9 +68,9 @@ class Attempts:
         for _ in range(ATTEMPTS):
             catalogue = self._cache.catalogue
             work = partial(self._settle_once, calls, catalogue)
-            left = SKIP_LOCKS if deadline is None else WaitForLocks(deadline - clock())
+            policy = SKIP_LOCKS if deadline is None else WaitForLocks(deadline - clock())
             try:
-                return await self._transact(work, left)
+                return await self._transact(work, policy)
             except StaleCatalogue:
                 self._measures.retries["catalogue"] += 1
                 await self._cache.refresh()

@@ -34,9 +34,9 @@ class Batching:
     lock: it waits for locks.
     """
 
-    def __init__(self, settling: Attempts, lanes: int, measures: Measures) -> None:
+    def __init__(self, attempts: Attempts, lanes: int, measures: Measures) -> None:
         self._loop = asyncio.get_running_loop()
-        self._attempts = settling
+        self._attempts = attempts
         self._measures = measures
         self._queue = CallQueue()
         self._busy: set[Digest] = set()
