@@ -1,7 +1,9 @@
 """The service as users run it: a process with its SQLite file and its sockets in a scratch folder."""
 
 import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -185,3 +187,14 @@ def running_replicas(database_url: str, count: int = 2) -> Iterator[list[IpamdPr
     """Run several services on one database."""
     with ExitStack() as stack:
         yield [stack.enter_context(running_service(database_url=database_url)) for _ in range(count)]
+
+
+@contextmanager
+def standing_still(service: IpamdProcess) -> Iterator[None]:
+    """The service's process does nothing (SIGSTOP) until the block is left; its sockets take what comes."""
+    assert service.process is not None
+    os.kill(service.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(service.process.pid, signal.SIGCONT)

@@ -1,6 +1,5 @@
 """ipamd stands still, or is told to end, in the middle of calls."""
 
-import os
 import signal
 import socket
 import sqlite3
@@ -13,22 +12,11 @@ from tests.cni.executable import SECONDS, finish
 from tests.faults.clients import TRY_AGAIN, Caller, Node
 from tests.faults.ledger import Tables
 from tests.faults.machine import Machine, address_of
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, standing_still
 
 CLIENTS = 32
 PLUGINS = 8
 RUDENESS = 0.7  # seconds: by then a service that does not wait for its calls is gone; SQLite waits for 3
-
-
-@contextmanager
-def standing_still(service: IpamdProcess) -> Iterator[None]:
-    """The service's process does nothing (SIGSTOP) until the block is left; its sockets take what comes."""
-    assert service.process is not None
-    os.kill(service.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(service.process.pid, signal.SIGCONT)
 
 
 @contextmanager

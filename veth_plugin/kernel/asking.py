@@ -50,6 +50,16 @@ def exchange(connection: Connection, requests: list[Request]) -> list[Answer]:
         raise Failure(IO_FAILURE, f"the kernel does not answer: {reason(error)}") from error
 
 
+def transact(connection: Connection, requests: list[Request]) -> Refusal | None:
+    """Send a transaction and give its first refusal, if any; Failure 5 where the kernel does not answer."""
+    try:
+        answers = connection.transaction(requests)
+    except OSError as error:
+        raise Failure(IO_FAILURE, f"the kernel does not answer: {reason(error)}") from error
+    refusals = [answer.refusal for answer in answers if answer.refusal is not None]
+    return refusals[0] if refusals else None
+
+
 def list_all(
     connection: Connection, request: Request, what: str, passed: tuple[int, ...] = ()
 ) -> list[Message]:

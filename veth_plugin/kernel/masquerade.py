@@ -7,7 +7,7 @@ reads that its prefixes are there and writes nothing, but for the first of a pre
 
 from __future__ import annotations
 
-from cni_plugin.failure import IO_FAILURE, UNSUPPORTED_FIELD, Failure, reason
+from cni_plugin.failure import UNSUPPORTED_FIELD, Failure
 from netlink import expression, nftables
 from netlink.connection import NETFILTER
 from netlink.nftables import Chain, Element, Set, Table
@@ -22,6 +22,7 @@ from veth_plugin.kernel.asking import (
     exchange,
     list_all,
     refused,
+    transact,
 )
 
 TYPE_CHECKING = False
@@ -90,7 +91,7 @@ def forget(network: str) -> None:
             gone = [one for one in _known(filters, of) if one.comment == naming.short(network)]
             if gone:
                 changes.append(TABLE.delete_elements(of, gone))
-        refusal = _carry_out(filters, changes) if changes else None
+        refusal = transact(filters, nftables.transaction(changes)) if changes else None
     finally:
         filters.close()
     if refusal is not None and refusal.errno != NO_SUCH_FILE:
@@ -133,7 +134,7 @@ def _write(filters: Connection, network: str, pools: list[Pool]) -> Refusal | No
         own = [pool for pool in pools if address.family(pool[0]) == number]
         if own:
             changes += _elements(_known(filters, of), of, network, own)
-    return _carry_out(filters, changes)
+    return transact(filters, nftables.transaction(changes))
 
 
 def _elements(known: list[Element], of: Set, network: str, own: list[Pool]) -> list[Request]:
@@ -153,16 +154,6 @@ def _elements(known: list[Element], of: Set, network: str, own: list[Pool]) -> l
     if wanted:
         changes.append(TABLE.add_elements(of, wanted))
     return changes
-
-
-def _carry_out(filters: Connection, changes: list[Request]) -> Refusal | None:
-    """Carry out changes together and give the first refusal, if any; Failure 5 where there is no answer."""
-    try:
-        answers = filters.transaction(nftables.transaction(changes))
-    except OSError as error:
-        raise Failure(IO_FAILURE, f"the kernel does not answer: {reason(error)}") from error
-    refusals = [answer.refusal for answer in answers if answer.refusal is not None]
-    return refusals[0] if refusals else None
 
 
 def _rules() -> list[list[bytes]]:

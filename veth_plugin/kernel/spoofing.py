@@ -5,16 +5,16 @@ The group of a port says that it is checked; the set holds which MAC it may send
 
 from __future__ import annotations
 
-from cni_plugin.failure import IO_FAILURE, UNSUPPORTED_FIELD, Failure, reason
+from cni_plugin.failure import UNSUPPORTED_FIELD, Failure
 from netlink import expression, nftables
-from netlink.connection import NETFILTER, Connection
+from netlink.connection import NETFILTER
 from netlink.nftables import Chain, Element, Set, Table
 from veth_plugin.kernel import naming
-from veth_plugin.kernel.asking import NO_NFTABLES, NO_SUCH_FILE, connect, exchange, refused
+from veth_plugin.kernel.asking import NO_NFTABLES, NO_SUCH_FILE, connect, exchange, refused, transact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from netlink.message import Refusal, Request
+    pass
 
 TABLE = Table(nftables.BRIDGE, "ipamd")
 CHAIN = "veth_prerouting"
@@ -39,7 +39,7 @@ def ensure(name: str, mac: bytes) -> None:
         [there, rules] = exchange(filters, [TABLE.get_chain(CHAIN), TABLE.get()])
         if there.refusal is None and rules.refusal is None:
             changes = changes[-1:]
-        refusal = _carry_out(filters, changes)
+        refusal = transact(filters, nftables.transaction(changes))
     finally:
         filters.close()
     if refusal is not None and refusal.errno == NO_NFTABLES:
@@ -54,7 +54,9 @@ def forget(name: str, mac: bytes) -> None:
     """Take a host side out of the check; Failure 5."""
     filters = connect(NETFILTER)
     try:
-        refusal = _carry_out(filters, [TABLE.delete_elements(_MACS, [_element(name, mac)])])
+        refusal = transact(
+            filters, nftables.transaction([TABLE.delete_elements(_MACS, [_element(name, mac)])])
+        )
     finally:
         filters.close()
     if refusal is not None and refusal.errno != NO_SUCH_FILE:
@@ -94,12 +96,3 @@ def _rule() -> list[bytes]:
 def _element(name: str, mac: bytes) -> Element:
     encoded = name.encode()
     return Element(encoded + bytes(_NAME_BYTES - len(encoded)) + mac + bytes(2))
-
-
-def _carry_out(filters: Connection, changes: list[Request]) -> Refusal | None:
-    try:
-        answers = filters.transaction(nftables.transaction(changes))
-    except OSError as error:
-        raise Failure(IO_FAILURE, f"the kernel does not answer: {reason(error)}") from error
-    refusals = [answer.refusal for answer in answers if answer.refusal is not None]
-    return refusals[0] if refusals else None

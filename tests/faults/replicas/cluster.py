@@ -1,10 +1,6 @@
 """Four ipamd on one database, and what PostgreSQL itself says of it."""
 
-import contextlib
-import os
 import re
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +86,3 @@ class Cluster:
             log.seek(self._log_begins)
             lines = [line for line in log if f"] {self.database} " in line]
         return [line for line in lines if re.search(r"deadlock|ERROR:|FATAL:", line)]
-
-
-@contextlib.contextmanager
-def stopped(replica: IpamdProcess) -> Iterator[None]:
-    """A process that does nothing for as long as the block lasts (SIGSTOP)."""
-    assert replica.process is not None
-    os.kill(replica.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(replica.process.pid, signal.SIGCONT)

@@ -11,7 +11,8 @@ import pytest
 from tests.faults.clients import TRY_AGAIN, Caller, Node, at_once
 from tests.faults.ledger import compare
 from tests.faults.replicas.clients import WAIT_SECONDS, clients_at
-from tests.faults.replicas.cluster import Cluster, stopped
+from tests.faults.replicas.cluster import Cluster
+from tests.service import standing_still
 
 CALL_SECONDS = 6.0  # twice what a replica that hangs may hold anybody up
 
@@ -27,7 +28,7 @@ def stopped_inside_a_transaction(cluster: Cluster) -> Iterator[None]:
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         assert time.monotonic() < deadline, f"ipamd {pid} was never stopped inside a transaction"
-        with stopped(cluster.replicas[0]):
+        with standing_still(cluster.replicas[0]):
             time.sleep(0.05)
             if cluster.tables.rows(holds, cluster.database):
                 yield
