@@ -2,8 +2,9 @@
 
 Whoever has the address next would get their packets. They go after the answer to DEL, within a bound, in a
 process of its own: the kernel looks through all that it tracks, and the runtime waits for the plugin's end.
-Until they are gone a file notes the address, of this boot as connections are. An ADD that finds it does the
-work itself and removes the file, which ends that of the other: no connection of the new container may go.
+Until they are gone a file notes the address, of this boot and of the node's network namespace as connections
+are. An ADD that finds it does the work itself and removes the file, which ends that of the other: no
+connection of the new container may go.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from veth_plugin import address
 from veth_plugin.kernel import sysctl
 
 _COUNT = "netfilter/nf_conntrack_count"
+_OWN = "/proc/self/ns/net"
+_INODE = 1  # in what os.stat gives
 _FOLDERS = ("/run/ipamd", "/run/ipamd/connections")
 _NS_IN_A_MS = 1_000_000
 _BOUND_MS = 300
@@ -101,7 +104,7 @@ def _forget_one(one: bytes, deadline: int) -> bool:
 
 
 def _path(one: bytes) -> str:
-    return f"{_FOLDERS[-1]}/{address.text(one)}"
+    return f"{_FOLDERS[-1]}/{os.stat(_OWN)[_INODE]}-{address.text(one)}"
 
 
 def _strike(one: bytes) -> None:
