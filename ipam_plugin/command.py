@@ -58,6 +58,14 @@ def execute(
     return execution
 
 
+def has_served(network: str) -> bool:
+    """Tell whether an ADD of the network succeeded on this node, as far as the usual stateDir says it."""
+    from ipam_plugin import last_add
+    from ipam_plugin.configuration import STATE_DIR
+
+    return bool(last_add.read(STATE_DIR, network))
+
+
 def deliver(execution: Execution | None) -> None:
     """Deliver what waits in the spool. Its code is loaded only if something waits."""
     if execution is not None and execution.spool.count():

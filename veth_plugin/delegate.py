@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from cni_plugin import clock, platform
-from cni_plugin.failure import INVALID_CONFIGURATION, Failure
+from cni_plugin.failure import INVALID_CONFIGURATION, TRY_AGAIN, Failure
 from cni_plugin.quoting import show
-from cni_plugin.reply import Reply
+from cni_plugin.reply import Reply, note
 from ipam_plugin import command
 from veth_plugin import executable
 
@@ -82,6 +82,31 @@ def of(invocation: Invocation, issued: Moment, stdin: bytes, values: dict[str, o
     if name == IN_PROCESS:
         return InProcess(invocation, issued, stdin, values)
     return Executable(find(name, invocation.path), stdin)
+
+
+def of_release(
+    invocation: Invocation, issued: Moment, stdin: bytes, values: dict[str, object]
+) -> Delegate | None:
+    """Give whom a DEL or GC asks, None for nobody; Failure 11 where an executable is named that is not there.
+
+    No ADD has succeeded with a section that names no IPAM plugin: the runtime has lost that of the ADD. Then
+    ipamd-ipam is asked where it has served this network on this node, by what it has kept of that. Addresses
+    of any other plugin are known to that plugin alone.
+    """
+    try:
+        name = type_of(values)
+    except Failure as failure:
+        if command.has_served(str(values["name"])):
+            return InProcess(invocation, issued, stdin, values)
+        note(f"no IPAM plugin is asked to free addresses: {failure.msg}")
+        return None
+    if name == IN_PROCESS:
+        return InProcess(invocation, issued, stdin, values)
+    try:
+        return Executable(find(name, invocation.path), stdin)
+    except Failure as failure:
+        why = f"{failure.msg}; the container's addresses stay taken until it is there and is asked again"
+        raise Failure(TRY_AGAIN, why) from failure
 
 
 def type_of(values: dict[str, object]) -> str:

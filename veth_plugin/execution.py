@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cni_plugin.versions import version
+from cni_plugin.versions import speaking
 from veth_plugin import delegate
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ class Execution:
         self.stdin = stdin
         self.values = values
         self.network = str(values["name"])
-        self.version = version(values)
+        self.version = speaking(values)
         self.afterwards: list[Callable[[], None]] = []  # what waits until the runtime has its reply
         self._ipam: Delegate | None = None
 
@@ -36,6 +36,12 @@ class Execution:
         if self._ipam is None:
             self._ipam = delegate.of(self.invocation, self.issued, self.stdin, self.values)
         return self._ipam
+
+    def free(self) -> None:
+        """Have the IPAM plugin carry out a DEL or GC, where any can be asked; its Failure, or 11."""
+        self._ipam = delegate.of_release(self.invocation, self.issued, self.stdin, self.values)
+        if self._ipam is not None:
+            self._ipam.ask(self.invocation.verb)
 
     def finish(self) -> None:
         """Do what waits until the runtime has its reply."""

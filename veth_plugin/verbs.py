@@ -12,6 +12,8 @@ from veth_plugin.result import Address, Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from veth_plugin.execution import Execution
     from veth_plugin.kernel.pair import Pair
     from veth_plugin.layout import Layout
@@ -49,8 +51,7 @@ def delete(execution: Execution) -> None:
     """Remove the interface, then free its addresses: nobody else has them while the interface is there."""
     addresses = kernel.remove(_attachment(execution))
     execution.afterwards.append(lambda: kernel.forget(addresses))
-    if "ipam" in execution.values:  # without it no ADD succeeded, and nothing is held
-        execution.ipam().ask("DEL")
+    execution.free()
 
 
 def check(execution: Execution) -> None:
@@ -70,7 +71,8 @@ def collect(execution: Execution) -> None:
     """Remove what belongs to containers that are gone, and hand on; what fails is told together."""
     living = _living(execution)
     failures: list[Failure] = []
-    for step in (lambda: kernel.collect(execution.network, living), lambda: execution.ipam().ask("GC")):
+    steps: list[Callable[[], None]] = [lambda: kernel.collect(execution.network, living), execution.free]
+    for step in steps:
         try:
             step()
         except Failure as failure:

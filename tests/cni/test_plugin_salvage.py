@@ -8,6 +8,7 @@ import pytest
 from tests.cni.executable import Document, Plugin
 from tests.cni.node import Node
 from tests.cni.peer import Peer, granted, nobody, reply
+from tests.service import IpamdProcess
 
 TOKEN = "ipamd_" + "Ab3-_" * 8 + "xyz"
 GONE: Any = "taken away"
@@ -92,6 +93,31 @@ def test_a_del_needs_no_ipam_and_no_version(plugin: Plugin, peer: Peer, ipam: An
 
     assert (ended.code, ended.stdout) == (0, b"")
     assert peer.requests[1].json["node"] == "worker-x"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prevResult": 5},
+        {"prevResult": {"ips": 5}},
+        {"runtimeConfig": [], "args": 5, "capabilities": "x"},
+        {"mtu": "x", "bridge": [], "isGatway": True},
+    ],
+    ids=str,
+)
+def test_a_del_looks_at_no_key_that_it_does_not_need(
+    plugin: Plugin, lasting_ipamd: IpamdProcess, changes: Document
+) -> None:
+    lasting_ipamd.empty()
+    lasting_ipamd.create_pool("v4", "10.64.0.0/24")
+    config = plugin.config(endpoint=lasting_ipamd.endpoint, node="worker-x")
+    assert plugin.call("ADD", config).code == 0
+    assert lasting_ipamd.addresses() != set()
+
+    ended = plugin.call("DEL", {**config, **changes}, CNI_ARGS=";;=;IP=none;A=\udcff", CNI_NETNS="/etc")
+
+    assert (ended.code, ended.stdout) == (0, b"")
+    assert lasting_ipamd.addresses() == set()
 
 
 def test_a_release_that_cannot_be_delivered_waits_for_those_that_its_add_asked(

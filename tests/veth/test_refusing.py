@@ -92,28 +92,6 @@ def test_a_mac_in_cni_args_that_is_none_is_a_bad_environment(plugin: MainPlugin)
     assert "MAC in CNI_ARGS" in error["msg"]
 
 
-def test_del_refuses_nothing_that_it_does_not_need(plugin: MainPlugin, third_party: ThirdParty) -> None:
-    plugin.add()
-
-    for config in (
-        plugin.config(isGatway=True, mtu="x", mac="x", promiscMode=True, prevResult=5, dns=[]),
-        plugin.config(mode="macvlan", gateway=7, bridge="a b"),
-        plugin.config(ipam=None),
-    ):
-        ended = plugin.call("DEL", config, CNI_ARGS="MAC=x", CNI_NETNS="")
-        assert (ended.code, ended.stdout) == (0, b""), ended
-    assert third_party.calls == ["ADD", "DEL", "DEL"]
-
-
-def test_del_fails_where_the_addresses_cannot_be_given_back(plugin: MainPlugin, container: Namespace) -> None:
-    plugin.add()
-
-    error = plugin.call("DEL", plugin.config(ipam={"type": "gone"})).error
-
-    assert (error["code"], '"gone"' in error["msg"]) == (7, True)
-    assert not container.has_interface("eth0")
-
-
 @pytest.mark.parametrize(
     ("changes", "code"),
     [({"ipam": {"type": "gone"}}, 50), ({"isGatway": True}, 50), ({"mtu": "x"}, 50), ({"name": "/"}, 7)],
