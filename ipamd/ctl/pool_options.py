@@ -107,6 +107,13 @@ class PoolOptions:
             "--masquerade/--no-masquerade", help="Whether plugins are to masquerade these addresses."
         ),
     ] = None
+    borrow: Annotated[
+        bool | None,
+        typer.Option(
+            "--borrow/--no-borrow",
+            help="With affinity `node`: whether a node may take single addresses out of another's block.",
+        ),
+    ] = None
     clusters: Annotated[
         list[str] | None,
         typer.Option("--cluster", metavar="NAME", help="Serve only this cluster; repeatable."),
@@ -147,6 +154,7 @@ class PoolOptions:
             "priority": self.priority,
             "auto_assign": self.auto_assign,
             "masquerade": self.masquerade,
+            "borrow": self.borrow,
         }
         body = _given(fields)
         if self.no_gateway:

@@ -56,7 +56,10 @@ class NotAllowed(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Fullness:
-    """How full a pool is. `str()` says it. `ready_at` is when its next address has cooled down."""
+    """How full a pool is. `str()` says it. `ready_at` is when its next address has cooled down.
+
+    What is free may lie in other nodes' blocks: `lends` says that a node may have it all the same.
+    """
 
     pool: str
     size: int
@@ -66,6 +69,7 @@ class Fullness:
     excluded: int
     draining: bool
     ready_at: Instant | None
+    lends: bool = True
 
     @property
     def free(self) -> int:
@@ -77,6 +81,8 @@ class Fullness:
         text = f"pool {self.pool} has {self.allocated} of {self.size} allocated, {self.cooling} cooling down"
         for count, what in ((self.reserved, "reserved"), (self.excluded, "excluded")):
             text += f", {count} {what}" if count else ""
+        if self.free > 0 and not self.lends:
+            text += ", and lends nothing out of other nodes' blocks (its borrow is false)"
         if self.ready_at is not None and self.free <= 0:
             text += f", the next ready at {rfc3339(self.ready_at)}"
         return text

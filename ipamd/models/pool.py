@@ -92,7 +92,8 @@ class Pool:
     """A subnet with its rules. Its name is unique over all spaces.
 
     `block_length` is the prefix length of its blocks, and `cooldown` is in seconds. `gateway` is what
-    containers get, None for none. `revision` is that of the catalogue when the pool last changed.
+    containers get, None for none. With affinity `node`, `borrow` allows a node single addresses out of
+    another node's block. `revision` is that of the catalogue when the pool last changed.
     """
 
     name: str
@@ -111,12 +112,18 @@ class Pool:
     priority: int = 0
     auto_assign: bool = True
     masquerade: bool = False
+    borrow: bool = True
     selectors: Selectors = Selectors()
     revision: int = 0
 
     @property
     def family(self) -> int:
         return self.subnet.version
+
+    @property
+    def lends(self) -> bool:
+        """Whether a node may take single addresses out of any block."""
+        return self.borrow or self.affinity is Affinity.ANY
 
     @property
     def block_size(self) -> int:

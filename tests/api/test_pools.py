@@ -31,6 +31,7 @@ def test_a_pool_that_says_nothing_gets_the_defaults(http: httpx.Client) -> None:
         "priority": 0,
         "auto_assign": True,
         "masquerade": False,
+        "borrow": True,
         "selectors": {"clusters": [], "networks": [], "nodes": [], "node_labels": {}, "namespaces": []},
     }
     assert http.get("/v1/pools/plain").json() == answer.json()
@@ -59,6 +60,7 @@ def test_a_pool_that_says_everything_is_shown_as_it_was_said(http: httpx.Client)
         "priority": -3,
         "auto_assign": False,
         "masquerade": True,
+        "borrow": False,
         "selectors": {
             "clusters": ["east"],
             "networks": ["pods"],

@@ -484,6 +484,17 @@ def test_what_is_contended(there: BlocksThere, contended: Set[BlockOwner | str],
     assert said(picked) == then
 
 
+def test_a_pool_that_lends_nothing_refuses_once_no_block_can_be_the_nodes() -> None:
+    """`borrow: false`: a node's addresses all lie in its own blocks."""
+    rules = pool(affinity=Affinity.NODE, borrow=False)
+    half: BlocksThere = {ANY: [block("10.0.0.64", node=THERE, taken=["10.0.0.64"])]}
+
+    assert list(order_of_steps(rules, HERE)) == [OWN, NONE, CARVE, OTHER_WHILE_EMPTY]
+    assert list(order_of_steps(rules, None)) == [NONE, CARVE]
+    with pytest.raises(NothingFree):
+        pick(batch(rules, carved_out={"pods"}), AddressRequest((rules,)), half)
+
+
 # A certain address ----------------------------------------------------------------------------------------
 
 
@@ -525,6 +536,57 @@ def test_the_block_of_a_requested_address_is_carved_for_its_node() -> None:
     wanted = AddressRequest((OF_NODES,), addresses("10.0.0.70"))
 
     assert said(pick(batch(OF_NODES), wanted, {})) == "carve block 10.0.0.64 of pods for here"
+
+
+@table(
+    "borrow, there, then, owner",
+    {
+        "the node's own block": (False, block("10.0.0.64", node=HERE), "10.0.0.70", "here"),
+        "a block without a node, which becomes its own": (True, block("10.0.0.64"), "10.0.0.70", "here"),
+        "another's block, which stays the other's": (
+            True,
+            block("10.0.0.64", node=THERE),
+            "10.0.0.70",
+            "there",
+        ),
+        "another's block that is empty, which changes hands if the pool lends nothing": (
+            False,
+            block("10.0.0.64", node=THERE),
+            "10.0.0.70",
+            "here",
+        ),
+        "another's block in use, if the pool lends nothing": (
+            False,
+            block("10.0.0.64", node=THERE, taken=["10.0.0.64"]),
+            "10.0.0.70 is not available: it is in a block of node there, and pool pods lends no single "
+            "addresses (its borrow is false): ask for it on that node, or set borrow",
+            None,
+        ),
+    },
+)
+def test_whose_block_a_requested_address_leaves(
+    borrow: bool, there: Block, then: str, owner: str | None
+) -> None:
+    rules = pool(affinity=Affinity.NODE, borrow=borrow)
+    blocks = batch(rules)
+    wanted = AddressRequest((rules,), addresses("10.0.0.70"))
+
+    try:
+        outcome = said(pick(blocks, wanted, {"10.0.0.64": [there]}))
+    except AddressUnavailable as refused:
+        outcome = str(refused)
+
+    assert outcome == then
+    assert owners(blocks) == ({"10.0.0.64": owner} if owner is not None else {})
+
+
+def test_an_address_in_use_is_adopted_whoever_has_its_block() -> None:
+    rules = pool(affinity=Affinity.NODE, borrow=False)
+    wanted = AddressRequest((rules,), addresses("10.0.0.70"), adopted=True)
+
+    picked = pick(batch(rules), wanted, {"10.0.0.64": [block("10.0.0.64", node=THERE, taken=["10.0.0.64"])]})
+
+    assert said(picked) == "10.0.0.70"
 
 
 @table(

@@ -99,6 +99,10 @@ class _Settings(Document):
     priority: Annotated[int, Field(ge=-(1 << 31), lt=1 << 31)] | None = None
     auto_assign: bool | None = None
     masquerade: bool | None = None
+    borrow: bool | None = Field(
+        None,
+        description="With affinity `node`: whether a node may take single addresses out of another's block.",
+    )
     selectors: SelectorsDocument | None = None
 
 
@@ -135,6 +139,7 @@ class NewPool(_Settings):
             priority=self.priority or 0,
             auto_assign=self.auto_assign is not False,
             masquerade=bool(self.masquerade),
+            borrow=self.borrow is not False,
             selectors=_selectors(self.selectors or SelectorsDocument()),
         )
 
@@ -214,6 +219,7 @@ class ShownPool(TypedDict):
     priority: int
     auto_assign: bool
     masquerade: bool
+    borrow: bool
     selectors: ShownSelectors
 
 
@@ -242,6 +248,7 @@ def document_of(pool: Pool) -> ShownPool:
         "priority": pool.priority,
         "auto_assign": pool.auto_assign,
         "masquerade": pool.masquerade,
+        "borrow": pool.borrow,
         "selectors": {
             "clusters": list(selectors.clusters),
             "networks": list(selectors.networks),

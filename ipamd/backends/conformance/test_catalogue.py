@@ -55,6 +55,7 @@ FULL = Pool(
     priority=-3,
     auto_assign=False,
     masquerade=True,
+    borrow=False,
     selectors=Selectors(("east",), ("pods",), ("node-1",), {"zone": "ä"}, ("shop",)),
 )
 KEPT = Reservation(

@@ -34,6 +34,7 @@ def pool_values(pool: Pool) -> Values:
         pool.priority,
         pool.auto_assign,
         pool.masquerade,
+        pool.borrow,
         json.dumps(_selectors_json(pool.selectors)),
         pool.revision,
     )
@@ -58,6 +59,7 @@ def pool_of(row: Row) -> Pool:
         priority,
         auto_assign,
         masquerade,
+        borrow,
         selectors,
         revision,
     ) = row
@@ -78,6 +80,7 @@ def pool_of(row: Row) -> Pool:
         priority=priority,
         auto_assign=bool(auto_assign),
         masquerade=bool(masquerade),
+        borrow=bool(borrow),
         selectors=_selectors_of(json.loads(selectors)),
         revision=revision,
     )

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 6
+REVISION: Final = 7
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -267,6 +267,7 @@ POOL: Final = Table(
     needed("priority", BigInteger),
     needed("auto_assign", Boolean),
     needed("masquerade", Boolean),
+    Column("borrow", Boolean, nullable=False, server_default=true()),
     needed("selectors"),
     needed("revision", BigInteger),
     PrimaryKeyConstraint("name"),

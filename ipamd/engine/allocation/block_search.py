@@ -18,7 +18,6 @@ from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Affinity, Pool, PoolState
-from ipamd.models.reservation import Reservation
 
 FIRST_GUESS: Final = 8
 """How many requests of a batch a block is first expected to serve.
@@ -102,7 +101,7 @@ class BatchBlocks:
             if pool.state is PoolState.DRAINING and not request.adopted:
                 continue
             if request.place is not None:
-                return self._take_at(request.place, request.reservation, pool, node)
+                return self._take_at(request.place, request, pool, node)
             found = self._take_from(pool, node)
             if found is not None:
                 return found
@@ -213,10 +212,12 @@ class BatchBlocks:
         return self._search_steps.setdefault(key, _SearchStep(*key))
 
     def _take_at(
-        self, place: AddressRange, reservation: Reservation | None, pool: Pool, node: NodeKey | None
+        self, place: AddressRange, request: AddressRequest, pool: Pool, asking: NodeKey | None
     ) -> PickedAddress | NotYet | NeedsBlock:
         """An address that must lie in a certain place: a requested one, or one of the holder's own."""
-        mask = self._catalogue.mask(pool)
+        node = asking if pool.affinity is Affinity.NODE else None
+        mask, reservation = self._catalogue.mask(pool), request.reservation
+        lent: AddressUnavailable | None = None
         usable = mask.usable_within(place)
         if not usable:
             first = max(place.first, pool.subnet[0], key=int)
@@ -224,15 +225,23 @@ class BatchBlocks:
             raise AddressUnavailable(first, why if reservation is None else f"{why}; {reservation.statement}")
         for number in mask.blocks_meeting(usable):
             if BlockId(pool.name, number) in self._uncarved:
-                return NeedsBlock(pool.name, node if pool.affinity is Affinity.NODE else None, number)
+                return NeedsBlock(pool.name, node, number)
             lacking = self.lacks(pool.name, number)
             if lacking is not None:
                 return lacking
             block = self._open[pool.name][number]
+            owner = owner_asked(block.block, node)
+            if owner is BlockOwner.ANY and not (pool.lends or request.adopted):
+                lent = lent or not_lent(place.first, block.block, pool)
+                continue
             value = block.take_among(usable.bits(number, pool.block_size))
             if value is not None:
+                if owner is BlockOwner.NONE or not pool.lends:
+                    self._hand_over(block, owner, node)
                 self._await_turn(block)
                 return PickedAddress(pool, number, address_in(pool.family, value))
+        if lent is not None:
+            raise lent
         raise AddressTaken(pool.space, place.first, reserved=reservation.statement if reservation else None)
 
     def _next_in(self, step: _SearchStep, pool: Pool) -> OpenBlock | None:
@@ -291,10 +300,30 @@ def _belongs(block: Block, pool: Pool) -> bool:
     return block.size == pool.block_size and first <= block.first <= last
 
 
+def owner_asked(block: Block, node: NodeKey | None) -> BlockOwner:
+    """Whose a block is, as seen from a node (None: from nobody's) that asks for an address in it."""
+    if block.node == node:
+        return BlockOwner.OWN
+    if block.node is None:
+        return BlockOwner.NONE
+    return BlockOwner.ANY if node is None or block.allocated else BlockOwner.OTHER_WHILE_EMPTY
+
+
+def not_lent(address: IPAddress, block: Block, pool: Pool) -> AddressUnavailable:
+    """The refusal of a single address out of another node's block."""
+    owner = block.node.name if block.node is not None else "nobody"
+    return AddressUnavailable(
+        address,
+        f"it is in a block of node {owner}, and pool {pool.name} lends no single addresses (its borrow is "
+        "false): ask for it on that node, or set borrow",
+    )
+
+
 def order_of_steps(pool: Pool, node: NodeKey | None) -> tuple[BlockOwner | CarvingStep, ...]:
     """Whose blocks a node looks into for an address of a pool, in turn, and when it has one carved."""
     if pool.affinity is Affinity.ANY:
         return BlockOwner.ANY, CarvingStep.CARVE
+    single = (BlockOwner.ANY,) if pool.lends else ()
     if node is None:
-        return BlockOwner.NONE, CarvingStep.CARVE, BlockOwner.ANY
-    return BlockOwner.OWN, BlockOwner.NONE, CarvingStep.CARVE, BlockOwner.OTHER_WHILE_EMPTY, BlockOwner.ANY
+        return BlockOwner.NONE, CarvingStep.CARVE, *single
+    return BlockOwner.OWN, BlockOwner.NONE, CarvingStep.CARVE, BlockOwner.OTHER_WHILE_EMPTY, *single

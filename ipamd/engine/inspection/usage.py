@@ -98,6 +98,7 @@ async def fullness(
                 counted.excluded,
                 pool.state is PoolState.DRAINING,
                 since + pool.cooldown * SECOND if since is not None else None,
+                pool.lends,
             )
         )
     return tuple(described)
