@@ -30,7 +30,7 @@ def release(cluster: Cluster, make_claim: MakeClaim) -> Release:
     values = {
         "database": {"kind": "sqlite", "storage": {"existingClaim": make_claim(USER)}},
         "server": {"hostNetwork": True, "nodeSelector": {"kubernetes.io/hostname": cluster.control.name}},
-        "nodes": {"conflist": {"enabled": True, "ipMasq": False, "pools": [["pods-v4"]]}},
+        "nodes": {"conflist": {"enabled": True, "plugin": "bridge", "ipMasq": False, "pools": [["pods-v4"]]}},
         "pools": [POOL],
     }
     made = Release(cluster, values)

@@ -48,7 +48,7 @@ def release(cluster: Cluster, make_claim: MakeClaim) -> Release:
             "storage": {"existingClaim": make_claim(POSTGRES_USER)},
         },
         "server": {"hostNetwork": True},
-        "nodes": {"conflist": {"enabled": True, "ipMasq": False}},
+        "nodes": {"conflist": {"enabled": True, "plugin": "bridge", "ipMasq": False}},
         "pools": [pool(node) for node in SUBNETS],
     }
     made = Release(cluster, values)

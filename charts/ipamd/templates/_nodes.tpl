@@ -6,10 +6,12 @@
 {{- $ipam := dict "type" "ipamd-ipam" }}
 {{- if $c.pools }}{{ $_ := set $ipam "pools" $c.pools }}{{ end }}
 {{- $main := dict "type" $c.plugin "ipMasq" $c.ipMasq "ipam" $ipam "capabilities" (dict "io.kubernetes.cri.pod-annotations" true "ips" true) }}
-{{- if eq $c.plugin "bridge" }}{{ $main = merge $main (dict "bridge" $c.bridge "isGateway" true "hairpinMode" true) }}{{ end }}
+{{- $bridged := eq $c.plugin "bridge" }}
+{{- if eq $c.plugin "ipamd-veth" }}{{ $_ := set $main "mode" $c.mode }}{{ $bridged = eq $c.mode "bridge" }}{{ end }}
+{{- if $bridged }}{{ $main = merge $main (dict "bridge" $c.bridge "isGateway" true "hairpinMode" true) }}{{ end }}
 {{- if $c.mtu }}{{ $_ := set $main "mtu" (int $c.mtu) }}{{ end }}
 {{- $portmap := dict "type" "portmap" "capabilities" (dict "portMappings" true) }}
-{{- toPrettyJson (dict "cniVersion" "1.0.0" "name" $c.name "plugins" (list $main $portmap)) }}
+{{- toPrettyJson (dict "cniVersion" "1.0.0" "name" $c.name "plugins" (ternary (list $main $portmap) (list $main) $c.portmap)) }}
 {{- end }}
 {{- end }}
 

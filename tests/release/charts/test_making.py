@@ -21,6 +21,7 @@ from tests.release.charts.chart import (
     template,
     validate,
 )
+from veth_plugin.configuration import Settings
 
 VERSIONS = ("1.20", "1.21", "1.24", "1.25", "1.31", "1.37")
 EVERYTHING = merged(
@@ -150,7 +151,12 @@ def test_an_address_of_the_other_family_is_written_as_one() -> None:
 @pytest.mark.parametrize(
     ("given", "main"),
     [
-        ({}, {"type": "bridge", "bridge": "cni0", "isGateway": True}),
+        ({}, {"type": "ipamd-veth", "mode": "routed"}),
+        (
+            {"mode": "bridge", "bridge": "pods0"},
+            {"type": "ipamd-veth", "mode": "bridge", "bridge": "pods0", "isGateway": True},
+        ),
+        ({"plugin": "bridge"}, {"type": "bridge", "bridge": "cni0", "isGateway": True}),
         ({"plugin": "ptp", "mtu": 1400}, {"type": "ptp", "mtu": 1400}),
     ],
 )
@@ -163,6 +169,34 @@ def test_the_conflist_names_the_plugin_and_the_pools_that_were_asked_for(
     conflist = json.loads(made["ConfigMap", "ipamd-conflist"]["data"]["10-pods.conflist"])
     assert main.items() <= conflist["plugins"][0].items()
     assert conflist["plugins"][0]["ipam"] == {"type": "ipamd-ipam", "pools": [["pods-v4"]]}
+
+
+@pytest.mark.parametrize(
+    ("given", "plugins"),
+    [
+        ({}, ["ipamd-veth", "portmap"]),
+        ({"portmap": False}, ["ipamd-veth"]),
+        ({"portmap": False, "plugin": "ptp"}, ["ptp"]),
+    ],
+)
+def test_a_node_without_reference_plugins_is_asked_for_none(
+    given: dict[str, Any], plugins: list[str]
+) -> None:
+    network = {"enabled": True, **given}
+    made = manifests(values=merged(LEAST, {"server": {"hostNetwork": True}, "nodes": {"conflist": network}}))
+
+    conflist = json.loads(made["ConfigMap", "ipamd-conflist"]["data"]["10-pods.conflist"])
+    assert [plugin["type"] for plugin in conflist["plugins"]] == plugins
+
+
+@pytest.mark.parametrize("mode", ["routed", "bridge"])
+def test_our_main_plugin_knows_every_key_that_the_chart_gives_it(mode: str) -> None:
+    network = {"enabled": True, "mode": mode, "mtu": 1400}
+    made = manifests(values=merged(LEAST, {"server": {"hostNetwork": True}, "nodes": {"conflist": network}}))
+
+    conflist = json.loads(made["ConfigMap", "ipamd-conflist"]["data"]["10-pods.conflist"])
+    given = {"cniVersion": conflist["cniVersion"], "name": conflist["name"], **conflist["plugins"][0]}
+    assert Settings(given, "").masquerades
 
 
 def test_before_there_is_a_pod_network_nothing_waits_for_one() -> None:

@@ -30,6 +30,7 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"service": {"clusterIP": "ipamd.example"}}, "/service/clusterIP"),
     ({"nodes": {"endpoints": ["http://10.0.0.1:8750"]}}, "/nodes/endpoints/0"),
     ({"nodes": {"conflist": {"plugin": "macvlan"}}}, "/nodes/conflist/plugin"),
+    ({"nodes": {"conflist": {"mode": "tunnelled"}}}, "/nodes/conflist/mode"),
     ({"nodes": {"conflist": {"name": "Pods"}}}, "/nodes/conflist/name"),
     ({"nodes": {"paths": {"cniBin": "opt/cni/bin"}}}, "/nodes/paths/cniBin"),
     ({"pools": [{"name": "p"}]}, "/pools/0"),
