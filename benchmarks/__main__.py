@@ -6,13 +6,38 @@ import argparse
 import signal
 import time
 
-from benchmarks import bridge, burst, fill_curve, growth, keeping, machine, plugin, report, service, veth
+from benchmarks import (
+    bridge,
+    burst,
+    fill_curve,
+    growth,
+    keeping,
+    living,
+    machine,
+    plugin,
+    report,
+    restores,
+    service,
+    veth,
+)
 from benchmarks.table import Scale
 
 BENCHMARKS = {
-    module.NAME: module for module in (plugin, bridge, veth, service, growth, fill_curve, burst, keeping)
+    module.NAME: module
+    for module in (
+        plugin,
+        bridge,
+        veth,
+        living,
+        restores,
+        service,
+        growth,
+        fill_curve,
+        burst,
+        keeping,
+    )
 }
-GROWING = ("growth", "fill", "keeping")
+GROWING = ("growth", "fill", "keeping", "living")
 """Those that measure more when they are given time."""
 
 

@@ -6,13 +6,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks import spawn
 from benchmarks.contenders import DEBIAN_PLUGINS, Contender, host_local_section, ipamd_section, network
 from benchmarks.filled import check_held, running_filled
-from benchmarks.inside import inside, namespaces
-from benchmarks.spawn import containers
+from benchmarks.inside import namespaces
+from benchmarks.main_plugins import life
 from benchmarks.table import Bar, Row, Scale, Table, figure
-from tests.network.namespace import Namespace
 from tests.node_executable import plugins
 from tests.service import IpamdProcess
 
@@ -40,7 +38,8 @@ def measure(scale: Scale) -> Table:
         spent: Times = {verb: {contender.name: [] for contender in contenders} for verb in ("ADD", "DEL")}
         for _ in range(calls):
             for contender in contenders:
-                _pods_life(contender, node, pod, folder, spent)
+                for verb, burst in life(contender, node, [pod], folder).items():
+                    spent[verb][contender.name].append(1000 * burst.seconds)
         check_held(service, "bench", 0)
     for verb, times in spent.items():
         beside, other = "bridge + host-local", figure("ms", times.pop("host-local"))
@@ -63,18 +62,3 @@ def _contenders(service: IpamdProcess, folder: Path) -> list[Contender]:
         config.write_bytes(network(section, "bridge", bridge=f"bench{number}", isGateway=True))
         made.append(Contender(name, executables / "bridge", config, executables))
     return made
-
-
-def _pods_life(contender: Contender, node: Namespace, pod: Namespace, folder: Path, spent: Times) -> None:
-    """An ADD and a DEL; raises unless the pod has its address between them and no interface after them."""
-    container = containers(1)[0]
-    with inside(node):
-        added = spawn.run([contender.call("ADD", container, str(pod.path))], 1, folder)
-    answered = spawn.addresses(added)
-    assert pod.addresses("eth0") == set(answered), "the pod does not have the address that was answered"
-    with inside(node):
-        deleted = spawn.run([contender.call("DEL", container, str(pod.path))], 1, folder)
-    spawn.succeeded(deleted)
-    assert not pod.has_interface("eth0"), "the pod still has its interface"
-    spent["ADD"][contender.name].append(1000 * added.seconds)
-    spent["DEL"][contender.name].append(1000 * deleted.seconds)

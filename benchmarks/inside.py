@@ -1,17 +1,20 @@
-"""Network namespaces for a benchmark: a node and a pod, and how a process starts inside the node."""
+"""Network namespaces for a benchmark: a node and its pods, and how a process starts inside the node."""
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
 
-from tests.network.namespace import Namespace
+from tests.network.namespace import Namespace, run
 
 OWN: Final = Path("/proc/thread-self/ns/net")
+SECONDS: Final = 300
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -28,6 +31,29 @@ def namespaces(*names: str) -> Iterator[list[Namespace]]:
     finally:
         for namespace in made:
             namespace.delete()
+
+
+@contextmanager
+def crowd(node: Namespace, number: int) -> Iterator[list[Namespace]]:
+    """Many bare namespaces for pods of a node.
+
+    Afterwards the node's pairs go first: a pair that goes with its namespace costs the kernel far more.
+    """
+    pods = [Namespace(f"{node.name}-{place}") for place in range(number)]
+    try:
+        _batch([], *(f"netns add {pod.name}" for pod in pods))
+        yield pods
+    finally:
+        shown = json.loads(node.run("ip", "-j", "link", "show", "type", "veth") or "[]")
+        _batch(node.prefix(), *(f"link delete {each['ifname']}" for each in shown))
+        _batch([], *(f"netns delete {pod.name}" for pod in pods if pod.path.exists()))
+
+
+def _batch(prefix: list[str], *lines: str) -> None:
+    with NamedTemporaryFile("w", suffix=".batch") as file:
+        file.write("\n".join(lines))
+        file.flush()
+        run(*prefix, "ip", "-batch", file.name, timeout=SECONDS)
 
 
 @contextmanager
