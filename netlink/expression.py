@@ -12,12 +12,17 @@ REGISTER = 1
 """The first register of 16 bytes."""
 _WORDS = 8  # the same registers by words of 4 bytes begin here
 _FIRST_WORD = 0
+_FIB_LINK, _FIB_KIND = 1, 3
 
 DROP, ACCEPT, JUMP, GOTO, RETURN = 0, 1, 0xFFFFFFFD, 0xFFFFFFFC, 0xFFFFFFFB
 """What happens to a packet."""
 
-META_MARK, META_IN_NAME, META_FAMILY, META_IN_GROUP, META_OUT_GROUP = 3, 6, 15, 21, 22
-"""What is known of a packet beside its bytes. The family is one byte."""
+META_MARK, META_IN_NAME, META_OUT_NAME, META_FAMILY, META_PROTOCOL, META_IN_GROUP, META_OUT_GROUP = (
+    3, 6, 7, 15, 16, 21, 22,
+)  # fmt: skip
+"""What is known of a packet beside its bytes. The family is one byte, and so is the protocol (UDP, TCP)."""
+FIB_SOURCE, FIB_IN = 0x1, 0x8
+"""What is looked up in the routes: the packet's source; only among routes by the link it came by."""
 LINK_HEADER, NETWORK_HEADER, TRANSPORT_HEADER = 0, 1, 2
 EQUAL, NOT_EQUAL = 0, 1
 FULLY_RANDOM = 0x10
@@ -84,14 +89,46 @@ def verdict(code: int, chain: str | None = None) -> bytes:
     return _expression("immediate", [attribute.be32(1, _FIRST_WORD), data])
 
 
-def masquerade(flags: int = 0) -> bytes:
-    """Give the packet the address of the link by which it leaves."""
-    return _expression("masq", [attribute.be32(1, flags)] if flags else [])
+def immediate(value: bytes, register: int) -> bytes:
+    """Load a value that is always the same."""
+    data = attribute.nested(2, [attribute.raw(1, value)])
+    return _expression("immediate", [attribute.be32(1, register), data])
+
+
+def masquerade(flags: int = 0, lowest: int | None = None, highest: int | None = None) -> bytes:
+    """Give the packet the address of the link by which it leaves.
+
+    Where two registers are named, the port is from the one's to the other's.
+    """
+    parts = [attribute.be32(1, flags)] if flags else []
+    if lowest is not None and highest is not None:
+        parts += [attribute.be32(2, lowest), attribute.be32(3, highest)]
+    return _expression("masq", parts)
+
+
+def route_link(what: int, register: int = REGISTER) -> bytes:
+    """Load the index of the link that the routes have for what is looked up; 0 where they have none."""
+    return _fib(what, _FIB_LINK, register)
+
+
+def route_kind(what: int, register: int = REGISTER) -> bytes:
+    """Load the kind of the route for what is looked up, such as LOCAL, as four bytes."""
+    return _fib(what, _FIB_KIND, register)
+
+
+def untracked() -> bytes:
+    """Keep the packet out of the tracking of connections."""
+    return _expression("notrack", [])
 
 
 def counter() -> bytes:
     """Count packets and bytes."""
     return _expression("counter", [])
+
+
+def _fib(what: int, result: int, register: int) -> bytes:
+    parts = [attribute.be32(1, register), attribute.be32(2, result), attribute.be32(3, what)]
+    return _expression("fib", parts)
 
 
 def _expression(name: str, data: list[bytes]) -> bytes:

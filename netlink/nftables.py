@@ -22,7 +22,7 @@ _SUBSYSTEM = 10 << 8
 _NEW_TABLE, _GET_TABLE, _DELETE_TABLE = 0, 1, 2
 _NEW_CHAIN, _GET_CHAIN, _DELETE_CHAIN = 3, 4, 5
 _NEW_RULE, _GET_RULE, _DELETE_RULE = 6, 7, 8
-_NEW_SET, _DELETE_SET = 9, 11
+_NEW_SET, _GET_SET, _DELETE_SET = 9, 10, 11
 _NEW_ELEMENTS, _GET_ELEMENTS, _DELETE_ELEMENTS = 12, 13, 14
 _BEGIN, _END = 16, 17
 _HEADER = 4
@@ -143,6 +143,10 @@ class Table:
             parts.append(attribute.nested(9, [attribute.nested(2, fields)]))
         return self._request(_NEW_SET, message.CREATE, parts)
 
+    def get_set(self, name: str) -> Request:
+        """Ask whether a set is there."""
+        return self._request(_GET_SET, 0, [attribute.text(1, self.name), attribute.text(2, name)])
+
     def delete_set(self, name: str) -> Request:
         """Remove a set that no rule names."""
         return self._request(_DELETE_SET, 0, [attribute.text(1, self.name), attribute.text(2, name)])
@@ -154,6 +158,10 @@ class Table:
     def delete_elements(self, of: Set, elements: list[Element]) -> Request:
         """Take keys out of a set; refused where one is not there."""
         return self._request(_DELETE_ELEMENTS, 0, self._elements(of, elements))
+
+    def flush_set(self, name: str) -> Request:
+        """Take all keys out of a set."""
+        return self._request(_DELETE_ELEMENTS, 0, [attribute.text(1, self.name), attribute.text(2, name)])
 
     def get_element(self, of: Set, key: bytes) -> Request:
         """Ask for the element that holds a key; refused (ENOENT) where none does."""

@@ -85,9 +85,10 @@ def find(address: bytes) -> Request:
     return Request(GET, 0, head.to_bytes(_HEADER, "little") + attribute.raw(_DESTINATION, address))
 
 
-def get_all(of: int, index: int | None = None, table: int = MAIN_TABLE) -> Request:
-    """Ask for the list of a family's routes in a table, of one link or all."""
-    parts = [of.to_bytes(_HEADER, "little"), attribute.u32(_TABLE, table)]
+def get_all(of: int, index: int | None = None, table: int = MAIN_TABLE, protocol: int = 0) -> Request:
+    """Ask for the list of a family's routes in a table, of one link or all, of one who made them or all."""
+    head = of | protocol << 40
+    parts = [head.to_bytes(_HEADER, "little"), attribute.u32(_TABLE, table)]
     if index is not None:
         parts.append(attribute.u32(_OUT, index))
     return Request(GET, 0, b"".join(parts))
