@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+
 from netlink import message
 from netlink.message import Message, Refusal, Request
 
@@ -18,7 +20,7 @@ ROUTE, NETFILTER = 0, 12
 
 _NOTHING_THERE = 11  # EAGAIN
 _SOL_NETLINK = 270
-_CAP_ACK, _EXT_ACK, _STRICT_CHECKING = 10, 11, 12
+_ADD_MEMBERSHIP, _CAP_ACK, _EXT_ACK, _STRICT_CHECKING = 1, 10, 11, 12
 
 _MOST_AT_ONCE = 64  # so that what is refused of them fits into the socket's buffer
 _TRIES_OF_A_LIST = 30
@@ -53,6 +55,24 @@ class Connection:
 
     def close(self) -> None:
         self._socket.close()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def listen(self, group: int) -> None:
+        """Hear from now on what the kernel announces to a group; whoever does so asks by `send` alone."""
+        self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+
+    def send(self, request: Request) -> None:
+        """Send one request whose answer `hear` gives, among what is announced."""
+        self._sequence += 1
+        self._socket.send(message.encode(request, self._sequence, message.ACK))
+
+    def hear(self, milliseconds: int) -> list[Message]:
+        """Give what the kernel says next, nothing where it says nothing for so long."""
+        poller = select.poll()
+        poller.register(self._socket.fileno(), select.POLLIN)
+        return message.decode(self._socket.recv(_ANSWER)) if poller.poll(milliseconds) else []
 
     def exchange(self, requests: list[Request]) -> list[Answer]:
         """Send requests and give their answers in the same order.

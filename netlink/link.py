@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 NEW, DELETE, GET, SET = 16, 17, 18, 19
 
+GROUP = 1
+"""The group that hears what becomes of links."""
+
 UP = 0x1
 """The flag of a link that is switched on."""
 OPERATIONAL_UP = 6
@@ -127,6 +130,11 @@ def get_all(master: int | None = None) -> Request:
 def delete(name: str | None = None, index: int = 0) -> Request:
     """Remove the link with this index, or else this name; its peer goes too."""
     return Request(DELETE, 0, _encode(Link(name if index == 0 else None, index)))
+
+
+def announces_removal(told: Message, index: int) -> bool:
+    """Tell whether the link with this index is gone. Leaving a bridge is announced by another family."""
+    return told.kind == DELETE and told.body[:1] == b"\0" and told.body[4:8] == index.to_bytes(4, "little")
 
 
 def add_vlan(index: int, vlan: int, flags: int = 0, itself: bool = False) -> Request:

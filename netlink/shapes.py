@@ -17,5 +17,8 @@ class Socket(Protocol):
     def recv(self, size: int, /) -> bytes:
         """Give one datagram; OSError where none is there."""
 
+    def fileno(self) -> int:
+        """Give its descriptor."""
+
     def close(self) -> None:
         """Close it."""

@@ -60,13 +60,14 @@ def random_number() -> int:
     return int.from_bytes(os.urandom(2), "big")
 
 
-def detach() -> bool:
-    """Go on as two processes; True in the new one, which has no streams and for which nobody waits."""
+def detach(kept: int = 2) -> bool:
+    """Go on as two processes; True in the new one, for which nobody waits. It has one file open, or none."""
     if os.fork() != 0:
         return False
-    for number in range(3):
-        os.close(number)
+    os.closerange(0, 3)
     guard_streams()
+    os.closerange(3, kept)
+    os.closerange(max(kept, 2) + 1, os.sysconf("SC_OPEN_MAX"))
     return True
 
 

@@ -32,8 +32,6 @@ _CLONE_NEWNET = 0x40000000
 _AF_NETLINK = 16
 _SOCK_RAW = 3
 _SOCK_CLOEXEC = 0o2000000
-_SIGCHLD = 17
-_O_PATH = 0o10000000
 
 O_DIRECTORY = _linux.O_DIRECTORY  # another number on every architecture
 
@@ -68,14 +66,9 @@ def random_number() -> int:
     return int.from_bytes(bits, "big")
 
 
-def detach() -> bool:
-    """Go on as two processes; True in the new one, which has no streams and for which nobody waits."""
-    if _linux.syscall(_linux.SYS_clone, _SIGCHLD, 0, 0, 0, 0) != 0:
-        return False
-    for number in range(3):
-        close(number)
-        open_file("/", _O_PATH)  # which takes the number: a socket must not become stdout
-    return True
+def detach(kept: int = 2) -> bool:
+    """Go on as two processes; True in the new one, for which nobody waits. It has one file open, or none."""
+    return _linux.detach(kept)
 
 
 def exit_now(status: int) -> NoReturn:

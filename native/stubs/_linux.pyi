@@ -1,7 +1,6 @@
 # The C module of the static executable: system calls with integers, None and buffers.
 O_DIRECTORY: int
 SYS_clock_gettime: int
-SYS_clone: int
 SYS_close: int
 SYS_exit_group: int
 SYS_fcntl: int
@@ -25,4 +24,5 @@ SYS_wait4: int
 SYS_write: int
 
 def syscall(number: int, *arguments: int | bytes | bytearray | memoryview | None) -> int: ...
+def detach(file: int) -> bool: ...
 def spawn(path: str, variable: str, stdin: int, stdout: int) -> int: ...

@@ -16,7 +16,7 @@ from netlink.address import Address
 from netlink.connection import NETFILTER, ROUTE, Answer, Connection
 from netlink.link import Link, Port
 from netlink.linkkind import Bridge, Vxlan
-from netlink.message import Message, Request
+from netlink.message import ERROR, Message, Request, refusal
 from netlink.neighbour import Neighbour
 from netlink.nftables import Chain, Element, Set, Table
 from netlink.route import Route
@@ -92,6 +92,33 @@ def test_a_pair_is_made_with_each_end_where_it_stays(
     [shown] = as_json(container, "link", "show", "eth0")
     assert shown["address"] == "02:00:00:00:00:02"
     assert not node.has_interface("eth0")
+
+
+def test_a_removal_is_announced_as_soon_as_both_ends_are_gone(
+    node: Namespace, routing: Connection, container: Namespace, pair: tuple[Link, Link]
+) -> None:
+    index = pair[0].index
+    node.run("ip", "link", "add", "br0", "type", "bridge")
+    node.run("ip", "link", "set", "veth1", "master", "br0")  # that it leaves this is announced too, before
+    inside = connect(container, ROUTE)
+    routing.listen(link.GROUP)
+    heard: list[Message] = []
+    asking = threading.Thread(target=routing.send, args=[link.delete(index=index)])
+
+    asking.start()
+    while not heard or not link.announces_removal(heard[-1], index):
+        heard += routing.hear(5000)
+    [answer] = inside.exchange([link.get("eth0")])
+    asking.join()
+    later = routing.hear(5000)
+    inside.close()
+
+    assert answer.refusal is not None
+    assert answer.refusal.errno == ENODEV
+    assert link.DELETE in [one.kind for one in heard[:-1]], "the bridge announced nothing"
+    assert [one.kind for one in later] == [ERROR]
+    assert refusal(later[0]) is None
+    assert routing.hear(0) == []
 
 
 def test_what_a_link_is_told_it_tells_too(

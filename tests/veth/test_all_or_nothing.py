@@ -1,13 +1,13 @@
 """Whatever step of ADD fails, and wherever the process is killed, nothing stays but what the living have."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from tests.network.namespace import MakeNamespace, Namespace
 from tests.veth.beyond import answers, everything, wire
-from tests.veth.executable import NAME, Document, MainPlugin
+from tests.veth.executable import Document, MainPlugin
+from tests.veth.injecting import Injecting
 from tests.veth.ipam import ThirdParty
 
 DUAL: Document = {
@@ -37,30 +37,6 @@ def neighbour(
     plugin.add(CNI_CONTAINERID="neighbour", CNI_NETNS=str(namespace.path))
     third_party.answers("ADD", DUAL)
     return namespace
-
-
-class Injecting:
-    """The plugin under strace, which lets one system call fail or kills the process at it."""
-
-    def __init__(self, plugin: MainPlugin, scratch: Path) -> None:
-        (scratch / "real").mkdir()
-        self._real = scratch / "real" / NAME  # the static file knows by its name what it is
-        self._path = plugin.folder / NAME
-        self._log = scratch / "strace"
-        self._path.rename(self._real)
-        self.at("sendto", "", 0)
-
-    def at(self, call: str, what: str, number: int) -> None:
-        """Say what happens at which of the calls; without a word nothing does."""
-        inject = f"-e inject={call}:{what}:when={number}" if what else ""
-        self._path.write_text(
-            f"#!/bin/sh\nexec strace -qq -o {self._log} -e trace={call} {inject} {self._real}\n"
-        )
-        self._path.chmod(0o755)
-
-    def counted(self, call: str) -> int:
-        """How often the last call of the plugin made that system call."""
-        return len(re.findall(rf"^{call}\(", self._log.read_text(), re.MULTILINE))
 
 
 @pytest.fixture

@@ -5,12 +5,11 @@ from __future__ import annotations
 from cni_plugin.failure import Failure
 from netlink import link
 from netlink.connection import ROUTE
-from veth_plugin.kernel import masquerade, naming, spoofing, tracking
-from veth_plugin.kernel.asking import NO_SUCH_DEVICE, Step, carry_out, connect, exchange, list_all
+from veth_plugin.kernel import departure, masquerade, naming, spoofing, tracking
+from veth_plugin.kernel.asking import connect, exchange, list_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from netlink.connection import Connection
     from netlink.link import Link
     from veth_plugin.attachment import Attachment
     from veth_plugin.kernel.naming import Alias
@@ -30,7 +29,7 @@ def remove(attachment: Attachment) -> list[bytes]:
         alias = naming.read_alias(told.alias)
         if alias is not None and alias.owner != naming.owner(attachment):
             return []  # it is another network's: this one's ADD had found the name taken
-        return _remove(node, told, alias)
+        return _remove(told, alias)
     finally:
         node.close()
 
@@ -45,7 +44,7 @@ def collect(network: str, living: list[Attachment]) -> None:
     addresses: list[bytes] = []
     for told in stale:
         try:
-            addresses += _remove(node, told, naming.read_alias(told.alias))
+            addresses += _remove(told, naming.read_alias(told.alias))
         except Failure as failure:
             failures.append(failure)
     node.close()
@@ -56,12 +55,11 @@ def collect(network: str, living: list[Attachment]) -> None:
         masquerade.forget(network)
 
 
-def _remove(node: Connection, told: Link, alias: Alias | None) -> list[bytes]:
+def _remove(told: Link, alias: Alias | None) -> list[bytes]:
     """Remove a host side, and give the addresses of which it says that they are its container's."""
     addresses = [] if alias is None else alias.addresses
     tracking.note(addresses)
-    step = Step(link.delete(index=told.index), f"removing interface {told.name}", (NO_SUCH_DEVICE,))
-    carry_out(node, [step])
+    departure.remove(told.index, told.name or "")
     if told.group == naming.CHECKED and alias is not None and alias.container_mac is not None:
         spoofing.forget(told.name or "", alias.container_mac)
     return addresses
