@@ -14,6 +14,15 @@ _CLONE_NEWNET = 0x40000000
 
 def connect(namespace: Namespace, protocol: int) -> Connection:
     """A connection that asks the kernel in that namespace."""
+    made = socket_in(namespace, FAMILY, KIND, protocol)
+    made.setblocking(False)
+    return Connection(made)
+
+
+def socket_in(
+    namespace: Namespace, family: int, kind: int = socket.SOCK_STREAM, protocol: int = 0
+) -> socket.socket:
+    """A socket of that namespace."""
     made: list[socket.socket] = []
 
     def open_inside() -> None:
@@ -22,10 +31,9 @@ def connect(namespace: Namespace, protocol: int) -> Connection:
             assert _libc.setns(file, _CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
         finally:
             os.close(file)
-        made.append(socket.socket(FAMILY, KIND, protocol))
+        made.append(socket.socket(family, kind, protocol))
 
     thread = threading.Thread(target=open_inside)  # a namespace is a thread's own
     thread.start()
     thread.join()
-    made[0].setblocking(False)
-    return Connection(made[0])
+    return made[0]

@@ -1,5 +1,6 @@
 """What leaves a network's pools is masqueraded in both families, and an ADD writes nothing for it."""
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,9 +9,9 @@ import pytest
 from netlink import nftables
 from netlink.connection import NETFILTER, Connection
 from netlink.message import Request
-from tests.network.kernel import connect
+from tests.network.kernel import connect, socket_in
 from tests.network.namespace import MakeNamespace, Namespace
-from tests.veth.beyond import BEYOND, answers, wire
+from tests.veth.beyond import BEYOND, NODE, answers, wire
 from tests.veth.executable import Document, MainPlugin
 from tests.veth.ipam import ThirdParty
 
@@ -154,6 +155,43 @@ def test_a_network_without_it_is_left_alone(plugin: MainPlugin, container: Names
     plugin.add(plugin.config(ipMasq=False))
 
     assert not answers(container, BEYOND[0])
+
+
+def test_what_the_node_itself_sends_keeps_its_source(
+    plugin: MainPlugin, node: Namespace, beyond: Namespace
+) -> None:
+    plugin.add()
+
+    for number, (family, source, target) in enumerate(
+        ((socket.AF_INET, NODE[0], BEYOND[0]), (socket.AF_INET6, NODE[1], BEYOND[1]))
+    ):
+        with (
+            socket_in(node, family, socket.SOCK_DGRAM) as sending,
+            socket_in(beyond, family, socket.SOCK_DGRAM) as receiving,
+        ):
+            receiving.bind((target, 9000 + number))
+            receiving.settimeout(5)
+            sending.bind((source, 5000 + number))
+            sending.sendto(b"a word", (target, 9000 + number))
+            _, seen = receiving.recvfrom(100)
+        assert seen[:2] == (source, 5000 + number)
+
+
+def test_what_passes_a_bridge_of_others_keeps_its_source(
+    plugin: MainPlugin, node: Namespace, make_namespace: MakeNamespace
+) -> None:
+    plugin.add()
+    node.run("ip", "link", "add", "others", "type", "bridge")
+    node.run("ip", "link", "set", "others", "up")
+    guests = [make_namespace("guest-1"), make_namespace("guest-2")]
+    for number, guest in enumerate(guests, 1):
+        port = f"port{number}"
+        node.run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", guest.name)
+        node.run("ip", "link", "set", port, "master", "others", "up")
+        guest.run("ip", "link", "set", "eth0", "up")
+        guest.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
+
+    guests[0].ping("10.99.0.2")
 
 
 def test_gc_takes_the_pools_of_a_network_without_containers(

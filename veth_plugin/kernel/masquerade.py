@@ -157,14 +157,13 @@ def _elements(known: list[Element], of: Set, network: str, own: list[Pool]) -> l
 
 
 def _rules() -> list[list[bytes]]:
-    """Give the rules of the chain, each of which but the last lets packets pass as they are."""
+    """Give the rules of the chain, each of which but the last lets packets pass as they are.
+
+    The last one names the group that it concerns. A rule that returned for other groups would miss what the
+    node itself sends and what a bridge passes on: that came by no interface, and a comparison ends the rule.
+    """
     passing = expression.verdict(expression.RETURN)
     rules = [
-        [
-            expression.meta(expression.META_IN_GROUP),
-            expression.compare(expression.NOT_EQUAL, naming.MASQUERADED.to_bytes(4, "little")),
-            passing,
-        ],
         [
             expression.meta(expression.META_MARK),
             expression.masked(_MARK_OF_KUBE_PROXY),
@@ -200,7 +199,13 @@ def _rules() -> list[list[bytes]]:
                 passing,
             ]
         )
-    rules.append([expression.masquerade(expression.FULLY_RANDOM)])
+    rules.append(
+        [
+            expression.meta(expression.META_IN_GROUP),
+            expression.compare(expression.EQUAL, naming.MASQUERADED.to_bytes(4, "little")),
+            expression.masquerade(expression.FULLY_RANDOM),
+        ]
+    )
     return rules
 
 
