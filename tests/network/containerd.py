@@ -114,8 +114,10 @@ class Containerd:
         except grpc.RpcError:
             return False
 
-    def run_pod(self, name: str, annotations: dict[str, str] | None = None) -> Pod:
-        return self.cri.run_pod(name, annotations)
+    def run_pod(
+        self, name: str, annotations: dict[str, str] | None = None, ports: dict[int, int] | None = None
+    ) -> Pod:
+        return self.cri.run_pod(name, annotations, ports)
 
     def lose_namespaces(self) -> None:
         """Take the pods' namespaces away, as a reboot does: containerd's DEL has an empty CNI_NETNS then."""

@@ -41,14 +41,20 @@ class Cri:
         status = self._call("Status", cri.StatusRequest(), cri.StatusResponse).status
         return any(condition.type == "NetworkReady" and condition.status for condition in status.conditions)
 
-    def run_pod(self, name: str, annotations: Mapping[str, str] | None = None) -> Pod:
-        """Start a sandbox, which calls CNI ADD."""
+    def run_pod(
+        self, name: str, annotations: Mapping[str, str] | None = None, ports: Mapping[int, int] | None = None
+    ) -> Pod:
+        """Start a sandbox, which calls CNI ADD; `ports` are those of the node, each with the pod's."""
         options = cri.NamespaceOption(network=cri.POD, pid=cri.CONTAINER, ipc=cri.POD)
         config = cri.PodSandboxConfig(
             metadata=cri.PodSandboxMetadata(name=name, namespace="default", uid=str(uuid.uuid4())),
             hostname=name,
             log_directory=str(self._logs),
             annotations=annotations or {},
+            port_mappings=[
+                cri.PortMapping(host_port=outside, container_port=inside)
+                for outside, inside in (ports or {}).items()
+            ],
             linux=cri.LinuxPodSandboxConfig(
                 cgroup_parent=self._cgroup_parent,
                 security_context=cri.LinuxSandboxSecurityContext(namespace_options=options),

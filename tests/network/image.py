@@ -11,7 +11,7 @@ from typing import Any
 
 BUSYBOX = Path("/bin/busybox")
 REFERENCE = "localhost/busybox:1"
-APPLETS = ("sh", "sleep", "ip", "ping", "ping6", "cat", "true")
+APPLETS = ("sh", "sleep", "ip", "ping", "ping6", "cat", "true", "httpd", "nslookup")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 OCI = "application/vnd.oci.image"
 

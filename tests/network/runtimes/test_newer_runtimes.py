@@ -1,5 +1,6 @@
 """containerd 2.1 with the reference plugins 1.9: the specification 1.1.0 with STATUS."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from tests.network.containerd import Containerd
 from tests.network.installed import NODE, InstalledNode
 from tests.network.namespace import MakeNamespace, Namespace
 from tests.network.plugin import Attachment, PluginRefused, Runtime, addresses, supported_versions
+from tests.node_executable import node_main_plugin
 from tests.service import IpamdProcess
+from tests.veth.beyond import BEYOND, wire
+from tests.veth.beyond import NODE as NODE_ADDRESSES
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.timeout(600)]
 
@@ -44,6 +48,42 @@ def test_pods_get_addresses_and_give_them_back(
     cluster.cri.stop_pod(web.id)
     cluster.cri.stop_pod(web.id)
     assert service.addresses() == set(other.addresses)
+
+
+@pytest.mark.parametrize("mode", [{}, {"mode": "bridge", "isGateway": True}], ids=["routed", "bridge"])
+def test_pods_need_no_main_plugin_but_ipamd_veth(
+    mode: dict[str, Any],
+    service: IpamdProcess,
+    ipam: Ipam,
+    containerd: Containerd,
+    node: Namespace,
+    make_namespace: MakeNamespace,
+    reference_plugins: Path,
+) -> None:
+    wire(node, make_namespace("beyond"))
+    (reference_plugins / "ipamd-veth").symlink_to(node_main_plugin())
+    (reference_plugins / "ipamd-ipam").unlink()
+    portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
+    veth = {"type": "ipamd-veth", **mode, "ipMasq": True, "ipam": ipam("pods-v4", "pods-v6")}
+    containerd.configure_network("1.1.0", veth, portmap)
+    containerd.start()
+
+    web, other = containerd.run_pod("web"), containerd.run_pod("other")
+    container = containerd.cri.start_container(web)
+
+    assert containerd.cri.network_ready()
+    assert service.addresses() == {*web.addresses, *other.addresses}
+    for address in (*other.addresses, *NODE_ADDRESSES, *BEYOND):
+        program = "ping6" if ":" in address else "ping"
+        containerd.cri.execute(container, program, "-c", "1", "-W", "5", address)
+    containerd.cri.stop_pod(web.id)
+    containerd.cri.stop_pod(web.id)
+    assert service.addresses() == set(other.addresses)
+    # What running pods do without makes the node unfit for more.
+    node.sysctl("net/ipv4/ip_forward", "0")
+    assert not containerd.cri.network_ready()
+    node.sysctl("net/ipv4/ip_forward", "1")
+    assert containerd.cri.network_ready()
 
 
 def test_a_node_stays_ready_while_ipamd_is_down(
