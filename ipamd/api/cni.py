@@ -177,7 +177,7 @@ class Calls:
         if not isinstance(outcome, Released):
             raise CniError.from_domain(_error(outcome)).to(call.caller)
         if outcome.addresses:
-            self._held_elsewhere.freed(call.caller.identity)
+            self._held_elsewhere.freed(call.release.digest)
         elif not call.release.undo and not outcome.spared:
             self._held_elsewhere.freed_nothing(call.caller.identity)
         done = "released" if outcome.addresses else "nothing held"

@@ -16,7 +16,7 @@ from ipamd.backends.interface import InDoubt
 from ipamd.engine.inspection.queries import Queries
 from ipamd.models.allocation import Allocation
 from ipamd.models.errors import DomainError
-from ipamd.models.identity import Identity
+from ipamd.models.identity import Digest, Identity
 from ipamd.models.query import AllocationQuery
 
 MOST_WAITING: Final = 256
@@ -35,18 +35,18 @@ class HeldElsewhere:
         self._queries = queries
         self._measures = measures
         self._waiting: dict[Identity, None] = {}
-        self._freed: dict[Identity, None] = {}
+        self._freed: dict[Digest, None] = {}
         self._looking: asyncio.Task[None] | None = None
 
-    def freed(self, identity: Identity) -> None:
+    def freed(self, holder: Digest) -> None:
         """Note a release that freed something: runtimes repeat it, and the repeat frees nothing."""
-        self._freed[identity] = None
+        self._freed[holder] = None
         if len(self._freed) > MOST_REMEMBERED:
             del self._freed[next(iter(self._freed))]
 
     def freed_nothing(self, identity: Identity) -> None:
         """Look into a release that freed nothing."""
-        if identity in self._freed or len(self._waiting) >= MOST_WAITING:
+        if identity.digest in self._freed or len(self._waiting) >= MOST_WAITING:
             return
         self._waiting[identity] = None
         if self._looking is None or self._looking.done():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from ipamd.backends.interface import Backend
 from ipamd.engine.administration.changes import Administration
@@ -90,9 +91,9 @@ class Engine:
         """Whether the catalogue is not fresh: then wait for `recent`."""
         return self._cache.is_stale
 
-    async def submit(self, request: AllocationRequest | Release) -> Outcome:
+    def submit(self, request: AllocationRequest | Release) -> Coroutine[Any, Any, Outcome]:
         """Decide a request in a batch, durably."""
-        return await self.allocator.submit(request)
+        return self.allocator.submit(request)
 
     async def explain(self, request: AllocationRequest) -> Explanation:
         """What a request would get now, and why. Nothing is taken, noted or remembered."""

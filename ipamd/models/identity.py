@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -20,11 +21,19 @@ CONTAINER_SIZE: Final = 8
 
 def digest_of(*parts: str) -> Digest:
     """A digest of several texts with their lengths, so that no two lists of texts have the same one."""
-    pieces: list[bytes] = []
-    for part in parts:
-        encoded = part.encode() if part.isascii() else part.encode("utf-8", "surrogatepass")
-        pieces += (len(encoded).to_bytes(4, "big"), encoded)
-    return blake2b(b"".join(pieces), digest_size=DIGEST_SIZE).digest()
+    return blake2b(b"".join(map(_with_length, parts)), digest_size=DIGEST_SIZE).digest()
+
+
+def _with_length(part: str) -> bytes:
+    encoded = part.encode("utf-8", "surrogatepass")
+    return len(encoded).to_bytes(4, "big") + encoded
+
+
+@lru_cache(maxsize=4096)
+def _begun(cluster: str, network: str, node: str) -> blake2b:
+    """The digest of an identity after its first parts: a node's calls share them."""
+    parts = map(_with_length, (cluster, network, node))
+    return blake2b(b"".join(parts), digest_size=DIGEST_SIZE)
 
 
 def container_part(container_id: str) -> bytes:
@@ -43,8 +52,11 @@ class Identity(Struct, frozen=True, gc=False):
 
     @property
     def digest(self) -> Digest:
-        whole = digest_of(self.cluster, self.network, self.node, self.container_id, self.ifname)
-        return container_part(self.container_id) + whole[CONTAINER_SIZE:]
+        container = _with_length(self.container_id)
+        whole = _begun(self.cluster, self.network, self.node).copy()
+        whole.update(container + _with_length(self.ifname))
+        part = blake2b(container, digest_size=DIGEST_SIZE).digest()[:CONTAINER_SIZE]
+        return part + whole.digest()[CONTAINER_SIZE:]
 
     @property
     def node_key(self) -> NodeKey:
