@@ -22,7 +22,7 @@ _IPPROTO_TCP, _TCP_NODELAY = 6, 1
 _EAGAIN, _EINPROGRESS, _EISCONN = 11, 115, 106
 _BACKLOG_PAUSE_MS = 5
 _PIECE = 4096
-_CONNECT_MS = 1000  # to one address, where another may be tried after it
+_CONNECT_MS = 1000  # to one address, if another may be tried after it
 
 
 class _Late(Exception):

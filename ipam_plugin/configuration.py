@@ -89,7 +89,7 @@ def _settings(values: dict[str, object], limit: float, scope: str) -> Settings:
 
 
 def default_token(state_dir: str) -> str:
-    """Give the token file that needs no key, "" where there is none."""
+    """Give the token file that needs no key, "" if there is none."""
     token = f"{state_dir}/token"
     return token if node_json.exists(token) else ""
 

@@ -26,7 +26,7 @@ _WRITABLE_BY_OTHERS = 0o022
 
 
 def read(state_dir: str, network: str) -> dict[str, object]:
-    """Give what was kept, with the keys of node.json; empty where nothing is, or somebody else wrote it."""
+    """Give what was kept, with the keys of node.json; empty if nothing is, or somebody else wrote it."""
     try:
         held = read_regular(_path(state_dir, network), _BYTES)
         if held.owner != platform.effective_user() or held.mode & _WRITABLE_BY_OTHERS:

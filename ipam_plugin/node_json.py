@@ -15,7 +15,7 @@ _BYTES = 65536
 
 
 def read() -> dict[str, object] | None:
-    """Give what it says, None where there is none; Failure 5 or 7."""
+    """Give what it says, None if there is none; Failure 5 or 7."""
     if not exists(NODE_JSON):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The name of the node on which we are, where neither configuration nor node.json says it.
+"""The name of the node on which we are, if neither configuration nor node.json says it.
 
 The name is the key to all that the node holds. So the one under which an ADD first succeeded stays, in the
 file `node` of stateDir, when the host gets another: at a reboot its name may have turned into the long one.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def settings(configuration: dict[str, object]) -> Settings:
-    """Give the settings; Failure 4, 5 or 7 only where it cannot be known as which node the ADD came."""
+    """Give the settings; Failure 4, 5 or 7 only if it cannot be known as which node the ADD came."""
     section = configuration.get("ipam")
     if not isinstance(section, dict):
         section = {}
@@ -94,7 +94,7 @@ def _completed(values: Values, kept: Values) -> Values:
 
 
 def _name(values: Values, kept: Values, key: str) -> str:
-    """Give a name as it is told, else as the last ADD had it, "" where neither says it."""
+    """Give a name as it is told, else as the last ADD had it, "" if neither says it."""
     try:
         told = name_of(values, key)
     except Unusable as error:

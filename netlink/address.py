@@ -37,7 +37,7 @@ class Address:
 
 
 def add(address: Address) -> Request:
-    """Add an address; refused where it is there."""
+    """Add an address; refused if it is there."""
     return Request(NEW, message.CREATE | message.EXCLUSIVE, _encode(address))
 
 
@@ -47,7 +47,7 @@ def put(address: Address) -> Request:
 
 
 def delete(address: Address) -> Request:
-    """Remove an address; refused where it is not there."""
+    """Remove an address; refused if it is not there."""
     return Request(DELETE, 0, _encode(address))
 
 

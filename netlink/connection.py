@@ -44,7 +44,7 @@ class Interrupted(Exception):
 class Connection:
     """Asks the kernel, in the network namespace in which the socket was made.
 
-    Methods raise OSError where the socket fails; what the kernel refuses is a value.
+    Methods raise OSError if the socket fails; what the kernel refuses is a value.
     """
 
     def __init__(self, socket: Socket) -> None:
@@ -69,7 +69,7 @@ class Connection:
         self._socket.send(message.encode(request, self._sequence, message.ACK))
 
     def hear(self, milliseconds: int) -> list[Message]:
-        """Give what the kernel says next, nothing where it says nothing for so long."""
+        """Give what the kernel says next, nothing if it says nothing for so long."""
         poller = select.poll()
         poller.register(self._socket.fileno(), select.POLLIN)
         return message.decode(self._socket.recv(_ANSWER)) if poller.poll(milliseconds) else []
@@ -89,9 +89,9 @@ class Connection:
         return self._send(requests, end=2)
 
     def list_all(self, request: Request) -> list[Message]:
-        """Give the list that is asked for, made again where it changed meanwhile.
+        """Give the list that is asked for, made again if it changed meanwhile.
 
-        Raises OSError where the kernel refuses, Interrupted where it changed too often.
+        Raises OSError if the kernel refuses, Interrupted if it changed too often.
         """
         for _ in range(_TRIES_OF_A_LIST):
             told = list(self._list(request))
@@ -100,7 +100,7 @@ class Connection:
         raise Interrupted(f"the kernel's list changed while it was made, {_TRIES_OF_A_LIST} times")
 
     def each(self, request: Request) -> Iterator[Message]:
-        """Give the messages of a list as they come, even if it changes; OSError where the kernel refuses.
+        """Give the messages of a list as they come, even if it changes; OSError if the kernel refuses.
 
         Whoever does not read to its end gets no other list from this connection.
         """

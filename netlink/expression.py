@@ -107,7 +107,7 @@ def masquerade(flags: int = 0, lowest: int | None = None, highest: int | None = 
 
 
 def route_link(what: int, register: int = REGISTER) -> bytes:
-    """Load the index of the link that the routes have for what is looked up; 0 where they have none."""
+    """Load the index of the link that the routes have for what is looked up; 0 if they have none."""
     return _fib(what, _FIB_LINK, register)
 
 

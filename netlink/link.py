@@ -101,7 +101,7 @@ class Link:
 
 
 def create(link: Link) -> Request:
-    """Make a link; refused where one of its name or index exists. Its alias does not take effect (seen)."""
+    """Make a link; refused if one of its name or index exists. Its alias does not take effect (seen)."""
     return Request(NEW, message.CREATE | message.EXCLUSIVE, _encode(link))
 
 

@@ -37,7 +37,7 @@ class Bridge:
 
 
 class Vxlan:
-    """A tunnel device over UDP: `identifier` (VNI), `port`, and where given its own end `local`.
+    """A tunnel device over UDP: `identifier` (VNI), `port`, and if given its own end `local`.
 
     `parent` is the index of the link that packets leave by. `learning` is whether it learns from what comes.
     """

@@ -58,7 +58,7 @@ def encode(request: Request, sequence: int, flags: int = 0) -> bytes:
 
 
 def decode(data: bytes) -> list[Message]:
-    """Take apart what came at once; Malformed where a message is cut off."""
+    """Take apart what came at once; Malformed if a message is cut off."""
     found = []
     at = 0
     while at < len(data):
@@ -73,7 +73,7 @@ def decode(data: bytes) -> list[Message]:
 
 
 def refusal(message: Message) -> Refusal | None:
-    """Give what an ERROR or DONE refuses; None where it says yes."""
+    """Give what an ERROR or DONE refuses; None if it says yes."""
     if len(message.body) < _ERROR_NUMBER:
         return None
     negative = int.from_bytes(message.body[:_ERROR_NUMBER], "little")

@@ -45,7 +45,7 @@ def put(neighbour: Neighbour) -> Request:
 
 
 def delete(neighbour: Neighbour) -> Request:
-    """Remove an entry; refused where it is not there."""
+    """Remove an entry; refused if it is not there."""
     return Request(DELETE, 0, _encode(neighbour))
 
 
@@ -56,7 +56,7 @@ def get(index: int, address: bytes) -> Request:
 
 def get_all(index: int, of: int = family.UNSPECIFIED) -> Request:
     """Ask for the list of a link's entries, of one family or all."""
-    # The kernel wants the link as an attribute, or as a header's number where the family is BRIDGE.
+    # The kernel wants the link as an attribute, or as a header's number if the family is BRIDGE.
     if of == family.BRIDGE:
         return Request(GET, 0, (of | index << 32).to_bytes(_HEADER, "little"))
     return Request(GET, 0, of.to_bytes(_HEADER, "little") + attribute.u32(_LINK, index))

@@ -83,7 +83,7 @@ class Table:
         self.name = name
 
     def add(self) -> Request:
-        """Make it; nothing where it is there."""
+        """Make it; nothing if it is there."""
         return self._request(_NEW_TABLE, message.CREATE, [attribute.text(1, self.name), attribute.be32(2, 0)])
 
     def delete(self) -> Request:
@@ -95,7 +95,7 @@ class Table:
         return self._request(_GET_TABLE, 0, [attribute.text(1, self.name)])
 
     def add_chain(self, chain: Chain) -> Request:
-        """Make a chain; nothing where it is there."""
+        """Make a chain; nothing if it is there."""
         parts = [attribute.text(1, self.name), attribute.text(3, chain.name)]
         if chain.hook is not None:
             priority = chain.priority & 0xFFFFFFFF
@@ -129,7 +129,7 @@ class Table:
         return self._request(_GET_RULE, 0, [attribute.text(1, self.name), attribute.text(2, chain)])
 
     def add_set(self, made: Set, number: int) -> Request:
-        """Make a set, with a number of its own in the transaction; nothing where it is there."""
+        """Make a set, with a number of its own in the transaction; nothing if it is there."""
         parts = [
             attribute.text(1, self.name),
             attribute.text(2, made.name),
@@ -152,11 +152,11 @@ class Table:
         return self._request(_DELETE_SET, 0, [attribute.text(1, self.name), attribute.text(2, name)])
 
     def add_elements(self, of: Set, elements: list[Element]) -> Request:
-        """Put keys into a set; nothing for those that are there, refused where ranges overlap."""
+        """Put keys into a set; nothing for those that are there, refused if ranges overlap."""
         return self._request(_NEW_ELEMENTS, message.CREATE, self._elements(of, elements))
 
     def delete_elements(self, of: Set, elements: list[Element]) -> Request:
-        """Take keys out of a set; refused where one is not there."""
+        """Take keys out of a set; refused if one is not there."""
         return self._request(_DELETE_ELEMENTS, 0, self._elements(of, elements))
 
     def flush_set(self, name: str) -> Request:
@@ -164,7 +164,7 @@ class Table:
         return self._request(_DELETE_ELEMENTS, 0, [attribute.text(1, self.name), attribute.text(2, name)])
 
     def get_element(self, of: Set, key: bytes) -> Request:
-        """Ask for the element that holds a key; refused (ENOENT) where none does."""
+        """Ask for the element that holds a key; refused (ENOENT) if none does."""
         return self._request(_GET_ELEMENTS, 0, self._elements(of, [Element(key)]))
 
     def get_elements(self, name: str) -> Request:

@@ -60,12 +60,12 @@ class Route:
 
 
 def add(route: Route) -> Request:
-    """Add a route; refused where there is one to the prefix with its priority in its table."""
+    """Add a route; refused if there is one to the prefix with its priority in its table."""
     return Request(NEW, message.CREATE | message.EXCLUSIVE, _encode(route))
 
 
 def append(route: Route) -> Request:
-    """Add a route beside others to the prefix by other links; refused where this one is there."""
+    """Add a route beside others to the prefix by other links; refused if this one is there."""
     return Request(NEW, message.CREATE | message.APPEND, _encode(route))
 
 
@@ -75,7 +75,7 @@ def put(route: Route) -> Request:
 
 
 def delete(route: Route) -> Request:
-    """Remove the route that has all that is given; refused where there is none."""
+    """Remove the route that has all that is given; refused if there is none."""
     return Request(DELETE, 0, _encode(route))
 
 

@@ -15,7 +15,7 @@ class Socket(Protocol):
         """Send one datagram."""
 
     def recv(self, size: int, /) -> bytes:
-        """Give one datagram; OSError where none is there."""
+        """Give one datagram; OSError if none is there."""
 
     def fileno(self) -> int:
         """Give its descriptor."""

@@ -15,7 +15,7 @@ _EVERYTHING: Final[dict[int, IPNetwork]] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6
 
 
 def routes_of(grants: Sequence[Grant], additions: Additions, *, numbers: bool) -> Sequence[Route]:
-    """Give the routes of the pools, then the configuration's, which count where both have one.
+    """Give the routes of the pools, then the configuration's, which count if both have one.
 
     Without `numbers` a result cannot say table and priority, so that one route for each prefix goes out.
     """

@@ -161,7 +161,7 @@ def _configuration(file: Path | None) -> dict[str, Any]:
 
 
 def _annotate(config: dict[str, Any], annotations: dict[str, str], file: Path | None) -> None:
-    """Put in the pod's annotations, as a runtime does where the configuration declares the capability."""
+    """Put in the pod's annotations, as a runtime does if the configuration declares the capability."""
     if file is not None and _object(config, "capabilities").get(ANNOTATIONS) is not True:
         typer.echo(
             f"{file} does not declare the capability {ANNOTATIONS}: without it no annotation reaches an ADD",

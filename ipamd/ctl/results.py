@@ -155,7 +155,7 @@ def _workload(arguments: object) -> dict[str, str]:
 
 
 def _ipam(config: object) -> dict[str, str]:
-    """Whom ipamd's plugin speaks for in this network, where the configuration says so; else nothing."""
+    """Whom ipamd's plugin speaks for in this network, if the configuration says so; else nothing."""
     try:
         network = (
             parse_configuration(base64.b64decode(config, validate=True)) if isinstance(config, str) else None

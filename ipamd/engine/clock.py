@@ -11,7 +11,7 @@ import structlog
 from ipamd.models.instant import SECOND, Instant
 
 Clock = Callable[[], Instant]
-"""Gives the present. It is earlier than the call before only where the system's clock was set back."""
+"""Gives the present. It is earlier than at the call before only if the system's clock was set back."""
 
 STEP: Final = 2 * SECOND
 """A clock that differs by more from the time that has passed was set."""

@@ -56,7 +56,7 @@ class Allocation(Struct, frozen=True, kw_only=True):
 
     `position` is the place of the address in its request's answer. `taken` is the order of the call that
     took it, `repeated` that of the last repeat (at first the same); `generation` counts both, from 1.
-    `id` is None until the row is stored. `begun_by` and `ended_by` are the principals behind it where admins
+    `id` is None until the row is stored. `begun_by` and `ended_by` are the principals behind it if admins
     did it, None for the plugin's calls; `reason` is what was given for the end, if anything was.
     """
 

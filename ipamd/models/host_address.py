@@ -26,7 +26,7 @@ _KEPT: Final = [(AddressRange(net[0], net[-1]), net, what) for net, what in _NOB
 
 
 def why_no_host(addresses: AddressRange) -> str | None:
-    """Say why no host may have one of these addresses, as a sentence; None where each may be had."""
+    """Say why no host may have one of these addresses, as a sentence; None if each may be had."""
     touched = [entry for entry in _KEPT if entry[0].overlaps(addresses)]
     for whole, network, what in touched:
         if whole.contains(addresses.first) and whole.contains(addresses.last):

@@ -18,7 +18,7 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> str:
     """A sentence on a word of this kind (a field, a key) that is not known.
 
     It reads "unknown field `exclude`; did you mean `exclusions`?". If no known word is near, it lists all
-    of them. It quotes foreign text: escape it where it is shown.
+    of them. It quotes foreign text: escape it when it is shown.
     """
     names = list(known)
     quoted = word if len(word) <= LONGEST_WORD else f"{word[:LONGEST_WORD]}..."

@@ -1,6 +1,6 @@
 """A CNI network configuration as a file holds it, plain or a list, and what libcni makes of it.
 
-libcni hands a plugin its part of the list with the list's name and version put in, an empty version where the
+libcni hands a plugin its part of the list with the list's name and version put in, an empty version if the
 list has none (libcni, `buildOneConfig` and `InjectConf`).
 """
 
@@ -54,7 +54,7 @@ def _without_name(plugin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _version(document: Mapping[str, Any]) -> Any:
-    """The version that libcni picks: where a list offers several, the newest that it speaks."""
+    """The version that libcni picks: if a list offers several, the newest that it speaks."""
     given, offered = document.get("cniVersion", ""), document.get("cniVersions")
     if not isinstance(offered, list):
         return given

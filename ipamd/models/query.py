@@ -59,7 +59,7 @@ class HistoryQuery:
 
     @property
     def in_space(self) -> str | None:
-        """The space that is meant, None for all: it counts where an address is asked for."""
+        """The space that is meant, None for all: it counts if an address is asked for."""
         return self.space if self.address is not None else None
 
 

@@ -51,7 +51,7 @@ class Import(Document):
     gone: list[GoneInterface] = Field(
         default_factory=list,
         max_length=MOST_ATTACHMENTS,
-        description="Whose addresses are given back, where an import took them.",
+        description="Whose addresses are given back, if an import took them.",
     )
 
     def _identity(self, each: GoneInterface) -> Identity:

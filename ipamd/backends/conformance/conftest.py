@@ -54,7 +54,7 @@ async def backend(harness: Harness, url: str) -> AsyncIterator[Backend]:
 
 @pytest_asyncio.fixture
 async def replica(harness: Harness, url: str, backend: Backend) -> AsyncIterator[Backend]:
-    """The same database as another ipamd has it open; where that cannot be, the same opening again."""
+    """The same database as another ipamd has it open; if that cannot be, the same opening again."""
     if not harness.shared:
         yield backend
         return

@@ -15,7 +15,7 @@ FOLDER: Final = "{folder}"
 
 
 class Harness:
-    """One kind of database. A subclass says how an empty one is made, and changes what follows where needed.
+    """One kind of database. A subclass says how an empty one is made, and changes what follows if needed.
 
     `lasting`: what was committed is there when the database is opened again, also by another process. Where
     it is not so (a database in memory), durability is no promise, and its tests do not apply.

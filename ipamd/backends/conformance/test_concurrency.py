@@ -5,7 +5,7 @@ told what they missed, and those with it wait. Either way no update is lost, not
 so, and nobody sees half of what another does.
 
 A unit of work may wait for its own transaction only, so that one which has to go on until another has acted
-asks its transaction again and again (`linger`), within a bound: where they run one after another, the other
+asks its transaction again and again (`linger`), within a bound: if they run one after another, the other
 acts before or after it.
 """
 

@@ -130,12 +130,12 @@ class Editing:
         del self.reservations[gone.id]
 
     def agree(self) -> None:
-        """Raise ReservationConflicts where what was stated in these steps cannot be meant together."""
+        """Raise ReservationConflicts if what was stated in these steps cannot be meant together."""
         for _, conflict in self.conflicts():
             raise conflict
 
     def conflicts(self) -> Iterator[tuple[Pool | Reservation, ReservationConflicts]]:
-        """What was stated in these steps, where it leaves a reservation no address to be had.
+        """What was stated in these steps, if it leaves a reservation no address to be had.
 
         Called after the last step: the order of steps is ours, and no step is judged by what the next mends.
         What stood before is let be, as an older ipamd took it.

@@ -54,7 +54,7 @@ class AdoptionOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """What became of an attachment, or would: `why` where it is not simply its own.
+    """What became of an attachment, or would: `why` if it is not simply its own.
 
     `inside` are its addresses that a pool has, which are taken together or not at all; `outside` the others.
     `rival` is the allocation that stands in the way.

@@ -23,7 +23,7 @@ from ipamd.models.request import PoolNames
 class Candidate:
     """A pool for one address of an answer: `refusal` says why it is not for who asks, None when it is.
 
-    `position` is None if no address of the answer may come from it, `pool` where there is no such pool.
+    `position` is None if no address of the answer may come from it, `pool` if there is no such pool.
     """
 
     name: str

@@ -210,7 +210,7 @@ def _why_nowhere(
 
 
 def listed(sentences: Iterable[str], of: int | None = None) -> str:
-    """Sentences as one, no more than people read; `of` is how many there are where not all are given."""
+    """Sentences as one, no more than people read; `of` is how many there are if not all are given."""
     every = list(sentences)
     more = (len(every) if of is None else of) - MOST_NAMED
     return "; ".join(every[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
