@@ -9,6 +9,7 @@ import time
 from benchmarks import (
     bridge,
     burst,
+    data_path,
     fill_curve,
     growth,
     keeping,
@@ -30,6 +31,7 @@ BENCHMARKS = {
         veth,
         living,
         restores,
+        data_path,
         service,
         growth,
         fill_curve,

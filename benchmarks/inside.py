@@ -39,7 +39,7 @@ def crowd(node: Namespace, number: int) -> Iterator[list[Namespace]]:
 
     Afterwards the node's pairs go first: a pair that goes with its namespace costs the kernel far more.
     """
-    pods = [Namespace(f"{node.name}-{place}") for place in range(number)]
+    pods = [Namespace(f"{node.name}-{each}") for each in range(number)]
     try:
         _batch([], *(f"netns add {pod.name}" for pod in pods))
         yield pods

@@ -42,7 +42,7 @@ def main_plugins(
     service: IpamdProcess, folder: Path, names: Sequence[str] = (*PEERS, *OURS), **keys: Any
 ) -> dict[str, Contender]:
     """Those of these names, each with a network of its own; `keys` are for all of them."""
-    executables = _executables(folder / "bin")
+    files = executables(folder / "bin")
     made = {}
     for name in names:
         own = folder / name.replace(" ", "")
@@ -54,14 +54,15 @@ def main_plugins(
         )
         config = own / "network.json"
         config.write_bytes(network(section, kind, **_KEYS[name] | keys))
-        made[name] = Contender(name, executables / kind, config, executables)
+        made[name] = Contender(name, files / kind, config, files)
     return made
 
 
-def _executables(folder: Path) -> Path:
+def executables(folder: Path) -> Path:
+    """A folder of all main plugins and IPAM plugins."""
     ours = static_plugin()
     assert ours is not None, "run `make node` first"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir()
     for each in (
         DEBIAN_PLUGINS / "bridge",
         DEBIAN_PLUGINS / "ptp",
@@ -69,8 +70,7 @@ def _executables(folder: Path) -> Path:
         ours,
         ours.with_name("ipamd-veth"),
     ):
-        if not (folder / each.name).exists():
-            (folder / each.name).symlink_to(each)
+        (folder / each.name).symlink_to(each)
     return folder
 
 
