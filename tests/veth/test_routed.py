@@ -101,6 +101,21 @@ def test_the_gateway_is_link_local_on_the_host_side_and_a_permanent_neighbour(
         assert found == wanted
 
 
+def test_link_local_sources_are_answered_on_both_sides(
+    plugin: MainPlugin, node: Namespace, container: Namespace, beyond: Namespace
+) -> None:
+    name = plugin.add()["interfaces"][0]["name"]
+    [own] = [
+        each["local"]
+        for one in shown(container, "-6", "address", "show", "dev", "eth0")
+        for each in one["addr_info"]
+        if each["scope"] == "link"
+    ]
+
+    assert answers(container, "fe80::1%eth0", "-I", f"{own}%eth0")
+    assert answers(node, f"{own}%{name}", "-I", f"fe80::1%{name}")
+
+
 def test_the_container_reaches_node_neighbour_and_what_is_beyond_with_its_first_packet(
     plugin: MainPlugin, node: Namespace, container: Namespace, second: Namespace, beyond: Namespace
 ) -> None:
@@ -152,7 +167,7 @@ def test_a_node_that_is_strict_about_arp_and_sources_changes_nothing(
     node.run("ip", "link", "set", name, "up")
     for one in ("10.5.0.7/32", "fd05::7/128"):
         node.run("ip", "route", "replace", one, "dev", name)
-    node.run("ip", "address", "replace", "fe80::1/128", "dev", name, "nodad")
+    node.run("ip", "address", "replace", "fe80::1/64", "dev", name, "nodad")
 
     for target in (NODE[0], BEYOND[0], "10.5.0.8", BEYOND[1], "fd05::8"):
         container.ping(target)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from veth_plugin.result import Interface
 
 _WITHOUT_DETECTION = address.NO_DETECTION | address.NO_PREFIX_ROUTE
+_LINK_LOCAL_LENGTH = 64
 
 
 def complete(pair: Pair, layout: Layout) -> list[Interface]:
@@ -79,10 +80,8 @@ def _to_node(pair: Pair, layout: Layout) -> list[Route]:
 def _set_up_host_side(pair: Pair, layout: Layout, own: list[bytes]) -> None:
     steps = [Step(link.change(pair.tell(own)), f"setting up interface {pair.name}")]
     for gateway in layout.gateways:
-        given = address.Address(
-            pair.index, gateway.address, gateway.length, _WITHOUT_DETECTION, address.SCOPE_LINK
-        )
-        steps.append(Step(address.add(given), f"address {addresses.text(gateway.address)} of {pair.name}"))
+        said = f"address {addresses.text(gateway.address)} of {pair.name}"
+        steps.append(Step(address.add(_at_host_side(pair, gateway.address)), said))
     steps.append(Step(link.change(Link(index=pair.index, up=True)), f"switching interface {pair.name} on"))
     for one in own:
         said = addresses.text(one)
@@ -94,6 +93,15 @@ def _set_up_host_side(pair: Pair, layout: Layout, own: list[bytes]) -> None:
     for one, answer in zip(own, answers[-len(own) :]):
         if answer.refusal is not None:
             raise _taken(pair, one, answer.refusal)
+
+
+def _at_host_side(pair: Pair, gateway: bytes) -> address.Address:
+    """Give a gateway's address. Of IPv6 with the link-local prefix, or no link-local source is answered."""
+    if family.of(gateway) == family.IPV6:
+        length, flags = _LINK_LOCAL_LENGTH, address.NO_DETECTION
+    else:
+        length, flags = addresses.bits(gateway), _WITHOUT_DETECTION
+    return address.Address(pair.index, gateway, length, flags, address.SCOPE_LINK)
 
 
 def _taken(pair: Pair, one: bytes, refusal: Refusal) -> Failure:
