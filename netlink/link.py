@@ -23,6 +23,7 @@ OPERATIONAL_UP = 6
 _HEADER = 16
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _OPERSTATE = 1, 3, 4, 5, 10, 16
 _INFO, _ALIAS, _FAMILIES, _GROUP, _NAMESPACE_FILE, _WANTED = 18, 20, 26, 27, 28, 29
+_PEER_NAMESPACE, _ASKED_NAMESPACE = 37, 46
 _WITHOUT_STATISTICS = 0x8
 _INFO_KIND, _INFO_DATA, _PORT_KIND, _PORT_DATA = 1, 2, 4, 5
 _PEER = 1
@@ -62,7 +63,8 @@ class Link:
     """A link as it shall be, or as the kernel tells it. What is None is left to the kernel, or not told.
 
     `namespace` is the open file of the network namespace where the link shall be. `peer_index` is the other
-    end of a pair, in its own namespace. `ipv4` and `ipv6` are settings by their names.
+    end of a pair, in its own namespace; `peer_namespace` is the number of that, if it is another one.
+    `ipv4` and `ipv6` are settings by their names.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Link:
         self.ipv6: dict[str, int] = {}
         self.kind_name: str | None = None
         self.peer_index: int | None = None
+        self.peer_namespace: int | None = None
         self.operational_state: int | None = None
 
 
@@ -117,9 +120,10 @@ def change(link: Link) -> Request:
     return Request(NEW if link.port is not None else SET, 0, _encode(link))
 
 
-def get(name: str | None = None, index: int = 0) -> Request:
-    """Ask for the link with this index, or else this name."""
-    return Request(GET, 0, _encode(Link(name if index == 0 else None, index)) + _wanted())
+def get(name: str | None = None, index: int = 0, namespace: int | None = None) -> Request:
+    """Ask for the link with this index, or else this name, in the `namespace` of this number or here."""
+    there = b"" if namespace is None else attribute.u32(_ASKED_NAMESPACE, namespace)
+    return Request(GET, 0, _encode(Link(name if index == 0 else None, index)) + _wanted() + there)
 
 
 def get_all(master: int | None = None) -> Request:
@@ -160,6 +164,7 @@ def decode(told: Message) -> Link:
         attribute.number(given.get(_NAMESPACE_FILE)),
     )
     link.peer_index = attribute.number(given.get(_LINK))
+    link.peer_namespace = attribute.number(given.get(_PEER_NAMESPACE))
     link.operational_state = attribute.number(given.get(_OPERSTATE))
     _decode_info(link, attribute.read(given.get(_INFO, b"")))
     _decode_families(link, attribute.read(given.get(_FAMILIES, b"")))

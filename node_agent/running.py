@@ -12,6 +12,7 @@ from hosting.serving import serve
 from hosting.watching import keep_loaded
 from node_agent import listeners, metrics
 from node_agent.facts import Facts, Waiting, rfc3339
+from node_agent.host_sides.watching import keep_host_sides
 from node_agent.metrics import Measures
 from node_agent.node import Node
 from node_agent.relay.delivery import keep_delivering
@@ -56,6 +57,7 @@ async def run(settings: Settings) -> None:
                     keep_delivering(node.state_dir, facts),
                     keep_probing(upstream, facts),
                     keep_loaded(upstream.watched),
+                    keep_host_sides(),
                 ],
             )
     finally:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ROUTED, BRIDGE = "routed", "bridge"
 
 _DEFAULT_BRIDGE = "cni0"
-_DEFAULT_GATEWAYS = ("169.254.1.1", "fe80::1")
+DEFAULT_GATEWAYS = ("169.254.1.1", "fe80::1")
 _SMALLEST_MTU, _LARGEST_MTU = 68, 65535
 _LARGEST_VLAN = 4094
 _INTERFACE_NAME_BYTES = 15
@@ -139,7 +139,7 @@ def _interface_name(values: dict[str, object], key: str, default: str) -> str:
 
 
 def _gateways(values: dict[str, object]) -> dict[int, bytes]:
-    found = {address.family(one): one for one in [address.parse(text) for text in _DEFAULT_GATEWAYS]}
+    found = {address.family(one): one for one in [address.parse(text) for text in DEFAULT_GATEWAYS]}
     given = values.get("gateway")
     named: list[int] = []
     for text in given if isinstance(given, list) else [given]:

@@ -10,16 +10,24 @@ import httpx
 from tests import loaded
 from tests.agent.runs import AGENT, Ended, run_agent
 from tests.cni.executable import Plugin
+from tests.network.namespace import Namespace
 from tests.node_executable import node_plugin
 from tests.ports import free_port
 from tests.service import Process, end_process
 
 NODE: Final = "node-a"  # whom the plugin of these tests calls itself
 START_SECONDS: Final = 60
+_ENTER: Final = """
+from cni_plugin import platform
+platform.enter_namespace(platform.open_file({path!r}, platform.O_RDONLY | platform.O_CLOEXEC))
+"""
 
 
 class AgentProcess:
-    """`ipamd-agent run` that can be stopped, killed and started again on the same state."""
+    """`ipamd-agent run` that can be stopped, killed and started again on the same state.
+
+    It runs in the network of `machine`, or else in that of the tests.
+    """
 
     def __init__(self, folder: Path, endpoint: str, node: str = NODE, **node_json: Any) -> None:
         self.folder = folder
@@ -33,6 +41,7 @@ class AgentProcess:
         given = {"endpoint": self.endpoints, "node": node, "stateDir": str(self.state), **node_json}
         self.node_json.write_text(json.dumps(given))
         self.options: tuple[str, ...] = ()
+        self.machine: Namespace | None = None
         self.process: Process | None = None
 
     @property
@@ -51,7 +60,8 @@ class AgentProcess:
         """Start the agent and return when it serves."""
         command = ("run", *self.arguments, "--port", str(self.port), *self.options)
         with self.log.open("ab") as log:
-            self.process = loaded.start(AGENT, *command, stdout=log)
+            first = "" if self.machine is None else _ENTER.format(path=str(self.machine.path))
+            self.process = loaded.start(AGENT, *command, stdout=log, first=first)
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -1,0 +1,103 @@
+"""The host sides of containers in mode routed, and what the kernel has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from netlink import address, family, link, neighbour, route
+from netlink.connection import Connection
+from netlink.link import Link
+from netlink.linkkind import Veth
+from netlink.message import Message
+from netlink.neighbour import Neighbour
+from veth_plugin import address as addresses
+from veth_plugin.kernel import naming
+
+_FAMILIES = (family.IPV4, family.IPV6)
+
+
+@dataclass(frozen=True, slots=True)
+class HostSide:
+    """A host side: its name, the addresses of its container, and where the container's end is."""
+
+    index: int
+    name: str
+    addresses: tuple[bytes, ...]
+    peer_index: int
+    peer_namespace: int | None
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """The families of the container's addresses, each once."""
+        return tuple(sorted({family.of(one) for one in self.addresses}))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the kernel has for a host side. `mac` is the container's, None where nobody can tell it."""
+
+    mac: bytes | None
+    neighbours: dict[bytes, Neighbour]
+    routed: frozenset[bytes]
+    gateways: tuple[bytes, ...]
+
+
+def all_of_them(node: Connection) -> list[HostSide]:
+    """The host sides that are up. Raises OSError, or Interrupted."""
+    return _host_sides(node.list_all(link.get_all()))
+
+
+def named(node: Connection, indexes: Iterable[int]) -> list[HostSide]:
+    """Those host sides of these that are there and up. Raises OSError."""
+    answers = node.exchange([link.get(index=index) for index in indexes])
+    return _host_sides(message for answer in answers for message in answer.messages)
+
+
+def routed_addresses(node: Connection) -> dict[int, set[bytes]]:
+    """The addresses to which the main plugin made routes, by the links. Raises OSError, or Interrupted."""
+    found: dict[int, set[bytes]] = {}
+    for of in _FAMILIES:
+        for told in node.list_all(route.get_all(of, protocol=naming.ROUTE_PROTOCOL)):
+            one = route.decode(told)
+            if one.index is not None and one.length == addresses.bits(one.destination):
+                found.setdefault(one.index, set()).add(one.destination)
+    return found
+
+
+def standing(node: Connection, side: HostSide, routed: frozenset[bytes]) -> Standing:
+    """What the kernel has for one, whose routes are known. Raises OSError, or Interrupted."""
+    answers = node.exchange(
+        [
+            link.get(index=side.peer_index, namespace=side.peer_namespace),
+            *(neighbour.get(side.index, one) for one in side.addresses),
+        ]
+    )
+    inside = [link.decode(told) for told in answers[0].messages]
+    entries = [neighbour.decode(told) for answer in answers[1:] for told in answer.messages]
+    there = [address.decode(told) for told in node.list_all(address.get_all(side.index))]
+    return Standing(
+        inside[0].mac if inside and _is_the_other_end(inside[0], side) else None,
+        {one.address: one for one in entries if one.address is not None},
+        routed,
+        tuple(one.address for one in there),
+    )
+
+
+def _host_sides(told: Iterable[Message]) -> list[HostSide]:
+    return [side for one in told if (side := _host_side(link.decode(one))) is not None]
+
+
+def _host_side(told: Link) -> HostSide | None:
+    """A host side of mode routed that is up. Of one on a bridge the bridge learns what is behind it."""
+    alias = naming.read_alias(told.alias)
+    is_routed = told.master is None and told.generation in (None, link.GENERATE_NONE)
+    if not (told.name or "").startswith(naming.PREFIX) or not isinstance(told.kind, Veth) or not is_routed:
+        return None
+    if alias is None or not alias.addresses or not told.up or told.peer_index is None:
+        return None
+    return HostSide(told.index, told.name or "", tuple(alias.addresses), told.peer_index, told.peer_namespace)
+
+
+def _is_the_other_end(inside: Link, side: HostSide) -> bool:
+    return isinstance(inside.kind, Veth) and inside.peer_index == side.index
