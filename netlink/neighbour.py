@@ -11,6 +11,7 @@ REACHABLE, STALE, NO_ARP, PERMANENT = 0x02, 0x04, 0x40, 0x80
 """States."""
 SELF = 0x02
 """The flag of an entry that belongs to the device itself and not to its bridge."""
+_USE = 0x01
 
 _HEADER = 12
 _DESTINATION, _MAC, _LINK = 1, 2, 8
@@ -47,6 +48,11 @@ def put(neighbour: Neighbour) -> Request:
 def delete(neighbour: Neighbour) -> Request:
     """Remove an entry; refused if it is not there."""
     return Request(DELETE, 0, _encode(neighbour))
+
+
+def resolve(index: int, address: bytes) -> Request:
+    """Ask the link for an address's MAC as the kernel does before it sends; nothing where it is known."""
+    return Request(NEW, message.CREATE, _encode(Neighbour(index, address, None, 0, flags=_USE)))
 
 
 def get(index: int, address: bytes) -> Request:

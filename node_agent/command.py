@@ -176,6 +176,23 @@ def run(
         Path | None,
         _option("--join-token-file", "JOIN_TOKEN_FILE", f"Default: {JOIN_TOKEN}, if it exists."),
     ] = None,
+    pod_network: Annotated[
+        bool,
+        typer.Option(
+            "--pod-network",
+            envvar="IPAMD_AGENT_POD_NETWORK",
+            help="Carry what pods send to other nodes: routes, vxlan, masquerade.",
+        ),
+    ] = False,
+    network_address: Annotated[
+        list[str] | None,
+        _option(
+            "--network-address",
+            "NETWORK_ADDRESS",
+            "Address, prefix or interface by which other nodes reach this one; repeatable, the first counts.",
+            "ADDRESS",
+        ),
+    ] = None,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", envvar="IPAMD_AGENT_LOG_FORMAT", help="Format of the log.")
     ] = LogFormat.TEXT,
@@ -186,16 +203,23 @@ def run(
 
     from hosting import logs
     from node_agent import running
+    from node_agent.pod_network.carrying import Options
 
     logs.configure(logging.INFO, log_format)
     given = join_token_file or (Path(JOIN_TOKEN) if Path(JOIN_TOKEN).exists() else None)
-    settings = running.Settings(node_json=node_json, socket=socket, port=port, join_token=given)
+    network = Options(tuple(network_address or ())) if pod_network else None
+    settings = running.Settings(
+        node_json=node_json, socket=socket, port=port, join_token=given, network=network
+    )
     uvloop.run(running.run(settings))
 
 
 @application.command("status")
 def status(node_json: NodeJson = DEFAULT_NODE_JSON, socket: Socket = DEFAULT_SOCKET) -> None:
-    """Show the state of the agent. The exit code is 3 if it does not answer, or does not reach ipamd."""
+    """Show the state of the agent. The exit code is 3 if it does not answer, or does not reach ipamd.
+
+    If something is wrong with the pod network, the exit code is 1.
+    """
     from node_agent.status import status as show
 
     show(node_json, socket)

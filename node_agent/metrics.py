@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from node_agent.facts import Facts, Waiting
+from node_agent.pod_network.carrying import PodNetwork
+from node_agent.pod_network.network import Mode
 
 _BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 UNKNOWN: Final = float("nan")
@@ -22,7 +25,7 @@ UNKNOWN: Final = float("nan")
 class Measures:
     """The counters and gauges of the agent. Gauges are computed at a scrape."""
 
-    def __init__(self, facts: Facts, state_dir: Path) -> None:
+    def __init__(self, facts: Facts, state_dir: Path, network: PodNetwork | None = None) -> None:
         self.registry = CollectorRegistry()
         self._calls = Counter(
             "ipamd_agent_calls", "Calls of the plugin by verb and HTTP status", ["verb", "outcome"],
@@ -58,6 +61,21 @@ class Measures:
             ("spool_set_aside", "Releases that ipamd refused", lambda: waiting(lambda one: one.set_aside)),
         ):
             Gauge(f"ipamd_agent_{name}", help_text, registry=self.registry).set_function(value)
+        if network is not None:
+            self._measure(network)
+
+    def _measure(self, network: PodNetwork) -> None:
+        """Gauges of the pod network."""
+        for name, help_text, value in (
+            ("routes_wanted", "Routes that the pod network needs", lambda: float(network.routes()[0])),
+            ("routes_there", "Routes that the kernel has of them", lambda: float(network.routes()[1])),
+            ("faults", "Faults that `ipamd-agent status` names", lambda: float(len(network.faults()))),
+        ):
+            gauge = Gauge(f"ipamd_agent_network_{name}", help_text, registry=self.registry)
+            gauge.set_function(value)
+        peers = Gauge("ipamd_agent_network_peers", "Other nodes by mode", ["mode"], registry=self.registry)
+        for mode in Mode:
+            peers.labels(mode).set_function(partial(network.peers, mode))
 
     def count(self, verb: str, outcome: str, seconds: float | None = None) -> None:
         """Count a call, and how long ipamd took if it answered."""

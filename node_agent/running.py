@@ -15,6 +15,7 @@ from node_agent.facts import Facts, Waiting, rfc3339
 from node_agent.host_sides.watching import keep_host_sides
 from node_agent.metrics import Measures
 from node_agent.node import Node
+from node_agent.pod_network.carrying import Options, PodNetwork
 from node_agent.relay.delivery import keep_delivering
 from node_agent.relay.membership import Membership
 from node_agent.relay.passing_on import Relay
@@ -32,6 +33,8 @@ class Settings:
     socket: Path
     port: int
     join_token: Path | None
+    network: Options | None = None
+    """How this node takes part in the pod network; None if the agent is to carry none."""
 
 
 async def run(settings: Settings) -> None:
@@ -40,8 +43,9 @@ async def run(settings: Settings) -> None:
     facts = Facts()
     upstream = Upstream(node.upstreams, node.files, facts)
     membership = Membership(node, settings.join_token, upstream, facts)
-    measures = Measures(facts, node.state_dir)
-    relay = Relay(upstream, membership, measures, lambda: _status(node, facts))
+    network = PodNetwork(node, settings.network, upstream, membership, facts) if settings.network else None
+    measures = Measures(facts, node.state_dir, network)
+    relay = Relay(upstream, membership, measures, lambda: _status(node, facts, network))
     try:
         with listeners.loopback(settings.port) as tcp, listeners.unix(settings.socket) as unix:
             await membership.begin()
@@ -58,6 +62,7 @@ async def run(settings: Settings) -> None:
                     keep_probing(upstream, facts),
                     keep_loaded(upstream.watched),
                     keep_host_sides(),
+                    *([network.keep()] if network else []),
                 ],
             )
     finally:
@@ -65,7 +70,7 @@ async def run(settings: Settings) -> None:
     log.info("ended")
 
 
-def _status(node: Node, facts: Facts) -> dict[str, Any]:
+def _status(node: Node, facts: Facts, network: PodNetwork | None) -> dict[str, Any]:
     waiting: dict[str, Any]
     try:
         spool = Waiting.of(node.state_dir)
@@ -87,4 +92,5 @@ def _status(node: Node, facts: Facts) -> dict[str, Any]:
         "spool": waiting,
         "last_error": facts.last_error,
         "last_error_at": rfc3339(facts.last_error_at),
+        "pod_network": network.status() if network else None,
     }

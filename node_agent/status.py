@@ -31,8 +31,13 @@ def status(node_json: Path, socket: Path) -> None:
         ) from None
     for key, value in _lines(document):
         say(f"{key + ':':<15} {value}")
+    network = document.get("pod_network")
+    for line in _network_lines(network) if network else ():
+        say(line)
     if document["reached"] is None:
         raise CommandFailed("the agent does not reach ipamd: see `last error`", ExitCode.UNREACHABLE)
+    if network and network["faults"]:
+        raise CommandFailed("something is wrong with the pod network: see `wrong`")
 
 
 def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -54,6 +59,19 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("spool", waits),
         ("last error", "none" if error is None else f"{error}, at {document['last_error_at']}"),
     ]
+
+
+def _network_lines(network: dict[str, Any]) -> list[str]:
+    routes = network["routes"]
+    lines = [
+        f"{'pod network:':<15} mode {network['mode'] or '-'}, address {network['address'] or '-'}, "
+        f"MTU of pods {network['mtu'] or '-'}, {routes['there']} of {routes['wanted']} routes there"
+    ]
+    lines += [
+        f"{'  peer:':<15} {one['name']} at {one['address']}, {one['mode'] or 'not reached'}"
+        for one in network["peers"]
+    ]
+    return lines + [f"{'  wrong:':<15} {fault}" for fault in network["faults"]]
 
 
 def _print_spool(state_dir: Path) -> None:

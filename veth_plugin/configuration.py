@@ -29,6 +29,7 @@ _OF_LIBCNI = "cni.dev/"
 _OF_BOTH_MODES = ("mode", "mtu", "mac", "ipMasq", "ipMasqBackend")
 _OF_ONE_MODE = {
     "gateway": ROUTED,
+    "podNetwork": ROUTED,
     "bridge": BRIDGE,
     "isGateway": BRIDGE,
     "isDefaultGateway": BRIDGE,
@@ -66,7 +67,8 @@ class Bridge:
 class Settings:
     """What ADD needs to know. `mtu` is 0 where it is not given, `bridge` None in routed mode.
 
-    `gateways` are the addresses of host sides in routed mode, by family.
+    `gateways` are the addresses of host sides in routed mode, by family. `is_carried` is whether the node's
+    agent carries what goes to other nodes.
     """
 
     def __init__(self, values: dict[str, object], arguments: str) -> None:
@@ -77,6 +79,7 @@ class Settings:
         self.masquerades = _switch(values, "ipMasq")
         self.bridge = Bridge(values) if self.mode == BRIDGE else None
         self.gateways = _gateways(values)
+        self.is_carried = _switch(values, "podNetwork")
         self.dns = _dns(values)
 
 

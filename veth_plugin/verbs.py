@@ -30,6 +30,8 @@ def add(execution: Execution) -> None:
     """
     settings = Settings(execution.values, execution.invocation.args)
     execution.ipam()
+    if settings.is_carried:
+        kernel.require_pod_network()
     pair = kernel.make(_attachment(execution), settings)
     try:
         answer = _ask_for_addresses(execution)

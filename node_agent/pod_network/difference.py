@@ -83,7 +83,7 @@ def _made(wanted: Route, reading: Reading) -> KernelRoute | None:
         made.kind = route.BLACKHOLE
         return made
     if wanted.through is Through.UPLINK:
-        made.index = reading.uplink
+        made.index = reading.uplink.index if reading.uplink else None
     elif reading.tunnel is not None:
         made.index, made.flags = reading.tunnel.index, route.ON_LINK
     made.gateway = wanted.gateway.packed if wanted.gateway else None

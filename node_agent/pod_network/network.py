@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -91,7 +92,7 @@ class Network:
 
 def read(document: Mapping[str, Any]) -> Network:
     """The network as `GET /v1/network` tells it. Raises Malformed."""
-    try:
+    with _reading("the network"):
         return Network(
             document["epoch"],
             document["number"],
@@ -99,50 +100,53 @@ def read(document: Mapping[str, Any]) -> Network:
             tuple(map(_pool, document["pools"])),
             _by_name(document["nodes"]),
         )
-    except KeyError as error:
-        raise Malformed(f"the network that ipamd announces lacks {error}") from None
 
 
 def changes(network: Network, document: Mapping[str, Any]) -> Network:
     """The network after what `GET /v1/network/changes` tells. Raises Malformed."""
-    try:
+    with _reading("the changes"):
         return network.changed(document)
-    except KeyError as error:
-        raise Malformed(f"the changes that ipamd announces lack {error}") from None
 
 
-def read_peer(document: Mapping[str, Any]) -> Peer:
-    """A node as ipamd tells it. Raises Malformed."""
+def read_settings(document: Mapping[str, Any]) -> Settings:
+    """The settings in what `GET /v1/network` tells. Raises Malformed."""
+    with _reading("the settings"):
+        return _settings(document["settings"])
+
+
+@contextlib.contextmanager
+def _reading(what: str) -> Iterator[None]:
     try:
-        return Peer(
-            document["name"],
-            document["machine"],
-            ip_address(document["address"]),
-            _prefixes(document["prefixes"]),
-            document["mtu"],
-            bytes.fromhex(document["mac"].replace(":", "")),
-            tuple(ip_address(one.partition("/")[0]) for one in document["pod_addresses"]),
-            _prefixes(document["blocks"]),
-            _prefixes(document["borrowed"]),
-        )
+        yield
     except KeyError as error:
-        raise Malformed(f"a node that ipamd announces lacks {error}") from None
-    except ValueError as error:
-        raise Malformed(f"node {document['name']} as ipamd announces it: {error}") from None
+        raise Malformed(f"{what} that ipamd announces: {error} is missing") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Malformed(f"{what} that ipamd announces: {error}") from error
+
+
+def _peer(document: Mapping[str, Any]) -> Peer:
+    return Peer(
+        document["name"],
+        document["machine"],
+        ip_address(document["address"]),
+        _prefixes(document["prefixes"]),
+        document["mtu"],
+        bytes.fromhex(document["mac"].replace(":", "")),
+        tuple(ip_address(one.partition("/")[0]) for one in document["pod_addresses"]),
+        _prefixes(document["blocks"]),
+        _prefixes(document["borrowed"]),
+    )
 
 
 def _settings(document: Mapping[str, Any]) -> Settings:
-    try:
-        return Settings(
-            Mode(document["mode"]),
-            IPV6 if document["underlay"] == "ipv6" else IPV4,
-            document["vxlan"]["port"],
-            document["vxlan"]["vni"],
-            _prefixes(document["masquerade_except"]),
-            document["check_sources"],
-        )
-    except ValueError as error:
-        raise Malformed(f"the network's settings: {error}") from None
+    return Settings(
+        Mode(document["mode"]),
+        IPV6 if document["underlay"] == "ipv6" else IPV4,
+        document["vxlan"]["port"],
+        document["vxlan"]["vni"],
+        _prefixes(document["masquerade_except"]),
+        document["check_sources"],
+    )
 
 
 def _pool(document: Mapping[str, Any]) -> Pool:
@@ -150,9 +154,8 @@ def _pool(document: Mapping[str, Any]) -> Pool:
 
 
 def _by_name(documents: Iterable[Mapping[str, Any]]) -> dict[str, Peer]:
-    return {one.name: one for one in map(read_peer, documents)}
+    return {one.name: one for one in map(_peer, documents)}
 
 
 def _prefixes(texts: Iterable[str]) -> tuple[Prefix, ...]:
-    # A node publishes its own address with the length of its prefix.
-    return tuple(ip_network(one, strict=False) for one in texts)
+    return tuple(map(ip_network, texts))

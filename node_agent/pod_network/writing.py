@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from cni_plugin.failure import Failure
 from netlink.attribute import Malformed
 from netlink.connection import NETFILTER, ROUTE, Connection, Interrupted
 from node_agent.pod_network import device, difference, filters
 from node_agent.pod_network.desired import Desired
 from node_agent.pod_network.difference import Change
-from node_agent.pod_network.reading import read
+from node_agent.pod_network.network import Peer
+from node_agent.pod_network.reading import reached_directly, read, routes
 from veth_plugin.kernel.asking import connect
 
 
@@ -20,12 +23,17 @@ class Unread(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """What a pass did, in words, what it could not do, and how many routes stand of those wanted."""
+    """What a pass did, in words, what it could not do, and how many routes stand of those wanted.
+
+    `uplink` is the name of the link with the node's address, `tunnel` the number of the vxlan device.
+    """
 
     changes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     wanted: int = 0
     there: int = 0
+    uplink: str | None = None
+    tunnel: int | None = None
 
 
 class Kernel:
@@ -47,9 +55,20 @@ class Kernel:
             finally:
                 routing.close()
                 packets.close()
-        except (OSError, Interrupted, Malformed) as error:
+        except (OSError, Failure, Interrupted, Malformed) as error:
             raise Unread(f"the kernel cannot be read: {error}") from error
         return outcome
+
+    def reached_directly(self, peers: Iterable[Peer]) -> set[str]:
+        """The peers that an earlier life of the agent reached without the tunnel. Raises Unread."""
+        try:
+            routing = connect(ROUTE)
+            try:
+                return reached_directly(routes(routing), peers)
+            finally:
+                routing.close()
+        except (OSError, Failure, Interrupted, Malformed) as error:
+            raise Unread(f"the kernel cannot be read: {error}") from error
 
     def _apply_filters(self, packets: Connection, desired: Desired, outcome: Outcome) -> None:
         try:
@@ -75,6 +94,8 @@ def _apply_rest(routing: Connection, desired: Desired, outcome: Outcome) -> None
     changes = difference.changes(desired, before)
     _write(routing, changes, outcome)
     after = read(routing, desired.filters.own) if changes else before
+    outcome.uplink = after.uplink.name if after.uplink else None
+    outcome.tunnel = after.tunnel.index if after.tunnel else None
     outcome.wanted = len(desired.routes)
     outcome.there = outcome.wanted - difference.missing(desired, after)
 

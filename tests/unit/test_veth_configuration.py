@@ -153,6 +153,7 @@ def test_what_is_not_done_may_stand_there_as_long_as_it_asks_for_nothing(
         ({"vlanTrunks": []}, 'key "vlanTrunks" with value [] is unknown; the nearest key is "vlanTrunk"'),
         ({"ipMasqBackend": "iptables"}, 'key "ipMasqBackend" with value "iptables" is not done; '),
         ({"gateway": "169.254.1.1"}, 'key "gateway" with value "169.254.1.1" belongs to mode routed, '),
+        ({"podNetwork": True}, 'key "podNetwork" with value true belongs to mode routed, '),
     ],
 )
 def test_an_unknown_key_is_named_with_its_value_and_the_nearest_known_one(

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from veth_plugin.result import Interface
 
 
+def require_pod_network() -> None:
+    """Failure 11 until the network between nodes, which the node's agent carries, stands in this boot."""
+    from veth_plugin.kernel import carried
+
+    carried.require()
+
+
 def make(attachment: Attachment, settings: Settings) -> Pair:
     """Make the pair of an attachment, both ends down; Failure where that cannot be, with nothing changed."""
     from veth_plugin.kernel import pair

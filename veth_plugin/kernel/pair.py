@@ -11,7 +11,7 @@ from netlink import family, link, route
 from netlink.connection import ROUTE
 from netlink.link import Link
 from veth_plugin import address, mac
-from veth_plugin.kernel import naming, sysctl, uplink
+from veth_plugin.kernel import carried, naming, sysctl, uplink
 from veth_plugin.kernel.asking import (
     EXISTS,
     NETWORK_UNREACHABLE,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from veth_plugin.configuration import Settings
     from veth_plugin.layout import Layout
 
-_MTU_FILE = "/run/ipamd/network/mtu"  # by the agent, where it knows more than the uplink's
-_LARGEST_NUMBER_IN_A_FILE = 16
 _MAC_BYTES = 6
 _WAIT_MS = (0, 1, 1, 2, 5, 10, 20, 50, 100, 200, 300, 300)  # until packets pass: at most a second
 
@@ -128,7 +126,7 @@ class Pair:
         if given and found.mtu and given > found.mtu:
             why = f"is more than the {found.mtu} of the link by which the node sends"
             raise Failure(INVALID_CONFIGURATION, f"mtu: {given} {why}")
-        self.mtu = given or mtu_of_agent() or found.mtu or None
+        self.mtu = given or carried.mtu() or found.mtu or None
 
     def _abandon_unclaimed(self) -> None:
         """Take away what was made before the answer was lost: a host side that is nobody's by its alias."""
@@ -189,19 +187,6 @@ def make(attachment: Attachment, settings: Settings) -> Pair:
     pair = Pair(attachment, settings, namespace)
     pair.make()
     return pair
-
-
-def mtu_of_agent() -> int:
-    """Give the MTU that the node's agent wrote for containers, 0 where it wrote none."""
-    try:
-        file = platform.open_file(_MTU_FILE, platform.O_RDONLY | platform.O_CLOEXEC)
-    except OSError:
-        return 0  # there is no agent, or it has nothing to say
-    try:
-        text = platform.read(file, _LARGEST_NUMBER_IN_A_FILE).strip()
-    finally:
-        platform.close(file)
-    return int(text) if text.isdigit() else 0
 
 
 def random_mac() -> bytes:

@@ -1,0 +1,276 @@
+"""Keeps the pod network of this node as ipamd announces it: asks, computes, writes, and looks again.
+
+Whatever happens leads to the same: a whole pass, which reads the kernel and writes what differs. While ipamd
+does not answer, passes go on with what it said last; until it has said anything, nothing is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Final
+
+import structlog
+
+from cni_plugin.failure import Failure
+from netlink import attribute
+from netlink.connection import ROUTE, Interrupted
+from node_agent.facts import Facts, rfc3339
+from node_agent.node import Node
+from node_agent.pod_network import files, probing, uplink
+from node_agent.pod_network.centre import Centre, Refused, TooOld
+from node_agent.pod_network.desired import Conflict, Desired, compute, mac_of
+from node_agent.pod_network.events import Events
+from node_agent.pod_network.network import Address, Malformed, Mode, Network
+from node_agent.pod_network.probing import Prober
+from node_agent.pod_network.uplink import NoAddress, Uplink
+from node_agent.pod_network.writing import Kernel, Outcome, Unread
+from node_agent.relay.membership import Membership
+from node_agent.relay.upstream import Silent, Upstream
+from veth_plugin.kernel.asking import connect
+
+_WHOLE_SECONDS: Final = 300.0
+"""So often all is read again at ipamd, and in the kernel, though nothing has happened."""
+_COALESCE_SECONDS: Final = 0.05
+"""What happens within this time leads to one pass."""
+_REST_SECONDS: Final = 0.25
+_REST_FOR_EACH_SECOND: Final = 4.0
+"""So much rest after a pass that passes take a part of a core only, however large the cluster is."""
+_RETRY_SECONDS: Final = 5.0
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 30.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Which address the node publishes: the first of `addresses` that it has, else the one towards ipamd."""
+
+    addresses: Sequence[str]
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What one pass found and did."""
+
+    uplink: Uplink | None
+    desired: Desired
+    outcome: Outcome
+    seconds: float
+
+
+class PodNetwork:
+    """The node's part of the pod network. `status` tells how it is."""
+
+    def __init__(
+        self, node: Node, options: Options, upstream: Upstream, membership: Membership, facts: Facts
+    ) -> None:
+        self._node = node
+        self._options = options
+        self._centre = Centre(node, files.machine(node.state_dir), upstream, membership)
+        self._facts = facts
+        self._mac = mac_of(node.cluster, node.name)
+        self._kernel = Kernel()
+        self._network: Network | None = None
+        self._published: Uplink | None = None
+        self._last: _Pass | None = None
+        self._last_at: float | None = None
+        self._refusal: str | None = None
+        """Why this node is not announced, or the network is not known."""
+        self._look = asyncio.Event()
+        self._publish = asyncio.Event()
+        self._prober = Prober(self._look.set)
+
+    async def keep(self) -> None:
+        """Carry the network, until cancelled. What stands in the kernel stays there."""
+        events = Events(self._look.set)
+        events.begin()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_asking())
+                tasks.create_task(self._keep_passing(events))
+                tasks.create_task(self._prober.keep())
+        finally:
+            events.close()
+
+    def status(self) -> dict[str, Any]:
+        """How the network is, for `ipamd-agent status`."""
+        last, network = self._last, self._network
+        desired = last.desired if last else None
+        peers = dict(network.nodes) if network else {}
+        peers.pop(self._node.name, None)
+        modes = desired.modes if desired else {}
+        return {
+            "number": network.number if network else None,
+            "mode": network.settings.mode if network else None,
+            "address": str(self._published.address) if self._published else None,
+            "mtu": desired.mtu if desired else None,
+            "routes": dict(zip(("wanted", "there"), self.routes(), strict=True)),
+            "peers": [
+                {"name": name, "address": str(one.address), "mode": modes.get(name)}
+                for name, one in sorted(peers.items())
+            ],
+            "faults": self.faults(),
+            "looked_at": rfc3339(self._last_at),
+        }
+
+    def routes(self) -> tuple[int, int]:
+        """How many routes are wanted, and how many of them are there."""
+        return (self._last.outcome.wanted, self._last.outcome.there) if self._last else (0, 0)
+
+    def peers(self, mode: Mode) -> int:
+        """How many other nodes are reached in a mode."""
+        return sum(one is mode for one in self._last.desired.modes.values()) if self._last else 0
+
+    def faults(self) -> list[str]:
+        """What is wrong now."""
+        found = [self._refusal] if self._refusal else []
+        if self._last is None:
+            return found or ["nothing was written yet: ipamd has not said what"]
+        return [
+            *found,
+            *self._last.desired.faults,
+            *self._last.outcome.faults,
+        ]
+
+    async def _keep_asking(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._ask()
+                pause = _FIRST_PAUSE
+                continue
+            except TooOld:
+                log.info("pod network", change="the changes are too old: reading all again")
+                continue
+            except Silent:
+                self._refusal = self._refusal or self._unknown()
+            except (Refused, Malformed, NoAddress, Unread) as error:
+                self._refuse(str(error))
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - or all nodes come at once
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _unknown(self) -> str | None:
+        return None if self._network else "ipamd does not answer, and has not said yet which nodes there are"
+
+    def _refuse(self, why: str) -> None:
+        self._refusal = why
+        self._facts.fail("the pod network", why)
+
+    async def _ask(self) -> None:
+        """Publish, read all, and follow the changes for a while."""
+        self._publish.clear()
+        settings = await self._centre.settings()
+        found = await asyncio.to_thread(self._find_uplink, settings.underlay)
+        await self._centre.publish(found, self._mac)
+        self._published = found
+        self._take(await self._centre.whole())
+        self._refusal = None
+        try:
+            async with asyncio.timeout(_WHOLE_SECONDS):
+                await self._follow()
+        except TimeoutError:
+            return
+
+    async def _follow(self) -> None:
+        """Take change after change, until this node has something else to publish."""
+        again = asyncio.create_task(self._publish.wait())
+        try:
+            while not again.done():
+                assert self._network is not None
+                asking = asyncio.create_task(self._centre.changed(self._network))
+                try:
+                    await asyncio.wait({asking, again}, return_when=asyncio.FIRST_COMPLETED)
+                    if asking.done():
+                        self._take(asking.result())
+                finally:
+                    asking.cancel()
+        finally:
+            again.cancel()
+
+    def _take(self, network: Network) -> None:
+        if network != self._network:
+            self._network = network
+            self._look.set()
+
+    async def _keep_passing(self, events: Events) -> None:
+        pause = _WHOLE_SECONDS
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._look.wait()
+            await asyncio.sleep(_COALESCE_SECONDS)
+            self._look.clear()
+            pause = _WHOLE_SECONDS
+            if self._network is None:
+                continue
+            try:
+                last = await self._pass(self._network)
+            except (Conflict, Unread, OSError) as error:
+                self._refuse(str(error))
+                pause = _RETRY_SECONDS
+                continue
+            events.tunnel = last.outcome.tunnel
+            if last.outcome.faults:
+                pause = _RETRY_SECONDS
+            await asyncio.sleep(max(_REST_SECONDS, _REST_FOR_EACH_SECOND * last.seconds))
+
+    async def _pass(self, network: Network) -> _Pass:
+        """Make a pass over the kernel. Raises Conflict, Unread or OSError."""
+        if self._last is None:
+            peers = network.nodes.values()
+            self._aim(network, await asyncio.to_thread(self._kernel.reached_directly, peers))
+        last = await asyncio.to_thread(self._write, network, self._prober.direct())
+        for change in last.outcome.changes:
+            log.info("pod network", change=change)
+        for fault in last.outcome.faults:
+            self._facts.fail("the pod network", fault)
+        self._last, self._last_at = last, time.time()
+        self._aim(network)
+        if last.uplink is not None and last.uplink != self._published:
+            self._publish.set()
+        return last
+
+    def _aim(self, network: Network, believed: Collection[str] = ()) -> None:
+        ends = probing.ends(network, self._node.name)
+        try:
+            self._prober.aim(ends, self._last.outcome.uplink if self._last else None, believed)
+        except (OSError, Failure) as error:
+            self._facts.fail("probing for peers that are reached directly", str(error))
+
+    def _write(self, network: Network, direct: frozenset[str]) -> _Pass:
+        """The part of a pass that waits for the kernel, in a thread of its own."""
+        began = time.monotonic()
+        found = None
+        with contextlib.suppress(NoAddress):  # the pass names what is missing
+            found = self._find_uplink(network.settings.underlay)
+        desired = compute(network, self._node.name, direct)
+        outcome = self._kernel.apply(desired)
+        files.write_mtu(desired.mtu)
+        if not outcome.faults:
+            files.write_ready()
+        return _Pass(found, desired, outcome, time.monotonic() - began)
+
+    def _find_uplink(self, family: int) -> Uplink:
+        """Raises NoAddress or Unread."""
+        try:
+            routing = connect(ROUTE)
+            try:
+                return uplink.find(routing, family, self._options.addresses, self._towards())
+            finally:
+                routing.close()
+        except (OSError, Failure, Interrupted, attribute.Malformed) as error:
+            raise Unread(f"the kernel cannot be read: {error}") from error
+
+    def _towards(self) -> Address | None:
+        """The first address of ipamd's that is written as one."""
+        for one in self._node.upstreams:
+            with contextlib.suppress(ValueError):
+                return ip_address(one.host)
+        return None

@@ -1,0 +1,105 @@
+"""What the agent asks ipamd, and says to it, about the pod network."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from node_agent.node import Node
+from node_agent.pod_network.network import Malformed, Network, Settings, changes, read, read_settings
+from node_agent.pod_network.uplink import Uplink
+from node_agent.relay.membership import Membership
+from node_agent.relay.upstream import Response, Upstream
+
+_SECONDS: Final = 10.0
+_WAIT_SECONDS: Final = 30
+_TOO_OLD: Final = HTTPStatus.GONE
+
+
+class Refused(Exception):
+    """ipamd refuses what was asked or published. `str()` is its sentence."""
+
+
+class TooOld(Exception):
+    """The changes since what is known are not kept any more, or are another database's: read all again."""
+
+
+class Centre:
+    """One cluster's pod network at ipamd, as one of its nodes sees it.
+
+    All methods raise Silent where ipamd does not answer, Refused where it says no, Malformed where its answer
+    cannot be read.
+    """
+
+    def __init__(self, node: Node, machine: str, upstream: Upstream, membership: Membership) -> None:
+        self._node = node
+        self._machine = machine
+        self._upstream = upstream
+        self._membership = membership
+        # By the node and its machine ipamd knows who lives.
+        self._whose = urlencode({"cluster": node.cluster, "node": node.name, "machine": machine})
+
+    async def whole(self) -> Network:
+        """All of it."""
+        return read(await self._ask("GET", f"/v1/network?{self._whose}"))
+
+    async def settings(self) -> Settings:
+        """The settings alone, which a node needs before it can publish anything."""
+        return read_settings(await self._ask("GET", f"/v1/network?{self._whose}"))
+
+    async def changed(self, network: Network) -> Network:
+        """The network after the next changes, or the same after half a minute without. Raises TooOld."""
+        since = urlencode({"epoch": network.epoch, "after": network.number, "wait": _WAIT_SECONDS})
+        path = f"/v1/network/changes?{self._whose}&{since}"
+        return changes(network, await self._ask("GET", path, seconds=_WAIT_SECONDS + _SECONDS))
+
+    async def publish(self, uplink: Uplink, mac: bytes) -> None:
+        """Say how this node is reached. ipamd then knows its address among pods, and its first blocks."""
+        document = {
+            "machine": self._machine,
+            "address": str(uplink.address),
+            "prefixes": [str(one) for one in uplink.prefixes],
+            "mtu": uplink.mtu,
+            "mac": mac.hex(":"),
+            "version": version("ipamd"),
+        }
+        path = f"/v1/network/nodes/{quote(self._node.cluster)}/{quote(self._node.name)}"
+        await self._ask("PUT", path, document)
+
+    async def _ask(
+        self, method: str, path: str, document: object = None, seconds: float = _SECONDS
+    ) -> dict[str, Any]:
+        headers = {"content-type": "application/json"} if document is not None else {}
+        if self._membership.token:
+            headers["authorization"] = f"Bearer {self._membership.token}"
+        body = b"" if document is None else json.dumps(document).encode()
+        answer = await self._upstream.ask(method, path, headers, body, seconds)
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            self._membership.was_refused()
+        if answer.status == _TOO_OLD:
+            raise TooOld
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise Refused(_sentence(answer))
+        return _object(answer)
+
+
+def _object(answer: Response) -> dict[str, Any]:
+    try:
+        document = json.loads(answer.body)
+    except ValueError as error:
+        raise Malformed(f"ipamd's answer is no JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise Malformed("ipamd's answer is no JSON object")
+    return document
+
+
+def _sentence(answer: Response) -> str:
+    """What a problem document says, or at least its status."""
+    try:
+        problem = _object(answer)
+    except Malformed:
+        return f"status {answer.status}"
+    return str(problem.get("detail") or problem.get("title") or f"status {answer.status}")

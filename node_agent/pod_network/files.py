@@ -1,0 +1,59 @@
+"""What the agent leaves on the node for the main plugin: the pods' MTU, and that the network stands."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from veth_plugin.kernel.carried import FOLDER, MTU_FILE, READY_FILE
+
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_MACHINES: Final = (Path("/sys/class/dmi/id/product_uuid"), Path("/etc/machine-id"))
+_OWN_MACHINE: Final = "machine"
+
+
+def write_mtu(mtu: int) -> None:
+    """Write the MTU of the next pods. Raises OSError."""
+    _write(Path(MTU_FILE), str(mtu))
+
+
+def write_ready() -> None:
+    """Write that the network stands in this boot. Raises OSError."""
+    _write(Path(READY_FILE), _BOOT.read_text().strip())
+
+
+def remove() -> None:
+    """Remove both, and their folder. Raises OSError."""
+    for name in (READY_FILE, MTU_FILE):
+        Path(name).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        Path(FOLDER).rmdir()
+
+
+def machine(state_dir: Path) -> str:
+    """What tells this machine from another of the same node name. Raises OSError."""
+    for path in _MACHINES:
+        try:
+            text = path.read_text().strip()
+        except OSError:
+            continue
+        if text:
+            return text
+    own = state_dir / _OWN_MACHINE  # of a machine that says nothing of itself
+    if not own.exists():
+        state_dir.mkdir(parents=True, exist_ok=True)
+        _write(own, str(uuid4()))
+    return own.read_text().strip()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole, or not at all; nothing if it says so already."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_text() == text:
+            return
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    waiting = path.with_name(f".{path.name}.new")
+    waiting.write_text(text)
+    waiting.replace(path)
