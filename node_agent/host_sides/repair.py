@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from netlink import address, family, neighbour, route
-from netlink.address import Address
 from netlink.connection import Connection
 from netlink.message import Request
 from netlink.neighbour import Neighbour
@@ -14,9 +13,8 @@ from node_agent.host_sides.reading import HostSide, Standing
 from veth_plugin import address as addresses
 from veth_plugin.configuration import DEFAULT_GATEWAYS
 from veth_plugin.kernel import uplink
-from veth_plugin.kernel.routed import host_route
+from veth_plugin.kernel.routed import gateway_address, host_route
 
-_WITHOUT_DETECTION = address.NO_DETECTION | address.NO_PREFIX_ROUTE
 _DEFAULT = {family.of(one): one for one in map(addresses.parse, DEFAULT_GATEWAYS)}
 _THERE_OR_GONE = (17, 19)  # EEXIST: another has it by now; ENODEV: the host side went meanwhile
 
@@ -81,8 +79,7 @@ def put_back(node: Connection, side: HostSide, there: Standing, lacking: list[La
 def _request(side: HostSide, there: Standing, lack: Lack, sources: dict[int, bytes]) -> Request:
     one = lack.address
     if lack.part is Part.GATEWAY:
-        given = Address(side.index, one, addresses.bits(one), _WITHOUT_DETECTION, address.SCOPE_LINK)
-        return address.add(given)
+        return address.add(gateway_address(side.index, one))
     if lack.part is Part.NEIGHBOUR:
         return neighbour.put(Neighbour(side.index, one, there.mac))
     return route.add(host_route(side.index, one, sources.get(family.of(one))))

@@ -108,7 +108,7 @@ def test_a_host_side_that_went_down_and_up_is_as_it_was(
         ("route", "del", "10.5.0.7"),
         ("-6", "route", "del", "fd05::7"),
         ("address", "del", "169.254.1.1/32"),
-        ("address", "del", "fe80::1/128"),
+        ("address", "del", "fe80::1/64"),
     ],
     ids=" ".join,
 )

@@ -81,7 +81,7 @@ def _set_up_host_side(pair: Pair, layout: Layout, own: list[bytes]) -> None:
     steps = [Step(link.change(pair.tell(own)), f"setting up interface {pair.name}")]
     for gateway in layout.gateways:
         said = f"address {addresses.text(gateway.address)} of {pair.name}"
-        steps.append(Step(address.add(_at_host_side(pair, gateway.address)), said))
+        steps.append(Step(address.add(gateway_address(pair.index, gateway.address)), said))
     steps.append(Step(link.change(Link(index=pair.index, up=True)), f"switching interface {pair.name} on"))
     for one in own:
         said = addresses.text(one)
@@ -95,13 +95,16 @@ def _set_up_host_side(pair: Pair, layout: Layout, own: list[bytes]) -> None:
             raise _taken(pair, one, answer.refusal)
 
 
-def _at_host_side(pair: Pair, gateway: bytes) -> address.Address:
-    """Give a gateway's address. Of IPv6 with the link-local prefix, or no link-local source is answered."""
+def gateway_address(index: int, gateway: bytes) -> address.Address:
+    """Give a gateway's address at the host side with an index.
+
+    Of IPv6 with the link-local prefix, or no link-local source is answered.
+    """
     if family.of(gateway) == family.IPV6:
         length, flags = _LINK_LOCAL_LENGTH, address.NO_DETECTION
     else:
         length, flags = addresses.bits(gateway), _WITHOUT_DETECTION
-    return address.Address(pair.index, gateway, length, flags, address.SCOPE_LINK)
+    return address.Address(index, gateway, length, flags, address.SCOPE_LINK)
 
 
 def _taken(pair: Pair, one: bytes, refusal: Refusal) -> Failure:
