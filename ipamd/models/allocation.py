@@ -10,6 +10,7 @@ from ipamd.models.address import IPAddress
 from ipamd.models.identity import Digest, Holder, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
+from ipamd.models.node import NodeKey
 
 
 class Ending(StrEnum):
@@ -57,7 +58,8 @@ class Allocation(Struct, frozen=True, kw_only=True):
     `position` is the place of the address in its request's answer. `taken` is the order of the call that
     took it, `repeated` that of the last repeat (at first the same); `generation` counts both, from 1.
     `id` is None until the row is stored. `begun_by` and `ended_by` are the principals behind it if admins
-    did it, None for the plugin's calls; `reason` is what was given for the end, if anything was.
+    did it, None for the plugin's calls; `reason` is what was given for the end, if anything was. `borrowed`
+    says that a node took it out of a block that was not the node's.
     """
 
     id: int | None
@@ -81,6 +83,14 @@ class Allocation(Struct, frozen=True, kw_only=True):
     begun_by: str | None = None
     ended_by: str | None = None
     reason: str | None = None
+    borrowed: bool = False
+
+    @property
+    def announced_for(self) -> NodeKey | None:
+        """The node for which its address is announced singly, if it is: borrowed, or a node's own."""
+        if isinstance(self.holder, Owner):
+            return self.holder.node_key
+        return self.holder.node_key if self.borrowed else None
 
     @property
     def stored_id(self) -> int:

@@ -6,20 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ipamd.models.node import Node, NodeKey
+from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 from ipamd.models.token import Token
 
-Entry = Pool | Reservation | Node | Token
-"""An entry of the catalogue: admins create, change and delete it."""
+Removable = Pool | Reservation | Node | Token
+Entry = Removable | PodNetwork
+"""An entry of the catalogue: admins create, change and delete it. A pod network's settings only change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Pools by name, reservations and tokens by id, nodes by key, as of `revision`."""
+    """Pools by name, reservations and tokens by id, nodes by key, as of `revision`.
+
+    `networks` are the settings of pod networks by cluster.
+    """
 
     revision: int = 0
     pools: Mapping[str, Pool] = field(default_factory=dict)
     reservations: Mapping[int, Reservation] = field(default_factory=dict)
     nodes: Mapping[NodeKey, Node] = field(default_factory=dict)
     tokens: Mapping[int, Token] = field(default_factory=dict)
+    networks: Mapping[str, PodNetwork] = field(default_factory=dict)

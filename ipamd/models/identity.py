@@ -15,6 +15,9 @@ Digest = bytes
 
 DIGEST_SIZE: Final = 16
 
+NODE_OWNER: Final = "node"
+"""Owners named `node:CLUSTER/NAME` are nodes, with their own addresses in the pod network."""
+
 CONTAINER_SIZE: Final = 8
 """How many bytes of a digest come from the container ID. So the index of holders finds containers too."""
 
@@ -72,6 +75,19 @@ class Owner(Struct, frozen=True, gc=False):
 
     name: str
     digest: Digest
+
+    @property
+    def node_key(self) -> NodeKey | None:
+        """The node of which this is the own address in the pod network, None of another owner."""
+        kind, _, key = self.name.partition(":")
+        cluster, slash, node = key.partition("/")
+        return NodeKey(cluster, node) if kind == NODE_OWNER and slash else None
+
+
+def owner_of_node(node: NodeKey, family: int) -> Owner:
+    """The owner of a node's own address of a family: the same whenever it is asked for."""
+    name = f"{NODE_OWNER}:{node.cluster}/{node.name}"
+    return Owner(name, digest_of(name, str(family)))
 
 
 Holder = Identity | Owner

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from ipamd.models.pod_network import Published
+
 _LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -33,12 +35,14 @@ class Node:
     """A node with the labels that an admin gave it.
 
     `proof` is the SHA-256 (32 bytes) of the secret with which it joined, None if it did not join.
+    `published` is what it last published for the pod network, None if it takes no part.
     """
 
     cluster: str
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     proof: bytes | None = None
+    published: Published | None = None
     revision: int = 0
 
     @property

@@ -120,6 +120,11 @@ class Pool:
     def family(self) -> int:
         return self.subnet.version
 
+    def is_announced_in(self, cluster: str) -> bool:
+        """Whether the pod network of a cluster carries this pool: its blocks belong to nodes."""
+        clusters = self.selectors.clusters
+        return self.affinity is Affinity.NODE and (not clusters or cluster in clusters)
+
     @property
     def lends(self) -> bool:
         """Whether a node may take single addresses out of any block."""

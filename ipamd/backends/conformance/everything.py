@@ -32,6 +32,7 @@ from ipamd.backends.interface import (
     CatalogueChange,
     Changes,
     Found,
+    PodNetworkReading,
     RememberedRelease,
     Repeated,
     Transaction,
@@ -44,6 +45,7 @@ from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
 from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.pod_network import Announced, AnnouncedKind, PodNetwork
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from ipamd.models.reservation import Reservation
 from ipamd.models.token import Role, Token, hash_of
@@ -55,6 +57,8 @@ LABELLED: Final = Node(cluster="default", name="node-1", labels={"zone": "a"})
 KEPT: Final = Reservation(id=1, addresses=AddressRange.parse("10.0.0.9"), owner="vm-9")
 MADE: Final = Token(id=1, hash=hash_of(b"one"), role=Role.ADMIN, name="ann", created=NOW)
 HOLDERS: Final = ("c1", "c2", "c3", "c4")
+
+OTHERS: Final = Announced("default", AnnouncedKind.NODE, "node-2")
 
 Steps = AsyncGenerator[str, None]
 
@@ -74,6 +78,7 @@ class Everything:
     boots: Mapping[NodeKey, Sequence[Boot]]
     contacts: Mapping[NodeKey, Instant]
     uses: Mapping[int, Instant]
+    network: PodNetworkReading
 
 
 async def everything(backend: Backend) -> Everything:
@@ -106,6 +111,7 @@ async def everything(backend: Backend) -> Everything:
         boots=await backend.change(read_boots),
         contacts=dict(await ledger.contacts()),
         uses=dict(await ledger.uses()),
+        network=await ledger.pod_network("default", Snapshot(), None),
     )
 
 
@@ -118,6 +124,7 @@ async def furnish(backend: Backend) -> None:
     [gone] = await begin(backend, allocation("10.0.0.3", "c3"))
     await end(backend, gone)
     await write(backend, Changes(remembered=[release(gone.digest, 30), release(gone.digest, 10, undo=True)]))
+    await write(backend, Changes(announced=frozenset({Announced("default", AnnouncedKind.NODE, "node-1")})))
     await backend.change(lambda catalogue: catalogue.save_boot(HERE, Boot("first", 1)))
     await backend.record_contacts({HERE: NOW})
     await backend.record_uses({MADE.id: NOW})
@@ -151,6 +158,8 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     yield "pinned the catalogue"
     await transaction.carve("pods", [block(128), block(192)], await transaction.cursor("pods") + 128)
     yield "carved"
+    await transaction.write(Changes(announced=frozenset({OTHERS})))
+    yield "announced"
 
 
 async def change(catalogue: CatalogueChange) -> Steps:
@@ -174,6 +183,8 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "removed a node"
     await catalogue.save(Node(cluster="default", name="node-2"))
     yield "added a node"
+    await catalogue.save(PodNetwork(cluster="default", check_sources=False))
+    yield "changed a pod network"
     await catalogue.remove(MADE)
     yield "removed a token"
     await catalogue.save(replace(MADE, id=2, hash=hash_of(b"two")))
@@ -186,10 +197,12 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "asked for a holder"
     await catalogue.save_boot(THERE, Boot("other", 1))
     yield "saved a boot"
+    await catalogue.announce({Announced("default", AnnouncedKind.POOLS)})
+    yield "announced"
 
 
-UNIT_STEPS: Final = 11
-CHANGE_STEPS: Final = 16
+UNIT_STEPS: Final = 12
+CHANGE_STEPS: Final = 18
 """How many steps the two have; a test holds that these are all."""
 
 

@@ -21,7 +21,7 @@ from ipamd.backends.interface import (
 )
 from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.block import Block, new_block
-from ipamd.models.catalogue import Entry
+from ipamd.models.catalogue import Entry, Removable
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
@@ -144,7 +144,7 @@ async def save(backend: Backend, *entries: Entry) -> int:
     return await backend.change(change)
 
 
-async def remove(backend: Backend, *entries: Entry) -> None:
+async def remove(backend: Backend, *entries: Removable) -> None:
     """One change that removes entries."""
 
     async def change(catalogue: CatalogueChange) -> None:

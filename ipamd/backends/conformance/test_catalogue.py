@@ -28,6 +28,7 @@ from ipamd.models.address import AddressRange
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.node import Boot, Node
+from ipamd.models.pod_network import PodNetwork, PodNetworkMode, Published, Underlay
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
 from ipamd.models.reservation import Reservation
 from ipamd.models.token import Role, Token, hash_of
@@ -63,7 +64,29 @@ KEPT = Reservation(
 )
 OWNED = Reservation(id=3, addresses=AddressRange.parse("fd00::5-fd00::9"), space="lab", owner="vm-1")
 LABELLED = Node(cluster="default", name="node-1", labels={"zone": "a"})
-JOINED = Node(cluster="default", name="node-2", proof=hash_of(b"a secret of the node's"))
+JOINED = Node(
+    cluster="default",
+    name="node-2",
+    proof=hash_of(b"a secret of the node's"),
+    published=Published(
+        machine="3e2b",
+        address=ip_address("192.0.2.11"),
+        prefixes=(ip_network("192.0.2.0/24"), ip_network("fd00:2::/64")),
+        mtu=9000,
+        mac="02:00:00:00:00:0b",
+        version="0.1.0",
+        at=NOW,
+    ),
+)
+NETWORK = PodNetwork(
+    cluster="default",
+    mode=PodNetworkMode.VXLAN,
+    underlay=Underlay.IPV6,
+    vxlan_port=4790,
+    vxlan_vni=77,
+    masquerade_except=(ip_network("192.0.2.0/24"), ip_network("fd00::/16")),
+    check_sources=False,
+)
 ADMINS = Token(id=2, hash=hash_of(b"one"), role=Role.ADMIN, name="ann", created=NOW)
 NODES = Token(
     id=3,
@@ -100,7 +123,7 @@ async def test_a_change_that_raises_nothing_leaves_the_revision(backend: Backend
 
 async def test_every_field_of_an_entry_comes_back_with_the_revision_of_its_change(backend: Backend) -> None:
     await save(backend, PLAIN, FULL)
-    await save(backend, KEPT, OWNED, LABELLED, JOINED, ADMINS, NODES)
+    await save(backend, KEPT, OWNED, LABELLED, JOINED, ADMINS, NODES, NETWORK)
 
     assert await backend.ledger.snapshot(Snapshot()) == Snapshot(
         revision=2,
@@ -108,6 +131,7 @@ async def test_every_field_of_an_entry_comes_back_with_the_revision_of_its_chang
         reservations={2: replace(KEPT, revision=2), 3: replace(OWNED, revision=2)},
         nodes={HERE: replace(LABELLED, revision=2), THERE: replace(JOINED, revision=2)},
         tokens={2: replace(ADMINS, revision=2), 3: replace(NODES, revision=2)},
+        networks={"default": replace(NETWORK, revision=2)},
     )
 
 

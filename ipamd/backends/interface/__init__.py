@@ -19,8 +19,8 @@ from ipamd.backends.interface.backend import (
     WaitForLocks,
     Work,
 )
-from ipamd.backends.interface.catalogue_change import CatalogueChange
-from ipamd.backends.interface.ledger import Ledger
+from ipamd.backends.interface.catalogue_change import KEPT_ANNOUNCEMENTS, CatalogueChange
+from ipamd.backends.interface.ledger import Ledger, PodNetworkReading
 from ipamd.backends.interface.transaction import (
     BlockId,
     BlockOwner,
@@ -38,6 +38,7 @@ from ipamd.backends.interface.transaction import (
 )
 
 __all__ = [
+    "KEPT_ANNOUNCEMENTS",
     "SKIP_LOCKS",
     "Audit",
     "AuditedBlocks",
@@ -58,6 +59,7 @@ __all__ = [
     "Ledger",
     "LockPolicy",
     "Locked",
+    "PodNetworkReading",
     "RememberedRelease",
     "Repeated",
     "RowPosition",

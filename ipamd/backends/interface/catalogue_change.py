@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Sequence, Set
+from typing import Final, Protocol
 
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
-from ipamd.models.catalogue import Entry, Snapshot
+from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.node import Boot, NodeKey
+from ipamd.models.pod_network import Announced
+
+KEPT_ANNOUNCEMENTS: Final = 1000
+"""How many numbers a reader of changes may be behind before it must read all again."""
 
 
 class CatalogueChange(Protocol):
@@ -33,7 +37,7 @@ class CatalogueChange(Protocol):
         """
         ...
 
-    async def remove(self, entry: Entry) -> None:
+    async def remove(self, entry: Removable) -> None:
         """Remove an entry.
 
         A pool is removed with its blocks and its cursor, a node with its contact but not its boots, a token
@@ -65,4 +69,13 @@ class CatalogueChange(Protocol):
 
     async def save_boot(self, node: NodeKey, boot: Boot) -> None:
         """Add a boot. Raises `ConstraintViolated` if its identity or number is known."""
+        ...
+
+    async def announce(self, announced: Set[Announced]) -> None:
+        """Note under the next number of each cluster what changes of its pod network. It is called last.
+
+        The numbers of a cluster are locked until the change ends, so that they commit in their order: who
+        has read up to a number has seen all changes up to it. Those of nodes that are gone may be forgotten
+        after `KEPT_ANNOUNCEMENTS` further numbers.
+        """
         ...

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Protocol
 
 from ipamd.models.allocation import Allocation
@@ -11,7 +12,27 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
+from ipamd.models.pod_network import Announced, NetworkPosition, NodeAddress, NodeBlock
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+
+
+@dataclass(frozen=True, slots=True)
+class PodNetworkReading:
+    """The pod network of a cluster as of one moment.
+
+    `position` is the place of this moment in its changes, `changed` what has changed since the number that
+    was asked about, whole if that is None. Changes up to `forgotten` may be missing. `blocks` and `singles`
+    (borrowed addresses) are those of the announced pools, `own` the nodes' own addresses: of the nodes that
+    have changed, or of all.
+    """
+
+    position: NetworkPosition
+    forgotten: int
+    snapshot: Snapshot
+    changed: Set[Announced]
+    blocks: Sequence[NodeBlock]
+    singles: Sequence[NodeAddress]
+    own: Sequence[NodeAddress]
 
 
 class Ledger(Protocol):
@@ -70,4 +91,19 @@ class Ledger(Protocol):
 
     async def uses(self) -> Mapping[int, Instant]:
         """When each token was last used, by its id, as last written."""
+        ...
+
+    async def positions(self) -> Mapping[str, NetworkPosition]:
+        """Where the changes of each cluster's pod network stand."""
+        ...
+
+    async def pod_network(self, cluster: str, known: Snapshot, after: int | None) -> PodNetworkReading:
+        """The pod network of a cluster: what has changed after a number, or all of it.
+
+        `known` is what `snapshot` takes. A cluster of which nothing was announced is at `NetworkPosition()`.
+        """
+        ...
+
+    async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
+        """The blocks of a pool that belong to a node, by number."""
         ...

@@ -13,6 +13,7 @@ from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
 from ipamd.models.node import NodeKey
+from ipamd.models.pod_network import Announced
 from ipamd.models.pool import Pool
 
 
@@ -139,7 +140,8 @@ class Repeated:
 class Changes:
     """Everything that a unit of work writes.
 
-    Endings are written before beginnings, so that an address may pass on.
+    Endings are written before beginnings, so that an address may pass on. `announced` comes last of all: see
+    `CatalogueChange.announce`.
     """
 
     begun: list[Allocation] = field(default_factory=list)
@@ -147,6 +149,7 @@ class Changes:
     repeated: list[Repeated] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     remembered: list[RememberedRelease] = field(default_factory=list)
+    announced: frozenset[Announced] = frozenset()
 
 
 class Transaction(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TypeVar
 
@@ -11,8 +11,9 @@ from ipamd.backends.memory.tables import Tables
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
-from ipamd.models.catalogue import Entry, Snapshot
+from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 from ipamd.models.token import Token
@@ -48,8 +49,10 @@ class MemoryCatalogueChange:
                 if any(token.hash == other.hash and token.id != other.id for other in now.tokens.values()):
                     raise ConstraintViolated(f"token {token.id} has the hash of another")
                 self._tables.snapshot = replace(now, tokens={**now.tokens, token.id: token})
+            case PodNetwork() as network:
+                self._tables.snapshot = replace(now, networks={**now.networks, network.cluster: network})
 
-    async def remove(self, entry: Entry) -> None:
+    async def remove(self, entry: Removable) -> None:
         now = self._tables.snapshot
         match entry:
             case Pool():
@@ -87,6 +90,11 @@ class MemoryCatalogueChange:
             raise ConstraintViolated(f"boot {boot.identity} or its number {boot.number} is known")
         boots = tuple(sorted((*known, boot), key=lambda one: one.number))
         self._tables.journal.put(self._tables.boots, node, boots)
+
+    async def announce(self, announced: Set[Announced]) -> None:
+        self._tables.announcing.announce(announced)
+        for cluster in {each.cluster for each in announced}:
+            self._tables.announcing.forget(cluster, self._tables.snapshot.nodes)
 
 
 def _without(entries: Mapping[K, V], key: K) -> dict[K, V]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from ipamd.backends.interface import PodNetworkReading
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
@@ -11,6 +12,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
+from ipamd.models.pod_network import NetworkPosition, NodeAddress, NodeBlock
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
 
 Further = Callable[[Allocation, Allocation], bool]
@@ -84,6 +86,39 @@ class MemoryLedger:
 
     async def uses(self) -> Mapping[int, Instant]:
         return dict(self._tables.uses)
+
+    async def positions(self) -> Mapping[str, NetworkPosition]:
+        return dict(self._tables.announcing.positions)
+
+    async def pod_network(self, cluster: str, known: Snapshot, after: int | None) -> PodNetworkReading:
+        announcing, snapshot = self._tables.announcing, self._tables.snapshot
+        numbers = {each: number for each, number in announcing.numbers.items() if each.cluster == cluster}
+        pools = [name for name, pool in snapshot.pools.items() if pool.is_announced_in(cluster)]
+        blocks = [block for pool in pools for block in self._tables.blocks.rows.get(pool, {}).values()]
+        live = [row for row in self._tables.allocations.rows.values() if row.until is None]
+        singles = [(row.announced_for, row) for row in live if row.pool in pools]
+        of_cluster = [(node, row) for node, row in singles if node is not None and node.cluster == cluster]
+        return PodNetworkReading(
+            announcing.positions.get(cluster, NetworkPosition()),
+            announcing.forgotten.get(cluster, 0),
+            snapshot,
+            {each for each, number in numbers.items() if after is None or number > after},
+            [
+                NodeBlock(block.node.name, block.pool, block.first)
+                for block in blocks
+                if block.node is not None and block.node.cluster == cluster
+            ],
+            [NodeAddress(node.name, row.pool, row.address) for node, row in of_cluster if row.borrowed],
+            [
+                NodeAddress(node.name, row.pool, row.address)
+                for node, row in of_cluster
+                if isinstance(row.holder, Owner)
+            ],
+        )
+
+    async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
+        rows = self._tables.blocks.rows.get(pool, {})
+        return self._tables.blocks_numbered(pool, sorted(first for first in rows if rows[first].node == node))
 
 
 def _id(row: Allocation) -> int:

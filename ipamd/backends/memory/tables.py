@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
+from uuid import uuid4
 
 from msgspec import structs
 
 from ipamd.backends.interface import (
+    KEPT_ANNOUNCEMENTS,
     BlockOwner,
     BlocksWithFree,
     ConstraintViolated,
@@ -25,7 +27,8 @@ from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
-from ipamd.models.node import Boot, NodeKey
+from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.pod_network import Announced, AnnouncedKind, NetworkPosition
 
 REVISION: Final = "revision"
 
@@ -229,6 +232,35 @@ def _same_memory(one: RememberedRelease, other: RememberedRelease) -> bool:
     return True
 
 
+class Announcing:
+    """What is announced of pod networks, each with the number under which it last changed."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.positions: dict[str, NetworkPosition] = {}
+        self.forgotten: dict[str, int] = {}
+        self.numbers: dict[Announced, int] = {}
+
+    def announce(self, announced: Set[Announced]) -> None:
+        """Note changes under the next numbers of their clusters."""
+        for cluster in {each.cluster for each in announced}:
+            known = self.positions.get(cluster) or NetworkPosition(str(uuid4()), 0)
+            self.journal.put(self.positions, cluster, known._replace(number=known.number + 1))
+        for each in announced:
+            self.journal.put(self.numbers, each, self.positions[each.cluster].number)
+
+    def forget(self, cluster: str, nodes: Mapping[NodeKey, Node]) -> None:
+        """Drop what is noted of nodes that are gone, if it is old."""
+        back_to = self.positions[cluster].number - KEPT_ANNOUNCEMENTS
+        for each, number in list(self.numbers.items()):
+            if each.cluster != cluster or each.kind is not AnnouncedKind.NODE or number > back_to:
+                continue
+            node = nodes.get(NodeKey(cluster, each.name))
+            if node is None or node.published is None:
+                self.journal.drop(self.numbers, each)
+                self.journal.put(self.forgotten, cluster, back_to)
+
+
 class Tables:
     """All that the memory backend keeps."""
 
@@ -242,6 +274,7 @@ class Tables:
         self.contacts: dict[NodeKey, Instant] = {}
         self.uses: dict[int, Instant] = {}
         self.removed_pools: dict[str, None] = {}
+        self.announcing = Announcing(self.journal)
         self.forgotten: Instant = 0
 
     @property

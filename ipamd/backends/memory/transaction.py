@@ -50,6 +50,7 @@ class MemoryTransaction:
             self._tables.blocks.write(block)
         for release in changes.remembered:
             self._tables.releases.remember(release)
+        self._tables.announcing.announce(changes.announced)
 
     async def pin_catalogue(self) -> int:
         return self._tables.snapshot.revision

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from ipamd.backends.sql import statements
+from ipamd.backends.sql.announcing import announce, forget_announced
 from ipamd.backends.sql.entries import (
+    network_of,
+    network_values,
     node_of,
     node_values,
     pool_of,
@@ -22,8 +25,9 @@ from ipamd.backends.sql.transaction import write_blocks
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
-from ipamd.models.catalogue import Entry, Snapshot
+from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 from ipamd.models.token import Token
@@ -56,8 +60,10 @@ class SqlCatalogueChange:
                 await self._session.run(statements.SAVE_NODE, *node_values(node))
             case Token() as token:
                 await self._session.run_many(statements.SAVE_TOKEN, [token_values(token)])
+            case PodNetwork() as network:
+                await self._session.run(statements.SAVE_NETWORK, *network_values(network))
 
-    async def remove(self, entry: Entry) -> None:
+    async def remove(self, entry: Removable) -> None:
         match entry:
             case Pool():
                 for statement in statements.DROP_POOL:
@@ -96,6 +102,10 @@ class SqlCatalogueChange:
         row = (node.cluster, node.name, boot.number, boot.identity)
         await self._session.run_many(statements.SAVE_BOOT, [row])
 
+    async def announce(self, announced: Set[Announced]) -> None:
+        await announce(self._session, announced)
+        await forget_announced(self._session, {each.cluster for each in announced})
+
 
 async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
     """The catalogue, from what is known of it and what changed since.
@@ -108,7 +118,7 @@ async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
     if revision < known.revision:
         known = Snapshot()
     pools, reservations, nodes = dict(known.pools), dict(known.reservations), dict(known.nodes)
-    tokens = dict(known.tokens)
+    tokens, networks = dict(known.tokens), dict(known.networks)
     # What was removed may have come again since: so removals first.
     for kind, cluster, name, _ in await session.fetch(statements.REMOVED_AFTER, known.revision):
         match kind:
@@ -120,19 +130,15 @@ async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
                 nodes.pop(NodeKey(cluster, name), None)
             case "token":
                 tokens.pop(int(name), None)
-    for row in await session.fetch(statements.POOLS_AFTER, known.revision):
-        pool = pool_of(row)
-        pools[pool.name] = pool
-    for row in await session.fetch(statements.RESERVATIONS_AFTER, known.revision):
-        reservation = reservation_of(row)
-        reservations[reservation.id] = reservation
-    for row in await session.fetch(statements.NODES_AFTER, known.revision):
-        node = node_of(row)
-        nodes[node.key] = node
-    for row in await session.fetch(statements.TOKENS_AFTER, known.revision):
-        token = token_of(row)
-        tokens[token.id] = token
-    return Snapshot(revision, pools, reservations, nodes, tokens)
+    since = known.revision
+    pools |= {each.name: each for each in map(pool_of, await session.fetch(statements.POOLS_AFTER, since))}
+    rows = await session.fetch(statements.RESERVATIONS_AFTER, since)
+    reservations |= {each.id: each for each in map(reservation_of, rows)}
+    nodes |= {each.key: each for each in map(node_of, await session.fetch(statements.NODES_AFTER, since))}
+    tokens |= {each.id: each for each in map(token_of, await session.fetch(statements.TOKENS_AFTER, since))}
+    rows = await session.fetch(statements.NETWORKS_AFTER, since)
+    networks |= {each.cluster: each for each in map(network_of, rows)}
+    return Snapshot(revision, pools, reservations, nodes, tokens, networks)
 
 
 async def blocks_between(session: DatabaseSession, pool: str, first: int, last: int) -> list[Block]:

@@ -10,6 +10,7 @@ from ipamd.backends.sql.rows import Row, address_of
 from ipamd.backends.sql.session import Values
 from ipamd.models.address import AddressRange, parse_address, parse_network
 from ipamd.models.node import Node
+from ipamd.models.pod_network import PodNetwork, PodNetworkMode, Published, Underlay
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
 from ipamd.models.reservation import Reservation
 from ipamd.models.token import Role, Token
@@ -163,13 +164,62 @@ def reservation_of(row: Row) -> Reservation:
 
 def node_values(node: Node) -> Values:
     """The columns of `node` in their order."""
-    return node.cluster, node.name, json.dumps(dict(node.labels)), node.revision, node.proof
+    published = json.dumps(_published_json(node.published)) if node.published is not None else None
+    return node.cluster, node.name, json.dumps(dict(node.labels)), node.revision, node.proof, published
 
 
 def node_of(row: Row) -> Node:
     """A node from its row."""
-    cluster, name, labels, revision, proof = row
-    return Node(cluster=cluster, name=name, labels=json.loads(labels), proof=proof, revision=revision)
+    cluster, name, labels, revision, proof, published = row
+    return Node(
+        cluster=cluster,
+        name=name,
+        labels=json.loads(labels),
+        proof=proof,
+        published=None if published is None else _published_of(json.loads(published)),
+        revision=revision,
+    )
+
+
+def _published_json(published: Published) -> dict[str, Any]:
+    return {
+        "machine": published.machine,
+        "address": str(published.address),
+        "prefixes": [str(prefix) for prefix in published.prefixes],
+        "mtu": published.mtu,
+        "mac": published.mac,
+        "version": published.version,
+        "at": published.at,
+    }
+
+
+def _published_of(published: Mapping[str, Any]) -> Published:
+    address = parse_address(published["address"])
+    prefixes = tuple(map(parse_network, published["prefixes"]))
+    return Published(**{**published, "address": address, "prefixes": prefixes})
+
+
+def network_values(network: PodNetwork) -> Values:
+    """The columns of `pod_network` in their order."""
+    settings = {
+        "mode": network.mode.value,
+        "underlay": network.underlay.value,
+        "vxlan_port": network.vxlan_port,
+        "vxlan_vni": network.vxlan_vni,
+        "masquerade_except": [str(prefix) for prefix in network.masquerade_except],
+        "check_sources": network.check_sources,
+    }
+    return network.cluster, json.dumps(settings), network.revision
+
+
+def network_of(row: Row) -> PodNetwork:
+    """The settings of a pod network from their row."""
+    cluster, text, revision = row
+    settings = json.loads(text)
+    settings["mode"] = PodNetworkMode(settings["mode"])
+    settings["underlay"] = Underlay(settings["underlay"])
+    settings["masquerade_except"] = tuple(map(parse_network, settings["masquerade_except"]))
+    return PodNetwork(cluster=cluster, revision=revision, **settings)
 
 
 def token_values(token: Token) -> Values:

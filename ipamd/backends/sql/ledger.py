@@ -7,7 +7,8 @@ from heapq import merge
 from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
-from ipamd.backends.sql import listing, statements
+from ipamd.backends.interface import PodNetworkReading
+from ipamd.backends.sql import announcing, listing, statements
 from ipamd.backends.sql.catalogue import blocks_between, load
 from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.rows import allocation_of, block_of
@@ -18,6 +19,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import DIGEST_SIZE, Digest, container_part
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
+from ipamd.models.pod_network import NetworkPosition
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
 
 T = TypeVar("T")
@@ -120,6 +122,19 @@ class SqlLedger:
     async def uses(self) -> Mapping[int, Instant]:
         rows = await self._reader.read(lambda session: session.fetch(statements.USES))
         return {int(token): int(used) for token, used in rows}
+
+    async def positions(self) -> Mapping[str, NetworkPosition]:
+        return await self._reader.read(announcing.positions)
+
+    async def pod_network(self, cluster: str, known: Snapshot, after: int | None) -> PodNetworkReading:
+        async def reading(session: DatabaseSession) -> PodNetworkReading:
+            return await announcing.pod_network(session, cluster, await load(session, known), after)
+
+        return await self._reader.read(reading)
+
+    async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
+        rows = await self._reader.read(lambda session: session.fetch(statements.BLOCKS_OF_NODE, pool, *node))
+        return [block_of(row) for row in rows]
 
 
 def _filters(query: AllocationQuery) -> dict[str, Any]:

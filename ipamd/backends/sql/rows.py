@@ -75,6 +75,7 @@ def allocation_values(allocation: Allocation) -> Values:
         allocation.begun_by,
         allocation.ended_by,
         allocation.reason,
+        allocation.borrowed,
     )
 
 
@@ -118,6 +119,7 @@ def allocation_of(row: Row) -> Allocation:
         begun_by,
         ended_by,
         reason,
+        borrowed,
     ) = row
     address = address_of(packed)
     return Allocation(
@@ -144,6 +146,7 @@ def allocation_of(row: Row) -> Allocation:
         begun_by=begun_by,
         ended_by=ended_by,
         reason=reason,
+        borrowed=bool(borrowed),
     )
 
 

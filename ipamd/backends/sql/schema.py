@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 7
+REVISION: Final = 8
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -93,6 +93,7 @@ ALLOCATION: Final = Table(
     optional("begun_by"),
     optional("ended_by"),
     optional("reason"),
+    Column("borrowed", Boolean, nullable=False, server_default=false()),
     Column("listed", Boolean, nullable=False, server_default=true()),
     CheckConstraint("length(address) IN (4, 16)", name="address"),
     CheckConstraint("length(digest) = 16", name="digest"),
@@ -163,6 +164,9 @@ Index(
 _partial(
     ALLOCATION, "allocation_live_owner", ("owner", "space", "address"), "until IS NULL AND owner IS NOT NULL"
 )
+_partial(
+    ALLOCATION, "allocation_borrowed", ("cluster", "node", "space", "address"), "until IS NULL AND borrowed"
+)
 # History is in the order of time. These hold live and ended rows, so that an ending moves nothing in them.
 Index("allocation_since", ALLOCATION.c.since, ALLOCATION.c.id)
 Index(
@@ -200,11 +204,14 @@ BLOCK: Final = Table(
 )
 # The search for an address reads the first entry of one of these, however many blocks there are.
 _partial(BLOCK, "block_room", ("pool", "next_free_since", "first"), "next_free_since IS NOT NULL")
-_partial(
-    BLOCK,
+# Of this one all blocks are entries: it also tells which blocks a node has.
+Index(
     "block_room_node",
-    ("pool", "cluster", "node", "next_free_since", "first"),
-    "next_free_since IS NOT NULL",
+    BLOCK.c.pool,
+    BLOCK.c.cluster,
+    BLOCK.c.node,
+    BLOCK.c.next_free_since,
+    BLOCK.c.first,
 )
 _partial(
     BLOCK,
@@ -302,6 +309,7 @@ NODE: Final = Table(
     needed("labels"),
     needed("revision", BigInteger),
     optional("proof", LargeBinary),
+    optional("published"),
     PrimaryKeyConstraint("cluster", "name"),
 )
 Index("node_revision", NODE.c.revision)
@@ -351,6 +359,37 @@ REMOVED: Final = Table(
     CheckConstraint("kind IN ('pool', 'reservation', 'node', 'token')", name="kind"),
 )
 Index("removed_revision", REMOVED.c.revision)
+
+POD_NETWORK: Final = Table(
+    "pod_network",
+    METADATA,
+    needed("cluster"),
+    needed("settings"),
+    needed("revision", BigInteger),
+    PrimaryKeyConstraint("cluster"),
+)
+
+ANNOUNCING: Final = Table(
+    "announcing",
+    METADATA,
+    needed("cluster"),
+    needed("epoch"),
+    needed("number", BigInteger),  # of the latest change of what is announced
+    needed("forgotten", BigInteger),  # changes up to this number may be missing
+    PrimaryKeyConstraint("cluster"),
+)
+
+ANNOUNCED: Final = Table(
+    "announced",
+    METADATA,
+    needed("cluster"),
+    needed("kind"),
+    needed("name"),  # empty but for a node
+    needed("number", BigInteger),  # under which it last changed
+    PrimaryKeyConstraint("cluster", "kind", "name"),
+    CheckConstraint("kind IN ('node', 'pools', 'settings')", name="kind"),
+)
+Index("announced_number", ANNOUNCED.c.cluster, ANNOUNCED.c.number)
 
 BOOT: Final = Table(
     "boot",

@@ -39,6 +39,7 @@ from ipamd.backends.sql.schema import (
     CATALOGUE,
     CONTACT,
     NODE,
+    POD_NETWORK,
     POOL,
     RELEASE,
     REMOVED,
@@ -329,6 +330,17 @@ BLOCKS_BETWEEN: Final = Statement(
     ("of_pool", "from", "last"),
 )
 
+BLOCKS_OF_NODE: Final = Statement(
+    select(*BLOCK_COLUMNS)
+    .where(
+        BLOCK.c.pool == bindparam("of_pool"),
+        BLOCK.c.cluster == bindparam("of_cluster"),
+        BLOCK.c.node == bindparam("of_node"),
+    )
+    .order_by(BLOCK.c.first),
+    ("of_pool", "of_cluster", "of_node"),
+)
+
 BLOCKS_FREED_AFTER: Final = Statement(
     select(*BLOCK_COLUMNS).where(
         BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.last_freed > bindparam("moment")
@@ -377,6 +389,7 @@ SAVE_POOL: Final = _replaced(POOL)
 SAVE_RESERVATION: Final = _replaced(RESERVATION)
 SAVE_NODE: Final = _replaced(NODE)
 SAVE_TOKEN: Final = _replaced(TOKEN)
+SAVE_NETWORK: Final = _replaced(POD_NETWORK)
 NOTE_REMOVAL: Final = _replaced(REMOVED)
 
 
@@ -389,6 +402,7 @@ POOLS_AFTER: Final = _changed_after(POOL)
 RESERVATIONS_AFTER: Final = _changed_after(RESERVATION)
 NODES_AFTER: Final = _changed_after(NODE)
 TOKENS_AFTER: Final = _changed_after(TOKEN)
+NETWORKS_AFTER: Final = _changed_after(POD_NETWORK)
 REMOVED_AFTER: Final = _changed_after(REMOVED)
 
 

@@ -19,6 +19,7 @@ from ipamd.backends.interface import (
     RememberedRelease,
 )
 from ipamd.backends.sql import statements
+from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
     allocation_of,
@@ -118,6 +119,8 @@ class SqlTransaction:
         await write_blocks(self._session, changes.blocks)
         await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])
         await self._remember(statements.REMEMBER_UNDO, [one for one in changes.remembered if one.undo])
+        if changes.announced:
+            await announce(self._session, changes.announced)
 
     async def _write_live(self, statement: Statement, rows: list[Values]) -> None:
         if await self._session.run_many(statement, rows) != len(rows):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from ipamd.backends.interface import ConstraintViolated
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
-from ipamd.models.catalogue import Entry, Snapshot
+from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 from ipamd.models.token import Token
+from ipamd_file.announcing import announce, forget_announced
 from ipamd_file.store import Store
 from ipamd_file.transaction import write_block
 
@@ -36,7 +38,7 @@ class FileCatalogueChange:
             raise ConstraintViolated(f"token {entry.id} has the hash of another")
         self._store.put(*_place(entry), replace(entry, revision=self._store.revision))
 
-    async def remove(self, entry: Entry) -> None:
+    async def remove(self, entry: Removable) -> None:
         self._store.drop(*_place(entry))
         if isinstance(entry, Pool):
             self._store.drop("cursor", entry.name)
@@ -73,6 +75,11 @@ class FileCatalogueChange:
             raise ConstraintViolated(f"boot {boot.identity} or its number {boot.number} is known")
         self._store.put("boots", node, (*known, boot))
 
+    async def announce(self, announced: Set[Announced]) -> None:
+        announce(self._store, announced)
+        for cluster in {each.cluster for each in announced}:
+            forget_announced(self._store, cluster)
+
 
 def _place(entry: Entry) -> tuple[str, str | int | NodeKey]:
     match entry:
@@ -84,3 +91,5 @@ def _place(entry: Entry) -> tuple[str, str | int | NodeKey]:
             return "node", entry.key
         case Token():
             return "token", entry.id
+        case PodNetwork():
+            return "network", entry.cluster

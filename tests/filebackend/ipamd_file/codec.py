@@ -19,6 +19,15 @@ from ipamd.models.block import Block
 from ipamd.models.identity import Identity, Owner
 from ipamd.models.issued import CallOrder
 from ipamd.models.node import Boot, Node, NodeKey
+from ipamd.models.pod_network import (
+    Announced,
+    AnnouncedKind,
+    NetworkPosition,
+    PodNetwork,
+    PodNetworkMode,
+    Published,
+    Underlay,
+)
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
 from ipamd.models.reservation import Reservation
 from ipamd.models.token import Role, Token
@@ -27,8 +36,12 @@ OF_FIELDS: Final = (
     *(Allocation, Block, RememberedRelease, Pool, Reservation, Node, Token),
     *(Identity, Owner, NodeKey, CallOrder, Boot, Workload, NetworkNamespace, Idempotency),
     *(AddressRange, Route, Dns, Selectors),
+    *(PodNetwork, Published, Announced, NetworkPosition),
 )
-OF_TEXT: Final = (IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role)
+OF_TEXT: Final = (
+    *(IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role),
+    *(AnnouncedKind, PodNetworkMode, Underlay),
+)
 CLASSES: Final[Mapping[str, Any]] = {kind.__name__: kind for kind in (*OF_FIELDS, *OF_TEXT)}
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from ipamd.backends.interface import PodNetworkReading
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
+from ipamd.models.pod_network import NetworkPosition
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd_file.announcing import read_network
 from ipamd_file.store import Store
 
 T = TypeVar("T")
@@ -99,6 +102,18 @@ class FileLedger:
 
     async def uses(self) -> Mapping[int, Instant]:
         return await self._turn(lambda: dict(self._store.tables["use"]))  # type: ignore[arg-type]  # tokens' ids
+
+    async def positions(self) -> Mapping[str, NetworkPosition]:
+        return await self._turn(lambda: dict(self._store.tables["position"]))  # type: ignore[arg-type]  # clusters
+
+    async def pod_network(self, cluster: str, known: Snapshot, after: int | None) -> PodNetworkReading:
+        return await self._turn(lambda: read_network(self._store, cluster, after))
+
+    async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
+        def read() -> list[Block]:
+            return [block for block in self._store.blocks_of(pool) if block.node == node]
+
+        return await self._turn(read)
 
 
 def _age(row: Allocation) -> tuple[Instant, int]:

@@ -85,6 +85,7 @@ class Store:
             dict(self.tables["reservation"]),  # type: ignore[arg-type]  # the same
             dict(self.tables["node"]),  # type: ignore[arg-type]  # the same
             dict(self.tables["token"]),  # type: ignore[arg-type]  # the same
+            dict(self.tables["network"]),  # type: ignore[arg-type]  # the same
         )
 
     def held_by(self, digest: bytes) -> list[Any]:

@@ -24,6 +24,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
 from ipamd.models.pool import Pool
+from ipamd_file.announcing import announce
 from ipamd_file.audit import record_of
 from ipamd_file.store import Store, copy_of
 
@@ -74,6 +75,7 @@ class FileTransaction:
             write_block(self._store, block)
         for release in changes.remembered:
             self._remember(release)
+        announce(self._store, changes.announced)
 
     def _begin(self, allocation: Allocation) -> None:
         store = self._store

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ipamd.backends.interface import BlockRecord, Changes, ConstraintViolated, Found, RememberedRelease
 from ipamd.backends.sql import statements
+from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.locking import CARVING_KEY
@@ -71,6 +72,8 @@ class PostgresTransaction:
         await write_blocks(self._session, changes.blocks)
         await self._remember(arrays.REMEMBER_RELEASES, latest(changes.remembered, undo=False))
         await self._remember(arrays.REMEMBER_UNDOS, latest(changes.remembered, undo=True))
+        if changes.announced:
+            await announce(self._session, changes.announced)
 
     async def _write_live(self, statement: Statement, rows: list[Values]) -> None:
         if rows and await self._session.run(statement, *arrays.columns_of(rows)) != len(rows):

@@ -1,0 +1,201 @@
+"""What is announced of pod networks, in SQL: its changes are numbered, and read from a number on.
+
+Who announces locks the number of the cluster until the transaction ends, as its last lock of all. So numbers
+commit in their order, and nobody who holds one waits for anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from typing import Any, Final
+from uuid import uuid4
+
+from sqlalchemy import bindparam, delete, exists, literal_column, select, text, update
+from sqlalchemy.dialects.postgresql import Insert as Upsert
+
+from ipamd.backends.interface import KEPT_ANNOUNCEMENTS, PodNetworkReading
+from ipamd.backends.sql.rows import address_of
+from ipamd.backends.sql.schema import ALLOCATION, ANNOUNCED, ANNOUNCING, BLOCK, NODE
+from ipamd.backends.sql.session import DatabaseSession, Statement
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.identity import NODE_OWNER
+from ipamd.models.pod_network import Announced, AnnouncedKind, NetworkPosition, NodeAddress, NodeBlock
+
+READ_SINGLY: Final = 32
+"""If more nodes than this have changed, those of all are read."""
+
+_NUMBER: Final = (
+    select(ANNOUNCING.c.number).where(ANNOUNCING.c.cluster == bindparam("of_cluster")).scalar_subquery()
+)
+
+
+def _next_number() -> Statement:
+    first: dict[str, Any] = {"cluster": bindparam("of_cluster"), "epoch": bindparam("new_epoch")}
+    upsert = Upsert(ANNOUNCING).values(**first, number=literal_column("1"), forgotten=literal_column("0"))
+    raised = {"number": ANNOUNCING.c.number + literal_column("1")}
+    return Statement(
+        upsert.on_conflict_do_update(index_elements=["cluster"], set_=raised).inline(),
+        ("of_cluster", "new_epoch"),
+    )
+
+
+def _note() -> Statement:
+    what: dict[str, Any] = {"kind": bindparam("of_kind"), "name": bindparam("of_name")}
+    upsert = Upsert(ANNOUNCED).values(cluster=bindparam("of_cluster"), **what, number=_NUMBER)
+    return Statement(
+        upsert.on_conflict_do_update(
+            index_elements=["cluster", "kind", "name"], set_={"number": upsert.excluded.number}
+        ).inline(),
+        ("of_cluster", "of_kind", "of_name"),
+    )
+
+
+NEXT_NUMBER: Final = _next_number()
+NOTE: Final = _note()
+
+POSITIONS: Final = Statement(select(ANNOUNCING.c.cluster, ANNOUNCING.c.epoch, ANNOUNCING.c.number), ())
+POSITION: Final = Statement(
+    select(ANNOUNCING.c.epoch, ANNOUNCING.c.number, ANNOUNCING.c.forgotten).where(
+        ANNOUNCING.c.cluster == bindparam("of_cluster")
+    ),
+    ("of_cluster",),
+)
+CHANGED_AFTER: Final = Statement(
+    select(ANNOUNCED.c.kind, ANNOUNCED.c.name).where(
+        ANNOUNCED.c.cluster == bindparam("of_cluster"), ANNOUNCED.c.number > bindparam("known")
+    ),
+    ("of_cluster", "known"),
+)
+
+_PUBLISHES: Final = exists().where(
+    NODE.c.cluster == ANNOUNCED.c.cluster, NODE.c.name == ANNOUNCED.c.name, NODE.c.published.is_not(None)
+)
+FORGET: Final = Statement(
+    delete(ANNOUNCED).where(
+        ANNOUNCED.c.cluster == bindparam("of_cluster"),
+        ANNOUNCED.c.number <= bindparam("back_to"),
+        ANNOUNCED.c.kind == literal_column("'node'"),
+        ~_PUBLISHES,
+    ),
+    ("of_cluster", "back_to"),
+)
+NOTE_FORGOTTEN: Final = Statement(
+    update(ANNOUNCING)
+    .where(ANNOUNCING.c.cluster == bindparam("of_cluster"))
+    .values(forgotten=bindparam("back_to")),
+    ("back_to", "of_cluster"),
+)
+
+_OF_CLUSTER: Final = BLOCK.c.cluster == bindparam("of_cluster")
+BLOCKS_OF_POOL: Final = Statement(
+    select(BLOCK.c.node, BLOCK.c.first).where(BLOCK.c.pool == bindparam("of_pool"), _OF_CLUSTER),
+    ("of_pool", "of_cluster"),
+)
+BLOCKS_OF_NODE: Final = Statement(
+    select(BLOCK.c.node, BLOCK.c.first).where(
+        BLOCK.c.pool == bindparam("of_pool"), _OF_CLUSTER, BLOCK.c.node == bindparam("of_node")
+    ),
+    ("of_pool", "of_cluster", "of_node"),
+)
+
+_SINGLE: Final = (ALLOCATION.c.node, ALLOCATION.c.pool, ALLOCATION.c.address)
+_BORROWED: Final = (text("until IS NULL AND borrowed"), ALLOCATION.c.cluster == bindparam("of_cluster"))
+BORROWED: Final = Statement(select(*_SINGLE).where(*_BORROWED), ("of_cluster",))
+BORROWED_OF_NODE: Final = Statement(
+    select(*_SINGLE).where(*_BORROWED, ALLOCATION.c.node == bindparam("of_node")), ("of_cluster", "of_node")
+)
+OWN_BETWEEN: Final = Statement(
+    select(ALLOCATION.c.owner, ALLOCATION.c.pool, ALLOCATION.c.address).where(
+        text("until IS NULL AND owner IS NOT NULL"),
+        ALLOCATION.c.owner >= bindparam("first"),
+        ALLOCATION.c.owner <= bindparam("last"),
+    ),
+    ("first", "last"),
+)
+
+
+async def announce(session: DatabaseSession, announced: Set[Announced]) -> None:
+    """See `CatalogueChange.announce`. In the order of names, as everybody does who announces for several."""
+    for cluster in sorted({each.cluster for each in announced}):
+        await session.run(NEXT_NUMBER, cluster, str(uuid4()))
+        rows = sorted(each for each in announced if each.cluster == cluster)
+        await session.run_many(NOTE, [(cluster, kind.value, name) for _, kind, name in rows])
+
+
+async def forget_announced(session: DatabaseSession, clusters: Iterable[str]) -> None:
+    """Drop what is noted of nodes that are gone, if it is old. The numbers of the clusters are locked."""
+    for cluster in sorted(clusters):
+        [(_, number, _)] = await session.fetch(POSITION, cluster)
+        back_to = number - KEPT_ANNOUNCEMENTS
+        if back_to > 0 and await session.run(FORGET, cluster, back_to):
+            await session.run(NOTE_FORGOTTEN, back_to, cluster)
+
+
+async def positions(session: DatabaseSession) -> dict[str, NetworkPosition]:
+    """See `Ledger.positions`."""
+    rows = await session.fetch(POSITIONS)
+    return {cluster: NetworkPosition(epoch, number) for cluster, epoch, number in rows}
+
+
+async def pod_network(
+    session: DatabaseSession, cluster: str, snapshot: Snapshot, after: int | None
+) -> PodNetworkReading:
+    """See `Ledger.pod_network`."""
+    known = await session.fetch(POSITION, cluster)
+    epoch, number, forgotten = known[0] if known else (*NetworkPosition(), 0)
+    rows = await session.fetch(CHANGED_AFTER, cluster, -1 if after is None else after)
+    changed = {Announced(cluster, AnnouncedKind(kind), name) for kind, name in rows}
+    pools = [name for name, pool in snapshot.pools.items() if pool.is_announced_in(cluster)]
+    nodes = None if after is None else _few(changed)
+    return PodNetworkReading(
+        NetworkPosition(epoch, number),
+        forgotten,
+        snapshot,
+        changed,
+        await _blocks(session, cluster, pools, nodes),
+        [each for each in await _borrowed(session, cluster, nodes) if each.pool in pools],
+        [each for each in await _own(session, cluster, nodes) if each.pool in pools],
+    )
+
+
+def _few(changed: Set[Announced]) -> list[str] | None:
+    """The names of the nodes that have changed; None where all are to be read."""
+    if any(each.kind is AnnouncedKind.POOLS for each in changed):
+        return None
+    nodes = sorted(each.name for each in changed if each.kind is AnnouncedKind.NODE)
+    return nodes if len(nodes) <= READ_SINGLY else None
+
+
+async def _blocks(
+    session: DatabaseSession, cluster: str, pools: Sequence[str], nodes: Sequence[str] | None
+) -> list[NodeBlock]:
+    found: list[NodeBlock] = []
+    for pool in pools:
+        if nodes is None:
+            pieces = [await session.fetch(BLOCKS_OF_POOL, pool, cluster)]
+        else:
+            pieces = [await session.fetch(BLOCKS_OF_NODE, pool, cluster, node) for node in nodes]
+        for rows in pieces:
+            found += [NodeBlock(node, pool, int.from_bytes(first, "big")) for node, first in rows]
+    return found
+
+
+async def _borrowed(session: DatabaseSession, cluster: str, nodes: Sequence[str] | None) -> list[NodeAddress]:
+    if nodes is None:
+        pieces = [await session.fetch(BORROWED, cluster)]
+    else:
+        pieces = [await session.fetch(BORROWED_OF_NODE, cluster, node) for node in nodes]
+    return [NodeAddress(node, pool, address_of(packed)) for rows in pieces for node, pool, packed in rows]
+
+
+async def _own(session: DatabaseSession, cluster: str, nodes: Sequence[str] | None) -> list[NodeAddress]:
+    before = f"{NODE_OWNER}:{cluster}/"
+    if nodes is None:
+        pieces = [await session.fetch(OWN_BETWEEN, before, before + "\U0010ffff")]
+    else:
+        pieces = [await session.fetch(OWN_BETWEEN, before + node, before + node) for node in nodes]
+    return [
+        NodeAddress(owner.removeprefix(before), pool, address_of(packed))
+        for rows in pieces
+        for owner, pool, packed in rows
+    ]
