@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Coroutine, Generator, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from typing import Any, Final
 
 import uvicorn
@@ -51,15 +51,17 @@ def configuration(application: Any, **more: Any) -> uvicorn.Config:
 
 
 async def serve(
-    listeners: Sequence[tuple[Listener, socket.socket]], beside: Sequence[Coroutine[Any, Any, None]]
+    listeners: Sequence[tuple[Listener, socket.socket]],
+    beside: Sequence[Coroutine[Any, Any, None]],
+    at_end: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then answer the requests under way, and return.
 
-    Tasks beside the listeners are cancelled when these have ended. systemd is told when serving begins and
-    ends.
+    Tasks beside the listeners are cancelled when these have ended. `at_end` is called when the end begins, to
+    let go requests that wait. systemd is told when serving begins and ends.
     """
     servers = [listener for listener, _ in listeners]
-    with _until_told_to_end(servers):
+    with _until_told_to_end(servers, at_end):
         async with asyncio.TaskGroup() as tasks:
             others = [tasks.create_task(each) for each in beside]
             serving = [tasks.create_task(listener.serve(sockets=[each])) for listener, each in listeners]
@@ -72,12 +74,13 @@ async def serve(
 
 
 @contextlib.contextmanager
-def _until_told_to_end(servers: Sequence[Listener]) -> Iterator[None]:
+def _until_told_to_end(servers: Sequence[Listener], at_end: Callable[[], None]) -> Iterator[None]:
     """Ends the servers at the first SIGTERM or SIGINT. The second ends them without waiting."""
     loop = asyncio.get_running_loop()
 
     def end() -> None:
         notify("STOPPING=1")
+        at_end()
         for server in servers:
             server.force_exit = server.should_exit
             server.should_exit = True

@@ -45,7 +45,8 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
   WHERE datname = current_database() AND pid <> pg_backend_pid();
 DELETE FROM allocation; DELETE FROM block; DELETE FROM boot; DELETE FROM carving; DELETE FROM contact;
 DELETE FROM node; DELETE FROM pool; DELETE FROM release; DELETE FROM removed; DELETE FROM reservation;
-DELETE FROM token; DELETE FROM token_use;
+DELETE FROM token; DELETE FROM token_use; DELETE FROM pod_network; DELETE FROM announcing;
+DELETE FROM announced;
 ALTER SEQUENCE allocation_id_seq RESTART; ALTER SEQUENCE release_id_seq RESTART;
 UPDATE catalogue SET revision = 0; UPDATE history SET forgotten = 0;
 """

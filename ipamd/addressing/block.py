@@ -45,17 +45,23 @@ def longest_free_since(block: Block, assignable: int) -> Instant | None:
     return None if oldest == HELD else oldest
 
 
+def spare(size: int) -> int:
+    """How many free addresses of a block are so few that the next block is carved."""
+    return max(size // 4, 1)
+
+
 class OpenBlock:
     """A locked block in a batch: its free, assignable addresses in the order of their turn.
 
     `assignable` are the addresses that anybody may get, as bits. The order is computed once, so that many
-    requests of a batch can share a block.
+    requests of a batch can share a block. `owner` is the node that had the block when it was opened.
     """
 
-    __slots__ = ("_assignable", "_taken", "_turns", "block", "changed")
+    __slots__ = ("_assignable", "_taken", "_turns", "block", "changed", "owner")
 
     def __init__(self, block: Block, assignable: int) -> None:
         self.block = block
+        self.owner = block.node
         self.changed = False
         self._assignable = assignable
         self._taken: dict[int, Instant] = {}

@@ -21,11 +21,14 @@ from ipamd.engine.engine import Engine
 from ipamd.models.errors import DomainError, InvalidValue, NotAllowed
 from ipamd.models.instant import rfc3339
 from ipamd.models.node import NodeKey, node_name
+from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.models.token import Principal, Role, TokenHash, hash_of, looks_like_token
 
 OPEN: Final = frozenset(("/", "/healthz", "/readyz"))
 JOIN: Final = "/v1/nodes/join"
 TOKENS: Final = "/v1/tokens"
+NETWORK: Final = ("/v1/network", "/v1/network/changes")
+NETWORK_NODES: Final = "/v1/network/nodes"
 ASKED_ONLY: Final = frozenset(("/v1/check", "/v1/explain"))
 """Requests by POST that change nothing."""
 
@@ -162,19 +165,24 @@ def may(principal: Principal, method: str, path: str, query: bytes) -> bool:
         case Role.JOIN:
             return method == "POST" and path == JOIN
         case Role.NODE:
+            if method == "PUT":
+                return path.startswith(NETWORK_NODES) and _is_own(principal, path, query)
             return (method == "POST" and path == JOIN) or (reads and _is_own(principal, path, query))
 
 
 def _is_own(principal: Principal, path: str, query: bytes) -> bool:
-    """Whether a node asks only about itself: for its entry, or for the allocations on it."""
+    """Whether a node asks only about itself (its entry, the allocations on it), or its cluster's network."""
     if principal.node is None:
         return False
     cluster, name = principal.node
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    if path in NETWORK:
+        return given.get("cluster", [DEFAULT_CLUSTER]) == [cluster]
     if path == "/v1/allocations":
-        given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
         return given.get("cluster") == [cluster] and [*map(node_name, given.get("node", ()))] == [name]
     around, _, named = path.rpartition("/")
-    return around == f"/v1/nodes/{cluster}" and node_name(named) == name
+    own = (f"/v1/nodes/{cluster}", f"{NETWORK_NODES}/{cluster}")
+    return around in own and node_name(named) == name
 
 
 class Gate:

@@ -65,6 +65,11 @@ class Catalogue:
     def pools(self) -> Mapping[str, Pool]:
         return self.snapshot.pools
 
+    def announces(self, pool: str, cluster: str) -> bool:
+        """Whether the blocks that nodes of a cluster have of a pool are announced to the other nodes."""
+        known = self.pools.get(pool)
+        return known is not None and cluster in self.snapshot.networks and known.is_announced_in(cluster)
+
     def mask(self, pool: Pool) -> Mask:
         """The addresses that a pool may give."""
         mask = self._masks.get(pool.name)

@@ -8,19 +8,23 @@ from typing import Any
 
 from ipamd.backends.interface import Backend
 from ipamd.engine.administration.changes import Administration
+from ipamd.engine.administration.pod_networks import PodNetworks
 from ipamd.engine.administration.tokens import Tokens
 from ipamd.engine.allocation.adoption import Adoption
 from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.allocation.collection import Collector
+from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock, wall_clock
 from ipamd.engine.inspection.check import Check
 from ipamd.engine.inspection.explanation import explain
+from ipamd.engine.inspection.pod_network import NetworkQueries
 from ipamd.engine.inspection.queries import Queries
 from ipamd.engine.inspection.refusals import Refusals
 from ipamd.engine.measures import Measures
 from ipamd.engine.pruning import Pruning
+from ipamd.engine.publishing import Publishing
 from ipamd.engine.upkeep import Upkeep
 from ipamd.models.explanation import Explanation
 from ipamd.models.instant import Instant
@@ -38,15 +42,21 @@ class Engine:
         self._cache = cache = CatalogueCache(backend)
         self._upkeep = Upkeep(backend, clock, cache)
         self.measures = Measures()
+        self.announcements = Announcements(backend.ledger)
         refusals = Refusals(backend.ledger, cache, clock)
-        self.allocator = Allocator(backend, clock, cache, self.measures, refusals)
+        self.allocator = Allocator(backend, clock, cache, self.measures, refusals, self.announcements)
         self.adoption = Adoption(self.allocator, backend.ledger, cache)
         self.collector = Collector(self.allocator, backend.ledger, cache, clock, self._upkeep)
         self.queries = Queries(backend, cache, clock, refusals)
-        self.administration = Administration(backend, cache)
-        self.tokens = Tokens(backend, cache, clock)
+        self.administration = Administration(backend, cache, self.announcements)
+        self.tokens = Tokens(backend, cache, self.announcements, clock)
+        self.networks = PodNetworks(backend, cache, self.announcements, clock)
+        self.network_queries = NetworkQueries(backend.ledger, cache, self._upkeep, self.announcements)
+        self.publishing = Publishing(
+            self.networks, self.administration, self.allocator, self.network_queries, self._upkeep, cache
+        )
         self.consistency = Check(backend, cache, self._upkeep, clock)
-        self._tasks = [asyncio.create_task(each.run()) for each in (self._upkeep, cache)]
+        self._tasks = [asyncio.create_task(each.run()) for each in (self._upkeep, cache, self.announcements)]
         if history_days:
             self._tasks.append(asyncio.create_task(Pruning(backend, clock, history_days).run()))
 
@@ -62,6 +72,7 @@ class Engine:
 
     async def close(self) -> None:
         """Answer the calls under way, write what is only in memory, and close the database."""
+        self.announcements.end()
         await self.allocator.close()
         for task in self._tasks:
             task.cancel()

@@ -593,7 +593,7 @@ async def test_in_which_steps_a_batch_is_settled(
 ) -> None:
     prepared = Prepared(known, PLENTY, revision=1)
 
-    answers = await settle(calls, prepared.transaction, KNOWN, {"none"}, NOW)
+    answers, *_ = await settle(calls, prepared.transaction, KNOWN, {"none"}, NOW)
 
     assert prepared.steps == steps
     assert len(answers) == len(calls)

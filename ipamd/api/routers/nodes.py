@@ -108,13 +108,17 @@ async def delete_node(
     name: NodeSegment,
     engine: TheEngine,
     catalogue: CurrentCatalogue,
+    asker: Asker,
     if_match: IfMatch = None,
 ) -> None:
-    """Forget a node: its labels, its tokens, and that it joined. Its containers keep their addresses."""
+    """Forget a node: its labels, its tokens, and that it joined. Its containers keep their addresses.
+
+    The other nodes take back the routes to it.
+    """
     key = NodeKey(cluster, name)
     node = catalogue.snapshot.nodes.get(key)
     expected = expected_revision(if_match, node.revision if node is not None else None)
-    await engine.administration.delete_node(key, expected)
+    await engine.publishing.forget(key, expected, asker.name if asker is not None else None)
     log.info("node", outcome="forgotten", cluster=cluster, node=name)
 
 

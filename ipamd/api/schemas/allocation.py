@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import json
 from hashlib import blake2b
+from typing import Annotated
 
+from pydantic import AfterValidator
 from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Address, Document, Moment, Name, NodeName, Note, Word
 from ipamd.models.allocation import Allocation
-from ipamd.models.identity import Identity
+from ipamd.models.identity import NODE_OWNER, Identity
 from ipamd.models.instant import rfc3339
 from ipamd.models.pool import DEFAULT_CLUSTER, DEFAULT_SPACE
+
+
+def _no_node(owner: str) -> str:
+    if owner.startswith(f"{NODE_OWNER}:"):
+        raise ValueError(
+            f"{NODE_OWNER}:… is a node itself, which gets its address when it joins the pod network"
+        )
+    return owner
 
 
 class NewAllocation(Document):
     """One address for an owner: from the named pool, or this very address, or as selectors choose."""
 
-    owner: Word
+    owner: Annotated[Word, AfterValidator(_no_node)]
     pool: Name | None = None
     address: Address | None = None
     space: Name | None = None

@@ -97,10 +97,13 @@ class Ledger(Protocol):
         """Where the changes of each cluster's pod network stand."""
         ...
 
-    async def pod_network(self, cluster: str, known: Snapshot, after: int | None) -> PodNetworkReading:
+    async def pod_network(
+        self, cluster: str, known: Snapshot, after: int | None, only: str | None = None
+    ) -> PodNetworkReading:
         """The pod network of a cluster: what has changed after a number, or all of it.
 
-        `known` is what `snapshot` takes. A cluster of which nothing was announced is at `NetworkPosition()`.
+        `known` is what `snapshot` takes. If `only` is given, the addresses of this node suffice. A cluster of
+        which nothing was announced is at `NetworkPosition()`.
         """
         ...
 

@@ -90,7 +90,9 @@ class MemoryLedger:
     async def positions(self) -> Mapping[str, NetworkPosition]:
         return dict(self._tables.announcing.positions)
 
-    async def pod_network(self, cluster: str, known: Snapshot, after: int | None) -> PodNetworkReading:
+    async def pod_network(
+        self, cluster: str, known: Snapshot, after: int | None, only: str | None = None
+    ) -> PodNetworkReading:
         announcing, snapshot = self._tables.announcing, self._tables.snapshot
         numbers = {each: number for each, number in announcing.numbers.items() if each.cluster == cluster}
         pools = [name for name, pool in snapshot.pools.items() if pool.is_announced_in(cluster)]

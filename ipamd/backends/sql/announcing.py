@@ -138,7 +138,7 @@ async def positions(session: DatabaseSession) -> dict[str, NetworkPosition]:
 
 
 async def pod_network(
-    session: DatabaseSession, cluster: str, snapshot: Snapshot, after: int | None
+    session: DatabaseSession, cluster: str, snapshot: Snapshot, after: int | None, only: str | None
 ) -> PodNetworkReading:
     """See `Ledger.pod_network`."""
     known = await session.fetch(POSITION, cluster)
@@ -146,7 +146,7 @@ async def pod_network(
     rows = await session.fetch(CHANGED_AFTER, cluster, -1 if after is None else after)
     changed = {Announced(cluster, AnnouncedKind(kind), name) for kind, name in rows}
     pools = [name for name, pool in snapshot.pools.items() if pool.is_announced_in(cluster)]
-    nodes = None if after is None else _few(changed)
+    nodes = [only] if only is not None else None if after is None else _few(changed)
     return PodNetworkReading(
         NetworkPosition(epoch, number),
         forgotten,

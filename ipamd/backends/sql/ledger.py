@@ -126,9 +126,11 @@ class SqlLedger:
     async def positions(self) -> Mapping[str, NetworkPosition]:
         return await self._reader.read(announcing.positions)
 
-    async def pod_network(self, cluster: str, known: Snapshot, after: int | None) -> PodNetworkReading:
+    async def pod_network(
+        self, cluster: str, known: Snapshot, after: int | None, only: str | None = None
+    ) -> PodNetworkReading:
         async def reading(session: DatabaseSession) -> PodNetworkReading:
-            return await announcing.pod_network(session, cluster, await load(session, known), after)
+            return await announcing.pod_network(session, cluster, await load(session, known), after, only)
 
         return await self._reader.read(reading)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from ipamd.backends.interface import Backend, CatalogueChange, Change
+from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.models.catalogue import Snapshot
 
@@ -14,9 +15,10 @@ T = TypeVar("T")
 class CatalogueWriter:
     """The part that all changes of the catalogue share: one after another, each whole or not at all."""
 
-    def __init__(self, backend: Backend, cache: CatalogueCache) -> None:
+    def __init__(self, backend: Backend, cache: CatalogueCache, announcements: Announcements) -> None:
         self._backend = backend
         self._cache = cache
+        self._announcements = announcements
 
     async def _begin(self, catalogue: CatalogueChange) -> tuple[int, Snapshot]:
         """Lock the catalogue, then read it. Nobody else changes it before this change ends."""
@@ -26,4 +28,5 @@ class CatalogueWriter:
     async def _change(self, change: Change[T]) -> T:
         changed = await self._backend.change(change)
         await self._cache.refresh()
+        self._announcements.ring()
         return changed

@@ -13,6 +13,7 @@ from ipamd.engine.administration.editing import Editing
 from ipamd.engine.administration.statements import validate
 from ipamd.models.errors import NotFound, StaleRevision
 from ipamd.models.node import Node, NodeKey
+from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 
@@ -31,6 +32,7 @@ class Administration(CatalogueWriter):
             editing = await self._edit(catalogue)
             made = await editing.create_pool(pool)
             editing.agree()
+            await editing.announce()
             return made
 
         return await self._change(create)
@@ -46,6 +48,7 @@ class Administration(CatalogueWriter):
             editing = await self._edit(catalogue)
             changed = await editing.edit_pool(_entry(editing.pools.get(name), "pool", name, expected), edit)
             editing.agree()
+            await editing.announce()
             return changed
 
         return await self._change(change)
@@ -56,6 +59,7 @@ class Administration(CatalogueWriter):
         async def delete(catalogue: CatalogueChange) -> None:
             editing = await self._edit(catalogue)
             await editing.delete_pool(_entry(editing.pools.get(name), "pool", name, expected))
+            await editing.announce()
 
         await self._change(delete)
 
@@ -91,7 +95,9 @@ class Administration(CatalogueWriter):
         """
 
         async def change(catalogue: CatalogueChange) -> Applied | Undone[Applied]:
-            applied = await apply(wanted, await self._edit(catalogue), prune=prune)
+            editing = await self._edit(catalogue)
+            applied = await apply(wanted, editing, prune=prune)
+            await editing.announce()
             return Undone(applied) if dry_run or not applied.changes else applied
 
         return await self._change(change)
@@ -104,14 +110,18 @@ class Administration(CatalogueWriter):
             if expected is not None:
                 _entry(snapshot.nodes.get(node.key), "node", node.name, expected)
             known = snapshot.nodes.get(node.key)
-            saved = replace(node, proof=known.proof if known is not None else None, revision=revision)
+            known = known or Node(cluster=node.cluster, name=node.name)
+            saved = replace(known, labels=node.labels, revision=revision)
             await catalogue.save(saved)
             return saved
 
         return await self._change(save)
 
     async def delete_node(self, key: NodeKey, expected: int | None = None) -> None:
-        """Forget a node: its labels, that it joined, and its tokens. Raises NotFound, StaleRevision."""
+        """Forget a node: its labels, that it joined, what it published, its tokens.
+
+        Raises NotFound, StaleRevision.
+        """
 
         async def delete(catalogue: CatalogueChange) -> None:
             _, snapshot = await self._begin(catalogue)
@@ -121,6 +131,8 @@ class Administration(CatalogueWriter):
                 await catalogue.remove(_entry(node, "node", key.name, expected))
             for token in tokens:
                 await catalogue.remove(token)
+            if node is not None and node.published is not None:
+                await catalogue.announce({Announced(key.cluster, AnnouncedKind.NODE, key.name)})
 
         await self._change(delete)
 

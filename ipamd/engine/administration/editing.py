@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from functools import cached_property
 from typing import Final
@@ -15,7 +15,7 @@ from ipamd.engine.administration.agreement import why_never
 from ipamd.engine.administration.disjoint import Disjoint
 from ipamd.engine.administration.mask_change import MaskChange
 from ipamd.engine.administration.statements import validate, validate_edit, validate_reservation
-from ipamd.models.address import AddressRange, IPAddress, address_in
+from ipamd.models.address import AddressRange, IPAddress, IPNetwork, address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
@@ -28,6 +28,7 @@ from ipamd.models.errors import (
     WouldStrand,
 )
 from ipamd.models.identity import Owner
+from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 
@@ -58,6 +59,16 @@ class Editing:
     @cached_property
     def _former_subnets(self) -> Disjoint[Pool]:
         return Disjoint((pool.space, _whole(pool), pool) for pool in self._before.pools.values())
+
+    @cached_property
+    def _prefixes_of_nodes(self) -> Mapping[tuple[str, IPNetwork], str]:
+        """The prefixes that nodes publish, with a node of each: most nodes are in the same few."""
+        return {
+            (node.cluster, prefix): node.name
+            for node in self._before.nodes.values()
+            if node.published is not None
+            for prefix in node.published.prefixes
+        }
 
     @cached_property
     def _formerly_kept(self) -> Set[tuple[str, AddressRange]]:
@@ -129,6 +140,16 @@ class Editing:
         self._kept.remove(gone.space, gone.addresses)
         del self.reservations[gone.id]
 
+    async def announce(self) -> None:
+        """Announce the pools to those pod networks that carry others than before. Called last of all."""
+        await self._catalogue.announce(
+            {
+                Announced(cluster, AnnouncedKind.POOLS)
+                for cluster in self._before.networks
+                if _announced(self._before.pools, cluster) != _announced(self.pools, cluster)
+            }
+        )
+
     def agree(self) -> None:
         """Raise ReservationConflicts if what was stated in these steps cannot be meant together."""
         for _, conflict in self.conflicts():
@@ -187,6 +208,15 @@ class Editing:
                 raise PoolOverlaps(
                     f"subnet {pool.subnet} overlaps pool {other.name} ({other.subnet}) of space {pool.space}"
                 )
+        former = self._before.pools.get(pool.name)
+        for (cluster, prefix), node in self._prefixes_of_nodes.items():
+            if not pool.is_announced_in(cluster) or not _overlap(prefix, pool.subnet):
+                continue
+            if former is None or not (former.is_announced_in(cluster) and _overlap(prefix, former.subnet)):
+                raise PoolOverlaps(
+                    f"subnet {pool.subnet} overlaps {prefix}, in which node {node} of cluster {cluster} is: "
+                    "pods and nodes need networks of their own"
+                )
 
     async def _rereserve(self, reservations: dict[int, Reservation], about: Reservation) -> None:
         """Adapt the pools that a reservation touches to the new list of reservations."""
@@ -195,6 +225,17 @@ class Editing:
         for pool in sorted(touched, key=lambda pool: pool.name):
             old, new = Mask(pool, self.reservations.values()), Mask(pool, reservations.values())
             await _remask(old, new, self._catalogue, about)
+
+
+def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
+    return one.version == other.version and one.overlaps(other)
+
+
+def _announced(pools: Mapping[str, Pool], cluster: str) -> Set[tuple[str, IPNetwork, bool]]:
+    """What nodes are told of pools."""
+    return {
+        (pool.name, pool.subnet, pool.masquerade) for pool in pools.values() if pool.is_announced_in(cluster)
+    }
 
 
 def _mask_of(pool: Pool, masks: dict[str, Mask]) -> Mask:

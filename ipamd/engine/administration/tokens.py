@@ -9,6 +9,7 @@ from typing import Final
 
 from ipamd.backends.interface import Backend, CatalogueChange
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
+from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.models.errors import InvalidValue, NodeJoined, NotAllowed, NotFound
@@ -56,9 +57,10 @@ class Tokens(CatalogueWriter):
         self,
         backend: Backend,
         cache: CatalogueCache,
+        announcements: Announcements,
         clock: Clock,
     ) -> None:
-        super().__init__(backend, cache)
+        super().__init__(backend, cache, announcements)
         self._clock = clock
 
     async def create(self, request: TokenRequest) -> NewToken:

@@ -10,6 +10,7 @@ from ipamd.engine.allocation.batching import Batching
 from ipamd.engine.allocation.boots import Boots
 from ipamd.engine.allocation.call import AllocateCall, Call, ReleaseCall
 from ipamd.engine.allocation.selection import context_of
+from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import RequestContext
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
@@ -31,10 +32,16 @@ class Allocator:
     """Requests in, outcomes out: refusals are complete, with their reasons."""
 
     def __init__(
-        self, backend: Backend, clock: Clock, cache: CatalogueCache, measures: Measures, reasons: Reasons
+        self,
+        backend: Backend,
+        clock: Clock,
+        cache: CatalogueCache,
+        measures: Measures,
+        reasons: Reasons,
+        announcements: Announcements,
     ) -> None:
         self._boots = Boots(backend, clock)
-        self._attempts = Attempts(backend, clock, cache, measures)
+        self._attempts = Attempts(backend, clock, cache, measures, announcements)
         self._batching = Batching(self._attempts, backend.lanes, measures)
         self._reasons = reasons
 
@@ -46,6 +53,7 @@ class Allocator:
     async def close(self) -> None:
         """Answer the calls under way, and end."""
         await self._batching.close()
+        await self._attempts.close()
 
     async def submit(self, request: AllocationRequest | Release) -> Outcome:
         """Decide a request in a batch, durably."""

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from ipamd.backends.interface import (
     SKIP_LOCKS,
     Backend,
+    Changes,
     ConstraintViolated,
     InDoubt,
     LockPolicy,
@@ -20,8 +21,10 @@ from ipamd.backends.interface import (
 )
 from ipamd.engine.allocation.call import AllocateCall, Call, NeedsBlock, NeedsBlocks, Verdict
 from ipamd.engine.allocation.carving import Carver
+from ipamd.engine.allocation.carving_ahead import CarvingAhead
 from ipamd.engine.allocation.dry_run import dry_run
-from ipamd.engine.allocation.settle import settle
+from ipamd.engine.allocation.settle import Settled, settle
+from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
@@ -50,12 +53,19 @@ class Attempts:
         clock: Clock,
         cache: CatalogueCache,
         measures: Measures,
+        announcements: Announcements,
     ) -> None:
+        self._announcements = announcements
+        self._ahead = CarvingAhead(backend.ledger, self.carve)
         self._backend = backend
         self._clock = clock
         self._cache = cache
         self._measures = measures
         self._carver = Carver()
+
+    async def close(self) -> None:
+        """Wait for what is done beside the calls."""
+        await self._ahead.close()
 
     async def settle(self, calls: Sequence[Call], locks: LockPolicy = SKIP_LOCKS) -> Sequence[Verdict]:
         """A verdict for each call, durably. Raises Unavailable, InDoubt.
@@ -70,7 +80,7 @@ class Attempts:
             work = partial(self._settle_once, calls, catalogue)
             policy = SKIP_LOCKS if deadline is None else WaitForLocks(deadline - clock())
             try:
-                return await self._transact(work, policy)
+                return self._after(await self._transact(work, policy))
             except StaleCatalogue:
                 self._measures.retries["catalogue"] += 1
                 await self._cache.refresh()
@@ -93,6 +103,14 @@ class Attempts:
         if len(calls) > 1:
             return [verdict for call in calls for verdict in await self.settle([call], locks)]
         return [Refused(Unavailable("others changed the database at every attempt: try again"))]
+
+    def _after(self, settled: Settled) -> Sequence[Verdict]:
+        """Go on with what follows from a durable batch, beside its callers."""
+        if settled.announces:
+            self._announcements.ring()
+        if settled.nearly_full:
+            self._ahead.look_after(settled.nearly_full)
+        return settled.verdicts
 
     async def dry_run(self, call: AllocateCall, locks: LockPolicy) -> Granted | Refused:
         """What would become of a call, with nothing taken; raises Unavailable."""
@@ -122,6 +140,7 @@ class Attempts:
             except StaleCatalogue:
                 await self._cache.refresh()
             else:
+                self._announcements.ring()
                 return
         raise Unavailable("the pools changed at every attempt to carve a block: try again")
 
@@ -138,7 +157,7 @@ class Attempts:
 
     async def _settle_once(
         self, calls: Sequence[Call], catalogue: Catalogue, transaction: Transaction
-    ) -> Sequence[Verdict]:
+    ) -> Settled:
         carved_out = self._carver.carved_out(catalogue)
         return await settle(calls, transaction, catalogue, carved_out, self._clock())
 
@@ -155,4 +174,6 @@ class Attempts:
     async def _carve_once(
         self, wanted: Sequence[NeedsBlock], catalogue: Catalogue, transaction: Transaction
     ) -> Set[str]:
-        return await self._carver.carve(wanted, transaction, catalogue)
+        carved_out = await self._carver.carve(wanted, transaction, catalogue)
+        await transaction.write(Changes(announced=self._carver.announced(wanted, catalogue)))
+        return carved_out

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from enum import Enum
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
-from ipamd.addressing.block import OpenBlock
+from ipamd.addressing.block import OpenBlock, spare
 from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree, Locked
 from ipamd.engine.allocation.call import NeedsBlock
 from ipamd.engine.allocation.selection import AddressRequest
@@ -155,6 +155,24 @@ class BatchBlocks:
             if len(found.blocks) < search.limit:
                 step.contended |= found.passed_over
                 step.exhausted |= not found.passed_over
+
+    def is_borrowed(self, picked: PickedAddress, node: NodeKey | None) -> bool:
+        """Whether a node took an address out of a block that is not its own."""
+        if node is None or picked.pool.affinity is Affinity.ANY:
+            return False
+        return self._open[picked.pool.name][picked.block].block.node != node
+
+    def is_nearly_full(self, picked: PickedAddress) -> bool:
+        """Whether an address was the one with which its node's block began to run short."""
+        block = self._open[picked.pool.name][picked.block].block
+        return block.size - block.allocated == spare(block.size)
+
+    def handed_over(self) -> Iterator[tuple[str, NodeKey | None]]:
+        """The pools and nodes that have another block than before, or one less."""
+        for pool, blocks in self._open.items():
+            for block in blocks.values():
+                if block.changed and block.block.node != block.owner:
+                    yield from ((pool, block.owner), (pool, block.block.node))
 
     def changed(self) -> list[Block]:
         """The blocks to write."""

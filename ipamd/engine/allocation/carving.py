@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Sequence, Set
 from itertools import islice
 from typing import Final
 
@@ -12,6 +12,7 @@ from ipamd.engine.allocation.call import NeedsBlock
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.models.block import new_block
 from ipamd.models.node import NodeKey
+from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Pool
 
 LONGEST_STRIDE: Final = 64
@@ -46,9 +47,9 @@ class Carver:
         self._carved_out.update(dict.fromkeys(carved_out, catalogue.revision))
 
     async def carve(
-        self, wanted: Iterable[NeedsBlock], transaction: Transaction, catalogue: Catalogue
+        self, wanted: Sequence[NeedsBlock], transaction: Transaction, catalogue: Catalogue
     ) -> Set[str]:
-        """Carve what requests lack; the pools that have no block left.
+        """Carve what requests lack; the pools that have no block left. Nothing is announced: see `announced`.
 
         Raises StaleCatalogue when the mask may not be the one known here.
         """
@@ -72,6 +73,15 @@ class Carver:
             if not await self._carve_next(catalogue.pools[name], node, requests, transaction, catalogue):
                 carved_out.add(name)
         return carved_out
+
+    @staticmethod
+    def announced(wanted: Sequence[NeedsBlock], catalogue: Catalogue) -> frozenset[Announced]:
+        """Whose new blocks the other nodes are to hear of."""
+        return frozenset(
+            Announced(each.node.cluster, AnnouncedKind.NODE, each.node.name)
+            for each in wanted
+            if each.node is not None and catalogue.announces(each.pool, each.node.cluster)
+        )
 
     async def _carve_next(
         self, pool: Pool, node: NodeKey | None, requests: int, transaction: Transaction, catalogue: Catalogue

@@ -22,7 +22,10 @@ from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import AddressUnavailable, DomainError, NothingFree, Overtaken
 from ipamd.models.instant import SECOND, Instant
+from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Grant, Granted, Refused, Released
+from ipamd.models.pod_network import Announced, AnnouncedKind
+from ipamd.models.pool import Affinity
 
 REMEMBERED_FOR: Final = 15 * 60 * SECOND
 """How long a release is told to calls that it overtook: longer than any runtime waits for an ADD."""
@@ -43,6 +46,8 @@ class Plan:
         self._now = now
         self._blocks = BatchBlocks(catalogue, carved_out, now)
         self._changes = Changes()
+        self._announced: set[Announced] = set()
+        self._nearly_full: set[NeedsBlock] = set()
         self._verdicts: list[Verdict | None] = [None] * len(calls)
         self._releases: dict[int, tuple[ReleaseCall, list[Allocation], int]] = {}
         self._allocations: dict[int, tuple[AllocateCall, list[AddressRequest]]] = {}
@@ -67,7 +72,18 @@ class Plan:
     def changes(self) -> Changes:
         """All that the verdicts make necessary to write."""
         self._changes.blocks = self._blocks.changed()
+        for pool, node in self._blocks.handed_over():
+            self._announce(pool, node)
+        self._changes.announced = frozenset(self._announced)
         return self._changes
+
+    def nearly_full(self) -> frozenset[NeedsBlock]:
+        """The blocks that nodes will lack soon, where a block is to be announced before it is needed."""
+        return frozenset(self._nearly_full)
+
+    def _announce(self, pool: str, node: NodeKey | None) -> None:
+        if node is not None and self._catalogue.announces(pool, node.cluster):
+            self._announced.add(Announced(node.cluster, AnnouncedKind.NODE, node.name))
 
     def verdicts(self) -> list[Verdict]:
         """One for each call, in their order."""
@@ -139,6 +155,7 @@ class Plan:
             self._blocks.give_back(row.pool, row.block, int(row.address))
             why = call.release.by, call.release.reason
             self._changes.ended.append(Ended(row.stored_id, self._now, ending, *why))
+            self._announce(row.pool, row.announced_for)
         if call.remember is not None:
             until = self._now + REMEMBERED_FOR
             self._changes.remembered.append(
@@ -171,31 +188,44 @@ class Plan:
     def _grant(self, call: AllocateCall, taken: list[PickedAddress]) -> Granted:
         request = call.request
         boot = request.issued.boot if request.issued is not None else None
-        for position, (pool, block, address) in enumerate(taken):
-            self._changes.begun.append(
-                Allocation(
-                    id=None,
-                    space=pool.space,
-                    address=address,
-                    pool=pool.name,
-                    block=block,
-                    holder=request.holder,
-                    digest=call.digest,
-                    position=position,
-                    workload=request.workload,
-                    boot=boot,
-                    netns=request.netns,
-                    since=self._now,
-                    until=None,
-                    ending=None,
-                    generation=1,
-                    taken=call.order,
-                    repeated=call.order,
-                    idempotency=request.idempotency,
-                    begun_by=request.by,
-                )
+        for position, picked in enumerate(taken):
+            pool, block, address = picked
+            begun = Allocation(
+                id=None,
+                space=pool.space,
+                address=address,
+                pool=pool.name,
+                block=block,
+                holder=request.holder,
+                digest=call.digest,
+                position=position,
+                workload=request.workload,
+                boot=boot,
+                netns=request.netns,
+                since=self._now,
+                until=None,
+                ending=None,
+                generation=1,
+                taken=call.order,
+                repeated=call.order,
+                idempotency=request.idempotency,
+                begun_by=request.by,
+                borrowed=request.owner is None and self._blocks.is_borrowed(picked, call.node),
             )
+            self._changes.begun.append(begun)
+            self._announce(pool.name, begun.announced_for)
+            if self._is_running_short(picked, call.node):
+                self._nearly_full.add(NeedsBlock(pool.name, call.node))
         return Granted(tuple(Grant(picked.address, picked.pool) for picked in taken), repeated=False)
+
+    def _is_running_short(self, picked: PickedAddress, node: NodeKey | None) -> bool:
+        """Whether a node should have its next block before it has used up this one."""
+        return (
+            node is not None
+            and picked.pool.affinity is Affinity.NODE
+            and self._catalogue.announces(picked.pool.name, node.cluster)
+            and self._blocks.is_nearly_full(picked)
+        )
 
 
 def _undecided(lacking: Sequence[NotYet | NeedsBlock]) -> Contended | NeedsBlocks | None:

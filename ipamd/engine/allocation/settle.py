@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from typing import NamedTuple
 
 from ipamd.backends.interface import Transaction
-from ipamd.engine.allocation.call import Call, Verdict
+from ipamd.engine.allocation.call import Call, NeedsBlock, Verdict
 from ipamd.engine.allocation.plan import Plan
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.models.instant import Instant
 
 
+class Settled(NamedTuple):
+    """What became of a batch: a verdict for each call, and what is to be done once it is durable.
+
+    `nearly_full` are the blocks that nodes will lack soon. `announces` says that others wait for its changes.
+    """
+
+    verdicts: Sequence[Verdict]
+    nearly_full: Set[NeedsBlock]
+    announces: bool
+
+
 async def settle(
     calls: Sequence[Call], transaction: Transaction, catalogue: Catalogue, carved_out: Set[str], now: Instant
-) -> Sequence[Verdict]:
+) -> Settled:
     """Decide a batch whole: every call gets its verdict, and all that follows is written or none of it.
 
     No two calls are of one holder. `carved_out` names the pools of which every block is carved. Raises
     CatalogueChanged, and what the transaction raises.
     """
     plan = await decide(calls, transaction, catalogue, carved_out, now)
-    await transaction.write(plan.changes())
-    return plan.verdicts()
+    changes = plan.changes()
+    await transaction.write(changes)
+    return Settled(plan.verdicts(), plan.nearly_full(), bool(changes.announced))
 
 
 async def decide(

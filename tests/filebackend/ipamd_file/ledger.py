@@ -106,7 +106,9 @@ class FileLedger:
     async def positions(self) -> Mapping[str, NetworkPosition]:
         return await self._turn(lambda: dict(self._store.tables["position"]))  # type: ignore[arg-type]  # clusters
 
-    async def pod_network(self, cluster: str, known: Snapshot, after: int | None) -> PodNetworkReading:
+    async def pod_network(
+        self, cluster: str, known: Snapshot, after: int | None, only: str | None = None
+    ) -> PodNetworkReading:
         return await self._turn(lambda: read_network(self._store, cluster, after))
 
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:

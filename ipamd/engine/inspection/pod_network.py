@@ -1,0 +1,184 @@
+"""The pod network of a cluster, as it is told to its nodes: whole, or what has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Final
+
+from ipamd.backends.interface import Ledger, PodNetworkReading
+from ipamd.engine.announcements import Announcements
+from ipamd.engine.catalogue_cache import CatalogueCache
+from ipamd.engine.upkeep import Upkeep
+from ipamd.models.address import IPAddress, IPNetwork, address_in
+from ipamd.models.errors import NetworkChangesTooOld, NotFound
+from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
+from ipamd.models.pod_network import AnnouncedKind, NetworkPosition, NodeAddress, PodNetwork, Published
+from ipamd.models.pool import Pool
+
+MOST_SHARED: Final = 256
+"""How many answers are kept for others who ask the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedNode:
+    """A node as the others hear of it: how it is reached, and which addresses are there."""
+
+    name: str
+    published: Published
+    own: tuple[IPAddress, ...]
+    blocks: tuple[IPNetwork, ...]
+    borrowed: tuple[IPAddress, ...]
+    heard: Instant | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkView:
+    """A pod network at a position: all of it, or what has changed since another position.
+
+    `settings` and `pools` are None if they have not changed. `removed` are the nodes that have left.
+    """
+
+    cluster: str
+    position: NetworkPosition
+    settings: PodNetwork | None
+    pools: tuple[Pool, ...] | None
+    nodes: tuple[AnnouncedNode, ...]
+    removed: tuple[str, ...]
+
+
+class NetworkQueries:
+    """What nodes and admins ask of pod networks. Each method may raise Unavailable."""
+
+    def __init__(
+        self, ledger: Ledger, cache: CatalogueCache, upkeep: Upkeep, announcements: Announcements
+    ) -> None:
+        self._ledger = ledger
+        self._cache = cache
+        self._upkeep = upkeep
+        self._announcements = announcements
+        self._shared: dict[tuple[str, NetworkPosition], asyncio.Task[NetworkView]] = {}
+
+    async def whole(self, cluster: str) -> NetworkView:
+        """All of a cluster's pod network."""
+        return await self._view(cluster, None)
+
+    async def changes(self, cluster: str, after: NetworkPosition, seconds: float) -> NetworkView:
+        """What has changed since a position; if nothing has, wait for it so long at most.
+
+        All who ask the same share the answer. Raises NetworkChangesTooOld.
+        """
+        await self._announcements.newer(cluster, after, seconds)
+        key = cluster, after
+        shared = self._shared.get(key)
+        if shared is None or self._is_outdated(shared, cluster):
+            if len(self._shared) >= MOST_SHARED:
+                self._shared.clear()
+            shared = self._shared[key] = asyncio.create_task(self._view(cluster, after))
+        return await asyncio.shield(shared)
+
+    def _is_outdated(self, shared: asyncio.Task[NetworkView], cluster: str) -> bool:
+        if not shared.done():
+            return False
+        if shared.cancelled() or shared.exception() is not None:
+            return True
+        return self._announcements.is_later(cluster, shared.result().position)
+
+    async def node(self, key: NodeKey) -> AnnouncedNode:
+        """One node that takes part. Raises NotFound."""
+        reading = await self._ledger.pod_network(
+            key.cluster, self._cache.catalogue.snapshot, None, only=key.name
+        )
+        contacts = await self._upkeep.contacts()
+        for node in announced_nodes(reading, key.cluster, [key.name], contacts):
+            return node
+        raise NotFound("node of the pod network", f"{key.cluster}/{key.name}")
+
+    async def _view(self, cluster: str, after: NetworkPosition | None) -> NetworkView:
+        known = self._cache.catalogue.snapshot
+        number = after.number if after is not None else None
+        reading = await self._ledger.pod_network(cluster, known, number)
+        if after is not None:
+            refuse_too_old(reading, after)
+        return view(reading, cluster, await self._upkeep.contacts(), whole=after is None)
+
+
+def refuse_too_old(reading: PodNetworkReading, after: NetworkPosition) -> None:
+    """Raise NetworkChangesTooOld if changes after a position may be missing."""
+    position = reading.position
+    if after.epoch != position.epoch or not reading.forgotten <= after.number <= position.number:
+        raise NetworkChangesTooOld(after.number, position.number)
+
+
+def view(
+    reading: PodNetworkReading, cluster: str, contacts: Mapping[NodeKey, Instant], *, whole: bool
+) -> NetworkView:
+    """A pod network as it was read."""
+    kinds = {each.kind for each in reading.changed}
+    snapshot = reading.snapshot
+    published = {
+        key.name for key, node in snapshot.nodes.items() if key.cluster == cluster and node.published
+    }
+    changed = {each.name for each in reading.changed if each.kind is AnnouncedKind.NODE}
+    # A pool that is announced from now on brings blocks that its nodes have had for long.
+    names = published if whole or AnnouncedKind.POOLS in kinds else published & changed
+    pools = sorted(
+        (pool for pool in snapshot.pools.values() if pool.is_announced_in(cluster)),
+        key=lambda pool: pool.name,
+    )
+    return NetworkView(
+        cluster,
+        reading.position,
+        snapshot.networks.get(cluster, PodNetwork(cluster=cluster))
+        if whole or AnnouncedKind.SETTINGS in kinds
+        else None,
+        tuple(pools) if whole or AnnouncedKind.POOLS in kinds else None,
+        tuple(announced_nodes(reading, cluster, sorted(names), contacts)),
+        () if whole else tuple(sorted(changed - published)),
+    )
+
+
+def announced_nodes(
+    reading: PodNetworkReading, cluster: str, names: Sequence[str], contacts: Mapping[NodeKey, Instant]
+) -> list[AnnouncedNode]:
+    """Those of these nodes that take part, with their addresses."""
+    pools = reading.snapshot.pools
+    blocks: dict[str, list[IPNetwork]] = defaultdict(list)
+    for node, name, first in reading.blocks:
+        pool = pools[name]
+        blocks[node].append(ip_network((address_in(pool.family, first), pool.block_length)))
+    own, singles = _by_node(reading.own), _by_node([*reading.singles, *reading.own])
+    found = []
+    for name in names:
+        key = NodeKey(cluster, name)
+        known = reading.snapshot.nodes.get(key)
+        if known is None or known.published is None:
+            continue
+        there = blocks.get(name, [])
+        borrowed = [each for each in singles.get(name, ()) if not any(each in block for block in there)]
+        found.append(
+            AnnouncedNode(
+                name,
+                known.published,
+                tuple(sorted(own.get(name, ()), key=_order)),
+                tuple(sorted(there, key=lambda block: _order(block.network_address))),
+                tuple(sorted(borrowed, key=_order)),
+                contacts.get(key),
+            )
+        )
+    return found
+
+
+def _by_node(addresses: Sequence[NodeAddress]) -> dict[str, list[IPAddress]]:
+    found: dict[str, list[IPAddress]] = defaultdict(list)
+    for node, _, address in addresses:
+        found[node].append(address)
+    return found
+
+
+def _order(address: IPAddress) -> tuple[int, int]:
+    return address.version, int(address)
