@@ -16,6 +16,7 @@ from ipamd.ctl import (
     explain,
     history,
     importing,
+    network,
     node,
     pool,
     reservation,
@@ -76,7 +77,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (pool, allocation, reservation, route, node, token):
+for group in (pool, allocation, reservation, route, node, network, token):
     application.add_typer(group.commands)
 apply.register(application)
 importing.register(application)

@@ -78,8 +78,10 @@ class Client:
     def put(self, path: str, body: Any, if_match: str | None = None) -> RestAnswer:
         return self._ask("PUT", path, body=body, headers=_precondition(if_match))
 
-    def patch(self, path: str, body: Any, if_match: str | None = None) -> RestAnswer:
-        return self._ask("PATCH", path, body=body, headers=_precondition(if_match))
+    def patch(
+        self, path: str, body: Any, if_match: str | None = None, query: Query | None = None
+    ) -> RestAnswer:
+        return self._ask("PATCH", path, query=query, body=body, headers=_precondition(if_match))
 
     def delete(self, path: str, query: Query | None = None, if_match: str | None = None) -> RestAnswer:
         return self._ask("DELETE", path, query=query, headers=_precondition(if_match))

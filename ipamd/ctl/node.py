@@ -22,11 +22,18 @@ Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
 
 @command(commands, "list")
 def list_nodes(session: CommandSession, limit: Limit = None) -> None:
-    """List the nodes that ipamd knows, and when each last called."""
+    """List the nodes that ipamd knows, what they have in the pod network, and when each last called."""
     session.show_list(
         session.client.pages(NODES, limit=limit),
-        ("CLUSTER", "NAME", "LABELS", "LAST CONTACT"),
-        lambda node: (node["cluster"], node["name"], node["labels"], node.get("last_contact")),
+        ("CLUSTER", "NAME", "ADDRESS", "BLOCKS", "LABELS", "LAST CONTACT"),
+        lambda node: (
+            node["cluster"],
+            node["name"],
+            (node.get("network") or {}).get("address"),
+            (node.get("network") or {}).get("blocks"),
+            node["labels"],
+            node.get("last_contact"),
+        ),
     )
 
 

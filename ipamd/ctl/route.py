@@ -1,17 +1,24 @@
-"""`ipamctl route`: the routes that a pool gives to its containers."""
+"""`ipamctl route`: the routes that a pool gives to its containers, and those between nodes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
-from ipamd.ctl.client import segment
+from ipamd.ctl.client import Listing, segment
+from ipamd.ctl.network import Cluster, network_of
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import CommandSession, command
+from ipamd.models.pool import DEFAULT_CLUSTER
 
-commands = typer.Typer(name="route", help="Routes that a pool gives to its containers.", no_args_is_help=True)
+commands = typer.Typer(
+    name="route",
+    help="Routes that a pool gives to its containers, and those between nodes.",
+    no_args_is_help=True,
+)
 
 FIELDS: Final = ("dst", "gw", "mtu", "advmss", "priority", "table", "scope")
 Pool = Annotated[str, typer.Argument(metavar="POOL")]
@@ -59,6 +66,24 @@ def remove(session: CommandSession, pool: Pool, dst: Destination) -> None:
     """Remove a route from a pool."""
     answer = session.client.delete(_path(pool), {"dst": dst})
     session.show_done(f"pool {pool} has no route to {dst}", answer)
+
+
+@command(commands, "table")
+def table(session: CommandSession, cluster: Cluster = DEFAULT_CLUSTER) -> None:
+    """List where the pod network of a cluster has which addresses: blocks, single ones, the nodes' own."""
+    nodes = network_of(session, cluster).body["nodes"]
+    session.show_list(
+        Listing([route for node in nodes for route in _routes_to(node)], None),
+        ("DST", "NODE", "VIA", "WHAT"),
+        lambda route: (route["dst"], route["node"], route["via"], route["what"]),
+    )
+
+
+def _routes_to(node: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    own = [f"{address}/{128 if ':' in address else 32}" for address in node["pod_addresses"]]
+    for what, destinations in (("block", node["blocks"]), ("borrowed", node["borrowed"]), ("node", own)):
+        for dst in destinations:
+            yield {"dst": dst, "node": node["name"], "via": node["address"], "what": what}
 
 
 def _path(pool: str) -> str:

@@ -134,6 +134,7 @@ def test_nodes_are_changed_by_version_and_forgotten(http: httpx.Client) -> None:
         "labels": {"a": "2"},
         "joined": False,
         "last_contact": None,
+        "network": None,
     }
     assert shown in listed
     assert http.delete(path).status_code == 204

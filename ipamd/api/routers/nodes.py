@@ -38,11 +38,12 @@ async def list_nodes(
     known = catalogue.snapshot.nodes
     contacts = await engine.contacts()
     keys = [key for key in contacts.keys() | known.keys() if query.cluster in (None, key.cluster)]
+    members = await engine.network_queries.members({key.cluster for key in keys})
     return page_of_names(
         keys,
         query,
         lambda key: document_of(
-            known.get(key) or Node(cluster=key.cluster, name=key.name), contacts.get(key)
+            known.get(key) or Node(cluster=key.cluster, name=key.name), contacts.get(key), members.get(key)
         ),
         lambda key: key,
     )
@@ -75,7 +76,8 @@ async def read_node(
         response.headers.update(entity_tag(node.revision))
     elif contact is None:
         raise NotFound("node", f"{cluster}/{name}")
-    return document_of(node or Node(cluster=cluster, name=name), contact)
+    member = await engine.network_queries.member(key)
+    return document_of(node or Node(cluster=cluster, name=name), contact, member)
 
 
 @router.put("/{cluster}/{name}", responses={HTTPStatus.CREATED: {"description": "Made", "model": ShownNode}})
@@ -99,7 +101,8 @@ async def save_node(
     if known is None:
         response.status_code = HTTPStatus.CREATED
     response.headers.update(entity_tag(node.revision))
-    return document_of(node, (await engine.contacts()).get(key))
+    member = await engine.network_queries.member(key)
+    return document_of(node, (await engine.contacts()).get(key), member)
 
 
 @router.delete("/{cluster}/{name}", status_code=HTTPStatus.NO_CONTENT)

@@ -7,7 +7,9 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from ipamd.api.schemas.pod_network import ShownMember, member_document
 from ipamd.api.schemas.text import Document, Note, Word
+from ipamd.engine.inspection.pod_network import AnnouncedNode
 from ipamd.models.instant import Instant, rfc3339
 from ipamd.models.limits import LONGEST_NAME
 from ipamd.models.node import Node
@@ -35,13 +37,17 @@ class NodeFilter(Document):
 
 
 class ShownNode(TypedDict):
-    """A node as it is shown. `joined` says that it got a token with a proof."""
+    """A node as it is shown. `joined` says that it got a token with a proof.
+
+    `network` is what the others hear of it in the pod network, null if it takes no part.
+    """
 
     cluster: str
     name: str
     labels: dict[str, str]
     joined: bool
     last_contact: str | None
+    network: ShownMember | None
 
 
 class Evicted(TypedDict):
@@ -52,7 +58,7 @@ class Evicted(TypedDict):
     released: int
 
 
-def document_of(node: Node, last_contact: Instant | None) -> ShownNode:
+def document_of(node: Node, last_contact: Instant | None, member: AnnouncedNode | None) -> ShownNode:
     """A node as it is shown."""
     return {
         "cluster": node.cluster,
@@ -60,4 +66,5 @@ def document_of(node: Node, last_contact: Instant | None) -> ShownNode:
         "labels": dict(node.labels),
         "joined": node.proof is not None,
         "last_contact": rfc3339(last_contact) if last_contact is not None else None,
+        "network": member_document(member) if member is not None else None,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
@@ -87,6 +87,19 @@ class NetworkQueries:
         if shared.cancelled() or shared.exception() is not None:
             return True
         return self._announcements.is_later(cluster, shared.result().position)
+
+    async def members(self, clusters: Set[str]) -> Mapping[NodeKey, AnnouncedNode]:
+        """The nodes of some clusters that take part."""
+        found: dict[NodeKey, AnnouncedNode] = {}
+        for cluster in clusters & self._cache.catalogue.snapshot.networks.keys():
+            whole = await self.whole(cluster)
+            found |= {NodeKey(cluster, node.name): node for node in whole.nodes}
+        return found
+
+    async def member(self, key: NodeKey) -> AnnouncedNode | None:
+        """One node, if it takes part."""
+        node = self._cache.catalogue.snapshot.nodes.get(key)
+        return await self.node(key) if node is not None and node.published is not None else None
 
     async def node(self, key: NodeKey) -> AnnouncedNode:
         """One node that takes part. Raises NotFound."""

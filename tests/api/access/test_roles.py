@@ -14,6 +14,13 @@ from tests.api.plugin_call import call
 NOBODY = 65534
 OPEN = {"/", "/healthz", "/readyz"}
 POOL = {"name": "made", "subnet": "10.9.0.0/24"}
+MEMBER = {
+    "machine": "m1",
+    "address": "192.0.2.11",
+    "prefixes": ["192.0.2.0/24"],
+    "mtu": 1500,
+    "mac": "02:00:00:00:00:0b",
+}
 READS = (
     "/v1/pools",
     "/v1/pools/pods",
@@ -24,6 +31,9 @@ READS = (
     "/v1/reservations",
     "/v1/nodes",
     "/v1/nodes/default/n2",
+    "/v1/network?cluster=west",
+    "/v1/network?cluster=default&cluster=west",
+    "/v1/network/changes?cluster=west&epoch=none&after=0",
     "/v1/history",
     "/metrics",
     "/openapi.json",
@@ -42,6 +52,9 @@ CHANGES: tuple[tuple[str, str, Any], ...] = (
     ("DELETE", "/v1/reservations/1", None),
     ("PUT", "/v1/nodes/default/n1", {"labels": {}}),
     ("DELETE", "/v1/nodes/default/n1", None),
+    ("PATCH", "/v1/network", {"mode": "vxlan"}),
+    ("PUT", "/v1/network/nodes/default/n2", MEMBER),
+    ("PUT", "/v1/network/nodes/west/n1", MEMBER),
     ("POST", "/v1/tokens", {"role": "admin"}),
     ("DELETE", "/v1/tokens/1", None),
     ("POST", "/v1/repair", {}),
@@ -127,6 +140,19 @@ def test_a_node_reads_what_is_its_own_and_changes_nothing(admin: Caller, node: C
     for method, path, body in CHANGES:
         assert refusal(node.ask(method, path, body)) == (403, "not-allowed"), (method, path)
     assert catalogue(admin) == before
+
+
+def test_a_node_joins_the_pod_network_of_its_cluster_and_follows_it(admin: Caller, node: Caller) -> None:
+    joined = node.ask("PUT", "/v1/network/nodes/default/N1", MEMBER)
+
+    network = node.get("/v1/network", params={"cluster": "default"})
+    since = {"epoch": network.json()["epoch"], "after": network.json()["number"], "cluster": "default"}
+    followed = node.get("/v1/network/changes", params=since)
+
+    assert (joined.status_code, joined.json()["name"]) == (200, "n1")
+    assert [each["name"] for each in network.json()["nodes"]] == ["n1"]
+    assert followed.status_code == node.get("/v1/network").status_code == 200
+    assert admin.ask("DELETE", "/v1/nodes/default/n1").status_code == 204
 
 
 @pytest.mark.usefixtures("pool")
