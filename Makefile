@@ -15,7 +15,7 @@ help:
 	@echo "make check          format, lint, types, direction of the imports"
 	@echo "make test           all tests but the campaigns, side by side"
 	@echo "make test-faults    the campaigns in short: kills, faults, failovers, updates, hostile input"
-	@echo "make bench          all benchmarks, ten minutes; writes docs/benchmarks.md"
+	@echo "make bench          all benchmarks, a quarter of an hour; writes docs/benchmarks.md"
 	@echo "make help-all       everything else"
 
 help-all: help
