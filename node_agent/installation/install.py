@@ -17,7 +17,7 @@ from node_agent.text import say
 
 def install(root: Root, options: InstallOptions) -> None:
     """Install what the options say on a node. Raises CommandFailed, and then the node is as it was."""
-    files = options.files()
+    files = options.files(root)
     with root.locked():
         clear(root)
         before = (Manifest.read(root / manifest.PATH) or Manifest()).present(root)

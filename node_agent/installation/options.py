@@ -11,9 +11,11 @@ from typing import Final
 from ipam_plugin import destination, node_name
 from ipam_plugin.credentials import is_token
 from node_agent.failure import CommandFailed, ExitCode
+from node_agent.installation import host_managers
 from node_agent.installation.executables import executables
 from node_agent.installation.installed_file import InstalledFile, Kind, read_input
-from node_agent.installation.network import network
+from node_agent.installation.network import network, own_plugins
+from node_agent.installation.root import Root
 from node_agent.node import AGENT, SERVICE, STATE_DIR
 
 CA: Final = "/etc/ipamd/ca.pem"
@@ -45,8 +47,8 @@ class InstallOptions:
     conflist_dir: str
     hide_others: bool
 
-    def files(self) -> list[InstalledFile]:
-        """The files in the order of their installation. Raises CommandFailed if they could not work."""
+    def files(self, root: Root) -> list[InstalledFile]:
+        """The files for a node, in the order of installation. Raises CommandFailed if they could not work."""
         files = executables(self.executables, self.architecture, _absolute("--bin-dir", self.bin_dir))
         values: dict[str, object] = {"endpoint": [AGENT, *(self.endpoints or (SERVICE,))]}
         for name, key in ((self.cluster, "cluster"), (self.node, "node")):
@@ -72,9 +74,11 @@ class InstallOptions:
             if file is not None:
                 files.append(InstalledFile(path, _token(flag, file), 0o600, Kind.CREDENTIAL))
         files.append(InstalledFile(NODE_JSON, self._node_json(values), 0o644, Kind.CONFIGURATION))
+        networks = []
         if self.conflist is not None:
-            files.append(network(self.conflist, _absolute("--conflist-dir", self.conflist_dir)))
-        return files
+            networks.append(network(self.conflist, _absolute("--conflist-dir", self.conflist_dir)))
+        plugins = [plugin for file in networks for plugin in own_plugins(json.loads(file.data))]
+        return [*files, *host_managers.files(root, plugins), *networks]
 
     def _node_json(self, values: dict[str, object]) -> bytes:
         try:

@@ -69,6 +69,10 @@ class NodeRoot:
         """Install by the executable itself, in a mount namespace; the script runs it as "$@"."""
         return run_agent_after(("unshare", "--mount", "sh", "-c", script, "sh"), *self._install(()))
 
+    def install_in(self, namespace: Namespace, *flags: str | Path) -> Ended:
+        """Install by the executable itself on a machine whose network is the namespace's."""
+        return run_agent_after(tuple(namespace.prefix()), *self._install(flags))
+
     def uninstall_in(self, namespace: Namespace, *flags: str) -> Ended:
         """Uninstall by the executable itself on a machine whose network, and /sys, are the namespace's."""
         before = ("ip", "netns", "exec", namespace.name)

@@ -45,7 +45,7 @@ def _switch_on(node: Connection, one: int) -> None:
         if one == family.IPV6:
             # Else the node would forget the default route that it has from a router (accept_ra=1 is "unless
             # forwarding"), and with it its own connection.
-            for name in _living_by_advertisements(node):
+            for name in living_by_advertisements(node):
                 key = f"ipv6/conf/{name}/accept_ra"
                 if sysctl.read(key) == "1":
                     sysctl.write(key, _ALSO_WHERE_FORWARDING)
@@ -55,7 +55,7 @@ def _switch_on(node: Connection, one: int) -> None:
         raise Failure(IO_FAILURE, f"sysctl {key}: {reason(error)}") from error
 
 
-def _living_by_advertisements(node: Connection) -> list[str]:
+def living_by_advertisements(node: Connection) -> list[str]:
     """Give the names of the links that have routes out of router advertisements."""
     indexes: list[int] = []
     for told in list_all(node, route.get_all(family.IPV6), "routes"):

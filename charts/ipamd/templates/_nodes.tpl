@@ -45,16 +45,25 @@ securityContext:
   capabilities: {drop: [ALL], add: {{ concat (list "CHOWN" "DAC_OVERRIDE" "FOWNER") . | toJson }}}
 {{- end }}
 
+{{/* Where the programs that manage the node's network keep their settings, and what tells that they run. */}}
+{{- define "ipamd.hostManagers" -}}
+{{ dict "systemd" "/etc/systemd" "network-manager" "/etc/NetworkManager" "sysctl" "/etc/sysctl.d" "run-networkd" "/run/systemd/netif" "run-network-manager" "/run/NetworkManager" | toJson }}
+{{- end }}
+
 {{/* The node's folders where they are on a node of ours, whatever they are called there. */}}
 {{- define "ipamd.hostMounts" -}}
 - {name: cni-bin, mountPath: /host/opt/cni/bin}
 - {name: cni-conf, mountPath: /host/etc/cni/net.d}
 - {name: config, mountPath: /host/etc/ipamd}
 - {name: state, mountPath: /host/var/lib/ipamd-node}
+{{- range $name, $path := include "ipamd.hostManagers" . | fromJson }}
+- {name: {{ $name }}, mountPath: {{ printf "/host%s" $path }}}
+{{- end }}
 {{- end }}
 
 {{- define "ipamd.hostVolumes" -}}
-{{- range $name, $path := dict "cni-bin" .Values.nodes.paths.cniBin "cni-conf" .Values.nodes.paths.cniConf "config" "/etc/ipamd" "state" "/var/lib/ipamd-node" "run" "/run/ipamd" }}
+{{- $own := dict "cni-bin" .Values.nodes.paths.cniBin "cni-conf" .Values.nodes.paths.cniConf "config" "/etc/ipamd" "state" "/var/lib/ipamd-node" "run" "/run/ipamd" }}
+{{- range $name, $path := merge $own (include "ipamd.hostManagers" . | fromJson) }}
 - name: {{ $name }}
   hostPath: {path: {{ $path | quote }}, type: DirectoryOrCreate}
 {{- end }}

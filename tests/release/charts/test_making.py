@@ -132,6 +132,25 @@ def test_nobody_may_ask_the_api_of_the_cluster_but_who_waits_for_the_nodes_to_be
         assert pod.get("automountServiceAccountToken", True) is waits, (kind, name)
 
 
+def test_every_mount_names_a_volume_and_the_installation_sees_who_manages_the_network() -> None:
+    for (kind, name), pod in pods(manifests(*OPERATOR, values=EVERYTHING)).items():
+        volumes = {one["name"]: one.get("hostPath", {}).get("path") for one in pod.get("volumes", [])}
+        mounts = [
+            (one["name"], mount)
+            for one in pod["containers"] + pod.get("initContainers", [])
+            for mount in one.get("volumeMounts", [])
+        ]
+        assert [mount for _, mount in mounts if mount["name"] not in volumes] == [], (kind, name)
+        if kind == "DaemonSet":
+            seen = {
+                mount["mountPath"]: volumes[mount["name"]]
+                for of, mount in mounts
+                if of in ("install", "uninstall")
+            }
+            for path in ("/etc/systemd", "/etc/NetworkManager", "/etc/sysctl.d", "/run/systemd/netif"):
+                assert seen[f"/host{path}"] == path
+
+
 def test_without_a_conflist_nodes_get_executables_and_credentials_only() -> None:
     made = manifests(values=LEAST)
 
