@@ -15,6 +15,7 @@ from ipamd.backends.conformance.examples import NOW, allocation, container
 from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, RememberedRelease, RowPosition
 from ipamd.backends.sql import statements
+from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.entries import pool_values
 from ipamd.backends.sql.forgetting import next_piece
@@ -26,10 +27,12 @@ from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession,
 from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload
 from ipamd.models.block import Block, new_block
+from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import Owner, digest_of
 from ipamd.models.issued import CallOrder
 from ipamd.models.node import NodeKey
-from ipamd.models.pool import Pool
+from ipamd.models.pod_network import Announced, AnnouncedKind
+from ipamd.models.pool import Affinity, Pool
 from ipamd.models.query import AllocationQuery, HistoryQuery
 
 FEW, MANY = 200, 20_000
@@ -286,3 +289,20 @@ def test_a_portion_of_a_check_or_of_pruning_costs_what_it_costs_where_little_is_
     spread = 5 if portion == "rows that are old" else 1  # looks at a thousand rows, and there are 400
 
     assert many.cost(ask) <= 1.5 * spread * few.cost(ask) + 100
+
+
+ANNOUNCED_POOL = Pool(name="pods", subnet=ip_network("10.0.0.0/8"), block_length=26, affinity=Affinity.NODE)
+
+
+def test_what_has_changed_of_a_node_costs_what_it_costs_where_few_have_blocks(
+    few: Counting, many: Counting
+) -> None:
+    async def ask(counting: Counting) -> Any:
+        await announce(counting.session, {Announced("default", AnnouncedKind.NODE, "gone")})
+        known = Snapshot(pools={"pods": ANNOUNCED_POOL})
+        return await counting.ledger.pod_network("default", known, 0)
+
+    assert many.cost(ask) <= 1.5 * few.cost(ask) + 100
+    plan = many.plan()
+    assert "SEARCH block USING COVERING INDEX block_room_node (pool=? AND cluster=? AND node=?)" in plan
+    assert [step for step in plan if "SCAN" in step] == ["SCAN catalogue"]
