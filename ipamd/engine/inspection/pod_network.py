@@ -70,8 +70,10 @@ class NetworkQueries:
     async def changes(self, cluster: str, after: NetworkPosition, seconds: float) -> NetworkView:
         """What has changed since a position; if nothing has, wait for it so long at most.
 
-        All who ask the same share the answer. Raises NetworkChangesTooOld.
+        All who wait for the same share the answer. Raises NetworkChangesTooOld.
         """
+        if not seconds:
+            return await self._view(cluster, after)
         await self._announcements.newer(cluster, after, seconds)
         key = cluster, after
         shared = self._shared.get(key)
