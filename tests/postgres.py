@@ -48,7 +48,7 @@ DELETE FROM node; DELETE FROM pool; DELETE FROM release; DELETE FROM removed; DE
 DELETE FROM token; DELETE FROM token_use; DELETE FROM pod_network; DELETE FROM announcing;
 DELETE FROM announced;
 ALTER SEQUENCE allocation_id_seq RESTART; ALTER SEQUENCE release_id_seq RESTART;
-UPDATE catalogue SET revision = 0; UPDATE history SET forgotten = 0;
+UPDATE catalogue SET revision = 0; UPDATE history SET forgotten = 0, counted = 0;
 """
 """As a database is after its migrations: making another one copies some hundred files."""
 

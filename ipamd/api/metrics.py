@@ -21,8 +21,10 @@ from prometheus_client.registry import Collector
 
 from ipamd import __version__
 from ipamd.api.call_measures import CallMeasures
+from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.usage import Usage
 from ipamd.engine.measures import Histogram, Measures
+from ipamd.models.instant import SECOND
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 STATES: Final = ("allocated", "cooling", "reserved", "excluded", "free")
@@ -32,10 +34,17 @@ class _Now(Collector):
     """The metrics of one scrape."""
 
     def __init__(
-        self, calls: CallMeasures, engine: Measures, waiting: int, usage: Mapping[str, Usage], ready: bool
+        self,
+        calls: CallMeasures,
+        engine: Measures,
+        clock: Clock,
+        waiting: int,
+        usage: Mapping[str, Usage],
+        ready: bool,
     ) -> None:
         self._calls = calls
         self._engine = engine
+        self._clock = clock
         self._waiting = waiting
         self._usage = usage
         self._ready = ready
@@ -45,6 +54,7 @@ class _Now(Collector):
         yield _gauge("ipamd_ready", "1 if ipamd can serve, else 0.", self._ready)
         yield from self._of_calls()
         yield from self._of_engine()
+        yield from self._of_clock()
         yield from self._of_pools()
 
     def _of_calls(self) -> Iterator[Metric]:
@@ -103,6 +113,16 @@ class _Now(Collector):
             measures.failures,
         )
 
+    def _of_clock(self) -> Iterator[Metric]:
+        yield _counter(
+            "ipamd_clock_steps", "How often the clock was set, by direction.", "direction", self._clock.jumps
+        )
+        yield _gauge(
+            "ipamd_clock_ahead_seconds",
+            "By how much the clock is ahead of the time that was counted; negative if it is behind.",
+            self._clock.ahead / SECOND,
+        )
+
     def _of_pools(self) -> Iterator[Metric]:
         size = GaugeMetricFamily("ipamd_pool_size_addresses", "Addresses of a pool.", labels=("pool",))
         states = GaugeMetricFamily(
@@ -119,11 +139,17 @@ class _Now(Collector):
 
 
 def exposition(
-    calls: CallMeasures, engine: Measures, waiting: int, usage: Mapping[str, Usage], *, ready: bool
+    calls: CallMeasures,
+    engine: Measures,
+    clock: Clock,
+    waiting: int,
+    usage: Mapping[str, Usage],
+    *,
+    ready: bool,
 ) -> bytes:
     """The page of a scrape."""
     registry = CollectorRegistry()
-    registry.register(_Now(calls, engine, waiting, usage, ready))
+    registry.register(_Now(calls, engine, clock, waiting, usage, ready))
     for of_process in (ProcessCollector, PlatformCollector, GCCollector):
         of_process(registry=registry)
     return generate_latest(registry)

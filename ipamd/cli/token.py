@@ -15,7 +15,7 @@ from ipamd.cli.settings import (
     database_url_or_default,
     make_state_folder,
 )
-from ipamd.engine.clock import wall_clock
+from ipamd.engine.clock import Clock
 from ipamd.models.errors import DatabaseUnfit
 from ipamd.models.instant import Instant, expiry
 from ipamd.models.token import Role
@@ -49,7 +49,7 @@ def create(
     If a running ipamd has the SQLite database open, use `ipamctl token create` instead.
     """
     try:
-        ends = expiry(expires, wall_clock()()) if expires is not None else None
+        ends = expiry(expires, Clock()()) if expires is not None else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--expires") from None
     url = database_url_or_default(database_url)

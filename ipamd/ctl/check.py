@@ -27,6 +27,13 @@ def check(
     repair: Annotated[
         bool, typer.Option("--repair", help="Repair what can be repaired without a guess.")
     ] = False,
+    trust_clock: Annotated[
+        bool,
+        typer.Option(
+            "--trust-clock",
+            help="With --repair: the service's clock is right, so drop history by it from now on.",
+        ),
+    ] = False,
     silent_days: Annotated[
         int | None,
         typer.Option(
@@ -41,7 +48,11 @@ def check(
 
     The exit code is 1 if any contradiction is left, with --repair too.
     """
-    wanted = {} if silent_days is None else {"silent_days": silent_days}
+    if trust_clock and not repair:
+        raise typer.BadParameter("it needs --repair", param_hint="--trust-clock")
+    wanted: dict[str, int] = {} if silent_days is None else {"silent_days": silent_days}
+    if trust_clock:
+        wanted["trust_clock"] = True
     counts = {"blocks": 0, "allocations": 0, "findings": 0, "repaired": 0}
     shown: list[dict[str, Any]] = []
     for portion in _portions(session, REPAIR if repair else CHECK, wanted):

@@ -16,7 +16,7 @@ from ipamd.engine.allocation.collection import Collector
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
-from ipamd.engine.clock import Clock, wall_clock
+from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.check import Check
 from ipamd.engine.inspection.explanation import explain
 from ipamd.engine.inspection.pod_network import NetworkQueries
@@ -25,6 +25,7 @@ from ipamd.engine.inspection.refusals import Refusals
 from ipamd.engine.measures import Measures
 from ipamd.engine.pruning import Pruning
 from ipamd.engine.publishing import Publishing
+from ipamd.engine.setting_back import SettingBack
 from ipamd.engine.upkeep import Upkeep
 from ipamd.models.explanation import Explanation
 from ipamd.models.instant import Instant
@@ -40,25 +41,25 @@ class Engine:
         self._backend = backend
         self._clock = clock
         self._cache = cache = CatalogueCache(backend)
-        self._upkeep = Upkeep(backend, clock, cache)
+        self.upkeep = Upkeep(backend, clock, cache)
         self.measures = Measures()
         self.announcements = Announcements(backend.ledger)
         refusals = Refusals(backend.ledger, cache, clock)
         self.allocator = Allocator(backend, clock, cache, self.measures, refusals, self.announcements)
         self.adoption = Adoption(self.allocator, backend.ledger, cache)
-        self.collector = Collector(self.allocator, backend.ledger, cache, clock, self._upkeep)
+        self.collector = Collector(self.allocator, backend.ledger, cache, clock, self.upkeep)
         self.queries = Queries(backend, cache, clock, refusals)
         self.administration = Administration(backend, cache, self.announcements)
         self.tokens = Tokens(backend, cache, self.announcements, clock)
         self.networks = PodNetworks(backend, cache, self.announcements, clock)
-        self.network_queries = NetworkQueries(backend.ledger, cache, self._upkeep, self.announcements)
+        self.network_queries = NetworkQueries(backend.ledger, cache, self.upkeep, self.announcements)
         self.publishing = Publishing(
-            self.networks, self.administration, self.allocator, self.network_queries, self._upkeep, cache
+            self.networks, self.administration, self.allocator, self.network_queries, self.upkeep, cache
         )
-        self.consistency = Check(backend, cache, self._upkeep, clock)
-        self._tasks = [asyncio.create_task(each.run()) for each in (self._upkeep, cache, self.announcements)]
-        if history_days:
-            self._tasks.append(asyncio.create_task(Pruning(backend, clock, history_days).run()))
+        self.setting_back = SettingBack(backend, cache, clock, self.tokens)
+        self.consistency = Check(backend, cache, self.upkeep, clock, self.setting_back)
+        self._pruning = Pruning(backend, clock, history_days) if history_days else None
+        self._tasks = [asyncio.create_task(each.run()) for each in (cache, self.announcements)]
 
     @classmethod
     async def open(cls, backend: Backend, clock: Clock | None = None, history_days: int = 0) -> Engine:
@@ -66,9 +67,19 @@ class Engine:
 
         Allocations that ended more than `history_days` ago are dropped; 0 keeps them for ever.
         """
-        engine = cls(backend, clock or wall_clock(), history_days)
+        engine = cls(backend, clock or Clock(), history_days)
         await engine.refresh()
+        await engine.begin()
         return engine
+
+    async def begin(self) -> None:
+        """Begin what goes on beside the calls, from what the database knows of time. Raises Unavailable."""
+        await self.upkeep.begin()
+        await self.setting_back.begin()
+        working = [self.upkeep.run(), self.setting_back.run()]
+        if self._pruning is not None:
+            working.append(self._pruning.run())
+        self._tasks += map(asyncio.create_task, working)
 
     async def close(self) -> None:
         """Answer the calls under way, write what is only in memory, and close the database."""
@@ -77,7 +88,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._upkeep.end()
+        await self.upkeep.end()
         await self._backend.close()
 
     @property
@@ -110,20 +121,20 @@ class Engine:
         """What a request would get now, and why. Nothing is taken, noted or remembered."""
         await self._cache.refresh()
         outcome = await self.allocator.dry_run(request)
-        return await explain(request, outcome, self.catalogue, self._backend.ledger, self._clock())
+        return await explain(request, outcome, self.catalogue, self._backend.ledger, self._clock.read())
 
     def heard_from(self, node: NodeKey) -> None:
         """Note that a node called."""
-        self._upkeep.heard_from(node)
+        self.upkeep.heard_from(node)
 
     def used(self, token: int) -> None:
         """Note that a token was used."""
-        self._upkeep.used(token)
+        self.upkeep.used(token)
 
     async def uses(self) -> Mapping[int, Instant]:
         """When each token was last used, from the database and from this process."""
-        return await self._upkeep.uses()
+        return await self.upkeep.uses()
 
     async def contacts(self) -> Mapping[NodeKey, Instant]:
         """When each node last called, from the database and from this process."""
-        return await self._upkeep.contacts()
+        return await self.upkeep.contacts()

@@ -44,8 +44,8 @@ class Pruning:
             await asyncio.sleep(ROUND_EVERY)
 
     async def round(self) -> None:
-        """Drop everything that is old now, in pieces with pauses."""
-        before = self._clock() - self._days * DAY
+        """Drop everything that is old by the counted time, in pieces with pauses."""
+        before = self._clock.count() - self._days * DAY
         time = asyncio.get_running_loop().time
         reached: int | None = 0
         while reached is not None:

@@ -9,19 +9,22 @@ from typing import Final
 import structlog
 
 from ipamd.backends.interface import Backend, InDoubt
-from ipamd.engine.catalogue import StaleCatalogue
+from ipamd.engine.allocation.plan import REMEMBERED_FOR
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
-from ipamd.engine.setting_back import set_back
 from ipamd.models.errors import DomainError
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
+from ipamd.models.query import HistoryQuery
 
 UPKEEP_EVERY: Final = 30.0
 """Seconds between two rounds. A round writes contacts, and forgets old releases."""
 
-LOOK_EVERY: Final = 20
-"""Rounds between two looks for moments ahead of the clock, which another replica may have left."""
+COUNT_EVERY: Final = 10
+"""Rounds between two notes of how far time has been counted."""
+
+KEPT_FOR: Final = 2 * REMEMBERED_FOR
+"""How long releases are kept: clocks of replicas may differ by as much as they are needed."""
 
 log = structlog.get_logger()
 
@@ -36,6 +39,19 @@ class Upkeep:
         self._contacts: dict[NodeKey, Instant] = {}
         self._uses: dict[int, Instant] = {}
 
+    async def begin(self) -> None:
+        """Go on counting time from what is stored. Raises Unavailable.
+
+        A database in which time was never counted knows the present by what began or called last.
+        """
+        counted = (await self._backend.audit.counted()).until
+        if not counted:
+            last = [row.since for row in await self._backend.ledger.history(HistoryQuery(), None, 1)]
+            last += (await self._backend.ledger.contacts()).values()
+            now = self._clock()
+            counted = min(now, max(last, default=now))
+        self._clock.begin_counting(counted)
+
     def heard_from(self, node: NodeKey) -> None:
         """Note that a node called."""
         self._contacts[node] = self._clock()
@@ -46,37 +62,39 @@ class Upkeep:
 
     async def contacts(self) -> Mapping[NodeKey, Instant]:
         """When each node last called, from the database and from this process."""
-        return {**await self._backend.ledger.contacts(), **self._contacts}
+        now = self._clock()
+        known = {**await self._backend.ledger.contacts(), **self._contacts}
+        return {node: min(heard, now) for node, heard in known.items()}
 
     async def uses(self) -> Mapping[int, Instant]:
         """When each token was last used, from the database and from this process."""
-        return {**await self._backend.ledger.uses(), **self._uses}
+        now = self._clock()
+        known = {**await self._backend.ledger.uses(), **self._uses}
+        return {token: min(used, now) for token, used in known.items()}
 
     async def run(self) -> None:
         """Work round after round, until cancelled."""
-        rounds, before = 0, self._clock()
+        rounds = 0
         while True:
-            if self._clock() < before or not rounds % LOOK_EVERY:
-                await self._set_back()
-            before, rounds = self._clock(), rounds + 1
             await asyncio.sleep(UPKEEP_EVERY)
+            rounds += 1
             try:
-                await self._write()
-                await self._backend.forget_releases(self._clock())
+                await self.round()
+                if not rounds % COUNT_EVERY:
+                    await self._backend.count_time(self._clock.count())
             except (DomainError, InDoubt) as error:
                 log.warning("upkeep failed; ipamd tries again", error=str(error), seconds=UPKEEP_EVERY)
 
-    async def _set_back(self) -> None:
-        """Set back what a clock that was ahead has left; what cannot be now is left to a later round."""
-        try:
-            await set_back(self._backend, await self._cache.refresh(), self._clock())
-        except (DomainError, InDoubt, StaleCatalogue) as error:
-            log.warning("moments ahead of the clock were not set back", error=str(error))
+    async def round(self) -> None:
+        """Write the notes since the last round, and forget old releases. Raises Unavailable, InDoubt."""
+        await self._write()
+        await self._backend.forget_releases(self._clock.read().past(KEPT_FOR) + REMEMBERED_FOR)
 
     async def end(self) -> None:
         """Write the notes since the last round."""
         try:
             await self._write()
+            await self._backend.count_time(self._clock.count())
         except (DomainError, InDoubt) as error:
             log.warning("the last contacts of nodes could not be written", error=str(error))
 

@@ -25,6 +25,7 @@ class FindingKind(StrEnum):
     ALLOCATION_WITHOUT_BLOCK = "allocation-without-block"
     OVERLAP = "overlap"
     NODE_SILENT = "node-silent"
+    MOMENT_AHEAD = "moment-ahead"
 
 
 REPAIRABLE = frozenset(
@@ -36,9 +37,12 @@ REPAIRABLE = frozenset(
         FindingKind.LAST_FREED,
         FindingKind.NEXT_FREE_SINCE,
         FindingKind.ALLOCATION_WITHOUT_BLOCK,
+        FindingKind.MOMENT_AHEAD,
     }
 )
-"""What the allocations alone decide: a block says of its addresses what they say, or it is wrong."""
+"""What the allocations alone decide: a block says of its addresses what they say, or it is wrong.
+And what the clock decides: nothing has been yet that is ahead of it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

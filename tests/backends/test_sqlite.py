@@ -204,10 +204,12 @@ async def test_a_damaged_database_makes_ipamd_not_ready(sqlite: Backend, by_hand
 async def test_a_schema_that_needs_a_newer_ipamd_is_refused(
     sqlite: Backend, by_hand: sqlite3.Connection, database_path: Path
 ) -> None:
-    by_hand.execute("UPDATE schema_version SET revision = 9, oldest_code = 8")
+    newer = REVISION + 1
+    by_hand.execute(f"UPDATE schema_version SET revision = {newer}, oldest_code = {newer}")
 
     assert await sqlite.ready() == (
-        "the schema of the database is at revision 9, which needs an ipamd of revision 8 or later; "
+        f"the schema of the database is at revision {newer}, which needs an ipamd of "
+        f"revision {newer} or later; "
         f"this one is of {REVISION}: install a newer ipamd"
     )
     await sqlite.close()
@@ -218,7 +220,7 @@ async def test_a_schema_that_needs_a_newer_ipamd_is_refused(
 async def test_a_newer_schema_that_this_code_may_run_on_is_served(
     sqlite: Backend, by_hand: sqlite3.Connection, database_path: Path
 ) -> None:
-    by_hand.execute("UPDATE schema_version SET revision = 9, oldest_code = 1")
+    by_hand.execute(f"UPDATE schema_version SET revision = {REVISION + 1}, oldest_code = 1")
     await sqlite.close()
 
     again = await open_backend(f"sqlite:///{database_path}")

@@ -20,6 +20,7 @@ from ipamd.addressing.gateway import default_gateway
 from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
 from ipamd.engine.allocation.collection import Collection
+from ipamd.engine.clock import Clock
 from ipamd.engine.engine import Engine
 from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.allocation import Workload
@@ -104,7 +105,10 @@ class History(RuleBasedStateMachine):
 
     async def opened(self, url: str) -> Engine:
         self.backends.append(await open_backend(url))
-        return await Engine.open(self.backends[-1], clock=lambda: self.model.now)
+        return await Engine.open(self.backends[-1], clock=Clock(self.moment, self.moment))
+
+    def moment(self) -> int:
+        return self.model.now
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)

@@ -27,6 +27,7 @@ from ipamd.engine.allocation.call import Call, Contended, NeedsBlock, NeedsBlock
 from ipamd.engine.allocation.plan import REMEMBERED_FOR, Plan
 from ipamd.engine.allocation.settle import decide, settle
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
+from ipamd.engine.clock import Reading
 from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, Workload
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
@@ -79,7 +80,7 @@ def planned(
     carved_out: Set[str] = frozenset(),
 ) -> Plan:
     """A batch that is decided, with as many searches as that needs."""
-    plan = Plan(calls, known, of, carved_out, NOW)
+    plan = Plan(calls, known, of, carved_out, Reading(NOW))
     while searches := plan.searches():
         plan.receive(searches, [answer(search, there, contended) for search in searches])
     return plan
@@ -593,7 +594,7 @@ async def test_in_which_steps_a_batch_is_settled(
 ) -> None:
     prepared = Prepared(known, PLENTY, revision=1)
 
-    answers, *_ = await settle(calls, prepared.transaction, KNOWN, {"none"}, NOW)
+    answers, *_ = await settle(calls, prepared.transaction, KNOWN, {"none"}, Reading(NOW))
 
     assert prepared.steps == steps
     assert len(answers) == len(calls)
@@ -604,7 +605,7 @@ async def test_a_batch_that_read_another_catalogue_writes_nothing_and_is_decided
     prepared = Prepared(NOTHING, PLENTY, revision=2)
 
     with pytest.raises(StaleCatalogue):
-        await settle([add()], prepared.transaction, KNOWN, set(), NOW)
+        await settle([add()], prepared.transaction, KNOWN, set(), Reading(NOW))
 
     assert prepared.steps == ["find 1", "lock 1", "revision"]
 
@@ -612,7 +613,7 @@ async def test_a_batch_that_read_another_catalogue_writes_nothing_and_is_decided
 async def test_deciding_alone_writes_nothing() -> None:
     prepared = Prepared(NOTHING, PLENTY, revision=1)
 
-    plan = await decide([add()], prepared.transaction, KNOWN, set(), NOW)
+    plan = await decide([add()], prepared.transaction, KNOWN, set(), Reading(NOW))
 
     assert verdicts(plan) == ["10.0.0.2"]
     assert "write" not in prepared.steps

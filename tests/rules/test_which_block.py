@@ -25,6 +25,7 @@ from ipamd.engine.allocation.block_search import (
 from ipamd.engine.allocation.call import NeedsBlock
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import StaleCatalogue
+from ipamd.engine.clock import Reading
 from ipamd.models.block import Block
 from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, NothingFree
 from ipamd.models.node import NodeKey
@@ -59,7 +60,7 @@ Picked = PickedAddress | NotYet | NeedsBlock
 
 def batch(*pools: Pool, kept: Sequence[Reservation] = (), carved_out: Set[str] = frozenset()) -> BatchBlocks:
     """A batch that has locked nothing yet; of the pools in `carved_out` every block is carved."""
-    return BatchBlocks(catalogue(*pools, *kept), carved_out, NOW)
+    return BatchBlocks(catalogue(*pools, *kept), carved_out, Reading(NOW))
 
 
 def locked(rules: Pool, *these: Block) -> BatchBlocks:

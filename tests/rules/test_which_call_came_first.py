@@ -16,6 +16,8 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.issued import CallOrder, Issued
 from tests.rules.values import NOW, ago, held, moment, remembered, table
 
+YEARS = 3 * 365 * 86_400 * 1_000_000
+
 BOOTS = {"monday": 100, "tuesday": 200}
 """The boots of a node by their numbers: ipamd heard of tuesday later."""
 
@@ -90,11 +92,24 @@ def test_where_a_call_out_of_a_spool_stands(
 def test_where_a_call_stands_that_does_not_say_when_it_was_issued(
     latest: tuple[CallOrder, int] | None, order: CallOrder
 ) -> None:
-    assert order_on_arrival(NOW, latest) == order
+    assert order_on_arrival(NOW, NOW, latest) == order
+
+
+def test_a_clock_that_was_set_does_not_move_a_call_that_does_not_say_when_it_was_issued() -> None:
+    latest = CallOrder(100, 5_000_000_000), ago(1)
+
+    assert order_on_arrival(NOW + YEARS, NOW, latest) == order_on_arrival(NOW, NOW, latest)
+
+
+def test_a_release_of_a_clock_that_was_ahead_overtakes_no_add_that_arrives_now() -> None:
+    add = order_on_arrival(NOW, 0, None)
+
+    assert not overtaken(add, [remembered((NOW + YEARS) * 1000, boot=0)], NOW)
+    assert overtaken(add, [remembered((NOW + 1) * 1000, boot=0)], NOW)
 
 
 def test_calls_without_a_moment_stand_in_the_order_of_their_arrival() -> None:
-    assert order_on_arrival(NOW, None) < order_on_arrival(NOW + 1, None) < CallOrder(1, 0)
+    assert order_on_arrival(NOW, 0, None) < order_on_arrival(NOW + 1, 0, None) < CallOrder(1, 0)
 
 
 # Boots ----------------------------------------------------------------------------------------------------
@@ -191,7 +206,7 @@ def numbered(boots: Sequence[str]) -> dict[str, int]:
 def test_when_an_add_comes_too_late(
     add: CallOrder, releases: Sequence[RememberedRelease], takes_nothing: bool
 ) -> None:
-    assert overtaken(add, releases) == takes_nothing
+    assert overtaken(add, releases, NOW) == takes_nothing
 
 
 # What a release frees -------------------------------------------------------------------------------------

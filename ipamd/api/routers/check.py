@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from ipamd.api.paging import cursor_of, foreign, key_of
 from ipamd.api.routers.access import TheEngine
-from ipamd.api.schemas.check import NewCheck, PortionDocument, document_of
+from ipamd.api.schemas.check import NewCheck, NewRepair, PortionDocument, document_of
 from ipamd.backends.interface import BlockId, RowPosition
 from ipamd.engine.engine import Engine
 from ipamd.engine.inspection.check import Cursor
@@ -30,8 +30,13 @@ async def check(wanted: NewCheck, engine: TheEngine) -> dict[str, Any]:
 
 
 @router.post("/repair", response_model=PortionDocument)
-async def repair(wanted: NewCheck, engine: TheEngine) -> dict[str, Any]:
-    """Compare them, and write blocks as the allocations say. What needs a decision is left."""
+async def repair(wanted: NewRepair, engine: TheEngine) -> dict[str, Any]:
+    """Compare them, write blocks as the allocations say, and set moments back that are ahead of the clock.
+
+    What needs a decision is left.
+    """
+    if wanted.trust_clock:
+        await engine.consistency.trust_clock()
     return await _portion(wanted, engine, repair=True)
 
 

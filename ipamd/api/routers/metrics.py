@@ -26,6 +26,6 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
     usage = await engine.queries.usage_of_all() if ready else {}
     # In a thread, for ten thousand pools take longer to write down than a call may wait.
     page = await asyncio.to_thread(
-        exposition, calls, engine.measures, engine.allocator.waiting, usage, ready=ready
+        exposition, calls, engine.measures, engine.clock, engine.allocator.waiting, usage, ready=ready
     )
     return Response(page, media_type=MEDIA_TYPE)

@@ -26,6 +26,16 @@ class NewCheck(Document):
     )
 
 
+class NewRepair(NewCheck):
+    """Which portion to check and repair."""
+
+    trust_clock: bool = Field(
+        False,
+        description="The service's clock is right: history is dropped by it, however far it is ahead of the "
+        "time that was counted.",
+    )
+
+
 class ShownFinding(TypedDict):
     """A finding as it is shown. Fields that do not apply are null."""
 

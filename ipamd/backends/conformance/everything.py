@@ -31,10 +31,12 @@ from ipamd.backends.interface import (
     BlocksWithFree,
     CatalogueChange,
     Changes,
+    Counted,
     Found,
     PodNetworkReading,
     RememberedRelease,
     Repeated,
+    SetBack,
     Transaction,
 )
 from ipamd.models.address import AddressRange
@@ -79,6 +81,7 @@ class Everything:
     contacts: Mapping[NodeKey, Instant]
     uses: Mapping[int, Instant]
     network: PodNetworkReading
+    counted: Counted
 
 
 async def everything(backend: Backend) -> Everything:
@@ -112,6 +115,7 @@ async def everything(backend: Backend) -> Everything:
         contacts=dict(await ledger.contacts()),
         uses=dict(await ledger.uses()),
         network=await ledger.pod_network("default", Snapshot(), None),
+        counted=await backend.audit.counted(),
     )
 
 
@@ -128,6 +132,7 @@ async def furnish(backend: Backend) -> None:
     await backend.change(lambda catalogue: catalogue.save_boot(HERE, Boot("first", 1)))
     await backend.record_contacts({HERE: NOW})
     await backend.record_uses({MADE.id: NOW})
+    await backend.count_time(NOW)
 
 
 async def unit_of_work(transaction: Transaction) -> Steps:
@@ -149,6 +154,8 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     yield "wrote a repeat"
     await transaction.write(Changes(begun=[allocation("10.0.0.1", "c4", since=NOW + 2)]))
     yield "wrote a beginning"
+    await transaction.write(Changes(set_back=[SetBack(second.id or 0, NOW - 9, NOW)]))
+    yield "set a moment back"
     full = replace(locked[0].blocks[0], node=THERE, allocated=64, next_free_since=None)
     await transaction.write(Changes(blocks=[full]))
     yield "wrote a block"

@@ -7,7 +7,7 @@ arguments and results of a method: that does not change what is stored.
 `ipamd.backends.conformance` tests in detail what these promises mean.
 """
 
-from ipamd.backends.interface.audit import Audit, AuditedBlocks, AuditedRows, RowPosition
+from ipamd.backends.interface.audit import Audit, AuditedBlocks, AuditedRows, Counted, RowPosition
 from ipamd.backends.interface.backend import (
     SKIP_LOCKS,
     Backend,
@@ -34,6 +34,7 @@ from ipamd.backends.interface.transaction import (
     Locked,
     RememberedRelease,
     Repeated,
+    SetBack,
     Transaction,
 )
 
@@ -53,6 +54,7 @@ __all__ = [
     "Change",
     "Changes",
     "ConstraintViolated",
+    "Counted",
     "Ended",
     "Found",
     "InDoubt",
@@ -63,6 +65,7 @@ __all__ = [
     "RememberedRelease",
     "Repeated",
     "RowPosition",
+    "SetBack",
     "SkipLocks",
     "Transaction",
     "Undone",

@@ -44,6 +44,14 @@ class AuditedRows:
     blocks: Set[BlockId]
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How far time has been counted, 0 if never; and until when history may have been dropped, 0 if never."""
+
+    until: Instant
+    forgotten: Instant
+
+
 class Audit(Protocol):
     """Reading for the check, a portion at a time, in the way of `Ledger`."""
 
@@ -53,4 +61,12 @@ class Audit(Protocol):
 
     async def rows(self, begin: RowPosition | None, limit: int) -> AuditedRows:
         """Allocations, live and ended, in the order of their places, from `begin` on."""
+        ...
+
+    async def counted(self) -> Counted:
+        """What is noted of time itself."""
+        ...
+
+    async def remembered_after(self, moment: Instant) -> int:
+        """How many remembered releases have an `until` after a moment."""
         ...

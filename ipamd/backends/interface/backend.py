@@ -97,11 +97,23 @@ class Backend(Protocol):
         """Drop the remembered releases whose `until` is not after `before`, in small pieces."""
         ...
 
+    async def shorten_releases(self, until: Instant) -> int:
+        """Let no remembered release have an `until` after this one. Returns how many had."""
+        ...
+
     async def forget_history(self, before: Instant, after: int) -> int | None:
         """Drop allocations with ids above `after` that ended until `before`, so few that nobody notices.
 
         Returns the id up to which it looked. None if there are no more, or if another process is dropping.
         """
+        ...
+
+    async def count_time(self, until: Instant) -> None:
+        """Note how far time has been counted. The note is never lowered here."""
+        ...
+
+    async def set_time_back(self, now: Instant) -> None:
+        """Lower what is noted of time itself, and is after `now`, to `now`."""
         ...
 
     async def ready(self) -> str | None:

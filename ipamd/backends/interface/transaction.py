@@ -136,17 +136,30 @@ class Repeated:
     repeated: CallOrder
 
 
+@dataclass(frozen=True, slots=True)
+class SetBack:
+    """Moments of an allocation, live or ended, that a clock wrote which was ahead.
+
+    A moment that is later than the one here becomes this one. Others stay, and so does a missing `until`.
+    """
+
+    id: int
+    since: Instant
+    until: Instant
+
+
 @dataclass(slots=True)
 class Changes:
     """Everything that a unit of work writes.
 
-    Endings are written before beginnings, so that an address may pass on. `announced` comes last of all: see
-    `CatalogueChange.announce`.
+    Endings are written before beginnings, so that an address may pass on. What is set back may be what ends.
+    `announced` comes last of all: see `CatalogueChange.announce`.
     """
 
     begun: list[Allocation] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     repeated: list[Repeated] = field(default_factory=list)
+    set_back: list[SetBack] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     remembered: list[RememberedRelease] = field(default_factory=list)
     announced: frozenset[Announced] = frozenset()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPosition
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, Counted, RowPosition
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.address import address_in
 from ipamd.models.allocation import Allocation
+from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
 
 
@@ -42,6 +43,12 @@ class MemoryAudit:
         blocks = {each for each in wanted if each.first in self._tables.blocks.rows.get(each.pool, {})}
         snapshot = self._tables.snapshot
         return AuditedRows(snapshot.revision, snapshot.pools, found, blocks)
+
+    async def counted(self) -> Counted:
+        return Counted(self._tables.counted, self._tables.forgotten)
+
+    async def remembered_after(self, moment: Instant) -> int:
+        return self._tables.releases.after(moment)
 
 
 def place_of(row: Allocation) -> RowPosition:

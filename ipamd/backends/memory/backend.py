@@ -60,10 +60,20 @@ class MemoryBackend:
     async def forget_releases(self, before: Instant) -> None:
         self._tables.releases.forget(before)
 
+    async def shorten_releases(self, until: Instant) -> int:
+        return self._tables.releases.shorten(until)
+
     async def forget_history(self, before: Instant, after: int) -> int | None:
         self._tables.allocations.forget(before)
         self._tables.forgotten = max(self._tables.forgotten, before)
         return None
+
+    async def count_time(self, until: Instant) -> None:
+        self._tables.counted = max(self._tables.counted, until)
+
+    async def set_time_back(self, now: Instant) -> None:
+        self._tables.counted = min(self._tables.counted, now)
+        self._tables.forgotten = min(self._tables.forgotten, now)
 
     async def ready(self) -> str | None:
         return "the database is closed" if self._closed else None

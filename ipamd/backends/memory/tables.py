@@ -19,6 +19,7 @@ from ipamd.backends.interface import (
     Ended,
     RememberedRelease,
     Repeated,
+    SetBack,
 )
 from ipamd.backends.memory.journal import Journal, RoomEntry
 from ipamd.models.address import IPAddress
@@ -83,6 +84,14 @@ class Allocations:
         row = self._live(repeated.id)
         again = structs.replace(row, generation=repeated.generation, repeated=repeated.repeated)
         self.journal.put(self.rows, repeated.id, again)
+
+    def set_back(self, earlier: SetBack) -> None:
+        """Lower the moments of a row, if it exists."""
+        row = self.rows.get(earlier.id)
+        if row is not None:
+            until = row.until if row.until is None else min(row.until, earlier.until)
+            lowered = structs.replace(row, since=min(row.since, earlier.since), until=until)
+            self.journal.put(self.rows, earlier.id, lowered)
 
     def forget(self, before: Instant) -> None:
         """Drop what has ended by then, outside any unit of work."""
@@ -225,6 +234,17 @@ class Releases:
             else:
                 del self.rows[digest]
 
+    def after(self, moment: Instant) -> int:
+        """How many are kept beyond a moment."""
+        return sum(release.until > moment for known in self.rows.values() for release in known)
+
+    def shorten(self, until: Instant) -> int:
+        """Keep none beyond a moment; how many were."""
+        count = self.after(until)
+        for digest, known in self.rows.items():
+            self.rows[digest] = tuple(replace(one, until=min(one.until, until)) for one in known)
+        return count
+
 
 def _same_memory(one: RememberedRelease, other: RememberedRelease) -> bool:
     if one.undo or other.undo:
@@ -276,6 +296,7 @@ class Tables:
         self.removed_pools: dict[str, None] = {}
         self.announcing = Announcing(self.journal)
         self.forgotten: Instant = 0
+        self.counted: Instant = 0
 
     @property
     def snapshot(self) -> Snapshot:

@@ -44,6 +44,8 @@ class MemoryTransaction:
             allocations.end(ended)
         for repeated in changes.repeated:
             allocations.repeat(repeated)
+        for earlier in changes.set_back:
+            allocations.set_back(earlier)
         for begun in changes.begun:
             allocations.begin(begun)
         for block in changes.blocks:

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select, tuple_
 
-from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPosition
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, Counted, RowPosition
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.ledger import Reader
@@ -18,6 +18,7 @@ from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, BLOCK
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.backends.sql.statements import BLOCK_COLUMNS
 from ipamd.models.allocation import Allocation
+from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
 
 BLOCKS_AFTER: Final = Statement(
@@ -66,6 +67,14 @@ class SqlAudit:
             return AuditedRows(await _revision(session), pools, found, await _existing(session, found))
 
         return await self._reader.read(reading)
+
+    async def counted(self) -> Counted:
+        [(until, forgotten)] = await self._reader.read(lambda session: session.fetch(statements.COUNTED))
+        return Counted(until, forgotten)
+
+    async def remembered_after(self, moment: Instant) -> int:
+        [(count,)] = await self._reader.read(lambda session: session.fetch(statements.RELEASES_AFTER, moment))
+        return int(count)
 
 
 async def _record(session: DatabaseSession, pool: Pool | None, first: int) -> BlockRecord:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 8
+REVISION: Final = 9
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -416,6 +416,7 @@ HISTORY: Final = Table(
     METADATA,
     needed("id", Integer),
     needed("forgotten", BigInteger),  # what ended until then may have been dropped
+    Column("counted", BigInteger, nullable=False, server_default=text("0")),  # how far time has been counted
     PrimaryKeyConstraint("id"),
     CheckConstraint("id = 1", name="one_row"),
 )

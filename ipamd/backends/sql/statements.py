@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     ClauseElement,
     ColumnElement,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Table,
     TextClause,
     bindparam,
+    case,
     delete,
     func,
     insert,
@@ -38,6 +40,7 @@ from ipamd.backends.sql.schema import (
     CARVING,
     CATALOGUE,
     CONTACT,
+    HISTORY,
     NODE,
     POD_NETWORK,
     POOL,
@@ -148,6 +151,20 @@ REPEAT_ALLOCATION: Final = Statement(
     ("count", "in_boot", "at_uptime", "row"),
 )
 
+
+def _lowered(column: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+    """A value, or the given one if that is less."""
+    given = bindparam(name, type_=BigInteger())
+    return case((column > given, given), else_=column)
+
+
+SET_BACK_ALLOCATION: Final = Statement(
+    update(ALLOCATION)
+    .where(ALLOCATION.c.id == bindparam("row"))
+    .values(since=_lowered(ALLOCATION.c.since, "begun"), until=_lowered(ALLOCATION.c.until, "ended")),
+    ("begun", "ended", "row"),
+)
+
 LIVE_BY_ADDRESS: Final = Statement(
     select(*ALLOCATION_COLUMNS).where(
         ALLOCATION.c.space == bindparam("in_space"),
@@ -243,6 +260,28 @@ FORGET_RELEASES: Final = Statement(
         )
     ),
     ("moment", "piece"),
+)
+
+SHORTEN_RELEASES: Final = Statement(
+    update(RELEASE).where(RELEASE.c.until > bindparam("latest")).values(until=bindparam("latest")),
+    ("latest",),
+)
+RELEASES_AFTER: Final = Statement(
+    select(func.count()).select_from(RELEASE).where(RELEASE.c.until > bindparam("moment")), ("moment",)
+)
+
+# Time itself.
+
+COUNTED: Final = Statement(select(HISTORY.c.counted, HISTORY.c.forgotten), ())
+COUNT_TIME: Final = Statement(
+    update(HISTORY).where(HISTORY.c.counted < bindparam("moment")).values(counted=bindparam("moment")),
+    ("moment",),
+)
+SET_TIME_BACK: Final = Statement(
+    update(HISTORY).values(
+        counted=_lowered(HISTORY.c.counted, "moment"), forgotten=_lowered(HISTORY.c.forgotten, "moment")
+    ),
+    ("moment",),
 )
 
 # Blocks.

@@ -113,6 +113,8 @@ class SqlTransaction:
                 statements.REPEAT_ALLOCATION,
                 [(repeat.generation, *repeat.repeated, repeat.id) for repeat in changes.repeated],
             )
+        for earlier in changes.set_back:
+            await self._session.run(statements.SET_BACK_ALLOCATION, earlier.since, earlier.until, earlier.id)
         if changes.begun:
             begun = [allocation_values(allocation) for allocation in changes.begun]
             await self._session.run_many(self.begin_allocation, begun)

@@ -10,7 +10,7 @@ from ipamd.backends.interface import Backend, CatalogueChange, Undone
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue_cache import CatalogueCache
-from ipamd.engine.clock import Clock
+from ipamd.engine.clock import AHEAD, Clock, Reading
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import InvalidValue, NodeAddressTaken, NodeNameTaken, StaleRevision
 from ipamd.models.instant import SECOND, Instant
@@ -45,7 +45,7 @@ class PodNetworks(CatalogueWriter):
             _, snapshot = await self._begin(catalogue)
             if _stands(snapshot, key, new):
                 return Undone(False)
-            living = _Living(snapshot, contacts, new.at)
+            living = _Living(snapshot, contacts, self._clock.read())
             living.refuse_another_machine(key, new)
             _refuse_overlap(key, new, snapshot)
             announced = {_of(key)}
@@ -90,10 +90,10 @@ class PodNetworks(CatalogueWriter):
 class _Living:
     """Which nodes live, by when they were last heard from."""
 
-    def __init__(self, snapshot: Snapshot, contacts: Mapping[NodeKey, Instant], now: Instant) -> None:
+    def __init__(self, snapshot: Snapshot, contacts: Mapping[NodeKey, Instant], clock: Reading) -> None:
         self._snapshot = snapshot
         self._contacts = contacts
-        self._now = now
+        self._clock = clock
 
     def refuse_another_machine(self, key: NodeKey, new: Published) -> None:
         """Raise NodeNameTaken if a machine that lives has published under this name."""
@@ -116,7 +116,9 @@ class _Living:
         return rivals
 
     def _lives(self, key: NodeKey, known: Published) -> bool:
-        return max(known.at, self._contacts.get(key, 0)) > self._now - LIVES_FOR
+        # A clock that was ahead would have a node live that is gone: its contacts are set back.
+        published = known.at if known.at <= self._clock.now + AHEAD else 0
+        return max(published, self._contacts.get(key, 0)) > self._clock.past(LIVES_FOR)
 
 
 def _of(key: NodeKey) -> Announced:

@@ -11,7 +11,8 @@ from ipamd.backends.interface import Backend, CatalogueChange
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue_cache import CatalogueCache
-from ipamd.engine.clock import Clock
+from ipamd.engine.clock import AHEAD, Clock
+from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import InvalidValue, NodeJoined, NotAllowed, NotFound
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.node import Node, NodeKey, node_name
@@ -72,7 +73,7 @@ class Tokens(CatalogueWriter):
         async def make(catalogue: CatalogueChange) -> Token:
             revision, snapshot = await self._begin(catalogue)
             for old in snapshot.tokens.values():
-                if old.expires is not None and old.expires < now - KEPT_EXPIRED:
+                if old.expires is not None and old.expires < self._clock.count() - KEPT_EXPIRED:
                     await catalogue.remove(old)
             token = Token(
                 id=revision,
@@ -90,6 +91,21 @@ class Tokens(CatalogueWriter):
             return token
 
         return NewToken(await self._change(make), text)
+
+    async def set_back(self) -> int:
+        """Set back the moments of tokens that a clock wrote which was ahead; how many tokens they were of."""
+        snapshot, now = self._cache.catalogue.snapshot, self._clock()
+        if not any(is_ahead(token, snapshot, now) for token in snapshot.tokens.values()):
+            return 0
+
+        async def set_back(catalogue: CatalogueChange) -> int:
+            _, snapshot = await self._begin(catalogue)
+            ahead = [token for token in snapshot.tokens.values() if is_ahead(token, snapshot, now)]
+            for token in ahead:
+                await catalogue.save(_set_back(token, snapshot, now))
+            return len(ahead)
+
+        return await self._change(set_back)
 
     async def revoke(self, number: int) -> Token:
         """Revoke a token. Raises NotFound."""
@@ -160,6 +176,27 @@ class Tokens(CatalogueWriter):
             previous_until=min(ends),
             revision=revision,
         )
+
+
+def is_ahead(token: Token, snapshot: Snapshot, now: Instant) -> bool:
+    """Whether a moment of a token was written by a clock that was ahead."""
+    return _set_back(token, snapshot, now) != token
+
+
+def _set_back(token: Token, snapshot: Snapshot, now: Instant) -> Token:
+    """A token without moments that a clock wrote which was ahead.
+
+    The expiry of a node's token is computed here when the node joins. Every other one is somebody's wish.
+    """
+    made_ahead = token.created > now + AHEAD
+    changed = replace(token, created=now) if made_ahead else token
+    if token.previous_until is not None and token.previous_until > now + OVERLAP + AHEAD:
+        changed = replace(changed, previous_until=now + OVERLAP)
+    node = snapshot.nodes.get(token.node_key) if token.node_key is not None else None
+    computed = node is not None and node.proof is not None and (made_ahead or token.previous is not None)
+    if computed and token.expires is not None and token.expires > now + NODE_LIFETIME + AHEAD:
+        changed = replace(changed, expires=now + NODE_LIFETIME)
+    return changed
 
 
 def new_text() -> str:

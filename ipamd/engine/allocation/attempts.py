@@ -159,7 +159,7 @@ class Attempts:
         self, calls: Sequence[Call], catalogue: Catalogue, transaction: Transaction
     ) -> Settled:
         carved_out = self._carver.carved_out(catalogue)
-        return await settle(calls, transaction, catalogue, carved_out, self._clock())
+        return await settle(calls, transaction, catalogue, carved_out, self._clock.read())
 
     async def _dry_run_once(
         self,
@@ -169,7 +169,7 @@ class Attempts:
         transaction: Transaction,
     ) -> Undone[Verdict]:
         carved_out = self._carver.carved_out(catalogue)
-        return await dry_run(call, lacking, transaction, catalogue, carved_out, self._clock())
+        return await dry_run(call, lacking, transaction, catalogue, carved_out, self._clock.read())
 
     async def _carve_once(
         self, wanted: Sequence[NeedsBlock], catalogue: Catalogue, transaction: Transaction

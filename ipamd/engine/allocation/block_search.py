@@ -12,6 +12,7 @@ from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWit
 from ipamd.engine.allocation.call import NeedsBlock
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
+from ipamd.engine.clock import Reading
 from ipamd.models.address import AddressRange, IPAddress, address_in
 from ipamd.models.block import Block
 from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
@@ -80,10 +81,10 @@ class _StepOrder(NamedTuple):
 class BatchBlocks:
     """The blocks that one batch has locked; what they cannot answer is noted for the next search."""
 
-    def __init__(self, catalogue: Catalogue, carved_out: Set[str], now: Instant) -> None:
+    def __init__(self, catalogue: Catalogue, carved_out: Set[str], clock: Reading) -> None:
         self._catalogue = catalogue
         self._carved_out = carved_out
-        self._now = now
+        self._clock = clock
         self._open: dict[str, dict[int, OpenBlock]] = {}
         self._turns: dict[tuple[str, NodeKey | None], list[tuple[Instant, int]]] = {}
         self._uncarved: set[BlockId] = set()
@@ -125,7 +126,7 @@ class BatchBlocks:
     def give_back(self, pool: str, number: int, address: int) -> None:
         """Release an address of an open block."""
         block = self._open[pool][number]
-        block.give_back(address, self._now)
+        block.give_back(address, self._clock.now)
         self._await_turn(block)
 
     def untake(self, picked: PickedAddress) -> None:
@@ -186,7 +187,7 @@ class BatchBlocks:
             step.pool,
             step.owner,
             step.node,
-            self._now - pool.cooldown * SECOND,
+            self._clock.past(pool.cooldown * SECOND),
             min(limit, MOST_BLOCKS),
             frozenset(self._open.get(step.pool, ())),
         )
@@ -222,7 +223,9 @@ class BatchBlocks:
             step if isinstance(step, CarvingStep) else self._search_step(pool.name, step, node)
             for step in order_of_steps(pool, node)
         )
-        order = self._step_orders[pool.name, node] = _StepOrder(self._now - pool.cooldown * SECOND, steps)
+        order = self._step_orders[pool.name, node] = _StepOrder(
+            self._clock.past(pool.cooldown * SECOND), steps
+        )
         return order
 
     def _search_step(self, pool: str, owner: BlockOwner, node: NodeKey | None) -> _SearchStep:

@@ -53,13 +53,13 @@ class Boots:
             await self._learn(heard)
         order = call_order.order_among(self._numbers[node], issued, delivered)
         if delivered is None and (node not in self._latest or self._latest[node][0] < order):
-            self._latest[node] = order, self._clock()
+            self._latest[node] = order, self._clock.passed()
         return order
 
     def order_on_arrival(self, node: NodeKey | None) -> CallOrder:
         """The order of a call that does not say when it was issued."""
         latest = self._latest.get(node) if node is not None else None
-        return call_order.order_on_arrival(self._clock(), latest)
+        return call_order.order_on_arrival(self._clock(), self._clock.passed(), latest)
 
     async def order_if_heard(self, node: NodeKey, issued: Issued) -> CallOrder:
         """The same, with nothing noted: of a boot that nobody has heard of, later than all others."""

@@ -7,11 +7,16 @@ here alone; docs/issued.md tells them with examples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from ipamd.backends.interface import RememberedRelease
+from ipamd.engine.clock import AHEAD
 from ipamd.models.allocation import Allocation
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder, Issued
+
+UNNAMED: Final = 0
+"""The boot of calls that name none. Their order is that of the service's clock."""
 
 
 def order_among(boots: Mapping[str, int], issued: Issued, delivered: Issued | None = None) -> CallOrder:
@@ -25,22 +30,29 @@ def order_among(boots: Mapping[str, int], issued: Issued, delivered: Issued | No
     return CallOrder(number, issued.uptime_ns)
 
 
-def order_on_arrival(now: Instant, latest: tuple[CallOrder, Instant] | None) -> CallOrder:
+def order_on_arrival(now: Instant, passed: Instant, latest: tuple[CallOrder, Instant] | None) -> CallOrder:
     """The order of a call that does not say when it was issued: as it arrives.
 
-    `latest` is the latest call that said so, and when it was heard. By it the node's clock is known, so that
-    the call is later than those before it. Without it the call is before every boot: any release that names
-    its moment is later.
+    `latest` is the latest call that said so, and how much time had passed when it was heard. By it the node's
+    clock is known, so that the call is later than those before it, whatever the service's clock was set to.
+    Without it the call is before every boot: any release that names its moment is later.
     """
     if latest is None:
-        return CallOrder(0, now * 1000)
+        return CallOrder(UNNAMED, now * 1000)
     (boot, uptime_ns), heard = latest
-    return CallOrder(boot, uptime_ns + (now - heard) * 1000)
+    return CallOrder(boot, uptime_ns + (passed - heard) * 1000)
 
 
-def overtaken(ask: CallOrder, releases: Iterable[RememberedRelease]) -> bool:
-    """Whether an ADD comes too late: a DEL issued after it, or the undo of this very ADD, was carried out."""
-    return any(ask == release.order if release.undo else ask < release.order for release in releases)
+def overtaken(ask: CallOrder, releases: Iterable[RememberedRelease], now: Instant) -> bool:
+    """Whether an ADD comes too late: a DEL issued after it, or the undo of this very ADD, was carried out.
+
+    A DEL that arrived while the service's clock was ahead was not after an ADD that arrives now.
+    """
+    return any(
+        ask == release.order if release.undo else ask < release.order
+        for release in releases
+        if release.order.boot != UNNAMED or release.order.uptime_ns <= (now + AHEAD) * 1000
+    )
 
 
 def frees(release: CallOrder | None, undo: bool, row: Allocation) -> bool:

@@ -77,7 +77,7 @@ class Collector:
         What it was stopped before is still held: the same again goes on.
         """
         node, heard = eviction.node, (await self._upkeep.contacts()).get(eviction.node)
-        if heard is not None and not even_if_alive and self._clock() - heard < LATELY:
+        if heard is not None and not even_if_alive and heard > self._clock.read().past(LATELY):
             raise NodeAlive(node.name, heard)
         holds = await self._ledger.page(AllocationQuery(cluster=node.cluster, node=node.name), None, 1)
         if heard is None and not holds and node not in (await self._cache.refresh()).snapshot.nodes:

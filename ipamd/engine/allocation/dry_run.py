@@ -9,7 +9,7 @@ from ipamd.engine.allocation.call import AllocateCall, NeedsBlock, Verdict
 from ipamd.engine.allocation.carving import Carver
 from ipamd.engine.allocation.settle import decide
 from ipamd.engine.catalogue import Catalogue
-from ipamd.models.instant import Instant
+from ipamd.engine.clock import Reading
 
 
 async def dry_run(
@@ -18,7 +18,7 @@ async def dry_run(
     transaction: Transaction,
     catalogue: Catalogue,
     carved_out: Set[str],
-    now: Instant,
+    clock: Reading,
 ) -> Undone[Verdict]:
     """Decide a call as a batch of its own; raises StaleCatalogue, and what the transaction raises.
 
@@ -27,5 +27,5 @@ async def dry_run(
     """
     if lacking:
         carved_out = carved_out | await Carver().carve(lacking, transaction, catalogue)
-    plan = await decide([call], transaction, catalogue, carved_out, now)
+    plan = await decide([call], transaction, catalogue, carved_out, clock)
     return Undone(plan.verdicts()[0])

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Final
 
-from ipamd.backends.interface import BlockSearch, Changes, Ended, Found, Locked, RememberedRelease, Repeated
+from ipamd.backends.interface import (
+    BlockSearch,
+    Changes,
+    Ended,
+    Found,
+    Locked,
+    RememberedRelease,
+    Repeated,
+    SetBack,
+)
 from ipamd.engine.allocation import call_order
 from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress
 from ipamd.engine.allocation.call import (
@@ -19,9 +28,10 @@ from ipamd.engine.allocation.call import (
 )
 from ipamd.engine.allocation.selection import AddressRequest, select
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
+from ipamd.engine.clock import Reading
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import AddressUnavailable, DomainError, NothingFree, Overtaken
-from ipamd.models.instant import SECOND, Instant
+from ipamd.models.instant import SECOND
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Grant, Granted, Refused, Released
 from ipamd.models.pod_network import Announced, AnnouncedKind
@@ -39,12 +49,12 @@ class Plan:
     """
 
     def __init__(
-        self, calls: Sequence[Call], found: Found, catalogue: Catalogue, carved_out: Set[str], now: Instant
+        self, calls: Sequence[Call], found: Found, catalogue: Catalogue, carved_out: Set[str], clock: Reading
     ) -> None:
         self._found = found
         self._catalogue = catalogue
-        self._now = now
-        self._blocks = BatchBlocks(catalogue, carved_out, now)
+        self._now = clock.now
+        self._blocks = BatchBlocks(catalogue, carved_out, clock)
         self._changes = Changes()
         self._announced: set[Announced] = set()
         self._nearly_full: set[NeedsBlock] = set()
@@ -100,7 +110,7 @@ class Plan:
         held = self._held(call)
         try:
             releases = self._found.releases.get(call.digest)
-            if releases and call_order.overtaken(call.order, releases):
+            if releases and call_order.overtaken(call.order, releases, self._now):
                 raise Overtaken
             if held:
                 self._verdicts[at] = self._repeat(call, held)
@@ -156,6 +166,8 @@ class Plan:
             why = call.release.by, call.release.reason
             self._changes.ended.append(Ended(row.stored_id, self._now, ending, *why))
             self._announce(row.pool, row.announced_for)
+            if row.since > self._now:  # nothing ends before it began, though a clock was ahead then
+                self._changes.set_back.append(SetBack(row.stored_id, self._now, self._now))
         if call.remember is not None:
             until = self._now + REMEMBERED_FOR
             self._changes.remembered.append(

@@ -9,7 +9,7 @@ from ipamd.backends.interface import Transaction
 from ipamd.engine.allocation.call import Call, NeedsBlock, Verdict
 from ipamd.engine.allocation.plan import Plan
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
-from ipamd.models.instant import Instant
+from ipamd.engine.clock import Reading
 
 
 class Settled(NamedTuple):
@@ -24,25 +24,33 @@ class Settled(NamedTuple):
 
 
 async def settle(
-    calls: Sequence[Call], transaction: Transaction, catalogue: Catalogue, carved_out: Set[str], now: Instant
+    calls: Sequence[Call],
+    transaction: Transaction,
+    catalogue: Catalogue,
+    carved_out: Set[str],
+    clock: Reading,
 ) -> Settled:
     """Decide a batch whole: every call gets its verdict, and all that follows is written or none of it.
 
     No two calls are of one holder. `carved_out` names the pools of which every block is carved. Raises
     CatalogueChanged, and what the transaction raises.
     """
-    plan = await decide(calls, transaction, catalogue, carved_out, now)
+    plan = await decide(calls, transaction, catalogue, carved_out, clock)
     changes = plan.changes()
     await transaction.write(changes)
     return Settled(plan.verdicts(), plan.nearly_full(), bool(changes.announced))
 
 
 async def decide(
-    calls: Sequence[Call], transaction: Transaction, catalogue: Catalogue, carved_out: Set[str], now: Instant
+    calls: Sequence[Call],
+    transaction: Transaction,
+    catalogue: Catalogue,
+    carved_out: Set[str],
+    clock: Reading,
 ) -> Plan:
     """The same without writing: what would become of a batch."""
     found = await transaction.find([call.digest for call in calls])
-    plan = Plan(calls, found, catalogue, carved_out, now)
+    plan = Plan(calls, found, catalogue, carved_out, clock)
     while searches := plan.searches():
         plan.receive(searches, await transaction.lock(searches))
     if await transaction.revision() != catalogue.revision:

@@ -22,12 +22,15 @@ from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.comparison import Comparison, mask_of, misplaced, of_rows
+from ipamd.engine.inspection.moments_apart import MomentsApart
+from ipamd.engine.moments import set_back_address
+from ipamd.engine.setting_back import SettingBack
 from ipamd.engine.upkeep import Upkeep
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import new_block
 from ipamd.models.errors import Unavailable
 from ipamd.models.finding import Finding, FindingKind
-from ipamd.models.instant import Instant
+from ipamd.models.instant import LATEST, Instant
 
 BLOCKS_AT_ONCE: Final = 32
 ROWS_AT_ONCE: Final = 1000
@@ -71,11 +74,13 @@ class Check:
         cache: CatalogueCache,
         upkeep: Upkeep,
         clock: Clock,
+        setting_back: SettingBack,
     ) -> None:
         self._backend = backend
         self._cache = cache
         self._upkeep = upkeep
         self._clock = clock
+        self._apart = MomentsApart(backend, cache, clock, setting_back)
 
     async def portion(self, cursor: Cursor | None, silent: Instant | None, *, repair: bool) -> Portion:
         """Look at what comes after a cursor, and repair what can be repaired.
@@ -84,7 +89,14 @@ class Check:
         """
         if isinstance(cursor, RowPosition):
             return await self._rows(cursor, silent, repair=repair)
-        return await self._blocks(cursor, repair=repair)
+        # Before the rest: what is ahead beside blocks and allocations is little, and needs no cursor.
+        apart = await self._apart.findings(repair=repair) if cursor is None else []
+        portion = await self._blocks(cursor, repair=repair)
+        return replace(portion, findings=[*apart, *portion.findings])
+
+    async def trust_clock(self) -> None:
+        """Count time as the clock says, because an admin says that it is right. Raises Unavailable."""
+        await self._backend.count_time(self._clock.trust())
 
     async def _blocks(self, after: BlockId | None, *, repair: bool) -> Portion:
         for _ in range(ATTEMPTS):
@@ -121,15 +133,25 @@ class Check:
             raise _never_at_rest()
         known = sum(_place(row) == begin for row in page.rows[:1])
         heard = await self._upkeep.contacts()
-        found = list(of_rows(page, known, catalogue, heard, silent))
+        found = list(of_rows(page, known, catalogue, heard, silent, self._clock()))
         if repair:
-            lacking = {row.id: row for row in page.rows}
+            rows = {row.id: row for row in page.rows}
             for at, finding in enumerate(found):
-                if finding.kind is FindingKind.ALLOCATION_WITHOUT_BLOCK:
-                    row = lacking[finding.allocation]
+                row = rows.get(finding.allocation)
+                if row is not None and finding.kind is FindingKind.ALLOCATION_WITHOUT_BLOCK:
                     [found[at]] = await self._repair(_carve, BlockId(row.pool, row.block), [finding])
+                elif row is not None and finding.kind is FindingKind.MOMENT_AHEAD:
+                    found[at] = await self._set_back(row, finding)
         full = len(page.rows) == ROWS_AT_ONCE
         return Portion(found, 0, len(page.rows) - known, _place(page.rows[-1]) if full else None)
+
+    async def _set_back(self, row: Allocation, finding: Finding) -> Finding:
+        """Set back the allocations of an address, then say the same in its block."""
+        await set_back_address(self._backend, row.space, row.address, self._clock(), [row])
+        block = BlockId(row.pool, row.block)
+        if await self._backend.ledger.blocks(row.pool, LATEST, (row.block, row.block)):
+            await self._repair(_rewrite, block, [finding])
+        return replace(finding, repaired=True)
 
     async def _repair(self, work: Repair, at: BlockId, found: Sequence[Finding]) -> list[Finding]:
         """Repair a block. Returns the findings, marked."""

@@ -11,13 +11,14 @@ from ipamd.addressing.block import held_bits, longest_free_since
 from ipamd.addressing.mask import Mask
 from ipamd.backends.interface import AuditedRows, BlockId, BlockRecord
 from ipamd.engine.catalogue import Catalogue
-from ipamd.engine.setting_back import AHEAD
+from ipamd.engine.clock import AHEAD
+from ipamd.engine.moments import is_wrong
 from ipamd.models.address import IPAddress, address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD, NEVER_HELD, Block
 from ipamd.models.finding import Finding, FindingKind
 from ipamd.models.identity import Identity
-from ipamd.models.instant import Instant, rfc3339
+from ipamd.models.instant import SECOND, Instant, rfc3339
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 
@@ -179,6 +180,7 @@ def of_rows(
     catalogue: Catalogue,
     heard: Mapping[NodeKey, Instant],
     silent: Instant | None,
+    now: Instant,
 ) -> Iterator[Finding]:
     """What contradicts what among allocations in the order of their places.
 
@@ -186,9 +188,12 @@ def of_rows(
     node was last heard from; one not heard from after `silent` should hold nothing (None: it may).
     """
     for before, row in pairwise(rows.rows):
-        if (before.space, before.address) == (row.space, row.address):
+        same = (before.space, before.address) == (row.space, row.address)
+        if same and not is_wrong(before, now) and not is_wrong(row, now):
             yield from _overlap(before, row)
     for row in rows.rows[known:]:
+        if is_wrong(row, now):
+            yield _about(row, FindingKind.MOMENT_AHEAD, _wrong_moment(row, now))
         if row.until is None:
             yield from _of_live(row, rows, catalogue)
             if silent is not None and isinstance(row.holder, Identity):
@@ -203,6 +208,28 @@ def _overlap(before: Allocation, row: Allocation) -> Iterator[Finding]:
             f"by {row.held_by} too"
         )
         yield _about(row, FindingKind.OVERLAP, what)
+
+
+def _wrong_moment(row: Allocation, now: Instant) -> str:
+    of = f"allocation {row.stored_id} of {row.address}, held by {row.held_by},"
+    if row.since > now + AHEAD:
+        return f"{of} began {ahead(row.since, now)}"
+    if row.until is not None and row.until > now + AHEAD:
+        return f"{of} ended {ahead(row.until, now)}"
+    return f"{of} ended {_at(row.until or 0)}, before it began {_at(row.since)}"
+
+
+def ahead(moment: Instant, now: Instant) -> str:
+    """A moment that cannot have been yet, and by how much."""
+    return f"{_at(moment)}, {shown_span(moment - now)} ahead of the clock"
+
+
+def shown_span(span: Instant) -> str:
+    """A span of time in its largest unit, as people read it."""
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if span >= 2 * length * SECOND:
+            return f"{span // (length * SECOND)} {unit}"
+    return f"{span // SECOND} seconds"
 
 
 def _of_live(row: Allocation, rows: AuditedRows, catalogue: Catalogue) -> Iterator[Finding]:

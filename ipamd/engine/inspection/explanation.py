@@ -10,10 +10,10 @@ from ipamd.backends.interface import Ledger
 from ipamd.engine.allocation.candidate_pools import Candidate, candidates_of
 from ipamd.engine.allocation.selection import AddressRequest, context_of, select, why_not_had
 from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.clock import Reading
 from ipamd.engine.inspection.usage import fullness
 from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, Fullness
 from ipamd.models.explanation import Considered, Explanation, PoolStanding
-from ipamd.models.instant import Instant
 from ipamd.models.outcome import Grant, Granted, Refused
 from ipamd.models.pool import Pool, PoolState
 from ipamd.models.request import AllocationRequest
@@ -23,7 +23,11 @@ MOST_LISTED: Final = 256
 
 
 async def explain(
-    request: AllocationRequest, outcome: Granted | Refused, catalogue: Catalogue, ledger: Ledger, now: Instant
+    request: AllocationRequest,
+    outcome: Granted | Refused,
+    catalogue: Catalogue,
+    ledger: Ledger,
+    clock: Reading,
 ) -> Explanation:
     """Explain the outcome of a dry run, pool by pool."""
     if isinstance(outcome, Granted) and outcome.repeated:
@@ -32,7 +36,7 @@ async def explain(
     listed = list(islice(candidates, MOST_LISTED))
     explaining = _Explaining(request, outcome, catalogue)
     counted = [each.name for each in listed if explaining.counts(each)]
-    filled = {each.pool: each for each in await fullness(counted, catalogue, ledger, now)}
+    filled = {each.pool: each for each in await fullness(counted, catalogue, ledger, clock)}
     considered = tuple(explaining.considered(each, filled) for each in listed)
     unlisted = sum(1 for _ in candidates)
     return Explanation(outcome, considered, tuple(_remarks(request, outcome, listed)), unlisted)

@@ -79,11 +79,11 @@ class Queries:
         known = catalogue.pools.get(pool)
         if known is None:
             raise NotFound("pool", pool)
-        return await usage(known, catalogue, self._ledger, self._clock())
+        return await usage(known, catalogue, self._ledger, self._clock.read())
 
     async def usage_of_all(self) -> Mapping[str, Usage]:
         """How full every pool is."""
-        return await usage_of_all(self._cache.catalogue, self._ledger, self._clock())
+        return await usage_of_all(self._cache.catalogue, self._ledger, self._clock.read())
 
     async def why_no_room(
         self, pool_names: PoolNames, node: NodeKey, network: str, namespace: str | None = None

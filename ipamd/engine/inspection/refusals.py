@@ -40,5 +40,5 @@ class Refusals:
     ) -> NothingFree:
         """That these pools have nothing free, how full they are, and why others refuse."""
         catalogue = self._cache.catalogue
-        full = await fullness(pools[:MOST_NAMED], catalogue, self._ledger, self._clock())
+        full = await fullness(pools[:MOST_NAMED], catalogue, self._ledger, self._clock.read())
         return NothingFree(pools, why_nothing(pool_names, context, catalogue, full))

@@ -10,9 +10,10 @@ from typing import Final
 from ipamd.addressing.block import count_freed_after, held_bits
 from ipamd.backends.interface import Ledger
 from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.clock import Reading
 from ipamd.models.block import Block
 from ipamd.models.errors import Fullness
-from ipamd.models.instant import SECOND, Instant
+from ipamd.models.instant import SECOND
 from ipamd.models.pool import Pool, PoolState
 from ipamd.models.query import Fill
 
@@ -36,27 +37,29 @@ class Usage:
     free: int
 
 
-async def usage(pool: Pool, catalogue: Catalogue, ledger: Ledger, now: Instant) -> Usage:
+async def usage(pool: Pool, catalogue: Catalogue, ledger: Ledger, clock: Reading) -> Usage:
     """Count a pool's addresses."""
     fill = (await ledger.fill([pool.name])).get(pool.name)
-    return await _usage(pool, fill, catalogue, ledger, now)
+    return await _usage(pool, fill, catalogue, ledger, clock)
 
 
-async def usage_of_all(catalogue: Catalogue, ledger: Ledger, now: Instant) -> Mapping[str, Usage]:
+async def usage_of_all(catalogue: Catalogue, ledger: Ledger, clock: Reading) -> Mapping[str, Usage]:
     """Count the addresses of every pool. Other tasks run in between."""
     fills = await ledger.fill(list(catalogue.pools))
     counted = {}
     for number, (name, pool) in enumerate(catalogue.pools.items()):
-        counted[name] = await _usage(pool, fills.get(name), catalogue, ledger, now)
+        counted[name] = await _usage(pool, fills.get(name), catalogue, ledger, clock)
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
     return counted
 
 
-async def _usage(pool: Pool, fill: Fill | None, catalogue: Catalogue, ledger: Ledger, now: Instant) -> Usage:
+async def _usage(
+    pool: Pool, fill: Fill | None, catalogue: Catalogue, ledger: Ledger, clock: Reading
+) -> Usage:
     """Add up; reads whole only the blocks in which something may cool down or be reserved."""
     mask = catalogue.mask(pool)
-    cooled = now - pool.cooldown * SECOND
+    cooled = clock.past(pool.cooldown * SECOND)
     blocks: Sequence[Block] = ()
     if fill is not None and (fill.last_freed > cooled or mask.reserved.hull is not None):
         blocks = await ledger.blocks(pool.name, cooled, mask.reserved.hull)
@@ -78,7 +81,7 @@ async def _usage(pool: Pool, fill: Fill | None, catalogue: Catalogue, ledger: Le
 
 
 async def fullness(
-    pools: Sequence[str], catalogue: Catalogue, ledger: Ledger, now: Instant
+    pools: Sequence[str], catalogue: Catalogue, ledger: Ledger, clock: Reading
 ) -> tuple[Fullness, ...]:
     """What is said of pools in which nothing may be free."""
     known = [catalogue.pools[name] for name in pools if name in catalogue.pools]
@@ -86,7 +89,7 @@ async def fullness(
     described = []
     for pool in known:
         fill = fills.get(pool.name)
-        counted = await _usage(pool, fill, catalogue, ledger, now)
+        counted = await _usage(pool, fill, catalogue, ledger, clock)
         since = fill.next_free_since if fill is not None else None
         described.append(
             Fullness(
@@ -97,7 +100,7 @@ async def fullness(
                 counted.reserved,
                 counted.excluded,
                 pool.state is PoolState.DRAINING,
-                since + pool.cooldown * SECOND if since is not None else None,
+                clock.lasts_until(since, pool.cooldown * SECOND) if since is not None else None,
                 pool.lends,
             )
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, RowPosition
+from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, Counted, RowPosition
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
+from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
 from ipamd_file.ledger import Turn
 from ipamd_file.store import Store
@@ -43,6 +44,19 @@ class FileAudit:
             wanted = {(row.pool, row.block) for row in found if row.until is None}
             blocks = {BlockId(*key) for key in wanted if self._store.get("block", key) is not None}
             return AuditedRows(self._store.revision, self._store.snapshot().pools, found, blocks)
+
+        return await self._turn(read)
+
+    async def counted(self) -> Counted:
+        def read() -> Counted:
+            return Counted(self._store.get("number", "counted", 0), self._store.get("number", "forgotten", 0))
+
+        return await self._turn(read)
+
+    async def remembered_after(self, moment: Instant) -> int:
+        def read() -> int:
+            known = self._store.values("release")
+            return sum(release.until > moment for releases in known for release in releases)
 
         return await self._turn(read)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,6 +94,18 @@ class FileBackend:
 
         await self._turn(lambda: self._kept(forget()))
 
+    async def shorten_releases(self, until: Instant) -> int:
+        async def shorten() -> int:
+            count = 0
+            for digest, known in list(self._store.tables["release"].items()):
+                kept = tuple(replace(one, until=min(one.until, until)) for one in known)
+                if kept != known:
+                    count += sum(one.until > until for one in known)
+                    self._store.put("release", digest, kept)
+            return count
+
+        return await self._turn(lambda: self._kept(shorten()))
+
     async def forget_history(self, before: Instant, after: int) -> int | None:
         async def forget() -> None:
             over = [row for row in self._store.values("allocation") if row.until is not None]
@@ -105,6 +118,18 @@ class FileBackend:
 
         await self._turn(lambda: self._kept(forget()))
         return None
+
+    async def count_time(self, until: Instant) -> None:
+        await self._turn(lambda: self._kept(self._note(lambda known: max(known, until), "counted")))
+
+    async def set_time_back(self, now: Instant) -> None:
+        await self._turn(
+            lambda: self._kept(self._note(lambda known: min(known, now), "counted", "forgotten"))
+        )
+
+    async def _note(self, change: Callable[[Instant], Instant], *names: str) -> None:
+        for name in names:
+            self._store.put("number", name, change(self._store.get("number", name, 0)))
 
     async def ready(self) -> str | None:
         return CLOSED if self._closed else self._journal.failed

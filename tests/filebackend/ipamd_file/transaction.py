@@ -19,6 +19,7 @@ from ipamd.backends.interface import (
     Locked,
     RememberedRelease,
     Repeated,
+    SetBack,
 )
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
@@ -69,6 +70,8 @@ class FileTransaction:
             self._end(ended)
         for repeated in changes.repeated:
             self._repeat(repeated)
+        for earlier in changes.set_back:
+            self._set_back(earlier)
         for begun in changes.begun:
             self._begin(begun)
         for block in changes.blocks:
@@ -110,6 +113,13 @@ class FileTransaction:
         row = self._live(repeated.id)
         again = structs.replace(row, generation=repeated.generation, repeated=repeated.repeated)
         self._store.put("allocation", row.id, again)
+
+    def _set_back(self, earlier: SetBack) -> None:
+        row = self._store.get("allocation", earlier.id)
+        if row is not None:
+            until = row.until if row.until is None else min(row.until, earlier.until)
+            lowered = structs.replace(row, since=min(row.since, earlier.since), until=until)
+            self._store.put("allocation", row.id, lowered)
 
     def _live(self, number: int) -> Allocation:
         row: Allocation | None = self._store.get("allocation", number)

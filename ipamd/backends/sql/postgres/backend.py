@@ -18,7 +18,7 @@ from ipamd.backends.interface import (
     WaitForLocks,
     Work,
 )
-from ipamd.backends.sql import forgetting
+from ipamd.backends.sql import forgetting, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.postgres import arrays
@@ -157,6 +157,11 @@ class PostgresBackend:
                 lambda session: session.run(arrays.FORGET_RELEASES, before, FORGOTTEN_AT_ONCE),
             )
 
+    async def shorten_releases(self, until: Instant) -> int:
+        return await self._run(
+            Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(statements.SHORTEN_RELEASES, until)
+        )
+
     async def forget_history(self, before: Instant, after: int) -> int | None:
         piece = await self._reader.read(lambda session: forgetting.next_piece(session, before, after))
         if not piece.old:
@@ -169,6 +174,16 @@ class PostgresBackend:
             return True
 
         return piece.reached if await self._run(Purpose.CHANGE, BATCH_BOUNDS, drop) else None
+
+    async def count_time(self, until: Instant) -> None:
+        await self._run(
+            Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(statements.COUNT_TIME, until)
+        )
+
+    async def set_time_back(self, now: Instant) -> None:
+        await self._run(
+            Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(statements.SET_TIME_BACK, now)
+        )
 
     async def ready(self) -> str | None:
         if self._closed:

@@ -66,6 +66,8 @@ class PostgresTransaction:
         repeated: list[Values] = [(one.generation, *one.repeated, one.id) for one in changes.repeated]
         await self._write_live(arrays.END_ALLOCATIONS, ended)
         await self._write_live(arrays.REPEAT_ALLOCATIONS, repeated)
+        for earlier in changes.set_back:
+            await self._session.run(statements.SET_BACK_ALLOCATION, earlier.since, earlier.until, earlier.id)
         if changes.begun:
             begun = [allocation_values(allocation) for allocation in changes.begun]
             await self._session.run(arrays.BEGIN_ALLOCATIONS, *arrays.columns_of(begun))

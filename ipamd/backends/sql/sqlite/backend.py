@@ -134,12 +134,21 @@ class SqliteBackend:
                 lambda session: session.run(statements.FORGET_RELEASES, before, FORGOTTEN_AT_ONCE)
             )
 
+    async def shorten_releases(self, until: Instant) -> int:
+        return await self._write(lambda session: session.run(statements.SHORTEN_RELEASES, until))
+
     async def forget_history(self, before: Instant, after: int) -> int | None:
         # What is old is looked for beside the writer, who only drops it.
         piece = await self._reader.read(lambda session: forgetting.next_piece(session, before, after))
         if piece.old:
             await self._write(lambda session: forgetting.drop(session, piece, before))
         return piece.reached
+
+    async def count_time(self, until: Instant) -> None:
+        await self._write(lambda session: session.run(statements.COUNT_TIME, until))
+
+    async def set_time_back(self, now: Instant) -> None:
+        await self._write(lambda session: session.run(statements.SET_TIME_BACK, now))
 
     async def ready(self) -> str | None:
         if self._closed:
