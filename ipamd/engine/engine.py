@@ -56,7 +56,7 @@ class Engine:
         self.publishing = Publishing(
             self.networks, self.administration, self.allocator, self.network_queries, self.upkeep, cache
         )
-        self.setting_back = SettingBack(backend, cache, clock, self.tokens)
+        self.setting_back = SettingBack(backend, cache, clock, self.tokens.set_back)
         self.consistency = Check(backend, cache, self.upkeep, clock, self.setting_back)
         self._pruning = Pruning(backend, clock, history_days) if history_days else None
         self._tasks = [asyncio.create_task(each.run()) for each in (cache, self.announcements)]

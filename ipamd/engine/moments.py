@@ -17,10 +17,8 @@ PAGE: Final = 200
 
 
 def is_wrong(row: Allocation, now: Instant) -> bool:
-    """Whether an allocation begins or ends ahead of the clock, or ends before it begins."""
-    if row.since > now + AHEAD:
-        return True
-    return row.until is not None and (row.until > now + AHEAD or row.until < row.since)
+    """Whether an allocation begins or ends ahead of the clock."""
+    return max(row.since, row.until or 0) > now + AHEAD
 
 
 def earlier_moments(rows: Iterable[Allocation], now: Instant, latest: Instant) -> list[SetBack]:

@@ -12,8 +12,6 @@ import structlog
 
 from ipamd.addressing.block import longest_free_since
 from ipamd.backends.interface import Backend, BlockId, Changes, InDoubt, Transaction
-from ipamd.engine.administration.tokens import Tokens
-from ipamd.engine.allocation.plan import REMEMBERED_FOR
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import AHEAD, Clock
@@ -22,6 +20,7 @@ from ipamd.models.address import IPAddress, address_in
 from ipamd.models.block import HELD, Block
 from ipamd.models.errors import DomainError
 from ipamd.models.instant import Instant
+from ipamd.models.issued import REMEMBERED_FOR
 from ipamd.models.pool import Pool
 from ipamd.models.query import HistoryQuery
 
@@ -49,11 +48,13 @@ class Place(NamedTuple):
 class SettingBack:
     """Looks for moments ahead of the clock, at the start, after each step back, and now and then."""
 
-    def __init__(self, backend: Backend, cache: CatalogueCache, clock: Clock, tokens: Tokens) -> None:
+    def __init__(
+        self, backend: Backend, cache: CatalogueCache, clock: Clock, tokens: Callable[[], Awaitable[int]]
+    ) -> None:
         self._backend = backend
         self._cache = cache
         self._clock = clock
-        self._tokens = tokens
+        self._set_back_tokens = tokens
         self._freed: dict[Place, Instant] = {}
 
     async def begin(self) -> None:
@@ -110,7 +111,7 @@ class SettingBack:
             "releases": releases,
             "contacts": len(contacts),
             "uses": len(uses),
-            "tokens": await self._tokens.set_back(),
+            "tokens": await self._set_back_tokens(),
         }
 
     async def _blocks(self) -> None:

@@ -9,11 +9,11 @@ from typing import Final
 import structlog
 
 from ipamd.backends.interface import Backend, InDoubt
-from ipamd.engine.allocation.plan import REMEMBERED_FOR
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.models.errors import DomainError
-from ipamd.models.instant import Instant
+from ipamd.models.instant import SECOND, Instant
+from ipamd.models.issued import REMEMBERED_FOR
 from ipamd.models.node import NodeKey
 from ipamd.models.query import HistoryQuery
 
@@ -22,6 +22,9 @@ UPKEEP_EVERY: Final = 30.0
 
 COUNT_EVERY: Final = 10
 """Rounds between two notes of how far time has been counted."""
+
+LONGEST_REST: Final = 30 * 86_400 * SECOND
+"""A database in which time was never counted has rested for no longer, or the clock is ahead."""
 
 KEPT_FOR: Final = 2 * REMEMBERED_FOR
 """How long releases are kept: clocks of replicas may differ by as much as they are needed."""
@@ -42,15 +45,17 @@ class Upkeep:
     async def begin(self) -> None:
         """Go on counting time from what is stored. Raises Unavailable.
 
-        A database in which time was never counted knows the present by what began or called last.
+        If time was never counted, the clock is believed, unless what began or called last is long ago.
         """
         counted = (await self._backend.audit.counted()).until
         if not counted:
             last = [row.since for row in await self._backend.ledger.history(HistoryQuery(), None, 1)]
             last += (await self._backend.ledger.contacts()).values()
             now = self._clock()
-            counted = min(now, max(last, default=now))
+            latest = min(now, max(last, default=now))
+            counted = now if now - latest <= LONGEST_REST else latest
         self._clock.begin_counting(counted)
+        await self._backend.count_time(counted)
 
     def heard_from(self, node: NodeKey) -> None:
         """Note that a node called."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
+
+from ipamd.models.instant import SECOND
+
+REMEMBERED_FOR: Final = 15 * 60 * SECOND
+"""How long a release is told to calls that it overtook: longer than any runtime waits for an ADD."""
 
 
 class Issued(Struct, frozen=True, gc=False):

@@ -178,7 +178,7 @@ REPAIRABLE: dict[str, tuple[Callable[[Scene], None], set[str]]] = {
         {"held-without-allocation"},
     ),
     "a row ended, and its block was not told": (
-        lambda scene: scene.database.plant(ROW.format("until = since + 3600000000, ending = 'released'")),
+        lambda scene: scene.database.plant(ROW.format("until = since + 30000000, ending = 'released'")),
         {"held-without-allocation", "last-freed"},
     ),
     "a block is gone": (
@@ -210,7 +210,7 @@ LEFT: dict[str, tuple[Callable[[Scene], None], set[str]]] = {
     ),
     "two had an address at one time, and one of them has it": (
         lambda scene: scene.database.plant(
-            f"UPDATE allocation SET address = X'{FIRST + 2:08x}', place = 2, until = 4000000000000000"
+            f"UPDATE allocation SET address = X'{FIRST + 2:08x}', place = 2, until = until + 1000000"
             " WHERE until IS NOT NULL"
         ),
         {"overlap", "free-since"},

@@ -10,15 +10,15 @@ from msgspec import structs
 
 from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
-from ipamd.engine.administration.tokens import NODE_LIFETIME, TokenRequest
-from ipamd.engine.allocation.plan import REMEMBERED_FOR
+from ipamd.engine.administration.tokens import TokenRequest
 from ipamd.engine.clock import Clock
 from ipamd.engine.engine import Engine
 from ipamd.engine.pruning import DAY, Pruning
+from ipamd.engine.token_moments import NODE_LIFETIME
 from ipamd.models.allocation import Allocation
 from ipamd.models.identity import Identity
 from ipamd.models.instant import SECOND
-from ipamd.models.issued import Issued
+from ipamd.models.issued import REMEMBERED_FOR, Issued
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Granted, Refused
 from ipamd.models.pool import Pool
@@ -204,6 +204,19 @@ async def test_no_history_is_dropped_by_a_clock_that_jumped(machine: Machine) ->
     await machine.engine.consistency.trust_clock()
     await Pruning(machine.backend, machine.engine.clock, 5).round()
     assert await machine.history() == []
+
+
+async def test_a_database_in_which_time_was_never_counted_is_not_pruned_by_a_clock_years_ahead(
+    machine: Machine,
+) -> None:
+    await machine.take_and_release_all()
+    await machine.backend.set_time_back(0)
+
+    machine.wall += YEARS
+    await machine.engine.upkeep.begin()
+    await Pruning(machine.backend, machine.engine.clock, 5).round()
+
+    assert len(await machine.history()) == len(HOLDERS)
 
 
 async def test_history_is_dropped_as_time_passes(machine: Machine) -> None:

@@ -24,7 +24,7 @@ from ipamd.backends.interface import (
     Transaction,
 )
 from ipamd.engine.allocation.call import Call, Contended, NeedsBlock, NeedsBlocks, ReleaseCall, Verdict
-from ipamd.engine.allocation.plan import REMEMBERED_FOR, Plan
+from ipamd.engine.allocation.plan import Plan
 from ipamd.engine.allocation.settle import decide, settle
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Reading
@@ -32,7 +32,7 @@ from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkName
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
 from ipamd.models.instant import SECOND
-from ipamd.models.issued import Issued
+from ipamd.models.issued import REMEMBERED_FOR, Issued
 from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.pool import Affinity, PoolState
 from tests.rules.values import (

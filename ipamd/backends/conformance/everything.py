@@ -208,7 +208,7 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "announced"
 
 
-UNIT_STEPS: Final = 12
+UNIT_STEPS: Final = 13
 CHANGE_STEPS: Final = 18
 """How many steps the two have; a test holds that these are all."""
 

@@ -11,22 +11,14 @@ from ipamd.backends.interface import Backend, CatalogueChange
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue_cache import CatalogueCache
-from ipamd.engine.clock import AHEAD, Clock
-from ipamd.models.catalogue import Snapshot
+from ipamd.engine.clock import Clock
+from ipamd.engine.token_moments import DAY, NODE_LIFETIME, OVERLAP, set_back, tokens_ahead
 from ipamd.models.errors import InvalidValue, NodeJoined, NotAllowed, NotFound
-from ipamd.models.instant import SECOND, Instant
+from ipamd.models.instant import Instant
 from ipamd.models.node import Node, NodeKey, node_name
 from ipamd.models.token import Principal, Role, Token, hash_of
 
 TEXT_BYTES: Final = 32
-DAY: Final = 24 * 60 * 60 * SECOND
-
-NODE_LIFETIME: Final = 90 * DAY
-"""How long the token of a joined node is valid. The node renews it long before."""
-
-OVERLAP: Final = 10 * 60 * SECOND
-"""How long a renewed token stays valid, because calls of the node may be under way with it."""
-
 KEPT_EXPIRED: Final = 30 * DAY
 """How long an expired token is listed. After that the next creation of a token removes it."""
 
@@ -95,17 +87,17 @@ class Tokens(CatalogueWriter):
     async def set_back(self) -> int:
         """Set back the moments of tokens that a clock wrote which was ahead; how many tokens they were of."""
         snapshot, now = self._cache.catalogue.snapshot, self._clock()
-        if not any(is_ahead(token, snapshot, now) for token in snapshot.tokens.values()):
+        if not tokens_ahead(snapshot, now):
             return 0
 
-        async def set_back(catalogue: CatalogueChange) -> int:
+        async def lower(catalogue: CatalogueChange) -> int:
             _, snapshot = await self._begin(catalogue)
-            ahead = [token for token in snapshot.tokens.values() if is_ahead(token, snapshot, now)]
+            ahead = tokens_ahead(snapshot, now)
             for token in ahead:
-                await catalogue.save(_set_back(token, snapshot, now))
+                await catalogue.save(set_back(token, snapshot, now))
             return len(ahead)
 
-        return await self._change(set_back)
+        return await self._change(lower)
 
     async def revoke(self, number: int) -> Token:
         """Revoke a token. Raises NotFound."""
@@ -176,27 +168,6 @@ class Tokens(CatalogueWriter):
             previous_until=min(ends),
             revision=revision,
         )
-
-
-def is_ahead(token: Token, snapshot: Snapshot, now: Instant) -> bool:
-    """Whether a moment of a token was written by a clock that was ahead."""
-    return _set_back(token, snapshot, now) != token
-
-
-def _set_back(token: Token, snapshot: Snapshot, now: Instant) -> Token:
-    """A token without moments that a clock wrote which was ahead.
-
-    The expiry of a node's token is computed here when the node joins. Every other one is somebody's wish.
-    """
-    made_ahead = token.created > now + AHEAD
-    changed = replace(token, created=now) if made_ahead else token
-    if token.previous_until is not None and token.previous_until > now + OVERLAP + AHEAD:
-        changed = replace(changed, previous_until=now + OVERLAP)
-    node = snapshot.nodes.get(token.node_key) if token.node_key is not None else None
-    computed = node is not None and node.proof is not None and (made_ahead or token.previous is not None)
-    if computed and token.expires is not None and token.expires > now + NODE_LIFETIME + AHEAD:
-        changed = replace(changed, expires=now + NODE_LIFETIME)
-    return changed
 
 
 def new_text() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from typing import Final
 
 from ipamd.backends.interface import (
     BlockSearch,
@@ -31,14 +30,11 @@ from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import AddressUnavailable, DomainError, NothingFree, Overtaken
-from ipamd.models.instant import SECOND
+from ipamd.models.issued import REMEMBERED_FOR
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Grant, Granted, Refused, Released
 from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Affinity
-
-REMEMBERED_FOR: Final = 15 * 60 * SECOND
-"""How long a release is told to calls that it overtook: longer than any runtime waits for an ADD."""
 
 
 class Plan:

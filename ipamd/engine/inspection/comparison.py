@@ -214,9 +214,7 @@ def _wrong_moment(row: Allocation, now: Instant) -> str:
     of = f"allocation {row.stored_id} of {row.address}, held by {row.held_by},"
     if row.since > now + AHEAD:
         return f"{of} began {ahead(row.since, now)}"
-    if row.until is not None and row.until > now + AHEAD:
-        return f"{of} ended {ahead(row.until, now)}"
-    return f"{of} ended {_at(row.until or 0)}, before it began {_at(row.since)}"
+    return f"{of} ended {ahead(row.until or 0, now)}"
 
 
 def ahead(moment: Instant, now: Instant) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ipamd.backends.interface import Backend
-from ipamd.engine.administration.tokens import is_ahead
-from ipamd.engine.allocation.plan import REMEMBERED_FOR
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import AHEAD, Clock
 from ipamd.engine.inspection.comparison import ahead
 from ipamd.engine.setting_back import SettingBack
+from ipamd.engine.token_moments import tokens_ahead
 from ipamd.models.finding import Finding, FindingKind
 from ipamd.models.instant import Instant
+from ipamd.models.issued import REMEMBERED_FOR
 
 
 class MomentsApart:
@@ -56,7 +56,7 @@ class MomentsApart:
         releases = await self._backend.audit.remembered_after(now + REMEMBERED_FOR + AHEAD)
         contacts = [heard for heard in (await ledger.contacts()).values() if heard > now + AHEAD]
         uses = [used for used in (await ledger.uses()).values() if used > now + AHEAD]
-        tokens = [str(token.id) for token in snapshot.tokens.values() if is_ahead(token, snapshot, now)]
+        tokens = [str(token.id) for token in tokens_ahead(snapshot, now)]
         return list(_told(releases, contacts, uses, tokens, now))
 
 
