@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -64,7 +65,8 @@ class Wishes:
         typer.Option(
             "--pool",
             metavar="NAME[,NAME...]",
-            help="Ask for an address of the first of these pools that has one; repeatable.",
+            help="Ask for an address of each of these pools; repeatable. Written as `ipamd.io/pools`: "
+            '`[["a","b"]]` asks for one of a, or of b if a has none.',
         ),
     ] = None
     address: Annotated[
@@ -127,7 +129,7 @@ def _call(config: dict[str, Any], container: Container, wishes: Wishes) -> dict[
     if container.network is not None:
         config["name"] = container.network
     if wishes.pool:
-        config["ipam"] = {**config["ipam"], "pools": [slot.split(",") for slot in wishes.pool]}
+        config["ipam"] = {**config["ipam"], "pools": [slot for text in wishes.pool for slot in _slots(text)]}
     if wishes.address:
         arguments = _object(config, "args")
         config["args"] = {**arguments, "cni": {**_object(arguments, "cni"), "ips": wishes.address}}
@@ -179,6 +181,16 @@ def _own(config: dict[str, Any], key: str) -> str | None:
 def _object(config: dict[str, Any], key: str) -> dict[str, Any]:
     found = config.get(key)
     return found if isinstance(found, dict) else {}
+
+
+def _slots(text: str) -> list[Any]:
+    """The pools for each address, in the notation of the annotation `ipamd.io/pools`."""
+    if not text.startswith("["):
+        return [name.strip() for name in text.split(",")]
+    try:
+        return list(json.loads(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a JSON list: {error}", param_hint="--pool") from None
 
 
 def _pair(text: str) -> tuple[str, str]:

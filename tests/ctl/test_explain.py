@@ -47,7 +47,9 @@ def test_explain_takes_pools_addresses_and_annotations(ipamctl: Ipamctl) -> None
     for number, name in enumerate(("a", "b", "c")):
         ipamctl("pool", "create", name, "--subnet", f"10.{number}.0.0/24", "--no-auto-assign")
 
-    alternatives = ipamctl.json("explain", "--pool", "a,b", "--pool", "c", "--address", "10.2.0.9")
+    alternatives = ipamctl.json("explain", "--pool", '[["a","b"]]', "--pool", "c", "--address", "10.2.0.9")
+    all_of_them = ipamctl.json("explain", "--pool", "a, b", "--pool", "c")
+    same = ipamctl.json("explain", "--annotation", "ipamd.io/pools=a,b,c")
     annotated = ipamctl.json(
         "explain", "--annotation", "ipamd.io/pools=b", "--annotation", "ipamd.io/addresses=10.1.0.7"
     )
@@ -58,6 +60,13 @@ def test_explain_takes_pools_addresses_and_annotations(ipamctl: Ipamctl) -> None
         ("b", 0),
         ("c", 1),
     ]
+    assert [ip["address"] for ip in all_of_them["result"]["ips"]] == [
+        "10.0.0.2/24",
+        "10.1.0.2/24",
+        "10.2.0.2/24",
+    ]
+    assert all_of_them == same
+    assert "is not a JSON list" in ipamctl.run("explain", "--pool", "[a").stderr
     assert [ip["address"] for ip in annotated["result"]["ips"]] == ["10.1.0.7/24"]
     assert "'nonsense' is not KEY=VALUE" in ipamctl.run("explain", "--annotation", "nonsense").stderr
 
