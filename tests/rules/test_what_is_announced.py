@@ -13,6 +13,7 @@ from ipamd.backends.interface import BlockOwner, Found
 from ipamd.engine.allocation.call import AllocateCall, Call, NeedsBlock
 from ipamd.engine.allocation.plan import Plan
 from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.clock import Reading
 from ipamd.models.block import Block
 from ipamd.models.identity import owner_of_node
 from ipamd.models.node import NodeKey
@@ -58,7 +59,7 @@ def planned(
     rules: Pool = OF_NODES,
     clusters: Sequence[str] = ("default",),
 ) -> Plan:
-    plan = Plan(calls, held_before, known(rules, *clusters), {"pods"}, NOW)
+    plan = Plan(calls, held_before, known(rules, *clusters), {"pods"}, Reading(NOW))
     while searches := plan.searches():
         plan.receive(searches, [answer(search, there, frozenset()) for search in searches])
     assert len(plan.verdicts()) == len(calls)
