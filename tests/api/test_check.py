@@ -210,8 +210,7 @@ LEFT: dict[str, tuple[Callable[[Scene], None], set[str]]] = {
     ),
     "two had an address at one time, and one of them has it": (
         lambda scene: scene.database.plant(
-            f"UPDATE allocation SET address = X'{FIRST + 2:08x}', place = 2"
-            " WHERE until IS NOT NULL"
+            f"UPDATE allocation SET address = X'{FIRST + 2:08x}', place = 2 WHERE until IS NOT NULL"
         ),
         {"overlap", "free-since"},
     ),
