@@ -1,8 +1,15 @@
-"""Network namespaces as nodes."""
+"""Network namespaces as nodes, with agents that ask a real ipamd."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.network.namespace import MakeNamespace, Namespace
+from tests.pod_network.cluster import Document, Fabric, Node
+from tests.service import IpamdProcess
+
+Ipam = Callable[[Node], Document]
 
 
 @pytest.fixture
@@ -14,3 +21,36 @@ def node(make_namespace: MakeNamespace) -> Namespace:
     namespace.run("ip", "address", "add", "2001:db8::1/64", "dev", "eth0", "nodad")
     namespace.run("ip", "link", "set", "eth0", "up")
     return namespace
+
+
+@pytest.fixture
+def service(ipamd_process: IpamdProcess) -> IpamdProcess:
+    """The service with a pool of each family for pods."""
+    more = {"affinity": "node", "borrow": False, "masquerade": True}
+    ipamd_process.create_pool("pods-v4", "10.64.0.0/16", routes=[{"dst": "0.0.0.0/0"}], **more)
+    ipamd_process.create_pool("pods-v6", "fd00:64::/64", routes=[{"dst": "::/0"}], **more)
+    return ipamd_process
+
+
+@pytest.fixture
+def fabric(make_namespace: MakeNamespace, scratch: Path, service: IpamdProcess) -> Iterator[Fabric]:
+    """Switches and a router, to put nodes on."""
+    made = Fabric(make_namespace, scratch, service.endpoint)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def ipam() -> Ipam:
+    """Makes the `ipam` section of a node's pods."""
+
+    def section(node: Node) -> Document:
+        return {
+            "type": "ipamd-ipam",
+            "endpoint": node.endpoint,
+            "node": node.name,
+            "stateDir": str(node.folder / "state"),
+            "pools": ["pods-v4", "pods-v6"],
+        }
+
+    return section
