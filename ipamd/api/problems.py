@@ -31,6 +31,7 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.WouldStrand: HTTPStatus.CONFLICT,
     errors.ReservationConflicts: HTTPStatus.CONFLICT,
     errors.NodeJoined: HTTPStatus.CONFLICT,
+    errors.NodeShutOut: HTTPStatus.CONFLICT,
     errors.NodeNameTaken: HTTPStatus.CONFLICT,
     errors.NodeAddressTaken: HTTPStatus.CONFLICT,
     errors.NetworkChangesTooOld: HTTPStatus.GONE,

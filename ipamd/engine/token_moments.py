@@ -8,6 +8,7 @@ from typing import Final
 from ipamd.engine.clock import AHEAD
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.instant import SECOND, Instant
+from ipamd.models.node import SHUT_OUT
 from ipamd.models.token import Token
 
 DAY: Final = 24 * 60 * 60 * SECOND
@@ -29,7 +30,8 @@ def set_back(token: Token, snapshot: Snapshot, now: Instant) -> Token:
     if token.previous_until is not None and token.previous_until > now + OVERLAP + AHEAD:
         changed = replace(changed, previous_until=now + OVERLAP)
     node = snapshot.nodes.get(token.node_key) if token.node_key is not None else None
-    computed = node is not None and node.proof is not None and (made_ahead or token.previous is not None)
+    joined = node is not None and node.proof not in (None, SHUT_OUT)
+    computed = joined and (made_ahead or token.previous is not None)
     if computed and token.expires is not None and token.expires > now + NODE_LIFETIME + AHEAD:
         changed = replace(changed, expires=now + NODE_LIFETIME)
     return changed

@@ -200,6 +200,18 @@ class NodeJoined(DomainError):
         )
 
 
+class NodeShutOut(DomainError):
+    """An admin revoked the last token of a node, which wants to join again."""
+
+    code = "node-shut-out"
+
+    def __init__(self, cluster: str, node: str) -> None:
+        super().__init__(
+            f"an admin revoked the token of node {node} of cluster {cluster}, so it stays out: to let it "
+            f"join again, run `ipamctl node forget {node} --cluster {cluster}`"
+        )
+
+
 class NodeNameTaken(DomainError):
     """Another machine that lives takes part in the pod network under this name."""
 

@@ -30,11 +30,16 @@ class Boot(NamedTuple):
     number: int
 
 
+SHUT_OUT: Final = bytes(32)
+"""In place of a node's proof: no secret has this hash, so nobody joins as the node until it is forgotten."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """A node with the labels that an admin gave it.
 
     `proof` is the SHA-256 (32 bytes) of the secret with which it joined, None if it did not join.
+    `SHUT_OUT` in its place says that an admin revoked the node's last token.
     `published` is what it last published for the pod network, None if it takes no part.
     """
 

@@ -173,7 +173,7 @@ def test_a_token_is_renewed_before_it_ends(agent: AgentProcess) -> None:
     assert agent.plugin().call("ADD").code == 0
 
 
-def test_a_revoked_node_joins_again_where_it_may(agent: AgentProcess, admin: Caller) -> None:
+def test_a_revoked_node_joins_again_once_it_is_forgotten(agent: AgentProcess, admin: Caller) -> None:
     plugin = agent.plugin()
     [entry] = [item for item in admin.get("/v1/tokens").json()["items"] if item["node"] == NODE]
     admin.ask("DELETE", f"/v1/tokens/{entry['id']}")
@@ -181,6 +181,11 @@ def test_a_revoked_node_joins_again_where_it_may(agent: AgentProcess, admin: Cal
     refused = plugin.call("ADD")
 
     assert refused.error["code"] == 105
+    eventually(lambda: "node forget" in agent.status().out)
+    assert plugin.call("ADD").code != 0
+    admin.ask("DELETE", f"/v1/nodes/default/{NODE}")
+    agent.stop()
+    agent.start()
     eventually(lambda: plugin.call("ADD").code == 0)
 
 

@@ -12,7 +12,7 @@ from ipamd.api.schemas.text import Document, Note, Word
 from ipamd.engine.inspection.pod_network import AnnouncedNode
 from ipamd.models.instant import Instant, rfc3339
 from ipamd.models.limits import LONGEST_NAME
-from ipamd.models.node import Node
+from ipamd.models.node import SHUT_OUT, Node
 
 Label = Annotated[str, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
@@ -64,7 +64,7 @@ def document_of(node: Node, last_contact: Instant | None, member: AnnouncedNode 
         "cluster": node.cluster,
         "name": node.name,
         "labels": dict(node.labels),
-        "joined": node.proof is not None,
+        "joined": node.proof not in (None, SHUT_OUT),
         "last_contact": rfc3339(last_contact) if last_contact is not None else None,
         "network": member_document(member) if member is not None else None,
     }

@@ -13,9 +13,10 @@ from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.token_moments import DAY, NODE_LIFETIME, OVERLAP, set_back, tokens_ahead
-from ipamd.models.errors import InvalidValue, NodeJoined, NotAllowed, NotFound
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.errors import InvalidValue, NodeJoined, NodeShutOut, NotAllowed, NotFound
 from ipamd.models.instant import Instant
-from ipamd.models.node import Node, NodeKey, node_name
+from ipamd.models.node import SHUT_OUT, Node, NodeKey, node_name
 from ipamd.models.token import Principal, Role, Token, hash_of
 
 TEXT_BYTES: Final = 32
@@ -80,6 +81,9 @@ class Tokens(CatalogueWriter):
                 revision=revision,
             )
             await catalogue.save(token)
+            known = snapshot.nodes.get(token.node_key) if token.node_key is not None else None
+            if known is not None and known.proof == SHUT_OUT:
+                await catalogue.save(replace(known, proof=None))
             return token
 
         return NewToken(await self._change(make), text)
@@ -100,7 +104,10 @@ class Tokens(CatalogueWriter):
         return await self._change(lower)
 
     async def revoke(self, number: int) -> Token:
-        """Revoke a token. Raises NotFound."""
+        """Revoke a token. A node whose last one it is does not join again until it is forgotten.
+
+        Raises NotFound.
+        """
 
         async def revoke(catalogue: CatalogueChange) -> Token:
             _, snapshot = await self._begin(catalogue)
@@ -108,12 +115,15 @@ class Tokens(CatalogueWriter):
             if token is None:
                 raise NotFound("token", str(number))
             await catalogue.remove(token)
+            others = (other for other in snapshot.tokens.values() if other.id != number)
+            if token.node_key is not None and all(other.node_key != token.node_key for other in others):
+                await catalogue.save(replace(_known(snapshot, token.node_key), proof=SHUT_OUT))
             return token
 
         return await self._change(revoke)
 
     async def join(self, name: str, proof: str, principal: Principal) -> NewToken:
-        """Give a node its token, in place of an earlier one. Raises NodeJoined, NotAllowed.
+        """Give a node its token, in place of an earlier one. Raises NodeJoined, NodeShutOut, NotAllowed.
 
         With a join token any node of the cluster gets one whose name is not taken, or that joined with the
         same proof. A node renews its own token.
@@ -124,7 +134,7 @@ class Tokens(CatalogueWriter):
 
         async def join(catalogue: CatalogueChange) -> Token:
             revision, snapshot = await self._begin(catalogue)
-            known = snapshot.nodes.get(node) or Node(cluster=node.cluster, name=node.name)
+            known = _known(snapshot, node)
             own = sorted(
                 (token for token in snapshot.tokens.values() if token.node_key == node),
                 key=lambda token: (token.id != principal.token, token.id),
@@ -185,8 +195,14 @@ def _node_meant(name: str, principal: Principal) -> NodeKey:
     )
 
 
+def _known(snapshot: Snapshot, node: NodeKey) -> Node:
+    return snapshot.nodes.get(node) or Node(cluster=node.cluster, name=node.name)
+
+
 def _refuse_stranger(known: Node, shown: bytes, own: list[Token], principal: Principal) -> None:
-    """Raise if the name of a node belongs to somebody else."""
+    """Raise if the name of a node belongs to somebody else, or to nobody by an admin's wish."""
+    if known.proof == SHUT_OUT:
+        raise NodeShutOut(known.cluster, known.name)
     if known.proof is not None:
         stranger = not compare_digest(known.proof, shown)
     else:

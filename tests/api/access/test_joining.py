@@ -80,15 +80,40 @@ def test_another_proof_is_refused_until_the_node_is_forgotten(admin: Caller, joi
     assert join(joiner, "mine", PROOF).status_code == 409
 
 
-def test_a_revoked_token_leaves_the_nodes_name_to_the_node(admin: Caller, joiner: Caller) -> None:
+def test_a_node_with_a_revoked_token_stays_out_until_it_is_forgotten(admin: Caller, joiner: Caller) -> None:
     node = joined(joiner, "revoked")
     [entry] = tokens_of(admin, "revoked")
 
     admin.ask("DELETE", f"/v1/tokens/{entry['id']}")
 
     assert not works(node, "revoked")
-    assert join(joiner, "revoked", OTHER).status_code == 409
+    refused = [join(joiner, "revoked", proof) for proof in (PROOF, OTHER)]
+    assert [(each.status_code, each.json()["code"]) for each in refused] == [(409, "node-shut-out")] * 2
+    assert "ipamctl node forget revoked --cluster default" in refused[0].json()["detail"]
+    assert not admin.get("/v1/nodes/default/revoked").json()["joined"]
+    assert admin.ask("DELETE", "/v1/nodes/default/revoked").status_code == 204
     assert works(joined(joiner, "revoked"), "revoked")
+
+
+def test_a_node_that_has_another_token_is_not_shut_out(admin: Caller, joiner: Caller) -> None:
+    joined(joiner, "two")
+    admin.token_for("node", cluster="default", node="two")
+    second = max(entry["id"] for entry in tokens_of(admin, "two"))
+
+    admin.ask("DELETE", f"/v1/tokens/{second}")
+
+    assert works(joined(joiner, "two"), "two")
+
+
+def test_a_token_that_an_admin_makes_lets_a_node_in_again(admin: Caller, joiner: Caller) -> None:
+    joined(joiner, "again")
+    [entry] = tokens_of(admin, "again")
+    admin.ask("DELETE", f"/v1/tokens/{entry['id']}")
+
+    node = Caller(admin.service, admin.token_for("node", cluster="default", node="again")[1])
+
+    assert works(node, "again")
+    assert join(node, "again").status_code == 201
 
 
 def test_labels_do_not_let_another_join(admin: Caller, joiner: Caller) -> None:
