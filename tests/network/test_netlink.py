@@ -154,7 +154,7 @@ def test_a_routed_container_is_reached_after_two_sends(
         inside.close()
 
     for one in ("10.9.0.5", "fd09::5"):
-        node.run("ping", "-n", "-c", "1", "-W", "1", one)
+        node.run("ping", "-n", "-c", "1", "-W", "10", one)
     assert {each["dst"] for each in as_json(container, "route")} == {"default", "169.254.1.1"}
     [neighbour_shown] = json.loads(node.run("ip", "-j", "neigh", "show", "10.9.0.5"))
     assert neighbour_shown["state"] == ["PERMANENT"]
@@ -461,8 +461,8 @@ def test_connections_of_an_address_are_forgotten_and_no_others(
     inside.close()
     agreed(filters.transaction(masquerading()))  # where nobody filters, nothing is tracked
     for one in ("10.9.0.5", "10.9.0.6", "fd09::5"):
-        node.run("ping", "-n", "-c", "1", "-W", "1", one)
-    container.run("ping", "-n", "-c", "1", "-W", "1", "-I", "10.9.0.5", "169.254.1.1")
+        node.run("ping", "-n", "-c", "1", "-W", "10", one)
+    container.run("ping", "-n", "-c", "1", "-W", "10", "-I", "10.9.0.5", "169.254.1.1")
 
     def connections(of: bytes) -> list[Message]:
         told = [one for asked in conntrack.lists(of) for one in filters.each(asked)]

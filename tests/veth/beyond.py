@@ -39,7 +39,7 @@ def routes(namespace: Namespace, *selection: str) -> list[dict[str, Any]]:
 def answers(namespace: Namespace, address: str, *more: str) -> bool:
     """Whether the first packet to an address is answered."""
     try:
-        namespace.run("ping", "-n", "-c", "1", "-W", "1", *more, address)
+        namespace.run("ping", "-n", "-c", "1", "-W", "5", *more, address)
     except AssertionError:
         return False
     return True
