@@ -44,6 +44,7 @@ from ipamd.backends.interface import (
     CatalogueChange,
     Changes,
     ConstraintViolated,
+    Ledger,
     Locked,
     Transaction,
     WaitForLocks,
@@ -54,6 +55,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import Unavailable
 from ipamd.models.identity import digest_of
 from ipamd.models.node import Node, NodeKey
+from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.query import AllocationQuery
 
 pytestmark = pytest.mark.asyncio
@@ -447,6 +449,39 @@ async def test_changes_come_one_after_another(backend: Backend, replica: Backend
     assert sorted(revisions) == list(range(2, MANY + 2))
     snapshot = await replica.ledger.snapshot(Snapshot())
     assert snapshot.nodes[node.key].labels == {"count": str(MANY)}
+
+
+async def test_who_has_read_up_to_a_number_has_seen_all_that_was_announced_up_to_it(
+    backend: Backend, replica: Backend
+) -> None:
+    scene = Scene()
+    names = [f"node-{number}" for number in range(4 * MANY)]
+
+    async def announces(transaction: Transaction, name: str) -> None:
+        changed = Announced("default", AnnouncedKind.NODE, name)
+        await linger(transaction, lambda: False, len(name) % 3)
+        await transaction.write(Changes(announced=frozenset({changed})))
+        await linger(transaction, lambda: False, int(name[-1]))  # some take long to commit
+
+    async def writes() -> None:
+        turns = zip(in_turn(backend, replica, len(names)), names, strict=True)
+        await asyncio.gather(*(each.transact(partial(announces, name=name), WAIT) for each, name in turns))
+        scene.happened.add("written")
+
+    async def reads(ledger: Ledger) -> set[str]:
+        seen: set[str] = set()
+        number, over = 0, False
+        while not over:
+            over = scene.has("written")()
+            reading = await ledger.pod_network("default", Snapshot(), number)
+            number = reading.position.number
+            seen |= {each.name for each in reading.changed}
+            await asyncio.sleep(0)  # reading in memory lets nobody else run
+        return seen
+
+    _, here, there = await asyncio.gather(writes(), reads(backend.ledger), reads(replica.ledger))
+
+    assert here == there == set(names)
 
 
 async def test_a_reader_never_sees_half_a_unit_of_work(backend: Backend, replica: Backend) -> None:
