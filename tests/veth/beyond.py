@@ -3,6 +3,9 @@
 import json
 from typing import Any, Final
 
+from netlink import nftables
+from netlink.connection import NETFILTER
+from tests.network.kernel import connect
 from tests.network.namespace import Namespace
 
 NODE: Final = ("192.0.2.10", "2001:db8::10")
@@ -60,9 +63,23 @@ def everything(namespace: Namespace) -> dict[str, Any]:
         if "PERMANENT" in one["state"]
     ]
     there = [(one["dst"], one.get("dev")) for one in routes(namespace)]
+    sets = ((nftables.INET, "veth_local4"), (nftables.INET, "veth_local6"), (nftables.BRIDGE, "veth_macs"))
     return {
         "links": sorted(links, key=str),
         "addresses": sorted(addresses),
         "neighbours": sorted(permanent),
         "routes": sorted(there, key=str),
+        "sets": {name: elements(namespace, family, name) for family, name in sets},
     }
+
+
+def elements(namespace: Namespace, family: int, name: str) -> list[tuple[bytes, bytes | None, str]]:
+    """The keys of a set in our table of a family, nothing where there is none."""
+    filters = connect(namespace, NETFILTER)
+    try:
+        told = filters.list_all(nftables.Table(family, "ipamd").get_elements(name))
+    except FileNotFoundError:
+        return []
+    finally:
+        filters.close()
+    return sorted((one.key, one.last, one.comment) for each in told for one in nftables.decode_elements(each))

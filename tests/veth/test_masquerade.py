@@ -11,7 +11,7 @@ from netlink.connection import NETFILTER, Connection
 from netlink.message import Request
 from tests.network.kernel import connect, socket_in
 from tests.network.namespace import MakeNamespace, Namespace
-from tests.veth.beyond import BEYOND, NODE, answers, wire
+from tests.veth.beyond import BEYOND, NODE, answers, elements, wire
 from tests.veth.executable import Document, MainPlugin
 from tests.veth.ipam import ThirdParty
 
@@ -58,10 +58,8 @@ def generation(filters: Connection) -> bytes:
     return told.messages[0].body[:12]
 
 
-def elements(filters: Connection, family: int) -> list[tuple[bytes, bytes | None, str]]:
-    table = nftables.Table(nftables.INET, "ipamd")
-    told = filters.list_all(table.get_elements(f"veth_local{family}"))
-    return sorted((one.key, one.last, one.comment) for each in told for one in nftables.decode_elements(each))
+def local(node: Namespace, family: int) -> list[tuple[bytes, bytes | None, str]]:
+    return elements(node, nftables.INET, f"veth_local{family}")
 
 
 def changed(plugin: MainPlugin, **of_bridge: Any) -> Document:
@@ -108,7 +106,7 @@ def test_an_add_writes_nothing_where_its_pool_is_known(
 
 
 def test_a_second_pool_of_the_network_is_its_own_too(
-    plugin: MainPlugin, third_party: ThirdParty, make_namespace: MakeNamespace, filters: Connection
+    plugin: MainPlugin, third_party: ThirdParty, make_namespace: MakeNamespace, node: Namespace
 ) -> None:
     plugin.add()
     third_party.answers("ADD", answer(9, "10.6.0", "fd06"))
@@ -118,12 +116,12 @@ def test_a_second_pool_of_the_network_is_its_own_too(
 
     ends = [(bytes([10, n, 0, 0]), bytes([10, n, 0, 255])) for n in (5, 6)]
     wanted = [(one[0] + other[0], one[1] + other[1], "pods") for one in ends for other in ends]
-    assert elements(filters, 4) == sorted(wanted)
-    assert len(elements(filters, 6)) == 4
+    assert local(node, 4) == sorted(wanted)
+    assert len(local(node, 6)) == 4
 
 
 def test_a_pool_that_grows_takes_the_place_of_what_it_was(
-    plugin: MainPlugin, third_party: ThirdParty, filters: Connection
+    plugin: MainPlugin, third_party: ThirdParty, filters: Connection, node: Namespace
 ) -> None:
     plugin.add()
     assert plugin.call("DEL").code == 0
@@ -136,7 +134,7 @@ def test_a_pool_that_grows_takes_the_place_of_what_it_was(
     assert plugin.call("DEL").code == 0
     plugin.add(changed(plugin, forceAddress=True))
 
-    assert elements(filters, 4) == [(bytes([10, 5, 0, 0]) * 2, bytes([10, 5, 255, 255]) * 2, "pods")]
+    assert local(node, 4) == [(bytes([10, 5, 0, 0]) * 2, bytes([10, 5, 255, 255]) * 2, "pods")]
     assert generation(filters) == before
 
 
@@ -195,12 +193,12 @@ def test_what_passes_a_bridge_of_others_keeps_its_source(
 
 
 def test_gc_takes_the_pools_of_a_network_without_containers(
-    plugin: MainPlugin, filters: Connection, container: Namespace
+    plugin: MainPlugin, node: Namespace, container: Namespace
 ) -> None:
     newest = plugin.config(cniVersion="1.1.0")
     plugin.add(newest)
 
     assert plugin.call("GC", newest | {"cni.dev/valid-attachments": []}).code == 0
 
-    assert elements(filters, 4) == elements(filters, 6) == []
+    assert local(node, 4) == local(node, 6) == []
     assert not container.has_interface("eth0")

@@ -58,6 +58,13 @@ class Namespace:
         finally:
             self._leave()
 
+    def be_home(self) -> None:
+        """See to it that this process is where it began, also after going back has failed. Failure 5."""
+        try:
+            self._leave()
+        except OSError as error:
+            raise Failure(IO_FAILURE, f"going back to the node's namespace: {reason(error)}") from error
+
     def close(self) -> None:
         self.routing.close()
         self._close_files()

@@ -59,10 +59,7 @@ class Pair:
     def make(self) -> None:
         """Make both ends, each where it stays, down; Failure where that cannot be, with nothing changed."""
         self._measure()
-        group = naming.MASQUERADED if self.settings.masquerades else naming.PLAIN
-        if self.settings.bridge is not None and self.settings.bridge.mac_spoof_check:
-            group = naming.CHECKED
-        host = Link(self.name, mac=self.host_mac, mtu=self.mtu, group=group)
+        host = Link(self.name, mac=self.host_mac, mtu=self.mtu, group=self._group())
         peer = Link(self.ifname, mac=self.mac, mtu=self.mtu, namespace=self.namespace.file)
         try:
             created, told = exchange(self.node, [link.create_pair(host, peer), link.get(self.name)])
@@ -99,6 +96,11 @@ class Pair:
 
     def abandon(self) -> None:
         """Take away both ends with all that stands on them; Failure 5 where the kernel refuses."""
+        if self._group() == naming.CHECKED:
+            from veth_plugin.kernel import spoofing
+
+            self.namespace.be_home()
+            spoofing.forget(self.name, self.mac)
         deletion = link.delete(index=self.index) if self.index else link.delete(self.name)
         carry_out(self.node, [Step(deletion, f"removing interface {self.name}", (NO_SUCH_DEVICE,))])
 
@@ -114,6 +116,11 @@ class Pair:
         """
         _wait(self.node, Link(self.name, self.index), outside)
         _wait(self.namespace.routing, Link(self.ifname, self.inside), inside)
+
+    def _group(self) -> int:
+        if self.settings.bridge is not None and self.settings.bridge.mac_spoof_check:
+            return naming.CHECKED
+        return naming.MASQUERADED if self.settings.masquerades else naming.PLAIN
 
     def _measure(self) -> None:
         """Find out the MTU and, in mode routed, the node's own addresses; Failure 7 for too large an MTU."""

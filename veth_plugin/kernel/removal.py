@@ -59,9 +59,10 @@ def _remove(told: Link, alias: Alias | None) -> list[bytes]:
     """Remove a host side, and give the addresses of which it says that they are its container's."""
     addresses = [] if alias is None else alias.addresses
     tracking.note(addresses)
-    departure.remove(told.index, told.name or "")
     if told.group == naming.CHECKED and alias is not None and alias.container_mac is not None:
+        # First: killed in between, the next DEL would find no interface that says what is left of it.
         spoofing.forget(told.name or "", alias.container_mac)
+    departure.remove(told.index, told.name or "")
     return addresses
 
 

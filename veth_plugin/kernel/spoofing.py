@@ -59,7 +59,7 @@ def forget(name: str, mac: bytes) -> None:
         )
     finally:
         filters.close()
-    if refusal is not None and refusal.errno != NO_SUCH_FILE:
+    if refusal is not None and refusal.errno not in (NO_SUCH_FILE, NO_NFTABLES):
         raise refused("the check of MACs by nftables", refusal)
 
 
