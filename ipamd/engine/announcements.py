@@ -60,6 +60,11 @@ class Announcements:
         finally:
             self._waiting -= 1
 
+    def follows(self, cluster: str, position: NetworkPosition) -> bool:
+        """Whether a position is known to be one of the cluster's present epoch."""
+        told = self._told.get(cluster)
+        return told is not None and told.epoch == position.epoch
+
     def is_later(self, cluster: str, than: NetworkPosition) -> bool:
         """Whether a change of a cluster's network has been told that came after a position."""
         told = self._told.get(cluster)

@@ -1,9 +1,9 @@
 """The pod network of a cluster over REST, on both databases: each test has a cluster of its own."""
 
 import itertools
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -31,9 +31,9 @@ def service(request: pytest.FixtureRequest) -> Iterator[IpamdProcess]:
 class Cluster:
     """A cluster that no other test knows, with pools of 32 addresses in blocks of 8."""
 
-    def __init__(self, http: httpx.Client) -> None:
+    def __init__(self, http: httpx.Client, name: str | None = None) -> None:
         self.http = http
-        self.name = f"cluster-{next(_numbers)}"
+        self.name = name or f"cluster-{next(_numbers)}"
 
     def pool(self, family: int = 4, **fields: Any) -> str:
         """Make a pool; its name."""
@@ -231,6 +231,17 @@ def test_the_address_of_another_living_node_is_refused_and_both_are_named(cluste
     assert set(cluster.nodes()) == {"node-1"}
 
 
+def test_a_machine_that_has_another_name_now_is_no_other_node(cluster: Cluster) -> None:
+    cluster.pool()
+    cluster.joined()
+    since = cluster.network()
+
+    cluster.joined(2, machine="machine-1", address="192.0.2.1")
+
+    assert set(cluster.nodes()) == {"node-2"}
+    assert cluster.changes(since).json()["removed"] == ["node-1"]
+
+
 def test_two_clusters_may_have_nodes_of_the_same_name_and_address(
     cluster: Cluster, service: IpamdProcess
 ) -> None:
@@ -372,22 +383,13 @@ def test_who_waits_is_told_at_once_and_whoever_waits_in_vain_gets_the_same_numbe
     cluster.pool()
     cluster.joined()
     since = cluster.network()
-    answers: list[dict[str, Any]] = []
-
-    def wait() -> None:
-        with httpx.Client(base_url=service.tcp_endpoint, timeout=30) as http:
-            waiting = Cluster(http)
-            waiting.name = cluster.name
-            answers.append(waiting.changes(since, 20).json())
-
-    waiter = threading.Thread(target=wait)
-    waiter.start()
-    time.sleep(0.5)
-    began = time.monotonic()
-    cluster.joined(2)
-    waiter.join(10)
+    with ThreadPoolExecutor(1) as thread, httpx.Client(base_url=service.tcp_endpoint, timeout=30) as http:
+        waiting = thread.submit(Cluster(http, cluster.name).changes, since, 20)
+        time.sleep(0.5)
+        began = time.monotonic()
+        cluster.joined(2)
+        told = waiting.result().json()
     took = time.monotonic() - began
-    [told] = answers
     nothing = cluster.changes(cluster.network(), 1).json()
 
     assert took < 5
@@ -396,14 +398,33 @@ def test_who_waits_is_told_at_once_and_whoever_waits_in_vain_gets_the_same_numbe
     assert nothing["number"] == cluster.network()["number"]
 
 
-@pytest.mark.parametrize("stale", [{"epoch": "of another database"}, {"after": 10**6}])
+@pytest.mark.parametrize("stale", [{"epoch": "of another database", "wait": 30}, {"after": 10**6}])
 def test_a_position_that_is_not_of_this_database_is_gone(cluster: Cluster, stale: dict[str, Any]) -> None:
     cluster.pool()
     cluster.joined()
+    began = time.monotonic()
 
     answer = cluster.changes(cluster.network(), **stale)
 
     assert refused(answer) == (410, "network-changes-too-old")
+    assert time.monotonic() - began < 15
+
+
+def test_who_waits_is_let_go_when_the_service_ends() -> None:
+    with running_service() as service, httpx.Client(base_url=service.tcp_endpoint, timeout=70) as http:
+        cluster = Cluster(http)
+        cluster.pool()
+        cluster.joined()
+        since = cluster.network()
+        with ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(cluster.changes, since, 60)
+            time.sleep(0.5)
+            began = time.monotonic()
+            service.stop()
+            told = waiting.result()
+
+    assert time.monotonic() - began < 10
+    assert (told.status_code, told.json()["nodes"]) == (200, [])
 
 
 def test_a_node_that_follows_the_changes_is_seen_unless_it_is_another_machine(cluster: Cluster) -> None:

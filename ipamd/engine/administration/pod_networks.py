@@ -103,14 +103,17 @@ class _Living:
             raise NodeNameTaken(key.cluster, key.name, known.machine, new.machine)
 
     def without(self, key: NodeKey, new: Published) -> list[Node]:
-        """The other nodes that published this address, none of which lives. Raises NodeAddressTaken."""
+        """The other nodes that published this address: those that live no more, and this one's former name.
+
+        Raises NodeAddressTaken.
+        """
         rivals = []
         for other in self._snapshot.nodes.values():
             known = other.published
             if known is None or other.cluster != key.cluster or other.name == key.name:
                 continue
             if known.address == new.address:
-                if self._lives(other.key, known):
+                if known.machine != new.machine and self._lives(other.key, known):
                     raise NodeAddressTaken(new.address, key.name, other.name)
                 rivals.append(other)
         return rivals

@@ -72,8 +72,10 @@ class NetworkQueries:
 
         All who wait for the same share the answer. Raises NetworkChangesTooOld.
         """
-        if not seconds:
-            return await self._view(cluster, after)
+        if not seconds or not self._announcements.follows(cluster, after):
+            now = await self._view(cluster, after)  # a position of another database is refused at once
+            if not seconds or now.position != after:
+                return now
         await self._announcements.newer(cluster, after, seconds)
         key = cluster, after
         shared = self._shared.get(key)
