@@ -19,7 +19,7 @@ from typing import Final
 from tests.network.namespace import Namespace, run
 from tests.network.plugin import Attachment, Document, PluginRefused, Runtime, addresses
 from tests.node_executable import node_main_plugin, static_plugin
-from tests.service import EXECUTABLES, IpamdProcess
+from tests.service import EXECUTABLES, IpamdProcess, forget_last_adds
 
 INSIDE: Final = "IPAMD_DEMO_INSIDE"
 UNSHARE: Final = ("unshare", "--user", "--map-root-user", "--net", "--mount")
@@ -170,6 +170,7 @@ def scratch_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
+        forget_last_adds(folder)
         shutil.rmtree(folder)
 
 
