@@ -94,7 +94,9 @@ class Editing:
         new = edit(old)
         validate_edit(old, new)
         self._refuse_overlap(new)
-        if new.block_length != old.block_length and await _blocks(old, self._catalogue):
+        if any(new.is_announced_in(each) > old.is_announced_in(each) for each in self._before.networks):
+            await blocks_of(old, self._catalogue)  # before any other lock on them: they come in one order
+        if new.block_length != old.block_length and await blocks_of(old, self._catalogue):
             raise InvalidValue(
                 "block_size", "it is fixed once the pool has given an address: make another pool"
             )
@@ -105,7 +107,7 @@ class Editing:
 
     async def delete_pool(self, pool: Pool) -> None:
         """Delete a pool of which nothing is held. Raises PoolInUse."""
-        held = sum(block.allocated for block in await _blocks(pool, self._catalogue))
+        held = sum(block.allocated for block in await blocks_of(pool, self._catalogue))
         if held:
             raise PoolInUse(f"pool {pool.name} has {held} allocated addresses: drain it, or release them")
         await self._catalogue.remove(pool)
@@ -249,7 +251,8 @@ def _whole(pool: Pool) -> AddressRange:
     return AddressRange(pool.subnet[0], pool.subnet[-1])
 
 
-async def _blocks(pool: Pool, catalogue: CatalogueChange) -> list[Block]:
+async def blocks_of(pool: Pool, catalogue: CatalogueChange) -> list[Block]:
+    """All blocks of a pool, locked: no batch that has decided by an older catalogue is under way in them."""
     return list(await catalogue.blocks_between(pool.name, int(pool.subnet[0]), int(pool.subnet[-1])))
 
 

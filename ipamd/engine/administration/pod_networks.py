@@ -8,6 +8,7 @@ from typing import Final
 
 from ipamd.backends.interface import Backend, CatalogueChange, Undone
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
+from ipamd.engine.administration.editing import blocks_of
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import AHEAD, Clock, Reading
@@ -55,6 +56,7 @@ class PodNetworks(CatalogueWriter):
             known = snapshot.nodes.get(key) or Node(cluster=key.cluster, name=key.name)
             await catalogue.save(replace(known, published=new))
             if key.cluster not in snapshot.networks:
+                await _begin_announcing(key.cluster, catalogue, snapshot)
                 await catalogue.save(PodNetwork(cluster=key.cluster))
                 announced.add(Announced(key.cluster, AnnouncedKind.SETTINGS))
             await catalogue.announce(announced)
@@ -73,6 +75,8 @@ class PodNetworks(CatalogueWriter):
         async def change(catalogue: CatalogueChange) -> PodNetwork:
             revision, snapshot = await self._begin(catalogue)
             old = snapshot.networks.get(cluster, PodNetwork(cluster=cluster))
+            if cluster not in snapshot.networks:
+                await _begin_announcing(cluster, catalogue, snapshot)
             if expected is not None and old.revision != expected:
                 raise StaleRevision(
                     f"the pod network of cluster {cluster!r} has changed since you read it: read it again, "
@@ -122,6 +126,13 @@ class _Living:
         # A clock that was ahead would have a node live that is gone: its contacts are set back.
         published = known.at if known.at <= self._clock.now + AHEAD else 0
         return max(published, self._contacts.get(key, 0)) > self._clock.past(LIVES_FOR)
+
+
+async def _begin_announcing(cluster: str, catalogue: CatalogueChange, snapshot: Snapshot) -> None:
+    """Wait for the batches that have decided to announce nothing, because there was no pod network."""
+    announced = (pool for pool in snapshot.pools.values() if pool.is_announced_in(cluster))
+    for pool in sorted(announced, key=lambda pool: pool.name):
+        await blocks_of(pool, catalogue)
 
 
 def _of(key: NodeKey) -> Announced:
