@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from cni_plugin.failure import INVALID_CONFIGURATION, IO_FAILURE, UNDECODABLE, Failure, reason
+from cni_plugin.failure import (
+    INVALID_CONFIGURATION,
+    IO_FAILURE,
+    NOT_AVAILABLE,
+    TRY_AGAIN,
+    UNDECODABLE,
+    Failure,
+    reason,
+)
 from cni_plugin.quoting import show
 from cni_plugin.reply import note
 from veth_plugin import decoding, encoding, kernel, layout
@@ -31,7 +39,7 @@ def add(execution: Execution) -> None:
     settings = Settings(execution.values, execution.invocation.args)
     execution.ipam()
     if settings.is_carried:
-        kernel.require_pod_network()
+        kernel.require_pod_network(TRY_AGAIN)
     pair = kernel.make(_attachment(execution), settings)
     try:
         answer = _ask_for_addresses(execution)
@@ -88,6 +96,8 @@ def status(execution: Execution) -> None:
     """Tell what would stop an ADD, and hand on."""
     settings = Settings(execution.values, execution.invocation.args)
     execution.ipam()
+    if settings.is_carried:
+        kernel.require_pod_network(NOT_AVAILABLE)
     kernel.condition(execution.network, settings)
     execution.ipam().ask("STATUS")
 

@@ -133,7 +133,7 @@ class Pod:
         self.node = node
         self.namespace = namespace
         self._network = {
-            "cniVersion": "1.0.0", "name": "pods", "type": "ipamd-veth", "podNetwork": True, "ipam": ipam,
+            "cniVersion": "1.1.0", "name": "pods", "type": "ipamd-veth", "podNetwork": True, "ipam": ipam,
         }  # fmt: skip
         self.addresses: list[str] = []
 
@@ -222,9 +222,13 @@ class Fabric:
 
     def pod(self, name: str, node: Node, ipam: Callable[[Node], Document]) -> Pod:
         """A pod that has its interface."""
-        pod = Pod(name, node, self._make(name), ipam(node))
+        pod = self.unborn_pod(name, node, ipam)
         pod.add()
         return pod
+
+    def unborn_pod(self, name: str, node: Node, ipam: Callable[[Node], Document]) -> Pod:
+        """A pod that has no interface yet."""
+        return Pod(name, node, self._make(name), ipam(node))
 
     def end(self) -> None:
         for node in self._nodes:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from veth_plugin.result import Interface
 
 
-def require_pod_network() -> None:
-    """Failure 11 until the network between nodes, which the node's agent carries, stands in this boot."""
+def require_pod_network(code: int) -> None:
+    """Failure, of a code, until the network that the node's agent carries stands in this boot."""
     from veth_plugin.kernel import carried
 
-    carried.require()
+    carried.require(code)
 
 
 def make(attachment: Attachment, settings: Settings) -> Pair:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cni_plugin import clock, platform
-from cni_plugin.failure import TRY_AGAIN, Failure
+from cni_plugin.failure import Failure
 
 FOLDER = "/run/ipamd/network"
 MTU_FILE = FOLDER + "/mtu"
@@ -19,11 +19,11 @@ def mtu() -> int:
     return int(text) if text.isdigit() else 0
 
 
-def require() -> None:
-    """Failure 11 until the agent has made its first whole pass in this boot."""
+def require(code: int) -> None:
+    """Failure, of a code, until the agent has made its first whole pass in this boot."""
     if _read(READY_FILE) != clock.now().boot:
         why = "the pod network does not stand yet on this node: its agent has not written it since the boot"
-        raise Failure(TRY_AGAIN, f"{why}; see `ipamd-agent status`")
+        raise Failure(code, f"{why}; see `ipamd-agent status`")
 
 
 def _read(path: str) -> str:

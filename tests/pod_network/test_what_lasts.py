@@ -1,0 +1,120 @@
+"""What goes on while agent and ipamd are away, what is put back, and what waits for a boot's first pass."""
+
+import signal
+import time
+
+import pytest
+
+from tests.pod_network.cluster import Fabric, Node, Pod, whole
+from tests.pod_network.conftest import Ipam
+from tests.pod_network.talking import PORT, connect, echo, exchange
+from tests.service import IpamdProcess
+from tests.waiting import eventually
+
+SIZE = 1 << 20
+BOUND = 10.0
+"""Twice the seconds within which docs/pod-network.md promises that what somebody broke is put back."""
+
+
+@pytest.fixture
+def nodes(fabric: Fabric) -> tuple[Node, Node]:
+    one = fabric.node("node-1", fabric.switch("switch-1", 0), "192.0.2.1")
+    two = fabric.node("node-2", fabric.switch("switch-2", 1), "198.51.100.2")
+    return one, two
+
+
+@pytest.fixture
+def running(nodes: tuple[Node, Node]) -> tuple[Node, Node]:
+    for node in nodes:
+        node.start()
+    whole(list(nodes))
+    return nodes
+
+
+@pytest.fixture
+def pods(fabric: Fabric, running: tuple[Node, Node], ipam: Ipam) -> tuple[Pod, Pod]:
+    return fabric.pod("pod-1", running[0], ipam), fabric.pod("pod-2", running[1], ipam)
+
+
+def routing(node: Node) -> list[str]:
+    return sorted(node.run("ip", "route").splitlines() + node.run("ip", "-6", "route").splitlines())
+
+
+def test_a_connection_lasts_while_agent_and_ipamd_are_away(
+    running: tuple[Node, Node], pods: tuple[Pod, Pod], service: IpamdProcess
+) -> None:
+    before = [routing(node) for node in running]
+    address = pods[1].addresses[0]
+    with echo(pods[1].namespace, address), connect(pods[0].namespace, address, PORT) as connection:
+        assert exchange(connection, SIZE)
+
+        service.kill()
+        for node in running:
+            node.stop(signal.SIGKILL)
+        assert exchange(connection, SIZE)
+
+        for node in running:
+            node.start()
+        eventually(lambda: all(node.document() is not None for node in running))
+        assert exchange(connection, SIZE)
+        assert [routing(node) for node in running] == before
+
+        service.start()
+        whole(list(running))
+        assert exchange(connection, SIZE)
+
+    assert [routing(node) for node in running] == before
+
+
+def test_what_somebody_breaks_is_put_back(running: tuple[Node, Node], pods: tuple[Pod, Pod]) -> None:
+    node = running[0]
+    address, address_six = pods[1].addresses
+    for fault in (
+        "ip link delete vxlan.ipamd",
+        "ip route flush proto 151",
+        "ip -6 route flush proto 151",
+        "ip route replace $(ip route show proto 151 dev vxlan.ipamd | cut -d' ' -f1) via 192.0.2.254",
+        "ip link set vxlan.ipamd down",
+        "ip address flush dev vxlan.ipamd",
+        "ip neighbour flush dev vxlan.ipamd nud permanent",
+        "ip link set eth0 down; ip link set eth0 up; ip route add default via 192.0.2.254",
+    ):
+        before = routing(node)
+        node.run("sh", "-ec", fault)
+        began = time.monotonic()
+        eventually(lambda: pods[0].reaches(address) and pods[0].reaches(address_six), BOUND)
+        assert time.monotonic() - began < BOUND, fault
+        eventually(lambda before=before: routing(node) == before, BOUND)  # type: ignore[misc]
+
+
+def test_a_stopped_agent_that_wakes_up_changes_nothing_that_is_right(
+    running: tuple[Node, Node], pods: tuple[Pod, Pod], fabric: Fabric, ipam: Ipam
+) -> None:
+    running[0].signal(signal.SIGSTOP)
+    second = fabric.pod("pod-3", running[0], ipam)
+    before = routing(running[0])
+    running[0].signal(signal.SIGCONT)
+
+    eventually(lambda: running[0].is_whole(1))
+    assert routing(running[0]) == before
+    assert all(pods[1].reaches(address) for address in second.addresses)
+
+
+def test_no_pod_begins_before_the_network_stands(
+    fabric: Fabric, nodes: tuple[Node, Node], ipam: Ipam
+) -> None:
+    """As after a reboot, when the network's configuration is there before the agent."""
+    nodes[1].start()
+    pod = fabric.unborn_pod("pod-1", nodes[0], ipam)
+
+    refused = pod.call("ADD")
+    assert refused["code"] == 11
+    assert "the pod network does not stand yet on this node" in refused["msg"]
+    assert pod.call("STATUS")["code"] == 50
+
+    nodes[0].start()
+    whole(list(nodes))
+    pod.add()
+    other = fabric.pod("pod-2", nodes[1], ipam)
+    assert all(pod.reaches(address) for address in other.addresses)
+    assert pod.call("STATUS") == {}
