@@ -8,15 +8,18 @@
 
 #include "extmod/vfs.h"
 #include "extmod/vfs_posix.h"
+#include "names.h"
 #include "py/builtin.h"
 #include "py/cstack.h"
 #include "py/gc.h"
+#include "py/pystack.h"
 #include "py/runtime.h"
 
 enum {
-    FIRST_HEAP = 256 << 10,
+    FIRST_HEAP = 1 << 20,
     LARGEST_HEAP = 256 << 20,
     STACK = 512 << 10,
+    STATES = 512 << 10,
     EXIT_CRASH = 70,
 };
 
@@ -119,8 +122,11 @@ static MP_NOINLINE int run(const char *name) {
     if (first == NULL) {
         return EXIT_CRASH;
     }
+    static char states[STATES];
+    mp_pystack_init(states, states + sizeof states);
     gc_init(first, first + FIRST_HEAP);
     mp_init();
+    names_init();
     nlr_buf_t jump;
     if (nlr_push(&jump) != 0) {
         return status_of(MP_OBJ_FROM_PTR(jump.ret_val));
