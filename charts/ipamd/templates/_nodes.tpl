@@ -7,12 +7,27 @@
 {{- if $c.pools }}{{ $_ := set $ipam "pools" $c.pools }}{{ end }}
 {{- $main := dict "type" $c.plugin "ipMasq" $c.ipMasq "ipam" $ipam "capabilities" (dict "io.kubernetes.cri.pod-annotations" true "ips" true) }}
 {{- $bridged := eq $c.plugin "bridge" }}
-{{- if eq $c.plugin "ipamd-veth" }}{{ $_ := set $main "mode" $c.mode }}{{ $bridged = eq $c.mode "bridge" }}{{ end }}
+{{- if eq $c.plugin "ipamd-veth" }}{{ $_ := set $main "mode" $c.mode }}{{ if $.Values.nodes.podNetwork.enabled }}{{ $_ := set $main "podNetwork" true }}{{ $_ := unset $main "ipMasq" }}{{ end }}{{ $bridged = eq $c.mode "bridge" }}{{ end }}
 {{- if $bridged }}{{ $main = merge $main (dict "bridge" $c.bridge "isGateway" true "hairpinMode" true) }}{{ end }}
 {{- if $c.mtu }}{{ $_ := set $main "mtu" (int $c.mtu) }}{{ end }}
 {{- $portmap := dict "type" "portmap" "capabilities" (dict "portMappings" true) }}
 {{- toPrettyJson (dict "cniVersion" "1.0.0" "name" $c.name "plugins" (ternary (list $main $portmap) (list $main) $c.portmap)) }}
 {{- end }}
+{{- end }}
+
+{{/* The settings of the pod network that were given, as options of `ipamctl network edit`; empty if none was. */}}
+{{- define "ipamd.networkOptions" -}}
+{{- $options := list }}
+{{- range $key, $option := dict "mode" "mode" "underlay" "underlay" "vxlanPort" "vxlan-port" "vxlanVni" "vxlan-vni" }}
+{{- $value := index $.Values.nodes.podNetwork.settings $key }}
+{{- if not (kindIs "invalid" $value) }}{{ $options = append $options (printf "--%s=%v" $option $value) }}{{ end }}
+{{- end }}
+{{- with .Values.nodes.podNetwork.settings }}
+{{- range .masqueradeExcept }}{{ $options = append $options (printf "--masquerade-except=%s" .) }}{{ end }}
+{{- if eq (toJson .masqueradeExcept) "[]" }}{{ $options = append $options "--clear-masquerade-except" }}{{ end }}
+{{- if not (kindIs "invalid" .checkSources) }}{{ $options = append $options (ternary "--check-sources" "--no-check-sources" .checkSources) }}{{ end }}
+{{- end }}
+{{- join " " $options }}
 {{- end }}
 
 {{/* What the pods on every node have in common. */}}

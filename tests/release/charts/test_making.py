@@ -218,6 +218,38 @@ def test_our_main_plugin_knows_every_key_that_the_chart_gives_it(mode: str) -> N
     assert Settings(given, "").masquerades
 
 
+def test_agents_carry_the_pod_network_and_its_settings_are_those_that_were_given() -> None:
+    settings = {
+        "mode": "vxlan",
+        "vxlanPort": 4790,
+        "masqueradeExcept": ["192.0.2.0/24", "fd00::/16"],
+        "checkSources": False,
+    }
+    network = {"enabled": True, "addresses": ["eth1"], "settings": settings}
+    example = str(CHART / "examples" / "pod-network.yaml")
+    made = manifests("-f", example, values={"nodes": {"podNetwork": network}, "cluster": "east"})
+
+    conflist = json.loads(made["ConfigMap", "ipamd-conflist"]["data"]["10-pods.conflist"])
+    [agent] = made["DaemonSet", "ipamd-node"]["spec"]["template"]["spec"]["containers"]
+    [job] = made["Job", "ipamd-pools"]["spec"]["template"]["spec"]["containers"]
+    assert (conflist["plugins"][0]["podNetwork"], "ipMasq" in conflist["plugins"][0]) == (True, False)
+    assert agent["command"] == ["ipamd-agent", "run", "--network-address=eth1"]
+    assert {"name": "IPAMD_AGENT_POD_NETWORK", "value": "1"} in agent["env"]
+    assert "NET_RAW" in agent["securityContext"]["capabilities"]["add"]
+    assert (
+        'ipamctl network edit "--cluster=$CLUSTER" --mode=vxlan --vxlan-port=4790 '
+        "--masquerade-except=192.0.2.0/24 --masquerade-except=fd00::/16 --no-check-sources"
+    ) in job["command"][-1]
+    assert {"name": "CLUSTER", "value": "east"} in job["env"]
+
+
+def test_settings_that_are_not_given_are_left_alone() -> None:
+    made = manifests("-f", str(CHART / "examples" / "pod-network.yaml"))
+
+    [job] = made["Job", "ipamd-pools"]["spec"]["template"]["spec"]["containers"]
+    assert "network edit" not in job["command"][-1]
+
+
 def test_before_there_is_a_pod_network_nothing_waits_for_one() -> None:
     made = pods(manifests("-f", str(CHART / "examples" / "trial.yaml")))
 

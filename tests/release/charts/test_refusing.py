@@ -17,6 +17,14 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"service": {"clusterIP": ""}}, "nodes cannot ask the cluster's DNS"),
     ({"nodes": {"enabled": False, "conflist": {"enabled": True}}}, "needs nodes.enabled"),
     ({"nodes": {"conflist": {"enabled": True}}}, "set server.hostNetwork to true"),
+    ({"nodes": {"podNetwork": {"enabled": True}}}, "nodes.conflist.enabled"),
+    (
+        {
+            "server": {"hostNetwork": True},
+            "nodes": {"conflist": {"enabled": True, "mode": "bridge"}, "podNetwork": {"enabled": True}},
+        },
+        "in mode routed",
+    ),
     ({"prunePools": True}, "would delete every pool"),
     ({"tls": {"existingSecret": "c", "names": ["a"]}}, "take one of the two out"),
     ({"monitoring": {"serviceMonitor": {"enabled": True}}}, "install the Prometheus operator first"),
@@ -32,6 +40,8 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"nodes": {"conflist": {"plugin": "macvlan"}}}, "/nodes/conflist/plugin"),
     ({"nodes": {"conflist": {"mode": "tunnelled"}}}, "/nodes/conflist/mode"),
     ({"nodes": {"conflist": {"name": "Pods"}}}, "/nodes/conflist/name"),
+    ({"nodes": {"podNetwork": {"settings": {"mode": "bgp"}}}}, "/nodes/podNetwork/settings/mode"),
+    ({"nodes": {"podNetwork": {"addresses": ["$(id)"]}}}, "/nodes/podNetwork/addresses/0"),
     ({"nodes": {"paths": {"cniBin": "opt/cni/bin"}}}, "/nodes/paths/cniBin"),
     ({"pools": [{"name": "p"}]}, "/pools/0"),
     ({"pools": [{"name": "p", "subnet": "10.0.0.0"}]}, "/pools/0/subnet"),
