@@ -46,18 +46,28 @@ class Bar:
 
 @dataclass(frozen=True)
 class Row:
-    """One measure; `beside` names what stands next to it, `other` is that one's figure."""
+    """One measure; `beside` names what stands next to it, `other` is that one's figure.
+
+    Rounds are `paired` if each is short and beside the other's: then the ratio is the median of theirs, which
+    a change of the machine's speed between rounds does not touch.
+    """
 
     measure: str
     figure: Figure
     beside: str = ""
     other: Figure | None = None
     bars: tuple[Bar, ...] = ()
+    paired: bool = False
 
     @property
     def ratio(self) -> float | None:
         """The figure over the other."""
-        return self.figure.median / self.other.median if self.other is not None else None
+        if self.other is None:
+            return None
+        if self.paired:
+            rounds = zip(self.figure.rounds, self.other.rounds, strict=True)
+            return statistics.median(own / other for own, other in rounds)
+        return self.figure.median / self.other.median
 
     def met(self, bar: Bar) -> bool:
         """Whether a bar is met."""

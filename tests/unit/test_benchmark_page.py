@@ -35,6 +35,12 @@ def test_a_row_shows_its_lowest_and_highest_round_and_its_peer() -> None:
     assert row.cells() == ["ADD", "1,200 /s (1,000-5,000)", "peer: 600 /s", "2", ""]
 
 
+def test_paired_rounds_have_the_median_of_their_ratios() -> None:
+    own, other = figure("/s", (100, 50, 60)), figure("/s", (200, 100, 30))
+
+    assert [Row("ADD", own, "peer", other, paired=paired).ratio for paired in (False, True)] == [0.6, 0.5]
+
+
 def test_the_page_has_what_must_be_reached_first_and_each_benchmark_after_it() -> None:
     table = Table("one", "The first", "What it is.", notes=["A note."], picture="one.svg", scale=Scale.GROWTH)
     table.rows = [Row("with a bar", figure("ms", (1,)), bars=(MILLISECONDS,)), Row("none", figure("s", (2,)))]
