@@ -11,6 +11,7 @@ from tests.network.namespace import MakeNamespace, Namespace
 from tests.veth.beyond import answers, everything, shown, wire
 from tests.veth.executable import Document, MainPlugin
 from tests.veth.ipam import ThirdParty
+from tests.waiting import eventually
 
 POD, POD_SIX = bytes([10, 5, 0, 7]), bytes.fromhex("fd05" + 13 * "00" + "07")
 SECONDS = 5
@@ -147,6 +148,26 @@ def test_connections_of_an_address_do_not_pass_to_its_next_holder(
         assert time.monotonic() < end
         time.sleep(0.02)
     assert held(filters, bytes([10, 5, 0, 8])) == kept
+    filters.close()
+
+
+SEND_TO_MANY_PORTS = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    for port in range(20000, 30000):
+        sender.sendto(b"", ("10.5.0.7", port))
+"""
+
+
+def test_ten_thousand_connections_of_an_address_go_too(plugin: MainPlugin, node: Namespace) -> None:
+    plugin.add()
+    node.run("python3", "-c", SEND_TO_MANY_PORTS)
+    filters = connect(node, NETFILTER)
+    assert held(filters, POD) > 9_000
+
+    assert plugin.call("DEL").code == 0
+
+    eventually(lambda: held(filters, POD) == 0)
     filters.close()
 
 

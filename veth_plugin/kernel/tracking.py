@@ -23,7 +23,8 @@ _OWN = "/proc/self/ns/net"
 _INODE = 1  # in what os.stat gives
 _FOLDERS = ("/run/ipamd", "/run/ipamd/connections")
 _NS_IN_A_MS = 1_000_000
-_BOUND_MS = 300
+_BOUND_MS, _BOUND_OF_ADD_MS = 5000, 300
+_AT_ONCE = 64
 
 
 def note(addresses: list[bytes]) -> None:
@@ -43,15 +44,20 @@ def forget(addresses: list[bytes]) -> None:
     """Forget the connections of addresses that are noted, in a process of its own."""
     left = [one for one in addresses if _is_noted(one)]
     if left and platform.detach():
-        _forget(left)
+        _forget(left, _BOUND_MS)
         platform.exit_now(0)
 
 
 def forget_what_is_left(addresses: list[bytes]) -> None:
-    """Forget the connections of addresses that are noted: a former container's, which are not gone yet."""
+    """Forget the connections of addresses that are noted: a former container's, which are not gone yet.
+
+    What there was no time for stays: another process would not know it from those of the new container.
+    """
     left = [one for one in addresses if _is_noted(one)]
     if left:
-        _forget(left)
+        _forget(left, _BOUND_OF_ADD_MS)
+    for one in left:
+        _strike(one)
 
 
 def _is_noted(one: bytes) -> bool:
@@ -69,9 +75,9 @@ def _nothing_is_tracked() -> bool:
         return False
 
 
-def _forget(addresses: list[bytes]) -> None:
+def _forget(addresses: list[bytes], bound_ms: int) -> None:
     """Forget the connections of addresses, and strike out those of which nothing is left."""
-    deadline = platform.uptime_ns() + _BOUND_MS * _NS_IN_A_MS
+    deadline = platform.uptime_ns() + bound_ms * _NS_IN_A_MS
     try:
         for one in addresses:
             if not _forget_one(one, deadline):
@@ -93,8 +99,13 @@ def _forget_one(one: bytes, deadline: int) -> bool:
                     return False
                 if conntrack.concerns(told, one):
                     found.append(conntrack.delete(told))
+                if len(found) >= _AT_ONCE:
+                    if not _is_noted(one):
+                        return True  # the address has its next container, whose ADD has done this
+                    other.exchange(found)
+                    found = []
             if not _is_noted(one):
-                return True  # the address has its next container, whose ADD has done this
+                return True
             if found:
                 other.exchange(found)
     finally:
