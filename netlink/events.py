@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 LINKS, ADDRESSES_IPV4, ROUTES_IPV4, ADDRESSES_IPV6, ROUTES_IPV6 = 1, 5, 7, 9, 11
 """Groups that a listener may join (linux/rtnetlink.h)."""
+NFTABLES = 7
+"""The group of a netfilter socket that hears of tables, chains and rules (linux/netfilter/nfnetlink.h)."""
 
 _SOL_NETLINK = 270
 _JOIN, _ALL_NAMESPACES = 1, 8

@@ -95,6 +95,18 @@ def immediate(value: bytes, register: int) -> bytes:
     return _expression("immediate", [attribute.be32(1, register), data])
 
 
+def decode_verdict(data: bytes) -> tuple[int, str | None] | None:
+    """Read the data of an `immediate`: what happens to the packet, and the chain; None of a value."""
+    given = attribute.read(attribute.read(attribute.read(data).get(2, b"")).get(2, b""))
+    code = attribute.big_number(given.get(1))
+    return None if code is None else (code, attribute.words(given.get(2)))
+
+
+def decode_compared(data: bytes) -> bytes:
+    """Read from the data of a `cmp` what is compared with."""
+    return attribute.read(attribute.read(data).get(3, b"")).get(1, b"")
+
+
 def masquerade(flags: int = 0, lowest: int | None = None, highest: int | None = None) -> bytes:
     """Give the packet the address of the link by which it leaves.
 

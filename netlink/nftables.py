@@ -8,8 +8,8 @@ from __future__ import annotations
 from netlink import attribute, message
 from netlink.message import Message, Request
 
-INET, BRIDGE = 1, 7
-"""Families of tables: IPv4 and IPv6 at once; what passes a bridge."""
+INET, IPV4, BRIDGE, IPV6 = 1, 2, 7, 10
+"""Families of tables: IPv4 and IPv6 at once, one of both, what passes a bridge."""
 
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = 0, 1, 2, 3, 4
 """Hooks, in the families that are here."""
@@ -44,6 +44,15 @@ class Chain:
         self.priority = priority
         self.kind = kind
         self.accepts = accepts
+
+
+class Rule:
+    """A rule as the kernel tells it: its number in the table, its chain, its expressions by their names."""
+
+    def __init__(self, handle: int, chain: str, expressions: list[tuple[str, bytes]]) -> None:
+        self.handle = handle
+        self.chain = chain
+        self.expressions = expressions
 
 
 class Set:
@@ -120,13 +129,26 @@ class Table:
         rule = attribute.nested(4, expressions)
         return self._request(_NEW_RULE, message.CREATE | message.APPEND, place + [rule])
 
+    def insert_rule(self, chain: str, expressions: list[bytes], before: int) -> Request:
+        """Put a rule before the one of a number; refused if that is gone."""
+        place = [attribute.text(1, self.name), attribute.text(2, chain)]
+        rule = attribute.nested(4, expressions)
+        number = attribute.raw(6, before.to_bytes(8, "big"))
+        return self._request(_NEW_RULE, message.CREATE, place + [rule, number])
+
+    def delete_rule(self, chain: str, handle: int) -> Request:
+        """Remove the rule of a number."""
+        place = [attribute.text(1, self.name), attribute.text(2, chain)]
+        return self._request(_DELETE_RULE, 0, place + [attribute.raw(3, handle.to_bytes(8, "big"))])
+
     def flush_chain(self, chain: str) -> Request:
         """Remove all rules of a chain."""
         return self._request(_DELETE_RULE, 0, [attribute.text(1, self.name), attribute.text(2, chain)])
 
-    def get_rules(self, chain: str) -> Request:
-        """Ask for the list of a chain's rules."""
-        return self._request(_GET_RULE, 0, [attribute.text(1, self.name), attribute.text(2, chain)])
+    def get_rules(self, chain: str | None = None) -> Request:
+        """Ask for the list of the rules of a chain, or of all of the table."""
+        of_chain = [] if chain is None else [attribute.text(2, chain)]
+        return self._request(_GET_RULE, 0, [attribute.text(1, self.name)] + of_chain)
 
     def add_set(self, made: Set, number: int) -> Request:
         """Make a set, with a number of its own in the transaction; nothing if it is there."""
@@ -189,6 +211,35 @@ def transaction(changes: list[Request]) -> list[Request]:
     """Give the changes with what begins and ends a transaction."""
     header = (_SUBSYSTEM >> 8).to_bytes(_HEADER, "big")
     return [Request(_BEGIN, 0, header)] + changes + [Request(_END, 0, header)]
+
+
+def get_chains(family: int) -> Request:
+    """Ask for the list of all chains of a family's tables."""
+    return Request(_SUBSYSTEM | _GET_CHAIN, 0, family.to_bytes(_HEADER, "little"))
+
+
+def decode_chain(told: Message) -> tuple[Table, Chain]:
+    """Read a chain, and in which table it is; Malformed."""
+    given = attribute.read(told.body, _HEADER)
+    table = Table(told.body[0], attribute.words(given.get(1)) or "")
+    hook = attribute.read(given.get(4, b""))
+    return table, Chain(
+        attribute.words(given.get(3)) or "",
+        attribute.big_number(hook.get(1)),
+        kind=attribute.words(given.get(7)) or "",
+        accepts=attribute.big_number(given.get(5)) != 0,
+    )
+
+
+def decode_rule(told: Message) -> Rule:
+    """Read a rule; Malformed."""
+    given = attribute.read(told.body, _HEADER)
+    expressions = []
+    for _, data in attribute.items(given.get(4, b"")):
+        one = attribute.read(data)
+        expressions.append((attribute.words(one.get(1)) or "", one.get(2, b"")))
+    handle = attribute.big_number(given.get(3)) or 0
+    return Rule(handle, attribute.words(given.get(2)) or "", expressions)
 
 
 def decode_elements(told: Message) -> list[Element]:

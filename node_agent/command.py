@@ -121,6 +121,13 @@ def install(
         bool,
         typer.Option("--hide-others", help="Install it even if it replaces another network for new pods."),
     ] = False,
+    allow_forwarding: Annotated[
+        bool,
+        typer.Option(
+            "--allow-forwarding",
+            help="Have other firewalls of this machine accept what containers send and get.",
+        ),
+    ] = False,
 ) -> None:
     """Install plugin, node.json and credentials on a node, and a network configuration if one is given."""
     options = InstallOptions(
@@ -138,6 +145,7 @@ def install(
         conflist=conflist,
         conflist_dir=conflist_dir,
         hide_others=hide_others,
+        allow_forwarding=allow_forwarding,
     )
     put(Root(root), options)
 

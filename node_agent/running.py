@@ -12,6 +12,8 @@ from hosting.serving import serve
 from hosting.watching import keep_loaded
 from node_agent import listeners, metrics
 from node_agent.facts import Facts, Waiting, rfc3339
+from node_agent.firewall import permission
+from node_agent.firewall.keeping import Firewalls
 from node_agent.host_sides.watching import keep_host_sides
 from node_agent.metrics import Measures
 from node_agent.node import Node
@@ -45,7 +47,8 @@ async def run(settings: Settings) -> None:
     membership = Membership(node, settings.join_token, upstream, facts)
     network = PodNetwork(node, settings.network, upstream, membership, facts) if settings.network else None
     measures = Measures(facts, node.state_dir, network)
-    relay = Relay(upstream, membership, measures, lambda: _status(node, facts, network))
+    firewalls = Firewalls(settings.node_json.parent / permission.NAME)
+    relay = Relay(upstream, membership, measures, lambda: _status(node, facts, firewalls, network))
     try:
         with listeners.loopback(settings.port) as tcp, listeners.unix(settings.socket) as unix:
             await membership.begin()
@@ -62,6 +65,7 @@ async def run(settings: Settings) -> None:
                     keep_probing(upstream, facts),
                     keep_loaded(upstream.watched),
                     keep_host_sides(),
+                    firewalls.keep(),
                     *([network.keep()] if network else []),
                 ],
             )
@@ -70,7 +74,7 @@ async def run(settings: Settings) -> None:
     log.info("ended")
 
 
-def _status(node: Node, facts: Facts, network: PodNetwork | None) -> dict[str, Any]:
+def _status(node: Node, facts: Facts, firewalls: Firewalls, network: PodNetwork | None) -> dict[str, Any]:
     waiting: dict[str, Any]
     try:
         spool = Waiting.of(node.state_dir)
@@ -92,5 +96,6 @@ def _status(node: Node, facts: Facts, network: PodNetwork | None) -> dict[str, A
         "spool": waiting,
         "last_error": facts.last_error,
         "last_error_at": rfc3339(facts.last_error_at),
+        "dropping": firewalls.dropping,
         "pod_network": network.status() if network else None,
     }

@@ -32,6 +32,8 @@ def status(node_json: Path, socket: Path) -> None:
     for key, value in _lines(document):
         say(f"{key + ':':<15} {value}")
     network = document.get("pod_network")
+    for drop in document["dropping"]:
+        say(f"{'firewall:':<15} {drop}; see `ipamd-agent install --allow-forwarding`")
     for line in _network_lines(network) if network else ():
         say(line)
     if document["reached"] is None:

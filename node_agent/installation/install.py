@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from node_agent.failure import CommandFailed
+from node_agent.firewall import keeping, permission
 from node_agent.installation import manifest
 from node_agent.installation.installed_file import InstalledFile, Kind, digest_of
 from node_agent.installation.manifest import Manifest
@@ -31,6 +32,17 @@ def install(root: Root, options: InstallOptions) -> None:
         _remove_replaced(root, files, before)
     for file in files:
         say(f"{file.path}: {'put there' if file in changed else 'as it was'}")
+    for line in _let_firewalls_accept(files, before):
+        say(line)
+
+
+def _let_firewalls_accept(files: list[InstalledFile], before: Manifest) -> list[str]:
+    """Have the firewalls of this machine accept what is allowed, or no longer; what was done, in words."""
+    for file in files:
+        if file.path == permission.PATH:
+            done, faults = keeping.put(permission.decode(file.data))
+            return [f"firewall: {one}" for one in done + faults]
+    return keeping.take_back() if permission.PATH in before.entries else []
 
 
 def _refuse_foreign(root: Root, files: list[InstalledFile], before: Manifest) -> None:
@@ -116,12 +128,12 @@ def clear(root: Root) -> bool:
 
 
 def _remove_replaced(root: Root, files: list[InstalledFile], before: Manifest) -> None:
-    """Remove our network configuration of another name, now that the new one is there."""
-    if not any(file.kind is Kind.NETWORK for file in files):
-        return
+    """Remove what the new files replace: our network configuration of another name, a former permission."""
     kept = {file.path for file in files}
+    has_network = any(file.kind is Kind.NETWORK for file in files)
     for entry in before.entries.values():
-        if entry.kind is Kind.NETWORK and entry.path not in kept:
+        is_replaced = (entry.kind is Kind.NETWORK and has_network) or entry.path == permission.PATH
+        if is_replaced and entry.path not in kept:
             (root / entry.path).unlink(missing_ok=True)
             sync_folder((root / entry.path).parent)
             say(f"{entry.path}: taken back")

@@ -11,6 +11,7 @@ from typing import Final
 from ipam_plugin import destination, node_name
 from ipam_plugin.credentials import is_token
 from node_agent.failure import CommandFailed, ExitCode
+from node_agent.firewall import permission
 from node_agent.installation import host_managers
 from node_agent.installation.executables import executables
 from node_agent.installation.installed_file import InstalledFile, Kind, read_input
@@ -46,6 +47,7 @@ class InstallOptions:
     conflist: Path | None
     conflist_dir: str
     hide_others: bool
+    allow_forwarding: bool
 
     def files(self, root: Root) -> list[InstalledFile]:
         """The files for a node, in the order of installation. Raises CommandFailed if they could not work."""
@@ -78,6 +80,9 @@ class InstallOptions:
         if self.conflist is not None:
             networks.append(network(self.conflist, _absolute("--conflist-dir", self.conflist_dir)))
         plugins = [plugin for file in networks for plugin in own_plugins(json.loads(file.data))]
+        if self.allow_forwarding:
+            names = permission.interfaces(plugins)
+            files.append(InstalledFile(permission.PATH, permission.encode(names), 0o644, Kind.CONFIGURATION))
         return [*files, *host_managers.files(root, plugins), *networks]
 
     def _node_json(self, values: dict[str, object]) -> bytes:

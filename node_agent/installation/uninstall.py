@@ -7,6 +7,7 @@ from typing import Final
 
 from ipam_plugin.node_name import FILE as NODE_NAME_FILE
 from node_agent.failure import CommandFailed
+from node_agent.firewall import keeping, permission
 from node_agent.installation import bridge, manifest
 from node_agent.installation.install import clear
 from node_agent.installation.installed_file import Kind, digest_of
@@ -56,6 +57,9 @@ def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
             ) from None
     for name in idle:
         bridge.remove_idle(name)
+    if put is not None and permission.PATH in put.entries:
+        for line in keeping.take_back():
+            say(line)
     if waiting:
         say(f"{waiting} releases wait in {_SPOOL}, where the plugin wrote them")
 

@@ -139,6 +139,23 @@ def test_masquerading_that_is_gone_is_named(plugin: MainPlugin, node: Namespace)
 
 
 @pytest.mark.parametrize("mode", MODES, indirect=True)
+def test_a_firewall_that_drops_is_named_beside_faults_and_is_none_itself(
+    plugin: MainPlugin, node: Namespace
+) -> None:
+    result = plugin.add()
+    node.run("iptables-nft", "-P", "FORWARD", "DROP")
+    node.run("ip6tables-nft", "-A", "FORWARD", "-j", "REJECT")
+
+    assert check(plugin, result).code == 0
+    host = next(each["name"] for each in result["interfaces"] if each["name"].startswith("ipamd"))
+    node.run("ip", "link", "set", host, "down")
+
+    error = check(plugin, result).error
+    assert "chain FORWARD of table ip filter drops forwarded packets by its policy" in error["details"]
+    assert "chain FORWARD of table ip6 filter drops forwarded packets by its last rule" in error["details"]
+
+
+@pytest.mark.parametrize("mode", MODES, indirect=True)
 def test_what_a_later_plugin_changed_and_told_is_allowed(
     plugin: MainPlugin, container: Namespace, node: Namespace
 ) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from cni_plugin.failure import IO_FAILURE, Failure
 from netlink import address, family, link, neighbour, route
-from netlink.connection import ROUTE
+from netlink.connection import NETFILTER, ROUTE
 from netlink.linkkind import Veth
 from veth_plugin import address as addresses
 from veth_plugin import mac
-from veth_plugin.kernel import bridged, forwarding, inside, masquerade, naming, spoofing
+from veth_plugin.kernel import bridged, dropping, forwarding, inside, masquerade, naming, spoofing
 from veth_plugin.kernel.asking import connect, exchange, list_all
 from veth_plugin.kernel.namespace import Namespace
 from veth_plugin.kernel.removal import of_network
@@ -69,7 +69,17 @@ def compare(attachment: Attachment, settings: Settings, layout: Layout, told: li
         inspection.close()
     if inspection.faults:
         said = f"interface {attachment.ifname} of container {attachment.container_id} is not as ADD made it"
-        raise Failure(IO_FAILURE, f"{said}: {inspection.faults[0]}", "; ".join(inspection.faults))
+        details = inspection.faults + _what_drops()
+        raise Failure(IO_FAILURE, f"{said}: {inspection.faults[0]}", "; ".join(details))
+
+
+def _what_drops() -> list[str]:
+    """Say why the container may reach nobody beside its faults: that alone is no fault of its network."""
+    filters = connect(NETFILTER)
+    try:
+        return dropping.said(filters)
+    finally:
+        filters.close()
 
 
 def condition(network: str, settings: Settings) -> None:

@@ -1,0 +1,143 @@
+"""Keeps the accept where an admin allowed it: after each change of nftables, and every ten seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from cni_plugin import platform
+from cni_plugin.failure import Failure
+from netlink import events
+from netlink.attribute import Malformed
+from netlink.connection import NETFILTER
+from netlink.events import Events, Lost
+from node_agent.firewall import accepting, legacy, permission
+from veth_plugin.kernel import dropping
+from veth_plugin.kernel.asking import connect
+
+_LOOK_SECONDS: Final = 10.0
+"""The older iptables says nothing of its changes."""
+_GATHERED_SECONDS: Final = 0.5
+"""A firewall that is loaded anew writes several times."""
+_REST_FOR_EACH_SECOND: Final = 20.0
+"""So much rest after a look that looks take a small part of a core, however many rules there are."""
+
+log = structlog.get_logger()
+
+
+class Firewalls:
+    """The firewalls of the network namespace in which the agent runs."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._told: list[str] = []
+        self.dropping: list[str] = []
+        """What dropped packets of containers when they were looked at last."""
+
+    async def keep(self) -> None:
+        """Look at them, for ever, and keep the accept while the file of `install` allows it."""
+        changed = asyncio.Event()
+        _listen(changed)
+        while True:
+            changed.clear()
+            begun = time.monotonic()
+            await asyncio.to_thread(self._look)
+            rest = max(_GATHERED_SECONDS, _REST_FOR_EACH_SECOND * (time.monotonic() - begun))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), max(_LOOK_SECONDS, rest))
+                await asyncio.sleep(rest)
+
+    def _look(self) -> None:
+        faults: list[str] = []
+        try:
+            interfaces = permission.read(self._file)
+        except OSError as error:
+            faults, interfaces = [f"{self._file} cannot be read: {error.strerror}"], ()
+        if interfaces:
+            done, faults = put(interfaces)
+            for one in done:
+                log.info("put an accept into a firewall", what=one)
+        for one in faults if faults != self._told else ():
+            log.warning("a firewall drops packets of containers", why=one)
+        self._told = faults
+        self.dropping = what_drops()
+
+
+def put(interfaces: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Accept what these interfaces send and get in each firewall: what was written, what could not be."""
+    done: list[str] = []
+    faults: list[str] = []
+    try:
+        filters = connect(NETFILTER)
+        try:
+            done, faults = accepting.put(filters, interfaces)
+        finally:
+            filters.close()
+    except Failure as failure:
+        faults.append(failure.msg)
+    try:
+        done += legacy.put(interfaces)
+    except legacy.Failed as error:
+        faults.append(str(error))
+    return done, faults
+
+
+def take_back() -> list[str]:
+    """Take it away again; what was done, and what could not be, in words."""
+    count = 0
+    faults: list[str] = []
+    try:
+        filters = connect(NETFILTER)
+        try:
+            count += accepting.remove(filters)
+        finally:
+            filters.close()
+    except Failure as failure:
+        faults.append(f"firewall: {failure.msg}")
+    try:
+        count += legacy.remove()
+    except legacy.Failed as error:
+        faults.append(f"firewall: {error}")
+    return [*([f"firewall: the accept is taken back from {count} tables"] if count else []), *faults]
+
+
+def what_drops() -> list[str]:
+    """Say what drops containers' packets, and what could not be looked at."""
+    try:
+        filters = connect(NETFILTER)
+    except Failure as failure:
+        return [failure.msg]
+    try:
+        found = dropping.said(filters)
+    finally:
+        filters.close()
+    try:
+        found += [one.text for one in legacy.chains() if one.drops and not one.is_accepted]
+    except legacy.Failed as error:
+        found.append(str(error))
+    return found
+
+
+def _listen(changed: asyncio.Event) -> None:
+    """Set the event whenever somebody has changed nftables."""
+    socket = platform.netlink_socket(NETFILTER)
+    try:
+        socket.bind((0, 0))
+        listener = Events(socket, (events.NFTABLES,))
+    except OSError as error:
+        socket.close()
+        log.warning("changes of nftables are seen late", why=str(error))
+        return
+
+    def read() -> None:
+        with contextlib.suppress(Lost, Malformed, OSError):  # whatever it was: something has changed
+            listener.read()
+        changed.set()
+
+    asyncio.get_running_loop().add_reader(socket.fileno(), read)

@@ -1,0 +1,149 @@
+"""Firewalls that drop what nodes forward: they are named, and told of containers where that is allowed."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.agent.conftest import NodeRoot
+from tests.agent.firewalls import KINDS, Firewall
+from tests.agent.process import AgentProcess
+from tests.agent.test_host_sides import ADDRESSES, DUAL, agent, plugins
+from tests.network.conftest import node
+from tests.network.namespace import MakeNamespace, Namespace
+from tests.veth.beyond import BEYOND, NODE, wire
+from tests.veth.conftest import container, third_party
+from tests.veth.executable import MainPlugin
+from tests.veth.ipam import NAME, ThirdParty
+from tests.waiting import eventually
+
+LISTEN = """
+import socket
+with socket.create_server(("::", 7000), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+    while True:
+        listener.accept()[0].close()
+"""
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 7000), 1).close()"
+_COUNTED = re.compile(r" packets \d+ bytes \d+")
+
+__all__ = ["agent", "container", "node", "plugins", "third_party"]
+
+
+@pytest.fixture
+def beyond(node: Namespace, make_namespace: MakeNamespace) -> Namespace:
+    """A host that the node reaches; it has routes to the containers."""
+    host = make_namespace("beyond")
+    wire(node, host)
+    for prefix, gateway in (("10.5.0.0/16", NODE[0]), ("fd05::/32", NODE[1])):
+        host.run("ip", "route", "add", prefix, "via", gateway)
+    return host
+
+
+@pytest.fixture
+def plugin(
+    node: Namespace, container: Namespace, plugins: Path, third_party: ThirdParty, beyond: Namespace
+) -> MainPlugin:
+    third_party.answers("ADD", DUAL)
+    network = {"cniVersion": "1.0.0", "name": "pods", "type": "ipamd-veth", "ipam": {"type": NAME}}
+    return MainPlugin(node, plugins, network, {"CNI_CONTAINERID": "web", "CNI_NETNS": str(container.path)})
+
+
+@pytest.fixture(params=list(KINDS))
+def firewall(request: pytest.FixtureRequest, node: Namespace, scratch: Path) -> Iterator[Firewall]:
+    folder = scratch / "firewall"
+    folder.mkdir()
+    made = KINDS[request.param](node, folder)
+    yield made
+    made.end()
+
+
+@pytest.fixture(autouse=True)
+def listeners(container: Namespace, beyond: Namespace) -> Iterator[None]:
+    """Somebody who takes connections at either end: ufw lets pings pass, a reject is like a closed port."""
+    processes = [
+        subprocess.Popen([*one.prefix(), "python3", "-c", LISTEN], stdin=subprocess.DEVNULL)
+        for one in (container, beyond)
+    ]
+    for namespace in (container, beyond):
+        eventually(partial(connects, namespace, "127.0.0.1"))
+    yield
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def connects(of: Namespace, address: str) -> bool:
+    try:
+        of.run("python3", "-c", CONNECT, address)
+    except AssertionError:
+        return False
+    return True
+
+
+def passes(container: Namespace, beyond: Namespace) -> list[bool]:
+    """Whether packets pass in both families: from the container, and to it."""
+    return [
+        *(connects(container, address) for address in BEYOND),
+        *(connects(beyond, address) for address in ADDRESSES),
+    ]
+
+
+def test_the_accept_comes_where_it_is_allowed_and_again_after_a_reload(
+    plugin: MainPlugin,
+    container: Namespace,
+    beyond: Namespace,
+    firewall: Firewall,
+    agent: AgentProcess,
+) -> None:
+    plugin.add()
+    firewall.load()
+    eventually(lambda: not any(passes(container, beyond)))
+    eventually(lambda: "drops forwarded packets" in agent.status().out)
+
+    (agent.folder / "allow-forwarding").write_text("ipamd+\n")
+
+    eventually(lambda: all(passes(container, beyond)))
+    assert "drops forwarded packets" not in agent.status().out
+    firewall.load()
+    eventually(lambda: all(passes(container, beyond)))
+
+
+def test_install_puts_the_accept_and_uninstall_takes_it_back(
+    plugin: MainPlugin,
+    container: Namespace,
+    beyond: Namespace,
+    firewall: Firewall,
+    node_root: NodeRoot,
+    node: Namespace,
+) -> None:
+    plugin.add()
+    firewall.load()
+    eventually(lambda: not any(passes(container, beyond)))
+    before = rules(node)
+
+    installed = node_root.install_in(node, "--allow-forwarding")
+
+    assert (installed.code, all(passes(container, beyond))) == (0, True), installed
+    assert rules(node) != before
+    assert node_root.uninstall_in(node).code == 0
+    assert rules(node) == before
+    assert not any(passes(container, beyond))
+
+
+def rules(node: Namespace) -> list[str]:
+    """What the two kinds of iptables and nftables have, as their own commands tell it."""
+    told = "".join(
+        node.run(command)
+        for command in (
+            "iptables-legacy-save",
+            "ip6tables-legacy-save",
+            "iptables-nft-save",
+            "ip6tables-nft-save",
+        )
+    )
+    told += node.run("nft", "list", "ruleset")
+    lines = [_COUNTED.sub("", line) for line in told.splitlines()]
+    return [line for line in lines if not line.startswith(("#", ":"))]
