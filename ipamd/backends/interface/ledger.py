@@ -102,8 +102,8 @@ class Ledger(Protocol):
     ) -> PodNetworkReading:
         """The pod network of a cluster: what has changed after a number, or all of it.
 
-        `known` is what `snapshot` takes. If `only` is given, the addresses of this node suffice. A cluster of
-        which nothing was announced is at `NetworkPosition()`.
+        `known` is what `snapshot` takes. If `only` is given, the addresses of this node suffice, and no
+        changes are asked for. A cluster of which nothing was announced is at `NetworkPosition()`.
         """
         ...
 

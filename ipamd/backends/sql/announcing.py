@@ -143,7 +143,8 @@ async def pod_network(
     """See `Ledger.pod_network`."""
     known = await session.fetch(POSITION, cluster)
     epoch, number, forgotten = known[0] if known else (*NetworkPosition(), 0)
-    rows = await session.fetch(CHANGED_AFTER, cluster, -1 if after is None else after)
+    of_all = only is None
+    rows = await session.fetch(CHANGED_AFTER, cluster, -1 if after is None else after) if of_all else ()
     changed = {Announced(cluster, AnnouncedKind(kind), name) for kind, name in rows}
     pools = [name for name, pool in snapshot.pools.items() if pool.is_announced_in(cluster)]
     nodes = [only] if only is not None else None if after is None else _few(changed)
