@@ -161,9 +161,19 @@ def uninstall(
             help="Also remove this machine's bridge of the network, if nothing is connected to it.",
         ),
     ] = False,
+    pod_network: Annotated[
+        bool,
+        typer.Option(
+            "--pod-network", help="Also remove this machine's routes, tunnel and filters between nodes."
+        ),
+    ] = False,
 ) -> None:
     """Remove what `install` wrote, and nothing else."""
     take_back(Root(root), purge=purge, bridges=bridges)
+    if pod_network:
+        from node_agent.pod_network.withdrawal import withdraw
+
+        withdraw()
 
 
 @application.command("run")

@@ -63,7 +63,7 @@ def _routes(desired: Desired, reading: Reading) -> list[Change]:
         surplus = others if right is None else [one for one in others if not _is(one, right)]
         if right is not None and len(surplus) == len(others):
             surplus = surplus[1:]
-        found += [Change(route.delete(_named(one)), f"removed {_text(one)}", _GONE) for one in surplus]
+        found += [Change(route.delete(named(one)), f"removed {_text(one)}", _GONE) for one in surplus]
     return found
 
 
@@ -108,7 +108,7 @@ def _is(there: KernelRoute | None, wanted: KernelRoute) -> bool:
     )
 
 
-def _named(one: KernelRoute) -> KernelRoute:
+def named(one: KernelRoute) -> KernelRoute:
     """What names a route that is to be removed, and no other."""
     return KernelRoute(
         one.destination,

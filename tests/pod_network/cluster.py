@@ -68,6 +68,10 @@ class Node:
                 [*self.prefix(), str(AGENT), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
+    def agent(self, *arguments: str) -> str:
+        """Run another command of the agent's on the node; raise with its words where it fails."""
+        return self.run(str(AGENT), *arguments)
+
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End the agent."""
         agent, self._agent = self._agent, None

@@ -5,6 +5,11 @@ import time
 
 import pytest
 
+from netlink.connection import NETFILTER
+from node_agent.pod_network.filters import TABLE
+from node_agent.pod_network.rules import CHAINS
+from tests.network.kernel import connect as connect_kernel
+from tests.node_executable import node_plugin
 from tests.pod_network.cluster import Fabric, Node, Pod, whole
 from tests.pod_network.conftest import Ipam
 from tests.pod_network.talking import PORT, connect, echo, exchange
@@ -118,3 +123,28 @@ def test_no_pod_begins_before_the_network_stands(
     other = fabric.pod("pod-2", nodes[1], ipam)
     assert all(pod.reaches(address) for address in other.addresses)
     assert pod.call("STATUS") == {}
+
+
+def test_nothing_is_left_of_it_on_a_node_that_gives_it_up(nodes: tuple[Node, Node], fabric: Fabric) -> None:
+    one = nodes[0]
+    one.run("ip", "route", "add", "10.64.200.0/24", "via", "192.0.2.254")  # an admin's
+    before = routing(one)
+    for node in nodes:
+        node.start()
+    whole(list(nodes))
+    root = one.folder / "root"
+    root.mkdir()
+    executables = ("--executables", str(node_plugin().parents[1]))
+    one.agent("install", "--root", str(root), "--endpoint", one.endpoint, *executables)
+
+    one.stop()
+    assert routing(one) != before
+    one.agent("uninstall", "--root", str(root), "--pod-network")
+
+    assert routing(one) == before
+    assert not one.namespace.has_interface("vxlan.ipamd")
+    filters = connect_kernel(one.namespace, NETFILTER)
+    told = filters.exchange([TABLE.get_chain(chain.name) for chain in CHAINS])
+    filters.close()
+    assert all(answer.refusal is not None for answer in told)
+    assert one.run("sh", "-c", "ls /run/ipamd") == ""
