@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.network.namespace import Namespace
+from tests.network.namespace import MakeNamespace, Namespace
+from tests.veth.beyond import everything, wire
 from tests.veth.executable import MainPlugin
 from tests.veth.ipam import ThirdParty
 
@@ -82,6 +83,92 @@ def test_what_would_be_passed_over_or_is_wrong_touches_nothing(
 
     assert (error["code"], said in error["msg"]) == (code, True), error
     assert third_party.calls == []
+    assert not container.has_interface("eth0")
+
+
+@pytest.mark.parametrize(
+    ("netns", "said"),
+    [
+        ("NODE", "is where the plugin itself runs"),
+        ("/proc/self/ns/net", "is where the plugin itself runs"),
+        ("/etc/hostname", "not a network namespace"),
+        ("/etc", "not a network namespace"),
+        ("/proc/self/ns/mnt", "not a network namespace"),
+        ("/run/netns/nowhere", "no such file"),
+    ],
+)
+def test_a_namespace_that_is_none_or_the_nodes_own(
+    plugin: MainPlugin, third_party: ThirdParty, node: Namespace, netns: str, said: str
+) -> None:
+    before = everything(node)
+
+    error = plugin.call("ADD", CNI_NETNS=str(node.path) if netns == "NODE" else netns).error
+
+    assert (error["code"], said in error["msg"]) == (8, True), error
+    assert third_party.calls == []
+    assert everything(node) == before
+
+
+BRIDGE = {"mode": "bridge", "bridge": "other0", "isGateway": True}
+OTHER_BRIDGE = ("ip link add other0 type bridge",)
+
+
+@pytest.mark.parametrize(
+    ("stands", "changes", "code", "said"),
+    [
+        pytest.param((), {"mtu": 1401}, 7, "mtu: 1401 is more than the 1400", id="a large MTU"),
+        pytest.param(
+            ("ip link add other0 type veth peer name other1",),
+            BRIDGE,
+            7,
+            'bridge: interface "other0" is there already and is no bridge, but veth',
+            id="no bridge",
+        ),
+        pytest.param(
+            OTHER_BRIDGE,
+            {**BRIDGE, "vlan": 5},
+            7,
+            'vlan: bridge "other0" is there already and does not filter VLANs',
+            id="a bridge that filters no VLANs",
+        ),
+        pytest.param(
+            (*OTHER_BRIDGE, "ip address add 10.9.0.1/24 dev other0"),
+            BRIDGE,
+            7,
+            'bridge "other0" has the address 10.9.0.1/24, not 10.5.0.1/24; forceAddress replaces it',
+            id="a bridge with another address",
+        ),
+        pytest.param(
+            ("ip route add 10.5.0.7/32 dev up0",),
+            {},
+            5,
+            "route to 10.5.0.7 on the node, where one is by interface up0",
+            id="a route of others",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_is_named_and_stays_as_it_is(
+    plugin: MainPlugin,
+    third_party: ThirdParty,
+    node: Namespace,
+    container: Namespace,
+    make_namespace: MakeNamespace,
+    stands: tuple[str, ...],
+    changes: Document,
+    code: int,
+    said: str,
+) -> None:
+    wire(node, make_namespace("beyond"), mtu=1400)
+    for command in stands:
+        node.run(*command.split())
+    before = everything(node)
+    network = {key: value for key, value in plugin.network.items() if key not in ("mode", "isGateway")}
+
+    error = plugin.call("ADD", {**network, **changes}).error
+
+    assert (error["code"], said in error["msg"]) == (code, True), error
+    assert third_party.calls in ([], ["ADD", "DEL"])
+    assert everything(node) == before
     assert not container.has_interface("eth0")
 
 
