@@ -69,9 +69,7 @@ def _make(routing: Connection, wanted: Tunnel, done: list[str]) -> Link:
         [answer] = routing.exchange([link.create(made)])
     if answer.refusal is not None:
         raise Unmade(f"making {TUNNEL} (vxlan, VNI {wanted.vni}): {_reason(answer.refusal)}")
-    # Nobody beyond the tunnel advertises anything; and IPv6 may be off for new devices.
-    for key, value in (("accept_ra", "0"), ("disable_ipv6", "0"), ("accept_dad", "0")):
-        sysctl.write(f"ipv6/conf/{TUNNEL}/{key}", value)
+    _have_ipv6()
     told = tunnel(routing)
     if told is None:
         raise Unmade(f"{TUNNEL} vanished when it was new")
@@ -80,6 +78,18 @@ def _make(routing: Connection, wanted: Tunnel, done: list[str]) -> Link:
         _do(routing, link.change(without), f"setting up {TUNNEL}")
     done.append(f"made {TUNNEL} with VNI {wanted.vni} and port {wanted.port}")
     return told
+
+
+def _have_ipv6() -> None:
+    """Switch IPv6 on if it is off for new devices. Most containers can only read such settings."""
+    key = f"ipv6/conf/{TUNNEL}/disable_ipv6"
+    if sysctl.read(key) != "1":
+        return
+    try:
+        sysctl.write(key, "0")
+    except OSError as error:
+        said = f"IPv6 is off on {TUNNEL}, and sysctl {key} cannot be written: {error.strerror}"
+        raise Unmade(f"{said}; set net.ipv6.conf.default.disable_ipv6=0 on the node") from None
 
 
 def _clear(routing: Connection, wanted: Tunnel, done: list[str]) -> None:

@@ -228,6 +228,15 @@ def state_if_any(node: Namespace) -> dict[str, Any]:
     return {"routes": sorted(map(str, json.loads(node.run("ip", "-j", "-d", "route"))))}
 
 
+def test_the_tunnel_has_ipv6_where_new_devices_have_none(node: Namespace, make_pass: Pass) -> None:
+    node.sysctl("net/ipv6/conf/default/disable_ipv6", "1")
+
+    outcome = make_pass()
+
+    assert outcome.faults == []
+    assert node.addresses(TUNNEL) == {"10.64.1.1/32", "fd00:64::101/128"}
+
+
 def test_an_uplink_whose_address_went_is_named(node: Namespace, make_pass: Pass) -> None:
     make_pass()
     node.run("ip", "address", "delete", "192.0.2.1/24", "dev", "eth0")
