@@ -17,7 +17,8 @@ from netlink import events
 from netlink.attribute import Malformed
 from netlink.connection import NETFILTER
 from netlink.events import Events, Lost
-from node_agent.firewall import accepting, legacy, permission
+from node_agent.firewall import accepting, firewalld, legacy, permission
+from node_agent.firewall.command import Failed
 from veth_plugin.kernel import dropping
 from veth_plugin.kernel.asking import connect
 
@@ -69,6 +70,17 @@ class Firewalls:
         self.dropping = what_drops()
 
 
+def allow(interfaces: Sequence[str]) -> list[str]:
+    """Accept what these interfaces send and get, as `install` does; what was done and what could not be."""
+    told: list[str] = []
+    try:
+        told += firewalld.put(interfaces)
+    except Failed as error:
+        told.append(str(error))
+    done, faults = put(interfaces)
+    return [f"firewall: {one}" for one in [*told, *done, *faults]]
+
+
 def put(interfaces: Sequence[str]) -> tuple[list[str], list[str]]:
     """Accept what these interfaces send and get in each firewall: what was written, what could not be."""
     done: list[str] = []
@@ -83,13 +95,13 @@ def put(interfaces: Sequence[str]) -> tuple[list[str], list[str]]:
         faults.append(failure.msg)
     try:
         done += legacy.put(interfaces)
-    except legacy.Failed as error:
+    except Failed as error:
         faults.append(str(error))
     return done, faults
 
 
 def take_back() -> list[str]:
-    """Take it away again; what was done, and what could not be, in words."""
+    """Take it away again, as `uninstall` does; what was done, and what could not be, in words."""
     count = 0
     faults: list[str] = []
     try:
@@ -101,10 +113,11 @@ def take_back() -> list[str]:
     except Failure as failure:
         faults.append(f"firewall: {failure.msg}")
     try:
+        count += firewalld.remove()
         count += legacy.remove()
-    except legacy.Failed as error:
+    except Failed as error:
         faults.append(f"firewall: {error}")
-    return [*([f"firewall: the accept is taken back from {count} tables"] if count else []), *faults]
+    return [*([f"firewall: the accept is taken back, from {count} in all"] if count else []), *faults]
 
 
 def what_drops() -> list[str]:
@@ -119,7 +132,7 @@ def what_drops() -> list[str]:
         filters.close()
     try:
         found += [one.text for one in legacy.chains() if one.drops and not one.is_accepted]
-    except legacy.Failed as error:
+    except Failed as error:
         found.append(str(error))
     return found
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from node_agent.firewall.command import run
 from veth_plugin.kernel.dropping import ACCEPTING
 
 _COMMANDS: Final = {"iptables-legacy": "ip_tables_names", "ip6tables-legacy": "ip6_tables_names"}
 _TABLE: Final = "filter"
 _WAIT_SECONDS: Final = "5"
 """For others who write."""
-_SECONDS: Final = 10.0
 _DROPS_ALL: Final = re.compile(r"-A FORWARD (-m comment --comment (\"[^\"]*\"|\S+) )?-j (DROP|REJECT)\b")
-
-
-class Failed(Exception):
-    """A command of iptables is missing or has failed: says which, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +68,7 @@ def remove() -> int:
 def _chains() -> Iterator[Forward]:
     for command, names in _COMMANDS.items():
         if _has_table(names):
-            yield _read(command, _run(command, "-w", _WAIT_SECONDS, "-S", "FORWARD"))
+            yield _read(command, run(command, "-w", _WAIT_SECONDS, "-S", "FORWARD"))
 
 
 def _has_table(names: str) -> bool:
@@ -94,19 +88,4 @@ def _read(command: str, told: str) -> Forward:
 
 
 def _write(command: str, lines: str) -> None:
-    _run(f"{command}-restore", "--noflush", "-w", _WAIT_SECONDS, given=f"*{_TABLE}\n{lines}COMMIT\n")
-
-
-def _run(command: str, *arguments: str, given: str = "") -> str:
-    path = shutil.which(command, path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if path is None:
-        raise Failed(f"the kernel has rules of {command}, and this command is not here: install iptables")
-    try:
-        done = subprocess.run(  # noqa: S603 - our own words, for a command of the system
-            [path, *arguments], input=given, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failed(f"{command}: {error}") from None
-    if done.returncode != 0:
-        raise Failed(f"{command} ended with {done.returncode}: {done.stderr.strip()}")
-    return done.stdout
+    run(f"{command}-restore", "--noflush", "-w", _WAIT_SECONDS, given=f"*{_TABLE}\n{lines}COMMIT\n")

@@ -40,8 +40,7 @@ def _let_firewalls_accept(files: list[InstalledFile], before: Manifest) -> list[
     """Have the firewalls of this machine accept what is allowed, or no longer; what was done, in words."""
     for file in files:
         if file.path == permission.PATH:
-            done, faults = keeping.put(permission.decode(file.data))
-            return [f"firewall: {one}" for one in done + faults]
+            return keeping.allow(permission.decode(file.data))
     return keeping.take_back() if permission.PATH in before.entries else []
 
 

@@ -13,7 +13,7 @@ from tests.agent.process import NODE, AgentProcess
 from tests.agent.runs import Ended, run_agent, run_agent_after, run_agent_until
 from tests.api.access.conftest import Caller
 from tests.cni.authority import Authority
-from tests.network.namespace import MakeNamespace, Namespace
+from tests.network.namespace import Host, MakeNamespace, Namespace
 from tests.node_executable import ROOT, static_plugin
 from tests.service import IpamdProcess, scratch_folder
 from tests.tls_service import ADMIN, serving_tls
@@ -69,9 +69,9 @@ class NodeRoot:
         """Install by the executable itself, in a mount namespace; the script runs it as "$@"."""
         return run_agent_after(("unshare", "--mount", "sh", "-c", script, "sh"), *self._install(()))
 
-    def install_in(self, namespace: Namespace, *flags: str | Path) -> Ended:
-        """Install by the executable itself on a machine whose network is the namespace's."""
-        return run_agent_after(tuple(namespace.prefix()), *self._install(flags))
+    def install_in(self, machine: Host, *flags: str | Path) -> Ended:
+        """Install by the executable itself on a machine whose network is a namespace's."""
+        return run_agent_after(tuple(machine.prefix()), *self._install(flags))
 
     def uninstall_in(self, namespace: Namespace, *flags: str) -> Ended:
         """Uninstall by the executable itself on a machine whose network, and /sys, are the namespace's."""

@@ -39,6 +39,9 @@ class Firewall(Protocol):
     def load(self) -> None:
         """Load its rules, in the place of what is there of it: at its start, and again."""
 
+    def prefix(self) -> list[str]:
+        """What to put before a command that is to reach it."""
+
     def end(self) -> None:
         """Take away what is left of it."""
 
@@ -56,6 +59,9 @@ class Iptables:
         for family in ("iptables", "ip6tables"):
             self._node.run(f"{family}-{self._kind}-restore", str(self._file))
 
+    def prefix(self) -> list[str]:
+        return self._node.prefix()
+
     def end(self) -> None:
         pass  # it goes with the namespace
 
@@ -70,6 +76,9 @@ class Nftables:
 
     def load(self) -> None:
         self._node.run("nft", "-f", str(self._file))
+
+    def prefix(self) -> list[str]:
+        return self._node.prefix()
 
     def end(self) -> None:
         pass  # it goes with the namespace
@@ -93,6 +102,9 @@ class Ufw:
     def load(self) -> None:
         self._ufw("reload")
 
+    def prefix(self) -> list[str]:
+        return self._node.prefix()
+
     def end(self) -> None:
         self._ufw("--force", "disable")
 
@@ -113,17 +125,18 @@ class Firewalld:
         socket = scratch / "bus"
         (scratch / "bus.conf").write_text(self._BUS.format(socket=socket))
         (scratch / "firewalld").mkdir()
+        # Newer ones own their table, and the agent can write into one that is not owned.
+        (scratch / "firewalld" / "firewalld.conf").write_text("NftablesTableOwner=no\n")
         self._on_bus = ["env", f"DBUS_SYSTEM_BUS_ADDRESS=unix:path={socket}"]
         self._processes = [self._start("dbus-daemon", "--nofork", f"--config-file={scratch / 'bus.conf'}")]
         own = ["--system-config", str(scratch / "firewalld"), "--log-file", str(scratch / "firewalld.log")]
         self._processes.append(self._start(*self._on_bus, "firewalld", "--nofork", "--nopid", *own))
 
     def load(self) -> None:
-        subprocess.run(
-            [*self._node.prefix(), *self._on_bus, "firewall-cmd", "--reload"],
-            check=False,
-            capture_output=True,
-        )
+        subprocess.run([*self.prefix(), "firewall-cmd", "--reload"], check=False, capture_output=True)
+
+    def prefix(self) -> list[str]:
+        return [*self._node.prefix(), *self._on_bus]
 
     def end(self) -> None:
         for process in reversed(self._processes):

@@ -11,6 +11,7 @@ import pytest
 from tests.agent.conftest import NodeRoot
 from tests.agent.firewalls import KINDS, Firewall
 from tests.agent.process import AgentProcess
+from tests.agent.runs import run_agent_after
 from tests.agent.test_host_sides import ADDRESSES, DUAL, agent, plugins
 from tests.network.conftest import node
 from tests.network.namespace import MakeNamespace, Namespace
@@ -27,6 +28,9 @@ with socket.create_server(("::", 7000), family=socket.AF_INET6, dualstack_ipv6=T
         listener.accept()[0].close()
 """
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 7000), 1).close()"
+OWNED = """add table inet owned { flags owner; }
+add chain inet owned forward { type filter hook forward priority 0; policy drop; }
+"""
 _COUNTED = re.compile(r" packets \d+ bytes \d+")
 
 __all__ = ["agent", "container", "node", "plugins", "third_party"]
@@ -60,7 +64,7 @@ def firewall(request: pytest.FixtureRequest, node: Namespace, scratch: Path) -> 
     made.end()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def listeners(container: Namespace, beyond: Namespace) -> Iterator[None]:
     """Somebody who takes connections at either end: ufw lets pings pass, a reject is like a closed port."""
     processes = [
@@ -91,6 +95,7 @@ def passes(container: Namespace, beyond: Namespace) -> list[bool]:
     ]
 
 
+@pytest.mark.usefixtures("listeners")
 def test_the_accept_comes_where_it_is_allowed_and_again_after_a_reload(
     plugin: MainPlugin,
     container: Namespace,
@@ -111,6 +116,7 @@ def test_the_accept_comes_where_it_is_allowed_and_again_after_a_reload(
     eventually(lambda: all(passes(container, beyond)))
 
 
+@pytest.mark.usefixtures("listeners")
 def test_install_puts_the_accept_and_uninstall_takes_it_back(
     plugin: MainPlugin,
     container: Namespace,
@@ -124,13 +130,30 @@ def test_install_puts_the_accept_and_uninstall_takes_it_back(
     eventually(lambda: not any(passes(container, beyond)))
     before = rules(node)
 
-    installed = node_root.install_in(node, "--allow-forwarding")
+    installed = node_root.install_in(firewall, "--allow-forwarding")
 
     assert (installed.code, all(passes(container, beyond))) == (0, True), installed
     assert rules(node) != before
-    assert node_root.uninstall_in(node).code == 0
+    uninstalled = run_agent_after(tuple(firewall.prefix()), "uninstall", "--root", node_root.folder)
+    assert uninstalled.code == 0, uninstalled
     assert rules(node) == before
     assert not any(passes(container, beyond))
+
+
+def test_a_table_that_its_owner_alone_may_change_is_named(node_root: NodeRoot, node: Namespace) -> None:
+    with subprocess.Popen(
+        [*node.prefix(), "nft", "-i"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as nft:
+        assert nft.stdin is not None
+        nft.stdin.write(OWNED.encode())
+        nft.stdin.flush()
+        eventually(lambda: "owned" in node.run("nft", "list", "ruleset"))
+
+        installed = node_root.install_in(node, "--allow-forwarding")
+
+        assert installed.code == 0, installed
+        assert "table inet owned drops forwarded packets by its policy, and its owner alone" in installed.out
+        nft.kill()
 
 
 def rules(node: Namespace) -> list[str]:
