@@ -20,7 +20,7 @@ from ipamd.addressing.gateway import default_gateway
 from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
 from ipamd.engine.allocation.collection import Collection
-from ipamd.engine.clock import Clock
+from ipamd.engine.clock import MOST_STEPS, Clock
 from ipamd.engine.engine import Engine
 from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.allocation import Workload
@@ -75,6 +75,7 @@ class History(RuleBasedStateMachine):
         self.backends: list[Backend] = []
         self.model = Model(now=1_000 * SECOND)
         self.calls = 100
+        self.ahead = self.steps = 0
         self.boot = {"n0": 0, "n1": 0}
         self.numbers: list[int] = []
 
@@ -105,9 +106,12 @@ class History(RuleBasedStateMachine):
 
     async def opened(self, url: str) -> Engine:
         self.backends.append(await open_backend(url))
-        return await Engine.open(self.backends[-1], clock=Clock(self.moment, self.moment))
+        return await Engine.open(self.backends[-1], clock=Clock(self.wall, self.passed))
 
-    def moment(self) -> int:
+    def wall(self) -> int:
+        return self.model.now + self.ahead
+
+    def passed(self) -> int:
         return self.model.now
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -254,9 +258,16 @@ class History(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.model.now += seconds * SECOND
 
+    @precondition(lambda self: self.steps < MOST_STEPS)
+    @rule(seconds=st.integers(3, 10**8))
+    def set_the_clock_ahead(self, seconds: int) -> None:
+        """Nothing cools faster by it: the model knows only how much time has passed."""
+        self.ahead += seconds * SECOND
+        self.steps += 1
+
     @rule(seconds=st.integers(0, 20))
     def forget_what_ended_long_ago(self, seconds: int) -> None:
-        before = self.model.now - seconds * SECOND
+        before = self.wall() - seconds * SECOND
         for backend in self.backends:
             self.run(backend.forget_history(before, 0))
 
