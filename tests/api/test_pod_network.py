@@ -231,15 +231,17 @@ def test_the_address_of_another_living_node_is_refused_and_both_are_named(cluste
     assert set(cluster.nodes()) == {"node-1"}
 
 
-def test_a_machine_that_has_another_name_now_is_no_other_node(cluster: Cluster) -> None:
+def test_another_name_on_the_same_machine_is_another_node(cluster: Cluster) -> None:
+    """Several nodes may run on one machine, in namespaces or containers."""
     cluster.pool()
     cluster.joined()
-    since = cluster.network()
 
-    cluster.joined(2, machine="machine-1", address="192.0.2.1")
+    clash = cluster.publish(2, machine="machine-1", address="192.0.2.1")
+    beside = cluster.publish(3, machine="machine-1")
 
-    assert set(cluster.nodes()) == {"node-2"}
-    assert cluster.changes(since).json()["removed"] == ["node-1"]
+    assert refused(clash) == (409, "node-address-taken")
+    assert beside.status_code == 200
+    assert set(cluster.nodes()) == {"node-1", "node-3"}
 
 
 def test_two_clusters_may_have_nodes_of_the_same_name_and_address(

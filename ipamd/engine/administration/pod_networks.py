@@ -107,9 +107,9 @@ class _Living:
             raise NodeNameTaken(key.cluster, key.name, known.machine, new.machine)
 
     def without(self, key: NodeKey, new: Published) -> list[Node]:
-        """The other nodes that published this address: those that live no more, and this one's former name.
+        """The other nodes that published this address, none of which lives. Raises NodeAddressTaken.
 
-        Raises NodeAddressTaken.
+        Another name on the same machine is another node too: several may run on one.
         """
         rivals = []
         for other in self._snapshot.nodes.values():
@@ -117,7 +117,7 @@ class _Living:
             if known is None or other.cluster != key.cluster or other.name == key.name:
                 continue
             if known.address == new.address:
-                if known.machine != new.machine and self._lives(other.key, known):
+                if self._lives(other.key, known):
                     raise NodeAddressTaken(new.address, key.name, other.name)
                 rivals.append(other)
         return rivals
