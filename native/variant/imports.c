@@ -5,6 +5,7 @@
 
 #include "py/builtin.h"
 #include "py/emitglue.h"
+#include "py/objmodule.h"
 #include "py/runtime.h"
 
 enum { SLOTS = 512 }; // a power of two, well above the number of modules
@@ -107,10 +108,16 @@ static mp_obj_t load(qstr name) {
     return module;
 }
 
-// `from NAME import …`: arguments are the name, two that nobody reads, what is imported of it, and the level.
+// `import NAME` and `from NAME import …`: arguments are the name, two that nobody reads, what is imported of it (None in
+// the first case), and the level.
 mp_obj_t import_frozen(size_t count, const mp_obj_t *arguments) {
-    if (count == 5 && arguments[3] != mp_const_none && arguments[4] == MP_OBJ_NEW_SMALL_INT(0)) {
-        mp_obj_t module = load(mp_obj_str_get_qstr(arguments[0]));
+    qstr name = mp_obj_str_get_qstr(arguments[0]);
+    bool is_plain = strchr(qstr_str(name), '.') == NULL; // `import a.b` would give a
+    if (count == 5 && arguments[4] == MP_OBJ_NEW_SMALL_INT(0) && (is_plain || arguments[3] != mp_const_none)) {
+        mp_obj_t module = load(name);
+        for (int extensible = 0; module == MP_OBJ_NULL && is_plain && extensible <= 1; ++extensible) {
+            module = mp_module_get_builtin(name, extensible);
+        }
         if (module != MP_OBJ_NULL) {
             return module;
         }
