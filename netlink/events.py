@@ -28,7 +28,7 @@ class Events:
     """Hears what happens in the network namespace in which the socket was made, and bound.
 
     With `everywhere` also what happens in each namespace that has a number there, as those of containers
-    have; that needs CAP_NET_BROADCAST. Raises OSError where the kernel refuses.
+    have; that needs CAP_NET_BROADCAST. Raises OSError if the kernel refuses.
     """
 
     def __init__(self, socket: Socket, groups: tuple[int, ...], everywhere: bool = False) -> None:

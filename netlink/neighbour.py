@@ -51,7 +51,7 @@ def delete(neighbour: Neighbour) -> Request:
 
 
 def resolve(index: int, address: bytes) -> Request:
-    """Ask the link for an address's MAC as the kernel does before it sends; nothing where it is known."""
+    """Ask the link for an address's MAC as the kernel does before it sends; nothing if it is known."""
     return Request(NEW, message.CREATE, _encode(Neighbour(index, address, None, 0, flags=_USE)))
 
 

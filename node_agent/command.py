@@ -256,7 +256,7 @@ def options(
         typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    del version  # its callback has ended the program where it is given
+    del version  # its callback has ended the program if it is given
 
 
 def main() -> None:

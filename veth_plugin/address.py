@@ -21,7 +21,7 @@ def bits(address: bytes) -> int:
 
 
 def parse(text: str) -> bytes:
-    """Read an address; ValueError where the text is none."""
+    """Read an address; ValueError if the text is none."""
     number = _FAMILY_NUMBERS[IPV6 if ":" in text else IPV4]
     try:
         return platform.inet_bytes(number, text)
@@ -30,7 +30,7 @@ def parse(text: str) -> bytes:
 
 
 def parse_prefix(text: str) -> tuple[bytes, int]:
-    """Read ADDRESS/LENGTH, whose address may have bits beyond the length; ValueError where it is none."""
+    """Read ADDRESS/LENGTH, whose address may have bits beyond the length; ValueError if it is none."""
     first, slash, length = text.partition("/")
     address = parse(first)
     if not slash or not 0 < len(length) <= 3 or any(c not in _DIGITS for c in length):

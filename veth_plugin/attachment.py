@@ -1,7 +1,7 @@
 """What the protocol's half and the kernel's half of the main plugin tell each other: plain values.
 
 pair = kernel.make(attachment, settings)     # both ends, down; Failure 8, 7, 5 or 11, and nothing was changed
-interfaces = pair.complete(layout)           # all that ADD promises; Failure where something is in its way
+interfaces = pair.complete(layout)           # all that ADD promises; Failure if something is in its way
 pair.abandon()                               # takes all of it away again, whatever of it is there
 addresses = kernel.remove(attachment)        # DEL: idempotent, without namespace too
 kernel.forget(addresses)                     # DEL, after the answer: entries of conntrack, within a bound
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 
 class Attachment:
-    """One interface of one container in one network; `netns` is empty where the runtime knows none any more.
+    """One interface of one container in one network; `netns` is empty if the runtime knows none any more.
 
     `netns_override`: the namespace may be the plugin's own.
     """

@@ -65,7 +65,7 @@ class Bridge:
 
 
 class Settings:
-    """What ADD needs to know. `mtu` is 0 where it is not given, `bridge` None in routed mode.
+    """What ADD needs to know. `mtu` is 0 if it is not given, `bridge` None in routed mode.
 
     `gateways` are the addresses of host sides in routed mode, by family. `is_carried` is whether the node's
     agent carries what goes to other nodes.
@@ -84,7 +84,7 @@ class Settings:
 
 
 def mode(values: dict[str, object]) -> str:
-    """Give the mode; Failure 7 where there is no such mode."""
+    """Give the mode; Failure 7 if there is no such mode."""
     given = values.get("mode", ROUTED)
     if given == ROUTED:
         return ROUTED
@@ -124,7 +124,7 @@ def _switch(values: dict[str, object], key: str) -> bool:
 
 
 def _number(values: dict[str, object], key: str, least: int, most: int) -> int:
-    """Give the number under a key, 0 where it is absent or 0."""
+    """Give the number under a key, 0 if it is absent or 0."""
     given = values.get(key)
     if given is None:
         return 0

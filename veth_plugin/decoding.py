@@ -18,7 +18,7 @@ class Malformed(ValueError):
 
 
 def decode(values: dict[str, object]) -> Result:
-    """Read a result, whichever version it says that it has; Malformed where it is none."""
+    """Read a result, whichever version it says that it has; Malformed if it is none."""
     version = values.get("cniVersion") or VERSIONS[0]
     if version not in VERSIONS:
         raise Malformed("cniVersion", "is not supported", version)

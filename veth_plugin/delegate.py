@@ -33,7 +33,7 @@ class Executable:
         self._stdin = stdin
 
     def ask(self, verb: str) -> dict[str, object]:
-        """Run it for a verb and give its result, an empty one for all but ADD; Failure where it refuses."""
+        """Run it for a verb and give its result, an empty one for all but ADD; Failure if it refuses."""
         deadline = clock.after(platform.uptime_ns(), _SECONDS)
         answer = executable.run(self._path, verb, self._stdin, deadline)
         return executable.decode(self._path, answer) if verb == "ADD" else {}
@@ -57,7 +57,7 @@ class InProcess:
         self._execution: Execution | None = None
 
     def ask(self, verb: str) -> dict[str, object]:
-        """Ask ipamd for a verb as ipamd-ipam does; Failure where it refuses."""
+        """Ask ipamd for a verb as ipamd-ipam does; Failure if it refuses."""
         own = verb == self._invocation.verb
         issued = self._issued if own else clock.now()
         reply = _Kept()
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 
 
 def of(invocation: Invocation, issued: Moment, stdin: bytes, values: dict[str, object]) -> Delegate:
-    """Give the IPAM plugin of a configuration; Failure 7 where it names none that is there."""
+    """Give the IPAM plugin of a configuration; Failure 7 if it names none that is there."""
     name = type_of(values)
     if name == IN_PROCESS:
         return InProcess(invocation, issued, stdin, values)
@@ -87,10 +87,10 @@ def of(invocation: Invocation, issued: Moment, stdin: bytes, values: dict[str, o
 def of_release(
     invocation: Invocation, issued: Moment, stdin: bytes, values: dict[str, object]
 ) -> Delegate | None:
-    """Give whom a DEL or GC asks, None for nobody; Failure 11 where an executable is named that is not there.
+    """Give whom a DEL or GC asks, None for nobody; Failure 11 if an executable is named that is not there.
 
     No ADD has succeeded with a section that names no IPAM plugin: the runtime has lost that of the ADD. Then
-    ipamd-ipam is asked where it has served this network on this node, by what it has kept of that. Addresses
+    ipamd-ipam is asked if it has served this network on this node, by what it has kept of that. Addresses
     of any other plugin are known to that plugin alone.
     """
     try:
@@ -110,7 +110,7 @@ def of_release(
 
 
 def type_of(values: dict[str, object]) -> str:
-    """Give the name of the IPAM plugin; Failure 7 where there is none or it is more than a name."""
+    """Give the name of the IPAM plugin; Failure 7 if there is none or it is more than a name."""
     if "ipam" not in values:
         raise Failure(INVALID_CONFIGURATION, "ipam: is missing; ipamd-veth asks an IPAM plugin for addresses")
     section = values["ipam"]
@@ -130,7 +130,7 @@ def type_of(values: dict[str, object]) -> str:
 
 
 def find(name: str, folders: str) -> str:
-    """Give the path of an executable in the folders of CNI_PATH; Failure 7 where none has it."""
+    """Give the path of an executable in the folders of CNI_PATH; Failure 7 if none has it."""
     for folder in folders.split(":"):
         path = f"{folder}/{name}"
         try:

@@ -18,7 +18,7 @@ class Inexpressible(ValueError):
 
 
 def encode(result: Result, version: str) -> bytes:
-    """Write a result in a version; Inexpressible where that has no words for it."""
+    """Write a result in a version; Inexpressible if that has no words for it."""
     members = [f'"cniVersion":{quote(version)}']
     if _is_before(version, "0.3.0"):
         members += [_family(result, family, version) for family in _families(result)]

@@ -24,9 +24,9 @@ class _Ended(Exception):
 
 
 def run(path: str, verb: str, stdin: bytes, deadline: Deadline) -> bytes:
-    """Run a plugin for a verb and give its answer; Failure with its own error where it refuses.
+    """Run a plugin for a verb and give its answer; Failure with its own error if it refuses.
 
-    Failure 5 where it cannot be started, 11 where it has not ended by the deadline, which ends it.
+    Failure 5 if it cannot be started, 11 if it has not ended by the deadline, which ends it.
     """
     name = path[path.rfind("/") + 1 :]
     try:
@@ -41,7 +41,7 @@ def run(path: str, verb: str, stdin: bytes, deadline: Deadline) -> bytes:
 
 
 def decode(path: str, answer: bytes) -> dict[str, object]:
-    """Give the object that a plugin answered; Failure 6 where its answer is none."""
+    """Give the object that a plugin answered; Failure 6 if its answer is none."""
     try:
         return parse_object(answer)
     except NotJson as error:
@@ -100,7 +100,7 @@ def _read(reading: int, watched: int, deadline: Deadline) -> bytes:
 
 
 def _read_piece(reading: int, size: int) -> bytes | None:
-    """Give what is in the pipe, None where there is nothing now, nothing at its end."""
+    """Give what is in the pipe, None if there is nothing now, nothing at its end."""
     try:
         return platform.read(reading, next_piece(size))
     except OSError as error:

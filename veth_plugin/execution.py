@@ -32,13 +32,13 @@ class Execution:
         self._ipam: Delegate | None = None
 
     def ipam(self) -> Delegate:
-        """Give the IPAM plugin; Failure 7 where the configuration names none that is there."""
+        """Give the IPAM plugin; Failure 7 if the configuration names none that is there."""
         if self._ipam is None:
             self._ipam = delegate.of(self.invocation, self.issued, self.stdin, self.values)
         return self._ipam
 
     def free(self) -> None:
-        """Have the IPAM plugin carry out a DEL or GC, where any can be asked; its Failure, or 11."""
+        """Have the IPAM plugin carry out a DEL or GC, if any can be asked; its Failure, or 11."""
         self._ipam = delegate.of_release(self.invocation, self.issued, self.stdin, self.values)
         if self._ipam is not None:
             self._ipam.ask(self.invocation.verb)

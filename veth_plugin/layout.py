@@ -116,7 +116,7 @@ def _check(answer: Result) -> None:
 
 
 def _gateway(each: Address, wanted: bool) -> bytes | None:
-    """Give an address's gateway: the first address of its prefix where none is said and one is wanted."""
+    """Give an address's gateway: the first address of its prefix if none is said and one is wanted."""
     if each.gateway is None and wanted:
         return address.following(network(each.address, each.length))
     return each.gateway

@@ -13,7 +13,7 @@ _ARGUMENT = "MAC"
 def requested(configuration: dict[str, object], arguments: str) -> bytes | None:
     """Give the MAC that is asked for: runtimeConfig before args.cni, CNI_ARGS and the key `mac`.
 
-    None where nobody asks. Failure 7, or 4 for CNI_ARGS, where it is no MAC of one interface.
+    None if nobody asks. Failure 7, or 4 for CNI_ARGS, if it is no MAC of one interface.
     """
     runtime = configuration.get("runtimeConfig")
     args = configuration.get("args")
@@ -54,7 +54,7 @@ def text(mac: bytes) -> str:
 
 
 def argument(arguments: str, name: str) -> str | None:
-    """Give the value of a name in CNI_ARGS, the last where it comes twice; None where it does not come."""
+    """Give the value of a name in CNI_ARGS, the last if it comes twice; None if it does not come."""
     found = None
     for pair in arguments.split(";"):
         key, equals, value = pair.partition("=")

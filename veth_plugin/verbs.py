@@ -33,7 +33,7 @@ _ATTACHMENTS = ("cni.dev/valid-attachments", "cni.dev/attachments")
 def add(execution: Execution) -> None:
     """Make the interface, ask for addresses, set everything up: all of it or nothing.
 
-    The pair comes first: where the container has it already this fails before anybody is asked, so that a
+    The pair comes first: if the container has it already, this fails before anybody is asked, so that a
     repeated ADD frees nothing of a container that lives.
     """
     settings = Settings(execution.values, execution.invocation.args)
@@ -117,7 +117,7 @@ def _ask_for_addresses(execution: Execution) -> Result:
 
 
 def _give_back(execution: Execution) -> None:
-    """Free what an ADD took that has failed; where that fails too, the runtime's DEL does it."""
+    """Free what an ADD took that has failed; if that fails too, the runtime's DEL does it."""
     try:
         execution.ipam().ask("DEL")
     except Failure as failure:
@@ -185,7 +185,7 @@ def _attachment(execution: Execution) -> Attachment:
 
 
 def _living(execution: Execution) -> list[Attachment]:
-    """Read which attachments are alive; Failure 7 where that is not said, for then all would be dead."""
+    """Read which attachments are alive; Failure 7 if that is not said, for then all would be dead."""
     for key in _ATTACHMENTS:
         given = execution.values.get(key)
         if given is not None:

@@ -1,4 +1,4 @@
-"""Keeps the accept where an admin allowed it: after each change of nftables, and every ten seconds."""
+"""Keeps the accept if an admin allowed it: after each change of nftables, and every ten seconds."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def decode(data: bytes) -> tuple[str, ...]:
 
 
 def read(path: Path) -> tuple[str, ...]:
-    """The interfaces, none where nothing is allowed. Raises OSError."""
+    """The interfaces, none if nothing is allowed. Raises OSError."""
     try:
         return decode(path.read_bytes())
     except FileNotFoundError:

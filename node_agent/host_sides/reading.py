@@ -35,7 +35,7 @@ class HostSide:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the kernel has for a host side. `mac` is the container's, None where nobody can tell it."""
+    """What the kernel has for a host side. `mac` is the container's, None if nobody can tell it."""
 
     mac: bytes | None
     neighbours: dict[bytes, Neighbour]

@@ -57,7 +57,7 @@ def lacks(side: HostSide, there: Standing, before: tuple[bytes, ...] = ()) -> li
 def at_once(lack: Lack) -> bool:
     """Whether it may be written at any moment.
 
-    A gateway and a route are made by an ADD that fails where they are there already: the agent must not come
+    A gateway and a route are made by an ADD that fails if they are there already: the agent must not come
     before it. Writing a neighbour takes nothing from anybody.
     """
     return lack.part is Part.NEIGHBOUR

@@ -101,7 +101,7 @@ class _Ear:
         self._listeners: list[Events] = []
 
     def listen(self, groups: tuple[int, ...], *, everywhere: bool) -> None:
-        """Hear of more. Raises OSError where the kernel refuses."""
+        """Hear of more. Raises OSError if the kernel refuses."""
         socket = platform.netlink_socket(ROUTE)
         try:
             socket.bind((0, 0))  # else it has the kernel's own number, to whom the kernel tells nothing
@@ -160,7 +160,7 @@ async def keep_host_sides() -> None:
 
 
 async def _look(sides: HostSides, indexes: set[int] | None) -> set[int] | None:
-    """Have them looked at; those to look at again, None where the kernel could not be asked."""
+    """Have them looked at; those to look at again, None if the kernel could not be asked."""
     try:
         return await asyncio.to_thread(sides.look, indexes)
     except (Failure, OSError, Interrupted, Malformed) as error:

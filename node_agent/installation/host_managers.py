@@ -1,6 +1,6 @@
 """Files for the programs that manage a host's network, so that they leave alone what is ours.
 
-They are installed only where such a program is at work. Each reads its file at its next start.
+They are installed only if such a program is at work. Each reads its file at its next start.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ _NETWORK_MANAGER: Final = (
 
 
 def _version_of_systemd(root: Root) -> int | None:
-    """By the name of its library; None where that is elsewhere."""
+    """By the name of its library; None if that is elsewhere."""
     for folder in _LIBRARIES:
         there = root / f"{folder}/."
         for path in sorted(there.glob("libsystemd-shared-*.so")) if there.is_dir() else []:

@@ -30,7 +30,7 @@ class TooOld(Exception):
 class Centre:
     """One cluster's pod network at ipamd, as one of its nodes sees it.
 
-    All methods raise Silent where ipamd does not answer, Refused where it says no, Malformed where its answer
+    All methods raise Silent if ipamd does not answer, Refused if it says no, Malformed if its answer
     cannot be read.
     """
 

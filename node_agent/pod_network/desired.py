@@ -1,6 +1,6 @@
 """What the kernel of a node shall have, computed from what ipamd announces. Pure.
 
-The pods of the underlay's family go directly where the pair does. Those of the other family go by the tunnel
+The pods of the underlay's family go directly if the pair does. Those of the other family go by the tunnel
 in any case: their next hop would need an address that nodes do not publish.
 """
 
@@ -16,7 +16,7 @@ from node_agent.pod_network.network import IPV4, IPV6, Address, Mode, Network, P
 from node_agent.pod_network.pairing import mode_of_pair
 
 LAST_METRIC = 0xFFFFFFFF
-"""Of a route that counts only where there is no other."""
+"""Of a route that counts only if there is no other."""
 _OVERHEAD = {IPV4: 50, IPV6: 70}
 """What a packet in the tunnel grows by: headers of Ethernet, IP, UDP and vxlan."""
 _LEAST_MTU = {IPV4: 68, IPV6: 1280}
@@ -177,7 +177,7 @@ def _add_own(found: Desired, network: Network, own: Peer) -> None:
             _put(found, Route(block, Through.NOTHING), own.name)
     if (
         network.settings.mode is not Mode.NONE
-    ):  # where others route pods, a pool's packets may leave by theirs
+    ):  # if others route pods, a pool's packets may leave by theirs
         for pool in network.pools:
             _put(found, Route(pool.subnet, Through.NOTHING, metric=LAST_METRIC), own.name)
 

@@ -1,4 +1,4 @@
-"""The vxlan device of the node: made, put right, or made anew where it differs in what cannot be changed."""
+"""The vxlan device of the node: made, put right, or made anew if it differs in what cannot be changed."""
 
 from __future__ import annotations
 

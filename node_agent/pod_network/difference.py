@@ -73,7 +73,7 @@ def _wanted(desired: Desired, reading: Reading) -> dict[_Key, KernelRoute]:
 
 
 def _made(wanted: Route, reading: Reading) -> KernelRoute | None:
-    """A route as the kernel takes it; None where its link is not there."""
+    """A route as the kernel takes it; None if its link is not there."""
     prefix = wanted.prefix
     metric = wanted.metric or (_DEFAULT_METRIC_IPV6 if prefix.version == IPV6 else None)
     made = KernelRoute(

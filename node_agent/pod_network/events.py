@@ -27,7 +27,7 @@ class Events:
     """Listens in the network namespace of the process; calls `happened` on anything that may concern us."""
 
     def __init__(self, happened: Callable[[], None]) -> None:
-        """OSError where the kernel gives no socket."""
+        """OSError if the kernel gives no socket."""
         self._happened = happened
         self._sockets = [_listen(ROUTE, _OF_ROUTING), _listen(NETFILTER, _OF_NFTABLES)]
         self.tunnel: int | None = None

@@ -64,7 +64,7 @@ class Peer:
     borrowed: tuple[Prefix, ...]
 
     def pod_address(self, family: int) -> Address | None:
-        """Its own address in the pod network, None where it has none of a family."""
+        """Its own address in the pod network, None if it has none of a family."""
         return next((one for one in self.pod_addresses if one.version == family), None)
 
 

@@ -11,7 +11,7 @@ def are_adjacent(one: Peer, other: Peer) -> bool:
 
 
 def mode_of_pair(setting: Mode, one: Peer, other: Peer, *, answered: bool) -> Mode:
-    """DIRECT, VXLAN, or NONE where nothing carries packets between the two.
+    """DIRECT, VXLAN, or NONE if nothing carries packets between the two.
 
     `answered` is whether a probe with the nodes' addresses in the pod network came back without a tunnel: a
     cloud or a switch may drop such packets on one link too.

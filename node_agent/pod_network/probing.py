@@ -90,7 +90,7 @@ class Prober:
         return frozenset(self._pairs.direct())
 
     def aim(self, ends: Ends | None, link: str | None, believed: Iterable[str]) -> None:
-        """Probe between these ends from now on, by a link. OSError where the kernel gives no socket."""
+        """Probe between these ends from now on, by a link. OSError if the kernel gives no socket."""
         is_same = self._sockets and _takes_the_same(self._ends, ends) and self._link == link
         self._ends, self._link = ends, link
         self._pairs.keep(ends.peers if ends else (), frozenset(believed))

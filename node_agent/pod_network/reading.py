@@ -36,7 +36,7 @@ class Reading:
 
 
 def read(routing: Connection, own: Address) -> Reading:
-    """Read it. Raises OSError, or Interrupted where lists changed each time."""
+    """Read it. Raises OSError, or Interrupted if lists changed each time."""
     told = [address.decode(one) for one in routing.list_all(address.get_all(0))]
     uplinks = [one.index for one in told if one.address == own.packed]
     found = Reading(_link(routing, link.get(index=uplinks[0])) if uplinks else None, tunnel(routing))

@@ -22,7 +22,7 @@ def require_pod_network(code: int) -> None:
 
 
 def make(attachment: Attachment, settings: Settings) -> Pair:
-    """Make the pair of an attachment, both ends down; Failure where that cannot be, with nothing changed."""
+    """Make the pair of an attachment, both ends down; Failure if that cannot be, with nothing changed."""
     from veth_plugin.kernel import pair
 
     return pair.make(attachment, settings)
@@ -57,7 +57,7 @@ def collect(network: str, living: list[Attachment]) -> None:
 
 
 def condition(network: str, settings: Settings) -> None:
-    """Failure 50 where no ADD could be done, 51 where containers of the network do without what they need."""
+    """Failure 50 if no ADD could be done, 51 if containers of the network do without what they need."""
     from veth_plugin.kernel import inspection
 
     inspection.condition(network, settings)

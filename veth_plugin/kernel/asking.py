@@ -43,7 +43,7 @@ def carry_out(connection: Connection, steps: list[Step]) -> list[Answer]:
 
 
 def exchange(connection: Connection, requests: list[Request]) -> list[Answer]:
-    """Send requests and give their answers; Failure 5 where the kernel does not answer."""
+    """Send requests and give their answers; Failure 5 if the kernel does not answer."""
     try:
         return connection.exchange(requests)
     except OSError as error:
@@ -51,7 +51,7 @@ def exchange(connection: Connection, requests: list[Request]) -> list[Answer]:
 
 
 def transact(connection: Connection, requests: list[Request]) -> Refusal | None:
-    """Send a transaction and give its first refusal, if any; Failure 5 where the kernel does not answer."""
+    """Send a transaction and give its first refusal, if any; Failure 5 if the kernel does not answer."""
     try:
         answers = connection.transaction(requests)
     except OSError as error:

@@ -79,7 +79,7 @@ def complete(pair: Pair, layout: Layout, bridge: Bridge) -> list[Interface]:
 
 
 def ensure(pair: Pair, bridge: Bridge) -> Link:
-    """Give the bridge, made where it is not there; Failure 7 where something else has its name."""
+    """Give the bridge, made if it is not there; Failure 7 if something else has its name."""
     there = find(pair.node, bridge)
     if there is None:
         return _make(pair, bridge)
@@ -95,7 +95,7 @@ def ensure(pair: Pair, bridge: Bridge) -> Link:
 
 
 def find(node: Connection, bridge: Bridge) -> Link | None:
-    """Give the bridge where it is there; Failure 7 where something else has its name."""
+    """Give the bridge if it is there; Failure 7 if something else has its name."""
     [answer] = exchange(node, [link.get(bridge.name)])
     if not answer.messages:
         return None
@@ -154,7 +154,7 @@ def _set_up_port(pair: Pair, own: list[bytes], index: int, bridge: Bridge) -> No
 
 
 def _ensure_gateways(pair: Pair, facing: Link, gateways: list[Address], force: bool) -> list[bytes]:
-    """Give the bridge the addresses of gateways, and tell which it lacked; Failure 7 where it has others."""
+    """Give the bridge the addresses of gateways, and tell which it lacked; Failure 7 if it has others."""
     wanted = [_of_bridge(facing.index, each) for each in gateways]
     steps = [
         Step(address.add(each), f"address {addresses.text(each.address)} of {facing.name}", (EXISTS,))
@@ -224,7 +224,7 @@ def _said(one: KernelAddress) -> str:
 
 
 def _wait_for_detection(pair: Pair) -> None:
-    """Wait until the addresses were looked for on the bridge; Failure 7 where another has one, or 11."""
+    """Wait until the addresses were looked for on the bridge; Failure 7 if another has one, or 11."""
     waited = 0
     while waited < _DETECTION_MS:
         told = list_all(

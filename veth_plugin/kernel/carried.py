@@ -1,4 +1,4 @@
-"""Files by which the node's agent tells of the pod network, where it carries one."""
+"""Files by which the node's agent tells of the pod network, if it carries one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LARGEST = 64
 
 
 def mtu() -> int:
-    """Give the MTU that the agent wrote for containers, 0 where it wrote none."""
+    """Give the MTU that the agent wrote for containers, 0 if it wrote none."""
     text = _read(MTU_FILE)
     return int(text) if text.isdigit() else 0
 

@@ -1,4 +1,4 @@
-"""Forwarding between containers and what is beyond the node, switched on by family where it is off."""
+"""Forwarding between containers and what is beyond the node, switched on by family if it is off."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ALSO_WHERE_FORWARDING = "2"
 
 
 def switch_on(pair: Pair, families: list[int]) -> None:
-    """Switch forwarding on where the new host side has it off; Failure 5."""
+    """Switch forwarding on if the new host side has it off; Failure 5."""
     for one in families:
         if not forwards(pair.told, one):
             _switch_on(pair.node, one)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def prepare(pair: Pair, has_ipv6: bool, detects: bool = False) -> None:
-    """Let the interface have addresses of IPv6 where it gets one, at once unless it `detects` duplicates."""
+    """Let the interface have addresses of IPv6 if it gets one, at once unless it `detects` duplicates."""
     settings = []
     conf = f"ipv6/conf/{pair.ifname}"
     if has_ipv6:
@@ -91,7 +91,7 @@ def said_of(wanted: Route) -> str:
 
 
 def require(has_ipv6: bool, known: dict[str, int]) -> None:
-    """Failure 5 where an address of IPv6 is given and the kernel has none."""
+    """Failure 5 if an address of IPv6 is given and the kernel has none."""
     if has_ipv6 and not known:
         raise Failure(IO_FAILURE, "the IPAM plugin gave an address of IPv6, and this kernel is without IPv6")
 

@@ -83,7 +83,7 @@ def _what_drops() -> list[str]:
 
 
 def condition(network: str, settings: Settings) -> None:
-    """Failure 51 where the network's containers here have no forwarding, or no bridge, that they need."""
+    """Failure 51 if the network's containers here have no forwarding, or no bridge, that they need."""
     node = connect(ROUTE)
     try:
         links = [link.decode(told) for told in list_all(node, link.get_all(), "interfaces")]

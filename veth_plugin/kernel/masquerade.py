@@ -210,7 +210,7 @@ def _rules() -> list[list[bytes]]:
 
 
 def _known(filters: Connection, of: Set) -> list[Element]:
-    """Give what a set holds; nothing where it is not there."""
+    """Give what a set holds; nothing if it is not there."""
     [there] = exchange(filters, [TABLE.get()])
     if there.refusal is not None:
         return []

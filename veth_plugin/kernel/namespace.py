@@ -23,7 +23,7 @@ class Namespace:
     """The namespace of an attachment; `routing` asks the kernel in it."""
 
     def __init__(self, attachment: Attachment) -> None:
-        """Open it; Failure 8 where it is gone, no network namespace, or the plugin's own."""
+        """Open it; Failure 8 if it is gone, no network namespace, or the plugin's own."""
         self._home = _open(_OWN)
         try:
             self._file = _open(attachment.netns)

@@ -72,7 +72,7 @@ def short(network: str) -> str:
 
 
 def read_alias(text: str | None) -> Alias | None:
-    """Read what a host side says of itself; None where it says nothing that is ours."""
+    """Read what a host side says of itself; None if it says nothing that is ours."""
     words = (text or "").split(" ")
     if words[0].count("/") != 2:
         return None

@@ -57,7 +57,7 @@ class Pair:
         """The host side as the kernel told it when it was new."""
 
     def make(self) -> None:
-        """Make both ends, each where it stays, down; Failure where that cannot be, with nothing changed."""
+        """Make both ends, each where it stays, down; Failure if that cannot be, with nothing changed."""
         self._measure()
         host = Link(self.name, mac=self.host_mac, mtu=self.mtu, group=self._group())
         peer = Link(self.ifname, mac=self.mac, mtu=self.mtu, namespace=self.namespace.file)
@@ -80,7 +80,7 @@ class Pair:
             raise
 
     def complete(self, layout: Layout) -> list[Interface]:
-        """Set up both ends and what they need on the node; Failure where something is in the way."""
+        """Set up both ends and what they need on the node; Failure if something is in the way."""
         if self.settings.bridge is None:
             from veth_plugin.kernel import routed
 
@@ -95,7 +95,7 @@ class Pair:
         ]
 
     def abandon(self) -> None:
-        """Take away both ends with all that stands on them; Failure 5 where the kernel refuses."""
+        """Take away both ends with all that stands on them; Failure 5 if the kernel refuses."""
         if self._group() == naming.CHECKED:
             from veth_plugin.kernel import spoofing
 
@@ -189,7 +189,7 @@ def _wait(connection: Connection, end: Link, addresses: list[bytes]) -> None:
 
 
 def make(attachment: Attachment, settings: Settings) -> Pair:
-    """Make the pair of an attachment, both ends down; Failure where that cannot be, with nothing changed."""
+    """Make the pair of an attachment, both ends down; Failure if that cannot be, with nothing changed."""
     namespace = Namespace(attachment)
     pair = Pair(attachment, settings, namespace)
     pair.make()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def remove(attachment: Attachment) -> list[bytes]:
     """Remove both ends, and with them all that stands on them, and give the container's addresses.
 
-    Nothing where they are gone already. Failure 5.
+    Nothing if they are gone already. Failure 5.
     """
     node = connect(ROUTE)
     try:

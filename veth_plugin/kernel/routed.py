@@ -23,7 +23,7 @@ _LINK_LOCAL_LENGTH = 64
 
 
 def complete(pair: Pair, layout: Layout) -> list[Interface]:
-    """Set up both ends; the first packet after this is answered. Failure where something is in the way."""
+    """Set up both ends; the first packet after this is answered. Failure if something is in the way."""
     own = [each.address for each in layout.addresses]
     families = inside.families(own)
     has_ipv6 = family.IPV6 in families

@@ -10,7 +10,7 @@ _LARGEST = 64
 
 
 def read(key: str) -> str | None:
-    """Give a setting; None where the kernel has none of that name, as without IPv6. OSError."""
+    """Give a setting; None if the kernel has none of that name, as without IPv6. OSError."""
     try:
         file = platform.open_file(_ROOT + key, platform.O_RDONLY | platform.O_CLOEXEC)
     except OSError as error:
@@ -24,7 +24,7 @@ def read(key: str) -> str | None:
 
 
 def write(key: str, value: str) -> bool:
-    """Change a setting; False where the kernel has none of that name. OSError."""
+    """Change a setting; False if the kernel has none of that name. OSError."""
     try:
         file = platform.open_file(_ROOT + key, platform.O_WRONLY | platform.O_CLOEXEC)
     except OSError as error:

@@ -28,7 +28,7 @@ _AT_ONCE = 64
 
 
 def note(addresses: list[bytes]) -> None:
-    """Note addresses whose container goes, where the node tracks any connection."""
+    """Note addresses whose container goes, if the node tracks any connection."""
     try:
         if not addresses or _nothing_is_tracked():
             return
@@ -88,7 +88,7 @@ def _forget(addresses: list[bytes], bound_ms: int) -> None:
 
 
 def _forget_one(one: bytes, deadline: int) -> bool:
-    """Forget the connections of an address; False where time ran out before the end."""
+    """Forget the connections of an address; False if time ran out before the end."""
     connection = Connection(platform.netlink_socket(NETFILTER))
     other = Connection(platform.netlink_socket(NETFILTER))  # the first is busy with its list
     try:

@@ -160,7 +160,7 @@ async def pod_network(
 
 
 def _few(changed: Set[Announced]) -> list[str] | None:
-    """The names of the nodes that have changed; None where all are to be read."""
+    """The names of the nodes that have changed; None if all are to be read."""
     if any(each.kind is AnnouncedKind.POOLS for each in changed):
         return None
     nodes = sorted(each.name for each in changed if each.kind is AnnouncedKind.NODE)

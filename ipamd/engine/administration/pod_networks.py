@@ -153,7 +153,7 @@ def _refuse_ambiguous(key: NodeKey) -> None:
 
 
 def _refuse_overlap(key: NodeKey, new: Published, snapshot: Snapshot) -> None:
-    """Raise InvalidValue where a node's own network and the pods' cannot be told apart."""
+    """Raise InvalidValue if a node's own network and the pods' cannot be told apart."""
     network = snapshot.networks.get(key.cluster, PodNetwork(cluster=key.cluster))
     if new.address.version != network.underlay.family:
         raise InvalidValue(
