@@ -175,9 +175,7 @@ def _add_own(found: Desired, network: Network, own: Peer) -> None:
     for block in own.blocks:
         if block.prefixlen < block.max_prefixlen:
             _put(found, Route(block, Through.NOTHING), own.name)
-    if (
-        network.settings.mode is not Mode.NONE
-    ):  # if others route pods, a pool's packets may leave by theirs
+    if network.settings.mode is not Mode.NONE:  # if others route pods, a pool's packets may leave by theirs
         for pool in network.pools:
             _put(found, Route(pool.subnet, Through.NOTHING, metric=LAST_METRIC), own.name)
 
