@@ -1,5 +1,6 @@
 """`ipamd-agent run`: joining, the plugins' socket, the spool; a real ipamd with tokens and TLS behind it."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -58,7 +59,10 @@ def test_one_connection_serves_call_after_call(
 def connections_to(port: int, agent: AgentProcess) -> set[str]:
     """The local ends of the agent's connections to a port of this machine."""
     assert agent.process is not None
-    sockets = {str(path.readlink()) for path in Path(f"/proc/{agent.process.pid}/fd").iterdir()}
+    sockets = set()
+    for path in Path(f"/proc/{agent.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            sockets.add(str(path.readlink()))
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return {row[1] for row in rows if row[2].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in sockets}
 

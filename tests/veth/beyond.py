@@ -39,10 +39,10 @@ def routes(namespace: Namespace, *selection: str) -> list[dict[str, Any]]:
     return [one for one in found if one.get("protocol") != "kernel"]
 
 
-def answers(namespace: Namespace, address: str, *more: str) -> bool:
-    """Whether the first packet to an address is answered."""
+def answers(namespace: Namespace, address: str, *more: str, within: int = 5) -> bool:
+    """Whether the first packet to an address is answered within so many seconds."""
     try:
-        namespace.run("ping", "-n", "-c", "1", "-W", "5", *more, address)
+        namespace.run("ping", "-n", "-c", "1", "-W", str(within), *more, address)
     except AssertionError:
         return False
     return True
