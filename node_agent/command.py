@@ -39,7 +39,7 @@ class _Sentences(TyperGroup):
 
 application = typer.Typer(
     cls=_Sentences,
-    help="The agent of a node: it installs the CNI plugin, and passes its calls on to ipamd.",
+    help="The agent of a node: it installs the CNI plugins, and passes their calls on to ipamd.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -75,7 +75,10 @@ def _option(flag: str, variable: str, text: str, metavar: str = "FILE") -> Any:
 def install(
     root: RootFolder = Path("/"),
     executables: Annotated[
-        Path, _option("--executables", "EXECUTABLES", "Folder with ARCH/ipamd-ipam.", "DIR")
+        Path,
+        _option(
+            "--executables", "EXECUTABLES", "Folder with ARCH/ipamd-ipam, the file of both plugins.", "DIR"
+        ),
     ] = DEFAULT_EXECUTABLES,
     architecture: Annotated[
         str, _option("--architecture", "ARCHITECTURE", "Architecture of the node: amd64 or arm64.", "ARCH")
@@ -119,7 +122,9 @@ def install(
     ] = "/etc/cni/net.d",
     hide_others: Annotated[
         bool,
-        typer.Option("--hide-others", help="Install it even if it replaces another network for new pods."),
+        typer.Option(
+            "--hide-others", help="Install the conflist even if it replaces another network for new pods."
+        ),
     ] = False,
     allow_forwarding: Annotated[
         bool,
@@ -129,7 +134,7 @@ def install(
         ),
     ] = False,
 ) -> None:
-    """Install plugin, node.json and credentials on a node, and a network configuration if one is given."""
+    """Install plugins, node.json and credentials on a node, and a network configuration if one is given."""
     options = InstallOptions(
         executables=executables,
         architecture=architecture,
