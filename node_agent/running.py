@@ -47,7 +47,9 @@ async def run(settings: Settings) -> None:
     membership = Membership(node, settings.join_token, upstream, facts)
     network = PodNetwork(node, settings.network, upstream, membership, facts) if settings.network else None
     measures = Measures(facts, node.state_dir, network)
-    firewalls = Firewalls(settings.node_json.parent / permission.NAME)
+    firewalls = Firewalls(
+        settings.node_json.parent / permission.NAME, lambda: network.tunnel_port if network else None
+    )
     relay = Relay(upstream, membership, measures, lambda: _status(node, facts, firewalls, network))
     try:
         with listeners.loopback(settings.port) as tcp, listeners.unix(settings.socket) as unix:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +35,9 @@ log = structlog.get_logger()
 class Firewalls:
     """The firewalls of the network namespace in which the agent runs."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, tunnel_port: Callable[[], int | None]) -> None:
         self._file = file
+        self._tunnel_port = tunnel_port
         self._told: list[str] = []
         self.dropping: list[str] = []
         """What dropped packets of containers when they were looked at last."""
@@ -61,13 +62,13 @@ class Firewalls:
         except OSError as error:
             faults, interfaces = [f"{self._file} cannot be read: {error.strerror}"], ()
         if interfaces:
-            done, faults = put(interfaces)
+            done, faults = put(interfaces, self._tunnel_port())
             for one in done:
                 log.info("put an accept into a firewall", what=one)
         for one in faults if faults != self._told else ():
             log.warning("a firewall drops packets of containers", why=one)
         self._told = faults
-        self.dropping = what_drops()
+        self.dropping = what_drops(self._tunnel_port())
 
 
 def allow(interfaces: Sequence[str]) -> list[str]:
@@ -81,20 +82,30 @@ def allow(interfaces: Sequence[str]) -> list[str]:
     return [f"firewall: {one}" for one in [*told, *done, *faults]]
 
 
-def put(interfaces: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Accept what these interfaces send and get in each firewall: what was written, what could not be."""
+def put(interfaces: Sequence[str], tunnel_port: int | None = None) -> tuple[list[str], list[str]]:
+    """Accept what these interfaces send and get, and the tunnel's packets, in each firewall that drops them.
+
+    Gives what was written, and what could not be.
+    """
     done: list[str] = []
     faults: list[str] = []
+    accepts = [(accepting.of_containers(interfaces), legacy.of_containers(interfaces))]
+    if tunnel_port is not None:
+        accepts.append((accepting.of_tunnel(tunnel_port), legacy.of_tunnel(tunnel_port)))
     try:
         filters = connect(NETFILTER)
         try:
-            done, faults = accepting.put(filters, interfaces)
+            for accept, _ in accepts:
+                written, refused = accepting.put(filters, accept)
+                done += written
+                faults += refused
         finally:
             filters.close()
     except Failure as failure:
         faults.append(failure.msg)
     try:
-        done += legacy.put(interfaces)
+        for accept, matches in accepts:
+            done += legacy.put(accept.hook, matches, accept.text)
     except Failed as error:
         faults.append(str(error))
     return done, faults
@@ -120,18 +131,23 @@ def take_back() -> list[str]:
     return [*([f"firewall: the accept is taken back, from {count} in all"] if count else []), *faults]
 
 
-def what_drops() -> list[str]:
-    """Say what drops containers' packets, and what could not be looked at."""
+def what_drops(tunnel_port: int | None = None) -> list[str]:
+    """Say what drops containers' packets, or the tunnel's, and what could not be looked at."""
+    found: list[str] = []
     try:
         filters = connect(NETFILTER)
+        try:
+            found += [one.text() for one in dropping.find(filters)]
+            if tunnel_port is not None:
+                port = accepting.of_tunnel(tunnel_port).looked_for
+                found += [one.text() for one in dropping.find(filters, dropping.INPUT, port)]
+        finally:
+            filters.close()
     except Failure as failure:
-        return [failure.msg]
+        found.append(failure.msg)
+    hooks = (dropping.FORWARD,) if tunnel_port is None else (dropping.FORWARD, dropping.INPUT)
     try:
-        found = dropping.said(filters)
-    finally:
-        filters.close()
-    try:
-        found += [one.text for one in legacy.chains() if one.drops and not one.is_accepted]
+        found += [one.text for hook in hooks for one in legacy.dropping(hook)]
     except Failed as error:
         found.append(str(error))
     return found

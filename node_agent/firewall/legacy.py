@@ -9,66 +9,79 @@ from pathlib import Path
 from typing import Final
 
 from node_agent.firewall.command import run
-from veth_plugin.kernel.dropping import ACCEPTING
+from veth_plugin.kernel.dropping import FORWARD, INPUT, Hook
 
 _COMMANDS: Final = {"iptables-legacy": "ip_tables_names", "ip6tables-legacy": "ip6_tables_names"}
 _TABLE: Final = "filter"
 _WAIT_SECONDS: Final = "5"
 """For others who write."""
-_DROPS_ALL: Final = re.compile(r"-A FORWARD (-m comment --comment (\"[^\"]*\"|\S+) )?-j (DROP|REJECT)\b")
+_CHAINS: Final = {FORWARD.number: "FORWARD", INPUT.number: "INPUT"}
+_DROPS_ALL: Final = re.compile(r"-A \w+ (-m comment --comment (\"[^\"]*\"|\S+) )?-j (DROP|REJECT)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
-    """Chain FORWARD of a family. `before` is the place of the rule that drops all, None for the policy."""
+class BaseChain:
+    """A chain of a hook. `before` is the place of the rule that drops all, None for the policy."""
 
+    hook: Hook
     command: str
     drops: bool
     before: int | None
     is_accepted: bool
 
     @property
+    def name(self) -> str:
+        return _CHAINS[self.hook.number]
+
+    @property
     def text(self) -> str:
         how = "by its policy" if self.before is None else "by its last rule"
-        return f"chain FORWARD of {self.command} drops forwarded packets {how}"
+        return f"chain {self.name} of {self.command} drops {self.hook.packets} {how}"
 
 
-def chains() -> list[Forward]:
-    """Chain FORWARD of each family that has one. Raises Failed."""
-    return list(_chains())
+def dropping(hook: Hook) -> list[BaseChain]:
+    """The chains of a hook that drop, and do not accept what is ours. Raises Failed."""
+    return [one for one in _chains(hook) if one.drops and not one.is_accepted]
 
 
-def put(interfaces: Sequence[str]) -> list[str]:
-    """Accept what these interfaces send and get; what was written. Raises Failed."""
+def of_containers(interfaces: Sequence[str]) -> list[str]:
+    """What these interfaces send and get, as options of rules."""
+    return [f"{direction} {name}" for name in interfaces for direction in ("-i", "-o")]
+
+
+def of_tunnel(port: int) -> list[str]:
+    """What comes to a UDP port, as options of a rule."""
+    return [f"-p udp -m udp --dport {port}"]
+
+
+def put(hook: Hook, matches: Sequence[str], packets: str) -> list[str]:
+    """Accept what one of the options matches; what was written. Raises Failed."""
     done = []
-    for one in _chains():
-        if not one.drops or one.is_accepted:
-            continue
-        accepts = "".join(
-            f"-A {ACCEPTING} {direction} {name} -j ACCEPT\n"
-            for name in interfaces
-            for direction in ("-i", "-o")
-        )
-        at = "-A FORWARD" if one.before is None else f"-I FORWARD {one.before}"
-        _write(one.command, f":{ACCEPTING} - [0:0]\n{accepts}{at} -j {ACCEPTING}\n")
-        done.append(f"accepted packets of containers before {one.text}")
+    for one in dropping(hook):
+        accepts = "".join(f"-A {hook.accepting} {match} -j ACCEPT\n" for match in matches)
+        at = f"-A {one.name}" if one.before is None else f"-I {one.name} {one.before}"
+        _write(one.command, f":{hook.accepting} - [0:0]\n{accepts}{at} -j {hook.accepting}\n")
+        done.append(f"accepted {packets} before {one.text}")
     return done
 
 
 def remove() -> int:
-    """Take it away again; from how many families. Raises Failed."""
+    """Take it away again; from how many chains. Raises Failed."""
     count = 0
-    for one in _chains():
-        if one.is_accepted:
-            _write(one.command, f"-D FORWARD -j {ACCEPTING}\n-F {ACCEPTING}\n-X {ACCEPTING}\n")
-            count += 1
+    for hook in (FORWARD, INPUT):
+        for one in _chains(hook):
+            if one.is_accepted:
+                own = hook.accepting
+                _write(one.command, f"-D {one.name} -j {own}\n-F {own}\n-X {own}\n")
+                count += 1
     return count
 
 
-def _chains() -> Iterator[Forward]:
+def _chains(hook: Hook) -> Iterator[BaseChain]:
     for command, names in _COMMANDS.items():
         if _has_table(names):
-            yield _read(command, run(command, "-w", _WAIT_SECONDS, "-S", "FORWARD"))
+            told = run(command, "-w", _WAIT_SECONDS, "-S", _CHAINS[hook.number])
+            yield _read(hook, command, told)
 
 
 def _has_table(names: str) -> bool:
@@ -79,12 +92,13 @@ def _has_table(names: str) -> bool:
         return False
 
 
-def _read(command: str, told: str) -> Forward:
+def _read(hook: Hook, command: str, told: str) -> BaseChain:
     lines = told.splitlines()
     rules = [line for line in lines if line.startswith("-A ")]
     before = next((place for place, line in enumerate(rules, 1) if _DROPS_ALL.match(line)), None)
-    drops = before is not None or "-P FORWARD DROP" in lines
-    return Forward(command, drops, before, any(line.endswith(f"-j {ACCEPTING}") for line in rules))
+    drops = before is not None or f"-P {_CHAINS[hook.number]} DROP" in lines
+    is_accepted = any(line.endswith(f"-j {hook.accepting}") for line in rules)
+    return BaseChain(hook, command, drops, before, is_accepted)
 
 
 def _write(command: str, lines: str) -> None:

@@ -120,6 +120,13 @@ class PodNetwork:
             "looked_at": rfc3339(self._last_at),
         }
 
+    @property
+    def tunnel_port(self) -> int | None:
+        """The UDP port to which peers send; None as long as none is known, or if the mode has no tunnel."""
+        if self._network is None or self._network.settings.mode not in (Mode.AUTO, Mode.VXLAN):
+            return None
+        return self._network.settings.port
+
     def routes(self) -> tuple[int, int]:
         """How many routes are wanted, and how many of them are there."""
         return (self._last.outcome.wanted, self._last.outcome.there) if self._last else (0, 0)

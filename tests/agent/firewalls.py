@@ -69,10 +69,10 @@ class Iptables:
 class Nftables:
     """A table of an admin's own."""
 
-    def __init__(self, node: Namespace, scratch: Path) -> None:
+    def __init__(self, node: Namespace, scratch: Path, rules: str = NFTABLES) -> None:
         self._node = node
         self._file = scratch / "rules"
-        self._file.write_text(NFTABLES)
+        self._file.write_text(rules)
 
     def load(self) -> None:
         self._node.run("nft", "-f", str(self._file))

@@ -1,4 +1,4 @@
-"""What of the node's nftables drops packets that it would forward: of iptables-nft, UFW, firewalld or others.
+"""What of the node's nftables drops packets of containers: of iptables-nft, UFW, firewalld or others.
 
 An accept in a table of ours helps nothing: a packet passes the chains of all tables.
 """
@@ -15,9 +15,23 @@ if TYPE_CHECKING:
     from netlink.connection import Connection
     from netlink.nftables import Rule, Table
 
-ACCEPTING = "IPAMD-FORWARD"
-"""The chain of ours in the tables of others; a rule that leads to it comes before what drops."""
 
+class Hook:
+    """A place where firewalls look, and `accepting`, the chain of ours that accepts there in their tables.
+
+    A rule that leads to that chain comes before what drops.
+    """
+
+    def __init__(self, number: int, accepting: str, packets: str) -> None:
+        self.number = number
+        self.accepting = accepting
+        self.packets = packets
+
+
+FORWARD = Hook(nftables.FORWARD, "IPAMD-FORWARD", "forwarded packets")
+INPUT = Hook(nftables.INPUT, "IPAMD-INPUT", "packets of the tunnel")
+
+_HOST_SIDES = naming.PREFIX.encode()
 _FAMILIES = {nftables.IPV4: "ip", nftables.IPV6: "ip6", nftables.INET: "inet"}
 _DEEPEST = 8  # jumps that are followed
 _OF_NO_CONSEQUENCE = ("counter", "log")
@@ -27,7 +41,8 @@ _REFUSING = b"REJECT"  # a target that iptables-nft has from iptables
 class Drop:
     """A base chain that drops what no rule of it accepts, by its policy or by the rule numbered `before`."""
 
-    def __init__(self, table: Table, chain: str, before: int | None) -> None:
+    def __init__(self, hook: Hook, table: Table, chain: str, before: int | None) -> None:
+        self.hook = hook
         self.table = table
         self.chain = chain
         self.before = before
@@ -36,20 +51,20 @@ class Drop:
         """Say what drops."""
         how = "by its policy" if self.before is None else "by its last rule"
         family = _FAMILIES[self.table.family]
-        return f"chain {self.chain} of table {family} {self.table.name} drops forwarded packets {how}"
+        return f"chain {self.chain} of table {family} {self.table.name} drops {self.hook.packets} {how}"
 
 
-def find(filters: Connection) -> list[Drop]:
-    """Find what drops packets of our interfaces; Failure 5."""
+def find(filters: Connection, hook: Hook = FORWARD, known: bytes = _HOST_SIDES) -> list[Drop]:
+    """Find what drops packets at a hook, but firewalls that look for what begins with `known`; Failure 5."""
     found = []
     for family in _FAMILIES:
         told = list_all(filters, nftables.get_chains(family), "chains", (NO_SUCH_FILE, NO_NFTABLES))
         for table, chain in [nftables.decode_chain(one) for one in told]:
-            if chain.hook != nftables.FORWARD:
+            if chain.hook != hook.number:
                 continue
             rules = rules_of(filters, table)
-            drop = _drop(table, chain.name, chain.accepts, rules)
-            if drop is not None and not _knows_ours(rules):
+            drop = _drop(hook, table, chain.name, chain.accepts, rules)
+            if drop is not None and not _looks_for(known, rules, hook):
                 found.append(drop)
     return found
 
@@ -74,13 +89,13 @@ def leads_to(rule: Rule) -> str | None:
     return verdict[1] if verdict is not None else None
 
 
-def _drop(table: Table, chain: str, accepts: bool, rules: list[Rule]) -> Drop | None:
+def _drop(hook: Hook, table: Table, chain: str, accepts: bool, rules: list[Rule]) -> Drop | None:
     for rule in [one for one in rules if one.chain == chain]:
-        if leads_to(rule) == ACCEPTING:
+        if leads_to(rule) == hook.accepting:
             return None
         if _drops_all(rule, rules, _DEEPEST):
-            return Drop(table, chain, rule.handle)
-    return None if accepts else Drop(table, chain, None)
+            return Drop(hook, table, chain, rule.handle)
+    return None if accepts else Drop(hook, table, chain, None)
 
 
 def _drops_all(rule: Rule, rules: list[Rule], deepest: int) -> bool:
@@ -108,12 +123,11 @@ def _verdict(rule: Rule) -> tuple[int, str | None] | None:
     return None
 
 
-def _knows_ours(rules: list[Rule]) -> bool:
-    """Tell whether the firewall of these rules was told of our interfaces, by whomever."""
-    ours = naming.PREFIX.encode()
+def _looks_for(known: bytes, rules: list[Rule], hook: Hook) -> bool:
+    """Tell whether the firewall of these rules was told of what we want accepted, by whomever."""
     for rule in rules:
-        if rule.chain != ACCEPTING:
+        if rule.chain != hook.accepting:
             for name, data in rule.expressions:
-                if name == "cmp" and expression.decode_compared(data).startswith(ours):
+                if name == "cmp" and expression.decode_compared(data).startswith(known):
                     return True
     return False
