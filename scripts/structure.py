@@ -13,7 +13,6 @@ END: Final = "<!-- /structure -->"
 
 ROOMS: Final = (
     "ipamd.api",
-    "ipamd.web",
     "ipamd.cli",
     "ipamd.ctl",
     "ipamd.cni",

@@ -21,7 +21,7 @@ Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
 
 @command(commands, "show")
 def show(session: CommandSession, cluster: Cluster = DEFAULT_CLUSTER) -> None:
-    """Show the settings of a pod network, its pools and how many nodes take part."""
+    """Show the settings, pools and nodes of a pod network."""
     network = network_of(session, cluster).body
     if not session.for_people:
         session.show_document(network)

@@ -22,7 +22,7 @@ Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
 
 @command(commands, "list")
 def list_nodes(session: CommandSession, limit: Limit = None) -> None:
-    """List the nodes that ipamd knows, what they have in the pod network, and when each last called."""
+    """List nodes, their blocks, and when each last called."""
     session.show_list(
         session.client.pages(NODES, limit=limit),
         ("CLUSTER", "NAME", "ADDRESS", "BLOCKS", "LABELS", "LAST CONTACT"),
