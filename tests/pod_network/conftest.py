@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.network.namespace import MakeNamespace, Namespace
-from tests.pod_network.cluster import Document, Fabric, Node
+from tests.pod_network.cluster import Document, Fabric, Node, Pod, whole
 from tests.service import IpamdProcess
 
 Ipam = Callable[[Node], Document]
@@ -54,3 +54,20 @@ def ipam() -> Ipam:
         }
 
     return section
+
+
+@pytest.fixture
+def nodes(fabric: Fabric) -> tuple[Node, Node]:
+    """Two nodes, each on a switch of its own, and both strict about where packets come from."""
+    one = fabric.node("node-1", fabric.switch("switch-1", 0), "192.0.2.1")
+    two = fabric.node("node-2", fabric.switch("switch-2", 1), "198.51.100.2")
+    for node in (one, two):
+        node.start()
+    whole([one, two])
+    return one, two
+
+
+@pytest.fixture
+def pods(fabric: Fabric, nodes: tuple[Node, Node], ipam: Ipam) -> tuple[Pod, Pod]:
+    """A pod on each of the two nodes."""
+    return fabric.pod("pod-1", nodes[0], ipam), fabric.pod("pod-2", nodes[1], ipam)

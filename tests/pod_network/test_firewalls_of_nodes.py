@@ -10,8 +10,7 @@ import pytest
 from tests.agent.firewalls import Firewall, Iptables, Nftables, Ufw
 from tests.network.namespace import Namespace
 from tests.node_executable import node_plugin
-from tests.pod_network.cluster import Fabric, Node, Pod, whole
-from tests.pod_network.conftest import Ipam
+from tests.pod_network.cluster import Node, Pod
 from tests.waiting import eventually
 
 DENYING: Final = """*filter
@@ -46,23 +45,6 @@ KINDS: Final[dict[str, Callable[[Namespace, Path], Firewall]]] = {
     "ufw": lambda node, scratch: Ufw(node, scratch, "allow"),
 }
 """UFW denies what comes in, unless it is told otherwise."""
-
-
-@pytest.fixture
-def nodes(fabric: Fabric) -> tuple[Node, Node]:
-    made = (
-        fabric.node("node-1", fabric.switch("switch-1", 0), "192.0.2.1"),
-        fabric.node("node-2", fabric.switch("switch-2", 1), "198.51.100.2"),
-    )
-    for node in made:
-        node.start()
-    whole(list(made))
-    return made
-
-
-@pytest.fixture
-def pods(fabric: Fabric, nodes: tuple[Node, Node], ipam: Ipam) -> tuple[Pod, Pod]:
-    return fabric.pod("pod-1", nodes[0], ipam), fabric.pod("pod-2", nodes[1], ipam)
 
 
 @pytest.fixture(params=list(KINDS))

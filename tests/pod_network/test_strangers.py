@@ -7,30 +7,12 @@ from ipaddress import ip_address
 import pytest
 
 from tests.network.namespace import Namespace
-from tests.pod_network.cluster import Fabric, Node, Pod, whole
-from tests.pod_network.conftest import Ipam
+from tests.pod_network.cluster import Fabric, Node, Pod
 from tests.pod_network.inside import inside
 from tests.pod_network.talking import PORT
 from tests.waiting import eventually
 
 TUNNEL = 8751
-
-
-@pytest.fixture
-def nodes(fabric: Fabric) -> tuple[Node, Node]:
-    made = (
-        fabric.node("node-1", fabric.switch("switch-1", 0), "192.0.2.1"),
-        fabric.node("node-2", fabric.switch("switch-2", 1), "198.51.100.2"),
-    )
-    for node in made:
-        node.start()
-    whole(list(made))
-    return made
-
-
-@pytest.fixture
-def pods(fabric: Fabric, nodes: tuple[Node, Node], ipam: Ipam) -> tuple[Pod, Pod]:
-    return fabric.pod("pod-1", nodes[0], ipam), fabric.pod("pod-2", nodes[1], ipam)
 
 
 def listening(pod: Pod, address: str) -> socket.socket:

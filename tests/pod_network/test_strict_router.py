@@ -3,27 +3,10 @@
 import pytest
 
 from tests.pod_network.capture import Packet, captured
-from tests.pod_network.cluster import Fabric, Node, Pod, answers, whole
-from tests.pod_network.conftest import Ipam
+from tests.pod_network.cluster import Fabric, Node, Pod, answers
 from tests.pod_network.talking import PORT, echo, talks
 
 CLUSTER_IP, NODE_PORT = "10.96.0.10", 30080
-
-
-@pytest.fixture
-def nodes(fabric: Fabric) -> tuple[Node, Node]:
-    """Two nodes, each on a switch of its own, and both strict about where packets come from."""
-    one = fabric.node("node-1", fabric.switch("switch-1", 0), "192.0.2.1")
-    two = fabric.node("node-2", fabric.switch("switch-2", 1), "198.51.100.2")
-    for node in (one, two):
-        node.start()
-    whole([one, two])
-    return one, two
-
-
-@pytest.fixture
-def pods(fabric: Fabric, nodes: tuple[Node, Node], ipam: Ipam) -> tuple[Pod, Pod]:
-    return fabric.pod("pod-1", nodes[0], ipam), fabric.pod("pod-2", nodes[1], ipam)
 
 
 def stray(seen: list[Packet], *pods: Pod) -> set[str]:
