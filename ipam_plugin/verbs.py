@@ -101,13 +101,20 @@ def _ask(execution: Execution, kept: bytes) -> Attempt:
 
 
 def _ask_until_answered(execution: Execution) -> Attempt:
-    """Ask with the same `issued` again and again. The attempt is doubtful if any before it was."""
+    """Ask with the same `issued` again and again. The attempt is doubtful if any before it was.
+
+    The time may run out within the last attempt. What the one before it saw is told too: it is the reason.
+    """
     kept = execution.request()
     doubtful = False
+    seen_before: list[str] = []
     pause = _FIRST_PAUSE_MS
     while True:
         attempt = _ask(execution, kept)
         attempt.doubtful = doubtful = doubtful or attempt.doubtful
+        if execution.deadline.left_ms() == 0:
+            attempt.why = seen_before + attempt.why
+        seen_before = attempt.why
         wait = pause // 2 + platform.random_number() % (pause // 2)  # or all that wait would come at once
         if attempt.answer is not None or wait >= execution.deadline.left_ms():
             return attempt

@@ -410,7 +410,7 @@ def test_an_authority_that_is_replaced_counts_no_more_and_the_new_one_at_once(
 
     put_in_place(trusted, stranger.ca.read_bytes())
     eventually(lambda: plugin.call("ADD", plugin.config(timeout=1)).code != 0)
-    refused = plugin.call("ADD", plugin.config(timeout=1))
+    refused = plugin.call("ADD", plugin.config(timeout=3))
     put_in_place(trusted, ours)
     eventually(lambda: plugin.call("ADD", plugin.config(timeout=1)).code == 0)
 

@@ -144,6 +144,18 @@ def test_other_verbs_leave_trying_again_to_the_runtime(
     assert plugin.waiting() == []
 
 
+def test_an_add_whose_last_try_has_no_time_still_tells_what_the_one_before_it_saw(
+    plugin: Plugin, peer: Peer
+) -> None:
+    peer.will(reply(503, error(11, "the database is away")), silence())
+
+    call = plugin.call("ADD", plugin.config(timeout=1))
+
+    assert call.error["code"] == 11
+    assert "the database is away" in call.error["details"], call
+    assert "no answer in time" in call.error["details"], call
+
+
 def test_add_tries_again_while_ipamd_says_503(plugin: Plugin, peer: Peer) -> None:
     peer.will(reply(503, error(11)), reply(503, b"<html>", "text/html"), reply(503), granted())
 
