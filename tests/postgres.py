@@ -46,8 +46,9 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 DELETE FROM allocation; DELETE FROM block; DELETE FROM boot; DELETE FROM carving; DELETE FROM contact;
 DELETE FROM node; DELETE FROM pool; DELETE FROM release; DELETE FROM removed; DELETE FROM reservation;
 DELETE FROM token; DELETE FROM token_use; DELETE FROM pod_network; DELETE FROM announcing;
-DELETE FROM announced;
+DELETE FROM announced; DELETE FROM change_log;
 ALTER SEQUENCE allocation_id_seq RESTART; ALTER SEQUENCE release_id_seq RESTART;
+ALTER SEQUENCE change_log_id_seq RESTART;
 UPDATE catalogue SET revision = 0; UPDATE history SET forgotten = 0, counted = 0;
 """
 """As a database is after its migrations: making another one copies some hundred files."""

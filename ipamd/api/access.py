@@ -17,6 +17,7 @@ from structlog.contextvars import bound_contextvars
 
 from ipamd.api.body import header
 from ipamd.api.problems import Problem
+from ipamd.engine.acting import LOOPBACK, acting_as
 from ipamd.engine.engine import Engine
 from ipamd.models.errors import DomainError, InvalidValue, NotAllowed
 from ipamd.models.instant import rfc3339
@@ -194,7 +195,8 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in OPEN or not self._access.is_needed:
-            await self._application(scope, receive, send)
+            with acting_as(LOOPBACK):
+                await self._application(scope, receive, send)
             return
         try:
             principal = await self._access.principal(scope)
@@ -210,7 +212,7 @@ class Gate:
             why = f"{principal.name} has the role {principal.role}, which does not allow this request"
             await Problem.from_domain(NotAllowed(why))(scope, receive, send)
             return
-        with bound_contextvars(by=principal.name):
+        with bound_contextvars(by=principal.name), acting_as(principal.name):
             await self._application({**scope, PRINCIPAL: principal}, receive, send)
 
 

@@ -16,6 +16,7 @@ from ipamd.ctl import (
     explain,
     history,
     importing,
+    log,
     network,
     node,
     pool,
@@ -82,6 +83,7 @@ for group in (pool, allocation, reservation, route, node, network, token):
 apply.register(application)
 importing.register(application)
 history.register(application)
+log.register(application)
 check.register(application)
 explain.register(application)
 status.register(application)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
 
 from ipamd.ctl.allocation import holder_of, node_of
+from ipamd.ctl.local_time import moment
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import CommandSession, command
 
@@ -37,9 +37,9 @@ class Question:
     def query(self) -> dict[str, str | None]:
         """The question as REST takes it."""
         return {
-            "at": _moment(self.at, "--at"),
-            "after": _moment(self.after, "--after"),
-            "before": _moment(self.before, "--before"),
+            "at": moment(self.at, "--at"),
+            "after": moment(self.after, "--after"),
+            "before": moment(self.before, "--before"),
             "space": self.space,
             "namespace": self.namespace,
             "name": self.name,
@@ -80,14 +80,3 @@ def _row(item: dict[str, Any]) -> Iterable[Any]:
         item["ended_by"],
         item["reason"],
     )
-
-
-def _moment(text: str | None, option: str) -> str | None:
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC).isoformat().replace("+00:00", "Z")
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{text!r} is not a time such as 2026-01-31T12:00:00Z", param_hint=option
-        ) from None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
-TIMES: Final = frozenset(("since", "until", "last_contact", "created", "expires", "last_used"))
+import typer
+
+TIMES: Final = frozenset(("at", "since", "until", "last_contact", "created", "expires", "last_used"))
 """The fields of REST that hold a time."""
 
 
@@ -25,3 +27,15 @@ def local_time(text: str, *, exact: bool) -> str:
     except (ValueError, OverflowError):  # a later ipamd's form, or the last day of the year 9999
         return text
     return moment.isoformat(timespec="auto" if exact else "seconds").replace("+00:00", "Z")
+
+
+def moment(text: str | None, option: str) -> str | None:
+    """A time that an option gives, as REST takes it. Without an offset it is in this machine's zone."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is not a time such as 2026-01-31T12:00:00Z", param_hint=option
+        ) from None

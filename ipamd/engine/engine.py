@@ -49,7 +49,7 @@ class Engine:
         self.adoption = Adoption(self.allocator, backend.ledger, cache)
         self.collector = Collector(self.allocator, backend.ledger, cache, clock, self.upkeep)
         self.queries = Queries(backend, cache, clock, refusals)
-        self.administration = Administration(backend, cache, self.announcements)
+        self.administration = Administration(backend, cache, self.announcements, clock)
         self.tokens = Tokens(backend, cache, self.announcements, clock)
         self.networks = PodNetworks(backend, cache, self.announcements, clock)
         self.network_queries = NetworkQueries(backend.ledger, cache, self.upkeep, self.announcements)

@@ -25,7 +25,10 @@ log = structlog.get_logger()
 
 
 class Pruning:
-    """Drops allocations that ended more than some days ago. Each process does it, without a leader."""
+    """Drops allocations that ended, and changes that were made, more than some days ago.
+
+    Each process does it, without a leader.
+    """
 
     def __init__(self, backend: Backend, clock: Clock, days: int) -> None:
         self._backend = backend
@@ -51,4 +54,9 @@ class Pruning:
         while reached is not None:
             begun = time()
             reached = await self._backend.forget_history(before, reached)
+            await asyncio.sleep(max(SHORTEST_PAUSE, RESTING * (time() - begun)))
+        more = True
+        while more:
+            begun = time()
+            more = await self._backend.forget_log(before)
             await asyncio.sleep(max(SHORTEST_PAUSE, RESTING * (time() - begun)))

@@ -7,12 +7,14 @@ from contextlib import closing
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from ipamd.backends import migrations
 from ipamd.backends.interface import CatalogueChange
 from ipamd.backends.registry import open_backend
+from ipamd.backends.sql.schema import REVISION
 from ipamd.engine.administration.tokens import TokenRequest
 from ipamd.engine.engine import Engine
 from ipamd.models.identity import Identity
@@ -85,10 +87,14 @@ async def goes_on_under_its_new_name(url: str) -> None:
     await engine.close()
 
 
-def set_back_to(url: str, revision: int, postgres: Postgres | None) -> None:
-    """Let the schema be one whose next migration is that of the names."""
+OF_NAMES: Final = 10
+"""The migration that renames nodes."""
+
+
+def say_revision(url: str, revision: int, postgres: Postgres | None) -> None:
+    """Let the schema say that it is at a revision. What later ones added does not stand in their way."""
     statements: Sequence[str] = (
-        f"UPDATE schema_version SET revision = {revision}, oldest_code = 1",
+        f"UPDATE schema_version SET revision = {revision}",
         f"UPDATE alembic_version SET version_num = '{revision:04d}'",
     )
     if postgres is not None:
@@ -112,10 +118,11 @@ def test_a_node_with_capitals_goes_on_in_lower_case(
         server = request.getfixturevalue("postgres")
         url = request.getfixturevalue("postgres_database")
     asyncio.run(lived_under_its_old_name(url, also_under_the_new=also_under_the_new))
-    set_back_to(url, 9, server)
+    say_revision(url, OF_NAMES - 1, server)
 
-    version = migrations.upgrade(url)
+    version = migrations.upgrade(url, OF_NAMES)
 
+    say_revision(url, REVISION, server)
     assert version.oldest_code == 7, "code that compares names with case would find none of it"
     asyncio.run(goes_on_under_its_new_name(url))
 

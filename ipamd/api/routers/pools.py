@@ -21,7 +21,7 @@ from ipamd.api.schemas.pool import (
     ShownPool,
     ShownRoute,
     document_of,
-    route_document,
+    shown_route,
 )
 from ipamd.api.schemas.text import Address, Document, Prefix, Word
 from ipamd.engine.catalogue import Catalogue
@@ -109,7 +109,7 @@ async def list_routes(
     pool = _pool(catalogue, name)
     begin = query.after_number() or 0
     numbered = list(enumerate(pool.routes, start=1))[begin:]
-    return page(numbered, query.limit, lambda row: route_document(row[1]), lambda row: row[0])
+    return page(numbered, query.limit, lambda row: shown_route(row[1]), lambda row: row[0])
 
 
 @router.post("/{name}/routes", status_code=HTTPStatus.CREATED)
@@ -138,7 +138,7 @@ async def add_route(
     expected = expected_revision(if_match, _pool(catalogue, name).revision)
     pool = await _edit(engine, name, edit, expected)
     response.headers.update(entity_tag(pool.revision))
-    return route_document(route)
+    return shown_route(route)
 
 
 @router.delete("/{name}/routes", status_code=HTTPStatus.NO_CONTENT)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, StringConstraints
 from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Address, Document, Number, Prefix, Word
 from ipamd.engine.inspection.pod_network import AnnouncedNode, NetworkView
+from ipamd.models import documents
 from ipamd.models.address import IPAddress, IPNetwork, parse_address, parse_network
 from ipamd.models.errors import InvalidValue
 from ipamd.models.instant import rfc3339
@@ -180,13 +181,7 @@ class ShownChanges(TypedDict):
 
 def settings_document(network: PodNetwork) -> ShownSettings:
     """The settings as they are shown, and as a patch takes them."""
-    return {
-        "mode": network.mode.value,
-        "underlay": network.underlay.value,
-        "vxlan": {"port": network.vxlan_port, "vni": network.vxlan_vni},
-        "masquerade_except": [str(prefix) for prefix in network.masquerade_except],
-        "check_sources": network.check_sources,
-    }
+    return cast(ShownSettings, documents.settings_document(network))
 
 
 def member_document(node: AnnouncedNode) -> ShownMember:

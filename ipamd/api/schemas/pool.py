@@ -13,6 +13,7 @@ from ipamd.addressing.block import effective_block_length
 from ipamd.addressing.gateway import default_gateway
 from ipamd.api.schemas.text import Address, Document, Name, Prefix, Range, Word, without_nulls
 from ipamd.models.address import AddressRange, parse_address, parse_network
+from ipamd.models.documents import pool_document, route_document
 from ipamd.models.errors import InvalidValue
 from ipamd.models.limits import LONGEST_NAME, MOST_ROUTES
 from ipamd.models.pool import (
@@ -225,47 +226,12 @@ class ShownPool(TypedDict):
 
 def document_of(pool: Pool) -> ShownPool:
     """A pool as it is shown, and as `NewPool` takes it."""
-    selectors = pool.selectors
-    return {
-        "name": pool.name,
-        "space": pool.space,
-        "subnet": str(pool.subnet),
-        "ranges": [str(entry) for entry in pool.ranges],
-        "exclusions": [str(entry) for entry in pool.exclusions],
-        "gateway": str(pool.gateway) if pool.gateway is not None else None,
-        "gateway_on_link": pool.gateway_on_link,
-        "routes": [route_document(route) for route in pool.routes],
-        "dns": {
-            "nameservers": list(pool.dns.nameservers),
-            "domain": pool.dns.domain,
-            "search": list(pool.dns.search),
-            "options": list(pool.dns.options),
-        },
-        "block_size": pool.block_length,
-        "affinity": pool.affinity.value,
-        "cooldown": pool.cooldown,
-        "state": pool.state.value,
-        "priority": pool.priority,
-        "auto_assign": pool.auto_assign,
-        "masquerade": pool.masquerade,
-        "borrow": pool.borrow,
-        "selectors": {
-            "clusters": list(selectors.clusters),
-            "networks": list(selectors.networks),
-            "nodes": list(selectors.nodes),
-            "node_labels": dict(selectors.node_labels),
-            "namespaces": list(selectors.namespaces),
-        },
-    }
+    return cast(ShownPool, pool_document(pool))
 
 
-def route_document(route: Route) -> ShownRoute:
+def shown_route(route: Route) -> ShownRoute:
     """A route as it is shown."""
-    numbers = {key: getattr(route, key) for key in ("mtu", "advmss", "priority", "table", "scope")}
-    shown = ShownRoute(dst=str(route.dst))
-    if route.gw is not None:
-        shown["gw"] = str(route.gw)
-    return cast(ShownRoute, shown | {key: value for key, value in numbers.items() if value is not None})
+    return cast(ShownRoute, route_document(route))
 
 
 def _dns(document: DnsDocument) -> Dns:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NotRequired
+from typing import NotRequired, cast
 
 from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Address, Document, Name, Note, Range, Word
 from ipamd.models.address import AddressRange
+from ipamd.models.documents import reservation_document
 from ipamd.models.errors import InvalidValue
 from ipamd.models.pool import DEFAULT_SPACE
 from ipamd.models.reservation import Reservation
@@ -78,12 +79,4 @@ def outside_pools(reservation: Reservation) -> str:
 
 def document_of(reservation: Reservation) -> ShownReservation:
     """A reservation as it is shown."""
-    return {
-        "id": reservation.id,
-        "address": str(reservation.addresses),
-        "space": reservation.space,
-        "namespace": reservation.namespace,
-        "name": reservation.name,
-        "owner": reservation.owner,
-        "note": reservation.note,
-    }
+    return cast(ShownReservation, reservation_document(reservation))

@@ -18,8 +18,10 @@ from ipamd.backends.conformance.examples import (
     begin,
     block,
     carve,
+    change_of,
     end,
     ending,
+    log,
     release,
     save,
     write,
@@ -43,6 +45,7 @@ from ipamd.models.address import AddressRange
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
@@ -82,6 +85,7 @@ class Everything:
     uses: Mapping[int, Instant]
     network: PodNetworkReading
     counted: Counted
+    log: Sequence[LogEntry]
 
 
 async def everything(backend: Backend) -> Everything:
@@ -116,6 +120,7 @@ async def everything(backend: Backend) -> Everything:
         uses=dict(await ledger.uses()),
         network=await ledger.pod_network("default", Snapshot(), None),
         counted=await backend.audit.counted(),
+        log=list(await ledger.log(LogQuery(), None, MOST)),
     )
 
 
@@ -133,6 +138,7 @@ async def furnish(backend: Backend) -> None:
     await backend.record_contacts({HERE: NOW})
     await backend.record_uses({MADE.id: NOW})
     await backend.count_time(NOW)
+    await log(backend, change_of("pods"))
 
 
 async def unit_of_work(transaction: Transaction) -> Steps:
@@ -206,10 +212,12 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "saved a boot"
     await catalogue.announce({Announced("default", AnnouncedKind.POOLS)})
     yield "announced"
+    await catalogue.log([change_of("pods", NOW + 1), change_of("third", NOW + 1)])
+    yield "logged"
 
 
 UNIT_STEPS: Final = 13
-CHANGE_STEPS: Final = 18
+CHANGE_STEPS: Final = 19
 """How many steps the two have; a test holds that these are all."""
 
 

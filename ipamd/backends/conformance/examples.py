@@ -22,6 +22,7 @@ from ipamd.backends.interface import (
 from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.block import Block, new_block
 from ipamd.models.catalogue import Entry, Removable
+from ipamd.models.change_log import LogEntry, LogKind
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
@@ -151,6 +152,22 @@ async def remove(backend: Backend, *entries: Removable) -> None:
         await catalogue.raise_revision()
         for entry in entries:
             await catalogue.remove(entry)
+
+    await backend.change(change)
+
+
+def change_of(pool: str, at: Instant = NOW, by: str = "ann (token 2)", **fields: Any) -> LogEntry:
+    """An entry of the change log: a pool was made, but for what is said."""
+    given: dict[str, Any] = {"kind": LogKind.POOL, "before": None, "after": {"name": pool, "priority": 7}}
+    return LogEntry(at=at, by=by, name=pool, **(given | fields))
+
+
+async def log(backend: Backend, *entries: LogEntry) -> None:
+    """One change that writes entries of the change log."""
+
+    async def change(catalogue: CatalogueChange) -> None:
+        await catalogue.raise_revision()
+        await catalogue.log(entries)
 
     await backend.change(change)
 

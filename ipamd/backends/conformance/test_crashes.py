@@ -130,7 +130,7 @@ async def test_a_change_that_was_answered_is_there_when_ipamd_died_then(
 ) -> None:
     after = await dies_when_committed(harness, url, victim, "change")
 
-    assert (after.snapshot.revision, set(after.snapshot.pools)) == (2, {"pods", "third"})
+    assert (after.snapshot.revision, set(after.snapshot.pools)) == (3, {"pods", "third"})
     assert (set(after.snapshot.reservations), set(after.snapshot.nodes)) == ({2}, {THERE})
     assert [each.next_free_since for each in after.blocks["pods"]] == [None, None]
     assert after.cursors["pods"] == 0

@@ -108,6 +108,13 @@ class Backend(Protocol):
         """
         ...
 
+    async def forget_log(self, before: Instant) -> bool:
+        """Drop entries of the change log that were written until `before`, so few that nobody notices.
+
+        Returns whether there may be more.
+        """
+        ...
+
     async def count_time(self, until: Instant) -> None:
         """Note how far time has been counted. The note is never lowered here."""
         ...

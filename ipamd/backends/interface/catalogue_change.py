@@ -9,6 +9,7 @@ from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
+from ipamd.models.change_log import LogEntry
 from ipamd.models.node import Boot, NodeKey
 from ipamd.models.pod_network import Announced
 
@@ -69,6 +70,13 @@ class CatalogueChange(Protocol):
 
     async def save_boot(self, node: NodeKey, boot: Boot) -> None:
         """Add a boot. Raises `ConstraintViolated` if its identity or number is known."""
+        ...
+
+    async def log(self, entries: Sequence[LogEntry]) -> None:
+        """Write entries into the change log, in their order. The catalogue is locked by `raise_revision`.
+
+        Their ids grow, and none is given again.
+        """
         ...
 
     async def announce(self, announced: Set[Announced]) -> None:

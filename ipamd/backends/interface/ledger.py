@@ -9,6 +9,7 @@ from typing import Protocol
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
@@ -58,6 +59,10 @@ class Ledger(Protocol):
 
         `before` is the id of the last allocation of the page before. An unknown id ends the list.
         """
+        ...
+
+    async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
+        """The change log, latest first. `before` is the id of the last entry of the page before."""
         ...
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:

@@ -68,6 +68,10 @@ class MemoryBackend:
         self._tables.forgotten = max(self._tables.forgotten, before)
         return None
 
+    async def forget_log(self, before: Instant) -> bool:
+        self._tables.log = {number: entry for number, entry in self._tables.log.items() if entry.at > before}
+        return False
+
     async def count_time(self, until: Instant) -> None:
         self._tables.counted = max(self._tables.counted, until)
 

@@ -12,6 +12,7 @@ from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
+from ipamd.models.change_log import LogEntry
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
@@ -90,6 +91,12 @@ class MemoryCatalogueChange:
             raise ConstraintViolated(f"boot {boot.identity} or its number {boot.number} is known")
         boots = tuple(sorted((*known, boot), key=lambda one: one.number))
         self._tables.journal.put(self._tables.boots, node, boots)
+
+    async def log(self, entries: Sequence[LogEntry]) -> None:
+        for entry in entries:
+            self._tables.logged += 1
+            stored = replace(entry, id=self._tables.logged)
+            self._tables.journal.put(self._tables.log, self._tables.logged, stored)
 
     async def announce(self, announced: Set[Announced]) -> None:
         self._tables.announcing.announce(announced)

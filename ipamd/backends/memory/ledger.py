@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 from ipamd.backends.interface import PodNetworkReading
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
@@ -47,6 +49,11 @@ class MemoryLedger:
             return rows
         known = self._tables.allocations.rows.get(last)
         return [row for row in rows if known is not None and further(row, known)]
+
+    async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
+        latest_first = sorted(self._tables.log.items(), reverse=True)
+        found = (entry for number, entry in latest_first if before is None or number < before)
+        return list(islice(filter(query.matches, found), limit))
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return self._tables.allocations.held_by(digest)

@@ -26,6 +26,7 @@ from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.change_log import LogEntry
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.node import Boot, Node, NodeKey
@@ -295,6 +296,9 @@ class Tables:
         self.uses: dict[int, Instant] = {}
         self.removed_pools: dict[str, None] = {}
         self.announcing = Announcing(self.journal)
+        self.log: dict[int, LogEntry] = {}
+        self.logged = 0
+        """The id of the latest entry of the log. It is never taken back."""
         self.forgotten: Instant = 0
         self.counted: Instant = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from ipamd.backends.sql import statements
+from ipamd.backends.sql import change_log, statements
 from ipamd.backends.sql.announcing import announce, forget_announced
 from ipamd.backends.sql.entries import (
     network_of,
@@ -26,6 +26,7 @@ from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
+from ipamd.models.change_log import LogEntry
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
@@ -101,6 +102,10 @@ class SqlCatalogueChange:
     async def save_boot(self, node: NodeKey, boot: Boot) -> None:
         row = (node.cluster, node.name, boot.number, boot.identity)
         await self._session.run_many(statements.SAVE_BOOT, [row])
+
+    async def log(self, entries: Sequence[LogEntry]) -> None:
+        if entries:
+            await self._session.run_many(change_log.NOTE, [change_log.entry_values(each) for each in entries])
 
     async def announce(self, announced: Set[Announced]) -> None:
         await announce(self._session, announced)

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.interface import PodNetworkReading
-from ipamd.backends.sql import announcing, listing, statements
+from ipamd.backends.sql import announcing, change_log, listing, statements
 from ipamd.backends.sql.catalogue import blocks_between, load
 from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.rows import allocation_of, block_of
@@ -16,6 +16,7 @@ from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.identity import DIGEST_SIZE, Digest, container_part
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
@@ -77,6 +78,9 @@ class SqlLedger:
             for part in listing.parts(given, listing.HISTORY_LEADS, deferred=self._deferred)
         ]
         return await self._reader.read(lambda session: _merged(session, pieces, values, _latest_first, limit))
+
+    async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
+        return await self._reader.read(lambda session: change_log.page(session, query, before, limit))
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._reader.read(

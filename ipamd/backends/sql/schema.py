@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 10
+REVISION: Final = 11
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -410,6 +410,21 @@ CONTACT: Final = Table(
     needed("heard", BigInteger),
     PrimaryKeyConstraint("cluster", "node"),
 )
+
+CHANGE_LOG: Final = Table(
+    "change_log",
+    METADATA,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    needed("at", BigInteger),
+    needed("changed_by"),
+    needed("kind"),
+    needed("name"),
+    optional("before"),
+    optional("after"),
+    sqlite_autoincrement=True,  # an id is the place of a page: it names one entry for ever
+)
+Index("change_log_at", CHANGE_LOG.c.at)
+Index("change_log_name", CHANGE_LOG.c.name, CHANGE_LOG.c.id)
 
 HISTORY: Final = Table(
     "history",

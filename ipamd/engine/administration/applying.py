@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any, Final
 
 from ipamd.engine.administration.editing import Editing
+from ipamd.models.change_log import Action
 from ipamd.models.errors import DomainError, NotApplied, Refusal, Unavailable
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
@@ -35,14 +35,6 @@ class DesiredState:
 
     pools: Sequence[DesiredPool] | None
     reservations: Sequence[Reservation] | None
-
-
-class Action(StrEnum):
-    """What becomes of an entry."""
-
-    CREATE = "create"
-    CHANGE = "change"
-    DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from ipamd.backends.interface import Backend, CatalogueChange, Change
+from ipamd.backends.interface import Backend, CatalogueChange, Change, Undone
+from ipamd.engine.acting import who_acts
+from ipamd.engine.administration.recording import RecordedChange
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue_cache import CatalogueCache
+from ipamd.engine.clock import Clock
 from ipamd.models.catalogue import Snapshot
 
 T = TypeVar("T")
 
 
 class CatalogueWriter:
-    """The part that all changes of the catalogue share: one after another, each whole or not at all."""
+    """The part that all changes of the catalogue share: one after another, each whole or not at all.
 
-    def __init__(self, backend: Backend, cache: CatalogueCache, announcements: Announcements) -> None:
+    Each is in the change log, in the transaction that makes it.
+    """
+
+    def __init__(
+        self, backend: Backend, cache: CatalogueCache, announcements: Announcements, clock: Clock
+    ) -> None:
         self._backend = backend
         self._cache = cache
         self._announcements = announcements
+        self._clock = clock
 
     async def _begin(self, catalogue: CatalogueChange) -> tuple[int, Snapshot]:
         """Lock the catalogue, then read it. Nobody else changes it before this change ends."""
@@ -26,7 +35,16 @@ class CatalogueWriter:
         return revision, await catalogue.load(self._cache.catalogue.snapshot)
 
     async def _change(self, change: Change[T]) -> T:
-        changed = await self._backend.change(change)
+        at, by = self._clock(), who_acts()
+
+        async def logged(catalogue: CatalogueChange) -> T | Undone[T]:
+            recorded = RecordedChange(catalogue, at, by)
+            answer = await change(recorded)
+            if not isinstance(answer, Undone):
+                await recorded.flush()
+            return answer
+
+        changed = await self._backend.change(logged)
         await self._cache.refresh()
         self._announcements.ring()
         return changed

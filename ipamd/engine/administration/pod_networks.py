@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from ipamd.backends.interface import Backend, CatalogueChange, Undone
+from ipamd.backends.interface import CatalogueChange, Undone
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.administration.editing import blocks_of
-from ipamd.engine.announcements import Announcements
-from ipamd.engine.catalogue_cache import CatalogueCache
-from ipamd.engine.clock import AHEAD, Clock, Reading
+from ipamd.engine.clock import AHEAD, Reading
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import InvalidValue, NodeAddressTaken, NodeNameTaken, StaleRevision
 from ipamd.models.instant import SECOND, Instant
@@ -24,12 +22,6 @@ LIVES_FOR: Final = 120 * SECOND
 
 class PodNetworks(CatalogueWriter):
     """When a method returns, its change is durable and announced."""
-
-    def __init__(
-        self, backend: Backend, cache: CatalogueCache, announcements: Announcements, clock: Clock
-    ) -> None:
-        super().__init__(backend, cache, announcements)
-        self._clock = clock
 
     async def publish(self, key: NodeKey, published: Published, contacts: Mapping[NodeKey, Instant]) -> None:
         """Publish what a node says of itself. The first of a cluster makes its pod network.

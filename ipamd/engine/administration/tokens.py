@@ -7,11 +7,8 @@ from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 from typing import Final
 
-from ipamd.backends.interface import Backend, CatalogueChange
+from ipamd.backends.interface import CatalogueChange
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
-from ipamd.engine.announcements import Announcements
-from ipamd.engine.catalogue_cache import CatalogueCache
-from ipamd.engine.clock import Clock
 from ipamd.engine.token_moments import DAY, NODE_LIFETIME, OVERLAP, set_back, tokens_ahead
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import InvalidValue, NodeJoined, NodeShutOut, NotAllowed, NotFound
@@ -46,16 +43,6 @@ class NewToken:
 
 class Tokens(CatalogueWriter):
     """The operations on tokens. When a method returns, its change is durable, and this process knows it."""
-
-    def __init__(
-        self,
-        backend: Backend,
-        cache: CatalogueCache,
-        announcements: Announcements,
-        clock: Clock,
-    ) -> None:
-        super().__init__(backend, cache, announcements)
-        self._clock = clock
 
     async def create(self, request: TokenRequest) -> NewToken:
         """Create a token. Raises InvalidValue."""

@@ -13,6 +13,7 @@ from ipamd.engine.inspection.refusals import Refusals
 from ipamd.engine.inspection.usage import Usage, usage, usage_of_all
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
+from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.errors import AddressUnavailable, DomainError, NotFound, NotHeld
 from ipamd.models.identity import Digest, Identity
 from ipamd.models.node import NodeKey
@@ -45,6 +46,10 @@ class Queries:
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
         """A page of allocations, live and ended, latest first. `before` is the last id of the page before."""
         return await self._ledger.history(query, before, limit)
+
+    async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
+        """A page of the change log, latest first. `before` is the last id of the page before."""
+        return await self._ledger.log(query, before, limit)
 
     async def allocation(self, number: int) -> Allocation:
         """One allocation, live or ended. Raises NotFound."""

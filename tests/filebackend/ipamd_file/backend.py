@@ -119,6 +119,15 @@ class FileBackend:
         await self._turn(lambda: self._kept(forget()))
         return None
 
+    async def forget_log(self, before: Instant) -> bool:
+        async def forget() -> None:
+            for entry in self._store.values("log"):
+                if entry.at <= before:
+                    self._store.drop("log", entry.id)
+
+        await self._turn(lambda: self._kept(forget()))
+        return False
+
     async def count_time(self, until: Instant) -> None:
         await self._turn(lambda: self._kept(self._note(lambda known: max(known, until), "counted")))
 

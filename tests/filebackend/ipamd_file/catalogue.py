@@ -10,6 +10,7 @@ from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
+from ipamd.models.change_log import LogEntry
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
@@ -74,6 +75,12 @@ class FileCatalogueChange:
         if any(boot.identity == other.identity or boot.number == other.number for other in known):
             raise ConstraintViolated(f"boot {boot.identity} or its number {boot.number} is known")
         self._store.put("boots", node, (*known, boot))
+
+    async def log(self, entries: Sequence[LogEntry]) -> None:
+        for entry in entries:
+            number = self._store.get("number", "log", 0) + 1
+            self._store.put("number", "log", number)
+            self._store.put("log", number, replace(entry, id=number))
 
     async def announce(self, announced: Set[Announced]) -> None:
         announce(self._store, announced)

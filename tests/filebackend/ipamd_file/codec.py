@@ -16,6 +16,7 @@ from ipamd.backends.interface import RememberedRelease
 from ipamd.models.address import AddressRange
 from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, Workload
 from ipamd.models.block import Block
+from ipamd.models.change_log import LogEntry, LogKind
 from ipamd.models.identity import Identity, Owner
 from ipamd.models.issued import CallOrder
 from ipamd.models.node import Boot, Node, NodeKey
@@ -37,10 +38,11 @@ OF_FIELDS: Final = (
     *(Identity, Owner, NodeKey, CallOrder, Boot, Workload, NetworkNamespace, Idempotency),
     *(AddressRange, Route, Dns, Selectors),
     *(PodNetwork, Published, Announced, NetworkPosition),
+    LogEntry,
 )
 OF_TEXT: Final = (
     *(IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role),
-    *(AnnouncedKind, PodNetworkMode, Underlay),
+    *(AnnouncedKind, PodNetworkMode, Underlay, LogKind),
 )
 CLASSES: Final[Mapping[str, Any]] = {kind.__name__: kind for kind in (*OF_FIELDS, *OF_TEXT)}
 

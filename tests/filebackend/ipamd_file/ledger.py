@@ -9,6 +9,7 @@ from ipamd.backends.interface import PodNetworkReading
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
@@ -63,6 +64,14 @@ class FileLedger:
         if known is None:
             return []
         return [row for row in rows if further(row, known)]
+
+    async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
+        def read() -> list[LogEntry]:
+            entries = sorted(self._store.values("log"), key=lambda entry: -entry.id)
+            found = [entry for entry in entries if query.matches(entry)]
+            return [entry for entry in found if before is None or entry.stored_id < before][:limit]
+
+        return await self._turn(read)
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._turn(lambda: self._store.held_by(digest))

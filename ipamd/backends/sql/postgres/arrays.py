@@ -35,6 +35,7 @@ from ipamd.backends.sql.schema import (
     ALLOCATION_COLUMNS,
     BLOCK,
     CATALOGUE,
+    CHANGE_LOG,
     CONTACT,
     HISTORY,
     RELEASE,
@@ -287,6 +288,14 @@ REVISION: Final = Statement(_REVISION.where(SCHEMA_VERSION.c.id == CATALOGUE.c.i
 PINNED_REVISION: Final = Statement(
     _REVISION.where(SCHEMA_VERSION.c.id == CATALOGUE.c.id).with_for_update(read=True, of=CATALOGUE), ()
 )
+
+
+def _note_changes() -> Statement:
+    insertion, names = _upsert(CHANGE_LOG, "id")
+    return Statement(insertion, names)
+
+
+NOTE_CHANGES: Final = _note_changes()
 
 # Nodes and tokens.
 

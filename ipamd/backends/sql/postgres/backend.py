@@ -18,7 +18,7 @@ from ipamd.backends.interface import (
     WaitForLocks,
     Work,
 )
-from ipamd.backends.sql import forgetting, statements
+from ipamd.backends.sql import change_log, forgetting, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.postgres import arrays
@@ -174,6 +174,11 @@ class PostgresBackend:
             return True
 
         return piece.reached if await self._run(Purpose.CHANGE, BATCH_BOUNDS, drop) else None
+
+    async def forget_log(self, before: Instant) -> bool:
+        return await self._run(
+            Purpose.CHANGE, BATCH_BOUNDS, lambda session: change_log.forget(session, before)
+        )
 
     async def count_time(self, until: Instant) -> None:
         await self._run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ipamd.backends.sql import statements
+from ipamd.backends.sql import change_log, statements
 from ipamd.backends.sql.catalogue import SqlCatalogueChange
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
@@ -12,6 +12,7 @@ from ipamd.backends.sql.postgres.locking import key_of_boots
 from ipamd.backends.sql.postgres.transaction import fitting_revision, write_blocks
 from ipamd.backends.sql.rows import block_of, cursor_bytes, number_bytes
 from ipamd.models.block import Block
+from ipamd.models.change_log import LogEntry
 from ipamd.models.node import Boot, NodeKey
 
 
@@ -40,3 +41,8 @@ class PostgresCatalogueChange(SqlCatalogueChange):
         # Who numbers a node's boots waits for who does: two that add the same ones see each other's.
         await self._connection.fetch(arrays.WAIT_FOR_LOCKS, [key_of_boots(node)])
         return await super().boots(node)
+
+    async def log(self, entries: Sequence[LogEntry]) -> None:
+        if entries:
+            values = arrays.columns_of([change_log.entry_values(each) for each in entries])
+            await self._connection.run(arrays.NOTE_CHANGES, *values)

@@ -1,0 +1,63 @@
+"""An entry of the catalogue as the change log has it: the fields of REST, and no secret. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ipamd.models.catalogue import Entry
+from ipamd.models.change_log import Description, LogKind
+from ipamd.models.documents import pool_document, reservation_document, settings_document
+from ipamd.models.instant import rfc3339
+from ipamd.models.node import SHUT_OUT, Node
+from ipamd.models.pod_network import PodNetwork
+from ipamd.models.pool import Pool
+from ipamd.models.reservation import Reservation
+from ipamd.models.token import Token
+
+
+class Described(NamedTuple):
+    """What an entry is, how people call it, and what it says."""
+
+    kind: LogKind
+    name: str
+    description: Description
+
+
+def described(entry: Entry) -> Described:
+    """Describe an entry.
+
+    Of a node these are its labels and that it joined: what it publishes is no decision of an admin's.
+    """
+    match entry:
+        case Pool():
+            return Described(LogKind.POOL, entry.name, pool_document(entry))
+        case Reservation():
+            return Described(LogKind.RESERVATION, str(entry.addresses), reservation_document(entry))
+        case Node():
+            return Described(LogKind.NODE, f"{entry.cluster}/{entry.name}", _node(entry))
+        case Token():
+            return Described(LogKind.TOKEN, str(entry.id), _token(entry))
+        case PodNetwork():
+            return Described(LogKind.NETWORK, entry.cluster, settings_document(entry))
+
+
+def _node(node: Node) -> Description:
+    return {
+        "cluster": node.cluster,
+        "name": node.name,
+        "labels": dict(node.labels),
+        "joined": node.proof not in (None, SHUT_OUT),
+    }
+
+
+def _token(token: Token) -> Description:
+    return {
+        "id": token.id,
+        "role": token.role.value,
+        "name": token.name,
+        "cluster": token.cluster,
+        "node": token.node,
+        "created": rfc3339(token.created),
+        "created_by": token.created_by,
+        "expires": rfc3339(token.expires) if token.expires is not None else None,
+    }
