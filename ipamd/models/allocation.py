@@ -10,6 +10,7 @@ from ipamd.models.address import IPAddress
 from ipamd.models.identity import Digest, Holder, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
+from ipamd.models.lease import SeatPosition
 from ipamd.models.node import NodeKey
 
 
@@ -59,7 +60,8 @@ class Allocation(Struct, frozen=True, kw_only=True):
     took it, `repeated` that of the last repeat (at first the same); `generation` counts both, from 1.
     `id` is None until the row is stored. `begun_by` and `ended_by` are the principals behind it if admins
     did it, None for the plugin's calls; `reason` is what was given for the end, if anything was. `borrowed`
-    says that a node took it out of a block that was not the node's.
+    says that a node took it out of a block that was not the node's. A live row with a `seat` belongs to its
+    node's lease. While no container has it, `free_since` says since when the address is free.
     """
 
     id: int | None
@@ -84,6 +86,8 @@ class Allocation(Struct, frozen=True, kw_only=True):
     ended_by: str | None = None
     reason: str | None = None
     borrowed: bool = False
+    seat: SeatPosition | None = None
+    free_since: Instant | None = None
 
     @property
     def announced_for(self) -> NodeKey | None:

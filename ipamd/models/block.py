@@ -23,7 +23,8 @@ class Block:
     `first` is its number, the value of its first address. `free_since` has an instant for each address, or
     `HELD` or `NEVER_HELD`. `allocated` counts the held addresses. `last_freed` is the latest of the instants.
     `next_free_since` alone depends on the rules, for the search: since when the address that may be given
-    next is free, None if there is none.
+    next is free, None if there is none. `leased` counts those of the held addresses that are nodes' free
+    seats.
     """
 
     pool: str
@@ -33,6 +34,7 @@ class Block:
     allocated: int
     last_freed: Instant
     next_free_since: Instant | None
+    leased: int = 0
 
     @property
     def size(self) -> int:

@@ -13,6 +13,7 @@ from ipamd.models.address import AddressRange, IPAddress, IPNetwork
 DEFAULT_SPACE: Final = "default"
 DEFAULT_CLUSTER: Final = "default"
 DEFAULT_COOLDOWN: Final = 60
+DEFAULT_LEASE: Final = 64
 DEFAULT_BLOCK_LENGTH: Final = MappingProxyType({4: 26, 6: 122})
 LARGEST_BLOCK_BITS: Final = 10
 """A block has at most 2 ** this many addresses: each change reads and writes all of its state."""
@@ -93,7 +94,8 @@ class Pool:
 
     `block_length` is the prefix length of its blocks, and `cooldown` is in seconds. `gateway` is what
     containers get, None for none. With affinity `node`, `borrow` allows a node single addresses out of
-    another node's block. `revision` is that of the catalogue when the pool last changed.
+    another node's block. A node may have `lease` free seats of it in advance. `revision` is that of the
+    catalogue when the pool last changed.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Pool:
     auto_assign: bool = True
     masquerade: bool = False
     borrow: bool = True
+    lease: int = DEFAULT_LEASE
     selectors: Selectors = Selectors()
     revision: int = 0
 

@@ -67,10 +67,12 @@ class HistoryQuery:
 class Fill:
     """How full the blocks of a pool are: sums over blocks, without counting allocations.
 
-    `last_freed` is the latest of the blocks', `next_free_since` the earliest.
+    `last_freed` is the latest of the blocks', `next_free_since` the earliest. `leased` of the allocated
+    addresses are nodes' free seats.
     """
 
     blocks: int
     allocated: int
     last_freed: Instant
     next_free_since: Instant | None
+    leased: int = 0

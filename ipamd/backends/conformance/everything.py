@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Final
 
+from msgspec import structs
+
 from ipamd.backends.conformance.examples import (
     HERE,
     NOW,
@@ -49,6 +51,7 @@ from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
+from ipamd.models.lease import Lease, Seat, SeatKey, configuration_digest
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind, PodNetwork
 from ipamd.models.query import AllocationQuery, HistoryQuery
@@ -61,7 +64,24 @@ POOLS: Final = ("pods", "other", "third")
 LABELLED: Final = Node(cluster="default", name="node-1", labels={"zone": "a"})
 KEPT: Final = Reservation(id=1, addresses=AddressRange.parse("10.0.0.9"), owner="vm-9")
 MADE: Final = Token(id=1, hash=hash_of(b"one"), role=Role.ADMIN, name="ann", created=NOW)
-HOLDERS: Final = ("c1", "c2", "c3", "c4")
+HOLDERS: Final = ("c1", "c2", "c3", "c4", "c5")
+
+CONFIGURATION: Final = b'{"name": "pods"}'
+SEAT: Final = Seat(
+    node=HERE, number=1, key="0a", configuration=configuration_digest(CONFIGURATION), network="pods"
+)
+LEASE: Final = Lease(
+    node=HERE,
+    epoch=1,
+    machine="m",
+    boot="b",
+    store="s",
+    granted=1,
+    seats=1,
+    until=NOW,
+    reported=0,
+    heard=NOW,
+)
 
 OTHERS: Final = Announced("default", AnnouncedKind.NODE, "node-2")
 
@@ -86,6 +106,9 @@ class Everything:
     network: PodNetworkReading
     counted: Counted
     log: Sequence[LogEntry]
+    leases: Sequence[Lease]
+    seats: Sequence[Seat]
+    configurations: Mapping[Digest, bytes]
 
 
 async def everything(backend: Backend) -> Everything:
@@ -121,6 +144,9 @@ async def everything(backend: Backend) -> Everything:
         network=await ledger.pod_network("default", Snapshot(), None),
         counted=await backend.audit.counted(),
         log=list(await ledger.log(LogQuery(), None, MOST)),
+        leases=list(await ledger.leases(None)),
+        seats=list(await ledger.seats(HERE)),
+        configurations=dict(await ledger.configurations([SEAT.configuration])),
     )
 
 
@@ -130,10 +156,12 @@ async def furnish(backend: Backend) -> None:
     await carve(backend, block(0), block(64, node=HERE, allocated=2), cursor=128)
     await carve(backend, block(0, pool="other"), cursor=64)
     await begin(backend, allocation("10.0.0.1", "c1"), allocation("10.0.0.2", "c2"))
+    await begin(backend, allocation("10.0.0.5", "c5"))
     [gone] = await begin(backend, allocation("10.0.0.3", "c3"))
     await end(backend, gone)
     await write(backend, Changes(remembered=[release(gone.digest, 30), release(gone.digest, 10, undo=True)]))
     await write(backend, Changes(announced=frozenset({Announced("default", AnnouncedKind.NODE, "node-1")})))
+    await write(backend, Changes(leases=[LEASE], seats=[SEAT]))
     await backend.change(lambda catalogue: catalogue.save_boot(HERE, Boot("first", 1)))
     await backend.record_contacts({HERE: NOW})
     await backend.record_uses({MADE.id: NOW})
@@ -144,8 +172,8 @@ async def furnish(backend: Backend) -> None:
 async def unit_of_work(transaction: Transaction) -> Steps:
     """One unit of work that uses every method; between any two of them it may end."""
     yield "begins"
-    c1, c2, c4 = (allocation(container_id=name) for name in ("c1", "c2", "c4"))
-    found = await transaction.find([c1.digest, c2.digest, c4.digest])
+    c1, c2, c4, c5 = (allocation(container_id=name) for name in ("c1", "c2", "c4", "c5"))
+    found = await transaction.find([c1.digest, c2.digest, c4.digest, c5.digest])
     [first], [second] = found.held[c1.digest], found.held[c2.digest]
     yield "found"
     locked = await transaction.lock(
@@ -167,6 +195,18 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     yield "wrote a block"
     await transaction.write(Changes(remembered=[release(c1.digest, 15), release(c4.digest, 5, undo=True)]))
     yield "wrote releases"
+    await transaction.leases([HERE])
+    await transaction.pinned([SeatKey(HERE, 1)])
+    yield "read a lease"
+    await transaction.write(Changes(dropped=[found.held[c5.digest][0].stored_id]))
+    yield "dropped a row"
+    lease = structs.replace(LEASE, epoch=2)
+    seats = [structs.replace(SEAT, number=2)]
+    configurations = {SEAT.configuration: CONFIGURATION}
+    await transaction.write(Changes(leases=[lease], seats=seats, configurations=configurations))
+    yield "wrote a lease"
+    await transaction.write(Changes(returned=[SeatKey(HERE, 1)]))
+    yield "forgot a seat"
     await transaction.pin_catalogue()
     yield "pinned the catalogue"
     await transaction.carve("pods", [block(128), block(192)], await transaction.cursor("pods") + 128)
@@ -216,7 +256,7 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "logged"
 
 
-UNIT_STEPS: Final = 13
+UNIT_STEPS: Final = 17
 CHANGE_STEPS: Final = 19
 """How many steps the two have; a test holds that these are all."""
 

@@ -12,6 +12,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
+from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import Announced, NetworkPosition, NodeAddress, NodeBlock
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
@@ -110,6 +111,22 @@ class Ledger(Protocol):
         `known` is what `snapshot` takes. If `only` is given, the addresses of this node suffice, and no
         changes are asked for. A cluster of which nothing was announced is at `NetworkPosition()`.
         """
+        ...
+
+    async def leases(self, node: NodeKey | None) -> Sequence[Lease]:
+        """The leases of all nodes, or of one, by cluster and node."""
+        ...
+
+    async def seats(self, node: NodeKey) -> Sequence[Seat]:
+        """The seats of a node, by number."""
+        ...
+
+    async def seat_rows(self, node: NodeKey) -> Sequence[Allocation]:
+        """The live allocations that belong to a node's seats, whether a container has them or not."""
+        ...
+
+    async def configurations(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
+        """Network configurations of seats, by their digests."""
         ...
 
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:

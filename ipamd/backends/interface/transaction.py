@@ -12,6 +12,7 @@ from ipamd.models.block import Block
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
+from ipamd.models.lease import Lease, Seat, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import Announced
 from ipamd.models.pool import Pool
@@ -153,6 +154,8 @@ class Changes:
     """Everything that a unit of work writes.
 
     Endings are written before beginnings, so that an address may pass on. What is set back may be what ends.
+    `dropped` are the ids of live rows that leave no history: seats that no container had. `returned` seats
+    are forgotten. `configurations` are stored under their digests unless they are known.
     `announced` comes last of all: see `CatalogueChange.announce`.
     """
 
@@ -162,6 +165,11 @@ class Changes:
     set_back: list[SetBack] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     remembered: list[RememberedRelease] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    leases: list[Lease] = field(default_factory=list)
+    seats: list[Seat] = field(default_factory=list)
+    returned: list[SeatKey] = field(default_factory=list)
+    configurations: dict[Digest, bytes] = field(default_factory=dict)
     announced: frozenset[Announced] = frozenset()
 
 
@@ -176,6 +184,14 @@ class Transaction(Protocol):
 
         A database with concurrent writers locks the holders first.
         """
+        ...
+
+    async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
+        """The leases of those nodes that have one. It is called after `find` has locked their digests."""
+        ...
+
+    async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
+        """The live allocations of containers that belong to these seats."""
         ...
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
@@ -198,9 +214,10 @@ class Transaction(Protocol):
         """Write everything. Raises `ConstraintViolated` if the schema forbids it.
 
         The schema forbids: a second live row with the same space and address, or with the same digest and
-        position; a second row, live or ended, with the same idempotency key and position; the end or repeat
-        of a row that is not live; to write a block that does not exist. Each new row gets an id above all
-        earlier ones.
+        position, or of containers of one node with the same seat; a second row, live or ended, with the same
+        idempotency key and position; the end or repeat of a row that is not live, or to drop it; to write a
+        block that does not exist. Each new row gets an id above all earlier ones. A row that ends belongs to
+        no seat any more.
         """
         ...
 

@@ -13,6 +13,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
+from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition, NodeAddress, NodeBlock
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
@@ -74,6 +75,7 @@ class MemoryLedger:
                 allocated=sum(block.allocated for block in blocks.rows[pool].values()),
                 last_freed=max(block.last_freed for block in blocks.rows[pool].values()),
                 next_free_since=blocks.longest_free(pool),
+                leased=sum(block.leased for block in blocks.rows[pool].values()),
             )
             for pool in pools
             if blocks.rows.get(pool)
@@ -124,6 +126,20 @@ class MemoryLedger:
                 if isinstance(row.holder, Owner)
             ],
         )
+
+    async def leases(self, node: NodeKey | None) -> Sequence[Lease]:
+        rows = self._tables.leases.rows
+        return [rows[key] for key in sorted(rows) if node in (None, key)]
+
+    async def seats(self, node: NodeKey) -> Sequence[Seat]:
+        return self._tables.leases.of_node(node)
+
+    async def seat_rows(self, node: NodeKey) -> Sequence[Allocation]:
+        return self._tables.seat_rows(node)
+
+    async def configurations(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
+        known = self._tables.leases.configurations
+        return {digest: known[digest] for digest in digests if digest in known}
 
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         rows = self._tables.blocks.rows.get(pool, {})

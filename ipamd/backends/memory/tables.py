@@ -27,8 +27,9 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry
-from ipamd.models.identity import Digest
+from ipamd.models.identity import Digest, Identity
 from ipamd.models.instant import Instant
+from ipamd.models.lease import Lease, Seat, SeatKey, seat_owner
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind, NetworkPosition
 
@@ -44,6 +45,7 @@ class Allocations:
         self.by_address: dict[tuple[str, IPAddress], int] = {}
         self.by_holder: dict[Digest, dict[int, int]] = {}
         self.by_key: dict[tuple[str, int], int] = {}
+        self.by_seat: dict[SeatKey, dict[int, int]] = {}
         self._last_id = 0
 
     def held_by(self, digest: Digest) -> list[Allocation]:
@@ -58,6 +60,13 @@ class Allocations:
             raise ConstraintViolated(f"{allocation.address} is held in space {allocation.space}")
         if allocation.position in positions:
             raise ConstraintViolated(f"the holder has an address at position {allocation.position}")
+        seat = _pinned_to(allocation)
+        if seat is not None and allocation.seat is not None:
+            taken = self.by_seat.get(seat, {})
+            if allocation.seat.position in taken:
+                raise ConstraintViolated(f"seat {seat.number} of node {seat.node.name} has a container")
+            pinned = {**taken, allocation.seat.position: self._last_id + 1}
+            self.journal.put(self.by_seat, seat, pinned)
         self._last_id += 1  # never taken back: an id names one row for ever
         row = structs.replace(allocation, id=self._last_id)
         if row.idempotency is not None:
@@ -73,6 +82,23 @@ class Allocations:
         """End a live row; its address and its holder's position are free from here on."""
         row = self._live(ended.id)
         self.journal.put(self.rows, ended.id, _over(row, ended))
+        self._vacate(row)
+
+    def drop(self, allocation: int) -> None:
+        """Remove a live row, which leaves no history."""
+        row = self._live(allocation)
+        self.journal.drop(self.rows, allocation)
+        self._vacate(row)
+
+    def pinned(self, seats: Sequence[SeatKey]) -> list[Allocation]:
+        """The live rows of containers on some seats."""
+        return [self.rows[row] for seat in seats for row in self.by_seat.get(seat, {}).values()]
+
+    def _vacate(self, row: Allocation) -> None:
+        seat = _pinned_to(row)
+        if seat is not None and row.seat is not None:
+            others = {at: other for at, other in self.by_seat[seat].items() if at != row.seat.position}
+            self.journal.put(self.by_seat, seat, others)
         self.journal.drop(self.by_address, (row.space, row.address))
         left = {at: other for at, other in self.by_holder[row.digest].items() if at != row.position}
         if left:
@@ -111,8 +137,15 @@ class Allocations:
 
 def _over(row: Allocation, ended: Ended) -> Allocation:
     return structs.replace(
-        row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason
+        row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason, seat=None
     )
+
+
+def _pinned_to(row: Allocation) -> SeatKey | None:
+    """The seat of a row that a container has."""
+    if row.seat is None or not isinstance(row.holder, Identity):
+        return None
+    return SeatKey(row.holder.node_key, row.seat.number)
 
 
 class Blocks:
@@ -282,6 +315,37 @@ class Announcing:
                 self.journal.put(self.forgotten, cluster, back_to)
 
 
+class Leases:
+    """What nodes may give, and their seats."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.rows: dict[NodeKey, Lease] = {}
+        self.seats: dict[SeatKey, Seat] = {}
+        self.configurations: dict[Digest, bytes] = {}
+
+    def of_node(self, node: NodeKey) -> list[Seat]:
+        """The seats of a node, by number."""
+        return [self.seats[key] for key in sorted(self.seats) if key.node == node]
+
+    def write(
+        self,
+        leases: Sequence[Lease],
+        seats: Sequence[Seat],
+        returned: Sequence[SeatKey],
+        configurations: Mapping[Digest, bytes],
+    ) -> None:
+        """Write what a unit of work changes."""
+        for lease in leases:
+            self.journal.put(self.rows, lease.node, lease)
+        for seat in seats:
+            self.journal.put(self.seats, SeatKey(seat.node, seat.number), seat)
+        for key in returned:
+            self.journal.drop(self.seats, key)
+        for digest, configuration in configurations.items():
+            self.journal.put(self.configurations, digest, configuration)
+
+
 class Tables:
     """All that the memory backend keeps."""
 
@@ -290,6 +354,7 @@ class Tables:
         self.allocations = Allocations(self.journal)
         self.blocks = Blocks(self.journal)
         self.releases = Releases(self.journal)
+        self.leases = Leases(self.journal)
         self.catalogue: dict[str, Snapshot] = {REVISION: Snapshot()}
         self.boots: dict[NodeKey, tuple[Boot, ...]] = {}
         self.contacts: dict[NodeKey, Instant] = {}
@@ -310,6 +375,14 @@ class Tables:
     @snapshot.setter
     def snapshot(self, snapshot: Snapshot) -> None:
         self.journal.put(self.catalogue, REVISION, snapshot)
+
+    def seat_rows(self, node: NodeKey) -> list[Allocation]:
+        """The live rows of a node's seats."""
+        rows = []
+        for seat in self.leases.of_node(node):
+            key = SeatKey(node, seat.number)
+            rows += self.allocations.held_by(seat_owner(key).digest) + self.allocations.pinned([key])
+        return rows
 
     def blocks_numbered(self, pool: str, numbers: Sequence[int]) -> list[Block]:
         """Copies of those of the blocks that exist."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ipamd.backends.interface import BlockId, BlockRecord, BlockSearch, Changes, Found, Locked
 from ipamd.backends.memory.audit import record_of
 from ipamd.backends.memory.tables import Tables
+from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
+from ipamd.models.lease import Lease, SeatKey
+from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 
 
@@ -23,6 +26,13 @@ class MemoryTransaction:
             held={digest: self._tables.allocations.held_by(digest) for digest in digests},
             releases={digest: self._tables.releases.rows.get(digest, ()) for digest in digests},
         )
+
+    async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
+        rows = self._tables.leases.rows
+        return {node: rows[node] for node in nodes if node in rows}
+
+    async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
+        return self._tables.allocations.pinned(seats)
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         return [Locked(self._matching(search)) for search in searches]
@@ -42,6 +52,8 @@ class MemoryTransaction:
         allocations = self._tables.allocations
         for ended in changes.ended:
             allocations.end(ended)
+        for number in changes.dropped:
+            allocations.drop(number)
         for repeated in changes.repeated:
             allocations.repeat(repeated)
         for earlier in changes.set_back:
@@ -52,6 +64,7 @@ class MemoryTransaction:
             self._tables.blocks.write(block)
         for release in changes.remembered:
             self._tables.releases.remember(release)
+        self._tables.leases.write(changes.leases, changes.seats, changes.returned, changes.configurations)
         self._tables.announcing.announce(changes.announced)
 
     async def pin_catalogue(self) -> int:

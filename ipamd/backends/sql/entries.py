@@ -36,6 +36,7 @@ def pool_values(pool: Pool) -> Values:
         pool.auto_assign,
         pool.masquerade,
         pool.borrow,
+        pool.lease,
         json.dumps(_selectors_json(pool.selectors)),
         pool.revision,
     )
@@ -61,6 +62,7 @@ def pool_of(row: Row) -> Pool:
         auto_assign,
         masquerade,
         borrow,
+        lease,
         selectors,
         revision,
     ) = row
@@ -82,6 +84,7 @@ def pool_of(row: Row) -> Pool:
         auto_assign=bool(auto_assign),
         masquerade=bool(masquerade),
         borrow=bool(borrow),
+        lease=lease,
         selectors=_selectors_of(json.loads(selectors)),
         revision=revision,
     )

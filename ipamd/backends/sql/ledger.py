@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.interface import PodNetworkReading
-from ipamd.backends.sql import announcing, change_log, listing, statements
+from ipamd.backends.sql import announcing, change_log, leasing, listing, statements
 from ipamd.backends.sql.catalogue import blocks_between, load
 from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.rows import allocation_of, block_of
@@ -19,6 +19,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.identity import DIGEST_SIZE, Digest, container_part
 from ipamd.models.instant import Instant
+from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
@@ -102,8 +103,8 @@ class SqlLedger:
             pieces = statements.in_pieces(list(pools))
             rows = [await session.fetch(statements.fill_of_pools(len(keys)), *keys) for keys in pieces]
             return {
-                pool: Fill(blocks, int(allocated), last_freed, next_free)
-                for pool, blocks, allocated, last_freed, next_free in chain(*rows)
+                pool: Fill(blocks, int(allocated), last_freed, next_free, int(leased))
+                for pool, blocks, allocated, last_freed, next_free, leased in chain(*rows)
             }
 
         return await self._reader.read(reading)
@@ -137,6 +138,18 @@ class SqlLedger:
             return await announcing.pod_network(session, cluster, await load(session, known), after, only)
 
         return await self._reader.read(reading)
+
+    async def leases(self, node: NodeKey | None) -> Sequence[Lease]:
+        return await self._reader.read(lambda session: leasing.leases(session, node))
+
+    async def seats(self, node: NodeKey) -> Sequence[Seat]:
+        return await self._reader.read(lambda session: leasing.seats(session, node))
+
+    async def seat_rows(self, node: NodeKey) -> Sequence[Allocation]:
+        return await self._reader.read(lambda session: leasing.seat_rows(session, node))
+
+    async def configurations(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
+        return await self._reader.read(lambda session: leasing.configurations(session, digests))
 
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         rows = await self._reader.read(lambda session: session.fetch(statements.BLOCKS_OF_NODE, pool, *node))

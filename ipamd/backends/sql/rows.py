@@ -15,6 +15,7 @@ from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkName
 from ipamd.models.block import Block
 from ipamd.models.identity import Identity, Owner
 from ipamd.models.issued import CallOrder
+from ipamd.models.lease import Lease, Seat, SeatPosition
 from ipamd.models.node import NodeKey
 
 Row = Sequence[Any]
@@ -76,6 +77,8 @@ def allocation_values(allocation: Allocation) -> Values:
         allocation.ended_by,
         allocation.reason,
         allocation.borrowed,
+        *(allocation.seat or (None, None)),
+        allocation.free_since,
     )
 
 
@@ -120,6 +123,9 @@ def allocation_of(row: Row) -> Allocation:
         ended_by,
         reason,
         borrowed,
+        seat,
+        seat_position,
+        free_since,
     ) = row
     address = address_of(packed)
     return Allocation(
@@ -147,6 +153,8 @@ def allocation_of(row: Row) -> Allocation:
         ended_by=ended_by,
         reason=reason,
         borrowed=bool(borrowed),
+        seat=None if seat is None else SeatPosition(seat, seat_position),
+        free_since=free_since,
     )
 
 
@@ -178,12 +186,13 @@ def block_values(block: Block) -> Values:
         block.allocated,
         block.last_freed,
         block.next_free_since,
+        block.leased,
     )
 
 
 def block_of(row: Row) -> Block:
     """A block from its row."""
-    pool, first, cluster, node, free_since, allocated, last_freed, next_free_since = row
+    pool, first, cluster, node, free_since, allocated, last_freed, next_free_since, leased = row
     instants = array("q", free_since)
     return Block(
         pool=pool,
@@ -193,6 +202,70 @@ def block_of(row: Row) -> Block:
         allocated=allocated,
         last_freed=last_freed,
         next_free_since=next_free_since,
+        leased=leased,
+    )
+
+
+# Leases.
+
+
+def lease_values(lease: Lease) -> Values:
+    """The columns of `lease` in their order."""
+    return (
+        *lease.node,
+        lease.epoch,
+        lease.machine,
+        lease.boot,
+        lease.store,
+        lease.granted,
+        lease.seats,
+        lease.until,
+        lease.reported,
+        lease.heard,
+        lease.noted_boot,
+        lease.noted_store,
+        lease.noted,
+        lease.recall,
+    )
+
+
+def lease_of(row: Row) -> Lease:
+    """A lease from its row."""
+    cluster, node, epoch, machine, boot, store, granted, seats, until, reported, heard, *noted, recall = row
+    noted_boot, noted_store, noted_at = noted
+    return Lease(
+        node=NodeKey(cluster, node),
+        epoch=epoch,
+        machine=machine,
+        boot=boot,
+        store=store,
+        granted=granted,
+        seats=seats,
+        until=until,
+        reported=reported,
+        heard=heard,
+        noted_boot=noted_boot,
+        noted_store=noted_store,
+        noted=noted_at,
+        recall=bool(recall),
+    )
+
+
+def seat_values(seat: Seat) -> Values:
+    """The columns of `seat` in their order."""
+    return (*seat.node, seat.number, seat.key, seat.configuration, seat.network, seat.void_in)
+
+
+def seat_of(row: Row) -> Seat:
+    """A seat from its row."""
+    cluster, node, number, key, configuration, network, void_in = row
+    return Seat(
+        node=NodeKey(cluster, node),
+        number=number,
+        key=key,
+        configuration=configuration,
+        network=network,
+        void_in=void_in,
     )
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 11
+REVISION: Final = 12
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -95,6 +95,10 @@ ALLOCATION: Final = Table(
     optional("reason"),
     Column("borrowed", Boolean, nullable=False, server_default=false()),
     Column("listed", Boolean, nullable=False, server_default=true()),
+    # Code that knows no leases ends no row of one: it would give the address to others.
+    Column("seat", BigInteger, CheckConstraint("seat IS NULL OR until IS NULL", name="seat"), nullable=True),
+    optional("seat_position", BigInteger),
+    optional("free_since", BigInteger),
     CheckConstraint("length(address) IN (4, 16)", name="address"),
     CheckConstraint("length(digest) = 16", name="digest"),
     CheckConstraint("place >= 0 AND position >= 0 AND generation >= 1", name="counts"),
@@ -167,6 +171,14 @@ _partial(
 _partial(
     ALLOCATION, "allocation_borrowed", ("cluster", "node", "space", "address"), "until IS NULL AND borrowed"
 )
+# A seat has one container at a time.
+_partial(
+    ALLOCATION,
+    "allocation_one_container",
+    ("cluster", "node", "seat", "seat_position"),
+    "seat IS NOT NULL AND node IS NOT NULL",
+    unique=True,
+)
 # History is in the order of time. These hold live and ended rows, so that an ending moves nothing in them.
 Index("allocation_since", ALLOCATION.c.since, ALLOCATION.c.id)
 Index(
@@ -196,6 +208,7 @@ BLOCK: Final = Table(
     needed("allocated", BigInteger),
     needed("last_freed", BigInteger),
     optional("next_free_since", BigInteger),
+    Column("leased", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("pool", "first"),
     CheckConstraint("length(first) = 16", name="first"),
     CheckConstraint("length(free_since) > 0 AND length(free_since) % 8 = 0", name="free_since"),
@@ -220,7 +233,10 @@ _partial(
     "next_free_since IS NOT NULL AND allocated = 0 AND node IS NOT NULL",
 )
 # Sums over a pool's blocks read this index alone; its order answers what was freed lately.
-Index("block_sums", BLOCK.c.pool, BLOCK.c.last_freed, BLOCK.c.allocated, BLOCK.c.next_free_since)
+Index(
+    "block_sums",
+    *(BLOCK.c[name] for name in ("pool", "last_freed", "allocated", "next_free_since", "leased")),
+)
 
 CARVING: Final = Table(
     "carving",
@@ -275,6 +291,7 @@ POOL: Final = Table(
     needed("auto_assign", Boolean),
     needed("masquerade", Boolean),
     Column("borrow", Boolean, nullable=False, server_default=true()),
+    Column("lease", BigInteger, nullable=False, server_default=text("64")),
     needed("selectors"),
     needed("revision", BigInteger),
     PrimaryKeyConstraint("name"),
@@ -425,6 +442,48 @@ CHANGE_LOG: Final = Table(
 )
 Index("change_log_at", CHANGE_LOG.c.at)
 Index("change_log_name", CHANGE_LOG.c.name, CHANGE_LOG.c.id)
+
+LEASE: Final = Table(
+    "lease",
+    METADATA,
+    needed("cluster"),
+    needed("node"),
+    needed("epoch", BigInteger),
+    needed("machine"),
+    needed("boot"),
+    needed("store"),
+    needed("granted", BigInteger),
+    needed("seats", BigInteger),  # the number of the last one
+    needed("until", BigInteger),
+    needed("reported", BigInteger),
+    needed("heard", BigInteger),
+    optional("noted_boot"),
+    optional("noted_store"),
+    optional("noted", BigInteger),
+    needed("recall", Boolean),
+    PrimaryKeyConstraint("cluster", "node"),
+)
+
+SEAT: Final = Table(
+    "seat",
+    METADATA,
+    needed("cluster"),
+    needed("node"),
+    needed("number", BigInteger),
+    needed("key"),
+    needed("configuration", LargeBinary),
+    needed("network"),
+    optional("void_in"),
+    PrimaryKeyConstraint("cluster", "node", "number"),
+)
+
+LEASE_CONFIGURATION: Final = Table(
+    "lease_configuration",
+    METADATA,
+    needed("digest", LargeBinary),
+    needed("configuration", LargeBinary),
+    PrimaryKeyConstraint("digest"),
+)
 
 HISTORY: Final = Table(
     "history",

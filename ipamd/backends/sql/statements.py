@@ -21,6 +21,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     not_,
+    null,
     select,
     text,
     tuple_,
@@ -67,6 +68,7 @@ BLOCK_COLUMNS: Final = (
     BLOCK.c.allocated,
     BLOCK.c.last_freed,
     BLOCK.c.next_free_since,
+    BLOCK.c.leased,
 )
 BOOT_COLUMNS: Final = (BOOT.c.identity, BOOT.c.number)
 
@@ -99,7 +101,7 @@ def _upsert(table: Table, *leave_out: str) -> tuple[Upsert, tuple[str, ...]]:
     return Upsert(table).values({name: bindparam(name) for name in names}).inline(), names
 
 
-def _replaced(table: Table) -> Statement:
+def replaced(table: Table) -> Statement:
     """Add a row, or put it in the place of the one with its key."""
     upsert, names = _upsert(table)
     keys = [column.name for column in table.primary_key]
@@ -136,8 +138,13 @@ END_ALLOCATION: Final = Statement(
         ending=bindparam("how"),
         ended_by=bindparam("by"),
         reason=bindparam("why"),
+        seat=null(),
     ),
     ("ended", "how", "by", "why", "row"),
+)
+
+DROP_ALLOCATION: Final = Statement(
+    delete(ALLOCATION).where(ALLOCATION.c.id == bindparam("row"), ALLOCATION.c.until.is_(None)), ("row",)
 )
 
 REPEAT_ALLOCATION: Final = Statement(
@@ -399,6 +406,7 @@ def fill_of_pools(length: int) -> Statement:
             func.sum(BLOCK.c.allocated),
             func.max(BLOCK.c.last_freed),
             func.min(BLOCK.c.next_free_since),
+            func.sum(BLOCK.c.leased),
         )
         .where(BLOCK.c.pool.in_(keys))
         .group_by(BLOCK.c.pool),
@@ -409,7 +417,7 @@ def fill_of_pools(length: int) -> Statement:
 CURSOR: Final = Statement(
     select(CARVING.c.reached).where(CARVING.c.pool == bindparam("of_pool")), ("of_pool",)
 )
-MOVE_CURSOR: Final = _replaced(CARVING)
+MOVE_CURSOR: Final = replaced(CARVING)
 LOWER_CURSOR: Final = Statement(
     update(CARVING)
     .where(CARVING.c.pool == bindparam("of_pool"), CARVING.c.reached > bindparam("back_to"))
@@ -424,12 +432,12 @@ RAISE_REVISION: Final = Statement(
     update(CATALOGUE).values(revision=CATALOGUE.c.revision + literal_column("1")), ()
 )
 
-SAVE_POOL: Final = _replaced(POOL)
-SAVE_RESERVATION: Final = _replaced(RESERVATION)
-SAVE_NODE: Final = _replaced(NODE)
-SAVE_TOKEN: Final = _replaced(TOKEN)
-SAVE_NETWORK: Final = _replaced(POD_NETWORK)
-NOTE_REMOVAL: Final = _replaced(REMOVED)
+SAVE_POOL: Final = replaced(POOL)
+SAVE_RESERVATION: Final = replaced(RESERVATION)
+SAVE_NODE: Final = replaced(NODE)
+SAVE_TOKEN: Final = replaced(TOKEN)
+SAVE_NETWORK: Final = replaced(POD_NETWORK)
+NOTE_REMOVAL: Final = replaced(REMOVED)
 
 
 def _changed_after(table: Table) -> Statement:
@@ -484,8 +492,8 @@ BOOTS: Final = Statement(
     ("of_cluster", "of_node"),
 )
 SAVE_BOOT: Final = _added(BOOT)
-SAVE_CONTACT: Final = _replaced(CONTACT)
-SAVE_USE: Final = _replaced(TOKEN_USE)
+SAVE_CONTACT: Final = replaced(CONTACT)
+SAVE_USE: Final = replaced(TOKEN_USE)
 
 CONTACTS: Final = Statement(select(CONTACT), ())
 USES: Final = Statement(select(TOKEN_USE), ())

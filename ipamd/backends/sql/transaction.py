@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from ipamd.backends.interface import (
@@ -18,7 +18,7 @@ from ipamd.backends.interface import (
     Locked,
     RememberedRelease,
 )
-from ipamd.backends.sql import statements
+from ipamd.backends.sql import leasing, statements
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
@@ -35,6 +35,8 @@ from ipamd.backends.sql.session import DatabaseSession, Statement, Values
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
+from ipamd.models.lease import Lease, SeatKey
+from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 
 
@@ -57,6 +59,12 @@ class SqlTransaction:
                 release = release_of(row)
                 releases[release.digest].append(release)
         return Found(held, releases)
+
+    async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
+        return {node: lease for node in nodes for lease in await leasing.leases(self._session, node)}
+
+    async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
+        return await leasing.pinned(self._session, seats)
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         numbers: dict[str, set[int]] = defaultdict(set)
@@ -108,6 +116,8 @@ class SqlTransaction:
                     for ended in changes.ended
                 ],
             )
+        if changes.dropped:
+            await self._write_live(statements.DROP_ALLOCATION, [(row,) for row in changes.dropped])
         if changes.repeated:
             await self._write_live(
                 statements.REPEAT_ALLOCATION,
@@ -121,6 +131,7 @@ class SqlTransaction:
         await write_blocks(self._session, changes.blocks)
         await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])
         await self._remember(statements.REMEMBER_UNDO, [one for one in changes.remembered if one.undo])
+        await leasing.write(self._session, changes)
         if changes.announced:
             await announce(self._session, changes.announced)
 

@@ -19,6 +19,7 @@ from ipamd.models.block import Block
 from ipamd.models.change_log import LogEntry, LogKind
 from ipamd.models.identity import Identity, Owner
 from ipamd.models.issued import CallOrder
+from ipamd.models.lease import Lease, Seat, SeatKey, SeatPosition
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import (
     Announced,
@@ -39,6 +40,7 @@ OF_FIELDS: Final = (
     *(AddressRange, Route, Dns, Selectors),
     *(PodNetwork, Published, Announced, NetworkPosition),
     LogEntry,
+    *(Lease, Seat, SeatKey, SeatPosition),
 )
 OF_TEXT: Final = (
     *(IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role),

@@ -12,6 +12,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
+from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
@@ -120,6 +121,26 @@ class FileLedger:
     ) -> PodNetworkReading:
         return await self._turn(lambda: read_network(self._store, cluster, after))
 
+    async def leases(self, node: NodeKey | None) -> Sequence[Lease]:
+        def read() -> list[Lease]:
+            leases: list[Lease] = self._store.values("lease")
+            return sorted((each for each in leases if node in (None, each.node)), key=lambda each: each.node)
+
+        return await self._turn(read)
+
+    async def seats(self, node: NodeKey) -> Sequence[Seat]:
+        return await self._turn(lambda: self._store.seats_of(node))
+
+    async def seat_rows(self, node: NodeKey) -> Sequence[Allocation]:
+        return await self._turn(lambda: self._store.seat_rows(node))
+
+    async def configurations(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
+        def read() -> dict[Digest, bytes]:
+            known = {digest: self._store.get("configuration", digest) for digest in digests}
+            return {digest: stored for digest, stored in known.items() if stored is not None}
+
+        return await self._turn(read)
+
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         def read() -> list[Block]:
             return [block for block in self._store.blocks_of(pool) if block.node == node]
@@ -135,7 +156,8 @@ def _age(row: Allocation) -> tuple[Instant, int]:
 def _fill(blocks: Sequence[Block]) -> Fill:
     ready = [block.next_free_since for block in blocks if block.next_free_since is not None]
     last_freed = max(block.last_freed for block in blocks)
-    return Fill(len(blocks), sum(block.allocated for block in blocks), last_freed, min(ready, default=None))
+    allocated, leased = sum(block.allocated for block in blocks), sum(block.leased for block in blocks)
+    return Fill(len(blocks), allocated, last_freed, min(ready, default=None), leased)
 
 
 def _matches(row: Allocation, query: AllocationQuery | HistoryQuery, *names: str) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.lease import Seat, SeatKey, seat_owner
+from ipamd.models.node import NodeKey
 
 Change = tuple[Any, ...]
 """`(table, key, value)`, or `(table, key)` where an entry goes. Made twice it does no more than once."""
@@ -92,6 +94,21 @@ class Store:
         """The live allocations of a holder, by position."""
         rows = [self.get("allocation", number) for number in self.get("holder", digest, ())]
         return sorted(rows, key=lambda row: row.position)
+
+    def pinned(self, seat: SeatKey) -> list[Any]:
+        """The live allocations of containers on a seat."""
+        return [self.get("allocation", number) for number in self.get("pinned", seat, ())]
+
+    def seats_of(self, node: NodeKey) -> list[Seat]:
+        """The seats of a node, by number."""
+        return sorted(
+            (seat for seat in self.values("seat") if seat.node == node), key=lambda seat: seat.number
+        )
+
+    def seat_rows(self, node: NodeKey) -> list[Any]:
+        """The live allocations of a node's seats."""
+        keys = [SeatKey(node, seat.number) for seat in self.seats_of(node)]
+        return [row for key in keys for row in (*self.held_by(seat_owner(key).digest), *self.pinned(key))]
 
     def blocks_of(self, pool: str) -> list[Block]:
         """The blocks of a pool, by number; copies, for a block can be changed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
@@ -23,7 +23,9 @@ from ipamd.backends.interface import (
 )
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
-from ipamd.models.identity import Digest
+from ipamd.models.identity import Digest, Identity
+from ipamd.models.lease import Lease, SeatKey
+from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 from ipamd_file.announcing import announce
 from ipamd_file.audit import record_of
@@ -41,6 +43,13 @@ class FileTransaction:
             held={digest: self._store.held_by(digest) for digest in digests},
             releases={digest: self._store.get("release", digest, ()) for digest in digests},
         )
+
+    async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
+        known = {node: self._store.get("lease", node) for node in nodes}
+        return {node: lease for node, lease in known.items() if lease is not None}
+
+    async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
+        return [row for seat in seats for row in self._store.pinned(seat)]
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         return [Locked(self._matching(search)) for search in searches]
@@ -68,6 +77,8 @@ class FileTransaction:
     async def write(self, changes: Changes) -> None:
         for ended in changes.ended:
             self._end(ended)
+        for number in changes.dropped:
+            self._drop(number)
         for repeated in changes.repeated:
             self._repeat(repeated)
         for earlier in changes.set_back:
@@ -78,6 +89,14 @@ class FileTransaction:
             write_block(self._store, block)
         for release in changes.remembered:
             self._remember(release)
+        for lease in changes.leases:
+            self._store.put("lease", lease.node, lease)
+        for seat in changes.seats:
+            self._store.put("seat", SeatKey(seat.node, seat.number), seat)
+        for key in changes.returned:
+            self._store.drop("seat", key)
+        for digest, configuration in changes.configurations.items():
+            self._store.put("configuration", digest, configuration)
         announce(self._store, changes.announced)
 
     def _begin(self, allocation: Allocation) -> None:
@@ -91,6 +110,9 @@ class FileTransaction:
             key = allocation.idempotency.key, allocation.position
             if store.get("key", key) is not None:
                 raise ConstraintViolated("the idempotency key has been used")
+        seat = _pinned_to(allocation)
+        if seat is not None and any(row.seat == allocation.seat for row in store.pinned(seat)):
+            raise ConstraintViolated(f"seat {seat.number} of node {seat.node.name} has a container")
         number = store.get("number", "allocation", 0) + 1
         store.put("number", "allocation", number)
         store.put("allocation", number, structs.replace(allocation, id=number))
@@ -98,11 +120,25 @@ class FileTransaction:
         store.put("holder", allocation.digest, (*store.get("holder", allocation.digest, ()), number))
         if allocation.idempotency is not None:
             store.put("key", key, number)
+        if seat is not None:
+            store.put("pinned", seat, (*store.get("pinned", seat, ()), number))
 
     def _end(self, ended: Ended) -> None:
         row = self._live(ended.id)
-        left = tuple(other for other in self._store.get("holder", row.digest) if other != row.id)
+        self._vacate(row)
         self._store.put("allocation", row.id, _over(row, ended))
+
+    def _drop(self, number: int) -> None:
+        row = self._live(number)
+        self._vacate(row)
+        self._store.drop("allocation", number)
+
+    def _vacate(self, row: Allocation) -> None:
+        seat = _pinned_to(row)
+        if seat is not None:
+            others = tuple(other for other in self._store.get("pinned", seat) if other != row.id)
+            self._store.put("pinned", seat, others)
+        left = tuple(other for other in self._store.get("holder", row.digest) if other != row.id)
         self._store.drop("owner", (row.space, row.address))
         if left:
             self._store.put("holder", row.digest, left)
@@ -159,8 +195,14 @@ def write_block(store: Store, block: Block) -> None:
 
 def _over(row: Allocation, ended: Ended) -> Allocation:
     return structs.replace(
-        row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason
+        row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason, seat=None
     )
+
+
+def _pinned_to(row: Allocation) -> SeatKey | None:
+    if row.seat is None or not isinstance(row.holder, Identity):
+        return None
+    return SeatKey(row.holder.node_key, row.seat.number)
 
 
 def _is_meant(block: Block, search: BlocksWithFree) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     delete,
     func,
     literal_column,
+    null,
     select,
     text,
     update,
@@ -124,9 +125,17 @@ def _end() -> Statement:
     return Statement(
         update(ALLOCATION)
         .where(live)
-        .values(until=given.c.ended, ending=given.c.how, ended_by=given.c.by, reason=given.c.why),
+        .values(
+            until=given.c.ended, ending=given.c.how, ended_by=given.c.by, reason=given.c.why, seat=null()
+        ),
         names,
     )
+
+
+def _drop() -> Statement:
+    given, names = _given({"row": BigInteger()})
+    live = (ALLOCATION.c.id == given.c.row) & ALLOCATION.c.until.is_(None)
+    return Statement(delete(ALLOCATION).where(live), names)
 
 
 def _repeat() -> Statement:
@@ -143,6 +152,7 @@ def _repeat() -> Statement:
 
 BEGIN_ALLOCATIONS: Final = _begin()
 END_ALLOCATIONS: Final = _end()
+DROP_ALLOCATIONS: Final = _drop()
 REPEAT_ALLOCATIONS: Final = _repeat()
 
 

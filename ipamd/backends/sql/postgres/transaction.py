@@ -6,10 +6,10 @@ on it has locked in an earlier statement. docs/postgresql.md tells what follows 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ipamd.backends.interface import BlockRecord, Changes, ConstraintViolated, Found, RememberedRelease
-from ipamd.backends.sql import statements
+from ipamd.backends.sql import leasing, statements
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
@@ -29,6 +29,8 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.errors import Unavailable
 from ipamd.models.identity import Digest
+from ipamd.models.lease import Lease, SeatKey
+from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 
 
@@ -53,6 +55,12 @@ class PostgresTransaction:
                 releases[release.digest].append(release)
         return Found(held, releases, busy)
 
+    async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
+        return {node: lease for node in nodes for lease in await leasing.leases(self._session, node)}
+
+    async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
+        return await leasing.pinned(self._session, seats)
+
     async def record(self, pool: Pool, first: int) -> BlockRecord:
         return await record_of(self._session, pool, first)
 
@@ -65,6 +73,7 @@ class PostgresTransaction:
         ]
         repeated: list[Values] = [(one.generation, *one.repeated, one.id) for one in changes.repeated]
         await self._write_live(arrays.END_ALLOCATIONS, ended)
+        await self._write_live(arrays.DROP_ALLOCATIONS, [(row,) for row in changes.dropped])
         await self._write_live(arrays.REPEAT_ALLOCATIONS, repeated)
         for earlier in changes.set_back:
             await self._session.run(statements.SET_BACK_ALLOCATION, earlier.since, earlier.until, earlier.id)
@@ -74,6 +83,7 @@ class PostgresTransaction:
         await write_blocks(self._session, changes.blocks)
         await self._remember(arrays.REMEMBER_RELEASES, latest(changes.remembered, undo=False))
         await self._remember(arrays.REMEMBER_UNDOS, latest(changes.remembered, undo=True))
+        await leasing.write(self._session, changes)
         if changes.announced:
             await announce(self._session, changes.announced)
 

@@ -1,0 +1,110 @@
+"""Leases in SQL: the rows of nodes and seats, and the allocations that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from sqlalchemy import bindparam, delete, select
+
+from ipamd.backends.interface import Changes
+from ipamd.backends.sql import statements
+from ipamd.backends.sql.rows import allocation_of, lease_of, lease_values, seat_of, seat_values
+from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, LEASE, LEASE_CONFIGURATION, SEAT
+from ipamd.backends.sql.session import DatabaseSession, Statement
+from ipamd.models.allocation import Allocation
+from ipamd.models.identity import Digest
+from ipamd.models.lease import Lease, Seat, SeatKey, seat_owner
+from ipamd.models.node import NodeKey
+
+LEASES: Final = Statement(select(LEASE).order_by(LEASE.c.cluster, LEASE.c.node), ())
+LEASE_OF_NODE: Final = Statement(
+    select(LEASE).where(LEASE.c.cluster == bindparam("of_cluster"), LEASE.c.node == bindparam("of_node")),
+    ("of_cluster", "of_node"),
+)
+SEATS: Final = Statement(
+    select(SEAT)
+    .where(SEAT.c.cluster == bindparam("of_cluster"), SEAT.c.node == bindparam("of_node"))
+    .order_by(SEAT.c.number),
+    ("of_cluster", "of_node"),
+)
+CONFIGURATION: Final = Statement(
+    select(LEASE_CONFIGURATION.c.configuration).where(LEASE_CONFIGURATION.c.digest == bindparam("of_digest")),
+    ("of_digest",),
+)
+SAVE_LEASE: Final = statements.replaced(LEASE)
+SAVE_SEAT: Final = statements.replaced(SEAT)
+SAVE_CONFIGURATION: Final = statements.replaced(LEASE_CONFIGURATION)
+DROP_SEAT: Final = Statement(
+    delete(SEAT).where(
+        SEAT.c.cluster == bindparam("of_cluster"),
+        SEAT.c.node == bindparam("of_node"),
+        SEAT.c.number == bindparam("of_number"),
+    ),
+    ("of_cluster", "of_node", "of_number"),
+)
+
+
+@lru_cache
+def pinned_to(length: int) -> Statement:
+    """The live allocations of containers on some seats of a node."""
+    keys, names = statements.numbered(length)
+    return Statement(
+        select(*ALLOCATION_COLUMNS).where(
+            ALLOCATION.c.cluster == bindparam("of_cluster"),
+            ALLOCATION.c.node == bindparam("of_node"),
+            ALLOCATION.c.seat.in_(keys),
+            ALLOCATION.c.seat.is_not(None),
+        ),
+        ("of_cluster", "of_node", *names),
+    )
+
+
+async def leases(session: DatabaseSession, node: NodeKey | None) -> list[Lease]:
+    """The leases of all nodes, or of one."""
+    rows = await (session.fetch(LEASES) if node is None else session.fetch(LEASE_OF_NODE, *node))
+    return [lease_of(row) for row in rows]
+
+
+async def seats(session: DatabaseSession, node: NodeKey) -> list[Seat]:
+    """The seats of a node, by number."""
+    return [seat_of(row) for row in await session.fetch(SEATS, *node)]
+
+
+async def seat_rows(session: DatabaseSession, node: NodeKey) -> list[Allocation]:
+    """The live allocations of a node's seats."""
+    keys = [SeatKey(node, seat.number) for seat in await seats(session, node)]
+    found = await pinned(session, keys)
+    for digests in statements.in_pieces([seat_owner(key).digest for key in keys]):
+        rows = await session.fetch(statements.live_by_digest(len(digests)), *digests)
+        found += [allocation_of(row) for row in rows]
+    return found
+
+
+async def pinned(session: DatabaseSession, keys: Sequence[SeatKey]) -> list[Allocation]:
+    """The live allocations of containers on some seats."""
+    found = []
+    for node in dict.fromkeys(key.node for key in keys):
+        for numbers in statements.in_pieces([key.number for key in keys if key.node == node]):
+            rows = await session.fetch(pinned_to(len(numbers)), *node, *numbers)
+            found += [allocation_of(row) for row in rows]
+    return found
+
+
+async def configurations(session: DatabaseSession, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
+    """Configurations of seats that are stored."""
+    found = {digest: await session.fetch(CONFIGURATION, digest) for digest in digests}
+    return {digest: rows[0][0] for digest, rows in found.items() if rows}
+
+
+async def write(session: DatabaseSession, changes: Changes) -> None:
+    """Write what changes of leases, in the order of nodes: so do all who write several."""
+    for digest, configuration in sorted(changes.configurations.items()):
+        await session.run(SAVE_CONFIGURATION, digest, configuration)
+    for lease in sorted(changes.leases, key=lambda each: each.node):
+        await session.run(SAVE_LEASE, *lease_values(lease))
+    for seat in changes.seats:
+        await session.run(SAVE_SEAT, *seat_values(seat))
+    for (cluster, node), number in changes.returned:
+        await session.run(DROP_SEAT, cluster, node, number)

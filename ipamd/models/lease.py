@@ -1,0 +1,96 @@
+"""Leases: addresses that a node holds in advance, each ready to be a container's."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from ipamd.models.identity import DIGEST_SIZE, Digest, Owner, digest_of
+from ipamd.models.instant import SECOND, Instant
+from ipamd.models.node import NodeKey
+
+LEASE_OWNER: Final = "lease"
+"""Owners named `lease:CLUSTER/NODE/SEAT` are seats that no container has."""
+
+LEASE_SECONDS: Final = 86_400
+"""How long a node may give after its last grant. It counts from its asking."""
+
+GRACE: Final = 60 * SECOND
+"""How much longer everybody else waits: the node's clock may be slower."""
+
+SETTLING: Final = 10 * SECOND
+"""How long a new boot of a node waits for a call of the former one, which would show a clone."""
+
+
+class SeatKey(NamedTuple):
+    """A seat of a node. Numbers count up and are never used again."""
+
+    node: NodeKey
+    number: int
+
+
+class SeatPosition(NamedTuple):
+    """Which seat an address belongs to, and its position in the seat's answer."""
+
+    number: int
+    position: int
+
+
+class Seat(Struct, frozen=True, kw_only=True):
+    """One ready answer of a node's lease.
+
+    `key` is the node's own name of the configuration, `configuration` the digest of its bytes. A seat with
+    `void_in` is not told of in that boot: a store that was lost there may have given it to a container.
+    """
+
+    node: NodeKey
+    number: int
+    key: str
+    configuration: Digest
+    network: str
+    void_in: str | None = None
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """What a node may give, by which machine, in which boot and from which store.
+
+    `granted` is the number of the last grant, `seats` that of the last seat, `until` the instant up to which
+    the node may give. `reported` is the last event of this store. `noted_boot` and `noted_store` asked for
+    the lease at `noted`, and get it unless the present boot calls in time. `recall` says that all seats are
+    to be returned, and nothing new is granted.
+    """
+
+    node: NodeKey
+    epoch: int
+    machine: str
+    boot: str
+    store: str
+    granted: int
+    seats: int
+    until: Instant
+    reported: int
+    heard: Instant
+    noted_boot: str | None = None
+    noted_store: str | None = None
+    noted: Instant | None = None
+    recall: bool = False
+
+
+def lease_digest(node: NodeKey) -> Digest:
+    """What is locked by whoever changes a node's lease, or counts on its epoch."""
+    return digest_of(LEASE_OWNER, *node)
+
+
+def seat_owner(seat: SeatKey) -> Owner:
+    """The holder of a seat's addresses while no container has them."""
+    (cluster, node), number = seat
+    return Owner(
+        f"{LEASE_OWNER}:{cluster}/{node}/{number}", digest_of(LEASE_OWNER, cluster, node, str(number))
+    )
+
+
+def configuration_digest(configuration: bytes) -> Digest:
+    """The digest under which a configuration is stored once for all who have it."""
+    return blake2b(configuration, digest_size=DIGEST_SIZE).digest()
