@@ -54,7 +54,7 @@ def leave(code: int) -> NoReturn:
 def _tell_versions(reply: Reply) -> int:
     """Answer VERSION, which needs no configuration."""
     stdin = read_stdin("VERSION", clock.after(platform.uptime_ns(), DEFAULT_TIMEOUT))
-    given = versions.version(decode(stdin)) if stdin.strip() else versions.NEWEST
+    given = versions.version(decode(stdin).values) if stdin.strip() else versions.NEWEST
     try:
         reply.write(versions.encode(given))
     except OSError as error:

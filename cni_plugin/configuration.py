@@ -8,10 +8,25 @@ from cni_plugin.quoting import show
 from cni_plugin.scanner import NotJson, parse_object
 
 
-def decode(stdin: bytes) -> dict[str, object]:
+class Configuration:
+    """A network configuration: its bytes as they came, its values, and where each member's value stands."""
+
+    def __init__(self, data: bytes, values: dict[str, object], places: dict[str, tuple[int, int]]) -> None:
+        self.data = data
+        self.values = values
+        self._places = places
+
+    def text_of(self, key: str) -> bytes:
+        """Give the bytes of a member's value as they came, none if there is no such member."""
+        start, end = self._places.get(key, (0, 0))
+        return self.data[start:end].strip()
+
+
+def decode(stdin: bytes) -> Configuration:
     """Give the configuration; Failure 6 if stdin is not one JSON object."""
+    places: dict[str, tuple[int, int]] = {}
     try:
-        return parse_object(stdin)
+        return Configuration(stdin, parse_object(stdin, places), places)
     except NotJson as error:
         raise Failure(UNDECODABLE, "the configuration on stdin is not a JSON object", str(error)) from error
 

@@ -28,14 +28,15 @@ class NotJson(ValueError):
         super().__init__(f"byte {position}: {why}")
 
 
-def parse(data: bytes) -> object:
+def parse(data: bytes, places: dict[str, tuple[int, int]] | None = None) -> object:
     """Give the value in the bytes: dict, list, str, int, float, bool or None.
 
     If a name comes twice in an object, its last value counts. Integers of more than 18 digits become floats.
+    `places` takes where the value of each member of the outermost object begins and ends.
     Raises NotJson, also for lone surrogates and for more than MAX_DEPTH levels.
     """
     _check_utf8(data)
-    scanner = _Scanner(data)
+    scanner = _Scanner(data, places)
     value = scanner.value(MAX_DEPTH)
     scanner.space()
     if scanner.at != len(data):
@@ -43,9 +44,9 @@ def parse(data: bytes) -> object:
     return value
 
 
-def parse_object(data: bytes) -> dict[str, object]:
-    """Give the object in the bytes. Raises NotJson for any other value."""
-    value = parse(data)
+def parse_object(data: bytes, places: dict[str, tuple[int, int]] | None = None) -> dict[str, object]:
+    """Give the object in the bytes, as parse() does. Raises NotJson for any other value."""
+    value = parse(data, places)
     if not isinstance(value, dict):
         raise NotJson(0, "not an object")
     return value
@@ -72,9 +73,10 @@ def _check_utf8(data: bytes) -> None:
 class _Scanner:
     """Reads one value after another. A method begins at the byte `at`, and sets it after what it has read."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, places: dict[str, tuple[int, int]] | None) -> None:
         self.data = data + b"\0"  # which is no value and no separator, so that nobody looks for the end
         self.at = 0
+        self.places = places
 
     def fail(self, why: str) -> NotJson:
         return NotJson(self.at, "cut off" if self.at >= len(self.data) - 1 else why)
@@ -117,7 +119,10 @@ class _Scanner:
             if self.space() != 0x3A:
                 raise self.fail("no colon after a name")
             self.at += 1
+            start = self.at
             found[name] = self.value(depth - 1)
+            if depth == MAX_DEPTH and self.places is not None:
+                self.places[name] = start, self.at
             byte = self.space()
             if byte != 0x2C and byte != 0x7D:
                 raise self.fail("neither comma nor closing brace")

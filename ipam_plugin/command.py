@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from cni_plugin.clock import Moment
+    from cni_plugin.configuration import Configuration
     from cni_plugin.environment import Invocation
     from cni_plugin.reply import Reply
 
@@ -33,18 +34,16 @@ def run() -> NoReturn:
     leave(main())
 
 
-def execute(
-    invocation: Invocation, issued: Moment, stdin: bytes, values: dict[str, object], reply: Reply
-) -> Execution | None:
+def execute(invocation: Invocation, issued: Moment, given: Configuration, reply: Reply) -> Execution | None:
     """Execute a verb whose configuration is decoded. Gives what deliver() needs after the answer is written.
 
     The main plugin calls it too, in its own process and with an answer of its own.
     """
     execution = None
     try:
-        reply.version = versions.speaking(values)
-        configuration.check(values, invocation.verb)
-        execution = Execution(invocation, issued, reply, stdin, values)
+        reply.version = versions.speaking(given.values)
+        configuration.check(given.values, invocation.verb)
+        execution = Execution(invocation, issued, reply, given)
         found = execution.settings.found_node
         if found and found.remark and invocation.verb in _OF_A_CONTAINER:
             note(found.remark)
@@ -77,6 +76,6 @@ def deliver(execution: Execution | None) -> None:
 def _work(invocation: Invocation, reply: Reply) -> int:
     issued = clock.now()
     stdin = read_stdin(invocation.verb, clock.after(issued.uptime_ns, DEFAULT_TIMEOUT))
-    execution = execute(invocation, issued, stdin, configuration.decode(stdin), reply)
+    execution = execute(invocation, issued, configuration.decode(stdin), reply)
     deliver(execution)
     return reply.code or 0

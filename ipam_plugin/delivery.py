@@ -5,7 +5,7 @@ from __future__ import annotations
 from cni_plugin import clock, platform
 from cni_plugin.failure import UNDECODABLE, Failure
 from cni_plugin.scanner import parse_object
-from ipam_plugin import destination
+from ipam_plugin import destination, leases
 from ipam_plugin.answer import HOPELESS, YES
 from ipam_plugin.ask import Attempt, ask
 from ipam_plugin.spool import request_of
@@ -55,20 +55,30 @@ def _deliver_one(
 ) -> bool:
     """Deliver an entry if that is possible now. Tells whether the next is worth a try."""
     try:
-        attempt = _ask(spool.read(name), own, deadline, spooled)
+        entry = spool.read(name)
+        if leases.are_here() and _is_released_here(entry):
+            return _settle(spool, name, None)
+        attempt = _ask(entry, own, deadline, spooled)
     except OSError:
         return True  # delivered by the call that had the lock before
     except ValueError as error:
         refusal = Failure(UNDECODABLE, f"not an entry of the spool: {error}").encode("1.1.0")
         return _settle(spool, name, refusal)
     except Failure:
-        return True  # its credentials cannot be used now: they may be replaced
+        return True  # its credentials cannot be used now, or the leases: that may change
     answer = attempt.answer
     if answer is None:
         return not attempt.lost
     if answer.kind == YES:
         return _settle(spool, name, None)
     return _settle(spool, name, answer.body) if answer.code in HOPELESS else True
+
+
+def _is_released_here(entry: bytes) -> bool:
+    """Tell whether the leases of this node had what an entry releases. ValueError, Failure 11."""
+    from ipam_plugin.leases import spooled
+
+    return spooled.carry_out(parse_object(entry).get("request"))
 
 
 def _ask(entry: bytes, own: Destination | None, deadline: clock.Deadline, spooled: int) -> Attempt:

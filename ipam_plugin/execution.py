@@ -9,6 +9,7 @@ from ipam_plugin.spool import Spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cni_plugin.clock import Moment
+    from cni_plugin.configuration import Configuration
     from cni_plugin.environment import Invocation
     from cni_plugin.reply import Reply
 
@@ -16,15 +17,13 @@ if TYPE_CHECKING:
 class Execution:
     """An invocation with its configuration read and checked: all that a verb needs."""
 
-    def __init__(
-        self, invocation: Invocation, issued: Moment, reply: Reply, stdin: bytes, values: dict[str, object]
-    ) -> None:
-        settings = configuration.settings(values, invocation.verb)
+    def __init__(self, invocation: Invocation, issued: Moment, reply: Reply, given: Configuration) -> None:
+        settings = configuration.settings(given.values, invocation.verb)
         self.invocation = invocation
         self.issued = issued
         self.reply = reply
-        self.stdin = stdin
-        self.network = str(values["name"])
+        self.configuration = given
+        self.network = str(given.values["name"])
         self.settings = settings
         self.deadline = clock.after(issued.uptime_ns, settings.timeout)
         self.spool = Spool(settings.state_dir)
@@ -33,4 +32,4 @@ class Execution:
 
     def request(self, *, undo: bool = False) -> bytes:
         """Give the lasting part of this invocation's request, or of the release of what it took."""
-        return request.keep(self.invocation, self.settings, self.issued, self.stdin, undo=undo)
+        return request.keep(self.invocation, self.settings, self.issued, self.configuration.data, undo=undo)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cni_plugin import clock, platform
 from cni_plugin.failure import INVALID_NAMESPACE, IO_FAILURE, NOT_AVAILABLE, TRY_AGAIN, Failure, reason
 from cni_plugin.reply import note
+from ipam_plugin import leases
 from ipam_plugin.answer import HOPELESS, YES
 from ipam_plugin.configuration import INSTALLATION
 from ipam_plugin.request import namespace_id
@@ -25,19 +26,17 @@ def add(execution: Execution) -> int:
     If an ADD does not succeed, undo what it may have taken.
     """
     _check_namespace(execution)
+    if leases.are_here():
+        from ipam_plugin.leases import serving
+
+        held = serving.add(execution)
+        if held is not None:
+            return _succeed(execution, held)
     execution.settings.destination.load()
     attempt = _ask_until_answered(execution)
     answer = attempt.answer
     if answer is not None and answer.kind == YES:
-        try:
-            execution.reply.write(answer.body)
-        except OSError as error:
-            _undo(execution)
-            raise Failure(IO_FAILURE, f"the result cannot be written to stdout: {reason(error)}") from error
-        from ipam_plugin import last_add
-
-        last_add.keep(execution.settings, execution.network)
-        return 0
+        return _succeed(execution, answer.body)
     if attempt.doubtful:
         _undo(execution)
     if answer is None:
@@ -54,6 +53,8 @@ def delete(execution: Execution) -> int:
     kept = execution.request()
     refusal = None
     try:
+        if _is_released_here(execution):
+            return 0
         execution.settings.destination.load()
         attempt = _ask(execution, kept)
         answer = attempt.answer
@@ -71,6 +72,8 @@ def delete(execution: Execution) -> int:
 
 def ask_once(execution: Execution) -> int:
     """Pass on ipamd's answer to CHECK or GC. Without an answer the runtime may try again."""
+    if leases.are_here() and _is_checked_here(execution):
+        return 0
     execution.settings.destination.load()
     return _hand_on(execution, _ask(execution, execution.request()), TRY_AGAIN)
 
@@ -89,6 +92,38 @@ def status(execution: Execution) -> int:
 
 
 VERBS = {"ADD": add, "DEL": delete, "CHECK": ask_once, "GC": ask_once, "STATUS": status}
+
+
+def _succeed(execution: Execution, answer: bytes) -> int:
+    """Write the answer to an ADD, which is undone if nobody can read it."""
+    try:
+        execution.reply.write(answer)
+    except OSError as error:
+        _undo(execution)
+        raise Failure(IO_FAILURE, f"the result cannot be written to stdout: {reason(error)}") from error
+    from ipam_plugin import last_add
+
+    last_add.keep(execution.settings, execution.network)
+    return 0
+
+
+def _is_released_here(execution: Execution, *, undo: bool = False) -> bool:
+    """Tell whether the leases of this node had what is released."""
+    if not leases.are_here():
+        return False
+    from ipam_plugin.leases import serving
+
+    return serving.delete(execution, undo=undo)
+
+
+def _is_checked_here(execution: Execution) -> bool:
+    """Carry out CHECK or GC in the leases of this node, and tell whether nobody is to be asked."""
+    from ipam_plugin.leases import serving
+
+    if execution.invocation.verb == "CHECK":
+        return serving.check(execution)
+    serving.collect(execution)
+    return False
 
 
 def _ask(execution: Execution, kept: bytes) -> Attempt:
@@ -139,6 +174,11 @@ def _check_namespace(execution: Execution) -> None:
 
 
 def _undo(execution: Execution) -> None:
+    try:
+        if _is_released_here(execution, undo=True):
+            return
+    except Failure as failure:
+        note(f"the undo waits in the spool: {failure.msg}")
     try:
         execution.spool.put(execution.settings.destination, execution.request(undo=True))
     except Failure as failure:

@@ -40,10 +40,10 @@ def run() -> NoReturn:
 def _work(invocation: Invocation, reply: Reply) -> int:
     issued = clock.now()
     stdin = read_stdin(invocation.verb, clock.after(issued.uptime_ns, DEFAULT_TIMEOUT))
-    values = configuration.decode(stdin)
-    reply.version = versions.speaking(values)
-    configuration.check(values, invocation.verb)
-    execution = Execution(invocation, issued, reply, stdin, values)
+    given = configuration.decode(stdin)
+    reply.version = versions.speaking(given.values)
+    configuration.check(given.values, invocation.verb)
+    execution = Execution(invocation, issued, reply, given)
     from veth_plugin.verbs import VERBS
 
     try:

@@ -14,6 +14,7 @@ from veth_plugin import executable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cni_plugin.clock import Moment
+    from cni_plugin.configuration import Configuration
     from cni_plugin.environment import Invocation
     from ipam_plugin.execution import Execution
 
@@ -47,13 +48,10 @@ class InProcess:
 
     undoes_itself = True
 
-    def __init__(
-        self, invocation: Invocation, issued: Moment, stdin: bytes, values: dict[str, object]
-    ) -> None:
+    def __init__(self, invocation: Invocation, issued: Moment, given: Configuration) -> None:
         self._invocation = invocation
         self._issued = issued
-        self._stdin = stdin
-        self._values = values
+        self._configuration = given
         self._execution: Execution | None = None
 
     def ask(self, verb: str) -> dict[str, object]:
@@ -62,7 +60,7 @@ class InProcess:
         issued = self._issued if own else clock.now()
         reply = _Kept()
         invocation = self._invocation if own else self._invocation.again(verb)
-        self._execution = command.execute(invocation, issued, self._stdin, self._values, reply)
+        self._execution = command.execute(invocation, issued, self._configuration, reply)
         if reply.code:
             raise executable.refusal(IN_PROCESS, reply.code, reply.data)
         return executable.decode(IN_PROCESS, reply.data) if verb == "ADD" else {}
@@ -76,17 +74,15 @@ if TYPE_CHECKING:
     Delegate = Executable | InProcess
 
 
-def of(invocation: Invocation, issued: Moment, stdin: bytes, values: dict[str, object]) -> Delegate:
+def of(invocation: Invocation, issued: Moment, given: Configuration) -> Delegate:
     """Give the IPAM plugin of a configuration; Failure 7 if it names none that is there."""
-    name = type_of(values)
+    name = type_of(given.values)
     if name == IN_PROCESS:
-        return InProcess(invocation, issued, stdin, values)
-    return Executable(find(name, invocation.path), stdin)
+        return InProcess(invocation, issued, given)
+    return Executable(find(name, invocation.path), given.data)
 
 
-def of_release(
-    invocation: Invocation, issued: Moment, stdin: bytes, values: dict[str, object]
-) -> Delegate | None:
+def of_release(invocation: Invocation, issued: Moment, given: Configuration) -> Delegate | None:
     """Give whom a DEL or GC asks, None for nobody; Failure 11 if an executable is named that is not there.
 
     No ADD has succeeded with a section that names no IPAM plugin: the runtime has lost that of the ADD. Then
@@ -94,16 +90,16 @@ def of_release(
     of any other plugin are known to that plugin alone.
     """
     try:
-        name = type_of(values)
+        name = type_of(given.values)
     except Failure as failure:
-        if command.has_served(str(values["name"])):
-            return InProcess(invocation, issued, stdin, values)
+        if command.has_served(str(given.values["name"])):
+            return InProcess(invocation, issued, given)
         note(f"no IPAM plugin is asked to free addresses: {failure.msg}")
         return None
     if name == IN_PROCESS:
-        return InProcess(invocation, issued, stdin, values)
+        return InProcess(invocation, issued, given)
     try:
-        return Executable(find(name, invocation.path), stdin)
+        return Executable(find(name, invocation.path), given.data)
     except Failure as failure:
         why = f"{failure.msg}; the container's addresses stay taken until it is there and is asked again"
         raise Failure(TRY_AGAIN, why) from failure

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cni_plugin.clock import Moment
+    from cni_plugin.configuration import Configuration
     from cni_plugin.environment import Invocation
     from cni_plugin.reply import Reply
     from veth_plugin.delegate import Delegate
@@ -18,28 +19,26 @@ if TYPE_CHECKING:
 class Execution:
     """An invocation with its configuration decoded."""
 
-    def __init__(
-        self, invocation: Invocation, issued: Moment, reply: Reply, stdin: bytes, values: dict[str, object]
-    ) -> None:
+    def __init__(self, invocation: Invocation, issued: Moment, reply: Reply, given: Configuration) -> None:
         self.invocation = invocation
         self.issued = issued
         self.reply = reply
-        self.stdin = stdin
-        self.values = values
-        self.network = str(values["name"])
-        self.version = speaking(values)
+        self.configuration = given
+        self.values = given.values
+        self.network = str(self.values["name"])
+        self.version = speaking(self.values)
         self.afterwards: list[Callable[[], None]] = []  # what waits until the runtime has its reply
         self._ipam: Delegate | None = None
 
     def ipam(self) -> Delegate:
         """Give the IPAM plugin; Failure 7 if the configuration names none that is there."""
         if self._ipam is None:
-            self._ipam = delegate.of(self.invocation, self.issued, self.stdin, self.values)
+            self._ipam = delegate.of(self.invocation, self.issued, self.configuration)
         return self._ipam
 
     def free(self) -> None:
         """Have the IPAM plugin carry out a DEL or GC, if any can be asked; its Failure, or 11."""
-        self._ipam = delegate.of_release(self.invocation, self.issued, self.stdin, self.values)
+        self._ipam = delegate.of_release(self.invocation, self.issued, self.configuration)
         if self._ipam is not None:
             self._ipam.ask(self.invocation.verb)
 

@@ -31,12 +31,15 @@ if MICROPYTHON:
         random_bytes,
         random_number,
         read,
+        read_at,
         secure,
+        sha256,
         sync,
         try_lock,
         unix_address,
         uptime_ns,
         write,
+        write_at,
     )
 else:
     from cni_plugin.platform.cpython import (
@@ -61,17 +64,21 @@ else:
         random_bytes,
         random_number,
         read,
+        read_at,
         secure,
+        sha256,
         sync,
         try_lock,
         unix_address,
         uptime_ns,
         write,
+        write_at,
     )
 
 # The same numbers on every Linux architecture.
 O_RDONLY = 0
 O_WRONLY = 1
+O_RDWR = 2
 O_CREAT = 0o100
 O_EXCL = 0o200
 O_TRUNC = 0o1000
@@ -88,6 +95,7 @@ __all__ = [
     "O_EXCL",
     "O_NONBLOCK",
     "O_RDONLY",
+    "O_RDWR",
     "O_TRUNC",
     "O_WRONLY",
     "S_IFMT",
@@ -112,10 +120,13 @@ __all__ = [
     "random_bytes",
     "random_number",
     "read",
+    "read_at",
     "secure",
+    "sha256",
     "sync",
     "try_lock",
     "unix_address",
     "uptime_ns",
     "write",
+    "write_at",
 ]

@@ -101,6 +101,23 @@ def write(file: int, data: bytes | memoryview) -> int:
     return os.write(file, data)
 
 
+def read_at(file: int, size: int, offset: int) -> bytes:
+    """Read at most so many bytes from an offset on."""
+    return os.pread(file, size, offset)
+
+
+def write_at(file: int, data: bytes, offset: int) -> int:
+    """Write at an offset and give how much was written."""
+    return os.pwrite(file, data, offset)
+
+
+def sha256(data: bytes) -> bytes:
+    """Give the SHA-256 of the bytes."""
+    from hashlib import sha256 as hash_of  # only a call on a node with leases needs it
+
+    return hash_of(data).digest()
+
+
 def sync(file: int) -> None:
     """Make a file or a folder durable."""
     os.fsync(file)

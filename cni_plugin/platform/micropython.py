@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import select
 import socket
@@ -124,6 +125,22 @@ def read(file: int, size: int) -> bytes:
 def write(file: int, data: bytes | memoryview) -> int:
     """Write a part and give its size."""
     return _linux.syscall(_linux.SYS_write, file, data, len(data))
+
+
+def read_at(file: int, size: int, offset: int) -> bytes:
+    """Read at most so many bytes from an offset on."""
+    data = bytearray(size)
+    return bytes(memoryview(data)[: _linux.syscall(_linux.SYS_pread64, file, data, size, offset)])
+
+
+def write_at(file: int, data: bytes, offset: int) -> int:
+    """Write at an offset and give how much was written."""
+    return _linux.syscall(_linux.SYS_pwrite64, file, data, len(data), offset)
+
+
+def sha256(data: bytes) -> bytes:
+    """Give the SHA-256 of the bytes."""
+    return hashlib.sha256(data).digest()
 
 
 def sync(file: int) -> None:

@@ -131,6 +131,8 @@ static const mp_rom_map_elem_t names[] = {
     NUMBER(SYS_openat),
     NUMBER(SYS_pidfd_open),
     NUMBER(SYS_pipe2),
+    NUMBER(SYS_pread64),
+    NUMBER(SYS_pwrite64),
     NUMBER(SYS_read),
     NUMBER(SYS_setns),
     NUMBER(SYS_statx),

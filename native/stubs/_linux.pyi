@@ -16,6 +16,8 @@ SYS_mkdirat: int
 SYS_openat: int
 SYS_pidfd_open: int
 SYS_pipe2: int
+SYS_pread64: int
+SYS_pwrite64: int
 SYS_read: int
 SYS_setns: int
 SYS_statx: int

@@ -48,6 +48,7 @@ void *heap_piece(size_t size);
 #define MICROPY_PY_SELECT_SELECT (0)
 #define MICROPY_PY_SSL_FINALISER (1)
 #define MICROPY_PY_SYS_STDIO_BUFFER (1)
+#define MICROPY_PY_HASHLIB (1) // SHA-256, of Mbed TLS
 #define MICROPY_PY_TIME (1)
 #define MICROPY_PY_TIME_INCLUDEFILE "ports/unix/modtime.c"
 #define MICROPY_PY_TIME_TIME_TIME_NS (1)
@@ -65,7 +66,6 @@ void *heap_piece(size_t size);
 #define MICROPY_PY_CRYPTOLIB (0)
 #define MICROPY_PY_DEFLATE (0)
 #define MICROPY_PY_FRAMEBUF (0)
-#define MICROPY_PY_HASHLIB (0)
 #define MICROPY_PY_HEAPQ (0)
 #define MICROPY_PY_JSON (0)
 #define MICROPY_PY_MACHINE (0)

@@ -1,0 +1,233 @@
+"""The verbs out of the store: what it can serve it serves, and nobody is asked.
+
+Each function opens the store, and closes it before anything is written to stdout. A store that cannot be used
+serves nothing: the call goes the way that it goes without leases.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cni_plugin import platform
+from cni_plugin.failure import TRY_AGAIN, Failure, reason
+from cni_plugin.quoting import quote
+from cni_plugin.reply import note
+from ipam_plugin import leases
+from ipam_plugin.leases import changes, identities, layout, seats
+from ipam_plugin.leases.identities import CENTRAL, ENDED, SEATED
+from ipam_plugin.leases.store import Busy, Damaged, Unusable, open_store
+from ipam_plugin.request import namespace_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from ipam_plugin.execution import Execution
+    from ipam_plugin.leases.identities import Found
+    from ipam_plugin.leases.seats import Seat
+    from ipam_plugin.leases.store import Store
+
+    R = TypeVar("R")
+
+UNAVAILABLE, OVERTAKEN = 102, 104
+
+
+class Holder:
+    """An identity, whose node and cluster are those of the call."""
+
+    def __init__(self, cluster: str, node: str, network: str, container_id: str, ifname: str) -> None:
+        self.cluster = cluster
+        self.node = node
+        self.network = network
+        self.container_id = container_id
+        self.ifname = ifname
+
+    def key(self) -> bytes:
+        return layout.digest(self.cluster, self.node, self.network, self.container_id, self.ifname)
+
+
+def add(execution: Execution) -> bytes | None:
+    """Give the answer to an ADD, None if ipamd is to be asked. Failure 11, 102 or 104."""
+    who = holder_of(execution)
+    return _within(who, execution.issued.boot, lambda store: _add(store, who, execution))
+
+
+def delete(execution: Execution, *, undo: bool = False) -> bool:
+    """Carry out a DEL, or the undo of this very ADD; False if ipamd is to be asked. Failure 11."""
+    issued = execution.issued
+    return release(holder_of(execution), issued.boot, issued.uptime_ns, issued.encode(), undo)
+
+
+def release(who: Holder, boot: str, issued: int, moment: str, undo: bool) -> bool:
+    """Carry out a release; False if ipamd is to be asked. `moment` is its `issued` as JSON. Failure 11."""
+    return _within(who, boot, lambda store: _release(store, who, issued, moment, undo)) is True
+
+
+def check(execution: Execution) -> bool:
+    """Compare what a seat gave with prevResult; False if ipamd is to be asked. Failure 7, 11 or 102."""
+    who = holder_of(execution)
+    answer = _within(who, execution.issued.boot, lambda store: _answer_held(store, who))
+    if answer is None:
+        return False
+    from ipam_plugin.leases import checking
+
+    checking.compare(answer, execution.configuration.values)
+    return True
+
+
+def collect(execution: Execution) -> None:
+    """End what a network's containers hold that the runtime does not know any more. Failure 11."""
+    from ipam_plugin.leases import collecting
+
+    _within(holder_of(execution), execution.issued.boot, lambda store: collecting.collect(store, execution))
+
+
+def holder_of(execution: Execution) -> Holder:
+    """Give the identity of a call."""
+    settings, invocation = execution.settings, execution.invocation
+    return Holder(
+        settings.cluster, settings.node, execution.network, invocation.container_id, invocation.ifname
+    )
+
+
+def _within(who: Holder, boot: str, act: Callable[[Store], R]) -> R | None:
+    """Act under the store's lock; None if there is no store for this node and boot. Failure 11."""
+    try:
+        store = open_store(leases.PATH)
+        if store is None:
+            return None
+        try:
+            store.lock()
+            if store.boot != boot:
+                raise Unusable("it is of another boot")
+            if store.header[layout.NODE : layout.NODE + 16] != layout.digest(who.cluster, who.node):
+                return None  # another node of this machine
+            return act(store)
+        except Damaged as damage:
+            _set_aside(store, str(damage))
+            return None
+        finally:
+            store.close()
+    except Unusable as error:
+        note(f"the store of leases is not used: {error}")
+        return None
+    except Busy as busy:
+        raise Failure(TRY_AGAIN, "other calls use this node's leases; try again later") from busy
+    except OSError as error:
+        raise Failure(TRY_AGAIN, f"the store of leases cannot be used: {reason(error)}") from error
+
+
+def _set_aside(store: Store, why: str) -> None:
+    aside = f"{store.path}.damaged"
+    try:
+        os.stat(aside)
+    except OSError:
+        pass
+    else:
+        aside += f"-{platform.uptime_ns()}"
+    store.retire(aside)
+    note(f"the store of leases is damaged: {why}; it is {aside} now, and ipamd serves all calls")
+
+
+def _add(store: Store, who: Holder, execution: Execution) -> bytes | None:
+    now, issued = platform.uptime_ns(), execution.issued.uptime_ns
+    found = identities.find(store, who.key())
+    if found.state == SEATED:
+        return _again(store, found, execution, now)
+    if found.state == CENTRAL:
+        return None
+    if found.state == ENDED and issued < found.issued:
+        raise Failure(OVERTAKEN, "a later DEL has overtaken this ADD; nothing was taken")
+    if issued < store.number(layout.FORGOTTEN):
+        raise Failure(TRY_AGAIN, "this ADD is older than a DEL that this node has forgotten; try again")
+    if execution.deadline.left_ms() == 0:
+        raise Failure(TRY_AGAIN, "the time of this ADD is over; nothing was taken")
+    answer = _first(store, found, execution, now)
+    if answer is not None:
+        return answer
+    if found.state == ENDED and found.event > store.number(layout.REPORTED):
+        raise Failure(TRY_AGAIN, "ipamd has not heard yet of this container's last DEL; try again later")
+    changes.note_central(store, found, issued, now)
+    return None
+
+
+def _first(store: Store, found: Found, execution: Execution, now: int) -> bytes | None:
+    """Give a free seat; None if there is none for what is asked."""
+    if not store.is_open or now >= store.number(layout.UNTIL):
+        return None
+    from ipam_plugin.leases import asked
+
+    given, invocation = execution.configuration, execution.invocation
+    if asked.bears_on_the_address(given.values, invocation.args):
+        return None
+    version = given.values.get("cniVersion")
+    key = layout.configuration_key(execution.network, str(version), given.text_of("ipam"))
+    seat = seats.choose(store, key, now)
+    if seat is None:
+        return None
+    who = changes.holder(execution.network, invocation.container_id, invocation.ifname)
+    return changes.give(
+        store, found, seat, who, execution.network, execution.issued.uptime_ns, _request(execution), now
+    )
+
+
+def _again(store: Store, found: Found, execution: Execution, now: int) -> bytes:
+    seat = _held(store, found)
+    answer = seats.answer_of(store, seat.place)
+    given, invocation = execution.configuration.values, execution.invocation
+    if invocation.args or "args" in given or "runtimeConfig" in given:
+        from ipam_plugin.leases import asked, checking
+
+        wanted = asked.addresses(given, invocation.args, execution.network, invocation.ifname)
+        held = checking.addresses(answer)
+        other = asked.beyond(wanted, held)
+        if other:
+            holds = ", ".join(held)
+            raise Failure(
+                UNAVAILABLE, f"{other}: this container holds {holds}; delete it before it asks for others"
+            )
+    issued = execution.issued.uptime_ns
+    if issued > found.issued and not changes.repeat(store, found, seat, issued, _request(execution), now):
+        raise Failure(TRY_AGAIN, "the log of leases is full until ipamd is reached; try again later")
+    return answer
+
+
+def _release(store: Store, who: Holder, issued: int, moment: str, undo: bool) -> bool:
+    now = platform.uptime_ns()
+    found = identities.find(store, who.key())
+    if found.state == SEATED:
+        if issued != found.issued if undo else issued < found.issued:
+            return False
+        _held(store, found)
+        changes.end(store, found, issued, moment, changes.UNDONE if undo else changes.RELEASED, now)
+        return True
+    if not undo:
+        changes.note_end(store, found, issued, now)
+    return False
+
+
+def _answer_held(store: Store, who: Holder) -> bytes | None:
+    found = identities.find(store, who.key())
+    return seats.answer_of(store, _held(store, found).place) if found.state == SEATED else None
+
+
+def _held(store: Store, found: Found) -> Seat:
+    seat = seats.read(store, found.seat)
+    if seat.state != layout.HELD:
+        raise Damaged(f"seat {found.seat} is not held as its holder's entry says")
+    return seat
+
+
+def _request(execution: Execution) -> bytes:
+    invocation = execution.invocation
+    members = ",".join([
+        f'"network":{quote(execution.network)}',
+        f'"container_id":{quote(invocation.container_id)}',
+        f'"netns":{quote(invocation.netns)}',
+        f'"netns_id":{namespace_id(invocation.netns)}',
+        f'"ifname":{quote(invocation.ifname)}',
+        f'"args":{quote(invocation.args)}',
+        f'"path":{quote(invocation.path)}',
+    ])  # fmt: skip
+    return f'"issued":{execution.issued.encode()},"request":{{{members}}}}}'.encode()

@@ -1,0 +1,160 @@
+"""The file of the leases, under its lock: the header, and changes that are whole or absent.
+
+A change writes first what nobody reads yet (a record of the log, the holder of a free seat). Then one write
+of the first page makes it count: on tmpfs a write inside a page is whole or absent if the process is killed.
+The page holds what the change writes elsewhere too. After a kill before that the next process does it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cni_plugin import clock, platform
+from cni_plugin.platform import sha256
+from ipam_plugin.leases import layout
+from ipam_plugin.leases.layout import number_in
+
+LOCK_MS = 100
+_MAGIC_NAME = layout.MAGIC[:7]
+_NOT_THERE = (2, 20)
+_DENIED = 13
+_WRITABLE_BY_OTHERS = 0o022
+
+
+class Unusable(ValueError):
+    """There is a file, and nothing may be taken from it: the text says why. It stays as it is."""
+
+
+class Damaged(ValueError):
+    """A part of the file does not have its sum. The text says which."""
+
+
+class Busy(Exception):
+    """Other calls had the lock for too long."""
+
+
+class Store:
+    """The open file. After lock() its header is read, and nobody else changes anything until close()."""
+
+    def __init__(self, file: int, path: str) -> None:
+        self._file = file
+        self.path = path
+        self.header = bytearray()
+
+    def lock(self, limit_ms: int = LOCK_MS) -> None:
+        """Take the lock and read the header; finish what a killed process began. Busy, Unusable, Damaged."""
+        if not platform.try_lock(self._file):
+            deadline = clock.after(platform.uptime_ns(), limit_ms / 1000)
+            while not platform.try_lock(self._file):
+                if deadline.left_ms() == 0:
+                    raise Busy
+                clock.sleep_ms(1)
+        self._load()
+
+    def close(self) -> None:
+        """Let go of lock and file."""
+        platform.close(self._file)
+
+    def number(self, at: int) -> int:
+        """Give a number of the header."""
+        return number_in(self.header, at)
+
+    def set(self, at: int, value: int) -> None:
+        """Set a number of the header; the next change makes it count."""
+        self.header[at : at + 8] = value.to_bytes(8, "little")
+
+    @property
+    def is_open(self) -> bool:
+        return self.header[layout.IS_OPEN] == 1
+
+    @property
+    def boot(self) -> str:
+        return bytes(self.header[layout.BOOT : layout.BOOT + 36]).decode()
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Read a part."""
+        data = platform.read_at(self._file, size, offset)
+        if len(data) != size:
+            raise Damaged("it is cut off")
+        return data
+
+    def write_ahead(self, data: bytes, offset: int) -> None:
+        """Write what nobody reads before the change that follows."""
+        if platform.write_at(self._file, data, offset) != len(data):
+            raise OSError(28)
+
+    def framed(self, offset: int, limit: int) -> bytes:
+        """Read bytes that stand after their length and sum."""
+        data = self.read(limit, offset)
+        end = 10 + int.from_bytes(data[:2], "little")
+        found = data[10:end]
+        if end > limit or data[2:10] != layout.sum_of(found, offset):
+            raise Damaged(f"the sum at {offset} is wrong")
+        return found
+
+    def change(self, writes: list[tuple[int, bytes]]) -> None:
+        """Make a change count: the header as it is set, and what it writes elsewhere."""
+        number = self.number(layout.CHANGE) + 1
+        self.set(layout.CHANGE, number)
+        pieces = [bytes(self.header[layout.HEADER_BODY :]), bytes([len(writes)])]
+        for offset, data in writes:
+            pieces.append(offset.to_bytes(4, "little") + len(data).to_bytes(2, "little") + data)
+        body = b"".join(pieces)
+        length = (layout.HEADER_BODY + len(body)).to_bytes(2, "little")
+        body = length + body[2:]
+        self.write_ahead(layout.MAGIC + sha256(body)[:16] + body, 0)
+        self._carry_out(number, writes)
+
+    def retire(self, name: str) -> None:
+        """Give the file another name, and mark it, for those who have it open."""
+        self.write_ahead(layout.RETIRED, 0)
+        os.rename(self.path, name)
+
+    def _load(self) -> None:
+        page = self.read(layout.HEADER_READ, 0)
+        magic = page[:8]
+        if magic != layout.MAGIC:
+            if magic == layout.RETIRED:
+                raise Unusable("it was replaced")
+            if magic[:7] == _MAGIC_NAME:
+                raise Unusable(f"its format is {magic[7]}, and this plugin knows {layout.MAGIC[7]}")
+            raise Damaged("it does not begin as one")
+        length = int.from_bytes(page[layout.HEADER_LENGTH : layout.HEADER_LENGTH + 2], "little")
+        body = page[layout.HEADER_BODY : length]
+        if not layout.REDO < length <= layout.CARRIED_OUT or page[8:24] != sha256(body)[:16]:
+            raise Damaged("the sum of its header is wrong")
+        self.header = bytearray(page[: layout.REDO])
+        number = self.number(layout.CHANGE)
+        if number_in(page, layout.CARRIED_OUT) != number:
+            self._carry_out(number, _redo(page))
+
+    def _carry_out(self, number: int, writes: list[tuple[int, bytes]]) -> None:
+        for offset, data in writes:
+            self.write_ahead(data, offset)
+        self.write_ahead(number.to_bytes(8, "little"), layout.CARRIED_OUT)
+
+
+def open_store(path: str) -> Store | None:
+    """Open the store, None if there is none; OSError. Unusable if others than its owner can write it."""
+    try:
+        file = platform.open_file(path, platform.O_RDWR | platform.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _NOT_THERE or error.errno == _DENIED:
+            return None
+        raise
+    mode, owner, _ = platform.file_status(file)
+    if owner != platform.effective_user() or mode & _WRITABLE_BY_OTHERS:
+        platform.close(file)
+        raise Unusable("others than root can write it")
+    return Store(file, path)
+
+
+def _redo(page: bytes) -> list[tuple[int, bytes]]:
+    writes = []
+    at = layout.REDO + 1
+    for _ in range(page[layout.REDO]):
+        offset = int.from_bytes(page[at : at + 4], "little")
+        end = at + 6 + int.from_bytes(page[at + 4 : at + 6], "little")
+        writes.append((offset, page[at + 6 : end]))
+        at = end
+    return writes
