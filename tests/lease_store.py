@@ -63,6 +63,10 @@ class LeaseStore:
         with self.locked() as store:
             return [json.loads(record.event) for record in seating.events(store, 1 << 20)]
 
+    def names(self) -> Sequence[str]:
+        """What lies in the folder of the store."""
+        return sorted(path.name for path in self.path.parent.iterdir())
+
     def kinds(self) -> Sequence[tuple[str, int]]:
         """The kind and seat of each event."""
         return [(event["kind"], event["seat"]) for event in self.events()]

@@ -16,8 +16,8 @@ from ipam_plugin.leases.layout import number_in
 
 LOCK_MS = 100
 _MAGIC_NAME = layout.MAGIC[:7]
-_NOT_THERE = (2, 20)
-_DENIED = 13
+_NOT_THERE = (2, 13, 20)  # for this user
+_NO_FILE = (6, 21, 40)  # a socket, a folder, a link that leads nowhere
 _WRITABLE_BY_OTHERS = 0o022
 
 
@@ -139,10 +139,15 @@ def open_store(path: str) -> Store | None:
     try:
         file = platform.open_file(path, platform.O_RDWR | platform.O_CLOEXEC)
     except OSError as error:
-        if error.errno in _NOT_THERE or error.errno == _DENIED:
+        if error.errno in _NOT_THERE:
             return None
+        if error.errno in _NO_FILE:
+            raise Unusable("it is not a regular file") from error
         raise
     mode, owner, _ = platform.file_status(file)
+    if mode & platform.S_IFMT != platform.S_IFREG:
+        platform.close(file)
+        raise Unusable("it is not a regular file")
     if owner != platform.effective_user() or mode & _WRITABLE_BY_OTHERS:
         platform.close(file)
         raise Unusable("others than root can write it")

@@ -7,8 +7,9 @@ import pytest
 
 from tests.cni.authority import Authority
 from tests.cni.executable import Plugin, executables
-from tests.cni.node import Node
+from tests.cni.node import Node, on_run
 from tests.cni.peer import Peer, tcp_peer, unix_peer
+from tests.lease_store import LeaseStore, key_of
 
 
 @pytest.fixture
@@ -38,6 +39,15 @@ def node(scratch: Path, plugin: Plugin) -> Node:
     """The node of `plugin`, with an /etc that the test fills."""
     made = Node(scratch / "etc")
     plugin.before = made.before
+    return made
+
+
+@pytest.fixture
+def store(scratch: Path, plugin: Plugin) -> LeaseStore:
+    """The store of leases of the plugin's node, with the seats 1 to 3 for its configuration."""
+    made = LeaseStore(scratch / "run" / "ipamd" / "leases" / "store")
+    plugin.before = on_run(scratch / "run")
+    made.fill(key_of(plugin.config()), [1, 2, 3])
     return made
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import subprocess
 from pathlib import Path
 
@@ -11,24 +10,9 @@ import pytest
 from ipam_plugin.leases import layout
 from node_agent.leasing import seating
 from tests.cni.executable import SECONDS, Document, Plugin
+from tests.cni.node import on_run
 from tests.cni.peer import RESULT, Peer, granted, nobody, refused, reply, silence, wait_until
 from tests.lease_store import LeaseStore, answer, key_of
-
-
-def on_run(run: Path) -> tuple[str, ...]:
-    """What runs a command where a folder stands in the place of /run."""
-    user = () if os.geteuid() == 0 else ("--map-root-user",)
-    mount = f'mount --bind {shlex.quote(str(run))} /run && exec "$@"'
-    return ("unshare", "--mount", *user, "sh", "-c", mount, "sh")
-
-
-@pytest.fixture
-def store(scratch: Path, plugin: Plugin) -> LeaseStore:
-    """The store of the plugin's node, with the seats 1 to 3 for its configuration."""
-    made = LeaseStore(scratch / "run" / "ipamd" / "leases" / "store")
-    plugin.before = on_run(scratch / "run")
-    made.fill(key_of(plugin.config()), [1, 2, 3])
-    return made
 
 
 def with_previous(config: Document, *addresses: str) -> Document:
