@@ -44,8 +44,9 @@ class Application:
 
     def _import(self) -> ASGIApp:
         from ipamd.api.admin_api import admin_api
+        from ipamd.api.following import Following
 
-        made = admin_api(self._engine, self._calls.measures)
+        made = Following(admin_api(self._engine, self._calls.measures), self._engine)
         gc.freeze()  # all of it lives as long as the process
         return made
 

@@ -46,9 +46,13 @@ JSON = "application/json"
 async def read_network(query: Annotated[NetworkQuery, Query()], engine: TheEngine, asker: Asker) -> Response:
     """Show a pod network: settings, announced pools, and each node with what is routed to it.
 
-    The ETag is that of the settings.
+    The ETag is that of the settings. If a node names its `machine`, it gets what was true some seconds ago,
+    without an ETag, and follows the changes from there.
     """
     _note(query, engine, asker)
+    if query.machine is not None:
+        whole = await engine.network_queries.shared_whole(query.cluster, _encoded_whole)
+        return Response(whole, media_type=JSON)
     view = await engine.network_queries.whole(query.cluster)
     tag = entity_tag(view.settings.revision if view.settings is not None else 0)
     return Response(json.dumps(network_document(view)), headers=tag, media_type=JSON)
@@ -78,11 +82,14 @@ async def read_changes(query: Annotated[ChangesQuery, Query()], engine: TheEngin
 
     If the number is too old, or of another epoch, the answer is 410: read all again.
     """
+    return Response(await changes_body(query, engine, asker), media_type=JSON)
+
+
+async def changes_body(query: ChangesQuery, engine: Engine, asker: Principal | None) -> bytes:
+    """The answer to a poll, without its form. Raises NetworkChangesTooOld or Unavailable."""
     _note(query, engine, asker)
     position = NetworkPosition(query.epoch, query.after)
-    return Response(
-        _encoded(await engine.network_queries.changes(query.cluster, position, query.wait)), media_type=JSON
-    )
+    return _encoded(await engine.network_queries.changes(query.cluster, position, query.wait))
 
 
 @router.put("/nodes/{cluster}/{name}")
@@ -105,6 +112,10 @@ async def publish_node(
 @lru_cache(SHARED)
 def _encoded(view: NetworkView) -> bytes:
     return json.dumps(changes_document(view)).encode()
+
+
+def _encoded_whole(view: NetworkView) -> bytes:
+    return json.dumps(network_document(view)).encode()
 
 
 def _note(query: NetworkQuery, engine: Engine, asker: Principal | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
@@ -12,16 +12,27 @@ from typing import Final
 from ipamd.backends.interface import Ledger, PodNetworkReading
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue_cache import CatalogueCache
+from ipamd.engine.turns import Turns
 from ipamd.engine.upkeep import Upkeep
 from ipamd.models.address import IPAddress, IPNetwork, address_in
 from ipamd.models.errors import NetworkChangesTooOld, NotFound
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
-from ipamd.models.pod_network import AnnouncedKind, NetworkPosition, NodeAddress, PodNetwork, Published
+from ipamd.models.pod_network import (
+    NO_EPOCH,
+    AnnouncedKind,
+    NetworkPosition,
+    NodeAddress,
+    PodNetwork,
+    Published,
+)
 from ipamd.models.pool import Pool
 
 MOST_SHARED: Final = 256
 """How many answers are kept for others who ask the same."""
+
+SHARED_FOR: Final = 10.0
+"""Seconds for which nodes that ask for all get the same bytes. Later changes they hear when they follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,20 @@ class AnnouncedNode:
     blocks: tuple[IPNetwork, ...]
     borrowed: tuple[IPAddress, ...]
     heard: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """All of a pod network as bytes, and when that was begun by the event loop's clock."""
+
+    task: asyncio.Task[bytes]
+    since: float
+
+    def is_of_use(self) -> bool:
+        """Whether it may be shared: it is young, and did not fail."""
+        if asyncio.get_running_loop().time() - self.since > SHARED_FOR:
+            return False
+        return not self.task.done() or (not self.task.cancelled() and self.task.exception() is None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,21 +87,52 @@ class NetworkQueries:
         self._upkeep = upkeep
         self._announcements = announcements
         self._shared: dict[tuple[str, NetworkPosition], asyncio.Task[NetworkView]] = {}
+        self._wholes: dict[str, _Encoded] = {}
+        self._turns = Turns()
 
     async def whole(self, cluster: str) -> NetworkView:
         """All of a cluster's pod network."""
         return await self._view(cluster, None)
+
+    async def shared_whole(self, cluster: str, encode: Callable[[NetworkView], bytes]) -> bytes:
+        """All of a cluster's pod network, as it was some seconds ago, encoded once for all who ask.
+
+        That is enough for who follows the changes from there. `encode` runs in a thread.
+        """
+        known = self._wholes.get(cluster)
+        if known is None or not known.is_of_use():
+            if len(self._wholes) >= MOST_SHARED:
+                self._wholes.clear()
+            task = asyncio.create_task(self._encoded(cluster, encode))
+            known = self._wholes[cluster] = _Encoded(task, asyncio.get_running_loop().time())
+        return await asyncio.shield(known.task)
+
+    async def _encoded(self, cluster: str, encode: Callable[[NetworkView], bytes]) -> bytes:
+        reading = await self._reading(cluster, None)
+        if reading.position.epoch == NO_EPOCH:
+            self._wholes.pop(cluster, None)  # nobody can follow from there
+        contacts = await self._upkeep.contacts()
+        # In a cluster of thousands of nodes this takes a while, and calls must not wait for it.
+        return await asyncio.to_thread(lambda: encode(view(reading, cluster, contacts, whole=True)))
 
     async def changes(self, cluster: str, after: NetworkPosition, seconds: float) -> NetworkView:
         """What has changed since a position; if nothing has, wait for it so long at most.
 
         All who wait for the same share the answer. Raises NetworkChangesTooOld.
         """
-        if not seconds or not self._announcements.follows(cluster, after):
-            now = await self._view(cluster, after)  # a position of another database is refused at once
-            if not seconds or now.position != after:
+        if not seconds:
+            return await self._view(cluster, after)
+        if not self._announcements.follows(cluster, after):
+            # A position of another database is refused at once. After a start of ipamd all ask this together.
+            now = await self._shared_view(cluster, after)
+            if now.position != after:
                 return now
         await self._announcements.newer(cluster, after, seconds)
+        found = await self._shared_view(cluster, after)
+        await self._turns.next()
+        return found
+
+    async def _shared_view(self, cluster: str, after: NetworkPosition) -> NetworkView:
         key = cluster, after
         shared = self._shared.get(key)
         if shared is None or self._is_outdated(shared, cluster):
@@ -90,7 +146,11 @@ class NetworkQueries:
             return False
         if shared.cancelled() or shared.exception() is not None:
             return True
-        return self._announcements.is_later(cluster, shared.result().position)
+        position = shared.result().position
+        # Before this process has looked once, nobody knows what is later.
+        return not self._announcements.follows(cluster, position) or self._announcements.is_later(
+            cluster, position
+        )
 
     async def members(self, clusters: Set[str]) -> Mapping[NodeKey, AnnouncedNode]:
         """The nodes of some clusters that take part."""
@@ -116,12 +176,20 @@ class NetworkQueries:
         raise NotFound("node of the pod network", f"{key.cluster}/{key.name}")
 
     async def _view(self, cluster: str, after: NetworkPosition | None) -> NetworkView:
+        reading = await self._reading(cluster, after)
+        return view(reading, cluster, await self._upkeep.contacts(), whole=after is None)
+
+    async def _reading(self, cluster: str, after: NetworkPosition | None) -> PodNetworkReading:
         known = self._cache.catalogue.snapshot
         number = after.number if after is not None else None
         reading = await self._ledger.pod_network(cluster, known, number)
         if after is not None:
-            refuse_too_old(reading, after)
-        return view(reading, cluster, await self._upkeep.contacts(), whole=after is None)
+            try:
+                refuse_too_old(reading, after)
+            except NetworkChangesTooOld:
+                self._wholes.pop(cluster, None)  # who reads all again must not get the same
+                raise
+        return reading
 
 
 def refuse_too_old(reading: PodNetworkReading, after: NetworkPosition) -> None:
