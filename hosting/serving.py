@@ -6,15 +6,37 @@ import asyncio
 import contextlib
 import signal
 import socket
+import time
 from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from email.utils import formatdate
 from typing import Any, Final
 
 import uvicorn
+from uvicorn.server import ServerState
 
 from hosting.systemd import notify
 
 GRACE: Final = 15
 """Seconds to answer the requests under way after the process is told to end."""
+
+
+class _State(ServerState):
+    """What the connections of a listener share. The date is made when it is asked for."""
+
+    _second = 0
+    _dated: list[tuple[bytes, bytes]] = []  # noqa: RUF012 - never changed, only replaced
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers of every response."""
+        now = int(time.time())
+        if now != self._second:
+            self._second, self._dated = now, [(b"date", formatdate(now, usegmt=True).encode())]
+        return self._dated
+
+    @default_headers.setter
+    def default_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Uvicorn's own constructor sets them."""
 
 
 class Listener(uvicorn.Server):
@@ -23,6 +45,18 @@ class Listener(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self.server_state = _State()
+        self._told_to_end = asyncio.Event()
+
+    def end(self) -> None:
+        """Take no more connections, and end after the requests under way; the second time at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._told_to_end.set()
+
+    async def main_loop(self) -> None:
+        """Wait for the end. uvicorn's own looks for it ten times a second, also while nothing happens."""
+        await self._told_to_end.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -82,8 +116,7 @@ def _until_told_to_end(servers: Sequence[Listener], at_end: Callable[[], None]) 
         notify("STOPPING=1")
         at_end()
         for server in servers:
-            server.force_exit = server.should_exit
-            server.should_exit = True
+            server.end()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)

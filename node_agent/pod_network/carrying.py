@@ -155,7 +155,6 @@ class PodNetwork:
                 continue
             except TooOld:
                 log.info("pod network", change="the changes are too old: reading all again")
-                continue
             except Silent:
                 self._refusal = self._refusal or self._unknown()
             except (Refused, Malformed, NoAddress, Unread) as error:
@@ -171,19 +170,32 @@ class PodNetwork:
         self._facts.fail("the pod network", why)
 
     async def _ask(self) -> None:
-        """Publish, read all, and follow the changes for a while."""
+        """Read all, publish what is not announced, and follow the changes for a while."""
         self._publish.clear()
-        settings = await self._centre.settings()
-        found = await asyncio.to_thread(self._find_uplink, settings.underlay)
-        await self._centre.publish(found, self._mac)
-        self._published = found
-        self._take(await self._centre.whole())
+        network = await self._centre.whole()
+        found = await asyncio.to_thread(self._find_uplink, network.settings.underlay)
+        if self._published != found or not self._centre.is_complete(network, found, self._mac):
+            await self._centre.publish(found, self._mac)
+            self._published = found
+        if not network.number:  # nobody had joined before, so there are no changes to follow from here
+            network = await self._centre.whole()
+        self._take(await self._caught_up(network, found))
         self._refusal = None
         try:
-            async with asyncio.timeout(_WHOLE_SECONDS):
+            # Agents that began together must not ask together for ever.
+            async with asyncio.timeout(_WHOLE_SECONDS * random.uniform(0.7, 1)):  # noqa: S311
                 await self._follow()
         except TimeoutError:
             return
+
+    async def _caught_up(self, network: Network, found: Uplink) -> Network:
+        """What is announced, once this node is in it and nothing is forgotten: an answer may be old."""
+        while not self._centre.is_announced(network, found, self._mac) or network.is_before(self._network):
+            later = await self._centre.changed(network)
+            if later.number == network.number:
+                break
+            network = later
+        return network
 
     async def _follow(self) -> None:
         """Take change after change, until this node has something else to publish."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from node_agent.node import Node
-from node_agent.pod_network.network import Malformed, Network, Settings, changes, read, read_settings
+from node_agent.pod_network.network import Malformed, Network, changes, read
 from node_agent.pod_network.uplink import Uplink
 from node_agent.relay.membership import Membership
 from node_agent.relay.upstream import Response, Upstream
@@ -43,18 +43,32 @@ class Centre:
         self._whose = urlencode({"cluster": node.cluster, "node": node.name, "machine": machine})
 
     async def whole(self) -> Network:
-        """All of it."""
+        """All of it, as it was some seconds ago."""
         return read(await self._ask("GET", f"/v1/network?{self._whose}"))
-
-    async def settings(self) -> Settings:
-        """The settings alone, which a node needs before it can publish anything."""
-        return read_settings(await self._ask("GET", f"/v1/network?{self._whose}"))
 
     async def changed(self, network: Network) -> Network:
         """The network after the next changes, or the same after half a minute without. Raises TooOld."""
         since = urlencode({"epoch": network.epoch, "after": network.number, "wait": _WAIT_SECONDS})
         path = f"/v1/network/changes?{self._whose}&{since}"
         return changes(network, await self._ask("GET", path, seconds=_WAIT_SECONDS + _SECONDS))
+
+    def is_announced(self, network: Network, uplink: Uplink, mac: bytes) -> bool:
+        """Whether this node is announced as it is reached."""
+        own = network.nodes.get(self._node.name)
+        return own is not None and (
+            (own.machine, own.address, set(own.prefixes), own.mtu, own.mac)
+            == (self._machine, uplink.address, set(uplink.prefixes), uplink.mtu, mac)
+        )
+
+    def is_complete(self, network: Network, uplink: Uplink, mac: bytes) -> bool:
+        """Whether it is, and has an address of its own of each family that pods have."""
+        own = network.nodes.get(self._node.name)
+        families = {pool.subnet.version for pool in network.pools}
+        return (
+            own is not None
+            and self.is_announced(network, uplink, mac)
+            and all(own.pod_address(family) is not None for family in families)
+        )
 
     async def publish(self, uplink: Uplink, mac: bytes) -> None:
         """Say how this node is reached. ipamd then knows its address among pods, and its first blocks."""

@@ -78,6 +78,10 @@ class Network:
     pools: tuple[Pool, ...]
     nodes: Mapping[str, Peer] = field(default_factory=dict)
 
+    def is_before(self, other: Network | None) -> bool:
+        """Whether this is older than another one of the same epoch."""
+        return other is not None and self.epoch == other.epoch and self.number < other.number
+
     def changed(self, document: Mapping[str, Any]) -> Network:
         """The network after a list of changes. Raises Malformed."""
         nodes = {name: one for name, one in self.nodes.items() if name not in document["removed"]}
@@ -106,12 +110,6 @@ def changes(network: Network, document: Mapping[str, Any]) -> Network:
     """The network after what `GET /v1/network/changes` tells. Raises Malformed."""
     with _reading("the changes"):
         return network.changed(document)
-
-
-def read_settings(document: Mapping[str, Any]) -> Settings:
-    """The settings in what `GET /v1/network` tells. Raises Malformed."""
-    with _reading("the settings"):
-        return _settings(document["settings"])
 
 
 @contextlib.contextmanager
