@@ -3,6 +3,9 @@
 import json
 import select
 import socket
+import time
+from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -209,3 +212,26 @@ def test_the_head_of_a_body_in_pieces_has_a_limit_too(lasting_ipamd: IpamdProces
         answer = drown(connection)
 
     assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+def test_an_answer_has_the_date_of_its_own_second(lasting_ipamd: IpamdProcess) -> None:
+    for _ in range(2):
+        before = int(time.time())
+        dated = parsedate_to_datetime(lasting_ipamd.http.get("/healthz").headers["date"]).timestamp()
+        assert before <= dated <= time.time()
+        time.sleep(1.1)
+
+
+def test_a_service_that_nobody_calls_sleeps(lasting_ipamd: IpamdProcess) -> None:
+    """It looks at its files and its database about once a second; uvicorn alone would do so twenty times."""
+    lasting_ipamd.http.get("/healthz")
+    before = times_woken(lasting_ipamd)
+    time.sleep(2)
+
+    assert times_woken(lasting_ipamd) - before < 20
+
+
+def times_woken(service: IpamdProcess) -> int:
+    assert service.process is not None
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
