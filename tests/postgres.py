@@ -47,7 +47,7 @@ DELETE FROM allocation; DELETE FROM block; DELETE FROM boot; DELETE FROM carving
 DELETE FROM node; DELETE FROM pool; DELETE FROM release; DELETE FROM removed; DELETE FROM reservation;
 DELETE FROM token; DELETE FROM token_use; DELETE FROM pod_network; DELETE FROM announcing;
 DELETE FROM announced; DELETE FROM change_log; DELETE FROM lease; DELETE FROM seat;
-DELETE FROM lease_configuration;
+DELETE FROM lease_configuration; DELETE FROM usage_sample;
 ALTER SEQUENCE allocation_id_seq RESTART; ALTER SEQUENCE release_id_seq RESTART;
 ALTER SEQUENCE change_log_id_seq RESTART;
 UPDATE catalogue SET revision = 0; UPDATE history SET forgotten = 0, counted = 0;

@@ -14,6 +14,7 @@ from ipamd.ctl import (
     apply,
     check,
     explain,
+    forecast,
     history,
     importing,
     log,
@@ -86,6 +87,7 @@ history.register(application)
 log.register(application)
 check.register(application)
 explain.register(application)
+forecast.register(application)
 status.register(application)
 
 

@@ -25,6 +25,7 @@ from ipamd.engine.inspection.refusals import Refusals
 from ipamd.engine.measures import Measures
 from ipamd.engine.pruning import Pruning
 from ipamd.engine.publishing import Publishing
+from ipamd.engine.sampling import Sampling
 from ipamd.engine.setting_back import SettingBack
 from ipamd.engine.upkeep import Upkeep
 from ipamd.models.explanation import Explanation
@@ -58,6 +59,7 @@ class Engine:
         )
         self.setting_back = SettingBack(backend, cache, clock, self.tokens.set_back)
         self.consistency = Check(backend, cache, self.upkeep, clock, self.setting_back)
+        self._sampling = Sampling(backend, clock)
         self._pruning = Pruning(backend, clock, history_days) if history_days else None
         self._tasks = [asyncio.create_task(each.run()) for each in (cache, self.announcements)]
 
@@ -76,7 +78,7 @@ class Engine:
         """Begin what goes on beside the calls, from what the database knows of time. Raises Unavailable."""
         await self.upkeep.begin()
         await self.setting_back.begin()
-        working = [self.upkeep.run(), self.setting_back.run()]
+        working = [self.upkeep.run(), self.setting_back.run(), self._sampling.run()]
         if self._pruning is not None:
             working.append(self._pruning.run())
         self._tasks += map(asyncio.create_task, working)

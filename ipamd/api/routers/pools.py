@@ -23,6 +23,14 @@ from ipamd.api.schemas.pool import (
     document_of,
     shown_route,
 )
+from ipamd.api.schemas.sample import (
+    ForecastQuery,
+    SampleFilter,
+    ShownForecast,
+    ShownSample,
+    forecast_document,
+    sample_document,
+)
 from ipamd.api.schemas.text import Address, Document, Prefix, Word
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
@@ -40,6 +48,10 @@ class PoolsQuery(PageQuery):
     """Which pools."""
 
     space: Word | None = None
+
+
+class SamplesPageQuery(SampleFilter, PageQuery):
+    """Which samples, and which page of them."""
 
 
 class RouteQuery(Document):
@@ -99,6 +111,34 @@ async def delete_pool(
 async def read_usage(name: str, engine: TheEngine, catalogue: CurrentCatalogue) -> Usage:
     """Show how many addresses a pool has, and their state."""
     return await engine.queries.usage(_pool(catalogue, name).name)
+
+
+@router.get("/{name}/usage/history", response_model=Page[ShownSample])
+async def read_usage_history(
+    name: str,
+    query: Annotated[SamplesPageQuery, Query()],
+    engine: TheEngine,
+    catalogue: CurrentCatalogue,
+) -> dict[str, Any]:
+    """List how many addresses of a pool were allocated, hour by hour, oldest first. A year is kept."""
+    begin, end = query.bounds()
+    after = query.after_number()
+    begin = begin if after is None else max(begin, after + 1)
+    samples = await engine.queries.samples(_pool(catalogue, name).name, begin, end, query.limit + 1)
+    return page(samples, query.limit, sample_document, lambda sample: sample.at)
+
+
+@router.get("/{name}/forecast")
+async def read_forecast(
+    name: str, query: Annotated[ForecastQuery, Query()], engine: TheEngine, catalogue: CurrentCatalogue
+) -> ShownForecast:
+    """Show when a pool is full at the pace of its last days, or why that cannot be said.
+
+    A straight line is fitted to the samples of the last `days`, and followed from now on. `room` are the
+    addresses that the pool can still give, `growth` is in addresses a day.
+    """
+    known = await engine.queries.forecast(_pool(catalogue, name).name, query.days)
+    return forecast_document(known, query.days)
 
 
 @router.get("/{name}/routes", response_model=Page[ShownRoute])

@@ -49,13 +49,14 @@ from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.identity import Digest
-from ipamd.models.instant import Instant
+from ipamd.models.instant import LATEST, Instant
 from ipamd.models.issued import CallOrder
 from ipamd.models.lease import Lease, Seat, SeatKey, configuration_digest
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind, PodNetwork
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from ipamd.models.reservation import Reservation
+from ipamd.models.sample import UsageSample, hour_of
 from ipamd.models.token import Role, Token, hash_of
 
 MOST: Final = 100_000
@@ -109,6 +110,7 @@ class Everything:
     leases: Sequence[Lease]
     seats: Sequence[Seat]
     configurations: Mapping[Digest, bytes]
+    samples: Mapping[str, Sequence[UsageSample]]
 
 
 async def everything(backend: Backend) -> Everything:
@@ -147,6 +149,7 @@ async def everything(backend: Backend) -> Everything:
         leases=list(await ledger.leases(None)),
         seats=list(await ledger.seats(HERE)),
         configurations=dict(await ledger.configurations([SEAT.configuration])),
+        samples={pool: list(await ledger.samples(pool, 0, LATEST, MOST)) for pool in POOLS},
     )
 
 
@@ -167,6 +170,7 @@ async def furnish(backend: Backend) -> None:
     await backend.record_uses({MADE.id: NOW})
     await backend.count_time(NOW)
     await log(backend, change_of("pods"))
+    await backend.sample_usage(hour_of(NOW))
 
 
 async def unit_of_work(transaction: Transaction) -> Steps:

@@ -115,6 +115,20 @@ class Backend(Protocol):
         """
         ...
 
+    async def sample_usage(self, hour: Instant) -> None:
+        """Note how many addresses of each pool are allocated, in one statement.
+
+        If there are samples of this hour, nothing is done: each hour is sampled once, by whichever process.
+        """
+        ...
+
+    async def forget_samples(self, before: Instant) -> bool:
+        """Drop samples of hours that began until `before`, so few that nobody notices.
+
+        Returns whether there may be more.
+        """
+        ...
+
     async def count_time(self, until: Instant) -> None:
         """Note how far time has been counted. The note is never lowered here."""
         ...

@@ -16,6 +16,7 @@ from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import Announced, NetworkPosition, NodeAddress, NodeBlock
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd.models.sample import UsageSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,10 @@ class Ledger(Protocol):
 
     async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
         """Sums over the blocks of some pools, without pools that have no blocks."""
+        ...
+
+    async def samples(self, pool: str, begin: Instant, end: Instant, limit: int) -> Sequence[UsageSample]:
+        """The samples of a pool whose hours begin from `begin` to before `end`, oldest first."""
         ...
 
     async def blocks(

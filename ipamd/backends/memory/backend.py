@@ -72,6 +72,18 @@ class MemoryBackend:
         self._tables.log = {number: entry for number, entry in self._tables.log.items() if entry.at > before}
         return False
 
+    async def sample_usage(self, hour: Instant) -> None:
+        if any(at == hour for _, at in self._tables.samples):
+            return
+        for pool in self._tables.snapshot.pools:
+            blocks = self._tables.blocks.rows.get(pool, {}).values()
+            self._tables.samples[pool, hour] = sum(block.allocated for block in blocks)
+
+    async def forget_samples(self, before: Instant) -> bool:
+        kept = {key: allocated for key, allocated in self._tables.samples.items() if key[1] > before}
+        self._tables.samples = kept
+        return False
+
     async def count_time(self, until: Instant) -> None:
         self._tables.counted = max(self._tables.counted, until)
 

@@ -58,6 +58,8 @@ class MemoryCatalogueChange:
         match entry:
             case Pool():
                 self._tables.blocks.forget(entry.name)
+                for key in [key for key in self._tables.samples if key[0] == entry.name]:
+                    self._tables.journal.drop(self._tables.samples, key)
                 self._tables.journal.put(self._tables.removed_pools, entry.name, None)
                 self._tables.snapshot = replace(now, pools=_without(now.pools, entry.name))
             case Reservation():

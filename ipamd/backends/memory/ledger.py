@@ -17,6 +17,7 @@ from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition, NodeAddress, NodeBlock
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd.models.sample import UsageSample
 
 Further = Callable[[Allocation, Allocation], bool]
 
@@ -80,6 +81,11 @@ class MemoryLedger:
             for pool in pools
             if blocks.rows.get(pool)
         }
+
+    async def samples(self, pool: str, begin: Instant, end: Instant, limit: int) -> Sequence[UsageSample]:
+        known = sorted(self._tables.samples.items())
+        found = (UsageSample(at, allocated) for (of, at), allocated in known if of == pool)
+        return list(islice((sample for sample in found if begin <= sample.at < end), limit))
 
     async def blocks(
         self, pool: str, freed_after: Instant, between: tuple[int, int] | None

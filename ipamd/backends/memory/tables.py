@@ -361,6 +361,7 @@ class Tables:
         self.uses: dict[int, Instant] = {}
         self.removed_pools: dict[str, None] = {}
         self.announcing = Announcing(self.journal)
+        self.samples: dict[tuple[str, Instant], int] = {}
         self.log: dict[int, LogEntry] = {}
         self.logged = 0
         """The id of the latest entry of the log. It is never taken back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from ipamd.backends.sql import change_log, statements
+from ipamd.backends.sql import change_log, samples, statements
 from ipamd.backends.sql.announcing import announce, forget_announced
 from ipamd.backends.sql.entries import (
     network_of,
@@ -67,7 +67,7 @@ class SqlCatalogueChange:
     async def remove(self, entry: Removable) -> None:
         match entry:
             case Pool():
-                for statement in statements.DROP_POOL:
+                for statement in (*statements.DROP_POOL, samples.DROP):
                     await self._session.run(statement, entry.name)
                 gone = ("pool", "", entry.name)
             case Reservation():

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.interface import PodNetworkReading
-from ipamd.backends.sql import announcing, change_log, leasing, listing, statements
+from ipamd.backends.sql import announcing, change_log, leasing, listing, samples, statements
 from ipamd.backends.sql.catalogue import blocks_between, load
 from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.rows import allocation_of, block_of
@@ -23,6 +23,7 @@ from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd.models.sample import UsageSample
 
 T = TypeVar("T")
 
@@ -108,6 +109,9 @@ class SqlLedger:
             }
 
         return await self._reader.read(reading)
+
+    async def samples(self, pool: str, begin: Instant, end: Instant, limit: int) -> Sequence[UsageSample]:
+        return await self._reader.read(lambda session: samples.read(session, pool, begin, end, limit))
 
     async def blocks(
         self, pool: str, freed_after: Instant, between: tuple[int, int] | None

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 12
+REVISION: Final = 13
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -484,6 +484,17 @@ LEASE_CONFIGURATION: Final = Table(
     needed("configuration", LargeBinary),
     PrimaryKeyConstraint("digest"),
 )
+
+USAGE_SAMPLE: Final = Table(
+    "usage_sample",
+    METADATA,
+    needed("pool"),
+    needed("at", BigInteger),  # the beginning of the hour
+    needed("allocated", BigInteger),
+    PrimaryKeyConstraint("pool", "at"),
+    sqlite_with_rowid=False,
+)
+Index("usage_sample_at", USAGE_SAMPLE.c.at)
 
 HISTORY: Final = Table(
     "history",

@@ -9,6 +9,7 @@ from ipamd.engine.allocation.selection import alternatives
 from ipamd.engine.catalogue import RequestContext
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
+from ipamd.engine.inspection.forecast import Forecast, forecast
 from ipamd.engine.inspection.refusals import Refusals
 from ipamd.engine.inspection.usage import Usage, usage, usage_of_all
 from ipamd.models.address import IPAddress
@@ -16,11 +17,13 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.errors import AddressUnavailable, DomainError, NotFound, NotHeld
 from ipamd.models.identity import Digest, Identity
+from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused
 from ipamd.models.pool import PoolState
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from ipamd.models.request import PoolNames
+from ipamd.models.sample import DAY, HOUR, UsageSample
 
 
 class Queries:
@@ -85,6 +88,17 @@ class Queries:
         if known is None:
             raise NotFound("pool", pool)
         return await usage(known, catalogue, self._ledger, self._clock.read())
+
+    async def samples(self, pool: str, begin: Instant, end: Instant, limit: int) -> Sequence[UsageSample]:
+        """How many addresses of a pool were allocated, hour by hour, oldest first."""
+        return await self._ledger.samples(pool, begin, end, limit)
+
+    async def forecast(self, pool: str, days: int) -> Forecast:
+        """When a pool is full at the pace of its last days. Raises NotFound."""
+        counted = await self.usage(pool)
+        now = self._clock()
+        samples = await self._ledger.samples(pool, now - days * DAY, now + 1, days * (DAY // HOUR) + 1)
+        return forecast(samples, counted.free + counted.cooling, now)
 
     async def usage_of_all(self) -> Mapping[str, Usage]:
         """How full every pool is."""

@@ -128,6 +128,24 @@ class FileBackend:
         await self._turn(lambda: self._kept(forget()))
         return False
 
+    async def sample_usage(self, hour: Instant) -> None:
+        async def sample() -> None:
+            if hour in self._store.tables["sample"]:
+                return
+            for pool in self._store.tables["pool"]:
+                allocated = sum(block.allocated for block in self._store.blocks_of(str(pool)))
+                self._store.put("sample", hour, {**self._store.get("sample", hour, {}), pool: allocated})
+
+        await self._turn(lambda: self._kept(sample()))
+
+    async def forget_samples(self, before: Instant) -> bool:
+        async def forget() -> None:
+            for hour in [hour for hour in self._store.tables["sample"] if int(str(hour)) <= before]:
+                self._store.drop("sample", hour)
+
+        await self._turn(lambda: self._kept(forget()))
+        return False
+
     async def count_time(self, until: Instant) -> None:
         await self._turn(lambda: self._kept(self._note(lambda known: max(known, until), "counted")))
 

@@ -44,6 +44,8 @@ class FileCatalogueChange:
         if isinstance(entry, Pool):
             self._store.drop("cursor", entry.name)
             self._store.put("removed", entry.name, True)
+            for hour, sums in list(self._store.tables["sample"].items()):
+                self._store.put("sample", hour, {pool: sums[pool] for pool in sums if pool != entry.name})
             for block in self._store.blocks_of(entry.name):
                 self._store.drop("block", (entry.name, block.first))
         if isinstance(entry, Node):

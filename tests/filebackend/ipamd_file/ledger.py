@@ -16,6 +16,7 @@ from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition
 from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd.models.sample import UsageSample
 from ipamd_file.announcing import read_network
 from ipamd_file.store import Store
 
@@ -91,6 +92,14 @@ class FileLedger:
         def read() -> dict[str, Fill]:
             blocks = {pool: self._store.blocks_of(pool) for pool in pools}
             return {pool: _fill(those) for pool, those in blocks.items() if those}
+
+        return await self._turn(read)
+
+    async def samples(self, pool: str, begin: Instant, end: Instant, limit: int) -> Sequence[UsageSample]:
+        def read() -> list[UsageSample]:
+            known = self._store.tables["sample"].items()
+            found = sorted(UsageSample(int(str(hour)), sums[pool]) for hour, sums in known if pool in sums)
+            return [sample for sample in found if begin <= sample.at < end][:limit]
 
         return await self._turn(read)
 

@@ -18,7 +18,7 @@ from ipamd.backends.interface import (
     WaitForLocks,
     Work,
 )
-from ipamd.backends.sql import change_log, forgetting, statements
+from ipamd.backends.sql import change_log, forgetting, samples, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.postgres import arrays
@@ -179,6 +179,12 @@ class PostgresBackend:
         return await self._run(
             Purpose.CHANGE, BATCH_BOUNDS, lambda session: change_log.forget(session, before)
         )
+
+    async def sample_usage(self, hour: Instant) -> None:
+        await self._run(Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(samples.SAMPLE, hour))
+
+    async def forget_samples(self, before: Instant) -> bool:
+        return await self._run(Purpose.CHANGE, BATCH_BOUNDS, lambda session: samples.forget(session, before))
 
     async def count_time(self, until: Instant) -> None:
         await self._run(
