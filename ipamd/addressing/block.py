@@ -109,6 +109,31 @@ class OpenBlock:
             if len(self._turns) > 1 and now < self.block.free_since[self._turns[1]]:
                 self._sort_turns()  # another replica's clock is ahead of this one's
 
+    def lease(self, value: int) -> Instant:
+        """Count an address that this batch took as a node's free seat. Returns since when it was free."""
+        self.block.leased += 1
+        return self._taken[value - self.block.first]
+
+    def begin(self) -> None:
+        """A container has one of the free seats from now on."""
+        self.block.leased -= 1
+        self.changed = True
+
+    def lease_again(self, until: Instant) -> None:
+        """An address of a container that ended is a free seat again."""
+        self.block.leased += 1
+        self.block.last_freed = max(self.block.last_freed, until)
+        self.changed = True
+
+    def give_back_seat(self, value: int, since: Instant) -> None:
+        """Release the address of a free seat, which has been free since then."""
+        offset = value - self.block.first
+        self._free(offset, since)
+        self.block.leased -= 1
+        if self._assignable >> offset & 1:
+            self._turns.append(offset)
+            self._sort_turns()
+
     def untake(self, value: int) -> None:
         """Put back what this batch took and does not need, as if it had never been taken."""
         offset = value - self.block.first

@@ -29,6 +29,9 @@ OPEN: Final = frozenset(("/", "/healthz", "/readyz"))
 JOIN: Final = "/v1/nodes/join"
 TOKENS: Final = "/v1/tokens"
 NETWORK: Final = ("/v1/network", "/v1/network/changes")
+LEASES: Final = ("/v1/leases", "/v1/leases/report")
+"""A node tells in the body which one it is; the router compares."""
+
 NETWORK_NODES: Final = "/v1/network/nodes"
 ASKED_ONLY: Final = frozenset(("/v1/check", "/v1/explain"))
 """Requests by POST that change nothing."""
@@ -168,7 +171,9 @@ def may(principal: Principal, method: str, path: str, query: bytes) -> bool:
         case Role.NODE:
             if method == "PUT":
                 return path.startswith(NETWORK_NODES) and _is_own(principal, path, query)
-            return (method == "POST" and path == JOIN) or (reads and _is_own(principal, path, query))
+            return (method == "POST" and path in (JOIN, *LEASES)) or (
+                reads and _is_own(principal, path, query)
+            )
 
 
 def _is_own(principal: Principal, path: str, query: bytes) -> bool:

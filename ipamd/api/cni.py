@@ -34,6 +34,7 @@ from ipamd.engine.engine import Engine
 from ipamd.models.address import IPAddress, text_of
 from ipamd.models.allocation import Workload
 from ipamd.models.errors import DomainError, NotAllowed
+from ipamd.models.issued import Issued
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.request import AllocationRequest, Release
@@ -139,6 +140,8 @@ class Calls:
     async def _add(self, raw: bytes, only: Only) -> _CniAnswer:
         call = request.read_add(raw)
         self._admit(call.caller, only)
+        if call.ended is not None:
+            await self._end_first(call.request, call.ended)
         outcome = await self._engine.submit(call.request)
         if not isinstance(outcome, Granted):
             raise CniError.from_domain(_error(outcome)).to(call.caller)
@@ -157,6 +160,13 @@ class Calls:
                 **_workload(call.request.workload),
             },
         )
+
+    async def _end_first(self, asked: AllocationRequest, ended: Issued) -> None:
+        """Carry out a DEL that the node did by itself, and whose report is on its way."""
+        release = Release(digest=asked.digest, node=asked.node_key, issued=ended, timeout=asked.timeout)
+        outcome = await self._engine.submit(release)
+        if isinstance(outcome, Refused):
+            raise CniError.from_domain(outcome.error)
 
     async def _give_back(self, taken: AllocationRequest, granted: Granted) -> None:
         """Undo an ADD whose addresses have no form in the version that it asked for."""

@@ -27,7 +27,7 @@ from ipamd.engine.measures import Histogram, Measures
 from ipamd.models.instant import SECOND
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-STATES: Final = ("allocated", "cooling", "reserved", "excluded", "free")
+STATES: Final = ("allocated", "leased", "cooling", "reserved", "excluded", "free")
 
 
 class _Now(Collector):

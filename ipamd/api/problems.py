@@ -35,6 +35,12 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.NodeNameTaken: HTTPStatus.CONFLICT,
     errors.NodeAddressTaken: HTTPStatus.CONFLICT,
     errors.NetworkChangesTooOld: HTTPStatus.GONE,
+    errors.LeaseOver: HTTPStatus.GONE,
+    errors.LeaseSuperseded: HTTPStatus.CONFLICT,
+    errors.LeaseSettling: HTTPStatus.CONFLICT,
+    errors.ReportGap: HTTPStatus.CONFLICT,
+    errors.SeatLeased: HTTPStatus.CONFLICT,
+    errors.NodeMayGive: HTTPStatus.CONFLICT,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.NodeAlive: HTTPStatus.CONFLICT,
     errors.NotApplied: HTTPStatus.CONFLICT,
@@ -80,7 +86,11 @@ class Problem(Exception):
                 {"what": refusal.what, "code": refusal.error.code, "why": str(refusal.error)}
                 for refusal in error.refusals
             ]
+        if isinstance(error, errors.ReportGap):
+            members["wanted"] = error.wanted
         headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+        if isinstance(error, errors.LeaseSettling):
+            headers["Retry-After"] = str(error.seconds)
         return cls(status, error.code, str(error), members, headers)
 
     def encoded(self) -> bytes:

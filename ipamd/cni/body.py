@@ -54,6 +54,7 @@ class _Envelope(Struct):
     node: Any = None
     issued: Any = None
     delivered: Any = None
+    ended: Any = None
     undo: Any = None
     spooled: Any = None
     timeout: Any = None

@@ -35,6 +35,8 @@ class Add(Struct, frozen=True):
     caller: Caller
     request: AllocationRequest
     additions: Additions
+    ended: Issued | None = None
+    """The DEL by which its node ended the container before, out of its lease, and has not yet reported."""
 
 
 class Delete(Struct, frozen=True):
@@ -123,7 +125,7 @@ def _add(body: Body) -> Add:
         netns=body.netns(),
         timeout=body.timeout(),
     )
-    return Add(caller, request, body.config.additions)
+    return Add(caller, request, body.config.additions, body.issued("ended"))
 
 
 def _del(body: Body) -> Delete:

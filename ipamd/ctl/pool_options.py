@@ -114,6 +114,12 @@ class PoolOptions:
             help="With affinity `node`: whether a node may take single addresses out of another's block.",
         ),
     ] = None
+    lease: Annotated[
+        int | None,
+        typer.Option(
+            "--lease", metavar="NUMBER", help="How many free addresses a node may hold in advance; 0: none."
+        ),
+    ] = None
     clusters: Annotated[
         list[str] | None,
         typer.Option("--cluster", metavar="NAME", help="Serve only this cluster; repeatable."),
@@ -155,6 +161,7 @@ class PoolOptions:
             "auto_assign": self.auto_assign,
             "masquerade": self.masquerade,
             "borrow": self.borrow,
+            "lease": self.lease,
         }
         body = _given(fields)
         if self.no_gateway:

@@ -77,6 +77,10 @@ class Catalogue:
             mask = self._masks[pool.name] = Mask(pool, self._reservations_in.get(pool.name, ()))
         return mask
 
+    def reservations_in(self, pool: Pool) -> Sequence[Reservation]:
+        """The reservations of addresses that a pool has."""
+        return self._reservations_in.get(pool.name, ())
+
     def pools_with(self, address: IPAddress) -> Iterator[Pool]:
         """The pools in whose subnet an address lies, one in each space at most."""
         for (_, family), (firsts, pools) in self._by_subnet.items():

@@ -12,7 +12,7 @@ from ipamd.engine.administration.pod_networks import PodNetworks
 from ipamd.engine.administration.tokens import Tokens
 from ipamd.engine.allocation.adoption import Adoption
 from ipamd.engine.allocation.allocator import Allocator
-from ipamd.engine.allocation.collection import Collector
+from ipamd.engine.allocation.collection import Collector, Eviction
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
@@ -22,6 +22,10 @@ from ipamd.engine.inspection.explanation import explain
 from ipamd.engine.inspection.pod_network import NetworkQueries
 from ipamd.engine.inspection.queries import Queries
 from ipamd.engine.inspection.refusals import Refusals
+from ipamd.engine.leasing.granting import Granting
+from ipamd.engine.leasing.leases import Leases
+from ipamd.engine.leasing.reporting import Reporting
+from ipamd.engine.leasing.scarcity import Scarcity
 from ipamd.engine.measures import Measures
 from ipamd.engine.pruning import Pruning
 from ipamd.engine.publishing import Publishing
@@ -31,7 +35,7 @@ from ipamd.engine.upkeep import Upkeep
 from ipamd.models.explanation import Explanation
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
-from ipamd.models.outcome import Outcome
+from ipamd.models.outcome import Outcome, Released
 from ipamd.models.request import AllocationRequest, Release
 
 
@@ -50,6 +54,9 @@ class Engine:
         self.adoption = Adoption(self.allocator, backend.ledger, cache)
         self.collector = Collector(self.allocator, backend.ledger, cache, clock, self.upkeep)
         self.queries = Queries(backend, cache, clock, refusals)
+        self.reporting = Reporting(self.allocator)
+        granting = Granting(backend, self.allocator, Scarcity(self.queries))
+        self.leases = Leases(backend, self.allocator, granting, cache, clock)
         self.administration = Administration(backend, cache, self.announcements, clock)
         self.tokens = Tokens(backend, cache, self.announcements, clock)
         self.networks = PodNetworks(backend, cache, self.announcements, clock)
@@ -118,6 +125,17 @@ class Engine:
     def submit(self, request: AllocationRequest | Release) -> Coroutine[Any, Any, Outcome]:
         """Decide a request in a batch, durably."""
         return self.allocator.submit(request)
+
+    async def release_node(self, eviction: Eviction, *, even_if_alive: bool) -> Released:
+        """Free what a dead node has: its containers' addresses, and those that it holds in advance.
+
+        Raises NotFound, NodeAlive, NodeMayGive, and the error that stopped it: the same again goes on.
+        """
+        await self.collector.check_dead(eviction, even_if_alive=even_if_alive)
+        await self.leases.fence(eviction.node, even_if_alive=even_if_alive)
+        released = await self.collector.evict(eviction)
+        await self.leases.take_all(eviction.node)
+        return released
 
     async def explain(self, request: AllocationRequest) -> Explanation:
         """What a request would get now, and why. Nothing is taken, noted or remembered."""

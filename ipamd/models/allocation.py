@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -10,7 +11,6 @@ from ipamd.models.address import IPAddress
 from ipamd.models.identity import Digest, Holder, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
-from ipamd.models.lease import SeatPosition
 from ipamd.models.node import NodeKey
 
 
@@ -51,6 +51,13 @@ class Idempotency(Struct, frozen=True, gc=False):
 
     key: str
     body: bytes
+
+
+class SeatPosition(NamedTuple):
+    """Which seat of a node's lease an address belongs to, and its position in the seat's answer."""
+
+    number: int
+    position: int
 
 
 class Allocation(Struct, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ def pool_document(pool: Pool) -> Document:
         "auto_assign": pool.auto_assign,
         "masquerade": pool.masquerade,
         "borrow": pool.borrow,
+        "lease": pool.lease,
         "selectors": _selectors(pool.selectors),
     }
 

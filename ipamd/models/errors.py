@@ -70,16 +70,21 @@ class Fullness:
     draining: bool
     ready_at: Instant | None
     lends: bool = True
+    leased: int = 0
 
     @property
     def free(self) -> int:
-        return self.size - self.allocated - self.cooling - self.reserved - self.excluded
+        return self.size - self.allocated - self.leased - self.cooling - self.reserved - self.excluded
 
     def __str__(self) -> str:
         if self.draining:
             return f"pool {self.pool} is draining"
         text = f"pool {self.pool} has {self.allocated} of {self.size} allocated, {self.cooling} cooling down"
-        for count, what in ((self.reserved, "reserved"), (self.excluded, "excluded")):
+        for count, what in (
+            (self.leased, "held in advance by nodes"),
+            (self.reserved, "reserved"),
+            (self.excluded, "excluded"),
+        ):
             text += f", {count} {what}" if count else ""
         if self.free > 0 and not self.lends:
             text += ", and lends nothing out of other nodes' blocks (its borrow is false)"
@@ -326,3 +331,75 @@ class DatabaseUnfit(DomainError):
     """The database's address is wrong, or the database cannot be opened."""
 
     code = "database-unfit"
+
+
+class LeaseOver(DomainError):
+    """The epoch of a node's lease is over: its store is closed, and it asks anew."""
+
+    code = "lease-over"
+
+    def __init__(self, node: str) -> None:
+        super().__init__(
+            f"the lease of node {node} was fenced, or its database was put back: close the store, and ask "
+            "without an epoch"
+        )
+
+
+class LeaseSuperseded(DomainError):
+    """Another machine has the lease of a node's name."""
+
+    code = "lease-superseded"
+
+    def __init__(self, node: str, machine: str, other: str) -> None:
+        super().__init__(
+            f"machine {other} has the lease of node {node}, and this is machine {machine}: if that one is "
+            f"gone, run `ipamctl node release {node}`; if it lives, give the nodes different names"
+        )
+
+
+class LeaseSettling(DomainError):
+    """A new boot or store asks for a lease, and the present one may still live."""
+
+    code = "lease-settling"
+
+    def __init__(self, node: str, seconds: int) -> None:
+        super().__init__(
+            f"the lease of node {node} belongs to another boot or store, which may still live: ask again in "
+            f"{seconds} seconds"
+        )
+        self.seconds = seconds
+
+
+class ReportGap(DomainError):
+    """A report of a node's events begins after the one that is wanted."""
+
+    code = "report-gap"
+
+    def __init__(self, wanted: int) -> None:
+        super().__init__(f"the next event is number {wanted}: report from there on")
+        self.wanted = wanted
+
+
+class SeatLeased(DomainError):
+    """An address that is to be released is a free seat of a node's lease."""
+
+    code = "seat-leased"
+
+    def __init__(self, address: IPAddress, seat: str) -> None:
+        super().__init__(
+            f"{address} is held in advance ({seat}), by a node that may give it at any moment: take it back "
+            "with `ipamctl lease recall`"
+        )
+
+
+class NodeMayGive(DomainError):
+    """A node that is to be released may still give addresses of its lease."""
+
+    code = "node-may-give"
+
+    def __init__(self, node: str, until: Instant) -> None:
+        super().__init__(
+            f"node {node} may give addresses of its lease until {rfc3339(until)}: release it then, or with "
+            "--even-if-alive if it is surely off"
+        )
+        self.until = until

@@ -17,6 +17,7 @@ class FindingKind(StrEnum):
     ALLOCATION_NOT_IN_BLOCK = "allocation-not-in-block"
     FREE_SINCE = "free-since"
     ALLOCATED = "allocated"
+    LEASED = "leased"
     LAST_FREED = "last-freed"
     NEXT_FREE_SINCE = "next-free-since"
     ALLOCATION_WITHOUT_POOL = "allocation-without-pool"
@@ -34,6 +35,7 @@ REPAIRABLE = frozenset(
         FindingKind.ALLOCATION_NOT_IN_BLOCK,
         FindingKind.FREE_SINCE,
         FindingKind.ALLOCATED,
+        FindingKind.LEASED,
         FindingKind.LAST_FREED,
         FindingKind.NEXT_FREE_SINCE,
         FindingKind.ALLOCATION_WITHOUT_BLOCK,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from ipamd.models.identity import DIGEST_SIZE, Digest, Owner, digest_of
+from ipamd.models.allocation import Ending, NetworkNamespace, Workload
+from ipamd.models.identity import DIGEST_SIZE, Digest, Identity, Owner, digest_of
 from ipamd.models.instant import SECOND, Instant
+from ipamd.models.issued import CallOrder
 from ipamd.models.node import NodeKey
 
 LEASE_OWNER: Final = "lease"
@@ -31,13 +34,6 @@ class SeatKey(NamedTuple):
     number: int
 
 
-class SeatPosition(NamedTuple):
-    """Which seat an address belongs to, and its position in the seat's answer."""
-
-    number: int
-    position: int
-
-
 class Seat(Struct, frozen=True, kw_only=True):
     """One ready answer of a node's lease.
 
@@ -58,8 +54,8 @@ class Lease(Struct, frozen=True, kw_only=True):
 
     `granted` is the number of the last grant, `seats` that of the last seat, `until` the instant up to which
     the node may give. `reported` is the last event of this store. `noted_boot` and `noted_store` asked for
-    the lease at `noted`, and get it unless the present boot calls in time. `recall` says that all seats are
-    to be returned, and nothing new is granted.
+    the lease at `noted`, and get it unless the present boot calls in time. Seats up to number `recalled` are
+    to be given back.
     """
 
     node: NodeKey
@@ -75,7 +71,33 @@ class Lease(Struct, frozen=True, kw_only=True):
     noted_boot: str | None = None
     noted_store: str | None = None
     noted: Instant | None = None
-    recall: bool = False
+    recalled: int = 0
+
+
+class SeatEventKind(StrEnum):
+    """What happened to a seat on its node."""
+
+    BEGIN = "begin"  # a container took it
+    REPEAT = "repeat"  # the ADD of its container came again
+    END = "end"  # its container ended: it is free again
+
+
+class SeatEvent(Struct, frozen=True, kw_only=True):
+    """Something that a node did with a seat, `age` microseconds before it was reported.
+
+    `order` is that of the call that did it. An end has no more than the holder and `ending`.
+    """
+
+    kind: SeatEventKind
+    seat: int
+    holder: Identity
+    digest: Digest
+    order: CallOrder
+    age: Instant
+    ending: Ending = Ending.RELEASED
+    workload: Workload = Workload()
+    boot: str | None = None
+    netns: NetworkNamespace | None = None
 
 
 def lease_digest(node: NodeKey) -> Digest:

@@ -30,3 +30,6 @@ CNI_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 """A network's name, and a container ID (CNI specification 1.1.0, "Parameters")."""
 
 INTERFACE_NAME: Final = r"[^\s/:]+"
+
+MOST_LEASED: Final = 1024
+"""Free addresses of a pool that a node may hold in advance."""

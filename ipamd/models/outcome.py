@@ -6,6 +6,8 @@ from msgspec import Struct
 
 from ipamd.models.address import IPAddress
 from ipamd.models.errors import DomainError
+from ipamd.models.identity import Digest
+from ipamd.models.issued import CallOrder
 from ipamd.models.pool import Pool
 
 
@@ -30,10 +32,23 @@ class Released(Struct, frozen=True):
     spared: int = 0
 
 
+class Reported(Struct, frozen=True):
+    """What became of a node's events, up to `acknowledged`.
+
+    Those of an older epoch or another store are not `obeyed`. `unknown` are seats that the node has no more.
+    `overtaken` are holders whose DEL came before their begin: its order, and whether it is an undo.
+    """
+
+    acknowledged: int
+    obeyed: bool
+    unknown: tuple[int, ...] = ()
+    overtaken: tuple[tuple[Digest, CallOrder, bool], ...] = ()
+
+
 class Refused(Struct, frozen=True):
     """The request changed nothing, and why."""
 
     error: DomainError
 
 
-Outcome = Granted | Released | Refused
+Outcome = Granted | Released | Reported | Refused

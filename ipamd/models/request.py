@@ -8,10 +8,21 @@ from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Ending, Idempotency, NetworkNamespace, Workload
 from ipamd.models.identity import Digest, Holder, Identity, Owner
 from ipamd.models.issued import Issued
+from ipamd.models.lease import SeatKey
 from ipamd.models.node import NodeKey
 
 PoolNames = tuple[tuple[str, ...], ...]
 """The pools that a request names: one entry for each address, each with its alternatives in order."""
+
+
+class SeatRequest(Struct, frozen=True):
+    """A seat of a node's lease that gets addresses, under an epoch. The rest is as in `Seat`."""
+
+    seat: SeatKey
+    epoch: int
+    key: str
+    configuration: Digest
+    network: str
 
 
 class AllocationRequest(Struct, frozen=True, kw_only=True):
@@ -36,6 +47,8 @@ class AllocationRequest(Struct, frozen=True, kw_only=True):
     adopted_in: str | None = None
     """A space in which the holder uses `requested` already: the pools that have them give them to it,
     whatever their selectors, `auto_assign` and state say of new ones."""
+    seat: SeatRequest | None = None
+    """What the addresses are for, if a node is to hold them in advance."""
 
     @property
     def digest(self) -> Digest:
@@ -55,8 +68,8 @@ class Release(Struct, frozen=True, kw_only=True):
 
     With `undo` it frees only what the ADD with this very `issued` took, and only if nobody has repeated it
     since. `delivered` is the moment when a spooled release is delivered. `allocation` restricts it to one
-    row. `issued` orders the calls of `node`. `by` is the principal if an admin releases, and `reason` is the
-    admin's reason.
+    row. `issued` orders the calls of `node`. `seat` is one that goes back to the pool, unless a container has
+    it. `by` is the principal if an admin releases, and `reason` is the admin's reason.
     """
 
     digest: Digest
@@ -66,6 +79,7 @@ class Release(Struct, frozen=True, kw_only=True):
     undo: bool = False
     ending: Ending = Ending.RELEASED
     allocation: int | None = None
+    seat: SeatKey | None = None
     timeout: float = 10.0
     by: str | None = None
     reason: str | None = None

@@ -32,7 +32,7 @@ def upgrade() -> None:
         sa.Column("noted_boot", WORDS),
         sa.Column("noted_store", WORDS),
         sa.Column("noted", sa.BigInteger()),
-        _needed("recall", sa.Boolean()),
+        _needed("recalled", sa.BigInteger()),
         sa.PrimaryKeyConstraint("cluster", "node", name="lease_key"),
     )
     op.create_table(

@@ -33,7 +33,7 @@ from ipamd.models.block import Block
 from ipamd.models.identity import Digest
 from ipamd.models.instant import SECOND
 from ipamd.models.issued import REMEMBERED_FOR, Issued
-from ipamd.models.outcome import Granted, Refused, Released
+from ipamd.models.outcome import Granted, Refused, Released, Reported
 from ipamd.models.pool import Affinity, PoolState
 from tests.rules.values import (
     HERE,
@@ -93,6 +93,8 @@ def said(verdict: Verdict) -> str:
             return ("again " if repeated else "") + " ".join(str(each.address) for each in grants)
         case Released(freed, spared):
             return " ".join(["freed", *map(str, freed), *([f"spared {spared}"] if spared else [])])
+        case Reported(acknowledged, obeyed):
+            return f"reported {acknowledged}" if obeyed else "not obeyed"
         case Refused(error):
             return error.code
         case NeedsBlocks(wanted):

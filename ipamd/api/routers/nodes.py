@@ -131,12 +131,12 @@ async def release_node(
 ) -> Evicted:
     """Release what the containers of a dead node hold. History says who did it, and why.
 
-    It is refused if the node called lately (409, `node-alive`). If it is interrupted, send it again: it goes
-    on.
+    It is refused if the node called lately (409, `node-alive`), or may still give addresses of its lease
+    (409, `node-may-give`). If it is interrupted, send it again: it goes on.
     """
     by = asker.name if asker is not None else None
     eviction = Eviction(node=NodeKey(cluster, name), reason=body.why, by=by)
-    released = await engine.collector.evict(eviction, even_if_alive=body.even_if_alive)
+    released = await engine.release_node(eviction, even_if_alive=body.even_if_alive)
     log.info(
         "node",
         outcome="released",

@@ -15,9 +15,10 @@ from ipamd.api.schemas.text import Address, Document, Name, Prefix, Range, Word,
 from ipamd.models.address import AddressRange, parse_address, parse_network
 from ipamd.models.documents import pool_document, route_document
 from ipamd.models.errors import InvalidValue
-from ipamd.models.limits import LONGEST_NAME, MOST_ROUTES
+from ipamd.models.limits import LONGEST_NAME, MOST_LEASED, MOST_ROUTES
 from ipamd.models.pool import (
     DEFAULT_COOLDOWN,
+    DEFAULT_LEASE,
     DEFAULT_SPACE,
     Affinity,
     Dns,
@@ -104,6 +105,9 @@ class _Settings(Document):
         None,
         description="With affinity `node`: whether a node may take single addresses out of another's block.",
     )
+    lease: Annotated[int, Field(ge=0, le=MOST_LEASED)] | None = Field(
+        None, description="How many free addresses a node may hold in advance; 0: none. Default 64."
+    )
     selectors: SelectorsDocument | None = None
 
 
@@ -141,6 +145,7 @@ class NewPool(_Settings):
             auto_assign=self.auto_assign is not False,
             masquerade=bool(self.masquerade),
             borrow=self.borrow is not False,
+            lease=DEFAULT_LEASE if self.lease is None else self.lease,
             selectors=_selectors(self.selectors or SelectorsDocument()),
         )
 
@@ -221,6 +226,7 @@ class ShownPool(TypedDict):
     auto_assign: bool
     masquerade: bool
     borrow: bool
+    lease: int
     selectors: ShownSelectors
 
 

@@ -20,7 +20,8 @@ from ipamd.backends.conformance.examples import (
     write,
 )
 from ipamd.backends.interface import Backend, BlockId, Changes, ConstraintViolated
-from ipamd.models.lease import Lease, Seat, SeatKey, SeatPosition, configuration_digest, seat_owner
+from ipamd.models.allocation import SeatPosition
+from ipamd.models.lease import Lease, Seat, SeatKey, configuration_digest, seat_owner
 from ipamd.models.query import AllocationQuery, HistoryQuery
 
 pytestmark = pytest.mark.asyncio
@@ -39,7 +40,7 @@ LEASE = Lease(
     reported=4,
     heard=NOW,
 )
-NOTED = structs.replace(LEASE, node=THERE, noted_boot="c", noted_store="t", noted=NOW, recall=True)
+NOTED = structs.replace(LEASE, node=THERE, noted_boot="c", noted_store="t", noted=NOW, recalled=2)
 SEAT = Seat(node=HERE, number=1, key="0a", configuration=configuration_digest(CONFIGURATION), network="pods")
 FREE = allocation("10.0.0.1", holder=seat_owner(FIRST), seat=SeatPosition(1, 0), free_since=NOW - 9)
 TAKEN = allocation("10.0.0.1", "c1", seat=SeatPosition(1, 0))
@@ -56,7 +57,7 @@ async def test_leases_are_found_by_node_and_in_the_order_of_nodes(backend: Backe
 
 async def test_a_lease_is_written_again(backend: Backend) -> None:
     await write(backend, Changes(leases=[LEASE]))
-    changed = structs.replace(LEASE, epoch=2, recall=True)
+    changed = structs.replace(LEASE, epoch=2, recalled=2)
 
     await write(backend, Changes(leases=[changed]))
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 from ipamd.backends.interface import RememberedRelease
 from ipamd.backends.sql.session import Values
 from ipamd.models.address import IPAddress
-from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, Workload
+from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, SeatPosition, Workload
 from ipamd.models.block import Block
 from ipamd.models.identity import Identity, Owner
 from ipamd.models.issued import CallOrder
-from ipamd.models.lease import Lease, Seat, SeatPosition
+from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 
 Row = Sequence[Any]
@@ -225,13 +225,13 @@ def lease_values(lease: Lease) -> Values:
         lease.noted_boot,
         lease.noted_store,
         lease.noted,
-        lease.recall,
+        lease.recalled,
     )
 
 
 def lease_of(row: Row) -> Lease:
     """A lease from its row."""
-    cluster, node, epoch, machine, boot, store, granted, seats, until, reported, heard, *noted, recall = row
+    cluster, node, epoch, machine, boot, store, granted, seats, until, reported, heard, *noted, recalled = row
     noted_boot, noted_store, noted_at = noted
     return Lease(
         node=NodeKey(cluster, node),
@@ -247,7 +247,7 @@ def lease_of(row: Row) -> Lease:
         noted_boot=noted_boot,
         noted_store=noted_store,
         noted=noted_at,
-        recall=bool(recall),
+        recalled=recalled,
     )
 
 

@@ -460,7 +460,7 @@ LEASE: Final = Table(
     optional("noted_boot"),
     optional("noted_store"),
     optional("noted", BigInteger),
-    needed("recall", Boolean),
+    needed("recalled", BigInteger),
     PrimaryKeyConstraint("cluster", "node"),
 )
 

@@ -8,7 +8,7 @@ from ipamd.backends.interface import Backend, WaitForLocks
 from ipamd.engine.allocation.attempts import Attempts
 from ipamd.engine.allocation.batching import Batching
 from ipamd.engine.allocation.boots import Boots
-from ipamd.engine.allocation.call import AllocateCall, Call, ReleaseCall
+from ipamd.engine.allocation.call import AllocateCall, ReleaseCall, ReportCall
 from ipamd.engine.allocation.selection import context_of
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import RequestContext
@@ -16,6 +16,8 @@ from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.measures import Measures
 from ipamd.models.errors import DomainError
+from ipamd.models.issued import CallOrder, Issued
+from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Granted, Outcome, Refused
 from ipamd.models.request import AllocationRequest, PoolNames, Release
 
@@ -62,7 +64,15 @@ class Allocator:
         except DomainError as error:
             return Refused(error)
 
-    async def submit_call(self, call: Call) -> Outcome:
+    async def submit_report(self, call: ReportCall, timeout: float) -> Outcome:  # noqa: ASYNC109 - the caller's
+        """Carry out events of a node's seats. Raises Unavailable if they cannot be queued."""
+        return await self._batching.submit(call, timeout)
+
+    async def order_of(self, node: NodeKey, issued: Issued) -> CallOrder:
+        """The place of a moment in the order of a node's calls. Raises Unavailable."""
+        return await self._boots.order_of(node, issued)
+
+    async def submit_call(self, call: AllocateCall | ReleaseCall) -> Outcome:
         """Decide a call that has its place in the order. Raises Unavailable if it cannot be queued."""
         request = call.request if isinstance(call, AllocateCall) else call.release
         outcome = await self._batching.submit(call, request.timeout)
@@ -87,14 +97,15 @@ class Allocator:
     async def _completed(self, refused: Refused, request: AllocationRequest) -> Refused:
         return await self._reasons.complete(refused, request.pool_names, context_of(request))
 
-    async def _ordered(self, request: AllocationRequest | Release) -> Call:
+    async def _ordered(self, request: AllocationRequest | Release) -> AllocateCall | ReleaseCall:
         if isinstance(request, AllocationRequest):
             node, issued = request.node_key, request.issued
             if node is None or issued is None:
                 order = self._boots.order_on_arrival(node)
             else:
                 order = await self._boots.order_of(node, issued)
-            return AllocateCall(request, order, request.digest, node)
+            lease = request.seat.seat.node if request.seat is not None else None
+            return AllocateCall(request, order, request.digest, node, lease)
         if request.node is None or request.issued is None:
             arrival = self._boots.order_on_arrival(request.node)
             return ReleaseCall(request, None, arrival if request.node is not None else None)

@@ -90,10 +90,10 @@ class Batching:
                 continue
             if waiting.deadline <= now:
                 waiting.tell_out_of_time()
-            elif waiting.call.digest in self._busy:
+            elif not self._busy.isdisjoint(waiting.call.holders):
                 held_back.append(waiting)
             else:
-                self._busy.add(waiting.call.digest)
+                self._busy.update(waiting.call.holders)
                 batch.append(waiting)
         self._queue.put_back(held_back)
         return batch
@@ -116,8 +116,8 @@ class Batching:
             log.exception("a batch failed", calls=len(batch))
             await self._answer_alone(batch, error)
         finally:
-            self._busy.difference_update(waiting.call.digest for waiting in batch)
-            self._busy.update(waiting.call.digest for waiting in contended)
+            self._busy.difference_update(*(waiting.call.holders for waiting in batch))
+            self._busy.update(*(waiting.call.holders for waiting in contended))
             self._arrived.set()
         self._measures.contended += len(contended)
         for waiting in contended:
@@ -152,7 +152,7 @@ class Batching:
                 await self._answer([waiting], WaitForLocks(left))
                 return
         waiting.tell_out_of_time()
-        self._busy.discard(waiting.call.digest)
+        self._busy.difference_update(waiting.call.holders)
         self._arrived.set()
 
     async def _answer_alone(self, batch: list[QueuedCall], error: Exception) -> None:

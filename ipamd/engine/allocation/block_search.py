@@ -14,7 +14,8 @@ from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.address import AddressRange, IPAddress, address_in
-from ipamd.models.block import Block
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import NEVER_HELD, Block
 from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.node import NodeKey
@@ -127,6 +128,24 @@ class BatchBlocks:
         """Release an address of an open block."""
         block = self._open[pool][number]
         block.give_back(address, self._clock.now)
+        self._await_turn(block)
+
+    def lease(self, picked: PickedAddress) -> Instant:
+        """Make a picked address a free seat. Returns since when it was free."""
+        return self._open[picked.pool.name][picked.block].lease(int(picked.address))
+
+    def begin_seat(self, row: Allocation) -> None:
+        """Give the address of a free seat to a container."""
+        self._open[row.pool][row.block].begin()
+
+    def end_seat(self, row: Allocation, until: Instant) -> None:
+        """Make the address of a container a free seat again."""
+        self._open[row.pool][row.block].lease_again(until)
+
+    def give_back_seat(self, row: Allocation) -> None:
+        """Release the address of a free seat."""
+        block = self._open[row.pool][row.block]
+        block.give_back_seat(int(row.address), row.free_since or NEVER_HELD)
         self._await_turn(block)
 
     def untake(self, picked: PickedAddress) -> None:

@@ -1,4 +1,8 @@
-"""Requests on their way through the engine: each with its place in the order of its node's calls."""
+"""Requests on their way through the engine: each with its place in the order of its node's calls.
+
+`holders` are the digests of which no two calls of a batch have one in common. `lease` is the node whose lease
+a call depends on, None for most.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from msgspec import Struct
 
 from ipamd.models.identity import Digest
 from ipamd.models.issued import CallOrder
+from ipamd.models.lease import SeatEvent, SeatKey, lease_digest, seat_owner
 from ipamd.models.node import NodeKey
-from ipamd.models.outcome import Granted, Refused, Released
+from ipamd.models.outcome import Granted, Refused, Released, Reported
 from ipamd.models.request import AllocationRequest, Release
 
 
@@ -20,6 +25,11 @@ class AllocateCall(Struct, frozen=True):
     order: CallOrder
     digest: Digest
     node: NodeKey | None
+    lease: NodeKey | None = None
+
+    @property
+    def holders(self) -> tuple[Digest, ...]:
+        return (self.digest,)
 
 
 class ReleaseCall(Struct, frozen=True):
@@ -40,8 +50,42 @@ class ReleaseCall(Struct, frozen=True):
     def node(self) -> NodeKey | None:
         return self.release.node
 
+    @property
+    def lease(self) -> NodeKey | None:
+        return self.release.seat.node if self.release.seat is not None else None
 
-Call = AllocateCall | ReleaseCall
+    @property
+    def holders(self) -> tuple[Digest, ...]:
+        return (self.digest,)
+
+
+class ReportCall(Struct, frozen=True):
+    """Events of a node's seats, from number `first` on. No two are of one holder, or of one seat."""
+
+    node: NodeKey
+    epoch: int
+    store: str
+    first: int
+    events: tuple[SeatEvent, ...]
+    digest: Digest
+    holders: tuple[Digest, ...]
+
+    @property
+    def lease(self) -> NodeKey:
+        return self.node
+
+
+def report_call(
+    node: NodeKey, epoch: int, store: str, first: int, events: tuple[SeatEvent, ...]
+) -> ReportCall:
+    """A call with all the digests that it depends on."""
+    own = lease_digest(node)
+    seats = (seat_owner(SeatKey(node, event.seat)).digest for event in events)
+    holders = (own, *(event.digest for event in events), *seats)
+    return ReportCall(node, epoch, store, first, events, own, holders)
+
+
+Call = AllocateCall | ReleaseCall | ReportCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +109,5 @@ class Contended:
     """Undecided: others hold what the request needs, and it is to be settled alone, waiting for them."""
 
 
-Verdict = Granted | Released | Refused | NeedsBlocks | Contended
+Verdict = Granted | Released | Reported | Refused | NeedsBlocks | Contended
 """An outcome, or what stands in the way of one."""

@@ -71,17 +71,20 @@ class Collector:
         """Free what a runtime no longer knows (CNI GC); raises the error that stopped it, if any."""
         return await self._free(leftovers(collection, self._ledger))
 
-    async def evict(self, eviction: Eviction, *, even_if_alive: bool) -> Released:
-        """Free what a dead node held. Raises NotFound, NodeAlive, and the error that stopped it, if any.
-
-        What it was stopped before is still held: the same again goes on.
-        """
+    async def check_dead(self, eviction: Eviction, *, even_if_alive: bool) -> None:
+        """Raise if a node lives or is not known: NodeAlive, NotFound."""
         node, heard = eviction.node, (await self._upkeep.contacts()).get(eviction.node)
         if heard is not None and not even_if_alive and heard > self._clock.read().past(LATELY):
             raise NodeAlive(node.name, heard)
         holds = await self._ledger.page(AllocationQuery(cluster=node.cluster, node=node.name), None, 1)
         if heard is None and not holds and node not in (await self._cache.refresh()).snapshot.nodes:
             raise NotFound("node", f"{node.cluster}/{node.name}")
+
+    async def evict(self, eviction: Eviction) -> Released:
+        """Free what the containers of a dead node held. Raises the error that stopped it, if any.
+
+        What it was stopped before is still held: the same again goes on.
+        """
         return await self._free(holdings(eviction, self._ledger))
 
     async def _free(self, releases: AsyncGenerator[list[Release], None]) -> Released:

@@ -23,18 +23,31 @@ from ipamd.engine.allocation.call import (
     NeedsBlock,
     NeedsBlocks,
     ReleaseCall,
+    ReportCall,
     Verdict,
 )
+from ipamd.engine.allocation.reports import NO_LEASES, Leased, Reports, locked_for
+from ipamd.engine.allocation.seat_changes import SeatChanges, is_free_seat
 from ipamd.engine.allocation.selection import AddressRequest, select
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Reading
-from ipamd.models.allocation import Allocation, Ending
-from ipamd.models.errors import AddressUnavailable, DomainError, NothingFree, Overtaken
+from ipamd.models.allocation import Allocation, Ending, SeatPosition
+from ipamd.models.errors import (
+    AddressUnavailable,
+    DomainError,
+    LeaseOver,
+    NothingFree,
+    Overtaken,
+    SeatLeased,
+    Unavailable,
+)
 from ipamd.models.issued import REMEMBERED_FOR
+from ipamd.models.lease import Seat, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Grant, Granted, Refused, Released
 from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Affinity
+from ipamd.models.request import SeatRequest
 
 
 class Plan:
@@ -45,9 +58,16 @@ class Plan:
     """
 
     def __init__(
-        self, calls: Sequence[Call], found: Found, catalogue: Catalogue, carved_out: Set[str], clock: Reading
+        self,
+        calls: Sequence[Call],
+        found: Found,
+        catalogue: Catalogue,
+        carved_out: Set[str],
+        clock: Reading,
+        leased: Leased = NO_LEASES,
     ) -> None:
         self._found = found
+        self._leases, self._pinned = leased.leases, leased.pinned
         self._catalogue = catalogue
         self._now = clock.now
         self._blocks = BatchBlocks(catalogue, carved_out, clock)
@@ -55,11 +75,15 @@ class Plan:
         self._announced: set[Announced] = set()
         self._nearly_full: set[NeedsBlock] = set()
         self._verdicts: list[Verdict | None] = [None] * len(calls)
+        self._seats = SeatChanges(self._blocks, self._changes, clock.now)
+        self._reports = Reports(leased, found, self._blocks, self._changes, self._seats, clock.now)
         self._releases: dict[int, tuple[ReleaseCall, list[Allocation], int]] = {}
         self._allocations: dict[int, tuple[AllocateCall, list[AddressRequest]]] = {}
         for at, call in enumerate(calls):
-            if call.digest in found.busy:
+            if call.digest in found.busy or (call.lease is not None and _is_busy(call, found)):
                 self._verdicts[at] = Contended()
+            elif isinstance(call, ReportCall):
+                self._verdicts[at] = self._reports.begin(at, call)
             elif isinstance(call, ReleaseCall):
                 self._begin_release(at, call)
             else:
@@ -100,6 +124,10 @@ class Plan:
         held = self._held(call)
         meant = [row for row in held if release.allocation in (None, row.id)]
         ending = [row for row in meant if call_order.frees(call.order, release.undo, row)]
+        leased = [row for row in ending if is_free_seat(row)] if release.seat is None else None
+        if leased:
+            self._verdicts[at] = Refused(SeatLeased(leased[0].address, leased[0].held_by))
+            return
         self._releases[at] = call, ending, len(meant) - len(ending)
 
     def _begin_allocate(self, at: int, call: AllocateCall) -> None:
@@ -108,6 +136,8 @@ class Plan:
             releases = self._found.releases.get(call.digest)
             if releases and call_order.overtaken(call.order, releases, self._now):
                 raise Overtaken
+            if call.request.seat is not None:
+                self._check_epoch(call.request.seat)
             if held:
                 self._verdicts[at] = self._repeat(call, held)
                 return
@@ -117,6 +147,11 @@ class Plan:
             self._allocations[at] = call, wanted
         except DomainError as error:
             self._verdicts[at] = Refused(error)
+
+    def _check_epoch(self, wanted: SeatRequest) -> None:
+        lease = self._leases.get(wanted.seat.node)
+        if lease is None or lease.epoch != wanted.epoch:
+            raise LeaseOver(wanted.seat.node.name)
 
     def _held(self, call: Call) -> Sequence[Allocation]:
         held = self._found.held.get(call.digest, ())
@@ -131,6 +166,11 @@ class Plan:
         if others:
             holds = " and ".join(map(str, addresses))
             raise AddressUnavailable(others[0], f"this holder has {holds}: release it first")
+        if call.request.seat is None and any(row.seat is not None for row in held):
+            raise Unavailable(
+                "the container has an address of its node's lease, and its node has not yet told of its end: "
+                "try again"
+            )
         for row in held:
             generation, latest = call_order.repeat(row, call.order)
             self._changes.repeated.append(Repeated(row.stored_id, generation, latest))
@@ -141,6 +181,8 @@ class Plan:
         """Try every call that has no verdict."""
         for at, (release, rows, spared) in list(self._releases.items()):
             self._try_release(at, release, rows, spared)
+        for at, verdict in self._reports.advance():
+            self._verdicts[at] = verdict
         for at, (ask, wanted) in list(self._allocations.items()):
             self._try_allocate(at, ask, wanted)
 
@@ -157,10 +199,16 @@ class Plan:
 
     def _release(self, call: ReleaseCall, rows: list[Allocation]) -> None:
         ending = Ending.UNDONE if call.release.undo else call.release.ending
+        if call.release.seat is not None:
+            self._return(call.release.seat, rows)
+            return
         for row in rows:
-            self._blocks.give_back(row.pool, row.block, int(row.address))
-            why = call.release.by, call.release.reason
-            self._changes.ended.append(Ended(row.stored_id, self._now, ending, *why))
+            ended = Ended(row.stored_id, self._now, ending, call.release.by, call.release.reason)
+            if row.seat is not None:
+                self._seats.end(row, ended)
+            else:
+                self._blocks.give_back(row.pool, row.block, int(row.address))
+                self._changes.ended.append(ended)
             self._announce(row.pool, row.announced_for)
             if row.since > self._now:  # nothing ends before it began, though a clock was ahead then
                 self._changes.set_back.append(SetBack(row.stored_id, self._now, self._now))
@@ -169,6 +217,13 @@ class Plan:
             self._changes.remembered.append(
                 RememberedRelease(call.digest, call.remember, call.release.undo, until)
             )
+
+    def _return(self, seat: SeatKey, rows: list[Allocation]) -> None:
+        """Take a seat back, unless a container has any of its addresses."""
+        if not self._pinned.get(seat):
+            self._changes.returned.append(seat)
+            for row in rows:
+                self._seats.give_back(row)
 
     def _try_allocate(self, at: int, call: AllocateCall, wanted: list[AddressRequest]) -> None:
         taken: list[PickedAddress] = []
@@ -179,6 +234,8 @@ class Plan:
                 found = self._blocks.take(each, call.node)
                 if isinstance(found, PickedAddress):
                     taken.append(found)
+                    if call.lease is not None and self._blocks.is_borrowed(found, call.node):
+                        raise NothingFree((found.pool.name,))  # announced with its container: too late
                 else:
                     lacking.append(found)
         except DomainError as error:
@@ -196,6 +253,17 @@ class Plan:
     def _grant(self, call: AllocateCall, taken: list[PickedAddress]) -> Granted:
         request = call.request
         boot = request.issued.boot if request.issued is not None else None
+        wanted = request.seat
+        if wanted is not None:
+            self._changes.seats.append(
+                Seat(
+                    node=wanted.seat.node,
+                    number=wanted.seat.number,
+                    key=wanted.key,
+                    configuration=wanted.configuration,
+                    network=wanted.network,
+                )
+            )
         for position, picked in enumerate(taken):
             pool, block, address = picked
             begun = Allocation(
@@ -219,6 +287,8 @@ class Plan:
                 idempotency=request.idempotency,
                 begun_by=request.by,
                 borrowed=request.owner is None and self._blocks.is_borrowed(picked, call.node),
+                seat=SeatPosition(wanted.seat.number, position) if wanted is not None else None,
+                free_since=self._blocks.lease(picked) if wanted is not None else None,
             )
             self._changes.begun.append(begun)
             self._announce(pool.name, begun.announced_for)
@@ -234,6 +304,11 @@ class Plan:
             and self._catalogue.announces(picked.pool.name, node.cluster)
             and self._blocks.is_nearly_full(picked)
         )
+
+
+def _is_busy(call: Call, found: Found) -> bool:
+    """Whether another transaction holds what a call that depends on a lease needs."""
+    return any(digest in found.busy for digest in locked_for(call))
 
 
 def _undecided(lacking: Sequence[NotYet | NeedsBlock]) -> Contended | NeedsBlocks | None:

@@ -68,6 +68,9 @@ def _adopted(
 def context_of(request: AllocationRequest) -> RequestContext:
     """What selectors may know of who asks."""
     holder, node, namespace = request.holder, request.node, request.workload.namespace
+    if request.seat is not None:
+        cluster, name = request.seat.seat.node
+        return RequestContext(cluster, request.seat.network, name, None)
     if isinstance(holder, Identity):
         return RequestContext(holder.cluster, holder.network, holder.node, namespace)
     return RequestContext(node.cluster if node else None, None, node.name if node else None, namespace)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ipamd.backends.interface import Transaction
 from ipamd.engine.allocation.call import Call, NeedsBlock, Verdict
 from ipamd.engine.allocation.plan import Plan
+from ipamd.engine.allocation.reports import find_leased
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Reading
 
@@ -49,8 +50,14 @@ async def decide(
     clock: Reading,
 ) -> Plan:
     """The same without writing: what would become of a batch."""
-    found = await transaction.find([call.digest for call in calls])
-    plan = Plan(calls, found, catalogue, carved_out, clock)
+    depending = [call for call in calls if call.lease is not None]
+    if depending:
+        found, leased = await find_leased(calls, depending, transaction)
+        plan = Plan(calls, found, catalogue, carved_out, clock, leased)
+    else:
+        plan = Plan(
+            calls, await transaction.find([call.digest for call in calls]), catalogue, carved_out, clock
+        )
     while searches := plan.searches():
         plan.receive(searches, await transaction.lock(searches))
     if await transaction.revision() != catalogue.revision:

@@ -49,6 +49,7 @@ class Comparison:
         instants = array("q", (self._instant(first + o, s) for o, s in enumerate(self.block.free_since)))
         block = replace(self.block, free_since=instants)
         block.allocated = held_bits(block).bit_count()
+        block.leased = self._leased()
         block.last_freed = self._last_freed(instants)
         block.next_free_since = longest_free_since(block, self._assignable)
         return block
@@ -68,6 +69,11 @@ class Comparison:
         if self._record.reused and since == NEVER_HELD:
             return None
         return self._record.ended.get(value)
+
+    def _leased(self) -> int:
+        return sum(
+            row.seat is not None and not isinstance(row.holder, Identity) for row in self._live.values()
+        )
 
     def _last_freed(self, instants: Iterable[Instant]) -> Instant:
         """The latest instant at which an address of the block was released."""
@@ -100,6 +106,10 @@ class Comparison:
         if block.allocated != held:
             what = f"counts {block.allocated} allocated addresses, but has {held}"
             yield self._finding(FindingKind.ALLOCATED, what)
+        leased = self._leased()
+        if block.leased != leased:
+            what = f"counts {block.leased} addresses that nodes hold in advance, but has {leased}"
+            yield self._finding(FindingKind.LEASED, what)
         last = self.rebuilt().last_freed
         if block.last_freed != last:
             what = f"says that an address was last released {_at(block.last_freed)}, but it was {_at(last)}"

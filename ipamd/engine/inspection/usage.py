@@ -25,12 +25,14 @@ AT_ONCE: Final = 50
 class Usage:
     """Addresses of a pool. `size` is the sum of the others.
 
-    `reserved` are those kept for a holder that does not have them now; `excluded` those that no holder
-    may have; `cooling` those given back so lately that they are not handed out again yet.
+    `leased` are those that nodes hold in advance. `reserved` are those kept for a holder that does not have
+    them now; `excluded` those that no holder may have; `cooling` those given back so lately that they are not
+    handed out again yet.
     """
 
     size: int
     allocated: int
+    leased: int
     cooling: int
     reserved: int
     excluded: int
@@ -67,16 +69,18 @@ async def _usage(
     reserved_held = sum(
         (held_bits(block) & mask.reserved.bits(block.first, block.size)).bit_count() for block in blocks
     )
-    allocated = fill.allocated if fill is not None else 0
+    allocated = fill.allocated - fill.leased if fill is not None else 0
+    leased = fill.leased if fill is not None else 0
     size, usable = mask.offered.total, mask.usable.total
     reserved = mask.reserved.total - reserved_held
     return Usage(
         size=size,
         allocated=allocated,
+        leased=leased,
         cooling=cooling,
         reserved=reserved,
         excluded=size - usable,
-        free=usable - allocated - cooling - reserved,
+        free=usable - allocated - leased - cooling - reserved,
     )
 
 
@@ -102,6 +106,7 @@ async def fullness(
                 pool.state is PoolState.DRAINING,
                 clock.lasts_until(since, pool.cooldown * SECOND) if since is not None else None,
                 pool.lends,
+                counted.leased,
             )
         )
     return tuple(described)

@@ -14,12 +14,12 @@ from msgspec import Struct
 
 from ipamd.backends.interface import RememberedRelease
 from ipamd.models.address import AddressRange
-from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, Workload
+from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, SeatPosition, Workload
 from ipamd.models.block import Block
 from ipamd.models.change_log import LogEntry, LogKind
 from ipamd.models.identity import Identity, Owner
 from ipamd.models.issued import CallOrder
-from ipamd.models.lease import Lease, Seat, SeatKey, SeatPosition
+from ipamd.models.lease import Lease, Seat, SeatKey
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import (
     Announced,

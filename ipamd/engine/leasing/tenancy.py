@@ -1,0 +1,93 @@
+"""Who has a node's lease: this machine in this boot with this store, or whoever comes next. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec import structs
+
+from ipamd.engine.leasing.asking import Asking
+from ipamd.models.errors import DomainError, LeaseOver, LeaseSettling, LeaseSuperseded
+from ipamd.models.instant import SECOND, Instant
+from ipamd.models.lease import LEASE_SECONDS, SETTLING, Lease
+
+NOBODY = ""
+"""The machine of a lease that was fenced."""
+
+
+class Decided(NamedTuple):
+    """The lease to write, None if it stays, and why who asks has none.
+
+    `is_lost_store`: the store of this very boot is gone, with what it did last.
+    """
+
+    lease: Lease | None
+    refusal: DomainError | None = None
+    is_lost_store: bool = False
+
+
+def decide(lease: Lease | None, asking: Asking, now: Instant, *, has_seats: bool) -> Decided:
+    """Whether who asks has the lease, and until when it may give."""
+    node = asking.node
+    until = now + LEASE_SECONDS * SECOND
+    if lease is None:
+        new = Lease(
+            node=node,
+            epoch=1,
+            machine=asking.machine,
+            boot=asking.boot,
+            store=asking.store,
+            granted=0,
+            seats=0,
+            until=until,
+            reported=0,
+            heard=now,
+        )
+        return Decided(new, LeaseOver(node.name) if asking.epoch is not None or asking.granted else None)
+    if (lease.machine, lease.boot, lease.store) == (asking.machine, asking.boot, asking.store):
+        if asking.epoch not in (None, lease.epoch) or asking.granted > lease.granted:
+            return Decided(None, LeaseOver(node.name))
+        return Decided(_renewed(lease, until, now))
+    if asking.epoch is not None:
+        return Decided(None, LeaseOver(node.name))
+    if lease.machine not in (NOBODY, asking.machine) and has_seats:
+        return Decided(None, LeaseSuperseded(node.name, asking.machine, lease.machine))
+    if lease.machine == asking.machine and has_seats and not _has_settled(lease, asking, now):
+        return _noted(lease, asking, now)
+    taken_over = structs.replace(
+        _renewed(lease, until, now),
+        epoch=lease.epoch + 1,
+        machine=asking.machine,
+        boot=asking.boot,
+        store=asking.store,
+        granted=asking.granted,
+        reported=0,
+    )
+    return Decided(taken_over, is_lost_store=lease.boot == asking.boot)
+
+
+def fenced(lease: Lease) -> Lease:
+    """A lease of which nobody may give any more."""
+    return structs.replace(lease, epoch=lease.epoch + 1, machine=NOBODY, boot=NOBODY, store=NOBODY, until=0)
+
+
+def _renewed(lease: Lease, until: Instant, now: Instant) -> Lease:
+    return structs.replace(lease, until=until, heard=now, noted_boot=None, noted_store=None, noted=None)
+
+
+def _is_noted(lease: Lease, asking: Asking) -> bool:
+    return (lease.noted_boot, lease.noted_store) == (asking.boot, asking.store)
+
+
+def _has_settled(lease: Lease, asking: Asking, now: Instant) -> bool:
+    return _is_noted(lease, asking) and lease.noted is not None and lease.noted <= now - SETTLING
+
+
+def _noted(lease: Lease, asking: Asking, now: Instant) -> Decided:
+    since = lease.noted if _is_noted(lease, asking) and lease.noted is not None else now
+    left = max(since + SETTLING - now, 0)
+    refusal = LeaseSettling(asking.node.name, -(-left // SECOND))
+    if since != now or _is_noted(lease, asking):
+        return Decided(None, refusal)
+    noted = structs.replace(lease, noted_boot=asking.boot, noted_store=asking.store, noted=now)
+    return Decided(noted, refusal)
