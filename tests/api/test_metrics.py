@@ -34,9 +34,9 @@ def test_a_pool_says_what_its_addresses_are_used_for(ipamd_process: IpamdProcess
 
     samples = scraped(http)
 
-    states = ("allocated", "cooling", "reserved", "excluded", "free")
+    states = ("allocated", "leased", "cooling", "reserved", "excluded", "free")
     told = {state: of(samples, "ipamd_pool_addresses", pool="pods", state=state) for state in states}
-    assert told == {"allocated": 2, "cooling": 1, "reserved": 1, "excluded": 4, "free": 8}
+    assert told == {"allocated": 2, "leased": 0, "cooling": 1, "reserved": 1, "excluded": 4, "free": 8}
     assert of(samples, "ipamd_pool_size_addresses", pool="pods") == sum(told.values()) == 16
 
 

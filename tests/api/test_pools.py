@@ -32,6 +32,7 @@ def test_a_pool_that_says_nothing_gets_the_defaults(http: httpx.Client) -> None:
         "auto_assign": True,
         "masquerade": False,
         "borrow": True,
+        "lease": 64,
         "selectors": {"clusters": [], "networks": [], "nodes": [], "node_labels": {}, "namespaces": []},
     }
     assert http.get("/v1/pools/plain").json() == answer.json()
@@ -61,6 +62,7 @@ def test_a_pool_that_says_everything_is_shown_as_it_was_said(http: httpx.Client)
         "auto_assign": False,
         "masquerade": True,
         "borrow": False,
+        "lease": 8,
         "selectors": {
             "clusters": ["east"],
             "networks": ["pods"],
@@ -189,6 +191,7 @@ def test_usage_adds_up_to_the_size(new_pool: NewPool, http: httpx.Client) -> Non
     assert usage == {
         "size": 256,
         "allocated": 1,
+        "leased": 0,
         "cooling": 1,
         "reserved": 2,
         "excluded": 7,

@@ -65,6 +65,7 @@ def test_usage_is_a_row_for_each_pool(ipamctl: Ipamctl) -> None:
         "pool": "a",
         "size": 8,
         "allocated": 1,
+        "leased": 0,
         "cooling": 0,
         "reserved": 0,
         "excluded": 3,
