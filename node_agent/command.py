@@ -71,6 +71,14 @@ def _option(flag: str, variable: str, text: str, metavar: str = "FILE") -> Any:
     return typer.Option(flag, envvar=f"IPAMD_AGENT_{variable}", metavar=metavar, help=text)
 
 
+ConflistFolder = Annotated[
+    str,
+    _option(
+        "--conflist-dir", "CONFLIST_DIR", "Folder where the runtime looks for network configurations.", "DIR"
+    ),
+]
+
+
 @application.command("install")
 def install(
     root: RootFolder = Path("/"),
@@ -111,15 +119,7 @@ def install(
     conflist: Annotated[
         Path | None, _option("--conflist", "CONFLIST", "Network configuration to install too.")
     ] = None,
-    conflist_dir: Annotated[
-        str,
-        _option(
-            "--conflist-dir",
-            "CONFLIST_DIR",
-            "Folder where the runtime looks for network configurations.",
-            "DIR",
-        ),
-    ] = "/etc/cni/net.d",
+    conflist_dir: ConflistFolder = "/etc/cni/net.d",
     hide_others: Annotated[
         bool,
         typer.Option(
@@ -246,6 +246,22 @@ def status(node_json: NodeJson = DEFAULT_NODE_JSON, socket: Socket = DEFAULT_SOC
     from node_agent.status import status as show
 
     show(node_json, socket)
+
+
+@application.command("doctor")
+def doctor(
+    socket: Socket = DEFAULT_SOCKET,
+    root: RootFolder = Path("/"),
+    conflist_dir: ConflistFolder = "/etc/cni/net.d",
+) -> None:
+    """Look for what would break pods on this node, and ask each other node by a packet as large as pods send.
+
+    If anything is wrong, the exit code is 1. Nothing is changed.
+    """
+    from node_agent.doctor.examination import Where
+    from node_agent.doctor.examination import doctor as examine
+
+    examine(Where(socket, Root(root), conflist_dir))
 
 
 def _print_version(asked: bool) -> None:

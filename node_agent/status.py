@@ -15,17 +15,30 @@ from node_agent.text import say
 _SECONDS = 5.0
 
 
-def status(node_json: Path, socket: Path) -> None:
-    """Print the state of the agent. Raises CommandFailed if it does not answer, or does not reach ipamd."""
-    node = Node.read(node_json, socket)
+class NotAnswering(Exception):
+    """No agent answers at a socket."""
+
+
+def ask(socket: Path) -> dict[str, Any]:
+    """What the running agent tells of itself. Raises NotAnswering."""
     try:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=_SECONDS) as client:
             found = client.get("http://localhost/status")
             document: dict[str, Any] = found.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
+        raise NotAnswering(f"no agent answers at {socket} ({error})") from error
+    return document
+
+
+def status(node_json: Path, socket: Path) -> None:
+    """Print the state of the agent. Raises CommandFailed if it does not answer, or does not reach ipamd."""
+    node = Node.read(node_json, socket)
+    try:
+        document = ask(socket)
+    except NotAnswering as error:
         _print_spool(node.state_dir)
         raise CommandFailed(
-            f"no agent answers at {socket} ({error}): start `ipamd-agent run`; until then the plugin asks "
+            f"{error}: start `ipamd-agent run`; until then the plugin asks "
             f"{', '.join(one.text for one in node.upstreams)} itself",
             ExitCode.UNREACHABLE,
         ) from None

@@ -29,6 +29,7 @@ ROOMS: Final = (
     "ipamd.backends",
     "ipamd.addressing",
     "ipamd.models",
+    "node_agent.doctor",
     "node_agent.installation",
     "node_agent.pod_network",
     "node_agent.host_sides",

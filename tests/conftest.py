@@ -8,7 +8,7 @@ import pytest
 
 from tests import loaded
 from tests.cni.authority import Authority
-from tests.network.namespace import MakeNamespace, Namespace
+from tests.network.namespace import MakeNamespace, namespaces
 from tests.postgres import Postgres, shared_postgres
 from tests.service import IpamdProcess, running_service, scratch_folder
 
@@ -52,17 +52,8 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture
 def make_namespace(scratch: Path) -> Iterator[MakeNamespace]:
     """Makes network namespaces by a short name, which each test of each checkout has for itself."""
-    made: list[Namespace] = []
-
-    def make(name: str) -> Namespace:
-        namespace = Namespace(f"{scratch.name}-{name}")
-        namespace.create()
-        made.append(namespace)
-        return namespace
-
-    yield make
-    for namespace in reversed(made):
-        namespace.delete()
+    with namespaces(scratch.name) as make:
+        yield make
 
 
 @pytest.fixture

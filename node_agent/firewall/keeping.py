@@ -133,7 +133,14 @@ def take_back() -> list[str]:
 
 def what_drops(tunnel_port: int | None = None) -> list[str]:
     """Say what drops containers' packets, or the tunnel's, and what could not be looked at."""
+    drops, unread = look(tunnel_port)
+    return drops + unread
+
+
+def look(tunnel_port: int | None) -> tuple[list[str], list[str]]:
+    """Say what drops containers' packets, or the tunnel's, and beside it what could not be looked at."""
     found: list[str] = []
+    unread: list[str] = []
     try:
         filters = connect(NETFILTER)
         try:
@@ -144,13 +151,13 @@ def what_drops(tunnel_port: int | None = None) -> list[str]:
         finally:
             filters.close()
     except Failure as failure:
-        found.append(failure.msg)
+        unread.append(failure.msg)
     hooks = (dropping.FORWARD,) if tunnel_port is None else (dropping.FORWARD, dropping.INPUT)
     try:
         found += [one.text for hook in hooks for one in legacy.dropping(hook)]
     except Failed as error:
-        found.append(str(error))
-    return found
+        unread.append(str(error))
+    return found, unread
 
 
 def _listen(changed: asyncio.Event) -> None:

@@ -25,6 +25,14 @@ UNMANAGED: Final = "/etc/systemd/network/00-ipamd.network"  # first: of files th
 NETWORK_MANAGER: Final = "/etc/NetworkManager/conf.d/50-ipamd.conf"
 SYSCTL: Final = "/etc/sysctl.d/99-z-ipamd.conf"  # after 99-sysctl.conf, which is /etc/sysctl.conf
 
+HARM: Final = {
+    NETWORKD: "a restart of systemd-networkd removes routes to pods",
+    UNMANAGED: "systemd-networkd takes links of pods under its rule",
+    NETWORK_MANAGER: "NetworkManager takes links of pods under its rule",
+    SYSCTL: "`sysctl --system` may switch forwarding off",
+}
+"""What happens to a node without each of the files."""
+
 _ENABLED: Final = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 _STATE_OF_NETWORKD: Final = "/run/systemd/netif/state"
 _STATE_OF_NETWORK_MANAGER: Final = "/run/NetworkManager/devices"

@@ -15,7 +15,7 @@ from node_agent.installation.manifest import Manifest
 from node_agent.installation.root import Root
 
 PLUGIN: Final = "ipamd-ipam"
-_READ: Final = (".conf", ".conflist", ".json")
+EXTENSIONS: Final = (".conf", ".conflist", ".json")
 """The extensions that ConfFiles of libcni looks for, and so every runtime."""
 _LARGEST: Final = 1 << 20
 
@@ -23,7 +23,7 @@ _LARGEST: Final = 1 << 20
 def network(file: Path, folder: str) -> InstalledFile:
     """The file for a network configuration. Raises CommandFailed if every ADD with it would fail."""
     data = read_input("--conflist", file, _LARGEST)
-    if file.suffix not in _READ:
+    if file.suffix not in EXTENSIONS:
         raise CommandFailed(
             f"--conflist {file} must end in .conflist: else no runtime reads it", ExitCode.USAGE
         )
@@ -54,7 +54,7 @@ def others(root: Root, file: InstalledFile, ours: Manifest) -> list[str]:
     """The network configurations beside it that are not ours, in the order of the runtimes."""
     folder = (root / file.path).parent
     try:
-        names = sorted(path.name for path in folder.iterdir() if path.suffix in _READ)
+        names = sorted(path.name for path in folder.iterdir() if path.suffix in EXTENSIONS)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

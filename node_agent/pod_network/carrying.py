@@ -22,7 +22,7 @@ from netlink import attribute
 from netlink.connection import ROUTE, Interrupted
 from node_agent.facts import Facts, rfc3339
 from node_agent.node import Node
-from node_agent.pod_network import files, probing, uplink
+from node_agent.pod_network import files, probing, services, uplink
 from node_agent.pod_network.centre import Centre, Refused, TooOld
 from node_agent.pod_network.desired import Conflict, Desired, compute, mac_of
 from node_agent.pod_network.events import Events
@@ -65,6 +65,10 @@ class _Pass:
     seconds: float
 
 
+def _texts(addresses: Sequence[Address]) -> list[str]:
+    return list(map(str, addresses))
+
+
 class PodNetwork:
     """The node's part of the pod network. `status` tells how it is."""
 
@@ -104,16 +108,27 @@ class PodNetwork:
         last, network = self._last, self._network
         desired = last.desired if last else None
         peers = dict(network.nodes) if network else {}
-        peers.pop(self._node.name, None)
+        own = peers.pop(self._node.name, None)
         modes = desired.modes if desired else {}
         return {
             "number": network.number if network else None,
             "mode": network.settings.mode if network else None,
             "address": str(self._published.address) if self._published else None,
+            "pod_addresses": _texts(own.pod_addresses) if own else [],
+            "uplink": last.outcome.uplink if last else None,
+            "port": self.tunnel_port,
+            "pools": [{"name": one.name, "subnet": str(one.subnet)} for one in network.pools]
+            if network
+            else [],
             "mtu": desired.mtu if desired else None,
             "routes": dict(zip(("wanted", "there"), self.routes(), strict=True)),
             "peers": [
-                {"name": name, "address": str(one.address), "mode": modes.get(name)}
+                {
+                    "name": name,
+                    "address": str(one.address),
+                    "pod_addresses": _texts(one.pod_addresses),
+                    "mode": modes.get(name),
+                }
                 for name, one in sorted(peers.items())
             ],
             "faults": self.faults(),
@@ -269,7 +284,7 @@ class PodNetwork:
         found = None
         with contextlib.suppress(NoAddress):  # the pass names what is missing
             found = self._find_uplink(network.settings.underlay)
-        desired = compute(network, self._node.name, direct)
+        desired = compute(network, self._node.name, direct, services.address())
         outcome = self._kernel.apply(desired)
         files.write_mtu(desired.mtu)
         if not outcome.faults:

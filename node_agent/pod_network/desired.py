@@ -104,12 +104,15 @@ def mac_of(cluster: str, node: str) -> bytes:
     return bytes([hashed[0] & 0xFC | 0x02]) + hashed[1:6]
 
 
-def compute(network: Network, name: str, answered: Set[str]) -> Desired:
-    """What the node of a name needs; `answered` are the peers whose probe came back. Raises Conflict."""
+def compute(network: Network, name: str, answered: Set[str], service: Address | None = None) -> Desired:
+    """What the node of a name needs; `answered` are the peers whose probe came back. Raises Conflict.
+
+    `service` is an address of the Service network, if one is known.
+    """
     own = network.nodes.get(name)
     if own is None:
         raise Conflict(f"ipamd announces no node {name}, which this is")
-    _refuse_overlaps(network, own)
+    _refuse_overlaps(network, own, service)
     overhead = _OVERHEAD[network.settings.underlay]
     carried = network.settings.mode in (Mode.AUTO, Mode.VXLAN)
     found = Desired(
@@ -136,8 +139,13 @@ def compute(network: Network, name: str, answered: Set[str]) -> Desired:
     return found
 
 
-def _refuse_overlaps(network: Network, own: Peer) -> None:
+def _refuse_overlaps(network: Network, own: Peer, service: Address | None) -> None:
     for pool in network.pools:
+        if service is not None and service in pool.subnet:
+            raise Conflict(
+                f"pool {pool.name} ({pool.subnet}) overlaps the Service network, to which {service} belongs: "
+                "give the pool another subnet"
+            )
         for prefix in own.prefixes:
             if pool.subnet.version == prefix.version and pool.subnet.overlaps(prefix):
                 raise Conflict(

@@ -1,7 +1,8 @@
 """Network namespaces that play hosts and containers."""
 
+import contextlib
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -59,6 +60,22 @@ class Namespace:
 
 
 MakeNamespace = Callable[[str], Namespace]
+
+
+@contextlib.contextmanager
+def namespaces(prefix: str) -> Iterator[MakeNamespace]:
+    """Make namespaces by short names, and remove them; what is before the names must be nobody else's."""
+    made: list[Namespace] = []
+
+    def make(name: str) -> Namespace:
+        namespace = Namespace(f"{prefix}-{name}")
+        namespace.create()
+        made.append(namespace)
+        return namespace
+
+    yield make
+    for namespace in reversed(made):
+        namespace.delete()
 
 
 def run(*command: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> str:

@@ -100,6 +100,16 @@ class Node:
             check=False,
         )
 
+    def doctor(self, root: Path, *before: str) -> "subprocess.CompletedProcess[str]":
+        """What the agent's doctor tells people, by commands that call it."""
+        socket, where = ["--socket", str(self._socket)], ["--root", str(root)]
+        return subprocess.run(
+            [*self.prefix(), *before, str(AGENT), "doctor", *socket, *where],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def document(self) -> Document | None:
         """What the agent tells of the pod network; None where it does not answer."""
         command = ["curl", "-sf", "--unix-socket", str(self._socket), "http://localhost/status"]

@@ -26,10 +26,15 @@ def node(make_namespace: MakeNamespace) -> Namespace:
 @pytest.fixture
 def service(ipamd_process: IpamdProcess) -> IpamdProcess:
     """The service with a pool of each family for pods."""
-    more = {"affinity": "node", "borrow": False, "masquerade": True}
-    ipamd_process.create_pool("pods-v4", "10.64.0.0/16", routes=[{"dst": "0.0.0.0/0"}], **more)
-    ipamd_process.create_pool("pods-v6", "fd00:64::/64", routes=[{"dst": "::/0"}], **more)
+    create_pools(ipamd_process)
     return ipamd_process
+
+
+def create_pools(service: IpamdProcess) -> None:
+    """A pool of each family for pods."""
+    more = {"affinity": "node", "borrow": False, "masquerade": True}
+    service.create_pool("pods-v4", "10.64.0.0/16", routes=[{"dst": "0.0.0.0/0"}], **more)
+    service.create_pool("pods-v6", "fd00:64::/64", routes=[{"dst": "::/0"}], **more)
 
 
 @pytest.fixture
@@ -40,25 +45,31 @@ def fabric(make_namespace: MakeNamespace, scratch: Path, service: IpamdProcess) 
     made.end()
 
 
+def ipam_section(node: Node) -> Document:
+    """What pods of a node need to ask the service for an address of each family."""
+    return {
+        "type": "ipamd-ipam",
+        "endpoint": node.endpoint,
+        "node": node.name,
+        "stateDir": str(node.folder / "state"),
+        "pools": ["pods-v4", "pods-v6"],
+    }
+
+
 @pytest.fixture
 def ipam() -> Ipam:
     """Makes the `ipam` section of a node's pods."""
-
-    def section(node: Node) -> Document:
-        return {
-            "type": "ipamd-ipam",
-            "endpoint": node.endpoint,
-            "node": node.name,
-            "stateDir": str(node.folder / "state"),
-            "pools": ["pods-v4", "pods-v6"],
-        }
-
-    return section
+    return ipam_section
 
 
 @pytest.fixture
 def nodes(fabric: Fabric) -> tuple[Node, Node]:
     """Two nodes, each on a switch of its own, and both strict about where packets come from."""
+    return two_nodes(fabric)
+
+
+def two_nodes(fabric: Fabric) -> tuple[Node, Node]:
+    """Two nodes with a router between them, whose agents know each other."""
     one = fabric.node("node-1", fabric.switch("switch-1", 0), "192.0.2.1")
     two = fabric.node("node-2", fabric.switch("switch-2", 1), "198.51.100.2")
     for node in (one, two):

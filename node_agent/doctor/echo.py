@@ -1,0 +1,101 @@
+"""Requests by ICMP that may not be taken apart on their way.
+
+They pass over what the kernel has learned of smaller MTUs.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import socket
+import struct
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from node_agent.pod_network.network import IPV4, Address
+
+_TRIES: Final = 3
+_SECONDS: Final = 1.0
+_AT_ONCE: Final = 128
+_LARGEST: Final = 1 << 16
+_HEADERS: Final = {4: 28, 6: 48}
+"""Of IP and ICMP."""
+_ICMP_HEADER: Final = 8
+_ECHO: Final = {4: (8, 0), 6: (128, 129)}
+"""The types of a request and of its answer."""
+_SOL_RAW: Final = 255
+_ICMP_FILTER, _ICMPV6_FILTER = 1, 1
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER = 10, 23
+_AS_LARGE_AS_THE_LINK: Final = 3  # IP_PMTUDISC_PROBE
+_RECEIVED: Final = 4 << 20
+
+
+def silent(own: Address, sizes: Mapping[Address, int]) -> dict[Address, str]:
+    """Ask addresses by packets of so many bytes: who does not answer, and why. Raises OSError."""
+    found: dict[Address, str] = {}
+    asked = list(sizes.items())
+    for start in range(0, len(asked), _AT_ONCE):
+        with _open(own) as raw:
+            found |= _ask(raw, dict(asked[start : start + _AT_ONCE]))
+    return found
+
+
+def _ask(raw: socket.socket, sizes: Mapping[Address, int]) -> dict[Address, str]:
+    mark = secrets.token_bytes(2)
+    left = dict.fromkeys(sizes, "no answer")
+    for _ in range(_TRIES):
+        for address in left:
+            try:
+                raw.sendto(_request(address.version, sizes[address], mark), (str(address), 0))
+            except OSError as error:
+                left[address] = os.strerror(error.errno or 0)
+        _hear(raw, mark, sizes, left)
+        if not left:
+            break
+    return left
+
+
+def _hear(raw: socket.socket, mark: bytes, sizes: Mapping[Address, int], left: dict[Address, str]) -> None:
+    """Strike out who answers within the time for a try."""
+    answering = {str(address): address for address in sizes}
+    deadline = time.monotonic() + _SECONDS
+    while left and select.select([raw], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        packet, (sender, *_) = raw.recvfrom(_LARGEST)
+        address = answering.get(sender)
+        if address is None:
+            continue
+        if address.version == IPV4:
+            packet = packet[4 * (packet[0] & 0x0F) :]
+        whole = sizes[address] - _HEADERS[address.version] + _ICMP_HEADER
+        if packet[4:6] == mark and len(packet) == whole:
+            left.pop(address, None)
+
+
+def _request(version: int, size: int, mark: bytes) -> bytes:
+    head = struct.pack("!BBH2sH", _ECHO[version][0], 0, 0, mark, 0)
+    packet = head + bytes(size - _HEADERS[version])
+    if version != IPV4:  # the kernel writes the sum
+        return packet
+    total = sum(struct.unpack(f"!{len(packet) // 2}H", packet[: len(packet) & ~1]))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return packet[:2] + struct.pack("!H", ~total & 0xFFFF) + packet[4:]
+
+
+def _open(own: Address) -> socket.socket:
+    answer = _ECHO[own.version][1]
+    if own.version == IPV4:
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        raw.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", ~(1 << answer) & 0xFFFFFFFF))
+        raw.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _AS_LARGE_AS_THE_LINK)
+    else:
+        raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        blocked = [0xFFFFFFFF] * 8
+        blocked[answer >> 5] &= ~(1 << (answer & 31))
+        raw.setsockopt(socket.IPPROTO_ICMPV6, _ICMPV6_FILTER, struct.pack("=8I", *blocked))
+        raw.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _AS_LARGE_AS_THE_LINK)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
+    raw.bind((str(own), 0))
+    return raw
