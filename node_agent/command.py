@@ -22,6 +22,7 @@ from node_agent.text import complain, say
 
 DEFAULT_SOCKET: Final = Path(AGENT.removeprefix("unix://"))
 DEFAULT_PORT: Final = 8751
+MOST_SEATS: Final = 64
 DEFAULT_EXECUTABLES: Final = default_folder()
 OWN_ARCHITECTURE: Final = own_architecture()
 
@@ -216,6 +217,16 @@ def run(
             "ADDRESS",
         ),
     ] = None,
+    leases: Annotated[
+        int,
+        typer.Option(
+            "--leases",
+            envvar="IPAMD_AGENT_LEASES",
+            min=0,
+            max=MOST_SEATS,
+            help="How many free addresses the node may hold in advance; 0 is none.",
+        ),
+    ] = 0,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", envvar="IPAMD_AGENT_LOG_FORMAT", help="Format of the log.")
     ] = LogFormat.TEXT,
@@ -232,7 +243,7 @@ def run(
     given = join_token_file or (Path(JOIN_TOKEN) if Path(JOIN_TOKEN).exists() else None)
     network = Options(tuple(network_address or ())) if pod_network else None
     settings = running.Settings(
-        node_json=node_json, socket=socket, port=port, join_token=given, network=network
+        node_json=node_json, socket=socket, port=port, join_token=given, network=network, leases=leases
     )
     uvloop.run(running.run(settings))
 

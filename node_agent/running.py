@@ -15,6 +15,7 @@ from node_agent.facts import Facts, Waiting, rfc3339
 from node_agent.firewall import permission
 from node_agent.firewall.keeping import Firewalls
 from node_agent.host_sides.watching import keep_host_sides
+from node_agent.leasing.keeping import Leasing
 from node_agent.metrics import Measures
 from node_agent.node import Node
 from node_agent.pod_network.carrying import Options, PodNetwork
@@ -37,6 +38,8 @@ class Settings:
     join_token: Path | None
     network: Options | None = None
     """How this node takes part in the pod network; None if the agent is to carry none."""
+    leases: int = 0
+    """How many free seats of its lease the node may have."""
 
 
 async def run(settings: Settings) -> None:
@@ -50,7 +53,14 @@ async def run(settings: Settings) -> None:
     firewalls = Firewalls(
         settings.node_json.parent / permission.NAME, lambda: network.tunnel_port if network else None
     )
-    relay = Relay(upstream, membership, measures, lambda: _status(node, facts, firewalls, network))
+    leasing = Leasing(node, settings.leases, upstream, membership, facts)
+    relay = Relay(
+        upstream,
+        membership,
+        measures,
+        lambda: _status(node, facts, firewalls, network) | {"leases": leasing.status()},
+        leasing.saw,
+    )
     try:
         with listeners.loopback(settings.port) as tcp, listeners.unix(settings.socket) as unix:
             await membership.begin()
@@ -68,6 +78,7 @@ async def run(settings: Settings) -> None:
                     keep_loaded(upstream.watched),
                     keep_host_sides(),
                     firewalls.keep(),
+                    leasing.keep(),
                     *([network.keep()] if network else []),
                 ],
             )

@@ -44,6 +44,8 @@ def status(node_json: Path, socket: Path) -> None:
         ) from None
     for key, value in _lines(document):
         say(f"{key + ':':<15} {value}")
+    for line in _lease_lines(document["leases"]):
+        say(line)
     network = document.get("pod_network")
     for drop in document["dropping"]:
         say(f"{'firewall:':<15} {drop}; see `ipamd-agent install --allow-forwarding`")
@@ -74,6 +76,18 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("spool", waits),
         ("last error", "none" if error is None else f"{error}, at {document['last_error_at']}"),
     ]
+
+
+def _lease_lines(lease: dict[str, Any]) -> list[str]:
+    """How the lease is; nothing of a node that has none."""
+    seats = lease["seats"]
+    lines = []
+    if seats is not None:
+        state = f"gives for {lease['seconds_left']} s without ipamd" if lease["open"] else "gives nothing"
+        counts = f"{seats['free']} free, {seats['taken']} taken, {seats['returning']} returning"
+        lines.append(f"{'lease:':<15} {state}; {counts}; {lease['unreported']} events to report")
+    whys = [lease["why"]] if lease["why"] else []
+    return lines + [f"{'  lease:':<15} {why}" for why in [*whys, *lease["refused"]]]
 
 
 def _network_lines(network: dict[str, Any]) -> list[str]:

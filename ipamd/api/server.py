@@ -108,7 +108,7 @@ async def serve(
             listeners.append((http_server(Loopback(application, access, any_host=True), calls), unix))
         log.info("listening", host=host, port=tcp.getsockname()[1], uds=str(uds) if uds else None)
         beside = [keep_loaded(watched), sweep([server for server, _ in listeners]), _after_start(application)]
-        await run(listeners, beside, engine.announcements.end)
+        await run(listeners, beside, engine.end_waiting)
     log.info("stopped")
 
 

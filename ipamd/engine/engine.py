@@ -90,9 +90,14 @@ class Engine:
             working.append(self._pruning.run())
         self._tasks += map(asyncio.create_task, working)
 
+    def end_waiting(self) -> None:
+        """Let everybody go who waits for news: the process ends."""
+        self.announcements.end()
+        self.leases.end()
+
     async def close(self) -> None:
         """Answer the calls under way, write what is only in memory, and close the database."""
-        self.announcements.end()
+        self.end_waiting()
         await self.allocator.close()
         for task in self._tasks:
             task.cancel()

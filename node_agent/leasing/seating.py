@@ -76,23 +76,27 @@ def refresh(store: Store, place: int, answer: bytes) -> None:
     _write_answer(store, place, answer)
 
 
-def take_back(store: Store, place: int) -> None:
-    """Give a seat no more: one that is free is returning, one that is held will be."""
+def take_back(store: Store, place: int) -> bool:
+    """Give a seat no more: one that is free is returning, one that is held will be. Whether that is new."""
     seat = seats.read(store, place)
     if seat.state == layout.FREE:
         seat.state = layout.RETURNING
-        store.change(seat.writes())
     elif seat.state == layout.HELD and not seat.is_recalled:
         seat.is_recalled = True
-        store.change(seat.writes())
+    else:
+        return False
+    store.change(seat.writes())
+    return True
 
 
-def forget(store: Store, place: int) -> None:
-    """Drop a seat that ipamd has back."""
+def forget(store: Store, place: int) -> bool:
+    """Drop a seat that ipamd has back. Whether it was there."""
     seat = seats.read(store, place)
-    if seat.state == layout.RETURNING:
-        seat.state = layout.EMPTY
-        store.change(seat.writes())
+    if seat.state != layout.RETURNING:
+        return False
+    seat.state = layout.EMPTY
+    store.change(seat.writes())
+    return True
 
 
 def overview(store: Store) -> Sequence[Known]:

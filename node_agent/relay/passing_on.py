@@ -55,11 +55,14 @@ class Relay:
         membership: Membership,
         measures: Measures,
         status: Callable[[], dict[str, Any]],
+        saw: Callable[[bytes], None],
     ) -> None:
+        """`saw` is told the body of each ADD to which ipamd said yes."""
         self._upstream = upstream
         self._membership = membership
         self._measures = measures
         self._status = status
+        self._saw = saw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         verb = _PATHS.get(scope["path"])
@@ -100,6 +103,8 @@ class Relay:
         self._measures.count(verb, str(answer.status), time.perf_counter() - began)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             membership.was_refused()
+        if verb == "add" and answer.status == HTTPStatus.OK:
+            self._saw(body)
         return answer
 
 

@@ -1,6 +1,7 @@
 """The agent as users run it: a process beside a service with tokens and TLS."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ import httpx
 from tests import loaded
 from tests.agent.runs import AGENT, Ended, run_agent
 from tests.cni.executable import Plugin
+from tests.cni.node import on_run
 from tests.network.namespace import Namespace
 from tests.node_executable import node_plugin
 from tests.ports import free_port
@@ -17,6 +19,12 @@ from tests.service import Process, end_process
 
 NODE: Final = "node-a"  # whom the plugin of these tests calls itself
 START_SECONDS: Final = 60
+_BIND: Final = """
+import ctypes
+_libc = ctypes.CDLL(None, use_errno=True)
+assert _libc.unshare(0x00020000) == 0 and _libc.mount(None, b"/", None, 0x44000, None) == 0
+assert _libc.mount({path!r}, b"/run", None, 4096, None) == 0
+"""
 _ENTER: Final = """
 from cni_plugin import platform
 platform.enter_namespace(platform.open_file({path!r}, platform.O_RDONLY | platform.O_CLOEXEC))
@@ -42,6 +50,7 @@ class AgentProcess:
         self.node_json.write_text(json.dumps(given))
         self.options: tuple[str, ...] = ()
         self.machine: Namespace | None = None
+        self.run: Path | None = None  # what stands in the place of /run
         self.process: Process | None = None
 
     @property
@@ -61,6 +70,8 @@ class AgentProcess:
         command = ("run", *self.arguments, "--port", str(self.port), *self.options)
         with self.log.open("ab") as log:
             first = "" if self.machine is None else _ENTER.format(path=str(self.machine.path))
+            if self.run is not None:
+                first += _BIND.format(path=os.fsencode(self.run))
             self.process = loaded.start(AGENT, *command, stdout=log, first=first)
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
@@ -115,4 +126,6 @@ class AgentProcess:
     def plugin(self, state: Path | None = None, *, endpoints: list[str] | None = None) -> Plugin:
         """The node's plugin, which has nothing but the agent unless endpoints are given."""
         more = {"NODE_NAME": self.node}
-        return Plugin((str(node_plugin()),), state or self.state, endpoints or self.endpoints[:1], more=more)
+        before = on_run(self.run) if self.run is not None else ()
+        given = endpoints or self.endpoints[:1]
+        return Plugin((str(node_plugin()),), state or self.state, given, before, more)

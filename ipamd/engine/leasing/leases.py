@@ -48,6 +48,7 @@ class Leases:
         self._telling = Telling(backend.ledger)
         self._cache = cache
         self._clock = clock
+        self._ending = asyncio.Event()
         self._asking: WeakValueDictionary[NodeKey, asyncio.Lock] = WeakValueDictionary()
 
     async def ask(self, asking: Asking) -> Told:
@@ -65,10 +66,19 @@ class Leases:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while not told.is_news and loop.time() < deadline:
-            await asyncio.sleep(min(LOOK_EVERY, max(deadline - loop.time(), 0)))
+            try:
+                async with asyncio.timeout(min(LOOK_EVERY, max(deadline - loop.time(), 0))):
+                    await self._ending.wait()
+                    return told
+            except TimeoutError:
+                pass  # it is not the end: look again
             if self._cache.catalogue.revision != told.revision:
                 told = await self.ask(asking)
         return told
+
+    def end(self) -> None:
+        """Answer all nodes that wait for news: the service is about to end."""
+        self._ending.set()
 
     async def _ask(self, asking: Asking) -> Told:
         node = asking.node

@@ -1,0 +1,137 @@
+"""The agent's conversation with ipamd about its lease, on the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from node_agent.leasing.seating import Identity
+from node_agent.relay.membership import Membership
+from node_agent.relay.upstream import Response, Upstream
+
+_SECONDS: Final = 10.0
+_ASK: Final = "/v1/leases"
+_REPORT: Final = "/v1/leases/report"
+
+
+class Refused(Exception):
+    """ipamd says no. `str()` is its sentence."""
+
+
+class NotOurs(Refused):
+    """Another machine, boot or store has the lease, at least for now."""
+
+
+class Over(Refused):
+    """The epoch of the lease is over: the store is closed, and the next asking names no epoch."""
+
+
+class Gap(Refused):
+    """A report does not begin with the event that ipamd wants."""
+
+    def __init__(self, sentence: str, wanted: int) -> None:
+        super().__init__(sentence)
+        self.wanted = wanted
+
+
+class SeatTold(Struct, frozen=True):
+    """A new seat, or one whose answer has changed."""
+
+    seat: int
+    key: str
+    result: Raw
+    cools_ns: int = 0
+    cooldown_ns: int = 0
+
+
+class IssuedTold(Struct, frozen=True):
+    """When the last ADD of a container was issued."""
+
+    uptime_ns: int
+    boot: str | None = None
+
+
+class EndedTold(Struct, frozen=True):
+    """A container that ipamd ended."""
+
+    network: str
+    container_id: str
+    ifname: str
+    issued: IssuedTold
+
+
+class Told(Struct, frozen=True):
+    """What ipamd says of this node's lease."""
+
+    epoch: int
+    grant: int
+    seconds: int
+    revision: int = 0
+    seats: list[SeatTold] = []
+    returned: list[int] = []
+    recall: list[int] = []
+    void: list[int] = []
+    ended: list[EndedTold] = []
+    refused: dict[str, str] = {}
+    identities: list[Identity] | None = None
+
+
+_TOLD: Final = msgspec.json.Decoder(Told)
+
+
+class Centre:
+    """ipamd, as the agent asks it about the lease. All methods raise Silent and Refused."""
+
+    def __init__(self, upstream: Upstream, membership: Membership) -> None:
+        self._upstream = upstream
+        self._membership = membership
+
+    async def ask(self, document: dict[str, Any], wait: float) -> Told:
+        """Say all that the node has, and hear all that is its. Raises NotOurs and Over."""
+        body = msgspec.json.encode(document | {"wait": wait})
+        answer = await self._post(_ASK, body, wait + _SECONDS)
+        try:
+            return _TOLD.decode(answer.body)
+        except ValueError as error:
+            raise Refused(f"ipamd's answer about leases cannot be read: {error}") from None
+
+    async def report(self, document: dict[str, Any], events: Sequence[bytes]) -> int:
+        """Report events, and give the number of the last one that ipamd has. Raises Gap and Over."""
+        head = msgspec.json.encode(document)
+        body = head[:-1] + b',"events":[' + b",".join(events) + b"]}"
+        answer = await self._post(_REPORT, body, _SECONDS)
+        try:
+            return int(json.loads(answer.body)["acknowledged"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Refused(f"ipamd's answer to a report cannot be read: {error}") from None
+
+    async def _post(self, path: str, body: bytes, seconds: float) -> Response:
+        headers = {"content-type": "application/json"}
+        if self._membership.token:
+            headers["authorization"] = f"Bearer {self._membership.token}"
+        answer = await self._upstream.ask("POST", path, headers, body, seconds)
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            self._membership.was_refused()
+        if answer.status != HTTPStatus.OK:
+            raise _refusal(answer)
+        return answer
+
+
+def _refusal(answer: Response) -> Refused:
+    problem: dict[str, Any] = {}
+    try:
+        read = json.loads(answer.body)
+        problem = read if isinstance(read, dict) else {}
+    except ValueError:
+        pass  # a proxy's page: the status says enough
+    sentence = str(problem.get("detail") or problem.get("title") or f"status {answer.status}")
+    if answer.status == HTTPStatus.GONE:
+        return Over(sentence)
+    if isinstance(problem.get("wanted"), int):
+        return Gap(sentence, problem["wanted"])
+    return NotOurs(sentence) if answer.status == HTTPStatus.CONFLICT else Refused(sentence)
