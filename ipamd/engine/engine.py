@@ -55,7 +55,7 @@ class Engine:
         self.collector = Collector(self.allocator, backend.ledger, cache, clock, self.upkeep)
         self.queries = Queries(backend, cache, clock, refusals)
         self.reporting = Reporting(self.allocator)
-        granting = Granting(backend, self.allocator, Scarcity(self.queries))
+        granting = Granting(backend, self.allocator, Scarcity(self.queries, clock))
         self.leases = Leases(backend, self.allocator, granting, cache, clock)
         self.administration = Administration(backend, cache, self.announcements, clock)
         self.tokens = Tokens(backend, cache, self.announcements, clock)

@@ -77,7 +77,8 @@ class Collector:
         if heard is not None and not even_if_alive and heard > self._clock.read().past(LATELY):
             raise NodeAlive(node.name, heard)
         holds = await self._ledger.page(AllocationQuery(cluster=node.cluster, node=node.name), None, 1)
-        if heard is None and not holds and node not in (await self._cache.refresh()).snapshot.nodes:
+        known = heard is not None or holds or await self._ledger.leases(node)
+        if not known and node not in (await self._cache.refresh()).snapshot.nodes:
             raise NotFound("node", f"{node.cluster}/{node.name}")
 
     async def evict(self, eviction: Eviction) -> Released:

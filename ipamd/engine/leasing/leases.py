@@ -95,7 +95,7 @@ class Leases:
         if granted.numbers:
             rows = by_seat(await self._ledger.seat_rows(node))
             seats = {seat.number: seat for seat in await self._ledger.seats(node)}
-        answers = await self._telling.answers(asking, lease, seats, rows, recalled, catalogue, self._clock())
+        answers = await self._telling.answers(asking, lease, seats, rows, catalogue, self._clock())
         number = asking.granted
         if answers:
             number += 1
@@ -106,7 +106,7 @@ class Leases:
             revision=catalogue.revision,
             seats=answers,
             returned=sorted(returned),
-            recalled=sorted(number for number in recalled if number in asking.seats),
+            recalled=sorted(recalled & {*asking.seats, *(answer.number for answer in answers)}),
             void=void,
             ended=await self._telling.ended(asking, seats, rows),
             refused=granted.refused,

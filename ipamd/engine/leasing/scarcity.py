@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import Final
 
+from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.queries import Queries
 from ipamd.engine.leasing.eligibility import SCARCE
+from ipamd.models.instant import SECOND, Instant
 from ipamd.models.pool import Pool
 
-LASTS: Final = 1.0
-"""Seconds for which a count is used again: many nodes ask about the same pools."""
+LASTS: Final = SECOND
+"""For how long a count is used again: many nodes ask about the same pools."""
 
 
 class Scarcity:
     """Counts what pools have free, for all nodes that ask at the same time."""
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, clock: Clock) -> None:
         self._queries = queries
-        self._counted: dict[str, tuple[float, int]] = {}
+        self._clock = clock
+        self._counted: dict[str, tuple[Instant, int]] = {}
 
     async def room(self, pool: Pool) -> int:
         """How many addresses may be leased before a pool is scarce; negative if it is. Raises Unavailable."""
-        now = asyncio.get_running_loop().time()
+        now = self._clock.passed()
         at, room = self._counted.get(pool.name, (now - LASTS, 0))
         if now - at >= LASTS:
             usage = await self._queries.usage(pool.name)
@@ -34,5 +36,5 @@ class Scarcity:
     def lease(self, pools: Iterable[str]) -> None:
         """Note that one address of each of these pools was leased."""
         for name in pools:
-            at, room = self._counted.get(name, (0.0, 0))
+            at, room = self._counted.get(name, (0, 0))
             self._counted[name] = at, room - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ipamd.backends.interface import Ledger
@@ -31,17 +31,17 @@ class Telling:
         lease: Lease,
         seats: Mapping[int, Seat],
         rows: Mapping[int, Sequence[Allocation]],
-        recalled: Set[int],
         catalogue: Catalogue,
         now: Instant,
     ) -> list[SeatAnswer]:
-        """The seats that a node does not name and could give, and those whose pools have changed."""
+        """The seats that a node does not name, and those whose pools have changed.
+
+        Recalled ones are told too: only the node can say that it has not given them.
+        """
         told = [
             seat
             for number, seat in seats.items()
-            if seat.void_in != lease.boot
-            and number not in recalled
-            and _is_news(asking, number, rows.get(number, ()), catalogue)
+            if seat.void_in != lease.boot and _is_news(asking, number, rows.get(number, ()), catalogue)
         ]
         configurations = await self._ledger.configurations(list({seat.configuration for seat in told}))
         answers = []
