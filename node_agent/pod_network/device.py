@@ -15,6 +15,7 @@ from veth_plugin.kernel import sysctl
 
 _ALIAS = "the pod network of ipamd"
 _EXISTS = 17
+_NO_SUCH_KIND = 95
 
 
 class Unmade(Exception):
@@ -67,6 +68,11 @@ def _make(routing: Connection, wanted: Tunnel, done: list[str]) -> Link:
     if answer.refusal is not None and answer.refusal.errno == _EXISTS:
         _clear(routing, wanted, done)
         [answer] = routing.exchange([link.create(made)])
+    if answer.refusal is not None and answer.refusal.errno == _NO_SUCH_KIND:
+        raise Unmade(
+            f"this kernel has no vxlan, so {TUNNEL} cannot be made ({_reason(answer.refusal)}): install the "
+            "package with its further modules, or set mode direct (`ipamctl network edit`)"
+        )
     if answer.refusal is not None:
         raise Unmade(f"making {TUNNEL} (vxlan, VNI {wanted.vni}): {_reason(answer.refusal)}")
     _have_ipv6()

@@ -33,6 +33,7 @@ class Node:
         self.address = ""
         self.log = folder / "agent.log"
         self.options: list[str] = []
+        self.environment: dict[str, str] = {}
         self._agent: subprocess.Popen[bytes] | None = None
         folder.mkdir()
         (folder / "node.json").write_text(
@@ -65,7 +66,11 @@ class Node:
         arguments = ["run", *self._whose(), "--port", str(free_port()), "--pod-network", *self.options]
         with self.log.open("ab") as log:
             self._agent = subprocess.Popen(
-                [*self.prefix(), str(AGENT), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*self.prefix(), str(AGENT), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | self.environment,
             )
 
     def agent(self, *arguments: str) -> str:
@@ -264,7 +269,7 @@ class Fabric:
 
 def network_of(number: int) -> str:
     """The first three numbers of a switch's network."""
-    return ("192.0.2", "198.51.100", "203.0.113")[number]
+    return ("192.0.2", "198.51.100", "203.0.113", "198.18.3", "198.18.4")[number]
 
 
 def whole(nodes: list[Node], seconds: float = SECONDS) -> None:
