@@ -17,6 +17,7 @@ from ipamd.ctl import (
     forecast,
     history,
     importing,
+    lease,
     log,
     network,
     node,
@@ -79,7 +80,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (pool, allocation, reservation, route, node, network, token):
+for group in (pool, allocation, reservation, route, node, lease, network, token):
     application.add_typer(group.commands)
 apply.register(application)
 importing.register(application)

@@ -77,10 +77,13 @@ def release(
     why: Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.")],
     cluster: Cluster = DEFAULT_CLUSTER,
     even_if_alive: Annotated[
-        bool, typer.Option("--even-if-alive", help="Do it even if the node called in the last 15 minutes.")
+        bool,
+        typer.Option(
+            "--even-if-alive", help="Do it even if the node called lately, or may still give addresses."
+        ),
     ] = False,
 ) -> None:
-    """Release all addresses that the containers of a dead node hold.
+    """Release all addresses that a dead node has: those of its containers, and those held in advance.
 
     ipamd cannot know that the containers are gone: make sure that the node is down and stays down.
     """

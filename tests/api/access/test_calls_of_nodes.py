@@ -139,3 +139,18 @@ def test_a_node_is_heard_from_by_its_own_calls_only(admin: Caller, new_caller: N
     quiet.post("/v1/cni/status", of("status", node="loud"))
 
     assert admin.get("/v1/nodes/default/loud").status_code == 404
+
+
+def test_a_node_token_speaks_for_the_lease_of_its_own_node_only(
+    node: Caller, reader: Caller, nobody: Caller
+) -> None:
+    asking = {"cluster": "default", "machine": "m", "boot": "b", "store": "s"}
+    report = {"cluster": "default", "boot": "b", "store": "s", "epoch": 1, "first": 1, "events": []}
+
+    for path, body in (("/v1/leases", asking), ("/v1/leases/report", report)):
+        assert node.post(path, {**body, "node": "n1"}).status_code == 200
+        assert node.post(path, {**body, "node": "n2"}).status_code == 403
+        assert reader.post(path, {**body, "node": "n1"}).status_code == 403
+        assert nobody.post(path, {**body, "node": "n1"}).status_code == 401
+    assert node.post("/v1/leases/recall", {"node": "n1"}).status_code == 403
+    assert reader.get("/v1/leases").json()["items"][0]["node"] == "n1"

@@ -1,0 +1,27 @@
+"""`ipamctl lease`, and `node release` of a node that holds addresses in advance."""
+
+from tests.api.lease_holder import LeaseHolder
+from tests.ctl.conftest import Ipamctl
+from tests.service import IpamdProcess
+
+
+def test_leases_are_listed_shown_recalled_and_ended(ipamctl: Ipamctl, ipamd_process: IpamdProcess) -> None:
+    ipamctl("pool", "create", "pods", "--subnet", "10.1.0.0/24", "--lease", "8")
+    holder = LeaseHolder(ipamd_process.http, "pods")
+    holder.ask()
+    holder.begin(min(holder.states), "a1", 10)
+    holder.report()
+
+    assert ipamctl.json("pool", "show", "pods")["lease"] == 8
+    [row] = ipamctl.rows("lease", "list", "--pool", "pods")
+    assert row[:4] == ["default", holder.node, "2", "1"]
+    assert ipamctl.json("lease", "show", holder.node)["pools"] == {"pods": 2}
+    assert "is to give back 2 seats" in ipamctl("lease", "recall", holder.node)
+    assert holder.ask()["recall"] == sorted(holder.states)[:2]
+
+    refused = ipamctl.refused("node", "release", holder.node, "--why", "off")
+    assert "called at" in refused
+    done = ipamctl("node", "release", holder.node, "--why", "off", "--even-if-alive")
+    assert done.startswith("1 addresses")
+    assert ipamctl.json("pool", "usage", "pods")["leased"] == 0
+    assert "has no lease" in ipamctl.refused("lease", "show", "nobody")
