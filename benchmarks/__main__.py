@@ -13,6 +13,7 @@ from benchmarks import (
     fill_curve,
     growth,
     keeping,
+    leases,
     living,
     machine,
     plugin,
@@ -27,6 +28,7 @@ BENCHMARKS = {
     module.NAME: module
     for module in (
         plugin,
+        leases,
         bridge,
         veth,
         living,

@@ -15,6 +15,10 @@ from tests.network.namespace import Namespace, run
 
 OWN: Final = Path("/proc/thread-self/ns/net")
 SECONDS: Final = 300
+CLONE_NEWNS: Final = 0x00020000
+MS_PRIVATE: Final = 0x44000  # and all below
+MS_BIND: Final = 4096
+MNT_DETACH: Final = 2
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -72,7 +76,25 @@ def inside(namespace: Namespace) -> Iterator[None]:
         os.close(other)
 
 
+@contextmanager
+def own_run(folder: Path) -> Iterator[None]:
+    """What this thread starts meanwhile sees a folder as /run. The thread keeps its mount namespace."""
+    if _LIBC.unshare(CLONE_NEWNS) or _LIBC.mount(None, b"/", None, MS_PRIVATE, None):
+        raise _failure()
+    if _LIBC.mount(os.fsencode(folder), b"/run", None, MS_BIND, None):
+        raise _failure()
+    try:
+        yield
+    finally:
+        if _LIBC.umount2(b"/run", MNT_DETACH):
+            raise _failure()
+
+
+def _failure() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
+
+
 def _enter(descriptor: int) -> None:
     if _LIBC.setns(descriptor, 0):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        raise _failure()

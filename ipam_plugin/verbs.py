@@ -30,13 +30,18 @@ def add(execution: Execution) -> int:
         from ipam_plugin.leases import serving
 
         held = serving.add(execution)
-        if held is not None:
-            return _succeed(execution, held)
+        if held is not None:  # of a configuration whose ADD by ipamd was kept for its DEL
+            _answer(execution, held)
+            return 0
     execution.settings.destination.load()
     attempt = _ask_until_answered(execution)
     answer = attempt.answer
     if answer is not None and answer.kind == YES:
-        return _succeed(execution, answer.body)
+        _answer(execution, answer.body)
+        from ipam_plugin import last_add
+
+        last_add.keep(execution.settings, execution.network)
+        return 0
     if attempt.doubtful:
         _undo(execution)
     if answer is None:
@@ -50,13 +55,12 @@ def delete(execution: Execution) -> int:
     A release that ipamd will never accept is set aside at once with ipamd's reason, where the operator finds
     it: a runtime that tried for ever would not help. Failure 5 only if the spool cannot be written.
     """
-    kept = execution.request()
     refusal = None
     try:
         if _is_released_here(execution):
             return 0
         execution.settings.destination.load()
-        attempt = _ask(execution, kept)
+        attempt = _ask(execution, execution.request())
         answer = attempt.answer
         if answer is not None and answer.kind == YES:
             return 0
@@ -65,7 +69,7 @@ def delete(execution: Execution) -> int:
             refusal = answer.body
     except Failure as failure:
         why = failure.msg
-    execution.tried = execution.spool.put(execution.settings.destination, kept, refusal)
+    execution.tried = execution.spool.put(execution.settings.destination, execution.request(), refusal)
     note(f"the release {'waits in the spool' if refusal is None else 'was set aside'}: {why}")
     return 0
 
@@ -94,17 +98,13 @@ def status(execution: Execution) -> int:
 VERBS = {"ADD": add, "DEL": delete, "CHECK": ask_once, "GC": ask_once, "STATUS": status}
 
 
-def _succeed(execution: Execution, answer: bytes) -> int:
+def _answer(execution: Execution, answer: bytes) -> None:
     """Write the answer to an ADD, which is undone if nobody can read it."""
     try:
         execution.reply.write(answer)
     except OSError as error:
         _undo(execution)
         raise Failure(IO_FAILURE, f"the result cannot be written to stdout: {reason(error)}") from error
-    from ipam_plugin import last_add
-
-    last_add.keep(execution.settings, execution.network)
-    return 0
 
 
 def _is_released_here(execution: Execution, *, undo: bool = False) -> bool:

@@ -145,6 +145,16 @@ def try_lock(file: int) -> bool:
     return True
 
 
+def lock_within(file: int, milliseconds: int) -> bool:
+    """Take the file's exclusive lock (flock) if it is free within that time; it goes with the descriptor."""
+    end = time.monotonic() + milliseconds / 1000
+    while not try_lock(file):  # a thread cannot be woken out of a wait for it
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.001)
+    return True
+
+
 def new_socket(family: int, kind: int) -> _socket.socket:
     """Make a socket that does not block."""
     made = _socket.socket(family, kind)

@@ -164,6 +164,11 @@ def try_lock(file: int) -> bool:
     return True
 
 
+def lock_within(file: int, milliseconds: int) -> bool:
+    """Take the file's exclusive lock (flock) if it is free within that time; it goes with the descriptor."""
+    return _linux.lock(file, milliseconds)
+
+
 def new_socket(family: int, kind: int) -> _socket.socket:
     """Make a socket that does not block."""
     made = socket.socket(family, kind)

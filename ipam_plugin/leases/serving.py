@@ -50,7 +50,8 @@ class Holder:
 def add(execution: Execution) -> bytes | None:
     """Give the answer to an ADD, None if ipamd is to be asked. Failure 11, 102 or 104."""
     who = holder_of(execution)
-    return _within(who, execution.issued.boot, lambda store: _add(store, who, execution))
+    call = _Prepared(execution, who)
+    return _within(who, execution.issued.boot, lambda store: _add(store, call))
 
 
 def delete(execution: Execution, *, undo: bool = False) -> bool:
@@ -130,11 +131,29 @@ def _set_aside(store: Store, why: str) -> None:
     note(f"the store of leases is damaged: {why}; it is {aside} now, and ipamd serves all calls")
 
 
-def _add(store: Store, who: Holder, execution: Execution) -> bytes | None:
+class _Prepared:
+    """What an ADD needs of itself, worked out before others wait for the lock."""
+
+    def __init__(self, execution: Execution, who: Holder) -> None:
+        from ipam_plugin.leases import asked
+
+        given, invocation = execution.configuration, execution.invocation
+        self.execution = execution
+        self.key = who.key()
+        self.holder = changes.holder(who.network, who.container_id, who.ifname)
+        self.network = who.network
+        self.request = _request(execution)
+        self.asks = asked.bears_on_the_address(given.values, invocation.args)
+        version = given.values.get("cniVersion")
+        self.configuration = layout.configuration_key(who.network, str(version), given.text_of("ipam"))
+
+
+def _add(store: Store, call: _Prepared) -> bytes | None:
+    execution = call.execution
     now, issued = platform.uptime_ns(), execution.issued.uptime_ns
-    found = identities.find(store, who.key())
+    found = identities.find(store, call.key)
     if found.state == SEATED:
-        return _again(store, found, execution, now)
+        return _again(store, found, call, now)
     if found.state == CENTRAL:
         return None
     if found.state == ENDED and issued < found.issued:
@@ -143,7 +162,7 @@ def _add(store: Store, who: Holder, execution: Execution) -> bytes | None:
         raise Failure(TRY_AGAIN, "this ADD is older than a DEL that this node has forgotten; try again")
     if execution.deadline.left_ms() == 0:
         raise Failure(TRY_AGAIN, "the time of this ADD is over; nothing was taken")
-    answer = _first(store, found, execution, now)
+    answer = _first(store, found, call, now)
     if answer is not None:
         return answer
     if found.state == ENDED and found.event > store.number(layout.REPORTED):
@@ -152,43 +171,33 @@ def _add(store: Store, who: Holder, execution: Execution) -> bytes | None:
     return None
 
 
-def _first(store: Store, found: Found, execution: Execution, now: int) -> bytes | None:
+def _first(store: Store, found: Found, call: _Prepared, now: int) -> bytes | None:
     """Give a free seat; None if there is none for what is asked."""
-    if not store.is_open or now >= store.number(layout.UNTIL):
+    if call.asks or not store.is_open or now >= store.number(layout.UNTIL):
         return None
-    from ipam_plugin.leases import asked
-
-    given, invocation = execution.configuration, execution.invocation
-    if asked.bears_on_the_address(given.values, invocation.args):
-        return None
-    version = given.values.get("cniVersion")
-    key = layout.configuration_key(execution.network, str(version), given.text_of("ipam"))
-    seat = seats.choose(store, key, now)
+    seat = seats.choose(store, call.configuration, now)
     if seat is None:
         return None
-    who = changes.holder(execution.network, invocation.container_id, invocation.ifname)
-    return changes.give(
-        store, found, seat, who, execution.network, execution.issued.uptime_ns, _request(execution), now
-    )
+    issued = call.execution.issued.uptime_ns
+    return changes.give(store, found, seat, call.holder, call.network, issued, call.request, now)
 
 
-def _again(store: Store, found: Found, execution: Execution, now: int) -> bytes:
+def _again(store: Store, found: Found, call: _Prepared, now: int) -> bytes:
     seat = _held(store, found)
     answer = seats.answer_of(store, seat.place)
+    execution = call.execution
     given, invocation = execution.configuration.values, execution.invocation
-    if invocation.args or "args" in given or "runtimeConfig" in given:
+    if call.asks:
         from ipam_plugin.leases import asked, checking
 
-        wanted = asked.addresses(given, invocation.args, execution.network, invocation.ifname)
+        wanted = asked.addresses(given, invocation.args, call.network, invocation.ifname)
         held = checking.addresses(answer)
         other = asked.beyond(wanted, held)
         if other:
             holds = ", ".join(held)
-            raise Failure(
-                UNAVAILABLE, f"{other}: this container holds {holds}; delete it before it asks for others"
-            )
+            raise Failure(UNAVAILABLE, f"{other}: this container holds {holds}; it asks for others too late")
     issued = execution.issued.uptime_ns
-    if issued > found.issued and not changes.repeat(store, found, seat, issued, _request(execution), now):
+    if issued > found.issued and not changes.repeat(store, found, seat, issued, call.request, now):
         raise Failure(TRY_AGAIN, "the log of leases is full until ipamd is reached; try again later")
     return answer
 

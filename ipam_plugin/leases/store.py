@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from cni_plugin import clock, platform
+from cni_plugin import platform
 from cni_plugin.platform import sha256
 from ipam_plugin.leases import layout
 from ipam_plugin.leases.layout import number_in
@@ -43,12 +43,8 @@ class Store:
 
     def lock(self, limit_ms: int = LOCK_MS) -> None:
         """Take the lock and read the header; finish what a killed process began. Busy, Unusable, Damaged."""
-        if not platform.try_lock(self._file):
-            deadline = clock.after(platform.uptime_ns(), limit_ms / 1000)
-            while not platform.try_lock(self._file):
-                if deadline.left_ms() == 0:
-                    raise Busy
-                clock.sleep_ms(1)
+        if not platform.lock_within(self._file, limit_ms):
+            raise Busy
         self._load()
 
     def close(self) -> None:

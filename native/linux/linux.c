@@ -3,6 +3,7 @@
 // An argument is an integer, None (a null pointer) or a buffer (its address).
 //     spawn(path, variable, stdin, stdout) -> the process, or OSError
 // starts a program with this process's environment, in which NAME=VALUE stands in the place of NAME's old value.
+//     lock(file, milliseconds) -> whether the exclusive lock (flock) of the file was had within that time, or OSError
 //     detach(file) -> whether this is the new one of two processes, or OSError
 // leaves the new one without streams and files, but for this file if its number is above 2.
 #include <errno.h>
@@ -10,7 +11,9 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "py/runtime.h"
@@ -109,9 +112,36 @@ static mp_obj_t linux_detach(mp_obj_t file) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(linux_detach_obj, linux_detach);
 
+static void wake(int signal) {
+    (void)signal; // it has ended the system call that waited
+}
+
+static mp_obj_t linux_lock(mp_obj_t file, mp_obj_t milliseconds) {
+    int number = mp_obj_get_int(file);
+    if (flock(number, LOCK_EX | LOCK_NB) == 0) {
+        return mp_const_true;
+    }
+    struct sigaction waking = {.sa_handler = wake};
+    sigaction(SIGALRM, &waking, NULL);
+    // Again and again: the first may come before the wait begins.
+    long limit = mp_obj_get_int(milliseconds);
+    struct itimerval timer = {.it_value = {limit / 1000, limit % 1000 * 1000}, .it_interval = {0, 1000}};
+    struct itimerval never = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &timer, NULL);
+    int status = flock(number, LOCK_EX);
+    int error = errno;
+    setitimer(ITIMER_REAL, &never, NULL);
+    if (status != 0 && error != EINTR) {
+        mp_raise_OSError(error);
+    }
+    return mp_obj_new_bool(status == 0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(linux_lock_obj, linux_lock);
+
 #define NUMBER(name) { MP_ROM_QSTR(MP_QSTR_##name), MP_ROM_INT(name) }
 static const mp_rom_map_elem_t names[] = {
     { MP_ROM_QSTR(MP_QSTR_detach), MP_ROM_PTR(&linux_detach_obj) },
+    { MP_ROM_QSTR(MP_QSTR_lock), MP_ROM_PTR(&linux_lock_obj) },
     { MP_ROM_QSTR(MP_QSTR_spawn), MP_ROM_PTR(&linux_spawn_obj) },
     { MP_ROM_QSTR(MP_QSTR_syscall), MP_ROM_PTR(&linux_syscall_obj) },
     NUMBER(O_DIRECTORY),
