@@ -33,6 +33,7 @@ LEASES: Final = ("/v1/leases", "/v1/leases/report")
 """A node tells in the body which one it is; the router compares."""
 
 NETWORK_NODES: Final = "/v1/network/nodes"
+REQUESTS: Final = "/v1/requests"
 ASKED_ONLY: Final = frozenset(("/v1/check", "/v1/explain"))
 """Requests by POST that change nothing."""
 
@@ -165,7 +166,9 @@ def may(principal: Principal, method: str, path: str, query: bytes) -> bool:
         case Role.ADMIN:
             return True
         case Role.READER:
-            return (reads and not path.startswith(TOKENS)) or (method == "POST" and path in ASKED_ONLY)
+            return (reads and not path.startswith(TOKENS)) or (
+                method == "POST" and (path in ASKED_ONLY or path == REQUESTS)
+            )
         case Role.JOIN:
             return method == "POST" and path == JOIN
         case Role.NODE:

@@ -31,6 +31,7 @@ from ipamd.api.routers import (
     network,
     nodes,
     pools,
+    requests,
     reservations,
     tokens,
 )
@@ -68,6 +69,7 @@ def admin_api(engine: Engine, calls: CallMeasures) -> FastAPI:
         pools,
         allocations,
         reservations,
+        requests,
         apply,
         adoption,
         nodes,

@@ -44,6 +44,8 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.NodeAlive: HTTPStatus.CONFLICT,
     errors.NotApplied: HTTPStatus.CONFLICT,
+    errors.RequestDecided: HTTPStatus.CONFLICT,
+    errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     errors.StaleRevision: HTTPStatus.PRECONDITION_FAILED,
     errors.IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.IdempotencyEnded: HTTPStatus.CONFLICT,

@@ -22,6 +22,7 @@ from ipamd.ctl import (
     network,
     node,
     pool,
+    request,
     reservation,
     route,
     status,
@@ -80,7 +81,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (pool, allocation, reservation, route, node, lease, network, token):
+for group in (pool, allocation, reservation, request, route, node, lease, network, token):
     application.add_typer(group.commands)
 apply.register(application)
 importing.register(application)

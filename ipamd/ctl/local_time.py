@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import typer
 
-TIMES: Final = frozenset(("at", "since", "until", "last_contact", "created", "expires", "last_used"))
+TIMES: Final = frozenset(
+    ("at", "since", "until", "last_contact", "created", "decided", "expires", "last_used")
+)
 """The fields of REST that hold a time."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from ipamd.backends.interface import Backend
+from ipamd.engine.administration.change_requests import ChangeRequests
 from ipamd.engine.administration.changes import Administration
 from ipamd.engine.administration.pod_networks import PodNetworks
 from ipamd.engine.administration.tokens import Tokens
@@ -58,6 +59,7 @@ class Engine:
         granting = Granting(backend, self.allocator, Scarcity(self.queries, clock))
         self.leases = Leases(backend, self.allocator, granting, cache, clock)
         self.administration = Administration(backend, cache, self.announcements, clock)
+        self.requests = ChangeRequests(backend, cache, self.announcements, clock)
         self.tokens = Tokens(backend, cache, self.announcements, clock)
         self.networks = PodNetworks(backend, cache, self.announcements, clock)
         self.network_queries = NetworkQueries(backend.ledger, cache, self.upkeep, self.announcements)

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class Pruning:
-    """Drops allocations that ended, and changes that were made, more than some days ago.
+    """Drops allocations that ended, and changes that were made or requested, more than some days ago.
 
     Each process does it, without a leader.
     """
@@ -55,8 +55,9 @@ class Pruning:
             begun = time()
             reached = await self._backend.forget_history(before, reached)
             await asyncio.sleep(max(SHORTEST_PAUSE, RESTING * (time() - begun)))
-        more = True
-        while more:
-            begun = time()
-            more = await self._backend.forget_log(before)
-            await asyncio.sleep(max(SHORTEST_PAUSE, RESTING * (time() - begun)))
+        for forget in (self._backend.forget_log, self._backend.forget_requests):
+            more = True
+            while more:
+                begun = time()
+                more = await forget(before)
+                await asyncio.sleep(max(SHORTEST_PAUSE, RESTING * (time() - begun)))

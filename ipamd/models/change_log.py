@@ -66,6 +66,7 @@ class LogQuery:
     """Which changes: those that match all given fields.
 
     `by` is how the principal's name begins. The changes are those from `after` on, and before `before`.
+    `but_not` is a kind that is left out.
     """
 
     kind: LogKind | None = None
@@ -73,11 +74,13 @@ class LogQuery:
     by: str | None = None
     after: Instant | None = None
     before: Instant | None = None
+    but_not: LogKind | None = None
 
     def matches(self, entry: LogEntry) -> bool:
         """Whether an entry is asked for."""
         return (
             self.kind in (None, entry.kind)
+            and self.but_not is not entry.kind
             and self.name in (None, entry.name)
             and (self.by is None or entry.by.startswith(self.by))
             and (self.after is None or entry.at >= self.after)

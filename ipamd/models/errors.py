@@ -298,6 +298,18 @@ class NotApplied(DomainError):
         self.refusals = refusals
 
 
+class RequestDecided(DomainError):
+    """A request was approved or refused before, or is being approved."""
+
+    code = "request-decided"
+
+
+class TooManyRequests(DomainError):
+    """Too many requests wait for an admin."""
+
+    code = "too-many-requests"
+
+
 class StaleRevision(DomainError):
     """Something has changed since the caller read it."""
 

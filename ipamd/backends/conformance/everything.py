@@ -48,6 +48,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogQuery
+from ipamd.models.change_request import ChangeRequest, RequestKind, RequestQuery
 from ipamd.models.identity import Digest
 from ipamd.models.instant import LATEST, Instant
 from ipamd.models.issued import CallOrder
@@ -84,6 +85,9 @@ LEASE: Final = Lease(
     heard=NOW,
 )
 
+ASKED: Final = ChangeRequest(
+    id=1, kind=RequestKind.ALLOCATION, wanted={"owner": "vm-1"}, note=None, created=NOW, created_by="eve"
+)
 OTHERS: Final = Announced("default", AnnouncedKind.NODE, "node-2")
 
 Steps = AsyncGenerator[str, None]
@@ -111,6 +115,7 @@ class Everything:
     seats: Sequence[Seat]
     configurations: Mapping[Digest, bytes]
     samples: Mapping[str, Sequence[UsageSample]]
+    requests: Sequence[ChangeRequest]
 
 
 async def everything(backend: Backend) -> Everything:
@@ -150,6 +155,7 @@ async def everything(backend: Backend) -> Everything:
         seats=list(await ledger.seats(HERE)),
         configurations=dict(await ledger.configurations([SEAT.configuration])),
         samples={pool: list(await ledger.samples(pool, 0, LATEST, MOST)) for pool in POOLS},
+        requests=list(await ledger.requests(RequestQuery(), None, MOST)),
     )
 
 
@@ -258,10 +264,14 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "announced"
     await catalogue.log([change_of("pods", NOW + 1), change_of("third", NOW + 1)])
     yield "logged"
+    await catalogue.save_request(replace(ASKED, id=2))
+    yield "saved a request"
+    await catalogue.request(2)
+    yield "read a request"
 
 
 UNIT_STEPS: Final = 17
-CHANGE_STEPS: Final = 19
+CHANGE_STEPS: Final = 21
 """How many steps the two have; a test holds that these are all."""
 
 

@@ -25,6 +25,7 @@ CHANGES = [
 QUERIES = [
     LogQuery(),
     LogQuery(kind=LogKind.POOL),
+    LogQuery(but_not=LogKind.TOKEN),
     LogQuery(name="default"),
     LogQuery(name="default", kind=LogKind.NETWORK),
     LogQuery(by="ann"),

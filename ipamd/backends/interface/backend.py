@@ -115,6 +115,13 @@ class Backend(Protocol):
         """
         ...
 
+    async def forget_requests(self, before: Instant) -> bool:
+        """Drop requests that were approved or refused until `before`, so few that nobody notices.
+
+        Returns whether there may be more.
+        """
+        ...
+
     async def sample_usage(self, hour: Instant) -> None:
         """Note how many addresses of each pool are allocated, in one statement.
 

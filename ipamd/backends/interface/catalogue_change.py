@@ -10,6 +10,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.change_log import LogEntry
+from ipamd.models.change_request import ChangeRequest
 from ipamd.models.node import Boot, NodeKey
 from ipamd.models.pod_network import Announced
 
@@ -77,6 +78,14 @@ class CatalogueChange(Protocol):
 
         Their ids grow, and none is given again.
         """
+        ...
+
+    async def request(self, number: int) -> ChangeRequest | None:
+        """A request as it stands. The catalogue is locked by `raise_revision`, and requests with it."""
+        ...
+
+    async def save_request(self, request: ChangeRequest) -> None:
+        """Add or replace a request."""
         ...
 
     async def announce(self, announced: Set[Announced]) -> None:

@@ -10,6 +10,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogQuery
+from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat
@@ -65,6 +66,14 @@ class Ledger(Protocol):
 
     async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
         """The change log, latest first. `before` is the id of the last entry of the page before."""
+        ...
+
+    async def requests(self, query: RequestQuery, before: int | None, limit: int) -> Sequence[ChangeRequest]:
+        """Requests, latest first. `before` is the id of the last one of the page before."""
+        ...
+
+    async def request(self, number: int) -> ChangeRequest | None:
+        """One request."""
         ...
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:

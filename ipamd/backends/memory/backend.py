@@ -72,6 +72,12 @@ class MemoryBackend:
         self._tables.log = {number: entry for number, entry in self._tables.log.items() if entry.at > before}
         return False
 
+    async def forget_requests(self, before: Instant) -> bool:
+        for number, request in list(self._tables.requests.items()):
+            if request.is_over and (request.decided or 0) <= before:
+                del self._tables.requests[number]
+        return False
+
     async def sample_usage(self, hour: Instant) -> None:
         if any(at == hour for _, at in self._tables.samples):
             return

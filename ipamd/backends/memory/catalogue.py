@@ -13,6 +13,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.change_log import LogEntry
+from ipamd.models.change_request import ChangeRequest
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
@@ -99,6 +100,12 @@ class MemoryCatalogueChange:
             self._tables.logged += 1
             stored = replace(entry, id=self._tables.logged)
             self._tables.journal.put(self._tables.log, self._tables.logged, stored)
+
+    async def request(self, number: int) -> ChangeRequest | None:
+        return self._tables.requests.get(number)
+
+    async def save_request(self, request: ChangeRequest) -> None:
+        self._tables.journal.put(self._tables.requests, request.id, request)
 
     async def announce(self, announced: Set[Announced]) -> None:
         self._tables.announcing.announce(announced)

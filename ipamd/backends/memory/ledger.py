@@ -11,6 +11,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogQuery
+from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat
@@ -56,6 +57,14 @@ class MemoryLedger:
         latest_first = sorted(self._tables.log.items(), reverse=True)
         found = (entry for number, entry in latest_first if before is None or number < before)
         return list(islice(filter(query.matches, found), limit))
+
+    async def requests(self, query: RequestQuery, before: int | None, limit: int) -> Sequence[ChangeRequest]:
+        latest_first = sorted(self._tables.requests.items(), reverse=True)
+        found = (request for number, request in latest_first if before is None or number < before)
+        return list(islice(filter(query.matches, found), limit))
+
+    async def request(self, number: int) -> ChangeRequest | None:
+        return self._tables.requests.get(number)
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return self._tables.allocations.held_by(digest)

@@ -27,6 +27,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry
+from ipamd.models.change_request import ChangeRequest
 from ipamd.models.identity import Digest, Identity
 from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatKey, seat_owner
@@ -361,6 +362,7 @@ class Tables:
         self.uses: dict[int, Instant] = {}
         self.removed_pools: dict[str, None] = {}
         self.announcing = Announcing(self.journal)
+        self.requests: dict[int, ChangeRequest] = {}
         self.samples: dict[tuple[str, Instant], int] = {}
         self.log: dict[int, LogEntry] = {}
         self.logged = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from ipamd.backends.sql import change_log, samples, statements
+from ipamd.backends.sql import change_log, change_requests, samples, statements
 from ipamd.backends.sql.announcing import announce, forget_announced
 from ipamd.backends.sql.entries import (
     network_of,
@@ -27,6 +27,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.change_log import LogEntry
+from ipamd.models.change_request import ChangeRequest
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
@@ -106,6 +107,12 @@ class SqlCatalogueChange:
     async def log(self, entries: Sequence[LogEntry]) -> None:
         if entries:
             await self._session.run_many(change_log.NOTE, [change_log.entry_values(each) for each in entries])
+
+    async def request(self, number: int) -> ChangeRequest | None:
+        return await change_requests.read(self._session, number)
+
+    async def save_request(self, request: ChangeRequest) -> None:
+        await self._session.run(change_requests.SAVE, *change_requests.request_values(request))
 
     async def announce(self, announced: Set[Announced]) -> None:
         await announce(self._session, announced)

@@ -37,6 +37,7 @@ FORGET: Final = Statement(
 
 CONDITIONS: Final[Mapping[str, Callable[[Any], ColumnElement[bool]]]] = {
     "kind": lambda given: CHANGE_LOG.c.kind == given,
+    "but_not": lambda given: CHANGE_LOG.c.kind != given,
     "name": lambda given: CHANGE_LOG.c.name == given,
     "by": lambda given: func.substr(CHANGE_LOG.c.changed_by, 1, func.length(given)) == given,
     "after": lambda given: CHANGE_LOG.c.at >= given,
@@ -61,6 +62,7 @@ async def page(session: DatabaseSession, query: LogQuery, last_id: int | None, l
     """A page of the log, latest first. `last_id` is the id of the last entry of the page before."""
     values = {
         "kind": query.kind and query.kind.value,
+        "but_not": query.but_not and query.but_not.value,
         "name": query.name,
         "by": query.by,
         "after": query.after,

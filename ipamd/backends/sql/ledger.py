@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.interface import PodNetworkReading
-from ipamd.backends.sql import announcing, change_log, leasing, listing, samples, statements
+from ipamd.backends.sql import announcing, change_log, change_requests, leasing, listing, samples, statements
 from ipamd.backends.sql.catalogue import blocks_between, load
 from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.rows import allocation_of, block_of
@@ -17,6 +17,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogQuery
+from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import DIGEST_SIZE, Digest, container_part
 from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat
@@ -83,6 +84,12 @@ class SqlLedger:
 
     async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
         return await self._reader.read(lambda session: change_log.page(session, query, before, limit))
+
+    async def requests(self, query: RequestQuery, before: int | None, limit: int) -> Sequence[ChangeRequest]:
+        return await self._reader.read(lambda session: change_requests.page(session, query, before, limit))
+
+    async def request(self, number: int) -> ChangeRequest | None:
+        return await self._reader.read(lambda session: change_requests.read(session, number))
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._reader.read(

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 13
+REVISION: Final = 14
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -484,6 +484,25 @@ LEASE_CONFIGURATION: Final = Table(
     needed("configuration", LargeBinary),
     PrimaryKeyConstraint("digest"),
 )
+
+CHANGE_REQUEST: Final = Table(
+    "change_request",
+    METADATA,
+    needed("id", BigInteger),
+    needed("kind"),
+    needed("wanted"),
+    optional("note"),
+    needed("created", BigInteger),
+    needed("created_by"),
+    needed("state"),
+    optional("decided", BigInteger),
+    optional("decided_by"),
+    optional("reason"),
+    optional("outcome"),
+    PrimaryKeyConstraint("id"),
+)
+Index("change_request_state", CHANGE_REQUEST.c.state, CHANGE_REQUEST.c.id)
+Index("change_request_decided", CHANGE_REQUEST.c.decided)
 
 USAGE_SAMPLE: Final = Table(
     "usage_sample",

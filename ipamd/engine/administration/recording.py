@@ -11,6 +11,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.change_log import LogEntry
+from ipamd.models.change_request import ChangeRequest
 from ipamd.models.instant import Instant
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
@@ -89,6 +90,12 @@ class RecordedChange:
 
     async def log(self, entries: Sequence[LogEntry]) -> None:
         await self._catalogue.log(entries)
+
+    async def request(self, number: int) -> ChangeRequest | None:
+        return await self._catalogue.request(number)
+
+    async def save_request(self, request: ChangeRequest) -> None:
+        await self._catalogue.save_request(request)
 
     async def announce(self, announced: Set[Announced]) -> None:
         await self.flush()  # before the numbers of clusters are locked, for batches wait for those

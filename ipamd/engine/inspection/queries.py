@@ -15,6 +15,7 @@ from ipamd.engine.inspection.usage import Usage, usage, usage_of_all
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.change_log import LogEntry, LogQuery
+from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.errors import AddressUnavailable, DomainError, NotFound, NotHeld
 from ipamd.models.identity import Digest, Identity
 from ipamd.models.instant import Instant
@@ -53,6 +54,17 @@ class Queries:
     async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
         """A page of the change log, latest first. `before` is the last id of the page before."""
         return await self._ledger.log(query, before, limit)
+
+    async def requests(self, query: RequestQuery, before: int | None, limit: int) -> Sequence[ChangeRequest]:
+        """A page of change requests, latest first. `before` is the last id of the page before."""
+        return await self._ledger.requests(query, before, limit)
+
+    async def request(self, number: int) -> ChangeRequest:
+        """One change request. Raises NotFound."""
+        known = await self._ledger.request(number)
+        if known is None:
+            raise NotFound("request", str(number))
+        return known
 
     async def allocation(self, number: int) -> Allocation:
         """One allocation, live or ended. Raises NotFound."""

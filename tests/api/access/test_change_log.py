@@ -18,7 +18,9 @@ def test_the_log_names_the_token_that_changed_something(
     assert [each["name"] for each in reader.get("/v1/log?by=ben").json()["items"]] == ["bens"]
 
 
-def test_tokens_are_in_the_log_without_their_secrets(admin: Caller) -> None:
+def test_tokens_are_in_the_log_without_their_secrets_and_for_admins_only(
+    admin: Caller, reader: Caller
+) -> None:
     number, secret = admin.token_for("reader", name="eve", expires="2030-01-01T00:00:00Z")
     admin.ask("DELETE", f"/v1/tokens/{number}")
 
@@ -31,6 +33,8 @@ def test_tokens_are_in_the_log_without_their_secrets(admin: Caller) -> None:
         *("id", "role", "name", "cluster", "node", "created", "created_by", "expires")
     }
     assert secret not in answer.text
+    assert reader.get("/v1/log?kind=token").json()["items"] == []
+    assert all(each["kind"] != "token" for each in reader.get("/v1/log").json()["items"])
 
 
 def test_who_may_read_the_log(reader: Caller, node: Caller, joiner: Caller, nobody: Caller) -> None:

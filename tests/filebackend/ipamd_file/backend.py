@@ -128,6 +128,15 @@ class FileBackend:
         await self._turn(lambda: self._kept(forget()))
         return False
 
+    async def forget_requests(self, before: Instant) -> bool:
+        async def forget() -> None:
+            for request in self._store.values("request"):
+                if request.is_over and request.decided <= before:
+                    self._store.drop("request", request.id)
+
+        await self._turn(lambda: self._kept(forget()))
+        return False
+
     async def sample_usage(self, hour: Instant) -> None:
         async def sample() -> None:
             if hour in self._store.tables["sample"]:

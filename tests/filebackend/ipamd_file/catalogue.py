@@ -11,6 +11,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.change_log import LogEntry
+from ipamd.models.change_request import ChangeRequest
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
@@ -83,6 +84,13 @@ class FileCatalogueChange:
             number = self._store.get("number", "log", 0) + 1
             self._store.put("number", "log", number)
             self._store.put("log", number, replace(entry, id=number))
+
+    async def request(self, number: int) -> ChangeRequest | None:
+        known: ChangeRequest | None = self._store.get("request", number)
+        return known
+
+    async def save_request(self, request: ChangeRequest) -> None:
+        self._store.put("request", request.id, request)
 
     async def announce(self, announced: Set[Announced]) -> None:
         announce(self._store, announced)

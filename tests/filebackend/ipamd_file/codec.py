@@ -17,6 +17,7 @@ from ipamd.models.address import AddressRange
 from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, SeatPosition, Workload
 from ipamd.models.block import Block
 from ipamd.models.change_log import LogEntry, LogKind
+from ipamd.models.change_request import ChangeRequest, RequestKind, RequestState
 from ipamd.models.identity import Identity, Owner
 from ipamd.models.issued import CallOrder
 from ipamd.models.lease import Lease, Seat, SeatKey
@@ -40,11 +41,12 @@ OF_FIELDS: Final = (
     *(AddressRange, Route, Dns, Selectors),
     *(PodNetwork, Published, Announced, NetworkPosition),
     LogEntry,
+    ChangeRequest,
     *(Lease, Seat, SeatKey, SeatPosition),
 )
 OF_TEXT: Final = (
     *(IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role),
-    *(AnnouncedKind, PodNetworkMode, Underlay, LogKind),
+    *(AnnouncedKind, PodNetworkMode, Underlay, LogKind, RequestKind, RequestState),
 )
 CLASSES: Final[Mapping[str, Any]] = {kind.__name__: kind for kind in (*OF_FIELDS, *OF_TEXT)}
 

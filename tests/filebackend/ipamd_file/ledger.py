@@ -10,6 +10,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogQuery
+from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat
@@ -74,6 +75,17 @@ class FileLedger:
             return [entry for entry in found if before is None or entry.stored_id < before][:limit]
 
         return await self._turn(read)
+
+    async def requests(self, query: RequestQuery, before: int | None, limit: int) -> Sequence[ChangeRequest]:
+        def read() -> list[ChangeRequest]:
+            known = sorted(self._store.values("request"), key=lambda request: -request.id)
+            found = [request for request in known if query.matches(request)]
+            return [request for request in found if before is None or request.id < before][:limit]
+
+        return await self._turn(read)
+
+    async def request(self, number: int) -> ChangeRequest | None:
+        return await self._turn(lambda: self._store.get("request", number))
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._turn(lambda: self._store.held_by(digest))

@@ -18,7 +18,7 @@ from ipamd.backends.interface import (
     WaitForLocks,
     Work,
 )
-from ipamd.backends.sql import change_log, forgetting, samples, statements
+from ipamd.backends.sql import change_log, change_requests, forgetting, samples, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.postgres import arrays
@@ -178,6 +178,11 @@ class PostgresBackend:
     async def forget_log(self, before: Instant) -> bool:
         return await self._run(
             Purpose.CHANGE, BATCH_BOUNDS, lambda session: change_log.forget(session, before)
+        )
+
+    async def forget_requests(self, before: Instant) -> bool:
+        return await self._run(
+            Purpose.CHANGE, BATCH_BOUNDS, lambda session: change_requests.forget(session, before)
         )
 
     async def sample_usage(self, hour: Instant) -> None:

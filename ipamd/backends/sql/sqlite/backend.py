@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from ipamd.backends.interface import SKIP_LOCKS, Audit, Backend, Change, Ledger, LockPolicy, Undone, Work
-from ipamd.backends.sql import change_log, forgetting, samples, statements
+from ipamd.backends.sql import change_log, change_requests, forgetting, samples, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.catalogue import SqlCatalogueChange
 from ipamd.backends.sql.ledger import Reading, SqlLedger
@@ -146,6 +146,9 @@ class SqliteBackend:
 
     async def forget_log(self, before: Instant) -> bool:
         return await self._write(lambda session: change_log.forget(session, before))
+
+    async def forget_requests(self, before: Instant) -> bool:
+        return await self._write(lambda session: change_requests.forget(session, before))
 
     async def sample_usage(self, hour: Instant) -> None:
         await self._write(lambda session: session.run(samples.SAMPLE, hour))
