@@ -1,6 +1,7 @@
 """Commands of ours that are loaded once: each run is a fork of a process that has done the imports.
 
 Imports are most of what a start costs, and the tests start these commands a thousand times.
+`tests/ctl/test_loaded_commands.py` fails if a run still imports much.
 `tests/ctl/test_ipamd_command.py` and `tests/release/deploy` run the executables themselves.
 """
 
@@ -22,9 +23,19 @@ from pathlib import Path
 from typing import IO, Final
 
 COMMANDS: Final = {
-    "ipamd": ("ipamd.cli",),
-    "ipamctl": ("ipamd.ctl", "anyio", "h11", "httpcore", "pydantic.fields"),
-    "ipamd-agent": ("node_agent.command", "node_agent.running", "uvloop"),
+    "ipamd": (
+        *("ipamd.cli", "ipamd.cli.serving", "ipamd.api.admin_api", "ipamd.backends.migrations"),
+        *("ipamd.backends.sql.sqlite.backend", "ipamd.backends.sql.sqlite.migrating"),
+        *("ipamd.backends.sql.postgres.backend", "ipamd.backends.sql.postgres.migrating"),
+        *("alembic.command", "alembic.config", "alembic.ext.checkconstraint_byname"),
+        *("anyio._backends._asyncio", "pydantic.types", "uvicorn.lifespan.off"),
+    ),
+    "ipamctl": ("ipamd.ctl", "anyio", "h11", "httpcore", "pydantic.type_adapter", "pydantic.types"),
+    "ipamd-agent": (
+        *("node_agent.command", "node_agent.running", "node_agent.status", "hosting.logs", "uvloop"),
+        *("anyio._backends._asyncio", "certifi", "h11", "httpcore", "pydantic.type_adapter"),
+        *("pydantic.types", "uvicorn.lifespan.off", "uvicorn.protocols.http.httptools_impl"),
+    ),
 }
 """The module whose `main` each executable runs, and modules that it loads later."""
 

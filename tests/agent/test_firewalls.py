@@ -1,9 +1,12 @@
 """Firewalls that drop what nodes forward: they are named, and told of containers where that is allowed."""
 
 import re
+import select
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from tests.agent.process import AgentProcess
 from tests.agent.runs import run_agent_after
 from tests.agent.test_host_sides import ADDRESSES, DUAL, agent, plugins
 from tests.network.conftest import node
+from tests.network.kernel import socket_in
 from tests.network.namespace import MakeNamespace, Namespace
 from tests.veth.beyond import BEYOND, NODE, wire
 from tests.veth.conftest import container, third_party
@@ -21,13 +25,10 @@ from tests.veth.executable import MainPlugin
 from tests.veth.ipam import NAME, ThirdParty
 from tests.waiting import eventually
 
-LISTEN = """
-import socket
-with socket.create_server(("::", 7000), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
-    while True:
-        listener.accept()[0].close()
-"""
-CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 7000), 1).close()"
+PORT = 7000
+PACKET_SECONDS = 1.0
+"""How long a packet may take; one that a firewall drops never comes."""
+FAMILIES = (socket.AF_INET, socket.AF_INET6)
 OWNED = """add table inet owned { flags owner; }
 add chain inet owned forward { type filter hook forward priority 0; policy drop; }
 """
@@ -67,32 +68,43 @@ def firewall(request: pytest.FixtureRequest, node: Namespace, scratch: Path) -> 
 @pytest.fixture
 def listeners(container: Namespace, beyond: Namespace) -> Iterator[None]:
     """Somebody who takes connections at either end: ufw lets pings pass, a reject is like a closed port."""
-    processes = [
-        subprocess.Popen([*one.prefix(), "python3", "-c", LISTEN], stdin=subprocess.DEVNULL)
-        for one in (container, beyond)
-    ]
-    for namespace in (container, beyond):
-        eventually(partial(connects, namespace, "127.0.0.1"))
-    yield
-    for process in processes:
-        process.kill()
-        process.wait()
-
-
-def connects(of: Namespace, address: str) -> bool:
-    try:
-        of.run("python3", "-c", CONNECT, address)
-    except AssertionError:
-        return False
-    return True
+    with ExitStack() as stack:
+        for namespace in (container, beyond):
+            taking = stack.enter_context(socket_in(namespace, socket.AF_INET6))
+            taking.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            taking.bind(("::", PORT))
+            taking.listen(1 << 12)  # the kernel connects so many by itself
+        yield
 
 
 def passes(container: Namespace, beyond: Namespace) -> list[bool]:
     """Whether packets pass in both families: from the container, and to it."""
-    return [
-        *(connects(container, address) for address in BEYOND),
-        *(connects(beyond, address) for address in ADDRESSES),
-    ]
+    asked = [(container, BEYOND), (beyond, ADDRESSES)]
+    ways = [(source, *way) for source, targets in asked for way in zip(FAMILIES, targets, strict=True)]
+    with ExitStack() as stack:
+        connecting = []
+        for source, family, address in ways:
+            one = stack.enter_context(socket_in(source, family))
+            one.setblocking(False)
+            one.connect_ex((address, PORT))
+            connecting.append(one)
+        deadline = time.monotonic() + PACKET_SECONDS
+        return [connected(one, deadline) for one in connecting]
+
+
+def connected(one: socket.socket, deadline: float) -> bool:
+    select.select([], [one], [], max(0, deadline - time.monotonic()))
+    try:
+        one.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def change_something(node: Namespace) -> None:
+    """Have the agent look at once, as it does after a change of nftables, and not within ten seconds."""
+    node.run("nft", "add", "table", "inet", "something")
+    node.run("nft", "delete", "table", "inet", "something")
 
 
 @pytest.mark.usefixtures("listeners")
@@ -101,14 +113,17 @@ def test_the_accept_comes_where_it_is_allowed_and_again_after_a_reload(
     container: Namespace,
     beyond: Namespace,
     firewall: Firewall,
+    node: Namespace,
     agent: AgentProcess,
 ) -> None:
     plugin.add()
     firewall.load()
+    change_something(node)
     eventually(lambda: not any(passes(container, beyond)))
     eventually(lambda: "drops forwarded packets" in agent.status().out)
 
     (agent.folder / "allow-forwarding").write_text("ipamd+\n")
+    change_something(node)
 
     eventually(lambda: all(passes(container, beyond)))
     assert "drops forwarded packets" not in agent.status().out
