@@ -17,6 +17,7 @@ from benchmarks import (
     living,
     machine,
     plugin,
+    pod_network,
     report,
     restores,
     service,
@@ -39,6 +40,7 @@ BENCHMARKS = {
         fill_curve,
         burst,
         keeping,
+        pod_network,
     )
 }
 GROWING = ("growth", "fill", "keeping", "living")

@@ -89,6 +89,12 @@ class Node:
         assert self._agent is not None
         self._agent.send_signal(number)
 
+    @property
+    def process_id(self) -> int:
+        """The agent's."""
+        assert self._agent is not None
+        return self._agent.pid
+
     def end(self) -> None:
         """End all that runs on the node."""
         with contextlib.suppress(ProcessLookupError):
