@@ -25,6 +25,7 @@ from ipamd.engine.inspection.queries import Queries
 from ipamd.engine.inspection.refusals import Refusals
 from ipamd.engine.leasing.granting import Granting
 from ipamd.engine.leasing.leases import Leases
+from ipamd.engine.leasing.recalls import Recalls
 from ipamd.engine.leasing.reporting import Reporting
 from ipamd.engine.leasing.scarcity import Scarcity
 from ipamd.engine.measures import Measures
@@ -56,8 +57,9 @@ class Engine:
         self.collector = Collector(self.allocator, backend.ledger, cache, clock, self.upkeep)
         self.queries = Queries(backend, cache, clock, refusals)
         self.reporting = Reporting(self.allocator)
-        granting = Granting(backend, self.allocator, Scarcity(self.queries, clock))
+        granting = Granting(backend, self.allocator, Scarcity(self.queries, cache, clock))
         self.leases = Leases(backend, self.allocator, granting, cache, clock)
+        self.recalls = Recalls(self.allocator, backend.ledger, cache)
         self.administration = Administration(backend, cache, self.announcements, clock)
         self.requests = ChangeRequests(backend, cache, self.announcements, clock)
         self.tokens = Tokens(backend, cache, self.announcements, clock)

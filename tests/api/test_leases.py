@@ -1,5 +1,7 @@
 """Leases over REST: what a node is granted, what its reports do, and what brings a seat back."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -467,3 +469,60 @@ def test_what_is_no_asking_is_refused_with_its_field(holder: LeaseHolder, change
     refused = holder.post(**changes)
 
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+
+
+def test_the_last_address_is_given_out_though_a_node_holds_it_in_advance(
+    http: httpx.Client, new_pool: NewPool
+) -> None:
+    pool = new_pool(subnet="10.232.0.0/29", cooldown=0)["name"]
+    holder = LeaseHolder(http, pool, free=2)
+    holder.ask()
+    holder.free = 0
+    left = usage(http, pool)["free"]
+    for number in range(left):
+        assert "ips" in http.post("/v1/cni/add", json=call(f"q{number}", ipam={"pools": [pool]})).json()
+
+    with ThreadPoolExecutor(1) as threads:
+        last = threads.submit(
+            http.post, "/v1/cni/add", json=call("q9", ipam={"pools": [pool]}, timeout=50), timeout=60
+        )
+        told = holder.ask(wait=40)
+        holder.states = dict.fromkeys(told["recall"], "returning")
+        holder.ask()
+
+    assert "ips" in last.result().json()
+
+
+def test_if_only_silent_nodes_have_addresses_left_they_are_named(
+    http: httpx.Client, new_pool: NewPool
+) -> None:
+    pool = new_pool(subnet="10.233.0.0/29", cooldown=0)["name"]
+    holder = LeaseHolder(http, pool, free=2)
+    holder.ask()
+    for number in range(usage(http, pool)["free"]):
+        http.post("/v1/cni/add", json=call(f"r{number}", ipam={"pools": [pool]}))
+
+    refused = http.post("/v1/cni/add", json=call("r9", ipam={"pools": [pool]}, timeout=1.2)).json()
+
+    assert refused["code"] == 11
+    assert f"node {holder.node} 2" in refused["msg"]
+    http.patch(f"/v1/pools/{pool}", json={"state": "draining"})
+    assert http.post("/v1/cni/add", json=call("r9", ipam={"pools": [pool]})).json()["code"] == 100
+
+
+def test_a_recall_that_a_container_delays_does_not_make_its_node_ask_without_rest(
+    http: httpx.Client, pool: str, holder: LeaseHolder
+) -> None:
+    first, second = sorted(holder.states)
+    holder.free = 0
+    holder.begin(first, "s1", 10)
+    holder.report()
+    holder.states[second] = "returning"
+    http.post("/v1/leases/recall", json={"node": holder.node})
+    holder.ask()
+
+    began = time.monotonic()
+    told = holder.post(wait=1).json()
+
+    assert told["recall"] == [first]
+    assert time.monotonic() - began >= 1

@@ -79,7 +79,8 @@ class Told:
     """What a node is told.
 
     Seats that are `recalled` are to be given back as soon as they are free; `void` ones are not the node's.
-    `refused` says of a configuration why no seat is granted.
+    `refused` says of a configuration why no seat is granted. `is_news`: there is something to do now.
+    `pools` are those of the node's free seats.
     """
 
     epoch: int
@@ -92,12 +93,8 @@ class Told:
     ended: Sequence[EndedContainer]
     refused: Mapping[str, str]
     identities: Sequence[Identity] | None = None
-
-    @property
-    def is_news(self) -> bool:
-        """Whether the node has something to do."""
-        told = (self.seats, self.returned, self.recalled, self.void, self.ended)
-        return any(told) or self.identities is not None
+    is_news: bool
+    pools: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,10 @@ class Granting:
                     found.add(number)
         return found
 
+    async def is_scarce(self, pools: Set[str]) -> bool:
+        """Whether any of these pools has so little left that free seats are recalled. Raises Unavailable."""
+        return await self._scarcity.any_below(pools)
+
     async def grant(
         self,
         asking: Asking,

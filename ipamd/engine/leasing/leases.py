@@ -61,7 +61,10 @@ class Leases:
             return await self._ask(asking)
 
     async def ask_until(self, asking: Asking, seconds: float) -> Told:
-        """The same; without news it waits for a change of the catalogue, at most so many seconds."""
+        """The same; without news it waits for some, at most so many seconds.
+
+        News come from a change of the catalogue, or if a pool of the node's free seats becomes scarce.
+        """
         told = await self.ask(asking)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
@@ -72,7 +75,7 @@ class Leases:
                     return told
             except TimeoutError:
                 pass  # it is not the end: look again
-            if self._cache.catalogue.revision != told.revision:
+            if self._cache.catalogue.revision != told.revision or await self._granting.is_scarce(told.pools):
                 told = await self.ask(asking)
         return told
 
@@ -100,17 +103,22 @@ class Leases:
         if answers:
             number += 1
             await self._note_grant(lease, number)
+        recalled &= {*asking.seats, *(answer.number for answer in answers)}
+        ended = await self._telling.ended(asking, seats, rows)
+        free = [number for number, state in asking.seats.items() if state is SeatState.FREE]
         return Told(
             epoch=lease.epoch,
             granted=number,
             revision=catalogue.revision,
             seats=answers,
             returned=sorted(returned),
-            recalled=sorted(recalled & {*asking.seats, *(answer.number for answer in answers)}),
+            recalled=sorted(recalled),
             void=void,
-            ended=await self._telling.ended(asking, seats, rows),
+            ended=ended,
             refused=granted.refused,
             identities=await self._telling.identities(asking, rows) if asking.confirm else None,
+            is_news=bool(answers or returned or ended or asking.confirm or recalled.union(void) & set(free)),
+            pools=frozenset(row.pool for each in free for row in rows.get(each, ())),
         )
 
     async def _renew(self, asking: Asking, seats: Sequence[Seat]) -> Lease:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.queries import Queries
 from ipamd.engine.leasing.eligibility import SCARCE
@@ -18,8 +19,9 @@ LASTS: Final = SECOND
 class Scarcity:
     """Counts what pools have free, for all nodes that ask at the same time."""
 
-    def __init__(self, queries: Queries, clock: Clock) -> None:
+    def __init__(self, queries: Queries, cache: CatalogueCache, clock: Clock) -> None:
         self._queries = queries
+        self._cache = cache
         self._clock = clock
         self._counted: dict[str, tuple[Instant, int]] = {}
 
@@ -29,9 +31,14 @@ class Scarcity:
         at, room = self._counted.get(pool.name, (now - LASTS, 0))
         if now - at >= LASTS:
             usage = await self._queries.usage(pool.name)
-            room = usage.free - usage.size // SCARCE
+            room = usage.free - -(-usage.size // SCARCE)
             self._counted[pool.name] = now, room
         return room
+
+    async def any_below(self, pools: Iterable[str]) -> bool:
+        """Whether any of these pools is scarce, as far as they exist. Raises Unavailable."""
+        known = self._cache.catalogue.pools
+        return any([await self.room(known[name]) < 0 for name in pools if name in known])
 
     def lease(self, pools: Iterable[str]) -> None:
         """Note that one address of each of these pools was leased."""
