@@ -23,6 +23,7 @@ from ipamd import __version__
 from ipamd.api.call_measures import CallMeasures
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.usage import Usage
+from ipamd.engine.leasing.leases import Counts
 from ipamd.engine.measures import Histogram, Measures
 from ipamd.models.instant import SECOND
 
@@ -40,6 +41,7 @@ class _Now(Collector):
         clock: Clock,
         waiting: int,
         usage: Mapping[str, Usage],
+        leases: Counts,
         ready: bool,
     ) -> None:
         self._calls = calls
@@ -47,6 +49,7 @@ class _Now(Collector):
         self._clock = clock
         self._waiting = waiting
         self._usage = usage
+        self._leases = leases
         self._ready = ready
 
     def collect(self) -> Iterator[Metric]:
@@ -136,6 +139,12 @@ class _Now(Collector):
                 states.add_metric((pool, state), getattr(usage, state))
         yield size
         yield states
+        yield _gauge("ipamd_leases", "Nodes that may hold addresses in advance.", self._leases.leases)
+        yield _gauge(
+            "ipamd_silent_leases",
+            "Nodes that hold addresses in advance, and were not heard from for five minutes.",
+            self._leases.silent,
+        )
 
 
 def exposition(
@@ -144,12 +153,13 @@ def exposition(
     clock: Clock,
     waiting: int,
     usage: Mapping[str, Usage],
+    leases: Counts,
     *,
     ready: bool,
 ) -> bytes:
     """The page of a scrape."""
     registry = CollectorRegistry()
-    registry.register(_Now(calls, engine, clock, waiting, usage, ready))
+    registry.register(_Now(calls, engine, clock, waiting, usage, leases, ready))
     for of_process in (ProcessCollector, PlatformCollector, GCCollector):
         of_process(registry=registry)
     return generate_latest(registry)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from ipamd.api.call_measures import CallMeasures
 from ipamd.api.metrics import MEDIA_TYPE, exposition
 from ipamd.api.routers.access import TheEngine
+from ipamd.engine.leasing.leases import Counts
 
 router = APIRouter(tags=["health"])
 
@@ -24,8 +25,16 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
     calls = cast(CallMeasures, request.app.state.calls)
     ready = await engine.queries.ready() is None
     usage = await engine.queries.usage_of_all() if ready else {}
+    leases = await engine.leases.count() if ready else Counts()
     # In a thread, for ten thousand pools take longer to write down than a call may wait.
     page = await asyncio.to_thread(
-        exposition, calls, engine.measures, engine.clock, engine.allocator.waiting, usage, ready=ready
+        exposition,
+        calls,
+        engine.measures,
+        engine.clock,
+        engine.allocator.waiting,
+        usage,
+        leases,
+        ready=ready,
     )
     return Response(page, media_type=MEDIA_TYPE)

@@ -119,13 +119,13 @@ def _takes(description: str, required: list[str]) -> dict[str, Any]:
 
 
 ASKING: Final = _takes(
-    "All that a node has of its lease (docs/leases.md): `machine`, `boot`, `store`, `epoch` (null at first), "
+    "All that a node has of its lease: `machine`, `boot`, `store`, `epoch` (null at first), "
     "`grant` (the last one taken), `seats` with `state` free, taken or returning, `configurations` with the "
     "number of `free` seats that are wanted, `revision` of the last answer, `confirm`, and `wait`.",
     ["cluster", "node", "machine", "boot", "store"],
 )
 REPORT: Final = _takes(
-    "Events of a node's store in order (docs/leases.md): `kind` begin, repeat or end, `seat`, `issued`, "
+    "Events of a node's store in order: `kind` begin, repeat or end, `seat`, `issued`, "
     "`age_ns`, and the `request` as the plugin got it. The first has the number `first`.",
     ["cluster", "node", "boot", "store", "epoch", "first", "events"],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 import structlog
@@ -22,6 +22,7 @@ from ipamd.engine.leasing.telling import Telling
 from ipamd.engine.leasing.tenancy import Decided, decide, fenced
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import NodeMayGive, Unavailable
+from ipamd.models.instant import SECOND
 from ipamd.models.lease import GRACE, Lease, Seat, SeatKey, lease_digest, seat_owner
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused, Released
@@ -29,10 +30,20 @@ from ipamd.models.request import Release
 
 LOCKS: Final = WaitForLocks(5.0)
 
+SILENT: Final = 300 * SECOND
+"""A node with a lease asks each minute at least."""
+
 LOOK_EVERY: Final = 0.5
 """Seconds between two looks at the catalogue, while a node waits for news."""
 
 log = structlog.get_logger()
+
+
+class Counts(NamedTuple):
+    """Sums over leases."""
+
+    leases: int = 0
+    silent: int = 0
 
 
 class Leases:
@@ -222,6 +233,14 @@ class Leases:
 
         known = await self._backend.transact(work, LOCKS)
         return len(await self._ledger.seats(node)) if known else None
+
+    async def count(self) -> Counts:
+        """How many nodes have leases, and how many of those with seats were not heard from lately."""
+        leases = [lease for lease in await self._ledger.leases(None) if lease.until]
+        since = self._clock() - SILENT
+        quiet = [lease for lease in leases if lease.heard < since]
+        silent = sum([bool(await self._ledger.seats(lease.node)) for lease in quiet])
+        return Counts(len(leases), silent)
 
     async def standings(self, cluster: str | None, node: str | None, pool: str | None) -> list[Standing]:
         """The leases of nodes, or of those with a seat of a pool. Raises Unavailable."""
