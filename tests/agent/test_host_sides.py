@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from netlink.connection import ROUTE
+from node_agent.host_sides import reading
+from node_agent.host_sides.reading import all_of_them, routed_addresses
+from node_agent.host_sides.repair import lacks, put_back
 from tests.agent.process import AgentProcess
 from tests.network.conftest import DEBIAN_PLUGINS, node, plugin_folder
+from tests.network.kernel import connect
 from tests.network.namespace import MakeNamespace, Namespace
 from tests.node_executable import node_plugin
 from tests.veth.beyond import NODE, answers, routes, shown, wire
@@ -137,6 +142,28 @@ def test_an_agent_that_starts_puts_right_what_happened_before(
     agent.start()
 
     eventually(lambda: standing(node, name) == before)
+
+
+def test_a_route_that_moved_while_the_agent_stood_still_between_reading_and_writing_stands(
+    plugin: MainPlugin, node: Namespace
+) -> None:
+    name = plugin.add()["interfaces"][0]["name"]
+    kernel = connect(node, ROUTE)
+    node.run("ip", "route", "del", "10.5.0.7")
+    [side] = all_of_them(kernel)
+    there = reading.standing(kernel, side, frozenset(routed_addresses(kernel)[side.index]))
+    lacking = lacks(side, there)
+    assert [str(one) for one in lacking] == ["route 10.5.0.7"]
+
+    node.run("ip", "link", "add", "other0", "up", "type", "bridge")
+    node.run("ip", "route", "add", "10.5.0.7", "dev", "other0", "proto", "150")
+    refused = put_back(kernel, side, there, lacking)
+    kernel.close()
+
+    assert refused == []
+    assert [one["dev"] for one in routes(node) if one["dst"] == "10.5.0.7"] == ["other0"]
+    node.run("ip", "link", "del", name)
+    assert [one["dev"] for one in routes(node) if one["dst"] == "10.5.0.7"] == ["other0"]
 
 
 def test_an_address_that_another_interface_has_by_now_is_left_to_it(

@@ -195,9 +195,19 @@ class Pod:
     def run(self, *command: str) -> str:
         return self.namespace.run(*command)
 
+    def sends(self, address: str) -> bool:
+        """Whether an address answers one packet, the first of all."""
+        return answers_one(self.namespace.prefix(), address)
+
     def reaches(self, address: str, size: int = 56, source: str | None = None) -> bool:
         """Whether an address answers one packet of so many bytes, which nobody may take apart."""
         return answers(self.namespace.prefix(), address, size, source)
+
+
+def answers_one(prefix: list[str], address: str) -> bool:
+    """Whether an address answers the one packet that is sent."""
+    command = ["ping", "-n", "-c", "1", "-W", "5", address]
+    return subprocess.run([*prefix, *command], capture_output=True, check=False).returncode == 0
 
 
 def answers(prefix: list[str], address: str, size: int = 56, source: str | None = None) -> bool:
@@ -219,6 +229,7 @@ class Fabric:
         self._endpoint = endpoint
         self._nodes: list[Node] = []
         self._links = 0
+        self.switches: list[Namespace] = []
         self.router = make_namespace("router")
         for key in ("net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter", "net/ipv4/conf/default/rp_filter"):
             self.router.sysctl(key, "1")
@@ -230,6 +241,7 @@ class Fabric:
         switch.run("ip", "link", "add", "br0", "type", "bridge")
         switch.run("ip", "link", "set", "br0", "up")
         self._connect(self.router, f"to{number}", switch, f"{network_of(number)}.254/24")
+        self.switches.append(switch)
         return switch
 
     def node(self, name: str, switch: Namespace, address: str, mtu: int = 1500) -> Node:
@@ -237,13 +249,17 @@ class Fabric:
         namespace = self._make(name)
         for key in ("all", "default"):
             namespace.sysctl(f"net/ipv4/conf/{key}/rp_filter", "1")
-        self._connect(namespace, "eth0", switch, f"{address}/24", mtu)
-        gateway = address.rpartition(".")[0] + ".254"
-        namespace.run("ip", "route", "add", "default", "via", gateway)
         node = Node(name, namespace, self._folder / name, self._endpoint)
         node.address = address
         self._nodes.append(node)
+        self.connect(node, switch, mtu)
         return node
+
+    def connect(self, node: Node, switch: Namespace, mtu: int = 1500) -> None:
+        """Give a node its uplink."""
+        self._connect(node.namespace, "eth0", switch, f"{node.address}/24", mtu)
+        gateway = node.address.rpartition(".")[0] + ".254"
+        node.namespace.run("ip", "route", "add", "default", "via", gateway)
 
     def pod(self, name: str, node: Node, ipam: Callable[[Node], Document]) -> Pod:
         """A pod that has its interface."""

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -123,6 +124,44 @@ def test_no_pod_begins_before_the_network_stands(
     other = fabric.pod("pod-2", nodes[1], ipam)
     assert all(pod.reaches(address) for address in other.addresses)
     assert pod.call("STATUS") == {}
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["echo 00000000-0000-0000-0000-000000000000 > /run/ipamd/network/ready", "rm -r /run/ipamd/network"],
+    ids=["the mark of another boot", "an empty /run"],
+)
+def test_after_a_reboot_each_add_that_succeeds_has_the_network(
+    running: tuple[Node, Node], fabric: Fabric, ipam: Ipam, mark: str
+) -> None:
+    """The configuration is kept, runtimes try all the time, and the agent comes late."""
+    one, two = running
+    far = fabric.pod("far", two, ipam)
+    one.stop(signal.SIGKILL)
+    one.run("sh", "-ec", f"ip link delete vxlan.ipamd; ip route flush proto 151; {mark}")
+    one.run("ip", "-6", "route", "flush", "proto", "151")
+    pods = [fabric.unborn_pod(f"pod-{number}", one, ipam) for number in range(4)]
+
+    assert {pod.call("ADD")["code"] for pod in pods} == {11}
+    with ThreadPoolExecutor(len(pods)) as threads:
+        trying = [threads.submit(add_until_it_succeeds, pod, far) for pod in pods]
+        time.sleep(1)
+        assert not any(attempt.done() for attempt in trying)
+        one.start()
+        first = [attempt.result() for attempt in trying]
+
+    assert first == [[True] * 4] * len(pods)
+
+
+def add_until_it_succeeds(pod: Pod, far: Pod) -> list[bool]:
+    """Whether then the very first packet arrives, to and from each address of another node's pod."""
+    deadline = time.monotonic() + 60
+    while "ips" not in (result := pod.call("ADD")):
+        assert result["code"] == 11, result
+        assert time.monotonic() < deadline
+    pod.addresses = [one["address"].partition("/")[0] for one in result["ips"]]
+    ways = [(pod, one) for one in far.addresses] + [(far, one) for one in pod.addresses]
+    return [sender.sends(address) for sender, address in ways]
 
 
 def test_nothing_is_left_of_it_on_a_node_that_gives_it_up(nodes: tuple[Node, Node], fabric: Fabric) -> None:
