@@ -68,7 +68,13 @@ class View(Struct, frozen=True):
             }
             for seat in self.seats
         ]
-        return {"store": self.store, "epoch": self.epoch or None, "grant": self.grant, "seats": seats}
+        return {
+            "store": self.store,
+            "epoch": self.epoch or None,
+            "grant": self.grant,
+            "reported": self.reported,
+            "seats": seats,
+        }
 
 
 class Holding:
@@ -171,22 +177,23 @@ class Holding:
                 seating.note_central(store, self._maker.cluster, self._maker.node, part)
         with self._usable() as store:
             done = [self._end(store, each) for each in told.ended]
-            places = {seat.number: seat.place for seat in seating.overview(store)}
+            grant = store.number(layout.GRANT)
+            if told.grant == grant + 1:
+                self._seat(store, told.seats)
+                grant = told.grant
+                done.append(True)
+            places = _places(store)
             back = [places[number] for number in (*told.recall, *told.void) if number in places]
             done += [seating.take_back(store, place) for place in back]
             gone = [places[number] for number in told.returned if number in places]
             done += [seating.forget(store, place) for place in gone]
-            grant = store.number(layout.GRANT)
-            if told.grant == grant + 1:
-                self._seat(store, places, told.seats)
-                grant = told.grant
-                done.append(True)
             until = asked_at + told.seconds * 1_000_000_000
             seating.renew(store, epoch=told.epoch, grant=grant, until=until)
             seating.set_open(store, is_open=may_open)
         return any(done)
 
-    def _seat(self, store: Store, places: dict[int, int], told: Sequence[SeatTold]) -> None:
+    def _seat(self, store: Store, told: Sequence[SeatTold]) -> None:
+        places = _places(store)
         for seat in told:
             answer = bytes(seat.result)
             if seat.seat in places and len(answer) <= seating.LARGEST_ANSWER:
@@ -242,3 +249,8 @@ class Holding:
             raise FileNotFoundError(2, os.strerror(2)) from None
         finally:
             store.close()
+
+
+def _places(store: Store) -> dict[int, int]:
+    """Where each seat stands, by its number."""
+    return {seat.number: seat.place for seat in seating.overview(store)}

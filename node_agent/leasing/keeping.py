@@ -83,7 +83,6 @@ class Leasing:
         self._refused: dict[bytes, tuple[float, str]] = {}
         self._counted = 0
         self._asked_at = 0.0
-        self._has_gap = False
         self._why: str | None = None
         self._view: View | None = None
 
@@ -178,8 +177,7 @@ class Leasing:
                 self._why = f"ipamd does not answer: {silent}"
             except Over as over:
                 self._fail(str(over))
-                self._confirmed = False
-                await self._close(is_over=True)
+                await self._begin_anew()
             except NotOurs as refusal:
                 self._fail(str(refusal))
                 self._confirmed = False
@@ -253,13 +251,19 @@ class Leasing:
         }
         told = await self._centre.ask(document, wait)
         confirmed = self._confirmed or told.identities is not None
-        opens = self._most > 0 and may_open and confirmed and not self._has_gap
+        opens = self._most > 0 and may_open and confirmed
         news = await asyncio.to_thread(self._holding.take, told, asked_at, may_open=opens)
         self._confirmed = confirmed
         self._revision = told.revision
         now = time.monotonic()
         self._refused = {bytes.fromhex(key): (now, why) for key, why in told.refused.items()}
         return news
+
+    async def _begin_anew(self) -> None:
+        """Give nothing until ipamd has confirmed the store under another epoch."""
+        self._confirmed = False
+        await self._close(is_over=True)
+        self._wake.set()
 
     async def _close(self, *, is_over: bool) -> None:
         with contextlib.suppress(NoStore):  # then nothing is given anyway
@@ -303,8 +307,7 @@ class Leasing:
             acknowledged = await self._centre.report(document, events)
         except Gap as gap:
             if gap.wanted <= records[0].number:
-                self._has_gap = True  # ipamd has lost what it had acknowledged: nothing is given any more
-                await self._close(is_over=False)
+                await self._begin_anew()  # ipamd has lost what it had acknowledged
                 raise
             acknowledged = gap.wanted - 1
         except Over:

@@ -1,81 +1,19 @@
 """The agent keeps seats ready for what the node is asked for, and ipamd hears of all that becomes of them."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final
 
 import pytest
 
 from ipam_plugin.leases import layout
-from tests.agent.process import AgentProcess
-from tests.lease_store import LeaseStore
-from tests.service import IpamdProcess, running_service, scratch_folder
+from tests.agent.leased import Leased, leased_node
 from tests.waiting import eventually
-
-MEMORY: Final = "/dev/shm"  # a store lies on tmpfs
-
-
-class Leased:
-    """A service, an agent that keeps a lease, the node's plugin, and its store."""
-
-    def __init__(self, service: IpamdProcess, agent: AgentProcess, run: Path) -> None:
-        self.service = service
-        self.agent = agent
-        self.plugin = agent.plugin()
-        self.store = LeaseStore.at(run / "ipamd" / "leases" / "store")
-
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.agent.ask("GET", "/status").json()["leases"]
-        return found
-
-    def is_open(self) -> bool:
-        status = self.status()
-        return bool(status["open"] and status["seats"]["free"])
-
-    def is_reported(self) -> bool:
-        return not self.store.events()
-
-    def add(self, container: str) -> str:
-        ended = self.plugin.call("ADD", CNI_CONTAINERID=container)
-        assert ended.code == 0, ended
-        address: str = ended.json["ips"][0]["address"]
-        return address.partition("/")[0]
-
-    def delete(self, container: str) -> None:
-        assert self.plugin.call("DEL", CNI_CONTAINERID=container).code == 0
-
-    def held(self) -> dict[str, str]:
-        """Who has which address, as ipamd says it."""
-        items = self.service.http.get("/v1/allocations", params={"limit": 500}).json()["items"]
-        return {
-            item["container_id"]: item["address"].partition("/")[0] for item in items if item["container_id"]
-        }
-
-    def seats(self, state: int) -> int:
-        return list(self.store.states().values()).count(state)
 
 
 @pytest.fixture(scope="module")
 def leased() -> Iterator[Leased]:
-    """A node whose first container was given its address by ipamd, and which holds seats since."""
-    with (
-        running_service() as service,
-        scratch_folder() as folder,
-        TemporaryDirectory(dir=MEMORY, prefix="ipamd-") as run,
-    ):
-        service.create_pool("pods", "10.9.0.0/24", cooldown=0)
-        agent = AgentProcess(folder, service.endpoint)
-        agent.run = Path(run)
-        agent.options = ("--leases", "8")
-        agent.start()
-        try:
-            made = Leased(service, agent, Path(run))
-            made.add("first")
-            eventually(made.is_open)
-            yield made
-        finally:
-            agent.kill()
+    """One node for all tests, which each leave the first container alone on it."""
+    with leased_node(8) as node:
+        yield node
 
 
 def test_a_node_that_was_asked_for_addresses_holds_some_in_advance(leased: Leased) -> None:
@@ -149,3 +87,22 @@ def test_status_shows_the_lease(leased: Leased) -> None:
 
     assert "lease:          gives for" in shown
     assert "0 taken" in shown
+
+
+def test_a_node_that_was_released_gives_nothing_of_before(leased: Leased) -> None:
+    eventually(leased.is_open)
+    leased.add("e1")
+    before = set(leased.store.states())
+    release = "/v1/nodes/default/node-a/release"
+    dead = {"why": "it was thought to be dead", "even_if_alive": False}
+
+    assert leased.service.http.post(release, json=dead).status_code == 409
+    assert leased.service.http.post(release, json=dead | {"even_if_alive": True}).is_success
+
+    eventually(lambda: len(before & set(leased.store.states())) == 1)  # the living container's
+    eventually(leased.is_open)
+    leased.delete("e1")
+    eventually(lambda: not before & set(leased.store.states()))
+    leased.delete("first")
+    eventually(leased.is_reported)
+    assert leased.held() == {}

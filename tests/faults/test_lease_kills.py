@@ -1,17 +1,17 @@
-"""Plugins that are killed at any instruction while they share one store of leases."""
+"""Plugins, agent and ipamd that are killed at any instruction, while plugins share one store of leases."""
 
-import json
-import os
 import random
-import subprocess
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ipam_plugin.leases import layout
+from tests.agent.leased import leased_node
+from tests.cni.executable import Plugin
 from tests.cni.node import on_run
 from tests.cni.peer import tcp_peer
+from tests.faults.lease_callers import Callers
 from tests.lease_store import LeaseStore, answer, key_of
 from tests.node_executable import node_plugin
 from tests.waiting import eventually
@@ -19,96 +19,17 @@ from tests.waiting import eventually
 AT_ONCE: Final = 8
 LIVES: Final = 15
 SEATS: Final = 2 * AT_ONCE * LIVES
-CONFIG: Final[dict[str, Any]] = {
-    "cniVersion": "1.0.0",
-    "name": "pods",
-    "ipam": {"type": "ipamd-ipam", "timeout": 20},
-}
-
-
-class Callers:
-    """Runtimes that remember what they were told. A DEL gives up its address before it is sent."""
-
-    def __init__(self, run: Path, state: Path, endpoint: str, seed: int) -> None:
-        self._before = on_run(run)
-        self._spool = state / "spool"
-        config = json.loads(json.dumps(CONFIG))
-        config["ipam"] |= {"stateDir": str(state), "endpoint": endpoint}
-        self.config = config
-        self._stdin = json.dumps(config).encode()
-        self._random = random.Random(seed)
-        self._lock = threading.Lock()
-        self.living: dict[str, str] = {}
-        self.killed = 0
-
-    def live(self, number: int) -> None:
-        """The lives of containers, one after another, each call of which may be killed."""
-        for life in range(LIVES):
-            container = f"c{number}-{life}"
-            if (given := self._call("ADD", container, may_die=True)) is None:
-                self._release(container)
-                continue
-            [entry] = json.loads(given)["ips"]
-            with self._lock:
-                assert entry["address"] not in self.living.values()
-                self.living[container] = entry["address"]
-            if life % 4 == 0:  # a few live on
-                continue
-            self._release(container)
-
-    def _release(self, container: str) -> None:
-        with self._lock:
-            self.living.pop(container, None)
-        self._call("DEL", container, may_die=True)
-        assert self._call("DEL", container, may_die=False) is not None
-
-    def _call(self, verb: str, container: str, *, may_die: bool) -> bytes | None:
-        """The result; None if the call failed or was killed, so that nobody knows what it did."""
-        variables = {
-            "PATH": os.environ["PATH"],
-            "CNI_COMMAND": verb,
-            "CNI_CONTAINERID": container,
-            "CNI_NETNS": "/gone",
-            "CNI_IFNAME": "eth0",
-            "CNI_PATH": "/opt/cni/bin",
-            "NODE_NAME": "node-a",
-        }
-        process = subprocess.Popen(
-            [*self._before, str(node_plugin())],
-            env=variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        killer = threading.Timer(self._random.uniform(0.0, 0.012), process.kill)
-        if may_die and self._random.random() < 0.5:
-            killer.start()
-        try:
-            stdout, stderr = process.communicate(self._stdin, timeout=120)
-        finally:
-            killer.cancel()
-        if process.returncode < 0:
-            self.killed += 1
-            return None
-        if process.returncode != 0:
-            assert json.loads(stdout)["code"] == 11, (verb, stdout, stderr)
-            return None
-        return stdout
-
-    def has_delivered(self) -> bool:
-        """Make a call that has time for what waits in the spool, and tell whether nothing does any more."""
-        self._call("CHECK", "nobody", may_die=False)
-        return not [*self._spool.glob("[!.]*.json")]
+KILLS: Final = 4
 
 
 def test_plugins_that_are_killed_at_once_give_no_address_twice_and_lose_no_seat(scratch: Path) -> None:
     peer = tcp_peer()  # ipamd, which says yes to each DEL
     store = LeaseStore(scratch / "run" / "ipamd" / "leases" / "store")
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
-    callers = Callers(scratch / "run", scratch / "state", peer.endpoint, seed)
+    plugin = Plugin((str(node_plugin()),), scratch / "state", peer.endpoint, on_run(scratch / "run"))
+    config = plugin.config(timeout=20)
     for first in range(1, SEATS + 1, 100):
-        store.fill(key_of(callers.config), range(first, min(first + 100, SEATS + 1)))
+        store.fill(key_of(config), range(first, min(first + 100, SEATS + 1)))
+    callers = Callers(plugin, config, LIVES, _seed())
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for done in [pool.submit(callers.live, number) for number in range(AT_ONCE)]:
@@ -119,11 +40,41 @@ def test_plugins_that_are_killed_at_once_give_no_address_twice_and_lose_no_seat(
     assert callers.killed > 0
     assert store.names() == ["store"]
     held = {number for number, state in store.states().items() if state == layout.HELD}
-    assert {json.loads(answer(number))["ips"][0]["address"] for number in held} == set(
-        callers.living.values()
-    )
+    assert {f"10.9.0.{number}" for number in held} == set(callers.living.values())
+    assert all(f"10.9.0.{number}/".encode() in answer(number) for number in held)
     told: set[int] = set()
     for kind, seat in store.kinds():
         assert (seat in told) is (kind != "begin")
         told.symmetric_difference_update({seat} if kind != "repeat" else set())
     assert told == held
+
+
+def test_whoever_is_killed_ipamd_has_in_the_end_what_the_runtimes_were_told() -> None:
+    with leased_node(64) as node:
+        callers = Callers(node.plugin, node.plugin.config(), LIVES, _seed())
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            calls = [pool.submit(callers.live, number) for number in range(AT_ONCE)]
+            for turn in range(KILLS):
+                time.sleep(0.3)
+                whom = node.agent if turn % 2 else node.service
+                whom.kill()
+                whom.start()
+            for done in calls:
+                done.result()
+        eventually(callers.has_delivered)
+        eventually(node.is_reported)
+
+        assert node.store.names() == ["agent", "configurations", "store"]
+        held = node.held()
+        del held["first"]
+        assert held == callers.living
+        usage = node.service.http.get("/v1/pools/pods/usage").json()
+        assert usage["allocated"] == len(held) + 1
+        assert node.service.contradictions() == []
+
+
+def _seed() -> int:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    return seed

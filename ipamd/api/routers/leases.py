@@ -114,6 +114,7 @@ def _asking(body: leasing.AskingBody) -> Asking:
         seats={seat.seat: SeatState(seat.state) for seat in body.seats},
         wanted=_wanted(body.configurations),
         revision=body.revision,
+        reported=body.reported,
         confirm=body.confirm,
     )
 

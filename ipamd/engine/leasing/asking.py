@@ -36,7 +36,8 @@ class WantedSeats:
 class Asking:
     """All that a node has of its lease.
 
-    `epoch` is None at the first asking of a store. `granted` is the last grant that the node took, `revision`
+    `epoch` is None at the first asking of a store. The node knows that ipamd has its events up to `reported`.
+    `granted` is the last grant that the node took, `revision`
     the catalogue's in the last answer that it took. With `confirm` it wants to know its containers.
     """
 
@@ -49,6 +50,7 @@ class Asking:
     seats: Mapping[int, SeatState]
     wanted: Sequence[WantedSeats] = ()
     revision: int = 0
+    reported: int = 0
     confirm: bool = False
     timeout: float = 10.0
 

@@ -40,14 +40,17 @@ def decide(lease: Lease | None, asking: Asking, now: Instant, *, has_seats: bool
             granted=0,
             seats=0,
             until=until,
-            reported=0,
+            reported=asking.reported,
             heard=now,
         )
         return Decided(new, LeaseOver(node.name) if asking.epoch is not None or asking.granted else None)
     if (lease.machine, lease.boot, lease.store) == (asking.machine, asking.boot, asking.store):
         if asking.epoch not in (None, lease.epoch) or asking.granted > lease.granted:
             return Decided(None, LeaseOver(node.name))
-        return Decided(_renewed(lease, until, now))
+        renewed = _renewed(lease, until, now)
+        if asking.epoch is None:  # a database that was put back may lack what it had acknowledged
+            renewed = structs.replace(renewed, reported=max(lease.reported, asking.reported))
+        return Decided(renewed)
     if asking.epoch is not None:
         return Decided(None, LeaseOver(node.name))
     if lease.machine not in (NOBODY, asking.machine) and has_seats:
@@ -61,7 +64,7 @@ def decide(lease: Lease | None, asking: Asking, now: Instant, *, has_seats: bool
         boot=asking.boot,
         store=asking.store,
         granted=asking.granted,
-        reported=0,
+        reported=asking.reported,
     )
     return Decided(taken_over, is_lost_store=lease.boot == asking.boot)
 
