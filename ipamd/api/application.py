@@ -23,7 +23,10 @@ from ipamd.api.cni import PREFIX, Calls
 from ipamd.api.problems import Problem
 from ipamd.engine.engine import Engine
 
-_LARGER: Final = dict.fromkeys(("/v1/apply", "/v1/leases", "/v1/leases/report"), LARGEST_COLLECTION)
+_LARGER: Final = dict.fromkeys(
+    ("/v1/apply", "/v1/csv/pools", "/v1/csv/reservations", "/v1/leases", "/v1/leases/report"),
+    LARGEST_COLLECTION,
+)
 """Requests with a larger limit."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -81,7 +81,7 @@ def _problem_of(error: Exception, route: object) -> Problem:
     if isinstance(error, errors.DomainError):
         return Problem.from_domain(error)
     if isinstance(error, RequestValidationError | ValidationError):
-        return _of_validation(error.errors(), route)
+        return of_validation(error.errors(), route)
     if isinstance(error, HTTPException):
         return _of_http(error)
     if isinstance(error, InDoubt):
@@ -98,8 +98,12 @@ def _of_http(error: HTTPException) -> Problem:
     return Problem(status, code, _OF_THE_ROUTER.get(status, str(error.detail)), headers=error.headers)
 
 
-def _of_validation(found: Sequence[Any], route: object) -> Problem:
-    listed = [{"field": _field(each["loc"]), "why": _why(each, route)} for each in found[:MOST_LISTED]]
+def of_validation(
+    found: Sequence[Any], route: object, place: Callable[[Sequence[int | str]], str] | None = None
+) -> Problem:
+    """The problem of errors that pydantic found. `place` names their fields, if not as in a body."""
+    place = place or _field
+    listed = [{"field": place(each["loc"]), "why": _why(each, route)} for each in found[:MOST_LISTED]]
     detail = "; ".join(f"{each['field']}: {each['why']}" for each in listed)
     if len(found) > MOST_LISTED:
         detail += f"; and {len(found) - MOST_LISTED} more"

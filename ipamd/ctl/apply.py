@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
@@ -11,6 +12,8 @@ from ipamd.ctl.desired import LISTS, DesiredFiles
 from ipamd.ctl.failure import CommandFailed
 from ipamd.ctl.render import as_text, print_json, print_line, print_yaml
 from ipamd.ctl.session import CommandSession, Output, command
+from ipamd.models import csv_table
+from ipamd.models.csv_table import CsvKind
 
 PATH: Final = "/v1/apply"
 SIGNS: Final = {"create": "+", "change": "~", "delete": "-"}
@@ -31,7 +34,8 @@ def apply(
             "--file",
             "-f",
             metavar="FILE",
-            help="YAML file with the lists `pools` and `reservations`; `-` is stdin; repeatable.",
+            help="YAML file with the lists `pools` and `reservations`, or CSV of one of them; `-` is stdin; "
+            "repeatable.",
         ),
     ],
     dry_run: Annotated[
@@ -58,8 +62,16 @@ def apply(
     print_line(_summary(found))
 
 
-def export(session: CommandSession) -> None:
-    """Print all pools and reservations as a file for `apply`."""
+def export(
+    session: CommandSession,
+    kind: Annotated[
+        CsvKind | None, typer.Option("--csv", help="Print these as CSV, for spreadsheets and `apply`.")
+    ] = None,
+) -> None:
+    """Print all pools and reservations as a file for `apply`; or a table of them, or of allocations."""
+    if kind is not None:
+        sys.stdout.writelines(csv_table.written(kind, session.client.each(f"/v1/{kind}")))
+        return
     lists = {name: [_told(each) for each in session.client.pages(f"/v1/{name}").items] for name in LISTS}
     if session.output is Output.JSON:
         print_json(lists)

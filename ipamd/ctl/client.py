@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -92,13 +92,25 @@ class Client:
         cursor: str | None = None
         while True:
             size = PAGE if limit is None else min(PAGE, limit - len(items))
-            page = self.get(path, {**(query or {}), "limit": size, "cursor": cursor}).body
-            if not isinstance(page, dict) or not isinstance(page.get("items"), list):
-                raise self._foreign("a list without items")
-            items += page["items"]
-            cursor = page.get("next")
+            more, cursor = self._page(path, {**(query or {}), "limit": size, "cursor": cursor})
+            items += more
             if cursor is None or (limit is not None and len(items) >= limit):
                 return Listing(items, cursor)
+
+    def each(self, path: str) -> Iterator[dict[str, Any]]:
+        """All rows, of which only a page is in memory."""
+        cursor: str | None = None
+        while True:
+            items, cursor = self._page(path, {"limit": PAGE, "cursor": cursor})
+            yield from items
+            if cursor is None:
+                return
+
+    def _page(self, path: str, query: Query) -> tuple[list[dict[str, Any]], str | None]:
+        page = self.get(path, query).body
+        if not isinstance(page, dict) or not isinstance(page.get("items"), list):
+            raise self._foreign("a list without items")
+        return page["items"], page.get("next")
 
     def probe(self, path: str) -> str | None:
         """None if the answer is yes, else the reason. Raises CommandFailed if ipamd does not answer."""

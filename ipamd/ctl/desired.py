@@ -1,4 +1,4 @@
-"""The files of `ipamctl apply`: YAML, read with the line of each value, for errors.
+"""The files of `ipamctl apply`: YAML or CSV, read with the line of each value, for errors.
 
 Values have the types of JSON only. Everything but true, false, null and whole numbers is text: so no name and
 no address turns into a date, a truth value or a number in base 60.
@@ -15,10 +15,13 @@ from typing import Any, Final
 import yaml
 
 from ipamd.ctl.failure import CommandFailed, ExitCode
+from ipamd.models import csv_table
+from ipamd.models.limits import MOST_ENTRIES
 from ipamd.models.nearest import unknown
 
 STDIN: Final = "-"
 LISTS: Final = ("pools", "reservations")
+CSV: Final = ".csv"
 MOST_VALUES: Final = 2_000_000
 """A short file whose aliases hold aliases has values without end."""
 
@@ -48,6 +51,9 @@ class DesiredFiles:
         read = cls()
         for file in files:
             name = "stdin" if file == STDIN else file
+            if file.lower().endswith(CSV):
+                read._add_table(_text(file), name)
+                continue
             for document in _documents(_text(file), name):
                 read._add(document, name)
         if not read.lists:
@@ -78,6 +84,17 @@ class DesiredFiles:
             entries = self.lists.setdefault(key.value, [])
             for entry in value.value:
                 entries.append(self._value(entry, f"{key.value}[{len(entries)}]", name, ()))
+
+    def _add_table(self, data: bytes, name: str) -> None:
+        try:
+            text = csv_table.decoded(data)
+            kind = csv_table.kind_of(text)
+            entries = self.lists.setdefault(kind.value, [])
+            for row in csv_table.read(kind, text, MOST_ENTRIES):
+                self._lines[f"{kind}[{len(entries)}]"] = f"{name}:{row.line}"
+                entries.append(row.document)
+        except csv_table.CsvError as error:
+            raise CommandFailed(f"{name}:{error.line}: {error.why}", ExitCode.USAGE) from None
 
     def _value(self, node: yaml.Node, path: str, name: str, around: tuple[int, ...]) -> Any:
         self._lines.setdefault(path, _place(node, name))

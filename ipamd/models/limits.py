@@ -33,3 +33,6 @@ INTERFACE_NAME: Final = r"[^\s/:]+"
 
 MOST_LEASED: Final = 1024
 """Free addresses of a pool that a node may hold in advance."""
+
+MOST_ENTRIES: Final = 20_000
+"""How many pools, and how many reservations, one file may have: all of it is one change."""

@@ -24,11 +24,12 @@ async def apply(body: Desired, engine: TheEngine) -> ShownApplied:
     """
     applied = await engine.administration.apply(body.value(), prune=body.prune, dry_run=body.dry_run)
     if not body.dry_run:
-        _note(applied)
+        note(applied)
     return document_of(applied, dry_run=body.dry_run)
 
 
-def _note(applied: Applied) -> None:
+def note(applied: Applied) -> None:
+    """Log what was done, a line for each entry."""
     for change in applied.changes:
         log.info("apply", outcome=change.action.value, **_named(change))
     for reservation in applied.outside:

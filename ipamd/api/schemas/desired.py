@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -16,10 +16,9 @@ from ipamd.api.schemas.reservation import NewReservation
 from ipamd.api.schemas.text import Document
 from ipamd.engine.administration.applying import Applied, Change, DesiredPool, DesiredState
 from ipamd.models.errors import InvalidValue
+from ipamd.models.limits import MOST_ENTRIES
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
-
-MOST_ENTRIES: Final = 20_000
 
 
 class Desired(Document):
