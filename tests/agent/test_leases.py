@@ -89,6 +89,29 @@ def test_status_shows_the_lease(leased: Leased) -> None:
     assert "0 taken" in shown
 
 
+def test_a_damaged_store_is_replaced_and_what_it_held_is_given_to_nobody(leased: Leased) -> None:
+    eventually(leased.is_open)
+    living = leased.add("f1")
+    eventually(leased.is_reported)
+    held = set(leased.store.states())
+    with leased.store.path.open("r+b") as file:
+        file.seek(layout.HIGH)
+        file.write(b"\xff")
+
+    beside = leased.add("f2")
+
+    assert any(name.startswith("store.damaged") for name in leased.store.names())
+    eventually(lambda: "store" in leased.store.names())
+    eventually(lambda: leased.is_open() and leased.seats(layout.FREE) > 0)
+    assert not held & set(leased.store.states())
+    given = [living, beside, *(leased.add(name) for name in ("f3", "f4", "f5"))]
+    assert len(set(given)) == len(given)
+    for name in ("f1", "f2", "f3", "f4", "f5"):
+        leased.delete(name)
+    eventually(leased.is_reported)
+    assert set(leased.held()) == {"first"}
+
+
 def test_a_node_that_was_released_gives_nothing_of_before(leased: Leased) -> None:
     eventually(leased.is_open)
     leased.add("e1")
