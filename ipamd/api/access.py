@@ -25,7 +25,7 @@ from ipamd.models.node import NodeKey, node_name
 from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.models.token import Principal, Role, TokenHash, hash_of, looks_like_token
 
-OPEN: Final = frozenset(("/", "/healthz", "/readyz"))
+OPEN: Final = frozenset(("/healthz", "/readyz"))
 JOIN: Final = "/v1/nodes/join"
 TOKENS: Final = "/v1/tokens"
 NETWORK: Final = ("/v1/network", "/v1/network/changes")

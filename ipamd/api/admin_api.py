@@ -12,7 +12,7 @@ from fastapi.security import HTTPBearer
 from starlette.routing import Route
 
 from ipamd import __version__
-from ipamd.api import documentation, welcome
+from ipamd.api import documentation
 from ipamd.api.call_measures import CallMeasures
 from ipamd.api.problem_handlers import ProblemDocument
 from ipamd.api.problem_handlers import install as install_problems
@@ -89,7 +89,6 @@ def admin_api(engine: Engine, calls: CallMeasures) -> FastAPI:
         # This only describes it: the token is looked up before the request comes this far.
         application.include_router(noun.router, dependencies=[] if noun is health else [Security(BEARER)])
     documentation.install(application)
-    welcome.install(application)
     application.state.routes = [
         route
         for routes in (application.routes, *(noun.router.routes for noun in nouns))

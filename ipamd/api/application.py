@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -20,6 +21,7 @@ from ipamd.api.body import (
     why_not_json,
 )
 from ipamd.api.cni import PREFIX, Calls
+from ipamd.api.page_paths import is_of_the_page
 from ipamd.api.problems import Problem
 from ipamd.engine.engine import Engine
 
@@ -30,13 +32,22 @@ _LARGER: Final = dict.fromkeys(
 """Requests with a larger limit."""
 
 
+MakePage = Callable[[Engine, Access, ASGIApp], ASGIApp]
+"""Makes the page for browsers, which asks the last argument, the admin API, as any other client does."""
+
+
 class Application:
     """What the listeners serve. The protocol itself passes on the plugin's calls."""
 
-    def __init__(self, engine: Engine, access: Access, calls: Calls) -> None:
+    def __init__(
+        self, engine: Engine, access: Access, calls: Calls, make_page: MakePage | None = None
+    ) -> None:
         self._calls = calls
         self._engine = engine
+        self._access = access
+        self._make_page = make_page
         self._loading: asyncio.Task[ASGIApp] | None = None
+        self._page: ASGIApp | None = None
         self._gate = Gate(self._administer, access)
 
     async def load(self) -> ASGIApp:
@@ -50,6 +61,8 @@ class Application:
         from ipamd.api.following import Following
 
         made = Following(admin_api(self._engine, self._calls.measures), self._engine)
+        if self._make_page is not None:
+            self._page = self._make_page(self._engine, self._access, self._gate)
         gc.freeze()  # all of it lives as long as the process
         return made
 
@@ -58,8 +71,15 @@ class Application:
             await (await self.load())(scope, receive, send)
         elif scope["path"].startswith(PREFIX):
             await self._not_a_call(scope)(scope, receive, send)
+        elif self._make_page is not None and is_of_the_page(scope["path"]):
+            await self._show(scope, receive, send)
         else:
             await self._gate(scope, receive, send)
+
+    async def _show(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.load()
+        assert self._page is not None  # made together with the admin API
+        await self._page(scope, receive, send)
 
     async def _administer(self, scope: Scope, receive: Receive, send: Send) -> None:
         largest = _LARGER.get(scope["path"], LARGEST_BODY)

@@ -2,7 +2,8 @@
 
 A web page in a browser on this machine can send requests to loopback. ipamd tells them apart in two ways. To
 be allowed to read the answer, the page must call ipamd by a name of its own that resolves to 127.0.0.1: the
-Host is wrong. And to send a body of type application/json it needs a preflight, which ipamd never grants.
+Host is wrong. And to send a body of type application/json it needs a preflight, which ipamd never grants. The
+page has forms, whose bodies are of another type: it takes those alone that its own pages sent (`web/origin`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ipamd.api.access import Access
+from ipamd.api.page_paths import is_of_the_page
 from ipamd.api.problems import Problem
 
 Headers = Mapping[bytes, bytes]
@@ -49,17 +51,25 @@ class Loopback:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         application = self._application
         if scope["type"] == "http":
-            application = self.refusal(scope["method"], dict(scope["headers"])) or application
+            headers = dict(scope["headers"])
+            refusal = self._wrong_host(headers)
+            if refusal is None and not is_of_the_page(scope["path"]):
+                refusal = self.refusal(scope["method"], headers)
+            application = refusal or application
         await application(scope, receive, send)
 
     def refusal(self, method: str, headers: Headers) -> Problem | None:
         """Why a request is refused, None if it is not. The names of headers are in lower case."""
-        guarded = not self._any_host and not self._access.is_needed
-        if guarded and _OURS.fullmatch(headers.get(b"host", b"")) is None:
-            return _WRONG_HOST
+        wrong_host = self._wrong_host(headers)
+        if wrong_host is not None:
+            return wrong_host
         if _has_body(method, headers) and not _is_json(headers):
             return _WRONG_TYPE
         return None
+
+    def _wrong_host(self, headers: Headers) -> Problem | None:
+        guarded = not self._any_host and not self._access.is_needed
+        return _WRONG_HOST if guarded and _OURS.fullmatch(headers.get(b"host", b"")) is None else None
 
 
 def _has_body(method: str, headers: Headers) -> bool:

@@ -20,7 +20,7 @@ from hosting.sockets import tcp_socket, unix_socket
 from hosting.systemd import inherited_socket
 from hosting.watching import Watched, keep_loaded
 from ipamd.api.access import Access, TokenFile
-from ipamd.api.application import Application
+from ipamd.api.application import Application, MakePage
 from ipamd.api.call_measures import CallMeasures
 from ipamd.api.cni import Calls
 from ipamd.api.loopback import Loopback
@@ -76,6 +76,7 @@ async def serve(
     uds: Path | None,
     token_files: Sequence[TokenFile] = (),
     tls: TlsFiles | None = None,
+    make_page: MakePage | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then answer the requests under way and return.
 
@@ -99,7 +100,7 @@ async def serve(
     elif not address.is_loopback:
         log.warning("tokens arrive here unencrypted: end TLS on this machine or next to it", host=host)
     calls = Calls(engine, access, CallMeasures())
-    application = Application(engine, access, calls)
+    application = Application(engine, access, calls, make_page)
     with contextlib.ExitStack() as sockets:
         tcp = sockets.enter_context(tcp_socket(address, port))
         listeners = [(http_server(Loopback(application, access, any_host=False), calls, certificates), tcp)]

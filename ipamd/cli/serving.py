@@ -18,6 +18,7 @@ from ipamd.api.tls import TlsFiles
 from ipamd.backends.registry import open_backend
 from ipamd.cli.settings import DEFAULT_HISTORY_DAYS, DEFAULT_HOST, DEFAULT_PORT, LogLevel
 from ipamd.engine.engine import Engine
+from ipamd.web import make_page
 
 __all__ = ["ServeSettings", "TlsFiles", "TokenFile", "serve_until_told_to_end"]
 
@@ -83,6 +84,7 @@ async def run(settings: ServeSettings) -> None:
             uds=settings.uds,
             token_files=settings.token_files,
             tls=settings.tls,
+            make_page=make_page,
         )
     finally:
         await engine.close()  # it closes the database too

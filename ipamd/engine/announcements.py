@@ -47,6 +47,10 @@ class Announcements:
         for event in self._events.values():
             event.set()
 
+    @property
+    def has_ended(self) -> bool:
+        return self._ended
+
     async def newer(self, cluster: str, than: NetworkPosition, seconds: float) -> None:
         """Wait until a cluster's network has changed since a position, at most so many seconds."""
         self._waiting += 1

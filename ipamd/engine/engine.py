@@ -99,6 +99,11 @@ class Engine:
         self.announcements.end()
         self.leases.end()
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the process ends: who waits for news goes."""
+        return self.announcements.has_ended
+
     async def close(self) -> None:
         """Answer the calls under way, write what is only in memory, and close the database."""
         self.end_waiting()

@@ -296,6 +296,18 @@ async def test_fill_adds_up_the_blocks_of_each_pool(backend: Backend) -> None:
     assert dict(await backend.ledger.fill([])) == {}
 
 
+async def test_stretches_of_a_pool_are_added_up_by_whole_blocks(backend: Backend) -> None:
+    await carve(
+        backend, *(block(first, allocated=held) for first, held in ((0, 64), (64, 1), (192, 7), (256, 9)))
+    )
+    await carve(backend, block(0, pool="other", allocated=3))
+    stretches = [(256 * number, 256 * number + 255) for number in range(300)]
+
+    assert await backend.ledger.allocated_in("pods", [(0, 127), (128, 191), (192, 255)]) == [65, 0, 7]
+    assert await backend.ledger.allocated_in("pods", stretches) == [72, 9, *[0] * 298]
+    assert await backend.ledger.allocated_in("pods", []) == []
+
+
 async def test_fill_follows_what_is_written(backend: Backend) -> None:
     await carve(backend, block(0), block(64))
 

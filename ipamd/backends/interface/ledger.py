@@ -105,6 +105,13 @@ class Ledger(Protocol):
         """
         ...
 
+    async def allocated_in(self, pool: str, stretches: Sequence[tuple[int, int]]) -> Sequence[int]:
+        """How many addresses are allocated in the blocks of each stretch, from its first address to its last.
+
+        Stretches begin and end where blocks do. It is one reading of sums, however many blocks there are.
+        """
+        ...
+
     async def contacts(self) -> Mapping[NodeKey, Instant]:
         """Every node that has called, and when it last did, as last written."""
         ...

@@ -105,6 +105,10 @@ class MemoryLedger:
             wanted.update(block.first for block in self._tables.blocks.between(pool, *between))
         return self._tables.blocks_numbered(pool, sorted(wanted))
 
+    async def allocated_in(self, pool: str, stretches: Sequence[tuple[int, int]]) -> Sequence[int]:
+        blocks = self._tables.blocks
+        return [sum(block.allocated for block in blocks.between(pool, *stretch)) for stretch in stretches]
+
     async def contacts(self) -> Mapping[NodeKey, Instant]:
         return dict(self._tables.contacts)
 

@@ -11,7 +11,7 @@ from ipamd.backends.interface import PodNetworkReading
 from ipamd.backends.sql import announcing, change_log, change_requests, leasing, listing, samples, statements
 from ipamd.backends.sql.catalogue import blocks_between, load
 from ipamd.backends.sql.entries import pool_of
-from ipamd.backends.sql.rows import allocation_of, block_of
+from ipamd.backends.sql.rows import allocation_of, block_of, number_bytes
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
@@ -128,6 +128,19 @@ class SqlLedger:
             there = [] if between is None else await blocks_between(session, pool, *between)
             found = {block.first: block for block in chain(freed, there)}
             return [found[first] for first in sorted(found)]
+
+        return await self._reader.read(reading)
+
+    async def allocated_in(self, pool: str, stretches: Sequence[tuple[int, int]]) -> Sequence[int]:
+        async def reading(session: DatabaseSession) -> list[int]:
+            sums: list[int] = []
+            for begin in range(0, len(stretches), statements.MOST_STRETCHES):
+                piece = statements.padded(stretches[begin : begin + statements.MOST_STRETCHES])
+                bounds = chain.from_iterable((number_bytes(a), number_bytes(b)) for a, b in piece)
+                rows = await session.fetch(statements.allocated_in(len(piece)), pool, *bounds)
+                found = {int(number): int(allocated) for number, allocated in rows}
+                sums += [found.get(number, 0) for number in range(len(piece))]
+            return sums[: len(stretches)]
 
         return await self._reader.read(reading)
 

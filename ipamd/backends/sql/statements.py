@@ -414,6 +414,34 @@ def fill_of_pools(length: int) -> Statement:
     )
 
 
+MOST_STRETCHES: Final = 256
+
+
+@lru_cache
+def allocated_in(length: int) -> Statement:
+    """The number of each stretch of a pool in which anything is allocated, and how much.
+
+    The bounds are one small table, so that each stretch is one search in the index of the pool's blocks.
+    """
+    bounds = [
+        select(
+            literal_column(str(number)).label("number"),
+            bindparam(f"from_{number}", type_=BLOCK.c.first.type).label("begin"),
+            bindparam(f"to_{number}", type_=BLOCK.c.first.type).label("finish"),
+        )
+        for number in range(length)
+    ]
+    stretch = union_all(*bounds).subquery("stretch")
+    names = tuple(name for number in range(length) for name in (f"from_{number}", f"to_{number}"))
+    return Statement(
+        select(stretch.c.number, func.sum(BLOCK.c.allocated))
+        .join(BLOCK, BLOCK.c.first.between(stretch.c.begin, stretch.c.finish))
+        .where(BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.allocated > 0)
+        .group_by(stretch.c.number),
+        ("of_pool", *names),
+    )
+
+
 CURSOR: Final = Statement(
     select(CARVING.c.reached).where(CARVING.c.pool == bindparam("of_pool")), ("of_pool",)
 )

@@ -14,6 +14,7 @@ from ipamd.engine.inspection.refusals import Refusals
 from ipamd.engine.inspection.usage import Usage, usage, usage_of_all
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
+from ipamd.models.block import HELD, Block
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.errors import AddressUnavailable, DomainError, NotFound, NotHeld
@@ -92,6 +93,14 @@ class Queries:
                 why = f"this container holds it, but prevResult lists {listed}"
                 return Refused(AddressUnavailable(row.address, why))
         return None
+
+    async def blocks(self, pool: str, first: int, last: int) -> Sequence[Block]:
+        """The blocks of a pool that have any address from `first` to `last`, with the past of each."""
+        return await self._ledger.blocks(pool, HELD, (first, last))
+
+    async def allocated_in(self, pool: str, stretches: Sequence[tuple[int, int]]) -> Sequence[int]:
+        """How many addresses are allocated in each stretch of whole blocks."""
+        return await self._ledger.allocated_in(pool, stretches)
 
     async def usage(self, pool: str) -> Usage:
         """How full a pool is. Raises NotFound."""

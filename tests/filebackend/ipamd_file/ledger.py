@@ -128,6 +128,15 @@ class FileLedger:
 
         return await self._turn(read)
 
+    async def allocated_in(self, pool: str, stretches: Sequence[tuple[int, int]]) -> Sequence[int]:
+        def read() -> list[int]:
+            return [
+                sum(block.allocated for block in self._store.blocks_between(pool, *stretch))
+                for stretch in stretches
+            ]
+
+        return await self._turn(read)
+
     async def contacts(self) -> Mapping[NodeKey, Instant]:
         return await self._turn(lambda: dict(self._store.tables["contact"]))  # type: ignore[arg-type]  # nodes
 

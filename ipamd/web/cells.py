@@ -1,0 +1,178 @@
+"""A prefix as cells: of a large one each is a smaller prefix, of a small one each is an address. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Final
+
+from ipamd.addressing.mask import Mask
+from ipamd.models.address import IPAddress, IPNetwork, address_in
+from ipamd.models.block import HELD, Block
+from ipamd.models.instant import Instant
+from ipamd.models.pool import Pool
+
+CELL_BITS: Final = 8
+"""A picture has at most 256 cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressCell:
+    """One address and its state. `label` is what tells it from its neighbours."""
+
+    address: IPAddress
+    state: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixCell:
+    """A prefix: how many addresses of it a holder may have, and how many are held or in nodes' stores."""
+
+    prefix: IPNetwork
+    usable: int
+    taken: int
+
+    @property
+    def percent(self) -> int:
+        """How full it is; only what is quite full is 100."""
+        return self.taken * 100 // self.usable if self.usable else 0
+
+    @property
+    def level(self) -> int:
+        """0 for empty, 1 to 9 for more and more, 10 for full."""
+        if not self.taken:
+            return 0
+        return 10 if self.taken >= self.usable else max(1, self.taken * 10 // self.usable)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Free neighbours."""
+
+    first: IPAddress
+    last: IPAddress
+
+    @property
+    def size(self) -> int:
+        return int(self.last) - int(self.first) + 1
+
+
+def cell_length(prefix: IPNetwork) -> int:
+    """The prefix length of the cells of a picture."""
+    host_bits = prefix.max_prefixlen - prefix.prefixlen
+    if host_bits <= CELL_BITS:
+        return prefix.max_prefixlen
+    return prefix.prefixlen + min(CELL_BITS, host_bits - CELL_BITS)
+
+
+def around(address: IPAddress, pool: Pool) -> IPNetwork:
+    """The smallest picture of a pool that has an address."""
+    length = max(address.max_prefixlen - CELL_BITS, pool.subnet.prefixlen)
+    return ip_network((address, length), strict=False)
+
+
+def trail(prefix: IPNetwork, pool: Pool) -> list[IPNetwork]:
+    """The pictures that lead to this one, from that of the whole pool on."""
+    found, at = [pool.subnet], pool.subnet
+    while at.prefixlen < prefix.prefixlen:
+        length = cell_length(at)
+        if length >= prefix.prefixlen:
+            break
+        at = ip_network((prefix[0], length), strict=False)
+        found.append(at)
+    return found if prefix == pool.subnet else [*found, prefix]
+
+
+def prefixes_of(prefix: IPNetwork) -> list[IPNetwork]:
+    """The cells of a picture of prefixes."""
+    return list(prefix.subnets(new_prefix=cell_length(prefix)))
+
+
+def taken_within(blocks: Sequence[Block], bounds: Sequence[tuple[int, int]]) -> list[int]:
+    """How many addresses are held within bounds that are smaller than a block."""
+    held = sorted(
+        block.first + offset
+        for block in blocks
+        for offset, since in enumerate(block.free_since)
+        if since == HELD
+    )
+    return [bisect_right(held, last) - bisect_left(held, first) for first, last in bounds]
+
+
+def prefix_cells(prefix: IPNetwork, mask: Mask, taken: Sequence[int]) -> list[PrefixCell]:
+    """The cells of a picture of prefixes, with what is taken of each."""
+    made = []
+    for each, count in zip(prefixes_of(prefix), taken, strict=True):
+        usable = sum(b - a + 1 for a, b in mask.usable.between(int(each[0]), int(each[-1])))
+        made.append(PrefixCell(each, usable, count))
+    return made
+
+
+def address_cells(
+    prefix: IPNetwork, pool: Pool, mask: Mask, blocks: Sequence[Block], cooled: Instant
+) -> list[AddressCell]:
+    """The addresses of a picture, each with its state."""
+    states = {value: state for block in blocks for value, state in _states(block, mask, cooled)}
+    made = []
+    for value in range(int(prefix[0]), int(prefix[-1]) + 1):
+        address = address_in(prefix.version, value)
+        made.append(AddressCell(address, _state(value, mask, states), _label(address)))
+    return made
+
+
+def gaps(cells: Sequence[AddressCell]) -> list[Gap]:
+    """Neighbours that are free, in their order."""
+    found: list[Gap] = []
+    for cell in cells:
+        if cell.state != "free":
+            continue
+        if found and int(found[-1].last) + 1 == int(cell.address):
+            found[-1] = Gap(found[-1].first, cell.address)
+        else:
+            found.append(Gap(cell.address, cell.address))
+    return found
+
+
+def empty_prefixes(cells: Sequence[PrefixCell]) -> list[Gap]:
+    """Neighbouring cells of which nothing is taken, each whole."""
+    found: list[Gap] = []
+    for cell in cells:
+        if cell.taken or not cell.usable:
+            continue
+        first, last = cell.prefix[0], cell.prefix[-1]
+        if found and int(found[-1].last) + 1 == int(first):
+            found[-1] = Gap(found[-1].first, last)
+        else:
+            found.append(Gap(first, last))
+    return found
+
+
+def state_of(value: int, mask: Mask, blocks: Sequence[Block], cooled: Instant) -> str:
+    """The state of one address."""
+    return _state(value, mask, {v: state for block in blocks for v, state in _states(block, mask, cooled)})
+
+
+def _states(block: Block, mask: Mask, cooled: Instant) -> Iterator[tuple[int, str]]:
+    for offset, since in enumerate(block.free_since):
+        if since == HELD:
+            yield block.first + offset, "allocated"
+        elif since > cooled:
+            yield block.first + offset, "cooling"
+
+
+def _state(value: int, mask: Mask, states: Mapping[int, str]) -> str:
+    known = states.get(value)
+    if known == "allocated":
+        return known
+    if value not in mask.usable:
+        return "excluded"
+    if value in mask.reserved:
+        return "reserved"
+    return known or "free"
+
+
+def _label(address: IPAddress) -> str:
+    return str(address.packed[-1]) if address.version == 4 else f"{address.packed[-1]:02x}"

@@ -1,0 +1,204 @@
+"""Lists: allocations, history, nodes, reservations, tokens, the change log; and search and explain.
+
+Each is a page of REST: it reads as many rows as it shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+from uuid import uuid4
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from ipamd.models.address import parse_address, parse_network
+from ipamd.models.pool import DEFAULT_CLUSTER
+from ipamd.web.asking import asked, engine, rest
+from ipamd.web.rendering import HEADERS, render
+from ipamd.web.rest import Refused, Rest
+
+LIMIT: Final = 50
+FOUND: Final = 10
+"""How many of a kind a search shows."""
+
+
+def _listing(template: str, path: str, *filters: str) -> Any:
+    """A view of one list of REST with its filters."""
+
+    async def show(request: Request) -> Response:
+        given = asked(request, *filters, "cursor")
+        page = await rest(request).get(path, {**given, "limit": LIMIT})
+        following = {**given, "cursor": page["next"]} if page["next"] is not None else None
+        more = f"{request.url.path}?{urlencode(following)}" if following is not None else None
+        return render(request, template, items=page["items"], given=given, more=more)
+
+    return show
+
+
+async def show_node(request: Request) -> Response:
+    """One node: its labels, its place in the pod network, who lives there."""
+    cluster, name = request.path_params["cluster"], request.path_params["name"]
+    api, given = rest(request), asked(request, "cursor")
+    node = await api.get(f"/v1/nodes/{quote(cluster, safe='')}/{quote(name, safe='')}")
+    query = {"cluster": cluster, "node": name, "limit": LIMIT, **given}
+    return render(request, "node.html", node=node, held=await api.get("/v1/allocations", query))
+
+
+async def search(request: Request) -> Response:
+    """Addresses, prefixes and pools lead to their view; other words to who bears them."""
+    words = request.query_params.get("q", "").strip()
+    direct = await _view_of(request, words) if words else None
+    if direct is not None:
+        return RedirectResponse(direct, HTTPStatus.SEE_OTHER, HEADERS)
+    found = await _found(rest(request), words) if words else {}
+    names = await _names(request, words) if words else {"pools": [], "nodes": []}
+    return render(request, "search.html", words=words, found=found, **names)
+
+
+async def _view_of(request: Request, words: str) -> str | None:
+    """The view of the one thing that words can mean."""
+    catalogue = await engine(request).refresh()
+    try:
+        address = parse_address(words)
+    except ValueError:
+        pass
+    else:
+        pools = list(catalogue.pools_with(address))
+        space = f"?space={quote(pools[0].space)}" if len(pools) == 1 else ""
+        return f"/ui/addresses/{address}{space}"
+    try:
+        prefix = parse_network(words)
+    except ValueError:
+        return f"/ui/pools/{words}" if words in catalogue.pools else None
+    pool = next(catalogue.pools_with(prefix[0]), None)
+    if pool is None or prefix[-1] not in pool.subnet:
+        return None
+    return f"/ui/pools/{pool.name}/map?at={prefix}"
+
+
+async def _found(api: Rest, words: str) -> Mapping[str, Any]:
+    """Who bears a name: a workload, an owner, a container, a reservation's holder. All by an index."""
+    namespace, slash, name = words.partition("/")
+    workload = {"namespace": namespace, "name": name} if slash and namespace and name else {"name": words}
+    asked_for = {
+        "Workloads": ("/v1/history", workload),
+        "Owners": ("/v1/allocations", {"owner": words}),
+        "Containers": ("/v1/allocations", {"container_id": words}),
+        "On the node": ("/v1/allocations", {"node": words}),
+    }
+    answers = await asyncio.gather(*(_or_none(api, *each) for each in asked_for.values()))
+    return {title: answer for title, answer in zip(asked_for, answers, strict=True) if answer["items"]}
+
+
+async def _or_none(api: Rest, path: str, query: Mapping[str, str]) -> Any:
+    """A short list; an empty one if the words cannot be such a name."""
+    try:
+        return await api.get(path, {**query, "limit": FOUND})
+    except Refused as refused:
+        if refused.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+            return {"items": [], "next": None}
+        raise
+
+
+async def _names(request: Request, words: str) -> Mapping[str, Any]:
+    """Pools, nodes and reservations with these words in their names: all in memory."""
+    catalogue, sought = engine(request).catalogue, words.lower()
+    pools = sorted(name for name in catalogue.pools if sought in name)[:FOUND]
+    known = catalogue.snapshot.nodes.keys() | (await engine(request).contacts()).keys()
+    nodes = sorted(key for key in known if sought in key.name.lower())[:FOUND]
+    return {"pools": pools, "nodes": nodes}
+
+
+async def explain(request: Request) -> Response:
+    """What a container would get, and why: the question is in the address, so it can be sent on."""
+    names = ("network", "cluster", "node", "namespace", "name", "pools", "addresses")
+    given = asked(request, *names)
+    answer, refused = None, None
+    if given:
+        try:
+            answer = (await rest(request).ask("POST", "/v1/explain", _add(given))).document
+        except Refused as error:
+            refused = error
+    return render(request, "explain.html", given=given, answer=answer, refused=refused, names=names)
+
+
+def _add(given: Mapping[str, str]) -> dict[str, Any]:
+    """The body of an ADD of a container that nobody knows."""
+    ipam: dict[str, Any] = {"type": "ipamd-ipam"}
+    if "pools" in given:
+        ipam["pools"] = given["pools"].replace(",", " ").split()
+    config: dict[str, Any] = {"cniVersion": "1.1.0", "name": given.get("network", "default"), "ipam": ipam}
+    if "addresses" in given:
+        config["args"] = {"cni": {"ips": given["addresses"].replace(",", " ").split()}}
+    workload = {"K8S_POD_NAMESPACE": given.get("namespace"), "K8S_POD_NAME": given.get("name")}
+    return {
+        "container_id": f"explain-{uuid4()}",
+        "netns": "/run/netns/explain",
+        "ifname": "eth0",
+        "args": ";".join(f"{key}={value}" for key, value in workload.items() if value is not None),
+        "path": "/opt/cni/bin",
+        "cluster": given.get("cluster", DEFAULT_CLUSTER),
+        "node": given.get("node", "none"),
+        "config": config,
+    }
+
+
+async def show_log(request: Request) -> Response:
+    """Who changed what: each change with what was different before."""
+    given = asked(request, "kind", "name", "by", "after", "before", "cursor")
+    page = await rest(request).get("/v1/log", {**given, "limit": LIMIT})
+    items = [{**item, "differences": _differences(item)} for item in page["items"]]
+    following = {**given, "cursor": page["next"]} if page["next"] is not None else None
+    more = f"/ui/log?{urlencode(following)}" if following is not None else None
+    return render(request, "log.html", items=items, given=given, more=more)
+
+
+def _differences(item: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The fields that a change changed, before and after."""
+    before, after = item["before"] or {}, item["after"] or {}
+    return [
+        (key, _written(before.get(key)), _written(after.get(key)))
+        for key in sorted({*before, *after})
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _written(value: Any) -> str:
+    if value in (None, [], {}):
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+HISTORY: Final = ("address", "space", "namespace", "name", "cluster", "node", "at", "after", "before")
+ALLOCATIONS: Final = (
+    "pool",
+    "cluster",
+    "node",
+    "network",
+    "namespace",
+    "name",
+    "container_id",
+    "owner",
+    "space",
+)
+
+ROUTES: Final = [
+    Route("/ui/allocations", _listing("allocations.html", "/v1/allocations", *ALLOCATIONS)),
+    Route("/ui/history", _listing("history.html", "/v1/history", *HISTORY)),
+    Route("/ui/nodes", _listing("nodes.html", "/v1/nodes", "cluster")),
+    Route("/ui/nodes/{cluster}/{name}", show_node),
+    Route(
+        "/ui/reservations",
+        _listing("reservations.html", "/v1/reservations", "space", "namespace", "name", "owner", "address"),
+    ),
+    Route("/ui/tokens", _listing("tokens.html", "/v1/tokens")),
+    Route("/ui/log", show_log),
+    Route("/ui/search", search),
+    Route("/ui/explain", explain),
+]

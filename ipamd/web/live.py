@@ -1,0 +1,87 @@
+"""Server-sent events: the moving part of a view, sent again whenever it has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Scope
+
+from ipamd.models.errors import DomainError
+from ipamd.web.asking import access, engine
+from ipamd.web.rendering import HEADERS, LIVE, VISITOR
+from ipamd.web.visitor import NotWelcome, visitor_of
+
+EVERY: Final = 2.0
+"""Seconds between two looks at one view."""
+
+BEATS: Final = 8
+"""After so many looks without a change something is sent, so that a lost connection is noticed."""
+
+
+async def stream(request: Request) -> Response:
+    """What moves in the view at `of`, now and after each change."""
+    of = urlsplit(request.query_params.get("of", "/"))
+    scope: Scope = {
+        **request.scope,
+        "path": of.path,
+        "raw_path": of.path.encode(),
+        "query_string": of.query.encode(),
+        LIVE: True,
+    }
+    return StreamingResponse(
+        _events(request, scope),
+        headers={**HEADERS, "X-Accel-Buffering": "no"},
+        media_type="text/event-stream",
+    )
+
+
+async def _events(request: Request, scope: Scope) -> AsyncIterator[bytes]:
+    last, silent = "", 0
+    yield b"retry: 2000\n\n"
+    while not engine(request).is_ending:
+        try:
+            scope[VISITOR] = await visitor_of(request, engine(request), access(request))
+            status, text = await _view(request, scope)
+        except NotWelcome as why:
+            yield _event("ended", str(why))
+            return
+        except DomainError as error:
+            status, text = 503, str(error)
+        if status != 200:
+            yield _event("failed", f"The view cannot be read now (status {status}).")
+        elif text != last:
+            yield _event("rows", text)
+            last, silent = text, 0
+        elif silent >= BEATS:
+            yield b": still here\n\n"
+            silent = 0
+        silent += 1
+        await asyncio.sleep(EVERY)
+
+
+async def _view(request: Request, scope: Scope) -> tuple[int, str]:
+    """One view, as if it had been asked for."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    fresh = {
+        key: value for key, value in scope.items() if key not in ("app", "router", "endpoint", "path_params")
+    }
+    await request.app.state.views({**fresh, "root_path": ""}, receive, send)
+    body = b"".join(message.get("body", b"") for message in sent[1:])
+    return sent[0]["status"], body.decode()
+
+
+def _event(name: str, text: str) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(text)}\n\n".encode()

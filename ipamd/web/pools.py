@@ -1,0 +1,248 @@
+"""Pools: all of them as bars, one of them, its addresses as a picture, and one address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from ipamd.engine.catalogue import Catalogue
+from ipamd.engine.engine import Engine
+from ipamd.engine.inspection.usage import Usage
+from ipamd.models.address import IPNetwork, parse_address, parse_network
+from ipamd.models.errors import NotFound
+from ipamd.models.instant import SECOND
+from ipamd.models.pool import DEFAULT_SPACE, Pool
+from ipamd.models.sample import DAY
+from ipamd.web import cells
+from ipamd.web.asking import asked, engine, read, rest
+from ipamd.web.bars import Piece, pieces, share_used
+from ipamd.web.rendering import HEADERS, render
+
+PAGE: Final = 25
+"""Pools on one page: each is a bar, out of sums."""
+
+MOST_GAPS: Final = 20
+
+SHOWN_DAYS: Final = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A pool with its bar."""
+
+    pool: Pool
+    usage: Usage
+    bar: Sequence[Piece]
+    used: int
+
+
+async def overview(request: Request) -> Response:
+    """All pools, a page at a time, by name."""
+    catalogue = await engine(request).refresh()
+    given = asked(request, "q", "space", "after")
+    matching = sorted(
+        name
+        for name, pool in catalogue.pools.items()
+        if given.get("space") in (None, pool.space) and given.get("q", "").lower() in f"{name} {pool.subnet}"
+    )
+    later = [name for name in matching if name > given.get("after", "")]
+    rows = [await _row(engine(request), catalogue.pools[name]) for name in later[:PAGE]]
+    return render(
+        request,
+        "overview.html",
+        rows=rows,
+        given=given,
+        total=len(matching),
+        more=later[PAGE - 1] if len(later) > PAGE else None,
+        spaces=sorted({pool.space for pool in catalogue.pools.values()}),
+    )
+
+
+async def _row(known: Engine, pool: Pool) -> Row:
+    usage = await known.queries.usage(pool.name)
+    return Row(pool, usage, pieces(usage), share_used(usage))
+
+
+async def show_pool(request: Request) -> Response:
+    """One pool: how full it is and will be, its rules, and its picture."""
+    catalogue = await engine(request).refresh()
+    pool = _pool(catalogue, request.path_params["name"])
+    api = rest(request)
+    document = await api.get(f"/v1/pools/{pool.name}")
+    return render(
+        request,
+        "pool.html",
+        row=await _row(engine(request), pool),
+        document=document,
+        forecast=await api.get(f"/v1/pools/{pool.name}/forecast"),
+        **await _picture(engine(request), catalogue, pool, pool.subnet),
+    )
+
+
+async def show_map(request: Request) -> Response:
+    """A part of a pool as a picture."""
+    catalogue = await engine(request).refresh()
+    pool = _pool(catalogue, request.path_params["name"])
+    given = asked(request, "at", "address")
+    if "address" in given:
+        address = read(parse_address, given["address"])
+        if address not in pool.subnet:
+            raise NotFound(f"address in pool {pool.name} ({pool.subnet}) named", str(address))
+        where = cells.around(address, pool)
+        return RedirectResponse(
+            f"/ui/pools/{pool.name}/map?at={where}#a-{address}", headers=HEADERS, status_code=303
+        )
+    at = _part(given.get("at"), pool)
+    return render(request, "map.html", **await _picture(engine(request), catalogue, pool, at))
+
+
+async def samples(request: Request) -> Response:
+    """The samples of a pool of the last month, for its curve."""
+    name = request.path_params["name"]
+    now = engine(request).clock.read().now
+    found = await engine(request).queries.samples(name, now - SHOWN_DAYS * DAY, now, SHOWN_DAYS * 24)
+    curve = {
+        "times": [sample.at // SECOND for sample in found],
+        "allocated": [sample.allocated for sample in found],
+    }
+    return JSONResponse(curve, headers=HEADERS)
+
+
+def _part(text: str | None, pool: Pool) -> IPNetwork:
+    """The part of a pool that is asked for: any prefix inside it that is no single address."""
+    if text is None:
+        return pool.subnet
+    part = read(parse_network, text)
+    if part.version != pool.family or not int(pool.subnet[0]) <= int(part[0]) <= int(part[-1]) <= int(
+        pool.subnet[-1]
+    ):
+        raise NotFound(f"prefix in pool {pool.name} ({pool.subnet}) named", str(part))
+    if part.prefixlen == part.max_prefixlen:
+        return cells.around(part[0], pool)
+    return part
+
+
+async def _picture(known: Engine, catalogue: Catalogue, pool: Pool, at: IPNetwork) -> Mapping[str, Any]:
+    """The cells of a prefix, the gaps in it, and the way to it."""
+    mask = catalogue.mask(pool)
+    given: dict[str, Any] = {"at": at, "trail": cells.trail(at, pool), "pool": pool}
+    first, last = int(at[0]), int(at[-1])
+    if last - first < 1 << cells.CELL_BITS:
+        blocks = await known.queries.blocks(pool.name, first, last)
+        cooled = known.clock.read().past(pool.cooldown * SECOND)
+        addresses = cells.address_cells(at, pool, mask, blocks, cooled)
+        found = cells.gaps(addresses)
+        return {**given, "addresses": addresses, "prefixes": [], **_largest(found)}
+    parts = cells.prefixes_of(at)
+    bounds = [(int(part[0]), int(part[-1])) for part in parts]
+    if 1 << (at.max_prefixlen - parts[0].prefixlen) < pool.block_size:
+        blocks = await known.queries.blocks(pool.name, first, last)
+        taken = cells.taken_within(blocks, bounds)
+    else:
+        taken = list(await known.queries.allocated_in(pool.name, bounds))
+    prefixes = cells.prefix_cells(at, mask, taken)
+    return {**given, "addresses": [], "prefixes": prefixes, **_largest(cells.empty_prefixes(prefixes))}
+
+
+def _largest(found: Sequence[cells.Gap]) -> dict[str, Any]:
+    """The largest gaps, in the order of their addresses, and how many there are."""
+    chosen = sorted(found, key=lambda gap: -gap.size)[:MOST_GAPS]
+    return {"gaps": sorted(chosen, key=lambda gap: int(gap.first)), "gap_count": len(found)}
+
+
+async def show_address(request: Request) -> Response:
+    """One address: its state, who has it, and who had it."""
+    address = read(parse_address, request.path_params["address"])
+    given = asked(request, "space", "cursor")
+    space = given.get("space", DEFAULT_SPACE)
+    catalogue = await engine(request).refresh()
+    pool = catalogue.pool_with(address, space)
+    history = await rest(request).get(
+        "/v1/history",
+        {"address": str(address), "space": space, "cursor": given.get("cursor"), "limit": 50},
+    )
+    state, reservation = "outside", None
+    why: str | None = f"no pool of space {space} has it"
+    if pool is not None:
+        mask = catalogue.mask(pool)
+        value = int(address)
+        blocks = await engine(request).queries.blocks(pool.name, value, value)
+        cooled = engine(request).clock.read().past(pool.cooldown * SECOND)
+        state = cells.state_of(value, mask, blocks, cooled)
+        why, reservation = mask.why_not(address), mask.reservation_of(address)
+    live = [item for item in history["items"] if item["until"] is None]
+    return render(
+        request,
+        "address.html",
+        address=address,
+        space=space,
+        pool=pool,
+        state=state,
+        why=why,
+        reservation=reservation,
+        live=live,
+        history=history,
+        picture=cells.around(address, pool) if pool is not None else None,
+        other_spaces=sorted(other.space for other in catalogue.pools_with(address) if other.space != space),
+    )
+
+
+async def show_tree(request: Request) -> Response:
+    """Spaces, their pools, and the parts of one pool, opened in place."""
+    catalogue = await engine(request).refresh()
+    given = asked(request, "space", "free", "after", "open", "at")
+    by_space: dict[str, list[Pool]] = {}
+    for pool in catalogue.pools.values():
+        by_space.setdefault(pool.space, []).append(pool)
+    space = given.get("space") or next(iter(sorted(by_space)), None)
+    ordered = sorted(by_space.get(space or "", ()), key=lambda pool: (pool.family, int(pool.subnet[0])))
+    begin = next((place + 1 for place, pool in enumerate(ordered) if pool.name == given.get("after")), 0)
+    known, rows = engine(request), list[Row]()
+    last: str | None = None
+    least = int(given["free"]) if given.get("free", "").isascii() and given.get("free", "").isdigit() else 0
+    for pool in ordered[begin : begin + PAGE * 4]:
+        last = pool.name
+        row = await _row(known, pool)
+        if row.usage.free >= least:
+            rows.append(row)
+        if len(rows) >= PAGE:
+            break
+    opened = catalogue.pools.get(given.get("open", ""))
+    picture = (
+        await _picture(known, catalogue, opened, _part(given.get("at"), opened))
+        if opened is not None
+        else None
+    )
+    return render(
+        request,
+        "tree.html",
+        spaces={name: len(pools) for name, pools in sorted(by_space.items())},
+        space=space,
+        rows=rows,
+        given=given,
+        opened=opened,
+        picture=picture,
+        more=last if ordered and last != ordered[-1].name else None,
+    )
+
+
+def _pool(catalogue: Catalogue, name: str) -> Pool:
+    pool = catalogue.pools.get(name)
+    if pool is None:
+        raise NotFound("pool", name)
+    return pool
+
+
+ROUTES: Final = [
+    Route("/", overview),
+    Route("/ui/pools/{name}", show_pool),
+    Route("/ui/pools/{name}/map", show_map),
+    Route("/ui/pools/{name}/samples", samples),
+    Route("/ui/addresses/{address}", show_address),
+    Route("/ui/tree", show_tree),
+]

@@ -1,0 +1,104 @@
+"""Templates, and the headers of every page: it runs our own scripts alone and stands in no frame."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from hosting.foreign_text import escape
+from ipamd import __version__
+from ipamd.web.visitor import Visitor
+
+HERE: Final = Path(__file__).parent
+FOLDERS: Final = (HERE / "static", HERE / "vendored")
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+VISITOR: Final = "ipamd.visitor"
+LIVE: Final = "ipamd.live"
+"""Keys of a scope: who looks, and whether only what changes by itself is asked for."""
+
+
+def visible(value: object) -> object:
+    """Foreign text with its control characters shown; a template escapes its markup besides."""
+    return escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def when(text: str | None) -> Markup:
+    """A moment: UTC here, in the reader's zone as soon as our script has run."""
+    if text is None:
+        return Markup("&mdash;")
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    written = moment.strftime("%Y-%m-%d %H:%M:%S")
+    return Markup('<time datetime="{}">{} UTC</time>').format(text, written)
+
+
+def grouped(number: int) -> Markup:
+    """A number as people read it; one with more digits than they read as a power of two."""
+    if number >= 1 << 40:
+        return Markup("2^{}").format(number.bit_length() - 1)
+    if number < 10_000:
+        return Markup("{}").format(number)
+    return Markup("\u202f").join(f"{number:,}".split(","))
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a file of ours, which changes with its content, so that a browser may keep it."""
+    for folder in FOLDERS:
+        file = folder / name
+        if file.is_file():
+            return f"/ui/static/{name}?{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+    raise FileNotFoundError(name)
+
+
+def link(*parts: str) -> str:
+    """A path of the page out of names that others chose."""
+    return "/ui/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"when": when, "grouped": grouped}
+    made.globals |= {"asset": asset, "link": link, "version": __version__}
+    return made
+
+
+ENVIRONMENT: Final = _environment()
+
+
+def render(request: Request, template: str, status: int = 200, **given: Any) -> HTMLResponse:
+    """A page; of a live one only its moving part, if that is what was asked for."""
+    visitor: Visitor | None = request.scope.get(VISITOR)
+    query = f"?{request.url.query}" if request.url.query else ""
+    context = {"visitor": visitor, "path": request.url.path, "here": request.url.path + query, **given}
+    found = ENVIRONMENT.get_template(template)
+    if request.scope.get(LIVE):
+        block = found.blocks["live"](found.new_context(context)) if "live" in found.blocks else ()
+        return HTMLResponse("".join(block), status, HEADERS)
+    return HTMLResponse(found.render(context), status, HEADERS)

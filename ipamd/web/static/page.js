@@ -1,0 +1,89 @@
+// The reader's own time zone, and views that are live. Without this file everything can still be read.
+"use strict";
+
+const zone = document.getElementById("zone");
+
+function inUtc() {
+  try { return localStorage.getItem("ipamd-zone") === "utc"; } catch { return false; }
+}
+
+function writeTimes(within) {
+  for (const time of within.querySelectorAll("time")) {
+    const moment = new Date(time.dateTime);
+    const parts = inUtc()
+      ? moment.toISOString().slice(0, 19).replace("T", " ") + " UTC"
+      : new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium" }).format(moment);
+    if (time.textContent !== parts) time.textContent = parts;
+    time.title = moment.toISOString();
+  }
+}
+
+if (zone) {
+  const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const name = () => { zone.textContent = inUtc() ? `Times in UTC` : `Times in ${local}`; };
+  zone.hidden = false;
+  zone.addEventListener("click", () => {
+    try { localStorage.setItem("ipamd-zone", inUtc() ? "local" : "utc"); } catch { return; }
+    name();
+    writeTimes(document);
+  });
+  name();
+}
+writeTimes(document);
+document.addEventListener("htmx:after:swap", () => writeTimes(document));
+
+// Rows stay where they are: what changed is replaced in its place, what is gone is struck out, and what is new
+// waits until the reader asks for it.
+function merge(old, fresh, note) {
+  const before = new Map([...old.querySelectorAll("[id]")].map((each) => [each.id, each]));
+  let added = 0;
+  for (const each of fresh.querySelectorAll("[id]")) {
+    const known = before.get(each.id);
+    before.delete(each.id);
+    if (!known) { added += 1; continue; }
+    if (known.dataset.sent === undefined) known.dataset.sent = known.innerHTML;
+    const differs = known.dataset.text !== each.textContent.trim();
+    known.classList.remove("gone");
+    if (differs && !each.querySelector("[id]")) {
+      const focused = known.contains(document.activeElement);
+      if (!focused) known.innerHTML = each.innerHTML;
+      if (known.dataset.text !== undefined) known.classList.toggle("fresh", true);
+      known.className = [each.className, known.classList.contains("fresh") ? "fresh" : ""].join(" ").trim();
+    } else {
+      known.classList.remove("fresh");
+    }
+    if (each.querySelector("[id]") === null) known.dataset.text = each.textContent.trim();
+    if (each.title) known.title = each.title;
+    if (each.matches(".cell")) known.className = each.className;
+  }
+  for (const each of before.values()) if (each.matches("tr")) each.classList.add("gone");
+  note(added);
+  writeTimes(old);
+}
+
+for (const bar of document.querySelectorAll("[data-live]")) {
+  const state = bar.querySelector(".state");
+  const button = bar.querySelector("button");
+  const target = document.getElementById("live");
+  let source = null;
+  const show = (text, kind) => { state.textContent = text; bar.className = `live ${kind}`; };
+  const start = () => {
+    source = new EventSource(`/ui/live?of=${encodeURIComponent(bar.dataset.live)}`);
+    source.addEventListener("open", () => show("Live", ""));
+    source.addEventListener("rows", (event) => {
+      const fresh = new DOMParser().parseFromString(JSON.parse(event.data), "text/html").body;
+      merge(target, fresh, (added) => show(added ? `Live, ${added} new: load the page again to see them` : "Live", ""));
+    });
+    source.addEventListener("failed", (event) => show(JSON.parse(event.data), "lost"));
+    source.addEventListener("ended", (event) => { source.close(); show(JSON.parse(event.data), "lost"); });
+    source.addEventListener("error", () => show("Connection lost: trying again", "lost"));
+  };
+  button.addEventListener("click", () => {
+    const paused = source !== null;
+    if (paused) { source.close(); source = null; show("Paused", "paused"); } else { start(); }
+    button.textContent = paused ? "Go on" : "Pause";
+  });
+  addEventListener("pagehide", () => source?.close());
+  bar.hidden = false;
+  start();
+}

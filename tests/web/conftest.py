@@ -1,0 +1,91 @@
+"""A service with something to look at, and browsers as HTTP sees them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service import IpamdProcess, running_service
+
+HOSTILE = "<script>alert(1)</script>&'\""
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Requests as a browser sends them from a page of ipamd, with its cookies."""
+
+    http: httpx.Client
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self.http.get(path, headers=headers)
+
+    def send(self, path: str, form: dict[str, str], **headers: str) -> httpx.Response:
+        """Send a form of a page."""
+        return self.http.post(path, data=form, headers={"Sec-Fetch-Site": "same-origin", **headers})
+
+
+def browser(service: IpamdProcess) -> Browser:
+    return Browser(httpx.Client(base_url=service.tcp_endpoint, timeout=60))
+
+
+def fill(http: httpx.Client) -> None:
+    """Pools of both families, containers and owners whose names are hostile, reservations, labels."""
+
+    def post(path: str, body: dict[str, Any]) -> None:
+        answer = http.post(path, json=body)
+        assert answer.is_success, answer.text
+
+    post("/v1/pools", {"name": "pods", "subnet": "10.64.0.0/24"})
+    post("/v1/pools", {"name": "six", "subnet": "fd00::/64"})
+    post("/v1/pools", {"name": "wide", "subnet": "11.0.0.0/8"})
+    post("/v1/reservations", {"address": "10.64.0.64/29", "owner": HOSTILE, "note": f"{HOSTILE}\u202e\n"})
+    post("/v1/allocations", {"owner": HOSTILE, "pool": "pods", "address": "10.64.0.9", "node": HOSTILE})
+    post("/v1/allocations", {"owner": "vm-1", "pool": "six", "namespace": "web", "name": "front"})
+    post("/v1/allocations", {"owner": "far", "pool": "wide", "address": "11.200.3.4"})
+    assert http.put("/v1/nodes/default/n1", json={"labels": {"zone": HOSTILE}}).is_success
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[IpamdProcess]:
+    with running_service() as service:
+        fill(service.http)
+        yield service
+
+
+@pytest.fixture
+def page(filled: IpamdProcess) -> Browser:
+    return browser(filled)
+
+
+VIEWS = {
+    "/": "pods",
+    "/?q=po&space=default": "10.64.0.0/24",
+    "/ui/pools/pods": "Free ranges",
+    "/ui/pools/six": "2^63",
+    "/ui/pools/wide": "11.200.0.0/16",
+    "/ui/pools/pods/map?at=10.64.0.0/24": "10.64.0.9, allocated",
+    "/ui/pools/wide/map?at=11.200.0.0/16": "11.200.3.0/24: 1 of 256 taken",
+    "/ui/pools/pods/samples": "times",
+    "/ui/addresses/10.64.0.9": "Who had it",
+    "/ui/addresses/10.64.0.65": "reserved for",
+    "/ui/addresses/10.64.0.255": "Nobody can have it",
+    "/ui/addresses/192.0.2.1": "outside",
+    "/ui/search?q=front": "Workloads",
+    "/ui/search?q=vm-1": "Owners",
+    "/ui/search?q=n1": "Nodes",
+    "/ui/search?q=%3Cb%3E%E2%80%AEnonsense": "Nothing is called that",
+    "/ui/explain?node=n1&pools=pods": "It would get",
+    "/ui/explain?pools=none": "Refused with code",
+    "/ui/tree?open=wide&at=11.200.0.0/16": "11.200.3.0/24",
+    "/ui/tree?free=100000": "wide",
+    "/ui/allocations?pool=pods": "10.64.0.9",
+    "/ui/history": "10.64.0.9",
+    "/ui/nodes": "n1",
+    "/ui/nodes/default/n1": "zone",
+    "/ui/reservations": "10.64.0.64/29",
+    "/ui/tokens": "There is none",
+    "/ui/log": "create pool",
+}
+"""Each view, and words that it says."""

@@ -1,0 +1,105 @@
+"""What each view shows, over HTTP: without scripts, as a terminal's browser sees it."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service import IpamdProcess
+from tests.web.conftest import HOSTILE, VIEWS, Browser
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("path", VIEWS)
+def test_each_view_answers_says_what_it_is_for_and_keeps_foreign_markup_out(page: Browser, path: str) -> None:
+    answer = page.get(path)
+
+    assert answer.status_code == 200, answer.text
+    assert VIEWS[path] in answer.text
+    assert HOSTILE not in answer.text
+    assert "\u202e" not in answer.text
+    assert not re.search(r"<script(?! src=\"/ui/static/)|\sstyle=|\son[a-z]+=|javascript:", answer.text)
+    assert len(answer.content) < 500_000
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("/ui/addresses/nonsense", 400, "is not an IPv4 or IPv6 address"),
+        ("/ui/pools/gone", 404, "there is no pool"),
+        ("/ui/pools/pods/map?at=10.65.0.0/24", 404, "10.65.0.0/24"),
+        ("/ui/pools/pods/map?at=10.64.0.1/24", 400, "host bits"),
+        ("/ui/pools/pods/map?address=10.65.0.1", 404, "10.65.0.1"),
+        ("/ui/nodes/default/gone", 404, "there is no node"),
+        ("/ui/allocations?cursor=bent", 422, "cursor"),
+        ("/ui/log?kind=weather", 422, "kind"),
+        ("/ui/nothing", 404, "There is nothing at this address"),
+    ],
+)
+def test_a_link_to_what_is_not_there_is_a_sentence_on_the_page(
+    page: Browser, path: str, status: int, says: str
+) -> None:
+    answer = page.get(path)
+
+    assert answer.status_code == status
+    assert 'role="alert"' in answer.text
+    assert says in answer.text
+
+
+@pytest.mark.parametrize(
+    ("words", "leads_to"),
+    [
+        ("10.64.0.9", "/ui/addresses/10.64.0.9?space=default"),
+        (" 10.64.0.0/25 ", "/ui/pools/pods/map?at=10.64.0.0/25"),
+        ("fd00::/80", "/ui/pools/six/map?at=fd00::/80"),
+        ("pods", "/ui/pools/pods"),
+    ],
+)
+def test_search_leads_to_what_alone_can_be_meant(page: Browser, words: str, leads_to: str) -> None:
+    answer = page.http.get("/ui/search", params={"q": words})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, leads_to)
+
+
+def test_a_picture_tells_each_address_of_a_small_prefix_and_the_gaps(page: Browser) -> None:
+    text = page.get("/ui/pools/pods/map?at=10.64.0.0/24").text
+
+    states = dict(re.findall(r'aria-label="(10\.64\.0\.\d+), (\w+)"', text))
+    assert len(states) == 256
+    assert states["10.64.0.0"] == states["10.64.0.1"] == states["10.64.0.255"] == "excluded"
+    assert states["10.64.0.9"] == "allocated"
+    assert {states[f"10.64.0.{last}"] for last in range(64, 72)} == {"reserved"}
+    assert list(states.values()).count("free") == 256 - 3 - 1 - 8
+    assert re.search(r"10\.64\.0\.10</a>.*10\.64\.0\.63.*<small>54<", text)
+
+
+def test_what_is_live_is_sent_again_when_it_has_changed(page: Browser, filled: IpamdProcess) -> None:
+    with page.http.stream("GET", "/ui/live", params={"of": "/ui/allocations?owner=new"}) as stream:
+        lines = stream.iter_lines()
+        first = next(line for line in lines if line.startswith("data: "))
+        made = filled.http.post("/v1/allocations", json={"owner": "new", "pool": "pods"})
+        second = next(line for line in lines if line.startswith("data: "))
+
+    address = made.json()["address"]
+    assert address not in json.loads(first[6:])
+    assert f"/ui/addresses/{address}" in json.loads(second[6:])
+    assert "<html" not in json.loads(second[6:])
+
+
+def test_shipped_files_are_those_of_the_list_and_may_be_kept(page: Browser) -> None:
+    checked = subprocess.run([ROOT / "scripts/vendored", "--check"], capture_output=True, text=True)
+    links = re.findall(r'(?:src|href)="(/ui/static/[^"]+)"', page.get("/ui/pools/pods").text)
+    files = {link: page.get(link) for link in links}
+
+    assert checked.returncode == 0, checked.stderr
+    assert {"htmx.min.js", "uPlot.iife.min.js", "page.css"} <= {
+        link.split("/")[-1].split("?")[0] for link in links
+    }
+    assert {answer.status_code for answer in files.values()} == {httpx.codes.OK}
+    assert all("immutable" in answer.headers["cache-control"] for answer in files.values())
+    assert page.get("/ui/static/../rendering.py").status_code == 404
+    assert page.get("/ui/static/list.json").status_code == 404
