@@ -7,6 +7,7 @@ import signal
 import time
 
 from benchmarks import (
+    between_nodes,
     bridge,
     burst,
     data_path,
@@ -35,6 +36,7 @@ BENCHMARKS = {
         living,
         restores,
         data_path,
+        between_nodes,
         service,
         growth,
         fill_curve,
