@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from netlink import address, family, link, neighbour, route
@@ -39,7 +39,8 @@ class Standing:
 
     mac: bytes | None
     neighbours: dict[bytes, Neighbour]
-    routed: frozenset[bytes]
+    routed: Mapping[bytes, bytes | None]
+    """The addresses to which a route leads, each with what the node itself sends from."""
     gateways: tuple[bytes, ...]
 
 
@@ -54,18 +55,21 @@ def named(node: Connection, indexes: Iterable[int]) -> list[HostSide]:
     return _host_sides(message for answer in answers for message in answer.messages)
 
 
-def routed_addresses(node: Connection) -> dict[int, set[bytes]]:
-    """The addresses to which the main plugin made routes, by the links. Raises OSError, or Interrupted."""
-    found: dict[int, set[bytes]] = {}
+def routed_addresses(node: Connection) -> dict[int, dict[bytes, bytes | None]]:
+    """The addresses to which the main plugin made routes, by the links, each with the route's source.
+
+    Raises OSError, or Interrupted.
+    """
+    found: dict[int, dict[bytes, bytes | None]] = {}
     for of in _FAMILIES:
         for told in node.list_all(route.get_all(of, protocol=naming.ROUTE_PROTOCOL)):
             one = route.decode(told)
             if one.index is not None and one.length == addresses.bits(one.destination):
-                found.setdefault(one.index, set()).add(one.destination)
+                found.setdefault(one.index, {})[one.destination] = one.source
     return found
 
 
-def standing(node: Connection, side: HostSide, routed: frozenset[bytes]) -> Standing:
+def standing(node: Connection, side: HostSide, routed: Mapping[bytes, bytes | None]) -> Standing:
     """What the kernel has for one, whose routes are known. Raises OSError, or Interrupted."""
     answers = node.exchange(
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -12,11 +13,10 @@ from netlink.neighbour import Neighbour
 from node_agent.host_sides.reading import HostSide, Standing
 from veth_plugin import address as addresses
 from veth_plugin.configuration import DEFAULT_GATEWAYS
-from veth_plugin.kernel import uplink
 from veth_plugin.kernel.routed import gateway_address, host_route
 
 _DEFAULT = {family.of(one): one for one in map(addresses.parse, DEFAULT_GATEWAYS)}
-_THERE_OR_GONE = (17, 19)  # EEXIST: another has it by now; ENODEV: the host side went meanwhile
+_THERE_OR_GONE = (17, 19, 3)  # EEXIST: another has it by now; ENODEV, ESRCH: it went meanwhile
 
 
 class Part(Enum):
@@ -25,11 +25,12 @@ class Part(Enum):
     GATEWAY = auto()
     NEIGHBOUR = auto()
     ROUTE = auto()
+    SOURCE = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """What is not as it shall be: an address's neighbour or route, or the gateway of a family."""
+    """What is not as it shall be: an address's neighbour, route or route's source, or a family's gateway."""
 
     part: Part
     address: bytes
@@ -38,9 +39,15 @@ class Lack:
         return f"{self.part.name.lower()} {addresses.text(self.address)}"
 
 
-def lacks(side: HostSide, there: Standing, before: tuple[bytes, ...] = ()) -> list[Lack]:
+def lacks(
+    side: HostSide,
+    there: Standing,
+    sources: Mapping[int, bytes],
+    before: tuple[bytes, ...] = (),
+) -> list[Lack]:
     """What is missing or wrong, in the order in which it is to be written. Pure.
 
+    `sources` are the node's own addresses by family: a route that was made before there was one has none.
     `before` are gateways that were seen at the host side: a network may have others than the usual ones.
     """
     found = []
@@ -51,24 +58,31 @@ def lacks(side: HostSide, there: Standing, before: tuple[bytes, ...] = ()) -> li
     for one in side.addresses:
         if there.mac is not None and not _is_permanent(there.neighbours.get(one), there.mac):
             found.append(Lack(Part.NEIGHBOUR, one))
-    return found + [Lack(Part.ROUTE, one) for one in side.addresses if one not in there.routed]
+    for one in side.addresses:
+        if one not in there.routed:
+            found.append(Lack(Part.ROUTE, one))
+        elif there.routed[one] is None and family.of(one) in sources:
+            found.append(Lack(Part.SOURCE, one))
+    return found
 
 
 def at_once(lack: Lack) -> bool:
     """Whether it may be written at any moment.
 
     A gateway and a route are made by an ADD that fails if they are there already: the agent must not come
-    before it. Writing a neighbour takes nothing from anybody.
+    before it. Writing a neighbour, or the source of a route that is there, takes nothing from anybody.
     """
-    return lack.part is Part.NEIGHBOUR
+    return lack.part in (Part.NEIGHBOUR, Part.SOURCE)
 
 
-def put_back(node: Connection, side: HostSide, there: Standing, lacking: list[Lack]) -> list[str]:
-    """Write it. What the kernel refused, in words. Raises OSError, or Failure of the main plugin's."""
-    sources = uplink.find(node).sources if any(one.part is Part.ROUTE for one in lacking) else {}
+def put_back(
+    node: Connection, side: HostSide, there: Standing, sources: Mapping[int, bytes], lacking: list[Lack]
+) -> list[str]:
+    """Write it. What the kernel refused, in words. Raises OSError."""
     refused = []
-    requests = [_request(side, there, one, sources) for one in lacking]
-    for one, answer in zip(lacking, node.exchange(requests), strict=True):
+    steps = [(one, each) for one in lacking for each in _requests(side, there, one, sources)]
+    answers = node.exchange([request for _, request in steps])
+    for (one, _), answer in zip(steps, answers, strict=True):
         if answer.refusal is not None and answer.refusal.errno not in _THERE_OR_GONE:
             refused.append(
                 f"{one}: error {answer.refusal.errno} of the kernel {answer.refusal.text}".rstrip()
@@ -76,13 +90,17 @@ def put_back(node: Connection, side: HostSide, there: Standing, lacking: list[La
     return refused
 
 
-def _request(side: HostSide, there: Standing, lack: Lack, sources: dict[int, bytes]) -> Request:
+def _requests(side: HostSide, there: Standing, lack: Lack, sources: Mapping[int, bytes]) -> list[Request]:
     one = lack.address
     if lack.part is Part.GATEWAY:
-        return address.add(gateway_address(side.index, one))
+        return [address.add(gateway_address(side.index, one))]
     if lack.part is Part.NEIGHBOUR:
-        return neighbour.put(Neighbour(side.index, one, there.mac))
-    return route.add(host_route(side.index, one, sources.get(family.of(one))))
+        return [neighbour.put(Neighbour(side.index, one, there.mac))]
+    added = route.add(host_route(side.index, one, sources.get(family.of(one))))
+    if lack.part is Part.ROUTE:
+        return [added]
+    # In place of the route that is there, but never of one that another host side has got meanwhile.
+    return [route.delete(host_route(side.index, one, None)), added]
 
 
 def _is_permanent(entry: Neighbour | None, mac: bytes) -> bool:

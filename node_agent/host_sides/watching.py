@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import structlog
@@ -19,7 +19,7 @@ from netlink.message import Message
 from node_agent.host_sides import reading
 from node_agent.host_sides.reading import HostSide
 from node_agent.host_sides.repair import Lack, Part, at_once, lacks, put_back
-from veth_plugin.kernel import naming
+from veth_plugin.kernel import naming, uplink
 from veth_plugin.kernel.asking import connect
 
 log = structlog.get_logger()
@@ -58,19 +58,26 @@ class HostSides:
                 self._forget_all_but({side.index for side in sides})
             else:
                 sides = reading.named(node, indexes)
-            routed = reading.routed_addresses(node) if sides else {}
+            if not sides:
+                return set()
+            routed = reading.routed_addresses(node)
+            sources = uplink.find(node).sources
             return {
-                side.index
-                for side in sides
-                if self._repair(node, side, frozenset(routed.get(side.index, ())))
+                side.index for side in sides if self._repair(node, side, routed.get(side.index, {}), sources)
             }
         finally:
             node.close()
 
-    def _repair(self, node: Connection, side: HostSide, routed: frozenset[bytes]) -> bool:
+    def _repair(
+        self,
+        node: Connection,
+        side: HostSide,
+        routed: Mapping[bytes, bytes | None],
+        sources: Mapping[int, bytes],
+    ) -> bool:
         """Put back what a host side lacks; whether something waits, for an ADD may be about to write it."""
         there = reading.standing(node, side, routed)
-        lacking = lacks(side, there, self._gateways.get(side.index, ()))
+        lacking = lacks(side, there, sources, self._gateways.get(side.index, ()))
         if not any(one.part is Part.GATEWAY for one in lacking):
             self._gateways[side.index] = there.gateways
         waits = not all(at_once(one) for one in lacking) and not self._is_settled(side)
@@ -78,7 +85,7 @@ class HostSides:
         if not waits:
             self._lacking.pop(side.index, None)
         if ready:
-            _tell(side, ready, put_back(node, side, there, ready))
+            _tell(side, ready, put_back(node, side, there, sources, ready))
         return waits
 
     def _is_settled(self, side: HostSide) -> bool:
@@ -97,6 +104,8 @@ class _Ear:
     def __init__(self) -> None:
         self.indexes: set[int] = set()
         self.lost = False
+        self.has_way_out = False
+        """There is a new route to what is beyond the node, and so a source for routes that have none."""
         self.heard = asyncio.Event()
         self._listeners: list[Events] = []
 
@@ -114,8 +123,8 @@ class _Ear:
 
     def take(self, again: set[int]) -> set[int] | None:
         """What was heard of since, with what is to be looked at again; None for all."""
-        found = None if self.lost else self.indexes | again
-        self.indexes, self.lost = set(), False
+        found = None if self.lost or self.has_way_out else self.indexes | again
+        self.indexes, self.lost, self.has_way_out = set(), False, False
         self.heard.clear()
         return found
 
@@ -123,9 +132,10 @@ class _Ear:
         try:
             for told in listener.read():
                 self.indexes.update(_concerned(told))
+                self.has_way_out |= told.kind == route.NEW and route.decode(told).length == 0
         except (Lost, Malformed, OSError):
             self.lost = True
-        if self.indexes or self.lost:
+        if self.indexes or self.lost or self.has_way_out:
             self.heard.set()
 
 

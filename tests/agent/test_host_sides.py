@@ -14,11 +14,12 @@ from tests.network.conftest import DEBIAN_PLUGINS, node, plugin_folder
 from tests.network.kernel import connect
 from tests.network.namespace import MakeNamespace, Namespace
 from tests.node_executable import node_plugin
-from tests.veth.beyond import NODE, answers, routes, shown, wire
+from tests.veth.beyond import BEYOND, NODE, UPLINK, answers, routes, shown, wire
 from tests.veth.conftest import container, third_party
 from tests.veth.executable import Document, MainPlugin, put
 from tests.veth.ipam import NAME, ThirdParty
 from tests.waiting import eventually
+from veth_plugin.kernel import uplink
 
 __all__ = ["container", "node", "third_party"]
 
@@ -66,7 +67,9 @@ def standing(node: Namespace, name: str) -> tuple[object, ...]:
     """Permanent neighbours, routes and addresses of a host side."""
     known = shown(node, "neigh", "show", "dev", name, "nud", "permanent")
     neighbours = sorted((one["dst"], one["lladdr"]) for one in known)
-    led = sorted((one["dst"], one["prefsrc"], one["protocol"]) for one in routes(node) if one["dev"] == name)
+    led = sorted(
+        (one["dst"], one.get("prefsrc", ""), one["protocol"]) for one in routes(node) if one["dev"] == name
+    )
     [told] = shown(node, "address", "show", "dev", name)
     return neighbours, led, sorted((one["local"], one["prefixlen"]) for one in told["addr_info"])
 
@@ -144,6 +147,26 @@ def test_an_agent_that_starts_puts_right_what_happened_before(
     eventually(lambda: standing(node, name) == before)
 
 
+def test_a_route_whose_source_went_with_the_uplink_gets_it_again(
+    plugin: MainPlugin, node: Namespace, agent: AgentProcess
+) -> None:
+    name = plugin.add()["interfaces"][0]["name"]
+    before = standing(node, name)
+    [told] = shown(node, "link", "show", "dev", name)
+
+    node.run("ip", "address", "del", f"{NODE[0]}/24", "dev", UPLINK)
+    node.run("ip", "link", "set", name, "alias", told["ifalias"])  # the kernel tells of no route that went
+    eventually(lambda: sources_of(node, "10.5.0.7") == [None])
+    node.run("ip", "address", "add", f"{NODE[0]}/24", "dev", UPLINK)
+    node.run("ip", "route", "add", "default", "via", BEYOND[0])
+
+    eventually(lambda: standing(node, name) == before)
+
+
+def sources_of(node: Namespace, address: str) -> list[str | None]:
+    return [one.get("prefsrc") for one in routes(node) if one["dst"] == address]
+
+
 def test_a_route_that_moved_while_the_agent_stood_still_between_reading_and_writing_stands(
     plugin: MainPlugin, node: Namespace
 ) -> None:
@@ -151,13 +174,14 @@ def test_a_route_that_moved_while_the_agent_stood_still_between_reading_and_writ
     kernel = connect(node, ROUTE)
     node.run("ip", "route", "del", "10.5.0.7")
     [side] = all_of_them(kernel)
-    there = reading.standing(kernel, side, frozenset(routed_addresses(kernel)[side.index]))
-    lacking = lacks(side, there)
+    there = reading.standing(kernel, side, routed_addresses(kernel)[side.index])
+    sources = uplink.find(kernel).sources
+    lacking = lacks(side, there, sources)
     assert [str(one) for one in lacking] == ["route 10.5.0.7"]
 
     node.run("ip", "link", "add", "other0", "up", "type", "bridge")
     node.run("ip", "route", "add", "10.5.0.7", "dev", "other0", "proto", "150")
-    refused = put_back(kernel, side, there, lacking)
+    refused = put_back(kernel, side, there, sources, lacking)
     kernel.close()
 
     assert refused == []

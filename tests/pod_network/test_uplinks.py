@@ -90,6 +90,7 @@ def test_an_uplink_that_goes_is_named_and_all_is_as_it_was_when_it_comes_back(
     said = "this node's address 192.0.2.1 is on none of its links"
     eventually(lambda: said in one.status().stdout)
     assert one.status().returncode == 1
+    eventually(lambda: pods[0].addresses[0] in one.run("ip", "route"))  # put back, without a source
 
     fabric.connect(one, fabric.switches[0])
 
