@@ -173,10 +173,6 @@ def await_answers(clients: list[Client], running: list["Future[None]"], calls: i
         time.sleep(0.005)
 
 
-def test_nothing_is_given_twice_or_lost_when_ipamd_is_killed(ipamd_process: IpamdProcess) -> None:
-    campaign(ipamd_process, seed=1, affinity="any", rounds=1, calls=2_000, end=ipamd_process.kill)
-
-
 def test_nothing_is_given_twice_or_lost_when_ipamd_is_told_to_end(ipamd_process: IpamdProcess) -> None:
     campaign(ipamd_process, seed=2, affinity="node", rounds=1, calls=2_000, end=ipamd_process.stop)
 
@@ -186,4 +182,4 @@ def test_nothing_is_given_twice_or_lost_when_ipamd_is_told_to_end(ipamd_process:
 def test_nothing_is_given_twice_or_lost_over_eight_kills(
     ipamd_process: IpamdProcess, seed: int, affinity: str
 ) -> None:
-    campaign(ipamd_process, seed, affinity, rounds=8, calls=6_000, end=ipamd_process.kill)
+    campaign(ipamd_process, seed, affinity, rounds=8, calls=2_000, end=ipamd_process.kill)

@@ -54,9 +54,9 @@ class Namespace:
         lines = self.run("ip", "-o", "link", "show").splitlines()
         return interface in {line.split(": ")[1].split("@")[0] for line in lines}
 
-    def ping(self, address: str) -> None:
+    def ping(self, address: str, *more: str) -> None:
         """Raise unless the address answers; the first packets may be lost while neighbours are learned."""
-        self.run("ping", "-n", "-c", "1", "-i", "0.2", "-w", "10", address)
+        self.run("ping", "-n", "-c", "1", "-i", "0.2", "-w", "60", *more, address)
 
 
 MakeNamespace = Callable[[str], Namespace]

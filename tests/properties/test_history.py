@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import Coroutine
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -35,6 +35,7 @@ from ipamd.models.pool import Affinity, Pool, PoolState
 from ipamd.models.query import AllocationQuery
 from ipamd.models.request import AllocationRequest, Release
 from ipamd.models.reservation import Reservation
+from tests.backends.suite import IN_MEMORY
 from tests.postgres import shared_postgres
 from tests.properties.model import Answer, Kept, Model, node_of, workload_of
 
@@ -69,8 +70,8 @@ class History(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.folder = tempfile.TemporaryDirectory()
+        self.loop = uvloop.new_event_loop()
+        self.folder = tempfile.TemporaryDirectory(dir=IN_MEMORY)
         self.databases = ExitStack()
         self.backends: list[Backend] = []
         self.model = Model(now=1_000 * SECOND)
@@ -439,12 +440,12 @@ async def told(work: Coroutine[Any, Any, Any]) -> Answer:
             return "value", answer
 
 
-# Four databases do all of it, one with a disk behind each commit: on a busy machine that takes its time.
+# Four databases do all of it: on a busy machine that takes its time.
 pytestmark = pytest.mark.timeout(300)
 
 TestHistory = History.TestCase
 TestHistory.settings = settings(
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
