@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-SECONDS = 280
+SECONDS = 900
 
 IN_MEMORY = Path("/dev/shm")
 """Where databases are kept: what a killed process leaves needs no disk, and each commit waits for one."""

@@ -10,6 +10,10 @@ HARNESSES = "tests.backends.harnesses"
 PASSED = 0
 USAGE = 4
 
+pytestmark = pytest.mark.timeout(
+    1000
+)  # PostgreSQL's run takes 40 s, and ten times that on a busy, slow machine
+
 
 @pytest.mark.parametrize("name", ["MEMORY", "SQLITE", "POSTGRESQL", "FILE"])
 def test_the_backend_keeps_every_promise(scratch: Path, name: str) -> None:

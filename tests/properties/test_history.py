@@ -441,7 +441,7 @@ async def told(work: Coroutine[Any, Any, Any]) -> Answer:
 
 
 # Four databases do all of it: on a busy machine that takes its time.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 TestHistory = History.TestCase
 TestHistory.settings = settings(
