@@ -17,7 +17,7 @@ from ipamd.api.access import Access
 from ipamd.api.problems import Problem
 from ipamd.engine.engine import Engine
 from ipamd.models.errors import DomainError
-from ipamd.web import files, lists, live, pools, signing
+from ipamd.web import changes, files, lists, live, pools, requests, signing, transfer
 from ipamd.web.origin import SAFE, comes_from_elsewhere, is_our_own
 from ipamd.web.rendering import HEADERS, VISITOR, render
 from ipamd.web.rest import Refused
@@ -42,6 +42,9 @@ class Page:
                 Route("/ui/sign-out", signing.sign_out, methods=["POST"]),
                 *pools.ROUTES,
                 *lists.ROUTES,
+                *changes.ROUTES,
+                *requests.ROUTES,
+                *transfer.ROUTES,
                 Route("/ui/live", live.stream),
             ],
             exception_handlers={

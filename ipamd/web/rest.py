@@ -22,13 +22,18 @@ _TITLED: Final = {
 
 
 class Refused(Exception):
-    """The admin API refused a request. `detail` is its sentence, `fields` what is wrong with which field."""
+    """The admin API refused a request.
+
+    `detail` is its sentence, `fields` what is wrong with which field, `conflicts` what else was refused with
+    it, each with its reason.
+    """
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         self.status = status
         self.code = str(problem.get("code", "internal"))
         self.detail = str(problem.get("detail", "ipamd failed on this request: its log has the details"))
         self.fields = {str(each["field"]): str(each["why"]) for each in problem.get("errors", ())}
+        self.conflicts = [(str(each["what"]), str(each["why"])) for each in problem.get("refusals", ())]
         super().__init__(self.detail)
 
     @property

@@ -23,7 +23,11 @@ class Browser:
 
     def send(self, path: str, form: dict[str, str], **headers: str) -> httpx.Response:
         """Send a form of a page."""
-        return self.http.post(path, data=form, headers={"Sec-Fetch-Site": "same-origin", **headers})
+        kind = "application/x-www-form-urlencoded"
+        ours = (
+            {"Sec-Fetch-Site": "same-origin", "Content-Type": kind, "Content-Length": "0"} if not form else {}
+        )
+        return self.http.post(path, data=form, headers={"Sec-Fetch-Site": "same-origin", **ours, **headers})
 
 
 def browser(service: IpamdProcess) -> Browser:
@@ -87,5 +91,13 @@ VIEWS = {
     "/ui/reservations": "10.64.0.64/29",
     "/ui/tokens": "There is none",
     "/ui/log": "create pool",
+    "/ui/requests": "Ask for an address",
+    "/ui/tables": "Apply a table",
+    "/ui/new/pool": "Exclusions",
+    "/ui/new/token": "Role",
+    "/ui/edit/pool/pods": "10.64.0.0/24",
+    "/ui/edit/node/default/n1": "zone",
+    "/ui/delete/pool/pods": "256 addresses",
+    "/ui/release/node/default/n1": "Release what node n1 holds",
 }
 """Each view, and words that it says."""

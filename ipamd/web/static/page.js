@@ -41,12 +41,13 @@ function merge(old, fresh, note) {
     const known = before.get(each.id);
     before.delete(each.id);
     if (!known) { added += 1; continue; }
-    if (known.dataset.sent === undefined) known.dataset.sent = known.innerHTML;
     const differs = known.dataset.text !== each.textContent.trim();
     known.classList.remove("gone");
     if (differs && !each.querySelector("[id]")) {
       const focused = known.contains(document.activeElement);
+      const chosen = known.querySelector("input:checked") !== null;
       if (!focused) known.innerHTML = each.innerHTML;
+      if (chosen && known.querySelector("input")) known.querySelector("input").checked = true;
       if (known.dataset.text !== undefined) known.classList.toggle("fresh", true);
       known.className = [each.className, known.classList.contains("fresh") ? "fresh" : ""].join(" ").trim();
     } else {
@@ -86,4 +87,12 @@ for (const bar of document.querySelectorAll("[data-live]")) {
   addEventListener("pagehide", () => source?.close());
   bar.hidden = false;
   start();
+}
+
+// A chosen file is read into the field from which the form sends it.
+for (const input of document.querySelectorAll("input[data-into]")) {
+  input.addEventListener("change", async () => {
+    const file = input.files[0];
+    if (file) document.getElementById(input.dataset.into).value = await file.text();
+  });
 }

@@ -1,0 +1,196 @@
+"""Make, change and remove: forms that REST judges. What cannot be undone asks once, with numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import uuid4
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from ipamd.web import removals
+from ipamd.web.asking import asked, fields, form, rest
+from ipamd.web.forms import FORMS, NODE, POOL, Form, Texts, body_of, by_field, patch_of, texts_of
+from ipamd.web.rendering import HEADERS, render
+from ipamd.web.rest import Refused
+
+WAS: Final = "was:"
+"""Before the names of hidden fields: what the field said when the form was shown."""
+
+MOST_SELECTED: Final = 200
+
+
+def _to(where: str) -> Response:
+    return RedirectResponse(where, HTTPStatus.SEE_OTHER, HEADERS)
+
+
+async def new(request: Request) -> Response:
+    """Make something: an empty form, and what is sent with it."""
+    noun = request.path_params["noun"]
+    shape = FORMS.get(noun)
+    if shape is None:
+        raise Refused(404, {"detail": f"Nothing that is called {noun} can be made here."})
+    if request.method != "POST":
+        given = asked(request, *(field.name for field in shape.fields))
+        return _show(request, shape, given, key=uuid4().hex)
+    given = await form(request)
+    key = given.get("key", "")
+    headers = {"Idempotency-Key": key} if noun == "allocation" and key else None
+    try:
+        made = await rest(request).ask("POST", shape.path, body_of(shape, given), headers=headers)
+    except Refused as refused:
+        return _show(request, shape, given, refused, key=key)
+    return _made(request, noun, made.document)
+
+
+def _made(request: Request, noun: str, document: Mapping[str, Any]) -> Response:
+    match noun:
+        case "token":
+            return render(request, "token_made.html", made=document)
+        case "pool":
+            return _to(f"/ui/pools/{document['name']}")
+        case "allocation":
+            return _to(f"/ui/addresses/{document['address']}?space={quote(document['space'])}")
+    return _to("/ui/reservations")
+
+
+async def edit_pool(request: Request) -> Response:
+    """Change a pool."""
+    name = request.path_params["name"]
+    return await _edit(request, POOL, f"/v1/pools/{name}", f"/ui/pools/{name}", "PATCH")
+
+
+async def edit_node(request: Request) -> Response:
+    """Set the labels of a node."""
+    tail = "/".join(quote(request.path_params[part], safe="") for part in ("cluster", "name"))
+    return await _edit(request, NODE, f"/v1/nodes/{tail}", f"/ui/nodes/{tail}", "PUT")
+
+
+async def _edit(request: Request, shape: Form, path: str, view: str, method: str) -> Response:
+    api = rest(request)
+    if request.method != "POST":
+        current = await api.ask("GET", path)
+        texts = texts_of(shape, current.document)
+        return _show(request, shape, texts, was=texts, tag=current.tag, view=view)
+    sent = dict(await fields(request))
+    was = {name.removeprefix(WAS): text for name, text in sent.items() if name.startswith(WAS)}
+    body = (
+        patch_of(shape, sent, was)
+        if method == "PATCH"
+        else {"labels": body_of(shape, sent).get("labels", {})}
+    )
+    tag = sent.get("tag", "")
+    try:
+        if body:
+            await api.ask(method, path, body, headers={"If-Match": tag} if tag else None)
+    except Refused as refused:
+        if refused.status != HTTPStatus.PRECONDITION_FAILED:
+            return _show(request, shape, sent, refused, was=was, tag=tag, view=view)
+        current = await api.ask("GET", path)
+        return _side_by_side(request, shape, sent, was, texts_of(shape, current.document), current.tag, view)
+    return _to(view)
+
+
+def _side_by_side(
+    request: Request, shape: Form, sent: Texts, was: Texts, now: Texts, tag: str | None, view: str
+) -> Response:
+    """The form again: what somebody else changed, beside what was to be changed here.
+
+    A field that was not touched here follows the other change.
+    """
+    touched = patch_of(shape, sent, was)
+    mine = {name: sent.get(name, "") if name.split(".")[0] in touched else text for name, text in now.items()}
+    labels = {field.name: field.label for field in shape.fields}
+    conflicts = [
+        (labels[name], was.get(name, ""), text, mine[name])
+        for name, text in now.items()
+        if text.strip() != was.get(name, "").replace("\r\n", "\n").strip()
+    ]
+    refused = Refused(
+        412, {"detail": "Somebody changed it while you had this form open. Nothing of yours is stored."}
+    )
+    return _show(request, shape, mine, refused, was=now, tag=tag, view=view, conflicts=conflicts)
+
+
+def _show(
+    request: Request,
+    shape: Form,
+    texts: Texts,
+    refused: Refused | None = None,
+    *,
+    was: Texts | None = None,
+    tag: str | None = None,
+    key: str = "",
+    view: str = "",
+    conflicts: list[tuple[str, str, str, str]] | None = None,
+) -> Response:
+    beside, others = by_field(shape, refused.fields) if refused is not None else ({}, [])
+    if refused is not None and not beside and not others:
+        others = [refused.detail]
+    return render(
+        request,
+        "form.html",
+        refused.status if refused is not None else HTTPStatus.OK,
+        form=shape,
+        texts=texts,
+        beside=beside,
+        others=others,
+        was=was,
+        tag=tag,
+        key=key,
+        view=view,
+        conflicts=conflicts or [],
+    )
+
+
+async def remove(request: Request) -> Response:
+    """Ask once whether something shall be done that cannot be undone, then do it."""
+    api = rest(request)
+    removal = await removals.removal_of(api, request.path_params)
+    refused = None
+    if request.method == "POST":
+        given = await form(request)
+        try:
+            await removal.carry_out(api, given)
+        except Refused as error:
+            refused = error
+        else:
+            return _to(removal.then)
+    return render(
+        request,
+        "confirm.html",
+        refused.status if refused is not None else HTTPStatus.OK,
+        removal=removal,
+        refused=refused,
+    )
+
+
+async def bulk(request: Request) -> Response:
+    """Do the same to many things: asked once with their number, answered with what became of each."""
+    sent = await fields(request)
+    what = request.path_params["what"]
+    chosen = list(dict.fromkeys(value for name, value in sent if name == "id"))[:MOST_SELECTED]
+    action = removals.BULK.get(what)
+    if action is None:
+        raise Refused(404, {"detail": f"There is no such action: {what}."})
+    if not chosen:
+        raise Refused(422, {"detail": "Nothing was chosen: tick what is meant, then send the form again."})
+    if ("confirmed", "yes") not in sent:
+        return render(request, "bulk.html", what=what, action=action, chosen=chosen, results=None)
+    api = rest(request)
+    results = [(each, await action.carry_out(api, each)) for each in chosen]
+    return render(request, "bulk.html", what=what, action=action, chosen=chosen, results=results)
+
+
+ROUTES: Final = [
+    Route("/ui/new/{noun}", new, methods=["GET", "POST"]),
+    Route("/ui/edit/pool/{name}", edit_pool, methods=["GET", "POST"]),
+    Route("/ui/edit/node/{cluster}/{name}", edit_node, methods=["GET", "POST"]),
+    Route("/ui/{verb:str}/node/{cluster}/{name}", remove, methods=["GET", "POST"]),
+    Route("/ui/delete/{noun}/{name}", remove, methods=["GET", "POST"]),
+    Route("/ui/bulk/{what}", bulk, methods=["POST"]),
+]

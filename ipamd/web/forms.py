@@ -1,0 +1,221 @@
+"""Forms: which fields each noun has, their texts to JSON as REST takes it, and back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `name` is REST's, with a dot for what lies deeper; `kind` says how its text is read."""
+
+    name: str
+    label: str
+    kind: str = "text"
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    fixed: bool = False
+    """Whether it is given once and never changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a noun, and the path of REST where it is made."""
+
+    noun: str
+    path: str
+    fields: tuple[Field, ...]
+    note: str = ""
+
+
+POOL: Final = Form(
+    "pool",
+    "/v1/pools",
+    (
+        Field("name", "Name", fixed=True),
+        Field("subnet", "Subnet", help="Such as 10.64.0.0/16 or fd00:64::/64. It may grow later."),
+        Field("space", "Space", help="default, if left out", fixed=True),
+        Field("ranges", "Ranges", "lines", "One a line, inside the subnet. None: all of it."),
+        Field("exclusions", "Exclusions", "lines", "One a line: an address, a prefix, or first-last."),
+        Field("gateway", "Gateway", help="A new pool has the first usable address, if left out."),
+        Field("routes", "Routes", "routes", "One a line: DESTINATION [GATEWAY] [mtu=1400 …]"),
+        Field("dns.nameservers", "Name servers", "lines"),
+        Field("dns.search", "Search domains", "lines"),
+        Field(
+            "block_size", "Block size", "number", "The prefix length of its blocks: 26 or 122, if left out."
+        ),
+        Field("affinity", "Affinity", "choice", "", ("any", "node")),
+        Field("cooldown", "Cooldown", "number", "Seconds."),
+        Field("state", "State", "choice", "A draining pool gives nothing new.", ("active", "draining")),
+        Field("priority", "Priority", "number"),
+        Field("auto_assign", "Gives addresses unasked", "yes or no", "", ("true", "false")),
+        Field("masquerade", "Masquerade", "yes or no", "", ("true", "false")),
+        Field("selectors.clusters", "Only for clusters", "lines"),
+        Field("selectors.networks", "Only for networks", "lines"),
+        Field("selectors.nodes", "Only for nodes", "lines"),
+        Field("selectors.node_labels", "Only for nodes with labels", "pairs", "One a line: KEY=VALUE"),
+        Field("selectors.namespaces", "Only for namespaces", "lines"),
+    ),
+)
+HOLDER: Final = (
+    Field("owner", "Owner", help="A VM, a device, a load balancer."),
+    Field("namespace", "Namespace", help="Of a workload, together with its name."),
+    Field("name", "Workload"),
+)
+RESERVATION: Final = Form(
+    "reservation",
+    "/v1/reservations",
+    (
+        Field("address", "Addresses", help="An address, a prefix, or first-last."),
+        Field("space", "Space", help="default, if left out"),
+        *HOLDER,
+        Field("note", "Note"),
+    ),
+    "Name an owner, or a workload; nobody gets the addresses if you name none.",
+)
+ALLOCATION: Final = Form(
+    "allocation",
+    "/v1/allocations",
+    (
+        Field("pool", "Pool", help="Any that gives addresses unasked, if left out."),
+        Field("address", "Address", help="The next one, if left out."),
+        Field("space", "Space"),
+        *HOLDER,
+        Field("cluster", "Cluster"),
+        Field("node", "Node"),
+    ),
+    "For what is no container. Containers get theirs from their runtime.",
+)
+TOKEN: Final = Form(
+    "token",
+    "/v1/tokens",
+    (
+        Field("role", "Role", "choice", "", ("reader", "admin", "node", "join")),
+        Field("name", "Name", help="It appears in log and history."),
+        Field("cluster", "Cluster", help="Of a node or join token."),
+        Field("node", "Node", help="Of a node token."),
+        Field("expires", "Expires", help="Such as 2027-01-31T12:00:00Z. Never, if left out."),
+    ),
+    "The first token ends that everybody on this machine may do everything: keep it before you go on.",
+)
+NODE: Final = Form("node", "/v1/nodes", (Field("labels", "Labels", "pairs", "One a line: KEY=VALUE"),))
+FORMS: Final = {form.noun: form for form in (POOL, RESERVATION, ALLOCATION, TOKEN)}
+
+Texts = Mapping[str, str]
+
+
+def body_of(form: Form, texts: Texts) -> dict[str, Any]:
+    """What a filled form asks REST for, without what was left out."""
+    body: dict[str, Any] = {}
+    for field in form.fields:
+        text = texts.get(field.name, "").strip()
+        if text:
+            _put(body, field.name, _READ[field.kind](text))
+    return body
+
+
+def patch_of(form: Form, texts: Texts, was: Texts) -> dict[str, Any]:
+    """What a form changes, as a merge patch: null for what was emptied."""
+    patch: dict[str, Any] = {}
+    for field in form.fields:
+        text, before = _plain(texts.get(field.name, "")), _plain(was.get(field.name, ""))
+        if text != before and not field.fixed:
+            _put(patch, field.name, _READ[field.kind](text) if text else None)
+    return patch
+
+
+def texts_of(form: Form, document: Mapping[str, Any]) -> dict[str, str]:
+    """A document as the texts of a form."""
+    return {field.name: _WRITE[field.kind](_get(document, field.name)) for field in form.fields}
+
+
+def by_field(form: Form, wrong: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What is wrong, beside its field; and what belongs to none."""
+    beside: dict[str, str] = {}
+    others: list[str] = []
+    for where, why in wrong.items():
+        near = [
+            field.name
+            for field in form.fields
+            if where == field.name or where.startswith((f"{field.name}[", f"{field.name}."))
+        ]
+        if near:
+            beside[max(near, key=len)] = why
+        else:
+            others.append(f"{where}: {why}")
+    return beside, others
+
+
+def _plain(text: str) -> str:
+    """A text without what a browser does to it: line ends, blanks around it."""
+    return text.replace("\r\n", "\n").strip()
+
+
+def _put(body: dict[str, Any], name: str, value: Any) -> None:
+    *above, last = name.split(".")
+    for part in above:
+        body = body.setdefault(part, {})
+    body[last] = value
+
+
+def _get(document: Mapping[str, Any], name: str) -> Any:
+    found: Any = document
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _number(text: str) -> int | str:
+    """A number; other text as it is, for REST to refuse in its words."""
+    return int(text) if text.lstrip("-").isdecimal() and text.isascii() else text
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in _lines(text))}
+
+
+def _routes(text: str) -> list[dict[str, Any]]:
+    return [_route(line.split()) for line in _lines(text)]
+
+
+def _route(words: Sequence[str]) -> dict[str, Any]:
+    route: dict[str, Any] = {"dst": words[0]}
+    for word in words[1:]:
+        key, equals, value = word.partition("=")
+        route |= {key: _number(value)} if equals else {"gw": word}
+    return route
+
+
+def _route_text(route: Mapping[str, Any]) -> str:
+    numbers = [f"{key}={value}" for key, value in route.items() if key not in ("dst", "gw")]
+    return " ".join([route["dst"], *([route["gw"]] if route.get("gw") else []), *numbers])
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+_READ: Final[Mapping[str, Callable[[str], Any]]] = {
+    "text": str,
+    "choice": str,
+    "number": _number,
+    "yes or no": lambda text: text == "true",
+    "lines": _lines,
+    "pairs": _pairs,
+    "routes": _routes,
+}
+_WRITE: Final[Mapping[str, Callable[[Any], str]]] = {
+    "text": _text,
+    "choice": _text,
+    "number": _text,
+    "yes or no": lambda value: _text(value).lower(),
+    "lines": lambda value: "\n".join(value or ()),
+    "pairs": lambda value: "\n".join(f"{key}={each}" for key, each in (value or {}).items()),
+    "routes": lambda value: "\n".join(map(_route_text, value or ())),
+}

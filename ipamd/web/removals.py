@@ -1,0 +1,188 @@
+"""What cannot be undone: what it would do, in numbers, and how it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+
+from ipamd.web.rest import Refused, Rest
+
+COUNTED: Final = 1000
+"""Allocations are counted up to here; beyond it the page says that there are more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One removal. `reason` says that its form asks why; `then` is the view that follows."""
+
+    title: str
+    button: str
+    effects: Sequence[str]
+    method: str
+    path: str
+    then: str
+    tag: str | None = None
+    reason: bool = False
+    body: Mapping[str, Any] | None = field(default=None)
+
+    async def carry_out(self, api: Rest, given: Mapping[str, str]) -> None:
+        """Do it. Raises Refused."""
+        body = None
+        if self.reason:
+            body = {"why": given.get("why", ""), "even_if_alive": given.get("alive") == "yes"}
+        tag = given.get("tag")
+        await api.ask(self.method, self.path, body, headers={"If-Match": tag} if tag else None)
+
+
+async def removal_of(api: Rest, named: Mapping[str, str]) -> Removal:
+    """What a path of the page names. Raises Refused."""
+    if "cluster" in named:
+        return await _of_node(api, named["verb"], named["cluster"], named["name"])
+    made = {"pool": _pool, "allocation": _allocation, "reservation": _reservation, "token": _token}.get(
+        named["noun"]
+    )
+    if made is None:
+        raise Refused(404, {"detail": f"Nothing that is called {named['noun']} can be removed here."})
+    return await made(api, quote(named["name"], safe=""))
+
+
+async def _pool(api: Rest, name: str) -> Removal:
+    pool, usage = await api.ask("GET", f"/v1/pools/{name}"), await api.get(f"/v1/pools/{name}/usage")
+    held = usage["allocated"] + usage.get("leased", 0)
+    effects = [
+        f"{usage['size']} addresses ({pool.document['subnet']}) are not given any more.",
+        f"{usage['cooling']} addresses that cool down, and the past of all its blocks, are forgotten.",
+        "The history of its addresses stays. Its reservations stay too.",
+    ]
+    if held:
+        effects.insert(0, f"{held} addresses are held: it is refused until they are released.")
+    return Removal(f"Delete pool {name}", "Delete", effects, "DELETE", f"/v1/pools/{name}", "/", pool.tag)
+
+
+async def _allocation(api: Rest, number: str) -> Removal:
+    row = await api.get(f"/v1/allocations/{number}")
+    holder = row["owner"] or row["name"] or row["container_id"]
+    effects = [
+        f"1 address: {row['address']} is taken from {holder}, which has had it since {row['since']}.",
+        "Whoever uses it is not told: make sure that nobody does.",
+        "After its cooldown another may get it.",
+    ]
+    if row["until"] is not None:
+        effects = ["0 addresses: it has been released already."]
+    view = f"/ui/addresses/{row['address']}?space={quote(row['space'])}"
+    return Removal(
+        f"Release {row['address']}", "Release", effects, "DELETE", f"/v1/allocations/{number}", view
+    )
+
+
+async def _reservation(api: Rest, number: str) -> Removal:
+    kept = await api.ask("GET", f"/v1/reservations/{number}")
+    document = kept.document
+    holder = document["owner"] or document["name"] or "nobody"
+    effects = [
+        f"{document['address']} is not kept for {holder} any more. A holder keeps the address that it has."
+    ]
+    path, view = f"/v1/reservations/{number}", "/ui/reservations"
+    return Removal(
+        f"End reservation {document['address']}", "End it", effects, "DELETE", path, view, kept.tag
+    )
+
+
+async def _token(api: Rest, number: str) -> Removal:
+    token = await api.get(f"/v1/tokens/{number}")
+    of = f" of node {token['cluster']}/{token['node']}" if token["node"] else ""
+    effects = [
+        f"1 token of the role {token['role']}{of}: whoever shows it is refused within five seconds.",
+        *(["Its node does not join again until it is forgotten."] if token["node"] else []),
+    ]
+    named = f"token {number}" + (f" ({token['name']})" if token["name"] else "")
+    return Removal(f"Revoke {named}", "Revoke", effects, "DELETE", f"/v1/tokens/{number}", "/ui/tokens")
+
+
+async def _of_node(api: Rest, verb: str, cluster: str, name: str) -> Removal:
+    tail = f"{quote(cluster, safe='')}/{quote(name, safe='')}"
+    node = await api.ask("GET", f"/v1/nodes/{tail}")
+    held = await api.get("/v1/allocations", {"cluster": cluster, "node": name, "limit": COUNTED})
+    count = f"{len(held['items'])}" + (" and more" if held["next"] else "")
+    if verb == "release":
+        effects = [
+            f"{count} addresses that its containers hold are released.",
+            "Containers that live are not told: do this for a node that is down for good.",
+        ]
+        view = f"/ui/nodes/{tail}"
+        return Removal(
+            f"Release what node {name} holds",
+            "Release",
+            effects,
+            "POST",
+            f"/v1/nodes/{tail}/release",
+            view,
+            reason=True,
+        )
+    if verb != "delete":
+        raise Refused(404, {"detail": f"There is no such action: {verb}."})
+    effects = [
+        f"{len(node.document['labels'])} labels, its tokens, and that it joined are forgotten.",
+        f"Its containers keep their {count} addresses.",
+    ]
+    return Removal(
+        f"Forget node {name}", "Forget", effects, "DELETE", f"/v1/nodes/{tail}", "/ui/nodes", node.tag
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """One action on many things. `effect` says what becomes of each."""
+
+    title: str
+    button: str
+    effect: str
+    method: str
+    path: str
+    body: Mapping[str, Any] | None
+    done: str
+    back: str
+
+    async def carry_out(self, api: Rest, name: str) -> str:
+        """Do it to one of them; a sentence that says what became of it."""
+        try:
+            await api.ask(self.method, self.path + quote(name, safe=""), self.body)
+        except Refused as refused:
+            return f"refused: {refused.detail}"
+        return self.done
+
+
+BULK: Final = {
+    "release": Bulk(
+        "Release allocations",
+        "Release",
+        "loses its holder. Whoever uses it is not told.",
+        "DELETE",
+        "/v1/allocations/",
+        None,
+        "released",
+        "/ui/allocations",
+    ),
+    "drain": Bulk(
+        "Drain pools",
+        "Drain",
+        "keeps its allocations and gives nothing new.",
+        "PATCH",
+        "/v1/pools/",
+        {"state": "draining"},
+        "draining",
+        "/",
+    ),
+    "activate": Bulk(
+        "Activate pools",
+        "Activate",
+        "gives addresses again.",
+        "PATCH",
+        "/v1/pools/",
+        {"state": "active"},
+        "active",
+        "/",
+    ),
+}

@@ -1,0 +1,80 @@
+"""Requests: who may only read asks for an address or a reservation, and an admin decides."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from ipamd.web.asking import asked, form, rest
+from ipamd.web.forms import ALLOCATION, RESERVATION, body_of
+from ipamd.web.rendering import HEADERS, render
+from ipamd.web.rest import Refused
+
+LIMIT: Final = 50
+SHAPES: Final = {"allocation": ALLOCATION, "reservation": RESERVATION}
+DECISIONS: Final = ("approve", "refuse")
+_FIELDS: Final = ("address", "pool", "space", "owner", "namespace", "name")
+
+
+async def show(request: Request) -> Response:
+    """What was asked for, the latest first."""
+    return await _list(request, None, {})
+
+
+async def ask(request: Request) -> Response:
+    """Ask for something."""
+    given = await form(request)
+    kind = given.get("kind", "allocation")
+    shape = SHAPES.get(kind, ALLOCATION)
+    texts = {name: text for name, text in given.items() if name in _FIELDS}
+    body = {kind: body_of(shape, texts), **({"note": given["why"]} if "why" in given else {})}
+    try:
+        await rest(request).ask("POST", "/v1/requests", body)
+    except Refused as refused:
+        return await _list(request, refused, given)
+    return RedirectResponse("/ui/requests", HTTPStatus.SEE_OTHER, HEADERS)
+
+
+async def decide(request: Request) -> Response:
+    """Approve or refuse a request."""
+    number, decision = request.path_params["number"], request.path_params["decision"]
+    if decision not in DECISIONS or not number.isdecimal():
+        raise Refused(404, {"detail": "There is no such decision."})
+    given = await form(request)
+    body = {"reason": given["reason"]} if "reason" in given else {}
+    try:
+        await rest(request).ask("POST", f"/v1/requests/{number}/{decision}", body)
+    except Refused as refused:
+        return await _list(request, refused, {})
+    return RedirectResponse("/ui/requests", HTTPStatus.SEE_OTHER, HEADERS)
+
+
+async def _list(request: Request, refused: Refused | None, draft: dict[str, str]) -> Response:
+    given = asked(request, "state", "by", "cursor")
+    page = await rest(request).get("/v1/requests", {**given, "limit": LIMIT})
+    more = (
+        f"/ui/requests?{urlencode({**given, 'cursor': page['next']})}" if page["next"] is not None else None
+    )
+    status = refused.status if refused is not None else HTTPStatus.OK
+    return render(
+        request,
+        "requests.html",
+        status,
+        items=page["items"],
+        given=given,
+        more=more,
+        refused=refused,
+        draft=draft,
+    )
+
+
+ROUTES: Final = [
+    Route("/ui/requests", show),
+    Route("/ui/requests/new", ask, methods=["POST"]),
+    Route("/ui/requests/{number}/{decision}", decide, methods=["POST"]),
+]

@@ -1,0 +1,90 @@
+"""Tables in and out: what a file would do is shown before it is done."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from ipamd.web.asking import form, rest, visitor
+from ipamd.web.rendering import HEADERS, render
+from ipamd.web.rest import Refused
+
+KINDS: Final = ("pools", "reservations")
+
+
+class _Table(Response):
+    """A table as REST sends it, piece by piece: it may have millions of lines."""
+
+    def __init__(self, request: Request, kind: str) -> None:
+        super().__init__()
+        self._request = request
+        self._kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = visitor(self._request).token
+        path = f"/v1/csv/{self._kind}"
+        kept = {
+            key: scope[key]
+            for key in ("type", "asgi", "http_version", "method", "scheme", "client", "server")
+        }
+        asked: Scope = {
+            **kept,
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "headers": [] if token is None else [(b"authorization", b"Bearer " + token.encode())],
+        }
+
+        async def forward(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                ours = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+                message = {**message, "headers": [*message["headers"], *ours]}
+            await send(message)
+
+        await self._request.app.state.rest(asked, receive, forward)
+
+
+async def download(request: Request) -> Response:
+    """A table for a spreadsheet."""
+    kind = request.path_params["kind"]
+    if kind not in (*KINDS, "allocations"):
+        raise Refused(404, {"detail": f"There is no table of {kind}."})
+    return _Table(request, kind)
+
+
+async def tables(request: Request) -> Response:
+    """Tables to take along, and a form to apply one: first as a dry run, then for good."""
+    if request.method != "POST":
+        return _show(request, {})
+    given = await form(request)
+    kind = given.get("kind", "")
+    if kind not in KINDS:
+        raise Refused(422, {"detail": "Choose what the table is of: pools or reservations."})
+    body = {
+        "text": given.get("text", ""),
+        "prune": given.get("prune") == "yes",
+        "dry_run": given.get("do") != "apply",
+    }
+    try:
+        applied = await rest(request).ask("POST", f"/v1/csv/{kind}", body)
+    except Refused as refused:
+        return _show(request, given, refused=refused)
+    return _show(request, given, applied=applied.document)
+
+
+def _show(
+    request: Request, given: dict[str, str], refused: Refused | None = None, applied: Any = None
+) -> Response:
+    status = refused.status if refused is not None else 200
+    return render(request, "tables.html", status, given=given, refused=refused, applied=applied, kinds=KINDS)
+
+
+ROUTES: Final = [
+    Route("/ui/tables", tables, methods=["GET", "POST"]),
+    Route("/ui/tables/{kind}", download),
+]

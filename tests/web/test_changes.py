@@ -1,0 +1,183 @@
+"""What is made, changed and removed on the page, with the refusals of REST."""
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+
+from tests.service import IpamdProcess
+from tests.web.conftest import Browser
+
+
+def hidden(text: str, name: str) -> str:
+    found = re.search(rf'name="{re.escape(name)}" value="([^"]*)"', text)
+    assert found is not None, name
+    return unescape(found.group(1))
+
+
+def edit_form(page: Browser, path: str) -> dict[str, str]:
+    """The fields of a form as a browser would send them back untouched."""
+    text = page.get(path).text
+    areas = dict(re.findall(r'<textarea[^>]*name="([^"]+)"[^>]*>\n(.*?)</textarea>', text, re.DOTALL))
+    inputs = dict(re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', text))
+    chosen = {
+        name: re.search(r'value="([^"]*)" selected', options).group(1)  # type: ignore[union-attr]  # one is
+        for name, options in re.findall(
+            r'<select id="[^"]*" name="([^"]+)"[^>]*>(.*?)</select>', text, re.DOTALL
+        )
+    }
+    return {name: unescape(text) for name, text in {**areas, **inputs, **chosen}.items()}
+
+
+def pool(filled: IpamdProcess, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = filled.http.get(f"/v1/pools/{name}").json()
+    return found
+
+
+def test_a_pool_is_made_changed_and_deleted(page: Browser, filled: IpamdProcess) -> None:
+    made = page.send(
+        "/ui/new/pool", {"name": "made", "subnet": "10.9.0.0/24", "routes": "0.0.0.0/0 10.9.0.1 mtu=1400"}
+    )
+    assert (made.status_code, made.headers["location"]) == (303, "/ui/pools/made")
+    assert pool(filled, "made")["routes"] == [{"dst": "0.0.0.0/0", "gw": "10.9.0.1", "mtu": 1400}]
+
+    form = edit_form(page, "/ui/edit/pool/made")
+    changed = page.send("/ui/edit/pool/made", {**form, "cooldown": "5", "selectors.nodes": "n1\r\nn2\r\n"})
+    assert changed.status_code == 303, changed.text
+    assert pool(filled, "made")["cooldown"] == 5
+    assert pool(filled, "made")["selectors"]["nodes"] == ["n1", "n2"]
+    assert pool(filled, "made")["routes"][0]["mtu"] == 1400
+
+    asked = page.get("/ui/delete/pool/made").text
+    assert "256 addresses" in asked
+    assert page.send("/ui/delete/pool/made", {"tag": hidden(asked, "tag")}).status_code == 303
+    assert filled.http.get("/v1/pools/made").status_code == 404
+
+
+def test_a_wrong_field_is_named_beside_it_and_what_was_written_stays(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    answer = page.send("/ui/new/pool", {"name": "bent", "subnet": "10.9.0.1/24", "priority": "high"})
+
+    assert answer.status_code == 422
+    assert 'id="f-subnet-why"' in answer.text
+    assert 'value="10.9.0.1/24"' in answer.text
+    assert "host bits" in answer.text
+    assert 'id="f-priority-why"' in answer.text
+    assert filled.http.get("/v1/pools/bent").status_code == 404
+
+
+def test_a_change_meanwhile_is_shown_side_by_side_and_nothing_of_it_is_lost(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    form = edit_form(page, "/ui/edit/pool/six")
+    assert filled.http.patch("/v1/pools/six", json={"priority": 7}).is_success
+
+    answer = page.send("/ui/edit/pool/six", {**form, "cooldown": "9"})
+
+    assert answer.status_code == 412
+    assert "Somebody changed it" in answer.text
+    assert pool(filled, "six")["cooldown"] == 60
+    again = {**form, "cooldown": "9", "priority": "7", "was:priority": "7"}
+    again["tag"] = hidden(answer.text, "tag")
+    assert page.send("/ui/edit/pool/six", again).status_code == 303
+    assert (pool(filled, "six")["cooldown"], pool(filled, "six")["priority"]) == (9, 7)
+
+
+def test_an_address_is_given_once_though_the_form_is_sent_twice_and_released_after_a_question(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    key = hidden(page.get("/ui/new/allocation").text, "key")
+    first, second = (
+        page.send("/ui/new/allocation", {"owner": "twice", "pool": "pods", "key": key}) for _ in "12"
+    )
+    assert first.headers["location"] == second.headers["location"]
+    (held,) = filled.allocations(owner="twice")
+
+    path = f"/ui/delete/allocation/{held['id']}"
+    assert "1 address" in page.get(path).text
+    assert filled.allocations(owner="twice")
+    assert page.send(path, {}).status_code == 303
+    assert not filled.allocations(owner="twice")
+
+
+def test_many_are_released_after_one_question_with_what_became_of_each(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    for number in range(2):
+        page.send("/ui/new/allocation", {"owner": f"many-{number}", "pool": "wide"})
+    chosen = [str(held["id"]) for number in range(2) for held in filled.allocations(owner=f"many-{number}")]
+    form = [("id", chosen[0]), ("id", chosen[1]), ("id", "9999999")]
+
+    def send(fields: list[tuple[str, str]]) -> str:
+        body = "&".join(f"{name}={value}" for name, value in fields)
+        headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}
+        return page.http.post("/ui/bulk/release", content=body, headers=headers).text
+
+    assert "3 are chosen" in send(form)
+    assert filled.allocations(owner="many-0")
+    done = send([*form, ("confirmed", "yes")])
+
+    assert "2 of 3 released" in done
+    assert "there is no allocation" in done
+    assert not filled.allocations(owner="many-1")
+
+
+def test_reservations_and_labels(page: Browser, filled: IpamdProcess) -> None:
+    assert page.send("/ui/new/reservation", {"address": "10.64.0.200", "owner": "kept"}).status_code == 303
+    refused = page.send("/ui/new/reservation", {"address": "10.64.0.200", "owner": "other"})
+    (kept,) = filled.http.get("/v1/reservations", params={"owner": "kept"}).json()["items"]
+    assert refused.status_code == 409
+    assert "kept" in refused.text
+    assert page.send(f"/ui/delete/reservation/{kept['id']}", {}).status_code == 303
+
+    form = {"labels": "zone=b\nrack=r1"}
+    filled.http.put("/v1/nodes/default/n2", json={"labels": {}})
+    assert page.send("/ui/edit/node/default/n2", form).status_code == 303
+    assert filled.http.get("/v1/nodes/default/n2").json()["labels"] == {"zone": "b", "rack": "r1"}
+    assert "2 labels" in page.get("/ui/delete/node/default/n2").text
+
+
+def test_what_is_asked_for_is_made_when_an_admin_approves(page: Browser, filled: IpamdProcess) -> None:
+    wanted = {"kind": "allocation", "owner": "asked", "pool": "pods", "why": "for a test"}
+    assert page.send("/ui/requests/new", wanted).status_code == 303
+    (request,) = (
+        item for item in filled.http.get("/v1/requests").json()["items"] if item["wanted"]["owner"] == "asked"
+    )
+    assert not filled.allocations(owner="asked")
+
+    assert page.send(f"/ui/requests/{request['id']}/approve", {"reason": "yes"}).status_code == 303
+
+    assert filled.allocations(owner="asked")
+    assert "approved" in page.get("/ui/requests").text
+
+
+def test_a_table_is_tried_then_applied_and_conflicts_are_listed(page: Browser, filled: IpamdProcess) -> None:
+    table = "\ufeffname;subnet\r\ntabled;10.12.0.0/24\r\n"
+    form = {"kind": "pools", "text": table}
+
+    tried = page.send("/ui/tables", {**form, "do": "try"})
+    assert "Dry run: nothing was changed" in tried.text
+    assert filled.http.get("/v1/pools/tabled").status_code == 404
+    assert "Done." in page.send("/ui/tables", {**form, "do": "apply"}).text
+    assert pool(filled, "tabled")["subnet"] == "10.12.0.0/24"
+
+    refused = page.send(
+        "/ui/tables", {"kind": "pools", "text": "name,subnet\nover,10.12.0.0/25\n", "do": "apply"}
+    )
+    assert refused.status_code == 409
+    assert "tabled" in refused.text
+    exported = page.get("/ui/tables/pools")
+    assert exported.headers["content-type"].startswith("text/csv")
+    assert "10.12.0.0/24" in exported.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/ui/new/weather", "/ui/delete/weather/1", "/ui/delete/pool/gone", "/ui/edit/pool/gone"]
+)
+def test_a_form_for_what_is_not_there_is_a_sentence(page: Browser, path: str) -> None:
+    answer = page.get(path)
+
+    assert answer.status_code == 404
+    assert 'role="alert"' in answer.text
