@@ -16,6 +16,7 @@ from node_agent.installation.executables import default_folder, own_architecture
 from node_agent.installation.install import install as put
 from node_agent.installation.options import JOIN_TOKEN, InstallOptions
 from node_agent.installation.root import Root
+from node_agent.installation.uninstall import NothingInstalled
 from node_agent.installation.uninstall import uninstall as take_back
 from node_agent.node import AGENT, DEFAULT_NODE_JSON
 from node_agent.text import complain, say
@@ -175,7 +176,11 @@ def uninstall(
     ] = False,
 ) -> None:
     """Remove what `install` wrote, and nothing else."""
-    take_back(Root(root), purge=purge, bridges=bridges)
+    try:
+        take_back(Root(root), purge=purge, bridges=bridges)
+    except NothingInstalled:  # an earlier try may have got so far and no further
+        if not pod_network:
+            raise
     if pod_network:
         from node_agent.pod_network.withdrawal import withdraw
 

@@ -22,11 +22,15 @@ _NETWORKS: Final = f"{STATE_DIR}/networks"
 """What the plugin keeps for the DEL of a container whose configuration has lost it."""
 
 
+class NothingInstalled(CommandFailed):
+    """There is nothing that `install` wrote."""
+
+
 def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
     """Remove what `install` wrote; with `purge` also what the agent and the plugin keep there.
 
     With `bridges` also remove the bridges of its network configuration that nothing is connected to. Raises
-    CommandFailed, before it removes anything, if nothing is installed or if releases still wait.
+    CommandFailed, before it removes anything, if releases still wait, or NothingInstalled.
     """
     with root.locked():
         was_under_way = clear(root)
@@ -35,7 +39,7 @@ def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
             say("leftovers of an interrupted install: removed")
             return
         if put is None and not (purge and _is_anything_kept(root)):
-            raise CommandFailed(f"nothing was installed under {root}: there is no {root / manifest.PATH}")
+            raise NothingInstalled(f"nothing was installed under {root}: there is no {root / manifest.PATH}")
         waiting = _waiting(root)
         if purge and waiting:
             raise CommandFailed(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from tests.kubernetes.machine import Machine, connect
+from tests.kubernetes.machine import Machine, attach, connect
 from tests.network import image, leftovers
 from tests.network.namespace import run
 from tests.release.charts.chart import HELMS
@@ -18,6 +18,7 @@ BINARIES: Final = ROOT / "build" / "kubernetes" / "bin"
 KUBECTL: Final = HELMS[0].parent / "kubectl"
 HELM: Final = {"3": HELMS[0], "4": HELMS[1]}[os.environ.get("IPAMD_HELM", "4")]
 SERVICES: Final = "10.98.0.0/24"
+SERVICES6: Final = "fd00:98::/112"
 PLUGINS: Final = Path("/usr/lib/cni")
 NAMESPACE: Final = "k8s.io"
 """Kubernetes' among those of containerd, and the name of its cgroup."""
@@ -69,10 +70,13 @@ KUBELET: Final[dict[str, Any]] = {
 class Cluster:
     """Two nodes, of which the first has the control plane too."""
 
-    def __init__(self, folder: Path, archives: list[Path]) -> None:
+    def __init__(self, folder: Path, archives: list[Path], *, dual_stack: bool = False) -> None:
         self.folder = folder
         self.machines = [Machine(f"node{n}", f"10.99.0.{n}", folder / f"node{n}") for n in (1, 2)]
+        self.outside = Machine("outside", "10.99.0.9", folder / "outside")
+        """No node, and on the nodes' network."""
         self._archives = archives
+        self._dual_stack = dual_stack
         self._kernel: dict[str, str] = {}
 
     @property
@@ -82,9 +86,9 @@ class Cluster:
     def start(self) -> None:
         """Return when the API answers and both nodes are known."""
         self._kernel = {key: run("sysctl", "-n", key).strip() for key in KERNEL}
-        for machine in self.machines:
+        for machine in [*self.machines, self.outside]:
             machine.create()
-        connect(self.control, self.machines[1:])
+        connect(self.control, [*self.machines[1:], self.outside])
         self._write_credentials()
         self._start_control_plane()
         wait_for(lambda: self.kubectl("get", "--raw", "/readyz", check=False) == "ok", "the API")
@@ -134,7 +138,8 @@ class Cluster:
             f"--etcd-servers={client}",
             f"--token-auth-file={self._at('tokens.csv')}",
             "--authorization-mode=Node,RBAC",
-            f"--service-cluster-ip-range={SERVICES}",
+            *self._gates(),
+            f"--service-cluster-ip-range={','.join([SERVICES, *([SERVICES6] if self._dual_stack else [])])}",
             f"--tls-cert-file={self._at('tls.crt')}",
             f"--tls-private-key-file={self._at('tls.key')}",
             f"--service-account-key-file={self._at('accounts.key')}",
@@ -148,11 +153,15 @@ class Cluster:
         start(
             str(BINARIES / "kube-controller-manager"),
             kubeconfig,
+            *self._gates(),
             f"--service-account-private-key-file={self._at('accounts.key')}",
             f"--root-ca-file={self._at('tls.crt')}",
             "--leader-elect=false",
         )
         start(str(BINARIES / "kube-scheduler"), kubeconfig, "--leader-elect=false")
+
+    def _gates(self) -> list[str]:
+        return ["--feature-gates=IPv6DualStack=true"] if self._dual_stack else []
 
     def _start_node(self, machine: Machine) -> None:
         folder, kubeconfig = machine.folder, f"--kubeconfig={self._at('kubeconfig')}"
@@ -165,17 +174,7 @@ class Cluster:
         for archive in self._archives:
             machine.run("ctr", "-a", socket, "-n", NAMESPACE, "image", "import", str(archive), timeout=300)
         (folder / "kubelet.json").write_text(json.dumps({**KUBELET, "address": machine.address}))
-        machine.start(
-            str(BINARIES / "kubelet"),
-            f"--config={folder / 'kubelet.json'}",
-            kubeconfig,
-            f"--root-dir={folder / 'kubelet'}",
-            f"--node-ip={machine.address}",
-            f"--hostname-override={machine.name}",
-            "--container-runtime=remote",
-            f"--container-runtime-endpoint=unix://{socket}",
-            f"--image-service-endpoint=unix://{socket}",
-        )
+        self.start_kubelet(machine)
         conntrack = [
             f"--conntrack-{what}=0"
             for what in ("max-per-core", "tcp-timeout-established", "tcp-timeout-close-wait")
@@ -185,7 +184,43 @@ class Cluster:
             "--proxy-mode=iptables",
             "--healthz-bind-address=127.0.0.1:10256",
         ]
-        machine.start(str(BINARIES / "kube-proxy"), kubeconfig, *names, *conntrack)
+        machine.start(str(BINARIES / "kube-proxy"), kubeconfig, *names, *conntrack, *self._gates())
+
+    def start_kubelet(self, machine: Machine) -> None:
+        """Start what makes a machine a node; one that it started before has been ended."""
+        folder, kubeconfig = machine.folder, f"--kubeconfig={self._at('kubeconfig')}"
+        socket = folder / "containerd.sock"
+        machine.start(
+            str(BINARIES / "kubelet"),
+            *self._gates(),
+            f"--config={folder / 'kubelet.json'}",
+            kubeconfig,
+            f"--root-dir={folder / 'kubelet'}",
+            f"--node-ip={machine.address}",
+            f"--hostname-override={machine.name}",
+            "--container-runtime=remote",
+            f"--container-runtime-endpoint=unix://{socket}",
+            f"--image-service-endpoint=unix://{socket}",
+        )
+
+    def restart_kubelet(self, machine: Machine) -> None:
+        """What an admin does to have a node register again."""
+        machine.stop("kubelet")
+        self.start_kubelet(machine)
+
+    def renew(self, machine: Machine) -> None:
+        """Have another machine under a node's name and address, empty, in the place of the one that died."""
+        tasks = machine.run(
+            "ctr", "-a", str(machine.folder / "containerd.sock"), "-n", NAMESPACE, "tasks", "list"
+        )
+        for line in tasks.splitlines()[1:]:
+            run("kill", "-9", line.split()[1])
+        machine.end()
+        leftovers.end_monitors(machine.folder)
+        machine.folder.rename(machine.folder.with_name(f"{machine.name}-that-died"))
+        machine.create()
+        attach(self.control, machine)
+        self._start_node(machine)
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True, seconds: float = 120) -> str:
         """Run kubectl on the first node; what it printed."""
@@ -198,11 +233,7 @@ class Cluster:
     def _run(self, *command: str, given: str, check: bool, seconds: float) -> str:
         done = subprocess.run(
             [*self.control.prefix(), *command],
-            env={
-                "PATH": "/usr/bin:/bin",
-                "HOME": str(self.folder),
-                "KUBECONFIG": str(self._at("kubeconfig")),
-            },
+            env=self.environment(),
             input=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -213,13 +244,21 @@ class Cluster:
         assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stdout}"
         return done.stdout
 
+    def environment(self) -> dict[str, str]:
+        """Of commands that ask the API."""
+        return {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "KUBECONFIG": str(self._at("kubeconfig")),
+        }
+
     def get(self, *arguments: str) -> Any:
         """What the API has, as objects."""
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
     def end(self) -> None:
         """End everything, in whatever state it is, and take away what it left outside of its folder."""
-        for machine in reversed(self.machines):
+        for machine in reversed([*self.machines, self.outside]):
             machine.end()
         leftovers.end_processes(self.folder, NAMESPACE)
         leftovers.remove_cgroups(NAMESPACE)

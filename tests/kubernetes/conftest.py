@@ -20,8 +20,8 @@ MakeClaim = Callable[[int], str]
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Two nodes that have the images, and no network for pods."""
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Two nodes that have the images, and no network for pods; of both families if the module says so."""
     assert IMAGES.is_file(), f"there is no {IMAGES}: make it with scripts/image"
     folder = Path(tempfile.mkdtemp(prefix="ipamd-k-"))
     folders = {part for path in map(Path, OWN) for part in (path, *path.parents)}
@@ -29,7 +29,8 @@ def cluster() -> Iterator[Cluster]:
     for part in made:
         part.mkdir()
     image.write_image(folder / "busybox.tar")
-    cluster = Cluster(folder, [folder / "busybox.tar", IMAGES])
+    dual_stack = getattr(request.module, "DUAL_STACK", False)
+    cluster = Cluster(folder, [folder / "busybox.tar", IMAGES], dual_stack=dual_stack)
     try:
         cluster.start()
         cluster.kubectl("create", "namespace", "ipamd")

@@ -37,7 +37,7 @@ class Machine:
         self.address = address
         self.folder = folder
         self._holder: subprocess.Popen[str] | None = None
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def create(self) -> None:
         """Begin it, without a network; the folders that it hides must be there."""
@@ -46,6 +46,10 @@ class Machine:
         self._holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == "ready\n"
+
+    @property
+    def address6(self) -> str:
+        return f"fd00:99::{self.address.rpartition('.')[2]}"
 
     @property
     def process(self) -> int:
@@ -79,30 +83,49 @@ class Machine:
                 stderr=log,
                 start_new_session=True,
             )
-        self._started.append(started)
+        self._started.append((Path(command[0]).name, started))
         return started
+
+    def stop(self, name: str) -> None:
+        """End what was started under a name, and wait for its end."""
+        for process in [one for of, one in self._started if of == name]:
+            process.terminate()
+            process.wait(60)
+        self._started = [(of, one) for of, one in self._started if of != name]
 
     def end(self) -> None:
         """End what was started, the last first, and the machine with it."""
-        for process in reversed(self._started):
+        for _, process in reversed(self._started):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        self._started.clear()
         if self._holder is not None:
             self._holder.kill()
             self._holder.wait()
 
 
 def connect(first: Machine, others: list[Machine]) -> None:
-    """A bridge on the first machine, to which all are connected: their network 10.99.0.0/24."""
+    """A bridge on the first machine, to which all are connected: 10.99.0.0/24 and fd00:99::/64."""
     first.run("ip", "link", "add", "lan", "up", "type", "bridge")
-    for number, other in enumerate(others):
-        _cable(first, f"lan{number}", other, "lan")
-        first.run("ip", "link", "set", f"lan{number}", "master", "lan")
-    for machine in [first, *others]:
-        machine.run("ip", "address", "add", f"{machine.address}/24", "dev", "lan")
-        machine.run("ip", "route", "add", "default", "dev", "lan")
-        machine.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+    _address(first)
+    for other in others:
+        attach(first, other)
+
+
+def attach(first: Machine, other: Machine) -> None:
+    """Connect one machine more to the bridge on the first."""
+    port = f"lan{other.process}"
+    _cable(first, port, other, "lan")
+    first.run("ip", "link", "set", port, "master", "lan")
+    _address(other)
+
+
+def _address(machine: Machine) -> None:
+    for family, address in (("-4", f"{machine.address}/24"), ("-6", f"{machine.address6}/64")):
+        machine.run("ip", family, "address", "add", address, "dev", "lan", "nodad")
+        machine.run("ip", family, "route", "add", "default", "dev", "lan")
+    machine.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
 
 def join_bridges(machines: list[Machine], bridge: str) -> None:

@@ -60,6 +60,23 @@ class Release:
         found: list[dict[str, Any]] = self.ipamctl("allocation", "list")["items"]
         return found
 
+    def daemons(self) -> int:
+        """On how many nodes the agent's pod is, or is about to be."""
+        wanted: int = self.cluster.get("-n", "ipamd", "daemonset", "ipamd-node")["status"][
+            "desiredNumberScheduled"
+        ]
+        return wanted
+
+    def log_of_agents(self) -> str:
+        """What the agents have said lately."""
+        which = ("-l", "app.kubernetes.io/component=node", "-c", "agent", "--tail=20")
+        return self.kubectl("logs", *which, check=False)
+
+    def forget(self, node: str) -> None:
+        """Let another machine join under a node's name."""
+        inside = ("exec", "deployment/ipamd", "-c", "ipamd", "--", "ipamctl")
+        self.kubectl(*inside, "node", "forget", node)
+
     def uninstall(self) -> None:
         """Uninstall it, and see that nothing of it is left, in the cluster and on the nodes."""
         self.helm("uninstall", "ipamd", "--timeout", "200s")

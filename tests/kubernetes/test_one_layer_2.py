@@ -59,7 +59,7 @@ def test_pods_get_addresses_and_reach_each_other_and_the_nodes(release: Release)
 
 
 def test_a_pod_gets_the_address_that_its_annotation_asks_for(release: Release) -> None:
-    asking = run_deployment(release.cluster, "asking", 1, **{"ipamd.io/addresses": "10.64.9.9"})
+    asking = run_deployment(release.cluster, "asking", 1, annotations={"ipamd.io/addresses": "10.64.9.9"})
 
     assert [address(pod) for pod in asking] == ["10.64.9.9"]
     release.cluster.kubectl("delete", "deployment", "asking")

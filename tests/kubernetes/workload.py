@@ -11,8 +11,14 @@ Pod = dict[str, Any]
 FULL_SPEED: Final = 4
 
 
-def run_deployment(cluster: Cluster, name: str, replicas: int, **annotations: str) -> list[Pod]:
-    """Have pods that sleep, as many on each node; return them when all of them run."""
+def run_deployment(
+    cluster: Cluster,
+    name: str,
+    replicas: int,
+    container: dict[str, Any] | None = None,
+    annotations: dict[str, str] | None = None,
+) -> list[Pod]:
+    """Have pods that sleep, or do something else, as many on each node; return them when all of them run."""
     labels = {"app": name}
     spread = {
         "maxSkew": 1,
@@ -21,10 +27,10 @@ def run_deployment(cluster: Cluster, name: str, replicas: int, **annotations: st
         "labelSelector": {"matchLabels": labels},
     }
     template = {
-        "metadata": {"labels": labels, "annotations": annotations},
+        "metadata": {"labels": labels, "annotations": annotations or {}},
         "spec": {
             "terminationGracePeriodSeconds": 1,
-            "containers": [_container()],
+            "containers": [container or _container()],
             "topologySpreadConstraints": [spread],
         },
     }

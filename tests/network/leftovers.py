@@ -24,6 +24,13 @@ def end_processes(folder: Path, cgroup: str) -> None:
         time.sleep(0.05)
 
 
+def end_monitors(folder: Path) -> None:
+    """Kill the monitors of containers whose command line names the folder."""
+    for process in _monitors(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
 def _members(cgroup: str) -> set[int]:
     lists = [path for parent in _cgroups(cgroup) for path in parent.rglob("cgroup.procs")]
     return {int(line) for path in lists for line in path.read_text().split()}

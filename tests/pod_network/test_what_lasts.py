@@ -187,3 +187,4 @@ def test_nothing_is_left_of_it_on_a_node_that_gives_it_up(nodes: tuple[Node, Nod
     filters.close()
     assert all(answer.refusal is not None for answer in told)
     assert one.run("sh", "-c", "ls /run/ipamd") == ""
+    one.agent("uninstall", "--root", str(root), "--pod-network")  # a second try finds nothing, and ends well

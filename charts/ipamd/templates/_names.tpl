@@ -49,6 +49,11 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{/* What PodSecurity `restricted` asks of a pod, and of a container. */}}
 {{- define "ipamd.podSecurity" -}}
 automountServiceAccountToken: false
+{{ include "ipamd.ownSecurity" . }}
+{{- end }}
+
+{{/* The same of a pod that asks the cluster's API by an account of its own. */}}
+{{- define "ipamd.ownSecurity" -}}
 securityContext:
   runAsNonRoot: true
   runAsUser: 8750

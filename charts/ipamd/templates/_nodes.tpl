@@ -60,6 +60,24 @@ securityContext:
   capabilities: {drop: [ALL], add: {{ concat (list "CHOWN" "DAC_OVERRIDE" "FOWNER") . | toJson }}}
 {{- end }}
 
+{{/* A job that sees to it that nodes are clean, by an account of its own. */}}
+{{- define "ipamd.cleaner" -}}
+{{- $account := last . }}
+{{- with first . -}}
+restartPolicy: Never
+serviceAccountName: {{ $account }}
+hostNetwork: true # the pod network may end with what is uninstalled
+dnsPolicy: Default
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodes.tolerations }}
+tolerations: {{ toYaml . | nindent 2 }}
+{{- end }}
+securityContext: {runAsNonRoot: true, runAsUser: 8750, runAsGroup: 8750, fsGroup: 8750, seccompProfile: {type: RuntimeDefault}}
+{{- end }}
+{{- end }}
+
 {{/* Where the programs that manage the node's network keep their settings, and what tells that they run. */}}
 {{- define "ipamd.hostManagers" -}}
 {{ dict "systemd" "/etc/systemd" "network-manager" "/etc/NetworkManager" "sysctl" "/etc/sysctl.d" "run-networkd" "/run/systemd/netif" "run-network-manager" "/run/NetworkManager" | toJson }}

@@ -93,7 +93,7 @@ def test_the_service_and_all_jobs_are_restricted_but_for_a_network_that_was_aske
     for (kind, name), pod in made.items():
         if kind == "DaemonSet":
             continue
-        assert restricted(pod, host_network=asked or name.endswith("-uninstall")), (kind, name)
+        assert restricted(pod, host_network=asked or name.startswith("ipamd-uninstall")), (kind, name)
 
 
 def restricted(pod: Manifest, *, host_network: bool) -> bool:
@@ -114,22 +114,36 @@ def restricted(pod: Manifest, *, host_network: bool) -> bool:
     )
 
 
-def test_nobody_may_ask_the_api_of_the_cluster_but_who_waits_for_the_nodes_to_be_clean() -> None:
+def test_nobody_may_ask_the_api_of_the_cluster_but_who_sees_to_it_that_nodes_are_clean() -> None:
     made = manifests(*OPERATOR, values=EVERYTHING)
 
     assert [key for key in made if key[0] in ("ClusterRole", "ClusterRoleBinding")] == []
     [role] = [one for (kind, _), one in made.items() if kind == "Role"]
+    sets = {"apiGroups": ["apps"], "resources": ["daemonsets"]}
     assert role["rules"] == [
-        {
-            "apiGroups": ["apps"],
-            "resources": ["daemonsets"],
-            "resourceNames": ["ipamd-uninstall"],
-            "verbs": ["get"],
-        }
+        {**sets, "resourceNames": ["ipamd-uninstall"], "verbs": ["get"]},
+        {**sets, "resourceNames": ["ipamd-node"], "verbs": ["get", "delete"]},
     ]
     for (kind, name), pod in pods(made).items():
-        waits = (kind, name) == ("Job", "ipamd-uninstall")
-        assert pod.get("automountServiceAccountToken", True) is waits, (kind, name)
+        cleans = kind == "Job" and name.startswith("ipamd-uninstall")
+        assert pod.get("automountServiceAccountToken", True) is cleans, (kind, name)
+
+
+def test_one_pod_may_write_the_status_of_nodes_and_none_if_nobody_waits_for_that() -> None:
+    example = str(CHART / "examples" / "pod-network.yaml")
+    made = manifests("-f", example)
+
+    may = made["ClusterRole", "net-ipamd-conditions"]["rules"]
+    assert may == [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
+        {"apiGroups": [""], "resources": ["nodes/status"], "verbs": ["patch"]},
+    ]
+    accounts = {key: pod.get("serviceAccountName") for key, pod in pods(made).items()}
+    assert [key for key, name in accounts.items() if name == "ipamd-conditions"] == [
+        ("Deployment", "ipamd-conditions")
+    ]
+    without = {"nodes": {"podNetwork": {"clearUnavailable": False}}}
+    assert [key for key in manifests("-f", example, values=without) if key[0] == "ClusterRole"] == []
 
 
 def test_every_mount_names_a_volume_and_the_installation_sees_who_manages_the_network() -> None:

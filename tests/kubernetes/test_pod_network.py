@@ -1,0 +1,307 @@
+"""An empty cluster made whole by the chart and examples/pod-network.yaml: one story, in its tests' order."""
+
+import json
+from collections.abc import Iterable
+from contextlib import ExitStack
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.kubernetes.cluster import Cluster, wait_for
+from tests.kubernetes.conftest import MakeClaim
+from tests.kubernetes.machine import Machine
+from tests.kubernetes.release import POSTGRES, Release
+from tests.kubernetes.talking import (
+    PORT,
+    PROTOCOLS,
+    Answer,
+    Target,
+    addresses,
+    answer_on,
+    ask,
+    keep_talking,
+    run_answering,
+    service,
+)
+from tests.kubernetes.workload import Pod, not_ready, on_both_nodes, pods
+from tests.release.charts.chart import CHART, merged
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
+
+DUAL_STACK: Final = True
+EXAMPLE: Final[dict[str, Any]] = yaml.safe_load((CHART / "examples" / "pod-network.yaml").read_text())
+SUBNETS: Final = [ip_network(pool["subnet"]) for pool in EXAMPLE["pools"]]
+POSTGRES_USER: Final = 999
+PODS: Final = 4
+HOST_PORT: Final = 8123
+NODE_PORTS: Final = {"cluster": 30080, "local": 30180}
+OWN_PROTOCOLS: Final = ("150", "151")
+"""Of routes that the plugin and the agent write."""
+BY_TUNNEL: Final = {"nodes": {"podNetwork": {"settings": {"mode": "vxlan"}}}}
+
+
+@pytest.fixture(scope="module")
+def release(cluster: Cluster, make_claim: MakeClaim) -> Release:
+    """The example's values, but for the database, in a cluster whose cloud awaits somebody's routes."""
+    for machine in cluster.machines:
+        wait_for_routes(cluster, machine.name)
+    database = {
+        "kind": "trial",
+        "existingSecret": None,
+        "trial": {"image": POSTGRES},
+        "storage": {"existingClaim": make_claim(POSTGRES_USER)},
+    }
+    own = {"database": database, "service": {"clusterIP": "10.98.0.77"}}
+    made = Release(cluster, merged(EXAMPLE, own))
+    made.upgrade()
+    wait_for(lambda: not_ready(cluster) == [], "ready nodes")
+    wait_for(lambda: unavailable(cluster) == [], "available nodes")
+    return made
+
+
+def wait_for_routes(cluster: Cluster, node: str) -> None:
+    """What a cloud's controller says of a node that has no routes yet."""
+    condition = {"type": "NetworkUnavailable", "status": "True", "reason": "NoRouteCreated"}
+    patch = json.dumps({"status": {"conditions": [condition]}})
+    cluster.kubectl("patch", "node", node, "--subresource=status", "--type=strategic", "-p", patch)
+
+
+def unavailable(cluster: Cluster) -> list[str]:
+    """The nodes on which no pod may begin for want of a network, by condition or taint."""
+    return [
+        node["metadata"]["name"]
+        for node in cluster.get("nodes")["items"]
+        if any(
+            one["type"] == "NetworkUnavailable" and one["status"] != "False"
+            for one in node["status"]["conditions"]
+        )
+        or any(one["key"].endswith("network-unavailable") for one in node["spec"].get("taints", []))
+    ]
+
+
+@pytest.fixture(scope="module")
+def web(release: Release) -> list[Pod]:
+    """Pods on both nodes, and the Services and ports by which they are reached."""
+    cluster = release.cluster
+    for machine in cluster.machines:
+        answer_on(machine)
+    answering = run_answering(cluster, "web", PODS)
+    ports = {one: {"nodePort": NODE_PORTS["cluster"]} for one in PROTOCOLS}
+    local = {one: {"nodePort": NODE_PORTS["local"]} for one in PROTOCOLS}
+    documents = [
+        service("web", "web", type="NodePort", **ports),
+        service("local", "web", type="NodePort", externalTrafficPolicy="Local", **local),
+        service("published", "published"),
+    ]
+    for document in documents:
+        cluster.kubectl("apply", "-f", "-", given=json.dumps(document))
+    return answering
+
+
+def machine_of(cluster: Cluster, pod: Pod) -> Machine:
+    [found] = [one for one in cluster.machines if one.name == pod["spec"]["nodeName"]]
+    return found
+
+
+def name(pod: Pod) -> str:
+    found: str = pod["metadata"]["name"]
+    return found
+
+
+def of_both(hosts: Iterable[str], port: int = PORT) -> list[Target]:
+    return [Target(protocol, host, port) for host in hosts for protocol in PROTOCOLS]
+
+
+def service_addresses(cluster: Cluster, of: str) -> list[str]:
+    found: list[str] = cluster.get("service", of)["spec"]["clusterIPs"]
+    return found
+
+
+def agents_status(release: Release) -> list[str]:
+    """What the agents say of the network; raises if one of them says that something is wrong."""
+    found = release.cluster.get("-n", "ipamd", "pods", "-l", "app.kubernetes.io/component=node")["items"]
+    return [release.kubectl("exec", name(pod), "-c", "agent", "--", "ipamd-agent", "status") for pod in found]
+
+
+def are_well(release: Release) -> bool:
+    try:
+        return len(agents_status(release)) == len(release.cluster.machines)
+    except AssertionError:
+        return False
+
+
+def each_reaches_each(cluster: Cluster, found: list[Pod]) -> None:
+    """Pods reach pods in both families by both protocols, and are seen with their own addresses."""
+    for asker in found:
+        others = [(pod, host) for pod in found if pod is not asker for host in addresses(pod)]
+        answers = ask(cluster, asker, of_both(host for _, host in others))
+        own = {ip_address(one).version: one for one in addresses(asker)}
+        expected = [
+            Answer(name(pod), own[ip_address(host).version]) for pod, host in others for _ in PROTOCOLS
+        ]
+        assert answers == expected
+
+
+def services_answer(cluster: Cluster, found: list[Pod]) -> None:
+    """Services answer pods and nodes, by pods of both nodes; so do the nodes' ports, whoever asks."""
+    expected = {name(pod) for pod in found}
+    hosts = service_addresses(cluster, "web")
+    askers: list[Pod | Machine] = [found[0], *cluster.machines]
+    for asker in askers:
+        answers = ask(cluster, asker, of_both(hosts * 8, 80))
+        assert {one.name for one in answers} <= expected
+        assert len({one.name for one in answers}) > len(expected) // 2, "pods of both nodes answer"
+    for machine in cluster.machines:
+        hosts = [machine.address, machine.address6]
+        askers = [cluster.outside, found[0]]
+        for asker in askers:
+            answers = ask(cluster, asker, of_both(hosts * 4, NODE_PORTS["cluster"]))
+            assert {one.name for one in answers} <= expected
+        answers = ask(cluster, cluster.outside, of_both(hosts * 4, NODE_PORTS["local"]))
+        here = {name(pod) for pod in found if pod["spec"]["nodeName"] == machine.name}
+        assert {one.name for one in answers} <= here
+        assert {one.asker for one in answers} == {cluster.outside.address, cluster.outside.address6}
+
+
+def nodes_reach_pods(cluster: Cluster, found: list[Pod]) -> None:
+    """Nodes reach pods of both nodes; pods reach both nodes."""
+    for machine in cluster.machines:
+        hosts = [host for pod in found for host in addresses(pod)]
+        answers = ask(cluster, machine, of_both(hosts))
+        assert [one.name for one in answers] == [name(pod) for pod in found for _ in range(4)]
+    for pod in on_both_nodes(found):
+        for machine in cluster.machines:
+            answers = ask(cluster, pod, of_both([machine.address, machine.address6]))
+            assert [one.name for one in answers] == [machine.name] * 4
+
+
+def everything_works(cluster: Cluster, found: list[Pod]) -> None:
+    each_reaches_each(cluster, found)
+    services_answer(cluster, found)
+    nodes_reach_pods(cluster, found)
+
+
+def test_the_chart_alone_makes_an_empty_cluster_whole(release: Release, web: list[Pod]) -> None:
+    for pod in web:
+        assert all(ip_address(one) in subnet for one, subnet in zip(addresses(pod), SUBNETS, strict=True))
+    wait_for(lambda: are_well(release), "agents with nothing to complain of")
+    assert all("direct" in told for told in agents_status(release))
+    each_reaches_each(release.cluster, web)
+
+
+def test_services_answer_pods_nodes_and_whoever_is_beside_the_cluster(
+    release: Release, web: list[Pod]
+) -> None:
+    services_answer(release.cluster, web)
+    nodes_reach_pods(release.cluster, web)
+
+
+def test_one_pod_behind_a_service_reaches_itself_and_is_reached_from_the_other_node(
+    release: Release, web: list[Pod]
+) -> None:
+    cluster = release.cluster
+    [pod] = run_answering(cluster, "published", 1, [HOST_PORT])
+    hosts = service_addresses(cluster, "published")
+
+    def answers(asker: Pod | Machine, targets: list[Target]) -> set[str]:
+        return {one.name for one in ask(cluster, asker, targets)}
+
+    assert answers(pod, of_both(hosts, 80)) == {name(pod)}, "hairpin"
+    for machine in cluster.machines:
+        assert answers(machine, of_both(hosts, 80)) == {name(pod)}, machine.name
+    published = of_both([machine_of(cluster, pod).address, machine_of(cluster, pod).address6], HOST_PORT)
+    askers: list[Pod | Machine] = [cluster.outside, pod, *on_both_nodes(web)]
+    for asker in askers:
+        assert answers(asker, published) == {name(pod)}, "hostPort"
+
+
+def test_pods_talk_on_while_the_chart_is_upgraded_and_rolled_back(release: Release, web: list[Pod]) -> None:
+    first, _, distant = on_both_nodes(web)
+
+    with ExitStack() as talks:
+        found = [
+            talks.enter_context(keep_talking(release.cluster, first, host)) for host in addresses(distant)
+        ]
+        release.upgrade({"image": {"tag": "next"}})
+        release.roll_back(1)
+
+    assert [talk.lost for talk in found] == [0, 0]
+    assert all(talk.asked > 100 for talk in found)
+
+
+def test_by_the_tunnel_all_of_it_works_too(release: Release, web: list[Pod]) -> None:
+    first, _, distant = on_both_nodes(web)
+
+    with ExitStack() as talks:
+        for host in addresses(distant):
+            talks.enter_context(keep_talking(release.cluster, first, host))
+        release.upgrade(BY_TUNNEL)
+        wait_for(lambda: are_well(release), "agents with nothing to complain of")
+        wait_for(lambda: all("vxlan" in told for told in agents_status(release)), "peers by vxlan")
+
+    everything_works(release.cluster, web)
+
+
+def test_a_drained_node_and_one_that_was_deleted_come_back(release: Release, web: list[Pod]) -> None:
+    cluster, node = release.cluster, release.cluster.machines[1]
+
+    cluster.kubectl(
+        "drain", node.name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=110s"
+    )
+    cluster.kubectl("delete", "node", node.name)
+    wait_for(lambda: release.daemons() == 1, "the end of the agent that was on it")
+    cluster.restart_kubelet(node)
+
+    is_whole_again(release)
+
+
+def test_a_machine_that_is_made_anew_under_a_nodes_name_joins_after_the_old_one_is_forgotten(
+    release: Release,
+) -> None:
+    cluster, node = release.cluster, release.cluster.machines[1]
+    cluster.kubectl("delete", "node", node.name)
+    cluster.renew(node)
+    answer_on(node)
+    wait_for(
+        lambda: "another machine" in release.log_of_agents(), "the refusal of a name that has been given"
+    )
+
+    release.forget(node.name)
+
+    is_whole_again(release)
+
+
+def is_whole_again(release: Release) -> None:
+    cluster = release.cluster
+    wait_for(lambda: len(cluster.get("nodes")["items"]) == len(cluster.machines), "both nodes")
+    wait_for(lambda: not_ready(cluster) == [], "ready nodes")
+    wait_for(lambda: are_well(release), "agents with nothing to complain of")
+    cluster.kubectl("rollout", "restart", "deployment/web")
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=110s")
+    wait_for(lambda: len(pods(cluster, "web")) == PODS, "the end of the pods that were")
+    everything_works(cluster, pods(cluster, "web"))
+
+
+def test_uninstalled_no_route_no_device_no_rule_and_no_file_is_left(release: Release) -> None:
+    cluster = release.cluster
+    for app in ("web", "published"):
+        cluster.kubectl("delete", "deployment", app, "--cascade=foreground", "--timeout=110s")
+    assert all(kernel_state(machine) for machine in cluster.machines)
+
+    release.uninstall()
+
+    assert [kernel_state(machine) for machine in cluster.machines] == [[], []]
+
+
+def kernel_state(machine: Machine) -> list[str]:
+    """What the kernel of a node has of ours, beside interfaces."""
+    routes = [
+        line
+        for family in ("-4", "-6")
+        for protocol in OWN_PROTOCOLS
+        for line in machine.run("ip", family, "route", "show", "table", "all", "proto", protocol).splitlines()
+    ]
+    tables = machine.run("nft", "list", "tables").splitlines()
+    return routes + [table for table in tables if "ipamd" in table]
