@@ -120,16 +120,29 @@ def service_addresses(cluster: Cluster, of: str) -> list[str]:
 
 
 def agents_status(release: Release) -> list[str]:
-    """What the agents say of the network; raises if one of them says that something is wrong."""
+    """What the agents say of the network; raises with it if one of them says that something is wrong."""
     found = release.cluster.get("-n", "ipamd", "pods", "-l", "app.kubernetes.io/component=node")["items"]
     return [release.kubectl("exec", name(pod), "-c", "agent", "--", "ipamd-agent", "status") for pod in found]
 
 
-def are_well(release: Release) -> bool:
+def wait_for_agents(release: Release, mode: str) -> None:
+    """Wait until the agents have nothing to complain of, and reach each other in a mode."""
+    said = ""
+
+    def are_well() -> bool:
+        nonlocal said
+        try:
+            told = agents_status(release)
+        except AssertionError as error:
+            said = str(error)
+            return False
+        said = "\n".join(told)
+        return len(told) == len(release.cluster.machines) and all(mode in one for one in told)
+
     try:
-        return len(agents_status(release)) == len(release.cluster.machines)
-    except AssertionError:
-        return False
+        wait_for(are_well, f"agents that are well, peers by {mode}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {said}") from None
 
 
 def each_reaches_each(cluster: Cluster, found: list[Pod]) -> None:
@@ -186,8 +199,7 @@ def everything_works(cluster: Cluster, found: list[Pod]) -> None:
 def test_the_chart_alone_makes_an_empty_cluster_whole(release: Release, web: list[Pod]) -> None:
     for pod in web:
         assert all(ip_address(one) in subnet for one, subnet in zip(addresses(pod), SUBNETS, strict=True))
-    wait_for(lambda: are_well(release), "agents with nothing to complain of")
-    assert all("direct" in told for told in agents_status(release))
+    wait_for_agents(release, "direct")
     each_reaches_each(release.cluster, web)
 
 
@@ -238,8 +250,7 @@ def test_by_the_tunnel_all_of_it_works_too(release: Release, web: list[Pod]) -> 
         for host in addresses(distant):
             talks.enter_context(keep_talking(release.cluster, first, host))
         release.upgrade(BY_TUNNEL)
-        wait_for(lambda: are_well(release), "agents with nothing to complain of")
-        wait_for(lambda: all("vxlan" in told for told in agents_status(release)), "peers by vxlan")
+        wait_for_agents(release, "vxlan")
 
     everything_works(release.cluster, web)
 
@@ -277,7 +288,7 @@ def is_whole_again(release: Release) -> None:
     cluster = release.cluster
     wait_for(lambda: len(cluster.get("nodes")["items"]) == len(cluster.machines), "both nodes")
     wait_for(lambda: not_ready(cluster) == [], "ready nodes")
-    wait_for(lambda: are_well(release), "agents with nothing to complain of")
+    wait_for_agents(release, "vxlan")
     cluster.kubectl("rollout", "restart", "deployment/web")
     cluster.kubectl("rollout", "status", "deployment/web", "--timeout=110s")
     wait_for(lambda: len(pods(cluster, "web")) == PODS, "the end of the pods that were")
