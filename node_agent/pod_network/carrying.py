@@ -186,10 +186,11 @@ class PodNetwork:
 
     async def _ask(self) -> None:
         """Read all, publish what is not announced, and follow the changes for a while."""
+        is_wanted = self._publish.is_set()
         self._publish.clear()
         network = await self._centre.whole()
         found = await asyncio.to_thread(self._find_uplink, network.settings.underlay)
-        if self._published != found or not self._centre.is_complete(network, found, self._mac):
+        if is_wanted or self._published != found or not self._centre.is_complete(network, found, self._mac):
             await self._centre.publish(found, self._mac)
             self._published = found
         if not network.number:  # nobody had joined before, so there are no changes to follow from here
@@ -229,9 +230,20 @@ class PodNetwork:
             again.cancel()
 
     def _take(self, network: Network) -> None:
-        if network != self._network:
-            self._network = network
-            self._look.set()
+        if network == self._network:
+            return
+        pools = self._network.pools if self._network else ()
+        published = self._published
+        if (
+            network.pools != pools
+            and published is not None
+            and not self._centre.is_complete(network, published, self._mac)
+        ):
+            # This node was announced before there was a pool. It asks once for each change of the pools, and
+            # not until it has an address, for a pool may have no room.
+            self._publish.set()
+        self._network = network
+        self._look.set()
 
     async def _keep_passing(self, events: Events) -> None:
         pause = _WHOLE_SECONDS

@@ -3,6 +3,7 @@
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,10 @@ from netlink.connection import NETFILTER
 from node_agent.pod_network.filters import TABLE
 from node_agent.pod_network.rules import CHAINS
 from tests.network.kernel import connect as connect_kernel
+from tests.network.namespace import MakeNamespace
 from tests.node_executable import node_plugin
-from tests.pod_network.cluster import Fabric, Node, Pod, whole
-from tests.pod_network.conftest import Ipam
+from tests.pod_network.cluster import SECONDS, Fabric, Node, Pod, whole
+from tests.pod_network.conftest import Ipam, create_pools
 from tests.pod_network.talking import PORT, connect, echo, exchange
 from tests.service import IpamdProcess
 from tests.waiting import eventually
@@ -162,6 +164,34 @@ def add_until_it_succeeds(pod: Pod, far: Pod) -> list[bool]:
     pod.addresses = [one["address"].partition("/")[0] for one in result["ips"]]
     ways = [(pod, one) for one in far.addresses] + [(far, one) for one in pod.addresses]
     return [sender.sends(address) for sender, address in ways]
+
+
+def test_nodes_that_were_announced_before_there_was_a_pool_take_part_in_it(
+    make_namespace: MakeNamespace, scratch: Path, ipamd_process: IpamdProcess, ipam: Ipam
+) -> None:
+    fabric = Fabric(make_namespace, scratch, ipamd_process.endpoint)
+    try:
+        one = fabric.node("node-1", fabric.switch("switch-1", 0), "192.0.2.1")
+        two = fabric.node("node-2", fabric.switch("switch-2", 1), "198.51.100.2")
+        for node in (one, two):
+            node.start()
+        eventually(lambda: [*one.modes(), *two.modes()] == [two.name, one.name], SECONDS)
+
+        create_pools(ipamd_process)
+
+        def have_addresses() -> bool:
+            tunnel = "vxlan.ipamd"
+            return all(
+                node.namespace.has_interface(tunnel) and len(node.namespace.addresses(tunnel)) == 2
+                for node in (one, two)
+            )
+
+        eventually(have_addresses, SECONDS)
+        pod, other = fabric.pod("pod-1", one, ipam), fabric.pod("pod-2", two, ipam)
+        eventually(lambda: all(pod.reaches(address) for address in other.addresses), SECONDS)
+        assert one.status().returncode == 0
+    finally:
+        fabric.end()
 
 
 def test_nothing_is_left_of_it_on_a_node_that_gives_it_up(nodes: tuple[Node, Node], fabric: Fabric) -> None:
