@@ -128,6 +128,22 @@ def test_every_migration_leaves_what_is_there(empty: Database) -> None:
     assert len(empty.rows("token")) == len(empty.rows("token_use")) == 1
 
 
+def test_code_that_knows_no_leases_cannot_end_a_row_of_one(empty: Database) -> None:
+    """It would give an address to others that a node may give at any moment."""
+    migrations.upgrade(empty.url)
+    empty.run(
+        f"""INSERT INTO allocation (space, address, pool, place, digest, position, owner, since, generation,
+             taken_boot, taken_uptime, repeated_boot, repeated_uptime, seat, seat_position, free_since)
+             VALUES ('default', X'0a000001', 'pods', 1, X'{"01" * 16}', 0, 'lease:default/n1/1', 5, 1, 0, 0,
+             0, 0, 1, 0, 0)"""
+    )
+
+    with pytest.raises(Exception, match="allocation_seat"):
+        empty.run("UPDATE allocation SET until = 9, ending = 'released'")
+
+    empty.run("UPDATE allocation SET until = 9, ending = 'released', seat = NULL")
+
+
 def test_migrating_again_changes_nothing(empty: Database) -> None:
     for step in steps.history():
         migrations.upgrade(empty.url, step.revision)

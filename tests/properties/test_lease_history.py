@@ -7,8 +7,9 @@ Answers are lost, reports come twice, nodes reboot, admins meddle. Every backend
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
@@ -46,7 +47,7 @@ T = TypeVar("T")
 NODES: Final = ("n0", "n1")
 CONFIG: Final = b'{"cniVersion":"1.1.0","name":"pods","ipam":{"type":"ipamd-ipam"}}'
 POOLS: Final = (
-    Pool(name="four", subnet=ip_network("10.0.0.0/28"), block_length=30, cooldown=2),
+    Pool(name="four", subnet=ip_network("10.0.0.0/29"), block_length=30, cooldown=0),
     Pool(name="six", subnet=ip_network("fd00::/123"), block_length=126, cooldown=2),
 )
 
@@ -326,6 +327,15 @@ class LeaseHistory(RuleBasedStateMachine):
         if gone.seat is None:
             del node.living[f"c{container}"]
 
+    @rule(name=st.sampled_from(NODES), containers=st.lists(st.integers(0, 4), max_size=3))
+    def pods_begin_and_are_reported(self, name: str, containers: list[int]) -> None:
+        """What happens most, so that the rest meets it often."""
+        node = self.nodes[name]
+        self.converse(node, free=len(containers))
+        for container in containers:
+            self.add(name, container)
+        self.send(node)
+
     # Admins, and what machines do.
 
     @rule(name=st.sampled_from(NODES))
@@ -350,19 +360,30 @@ class LeaseHistory(RuleBasedStateMachine):
         for container in gone:
             release = Release(digest=container.identity.digest, node=node.key, issued=self.issued(node))
             self.every(lambda engine, release=release: engine.submit(release))
+        self.have_a_lease_again(node)
 
-    @rule(name=st.sampled_from(NODES))
-    def a_store_is_lost(self, name: str) -> None:
+    @rule(name=st.sampled_from(NODES), is_waited_for=st.booleans())
+    def a_store_is_lost(self, name: str, is_waited_for: bool) -> None:
         """Its containers live on, and some of them nobody was told of."""
         node = self.nodes[name]
         node.lose_store()
         for container in node.living.values():
             container.seat = None
+        if is_waited_for:
+            self.have_a_lease_again(node)
+
+    def have_a_lease_again(self, node: NodeSide) -> None:
+        """A new boot or store waits until nobody else has called."""
+        for _ in range(2):
+            self.converse(node, free=2)
+            self.now += 10 * SECOND
 
     @rule(name=st.sampled_from(NODES))
     def the_node_is_off_and_released(self, name: str) -> None:
         node = self.nodes[name]
         node.living.clear()
+        node.lose_store()
+        node.boot += 1
         eviction = Eviction(node=node.key, reason="off", by="ann")
         self.every(lambda engine: engine.release_node(eviction, even_if_alive=True))
 
@@ -370,11 +391,14 @@ class LeaseHistory(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += seconds * SECOND
 
-    @rule(name=st.sampled_from(["four", "six"]), state=st.sampled_from(list(PoolState)))
+    @rule(
+        name=st.sampled_from(["four", "six"]),
+        state=st.sampled_from([PoolState.ACTIVE] * 4 + [PoolState.DRAINING]),
+    )
     def drain_or_open(self, name: str, state: PoolState) -> None:
         self.edit(name, state=state)
 
-    @rule(offset=st.integers(2, 14), excluded=st.booleans())
+    @rule(offset=st.integers(2, 6), excluded=st.booleans())
     def exclude(self, offset: int, excluded: bool) -> None:
         address = POOLS[0].subnet[0] + offset
         self.edit("four", exclusions=(AddressRange(address, address),) if excluded else ())
@@ -396,7 +420,7 @@ class LeaseHistory(RuleBasedStateMachine):
             for container in node.living.values()
             for address in container.addresses
         ]
-        assert len(used) == len(set(used)), self.nodes
+        assert len(used) == len(set(used)), str(self.nodes)
 
     @invariant()
     def what_was_reported_is_in_the_tables(self) -> None:
@@ -442,8 +466,47 @@ pytestmark = pytest.mark.timeout(300)
 
 TestLeaseHistory = LeaseHistory.TestCase
 TestLeaseHistory.settings = settings(
-    max_examples=20,
+    max_examples=8 * int(os.environ.get("CAMPAIGN", "1")),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+Steps = Sequence[tuple[str, Mapping[str, Any]]]
+
+ADD_TWO: Steps = [("add", {"name": "n0", "container": 0}), ("add", {"name": "n0", "container": 1})]
+ADD_TWO_MORE: Steps = [("add", {"name": "n0", "container": 2}), ("add", {"name": "n0", "container": 3})]
+ASK: Steps = [("ask", {"name": "n0", "free": 2, "lost": False})]
+ASK_IN_VAIN: Steps = [("ask", {"name": "n0", "free": 2, "lost": True})]
+LOSE: Steps = [("a_store_is_lost", {"name": "n0", "is_waited_for": True})]
+REBOOT: Steps = [("reboot", {"name": "n0", "reported": False})]
+REPORT_IN_VAIN: Steps = [("report_now", {"name": "n0", "lost": True})]
+RECALL: Steps = [("recall", {"name": "n0"})]
+DRAIN: Steps = [("drain_or_open", {"name": "four", "state": PoolState.DRAINING})]
+OLD_DELS: Steps = [
+    ("a_del_of_a_plugin_that_knows_no_store", {"name": "n0", "container": container}) for container in (0, 1)
+]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [*ASK, *ADD_TWO, *LOSE, *ADD_TWO_MORE],
+        [*ASK, *ADD_TWO, *REPORT_IN_VAIN, *LOSE, *ADD_TWO_MORE, *REBOOT, *ADD_TWO],
+        [*ASK, *ADD_TWO, *REBOOT, *ADD_TWO_MORE, *ADD_TWO],
+        [*ASK_IN_VAIN, *RECALL, *ASK, *DRAIN, *ASK_IN_VAIN],
+        [*ASK, *ADD_TWO, *REPORT_IN_VAIN, *OLD_DELS, *ASK, *ADD_TWO, *ASK],
+    ],
+    ids=["a lost store", "and a reboot", "a reboot", "lost answers and recalls", "an old plugin"],
+)
+def test_an_order_of_events_that_is_seldom(steps: Steps) -> None:
+    history = LeaseHistory()
+    history.open()
+    try:
+        for step, arguments in steps:
+            getattr(history, step)(**arguments)
+            history.no_address_has_two_living_holders()
+            history.what_was_reported_is_in_the_tables()
+    finally:
+        history.teardown()
