@@ -24,7 +24,8 @@ from typing import IO, Final
 
 COMMANDS: Final = {
     "ipamd": (
-        *("ipamd.cli", "ipamd.cli.serving", "ipamd.api.admin_api", "ipamd.backends.migrations"),
+        *("ipamd.cli", "ipamd.cli.serving", "ipamd.backends.migrations"),
+        *("ipamd.api.admin_api", "ipamd.web.application"),
         *("ipamd.backends.sql.sqlite.backend", "ipamd.backends.sql.sqlite.migrating"),
         *("ipamd.backends.sql.postgres.backend", "ipamd.backends.sql.postgres.migrating"),
         *("alembic.command", "alembic.config", "alembic.ext.checkconstraint_byname"),

@@ -8,7 +8,7 @@ import pytest
 from tests import loaded
 from tests.service import EXECUTABLES, IpamdProcess, running_service
 
-FEW = 20
+FEW = 100
 _NOTE = """
 class Noting:
     def find_spec(self, name, path=None, target=None):
@@ -29,7 +29,7 @@ def imported(scratch: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
-def test_a_service_imports_next_to_nothing(scratch: Path, note: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_imports_little(scratch: Path, note: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(IpamdProcess, "start_today", staticmethod(partial(loaded.start, first=note)))
 
     with running_service(scratch) as service:
@@ -47,7 +47,7 @@ def test_a_service_imports_next_to_nothing(scratch: Path, note: str, monkeypatch
     ],
     ids=lambda command: command[0],
 )
-def test_a_command_imports_next_to_nothing(scratch: Path, note: str, command: tuple[str, ...]) -> None:
+def test_a_command_imports_little(scratch: Path, note: str, command: tuple[str, ...]) -> None:
     name, *arguments = (part.format(scratch=scratch) for part in command)
 
     done = loaded.run(EXECUTABLES / name, *arguments, first=note)
