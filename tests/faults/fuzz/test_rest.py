@@ -53,7 +53,7 @@ class Asked:
         made = ask.post("/v1/allocations", json=owned, headers={**self.admin, "Idempotency-Key": "known"})
         ask.put("/v1/nodes/default/known", json={"labels": {}}, headers=self.admin)
         number = made.json()["id"] if made.is_success else 1
-        return {"name": "known", "cluster": "default", "number": number}
+        return {"name": "known", "cluster": "default", "number": number, "kind": "pools"}
 
 
 BOUND = {"node": {"cluster": "default", "node": "known"}, "join": {"cluster": "default"}}
