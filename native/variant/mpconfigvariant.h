@@ -32,7 +32,7 @@ void *heap_piece(size_t size);
 #define MICROPY_OPT_MAP_LOOKUP_CACHE_SIZE (1024)
 // Names of a module and states of functions need no room that grows step by step: an ADD of ipamd-veth had a fifth of
 // its instructions for that.
-#define MICROPY_MODULE_DICT_SIZE (59)
+#define MICROPY_MODULE_DICT_SIZE (37)
 #define MICROPY_LOADED_MODULES_DICT_SIZE (128)
 #define MICROPY_ENABLE_PYSTACK (1)
 
