@@ -22,11 +22,12 @@ from ipamd.models.query import AllocationQuery
 
 router = APIRouter(prefix="/v1/csv", tags=["csv"])
 
+MEDIA_TYPE: Final = "text/csv"
 AT_ONCE: Final = 1000
 """Rows in memory: a table may have millions."""
 
 
-@router.get("/{kind}", response_class=StreamingResponse)
+@router.get("/{kind}", response_class=StreamingResponse, responses={200: {"content": {MEDIA_TYPE: {}}}})
 async def read_table(kind: CsvKind, engine: TheEngine, catalogue: CurrentCatalogue) -> StreamingResponse:
     """Show all pools, reservations or allocations as CSV.
 
@@ -34,7 +35,7 @@ async def read_table(kind: CsvKind, engine: TheEngine, catalogue: CurrentCatalog
     """
     headers = {"Content-Disposition": f'attachment; filename="{kind}.csv"'}
     return StreamingResponse(
-        _lines(kind, engine, catalogue), media_type="text/csv; charset=utf-8", headers=headers
+        _lines(kind, engine, catalogue), media_type=f"{MEDIA_TYPE}; charset=utf-8", headers=headers
     )
 
 
