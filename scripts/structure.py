@@ -12,6 +12,7 @@ BEGIN: Final = "<!-- structure -->\n"
 END: Final = "<!-- /structure -->"
 
 ROOMS: Final = (
+    "ipamd.web",
     "ipamd.api",
     "ipamd.cli",
     "ipamd.ctl",
