@@ -25,7 +25,7 @@ from tests.kubernetes.talking import (
     run_answering,
     service,
 )
-from tests.kubernetes.workload import Pod, not_ready, on_both_nodes, pods
+from tests.kubernetes.workload import Pod, not_ready, on_both_nodes
 from tests.release.charts.chart import CHART, merged
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
@@ -275,9 +275,8 @@ def test_a_machine_that_is_made_anew_under_a_nodes_name_joins_after_the_old_one_
     cluster.kubectl("delete", "node", node.name)
     cluster.renew(node)
     answer_on(node)
-    wait_for(
-        lambda: "another machine" in release.log_of_agents(), "the refusal of a name that has been given"
-    )
+    refusal = f"ipamctl node forget {node.name}"
+    wait_for(lambda: refusal in release.log_of_agents(), "the refusal of a name that is taken")
 
     release.forget(node.name)
 
@@ -289,10 +288,8 @@ def is_whole_again(release: Release) -> None:
     wait_for(lambda: len(cluster.get("nodes")["items"]) == len(cluster.machines), "both nodes")
     wait_for(lambda: not_ready(cluster) == [], "ready nodes")
     wait_for_agents(release, "vxlan")
-    cluster.kubectl("rollout", "restart", "deployment/web")
-    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=110s")
-    wait_for(lambda: len(pods(cluster, "web")) == PODS, "the end of the pods that were")
-    everything_works(cluster, pods(cluster, "web"))
+    cluster.kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=110s")
+    everything_works(cluster, run_answering(cluster, "web", PODS))
 
 
 def test_uninstalled_no_route_no_device_no_rule_and_no_file_is_left(release: Release) -> None:
