@@ -254,7 +254,7 @@ def own_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(STEPS)
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_every_history_is_that_of_the_model_with_each_change_whole_or_absent(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         played = Played(Path(folder))
