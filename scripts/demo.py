@@ -66,6 +66,9 @@ def demonstrate(cleanup: ExitStack) -> None:
     scratch = cleanup.enter_context(scratch_folder())
     service = cleanup.enter_context(ipamd(scratch))
     say("ipamd", f"one process, one SQLite file, one Unix socket: {service.socket}")
+    prove("<h1>Pools</h1>" in service.http.get("/").text, "page", "does not show the pools")
+    where = " in the demo's own network" if INSIDE in os.environ else ""
+    say("page", f"for browsers{where}, as long as the demo runs: {service.tcp_endpoint}/")
     say(
         "plugin", "the static file" if static_plugin() else "under CPython; `make node` makes one static file"
     )

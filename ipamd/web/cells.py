@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from typing import Final
 
 from ipamd.addressing.mask import Mask
+from ipamd.addressing.ranges import Spans
 from ipamd.models.address import IPAddress, IPNetwork, address_in
 from ipamd.models.block import HELD, Block
 from ipamd.models.instant import Instant
@@ -136,18 +137,14 @@ def gaps(cells: Sequence[AddressCell]) -> list[Gap]:
     return found
 
 
-def empty_prefixes(cells: Sequence[PrefixCell]) -> list[Gap]:
-    """Neighbouring cells of which nothing is taken, each whole."""
-    found: list[Gap] = []
-    for cell in cells:
-        if cell.taken or not cell.usable:
-            continue
-        first, last = cell.prefix[0], cell.prefix[-1]
-        if found and int(found[-1].last) + 1 == int(first):
-            found[-1] = Gap(found[-1].first, last)
-        else:
-            found.append(Gap(first, last))
-    return found
+def empty_stretches(cells: Sequence[PrefixCell], mask: Mask) -> list[Gap]:
+    """Neighbours that anybody may get, in cells of which nothing is taken."""
+    empty = Spans((int(cell.prefix[0]), int(cell.prefix[-1])) for cell in cells if not cell.taken)
+    family = mask.pool.family
+    return [
+        Gap(address_in(family, first), address_in(family, last))
+        for first, last in mask.assignable.meeting(empty)
+    ]
 
 
 def state_of(value: int, mask: Mask, blocks: Sequence[Block], cooled: Instant) -> str:

@@ -146,7 +146,7 @@ async def _picture(known: Engine, catalogue: Catalogue, pool: Pool, at: IPNetwor
     else:
         taken = list(await known.queries.allocated_in(pool.name, bounds))
     prefixes = cells.prefix_cells(at, mask, taken)
-    return {**given, "addresses": [], "prefixes": prefixes, **_largest(cells.empty_prefixes(prefixes))}
+    return {**given, "addresses": [], "prefixes": prefixes, **_largest(cells.empty_stretches(prefixes, mask))}
 
 
 def _largest(found: Sequence[cells.Gap]) -> dict[str, Any]:

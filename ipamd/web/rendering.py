@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from functools import cache
+from math import log2
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -54,7 +55,8 @@ def when(text: str | None) -> Markup:
 def grouped(number: int) -> Markup:
     """A number as people read it; one with more digits than they read as a power of two."""
     if number >= 1 << 40:
-        return Markup("2^{}").format(number.bit_length() - 1)
+        exact = number & (number - 1) == 0
+        return Markup("{}2^{}").format("" if exact else "≈\u00a0", round(log2(number)))
     if number < 10_000:
         return Markup("{}").format(number)
     return Markup("\u202f").join(f"{number:,}".split(","))

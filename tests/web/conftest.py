@@ -67,7 +67,7 @@ VIEWS = {
     "/": "pods",
     "/?q=po&space=default": "10.64.0.0/24",
     "/ui/pools/pods": "Free ranges",
-    "/ui/pools/six": "2^63",
+    "/ui/pools/six": "2^64",
     "/ui/pools/wide": "11.200.0.0/16",
     "/ui/pools/pods/map?at=10.64.0.0/24": "10.64.0.9, allocated",
     "/ui/pools/wide/map?at=11.200.0.0/16": "11.200.3.0/24: 1 of 256 taken",

@@ -77,6 +77,22 @@ def test_a_picture_tells_each_address_of_a_small_prefix_and_the_gaps(page: Brows
     assert re.search(r"10\.64\.0\.10</a>.*10\.64\.0\.63.*<small>54<", text)
 
 
+def test_a_range_that_is_called_free_has_nothing_reserved_and_no_address_of_the_subnet(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    made = filled.http.post(
+        "/v1/pools", json={"name": "gapped", "subnet": "10.20.0.0/22", "auto_assign": False}
+    )
+    assert made.is_success
+    kept = filled.http.post("/v1/reservations", json={"address": "10.20.1.16/28", "owner": "kept"})
+    assert kept.is_success
+
+    section = page.get("/ui/pools/gapped").text.split("<h2>Free ranges")[1].split("</section>")[0]
+
+    ranges = re.findall(r">(10\.20\.[\d.]+)</a> . <span class=\"ip\">([\d.]+)<", section)
+    assert ranges == [("10.20.0.2", "10.20.1.15"), ("10.20.1.32", "10.20.3.254")]
+
+
 def test_what_is_live_is_sent_again_when_it_has_changed(page: Browser, filled: IpamdProcess) -> None:
     with page.http.stream("GET", "/ui/live", params={"of": "/ui/allocations?owner=new"}) as stream:
         lines = stream.iter_lines()
