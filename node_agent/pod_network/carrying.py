@@ -275,6 +275,7 @@ class PodNetwork:
         last = await asyncio.to_thread(self._write, network, self._prober.direct())
         for change in last.outcome.changes:
             log.info("pod network", change=change)
+        last.outcome.changes.clear()  # at a start there are thousands
         for fault in last.outcome.faults:
             self._facts.fail("the pod network", fault)
         self._last, self._last_at = last, time.time()
