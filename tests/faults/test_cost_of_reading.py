@@ -26,6 +26,7 @@ from ipamd.models.block import HELD, NEVER_HELD, Block
 from ipamd.models.identity import Identity
 from ipamd.models.issued import CallOrder
 from ipamd.models.pool import Pool
+from ipamd.web import make_page
 from tests.faults.meter import Meter
 
 FEW, MANY = 100, 100_000
@@ -124,7 +125,8 @@ async def served(url: str) -> AsyncIterator[httpx.AsyncClient]:
     engine = await Engine.open(await open_backend(url))
     try:
         access = Access(engine)
-        transport = httpx.ASGITransport(Application(engine, access, Calls(engine, access, CallMeasures())))
+        calls = Calls(engine, access, CallMeasures())
+        transport = httpx.ASGITransport(Application(engine, access, calls, make_page))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client
     finally:
@@ -139,7 +141,7 @@ async def steps_of(client: httpx.AsyncClient, meter: Meter, path: str) -> tuple[
         answer = await client.get(path)
         assert answer.status_code == httpx.codes.OK, answer.text
         counts.append(meter.steps)
-    document: dict[str, Any] = answer.json()
+    document: dict[str, Any] = answer.json() if "json" in answer.headers["content-type"] else {}
     assert min(counts) > 0
     return min(counts), document
 
@@ -170,6 +172,38 @@ async def test_a_page_reads_as_much_with_a_hundred_thousand_allocations_as_with_
             steps[count] = first, second
 
     assert steps[MANY] == steps[FEW]
+
+
+VIEWS = {
+    "/": (3, {"block"}),
+    "/ui/pools/pods": (8, {"block", "usage_sample"}),
+    "/ui/pools/pods/map?at=10.0.0.0/16": (3, {"block"}),
+    "/ui/pools/pods/map?at=10.0.0.0/24": (4, {"block"}),
+    "/ui/addresses/10.0.0.0": (5, {"block", "allocation"}),
+    "/ui/allocations?pool=pods": (4, {"allocation", "pool"}),
+    "/ui/allocations?node=node-3": (5, {"allocation"}),
+    "/ui/tree?open=pods": (5, {"block"}),
+    "/ui/search?q=front-3": (9, {"allocation"}),
+}
+"""How many statements each view of the page runs at most, and what it reads but the catalogue."""
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_a_view_of_the_page_reads_what_it_shows_however_many_allocations_there_are(
+    databases: dict[int, str], meter: Meter, view: str
+) -> None:
+    most, tables = VIEWS[view]
+    steps = {}
+    for count in (FEW, MANY):
+        async with served(databases[count]) as client:
+            await client.get(view)
+            steps[count], _ = await steps_of(client, meter, view)
+            read = [statement for statement in meter.statements if statement.startswith("SELECT")]
+            assert len(read) <= most, read
+            assert tables <= meter.tables
+            assert "allocation" in tables or "allocation" not in meter.tables
+
+    assert steps[MANY] <= 3 * steps[FEW]  # a full block has more to add up than an empty one
 
 
 async def test_usage_reads_blocks_and_no_allocation(databases: dict[int, str], meter: Meter) -> None:
