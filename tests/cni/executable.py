@@ -1,5 +1,6 @@
 """ipamd-ipam as a runtime runs it: environment, stdin, exit code, stdout, and what it leaves in stateDir."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -125,7 +126,11 @@ class Plugin:
 
     def waiting(self) -> list[Document]:
         """Give the entries that wait, oldest first."""
-        return [json.loads(path.read_bytes()) for path in sorted(self.spool.glob("[!.]*.json"))]
+        entries = []
+        for path in sorted(self.spool.glob("[!.]*.json")):
+            with contextlib.suppress(FileNotFoundError):  # another process has just delivered it
+                entries.append(json.loads(path.read_bytes()))
+        return entries
 
     def set_aside(self) -> list[Document]:
         """Give the entries that were set aside."""

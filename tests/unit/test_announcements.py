@@ -36,12 +36,15 @@ async def seconds_until_told(announcements: Announcements, than: NetworkPosition
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize(("rings", "bound"), [(True, LOOK_EVERY / 2), (False, 3 * LOOK_EVERY)])
-async def test_a_change_is_told_at_once_or_after_the_next_look(rings: bool, bound: float) -> None:
+@pytest.mark.parametrize(("rings", "look_every"), [(True, 120.0), (False, LOOK_EVERY)])
+async def test_a_change_is_told_at_once_or_after_the_next_look(
+    rings: bool, look_every: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ipamd.engine.announcements.LOOK_EVERY", look_every)
     backend = MemoryBackend()
     before = await announce(backend)
     async with running(backend) as announcements:
-        waiting = asyncio.create_task(seconds_until_told(announcements, before, 30))
+        waiting = asyncio.create_task(seconds_until_told(announcements, before, 120))
         await asyncio.sleep(APART + 0.1)  # it was told where things stand, and may be told again
         began = time.monotonic()
         await announce(backend)
@@ -49,7 +52,7 @@ async def test_a_change_is_told_at_once_or_after_the_next_look(rings: bool, boun
             announcements.ring()
         await waiting
 
-    assert time.monotonic() - began < bound
+    assert time.monotonic() - began < 60
 
 
 async def test_many_changes_are_told_together() -> None:
@@ -86,9 +89,9 @@ async def test_the_end_lets_everybody_go_now_and_later() -> None:
     backend = MemoryBackend()
     before = await announce(backend)
     async with running(backend) as announcements:
-        waiting = asyncio.create_task(seconds_until_told(announcements, before, 30))
+        waiting = asyncio.create_task(seconds_until_told(announcements, before, 60))
         await asyncio.sleep(0.1)
         announcements.end()
 
-        assert await waiting < 5
-        assert await seconds_until_told(announcements, before, 30) < 5
+        assert await waiting < 30
+        assert await seconds_until_told(announcements, before, 60) < 30
