@@ -181,7 +181,7 @@ VIEWS = {
     "/ui/pools/pods/map?at=10.0.0.0/24": (4, {"block"}),
     "/ui/addresses/10.0.0.0": (5, {"block", "allocation"}),
     "/ui/allocations?pool=pods": (4, {"allocation", "pool"}),
-    "/ui/allocations?node=node-3": (5, {"allocation"}),
+    "/ui/allocations?namespace=web": (6, {"allocation"}),
     "/ui/tree?open=pods": (5, {"block"}),
     "/ui/search?q=front-3": (9, {"allocation"}),
 }
