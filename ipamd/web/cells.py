@@ -107,7 +107,8 @@ def prefix_cells(prefix: IPNetwork, mask: Mask, taken: Sequence[int]) -> list[Pr
     """The cells of a picture of prefixes, with what is taken of each."""
     made = []
     for each, count in zip(prefixes_of(prefix), taken, strict=True):
-        usable = sum(b - a + 1 for a, b in mask.usable.between(int(each[0]), int(each[-1])))
+        first = int(each.network_address)
+        usable = sum(b - a + 1 for a, b in mask.usable.between(first, first + each.num_addresses - 1))
         made.append(PrefixCell(each, usable, count))
     return made
 

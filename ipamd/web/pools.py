@@ -139,7 +139,8 @@ async def _picture(known: Engine, catalogue: Catalogue, pool: Pool, at: IPNetwor
         found = cells.gaps(addresses)
         return {**given, "addresses": addresses, "prefixes": [], **_largest(found)}
     parts = cells.prefixes_of(at)
-    bounds = [(int(part[0]), int(part[-1])) for part in parts]
+    size = parts[0].num_addresses
+    bounds = [(start, start + size - 1) for start in range(first, last + 1, size)]
     if 1 << (at.max_prefixlen - parts[0].prefixlen) < pool.block_size:
         blocks = await known.queries.blocks(pool.name, first, last)
         taken = cells.taken_within(blocks, bounds)

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse
 
 from hosting.foreign_text import escape
 from ipamd import __version__
+from ipamd.web import drawing
 from ipamd.web.visitor import Visitor
 
 HERE: Final = Path(__file__).parent
@@ -88,6 +89,7 @@ def _environment() -> Environment:
     )
     made.filters |= {"when": when, "grouped": grouped}
     made.globals |= {"asset": asset, "link": link, "version": __version__}
+    made.globals |= {"drawn_addresses": drawing.addresses, "drawn_prefixes": drawing.prefixes}
     return made
 
 
