@@ -26,6 +26,9 @@ from ipamd.web.rendering import HEADERS, render
 PAGE: Final = 25
 """Pools on one page: each is a bar, out of sums."""
 
+PORTION: Final = 100
+"""Among so many pools those with enough room are looked for at once."""
+
 MOST_GAPS: Final = 20
 
 SHOWN_DAYS: Final = 31
@@ -51,7 +54,7 @@ async def overview(request: Request) -> Response:
         if given.get("space") in (None, pool.space) and given.get("q", "").lower() in f"{name} {pool.subnet}"
     )
     later = [name for name in matching if name > given.get("after", "")]
-    rows = [await _row(engine(request), catalogue.pools[name]) for name in later[:PAGE]]
+    rows = await _rows(engine(request), [catalogue.pools[name] for name in later[:PAGE]])
     return render(
         request,
         "overview.html",
@@ -63,9 +66,10 @@ async def overview(request: Request) -> Response:
     )
 
 
-async def _row(known: Engine, pool: Pool) -> Row:
-    usage = await known.queries.usage(pool.name)
-    return Row(pool, usage, pieces(usage), share_used(usage))
+async def _rows(known: Engine, pools: Sequence[Pool]) -> list[Row]:
+    counted = await known.queries.usage_of(pools)
+    usages = [(pool, counted[pool.name]) for pool in pools]
+    return [Row(pool, usage, pieces(usage), share_used(usage)) for pool, usage in usages]
 
 
 async def show_pool(request: Request) -> Response:
@@ -77,7 +81,7 @@ async def show_pool(request: Request) -> Response:
     return render(
         request,
         "pool.html",
-        row=await _row(engine(request), pool),
+        row=(await _rows(engine(request), [pool]))[0],
         document=document,
         forecast=await api.get(f"/v1/pools/{pool.name}/forecast"),
         **await _picture(engine(request), catalogue, pool, pool.subnet),
@@ -203,16 +207,12 @@ async def show_tree(request: Request) -> Response:
     space = given.get("space") or next(iter(sorted(by_space)), None)
     ordered = sorted(by_space.get(space or "", ()), key=lambda pool: (pool.family, int(pool.subnet[0])))
     begin = next((place + 1 for place, pool in enumerate(ordered) if pool.name == given.get("after")), 0)
-    known, rows = engine(request), list[Row]()
-    last: str | None = None
+    known = engine(request)
     least = int(given["free"]) if given.get("free", "").isascii() and given.get("free", "").isdigit() else 0
-    for pool in ordered[begin : begin + PAGE * 4]:
-        last = pool.name
-        row = await _row(known, pool)
-        if row.usage.free >= least:
-            rows.append(row)
-        if len(rows) >= PAGE:
-            break
+    portion = ordered[begin : begin + (PORTION if least else PAGE)]
+    fitting = [row for row in await _rows(known, portion) if row.usage.free >= least]
+    rows = fitting[:PAGE]
+    last = rows[-1].pool.name if len(fitting) > PAGE else portion[-1].name if portion else None
     opened = catalogue.pools.get(given.get("open", ""))
     picture = (
         await _picture(known, catalogue, opened, _part(given.get("at"), opened))

@@ -3,12 +3,13 @@
 import json
 import re
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.service import IpamdProcess
+from tests.service import IpamdProcess, running_service
 from tests.web.conftest import HOSTILE, VIEWS, Browser
 
 ROOT = Path(__file__).parents[2]
@@ -119,3 +120,22 @@ def test_shipped_files_are_those_of_the_list_and_may_be_kept(page: Browser) -> N
     assert all("immutable" in answer.headers["cache-control"] for answer in files.values())
     assert page.get("/ui/static/../rendering.py").status_code == 404
     assert page.get("/ui/static/list.json").status_code == 404
+
+
+def test_hundreds_of_pools_are_shown_a_page_at_a_time_and_found_by_their_room() -> None:
+    """Neither list repeats a pool or leaves one out, nor does the filter that looks for room."""
+    with running_service() as service:
+        pools = [
+            {"name": f"p{number:04}", "subnet": f"10.{number // 256}.{number % 256}.0/{24 + number % 2}"}
+            for number in range(300)
+        ]
+        assert service.http.post("/v1/apply", json={"pools": pools, "reservations": []}).is_success
+        for path, row, count in (("/", "r", 300), ("/ui/tree", "t", 300), ("/ui/tree?free=200", "t", 150)):
+            seen: list[str] = []
+            following: str | None = path
+            while following is not None:
+                text = service.http.get(following).text
+                seen += re.findall(f'id="{row}-(p[0-9]+)"', text)
+                found = re.search(r'href="([^"]*after=[^"]*)"[^>]*>Next|rel="next" href="([^"]*)"', text)
+                following = unescape(found.group(1) or found.group(2)) if found else None
+            assert len(seen) == len(set(seen)) == count, path

@@ -11,7 +11,7 @@ from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.forecast import Forecast, forecast
 from ipamd.engine.inspection.refusals import Refusals
-from ipamd.engine.inspection.usage import Usage, usage, usage_of_all
+from ipamd.engine.inspection.usage import Usage, usage, usage_of, usage_of_all
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD, Block
@@ -22,7 +22,7 @@ from ipamd.models.identity import Digest, Identity
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused
-from ipamd.models.pool import PoolState
+from ipamd.models.pool import Pool, PoolState
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from ipamd.models.request import PoolNames
 from ipamd.models.sample import DAY, HOUR, UsageSample
@@ -120,6 +120,10 @@ class Queries:
         now = self._clock()
         samples = await self._ledger.samples(pool, now - days * DAY, now + 1, days * (DAY // HOUR) + 1)
         return forecast(samples, counted.free + counted.cooling, now)
+
+    async def usage_of(self, pools: Sequence[Pool]) -> Mapping[str, Usage]:
+        """How full some pools are."""
+        return await usage_of(pools, self._cache.catalogue, self._ledger, self._clock.read())
 
     async def usage_of_all(self) -> Mapping[str, Usage]:
         """How full every pool is."""

@@ -47,10 +47,17 @@ async def usage(pool: Pool, catalogue: Catalogue, ledger: Ledger, clock: Reading
 
 async def usage_of_all(catalogue: Catalogue, ledger: Ledger, clock: Reading) -> Mapping[str, Usage]:
     """Count the addresses of every pool. Other tasks run in between."""
-    fills = await ledger.fill(list(catalogue.pools))
+    return await usage_of(list(catalogue.pools.values()), catalogue, ledger, clock)
+
+
+async def usage_of(
+    pools: Sequence[Pool], catalogue: Catalogue, ledger: Ledger, clock: Reading
+) -> Mapping[str, Usage]:
+    """Count the addresses of some pools, by one sum for all. Other tasks run in between."""
+    fills = await ledger.fill([pool.name for pool in pools])
     counted = {}
-    for number, (name, pool) in enumerate(catalogue.pools.items()):
-        counted[name] = await _usage(pool, fills.get(name), catalogue, ledger, clock)
+    for number, pool in enumerate(pools):
+        counted[pool.name] = await _usage(pool, fills.get(pool.name), catalogue, ledger, clock)
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
     return counted
