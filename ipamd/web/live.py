@@ -15,7 +15,11 @@ from starlette.types import Message, Scope
 from ipamd.models.errors import DomainError
 from ipamd.web.asking import access, engine
 from ipamd.web.rendering import HEADERS, LIVE, VISITOR
+from ipamd.web.rest import Refused
 from ipamd.web.visitor import NotWelcome, visitor_of
+
+LIVE_VIEWS: Final = ("/", "/ui/allocations", "/ui/nodes")
+LIVE_FOLDERS: Final = ("/ui/pools/", "/ui/nodes/")
 
 EVERY: Final = 2.0
 """Seconds between two looks at one view."""
@@ -27,6 +31,8 @@ BEATS: Final = 8
 async def stream(request: Request) -> Response:
     """What moves in the view at `of`, now and after each change."""
     of = urlsplit(request.query_params.get("of", "/"))
+    if of.path not in LIVE_VIEWS and not of.path.startswith(LIVE_FOLDERS):
+        raise Refused(404, {"detail": "This view is not live."})
     scope: Scope = {
         **request.scope,
         "path": of.path,

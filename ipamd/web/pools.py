@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -208,7 +209,7 @@ async def show_tree(request: Request) -> Response:
     ordered = sorted(by_space.get(space or "", ()), key=lambda pool: (pool.family, int(pool.subnet[0])))
     begin = next((place + 1 for place, pool in enumerate(ordered) if pool.name == given.get("after")), 0)
     known = engine(request)
-    least = int(given["free"]) if given.get("free", "").isascii() and given.get("free", "").isdigit() else 0
+    least = int(given["free"]) if re.fullmatch(r"[0-9]{1,39}", given.get("free", "")) else 0
     portion = ordered[begin : begin + (PORTION if least else PAGE)]
     fitting = [row for row in await _rows(known, portion) if row.usage.free >= least]
     rows = fitting[:PAGE]

@@ -84,6 +84,7 @@ VIEWS = {
     "/ui/explain?pools=none": "Refused with code",
     "/ui/tree?open=wide&at=11.200.0.0/16": "11.200.3.0/24",
     "/ui/tree?free=100000": "wide",
+    f"/ui/tree?free={'9' * 5000}": "pods",
     "/ui/allocations?pool=pods": "10.64.0.9",
     "/ui/history": "10.64.0.9",
     "/ui/nodes": "n1",
