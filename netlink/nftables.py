@@ -218,6 +218,11 @@ def get_chains(family: int) -> Request:
     return Request(_SUBSYSTEM | _GET_CHAIN, 0, family.to_bytes(_HEADER, "little"))
 
 
+def decode_use(told: Message) -> int:
+    """Read how many chains, sets and the like are in a table; Malformed."""
+    return attribute.big_number(attribute.read(told.body, _HEADER).get(3)) or 0
+
+
 def decode_chain(told: Message) -> tuple[Table, Chain]:
     """Read a chain, and in which table it is; Malformed."""
     given = attribute.read(told.body, _HEADER)

@@ -22,8 +22,10 @@ STATE_DIR: Final = "/var/lib/ipamd-node"
 DEFAULT_NODE_JSON: Final = Path(NODE_JSON)
 SECRET: Final = "secret"  # noqa: S105 - a file's name
 RECORD: Final = "agent.json"
-OWN_FILES: Final = (SECRET, "token", RECORD)
-"""What the agent keeps in the state folder: its secret, the node's token, and when that expires."""
+MACHINE: Final = "machine"
+OWN_FILES: Final = (SECRET, "token", RECORD, MACHINE)
+"""What the agent keeps in the state folder: its secret, the node's token, when that expires, and what tells
+this machine from others if nothing else does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from node_agent.node import MACHINE
 from veth_plugin.kernel.carried import FOLDER, MTU_FILE, READY_FILE
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _MACHINES: Final = (Path("/sys/class/dmi/id/product_uuid"), Path("/etc/machine-id"))
-_OWN_MACHINE: Final = "machine"
 
 
 def write_mtu(mtu: int) -> None:
@@ -41,7 +41,7 @@ def machine(state_dir: Path) -> str:
             continue
         if text:
             return text
-    own = state_dir / _OWN_MACHINE  # of a machine that says nothing of itself
+    own = state_dir / MACHINE  # of a machine that says nothing of itself
     if not own.exists():
         state_dir.mkdir(parents=True, exist_ok=True)
         _write(own, str(uuid4()))

@@ -67,12 +67,14 @@ def ensure(filters: Connection, wanted: Filters, remembered: Remembered) -> list
 def remove(filters: Connection) -> bool:
     """Take all of it away; whether anything was there. Raises Refused or OSError."""
     there = [chain.name for chain in CHAINS if _is_there(filters, chain.name)]
-    if not there:
-        return False
-    gone = [TABLE.flush_chain(name) for name in there] + [TABLE.delete_chain(name) for name in there]
-    gone += [TABLE.delete_set(of.name) for of, _ in _sets(None)]
-    _send(filters, gone, "removing the filters")
-    return True
+    if there:
+        gone = [TABLE.flush_chain(name) for name in there] + [TABLE.delete_chain(name) for name in there]
+        gone += [TABLE.delete_set(of.name) for of, _ in _sets(None)]
+        _send(filters, gone, "removing the filters")
+    [table] = filters.exchange([TABLE.get()])
+    if table.refusal is None and all(nftables.decode_use(one) == 0 for one in table.messages):
+        _send(filters, [TABLE.delete()], "removing the table")  # nothing of the plugin's is in it
+    return bool(there)
 
 
 def _sets(wanted: Filters | None) -> list[tuple[Set, dict[bytes, Element]]]:

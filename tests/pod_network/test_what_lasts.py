@@ -213,7 +213,7 @@ def test_nothing_is_left_of_it_on_a_node_that_gives_it_up(nodes: tuple[Node, Nod
     assert routing(one) == before
     assert not one.namespace.has_interface("vxlan.ipamd")
     filters = connect_kernel(one.namespace, NETFILTER)
-    told = filters.exchange([TABLE.get_chain(chain.name) for chain in CHAINS])
+    told = filters.exchange([TABLE.get(), *(TABLE.get_chain(chain.name) for chain in CHAINS)])
     filters.close()
     assert all(answer.refusal is not None for answer in told)
     assert one.run("sh", "-c", "ls /run/ipamd") == ""
