@@ -73,7 +73,7 @@ def end(store: Store, found: Found, issued: int, moment: str, ending: str, now: 
 
 
 def note_central(store: Store, found: Found, issued: int, now: int) -> None:
-    """Note that the centre is asked for an identity. A store that cannot note it gives nothing any more."""
+    """Note that ipamd is asked for an identity. A store that cannot note it gives nothing any more."""
     _note(store, identities.central(store, found, issued, now))
 
 

@@ -1,6 +1,6 @@
 """Who was given what: a table of identities, in buckets of 16 slots. Each stands only in its own bucket.
 
-A slot says that the identity holds a seat, that the centre knows of it, or that it ended. Ends make room
+A slot says that the identity holds a seat, that ipamd knows of it, or that it ended. Ends make room
 for others: those first that are reported and 15 minutes old, then the oldest. FORGOTTEN keeps the latest
 `issued` of an end that made room, so that an ADD from before it takes nothing.
 """
@@ -62,7 +62,7 @@ def seated(store: Store, found: Found, seat: int, issued: int, now: int) -> tupl
 
 
 def central(store: Store, found: Found, issued: int, now: int) -> tuple[int, bytes] | None:
-    """Give the write that says that the centre knows of it; None as above."""
+    """Give the write that says that ipamd knows of it; None as above."""
     return _write(store, found, now, _encode(CENTRAL, 0, issued, 0, 0, found.key))
 
 

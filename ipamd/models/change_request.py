@@ -1,4 +1,4 @@
-"""Change requests: what somebody asks for who may only read, until an admin approves or refuses it."""
+"""Change requests: what a reader asks for, until an admin approves or refuses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests: who may only read asks for an address or a reservation, and an admin decides."""
+"""Requests: a reader asks for an address or a reservation, and an admin decides."""
 
 from __future__ import annotations
 

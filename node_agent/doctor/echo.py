@@ -1,4 +1,4 @@
-"""Requests by ICMP that may not be taken apart on their way.
+"""ICMP echo requests with the flag "don't fragment".
 
 They pass over what the kernel has learned of smaller MTUs.
 """

@@ -1,6 +1,6 @@
-"""The kube-proxy of the node, if it runs: how it tells this node's pods from strangers.
+"""The kube-proxy of the node, if it runs: how it tells local traffic, which is that of this node's pods.
 
-It changes the source of what a stranger sends to a Service. So Services would see a node in a pod's place, or
+It changes the source of all other traffic to a Service. So Services would see a node in a pod's place, or
 `externalTrafficPolicy: Local` would lose the client's address.
 """
 
