@@ -5,16 +5,19 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from ipamd.engine.clock import Reading, Step
 from ipamd.engine.leasing.asking import Asking
 from ipamd.engine.leasing.reporting import waves
-from ipamd.engine.leasing.tenancy import decide, fenced
+from ipamd.engine.leasing.tenancy import decide, fenced, may_give_until
 from ipamd.models.identity import Identity
 from ipamd.models.instant import SECOND
 from ipamd.models.issued import CallOrder
-from ipamd.models.lease import LEASE_SECONDS, Lease, SeatEvent, SeatEventKind
+from ipamd.models.lease import GRACE, LEASE_SECONDS, Lease, SeatEvent, SeatEventKind
 from ipamd.models.node import NodeKey
 
 NOW = 10**15
+CLOCK = Reading(NOW)
+HOUR = 3600 * SECOND
 HERE = NodeKey("default", "n1")
 KNOWN = Lease(
     node=HERE,
@@ -93,7 +96,7 @@ CASES = [
 def test_who_has_the_lease(
     lease: Lease | None, changes: dict[str, Any], has_seats: bool, expected: str
 ) -> None:
-    decided = decide(lease, asking(**changes), NOW, has_seats=has_seats)
+    decided = decide(lease, asking(**changes), CLOCK, has_seats=has_seats)
 
     if decided.refusal is not None:
         assert decided.refusal.code == expected
@@ -104,7 +107,7 @@ def test_who_has_the_lease(
 
 
 def test_the_present_boot_strikes_out_the_one_that_waits() -> None:
-    decided = decide(structs.replace(NOTED, noted=NOW - SECOND), asking(), NOW, has_seats=True)
+    decided = decide(structs.replace(NOTED, noted=NOW - SECOND), asking(), CLOCK, has_seats=True)
 
     assert decided.lease is not None
     assert decided.lease.noted is None
@@ -114,11 +117,49 @@ def test_the_present_boot_strikes_out_the_one_that_waits() -> None:
 def test_a_store_is_lost_if_its_boot_goes_on(boot: str, is_lost: bool) -> None:
     waited = structs.replace(KNOWN, noted_boot=boot, noted_store="s2", noted=NOW - 60 * SECOND)
 
-    decided = decide(waited, asking(**ANEW, boot=boot, store="s2"), NOW, has_seats=True)
+    decided = decide(waited, asking(**ANEW, boot=boot, store="s2"), CLOCK, has_seats=True)
 
     assert decided.is_lost_store is is_lost
     assert decided.lease is not None
     assert (decided.lease.epoch, decided.lease.reported, decided.lease.granted) == (4, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("until", "steps", "expected"),
+    [
+        pytest.param(NOW + HOUR, [], NOW + HOUR, id="as it was told"),
+        pytest.param(NOW - HOUR, [], NOW - HOUR, id="it is over"),
+        pytest.param(0, [], 0, id="it was fenced"),
+        pytest.param(NOW - HOUR, [(2, 30)], NOW + 29 * HOUR, id="the clock was set ahead since it was told"),
+        pytest.param(NOW + HOUR, [(30, 30)], NOW + HOUR, id="the clock was set ahead before it was told"),
+        pytest.param(NOW - 2 * HOUR, [(4, 3), (2, 5)], NOW + 6 * HOUR, id="it was set ahead twice"),
+        pytest.param(NOW + 9000 * HOUR, [], NOW + 24 * HOUR, id="the clock that told it was ahead"),
+    ],
+)
+def test_until_when_a_node_may_give_whatever_the_clock_was_set_to(
+    until: int, steps: list[tuple[int, int]], expected: int
+) -> None:
+    clock = Reading(NOW, tuple(Step(ago * HOUR, size * HOUR) for ago, size in steps))
+
+    assert may_give_until(structs.replace(KNOWN, until=until), clock) == expected + GRACE
+
+
+def test_a_new_boot_waits_for_time_that_passes_not_for_a_clock_that_is_set_ahead() -> None:
+    waits = structs.replace(NOTED, noted=NOW - HOUR)
+    set_ahead = Reading(NOW, (Step(SECOND, HOUR),))
+
+    decided = decide(waits, asking(**NEW_BOOT), set_ahead, has_seats=True)
+
+    assert (decided.lease, getattr(decided.refusal, "code", None)) == (None, "lease-settling")
+
+
+def test_a_new_boot_that_a_clock_ahead_noted_waits_from_now() -> None:
+    waits = structs.replace(NOTED, noted=NOW + 9000 * HOUR)
+
+    decided = decide(waits, asking(**NEW_BOOT), CLOCK, has_seats=True)
+
+    assert decided.lease is not None
+    assert decided.lease.noted == NOW
 
 
 def event(seat: int, container: str) -> SeatEvent:

@@ -19,11 +19,11 @@ from ipamd.engine.clock import Clock
 from ipamd.engine.leasing.asking import Asking, SeatState, Standing, Told
 from ipamd.engine.leasing.granting import Granting
 from ipamd.engine.leasing.telling import Telling
-from ipamd.engine.leasing.tenancy import Decided, decide, fenced
+from ipamd.engine.leasing.tenancy import Decided, decide, fenced, may_give_until
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import NodeMayGive, Unavailable
-from ipamd.models.instant import SECOND
-from ipamd.models.lease import GRACE, Lease, Seat, SeatKey, lease_digest, seat_owner
+from ipamd.models.instant import SECOND, Instant
+from ipamd.models.lease import Lease, Seat, SeatKey, lease_digest, seat_owner
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused, Released
 from ipamd.models.request import Release
@@ -138,7 +138,7 @@ class Leases:
         async def work(transaction: Transaction) -> tuple[Decided, Lease | None]:
             await transaction.find([lease_digest(asking.node)])
             known = (await transaction.leases([asking.node])).get(asking.node)
-            decided = decide(known, asking, self._clock(), has_seats=bool(seats))
+            decided = decide(known, asking, self._clock.read(), has_seats=bool(seats))
             changes = Changes()
             if decided.lease is not None:
                 changes.leases.append(decided.lease)
@@ -202,19 +202,31 @@ class Leases:
 
         Raises NodeMayGive, Unavailable.
         """
+        clock = self._clock.read()
+        has_none = await self._seats_if_none(node)
+
+        async def work(transaction: Transaction) -> Instant | None:
+            await transaction.find([lease_digest(node)])
+            known = (await transaction.leases([node])).get(node)
+            if known is None:
+                return None
+            until = may_give_until(known, clock)
+            if until > clock.now and not even_if_alive and known.seats != has_none:
+                return until
+            await transaction.write(Changes(leases=[fenced(known)]))
+            return None
+
+        until = await self._backend.transact(work, LOCKS)
+        if until is not None:
+            raise NodeMayGive(node.name, until)
+        log.info("lease", outcome="fenced", node=node.name)
+
+    async def _seats_if_none(self, node: NodeKey) -> int | None:
+        """The number of the last seat of a node that has none now. None if it has some."""
         for lease in await self._ledger.leases(node):
-            may_give = lease.until + GRACE > self._clock()
-            if may_give and not even_if_alive and await self._ledger.seats(node):
-                raise NodeMayGive(node.name, lease.until + GRACE)
-
-            async def work(transaction: Transaction) -> None:
-                await transaction.find([lease_digest(node)])
-                known = (await transaction.leases([node])).get(node)
-                if known is not None:
-                    await transaction.write(Changes(leases=[fenced(known)]))
-
-            await self._backend.transact(work, LOCKS)
-            log.info("lease", outcome="fenced", node=node.name)
+            if not await self._ledger.seats(node):
+                return lease.seats
+        return None
 
     async def take_all(self, node: NodeKey) -> int:
         """Take the seats of a node whose lease is fenced, as far as no container has them. How many."""

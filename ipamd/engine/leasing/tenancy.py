@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
+from ipamd.engine.clock import Reading
 from ipamd.engine.leasing.asking import Asking
 from ipamd.models.errors import DomainError, LeaseOver, LeaseSettling, LeaseSuperseded
 from ipamd.models.instant import SECOND, Instant
-from ipamd.models.lease import LEASE_SECONDS, SETTLING, Lease
+from ipamd.models.lease import GRACE, LEASE_SECONDS, SETTLING, Lease
+
+LEASE_TIME: Final = LEASE_SECONDS * SECOND
 
 NOBODY = ""
 """The machine of a lease that was fenced."""
@@ -26,10 +29,10 @@ class Decided(NamedTuple):
     is_lost_store: bool = False
 
 
-def decide(lease: Lease | None, asking: Asking, now: Instant, *, has_seats: bool) -> Decided:
+def decide(lease: Lease | None, asking: Asking, clock: Reading, *, has_seats: bool) -> Decided:
     """Whether who asks has the lease, and until when it may give."""
-    node = asking.node
-    until = now + LEASE_SECONDS * SECOND
+    node, now = asking.node, clock.now
+    until = now + LEASE_TIME
     if lease is None:
         new = Lease(
             node=node,
@@ -55,8 +58,8 @@ def decide(lease: Lease | None, asking: Asking, now: Instant, *, has_seats: bool
         return Decided(None, LeaseOver(node.name))
     if lease.machine not in (NOBODY, asking.machine) and has_seats:
         return Decided(None, LeaseSuperseded(node.name, asking.machine, lease.machine))
-    if lease.machine == asking.machine and has_seats and not _has_settled(lease, asking, now):
-        return _noted(lease, asking, now)
+    if lease.machine == asking.machine and has_seats and not _has_settled(lease, asking, clock):
+        return _noted(lease, asking, clock)
     taken_over = structs.replace(
         _renewed(lease, until, now),
         epoch=lease.epoch + 1,
@@ -74,6 +77,12 @@ def fenced(lease: Lease) -> Lease:
     return structs.replace(lease, epoch=lease.epoch + 1, machine=NOBODY, boot=NOBODY, store=NOBODY, until=0)
 
 
+def may_give_until(lease: Lease, clock: Reading) -> Instant:
+    """When the node has surely ended to give, whatever this clock or an earlier one was set to."""
+    told = min(lease.until, clock.now + LEASE_TIME)
+    return clock.lasts_until(told - LEASE_TIME, LEASE_TIME + GRACE)
+
+
 def _renewed(lease: Lease, until: Instant, now: Instant) -> Lease:
     return structs.replace(lease, until=until, heard=now, noted_boot=None, noted_store=None, noted=None)
 
@@ -82,15 +91,16 @@ def _is_noted(lease: Lease, asking: Asking) -> bool:
     return (lease.noted_boot, lease.noted_store) == (asking.boot, asking.store)
 
 
-def _has_settled(lease: Lease, asking: Asking, now: Instant) -> bool:
-    return _is_noted(lease, asking) and lease.noted is not None and lease.noted <= now - SETTLING
+def _has_settled(lease: Lease, asking: Asking, clock: Reading) -> bool:
+    return _is_noted(lease, asking) and lease.noted is not None and lease.noted <= clock.past(SETTLING)
 
 
-def _noted(lease: Lease, asking: Asking, now: Instant) -> Decided:
-    since = lease.noted if _is_noted(lease, asking) and lease.noted is not None else now
-    left = max(since + SETTLING - now, 0)
+def _noted(lease: Lease, asking: Asking, clock: Reading) -> Decided:
+    known = lease.noted if _is_noted(lease, asking) else None
+    since = clock.now if known is None else min(known, clock.now)
+    left = max(clock.lasts_until(since, SETTLING) - clock.now, 0)
     refusal = LeaseSettling(asking.node.name, -(-left // SECOND))
-    if since != now or _is_noted(lease, asking):
+    if since == known:
         return Decided(None, refusal)
-    noted = structs.replace(lease, noted_boot=asking.boot, noted_store=asking.store, noted=now)
+    noted = structs.replace(lease, noted_boot=asking.boot, noted_store=asking.store, noted=since)
     return Decided(noted, refusal)
