@@ -96,7 +96,8 @@ def test_a_damaged_holder_or_identity_is_set_aside_too(
     assert plugin.call("ADD").stdout == answer(1)
     data = store.path.read_bytes()
     key = layout.digest("default", "node-a", "pods", "c1", "eth0")
-    overwrite(data.index(key, layout.IDENTITIES) - 20, b"\xff")(store.path)
+    at = data.index(key, layout.IDENTITIES) - 20
+    overwrite(at, bytes([data[at] ^ 0xFF]))(store.path)
     peer.will(granted())
 
     ended = plugin.call(verb)
