@@ -8,12 +8,13 @@ from typing import Final
 
 from msgspec import structs
 
-from ipamd.backends.interface import Backend, Changes, Transaction, WaitForLocks
+from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.allocation.seat_changes import is_free_seat
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.leasing.asking import Asking, SeatState, WantedSeats
 from ipamd.engine.leasing.eligibility import pools_for, why_not_leased, why_recalled
+from ipamd.engine.leasing.locking import LOCKS, locked_lease
 from ipamd.engine.leasing.scarcity import Scarcity
 from ipamd.models.allocation import Allocation
 from ipamd.models.errors import LeaseOver
@@ -22,7 +23,6 @@ from ipamd.models.lease import (
     Seat,
     SeatKey,
     configuration_digest,
-    lease_digest,
     seat_owner,
 )
 from ipamd.models.outcome import Granted, Refused
@@ -30,8 +30,6 @@ from ipamd.models.request import AllocationRequest, PoolNames, SeatRequest
 
 MOST_FREE: Final = 64
 """How many free seats a node may have, over all its configurations."""
-
-LOCKS: Final = WaitForLocks(5.0)
 
 
 @dataclass(slots=True)
@@ -147,8 +145,7 @@ class Granting:
         """Numbers for new seats; the configuration is stored for all of them."""
 
         async def work(transaction: Transaction) -> range:
-            await transaction.find([lease_digest(lease.node)])
-            known = (await transaction.leases([lease.node])).get(lease.node)
+            known = await locked_lease(transaction, lease.node)
             if known is None or known.epoch != lease.epoch:
                 raise LeaseOver(lease.node.name)
             last = known.seats + count

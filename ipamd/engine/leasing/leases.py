@@ -11,24 +11,23 @@ from weakref import WeakValueDictionary
 import structlog
 from msgspec import structs
 
-from ipamd.backends.interface import Backend, Changes, Transaction, WaitForLocks
+from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.allocation.seat_changes import is_free_seat
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.leasing.asking import Asking, SeatState, Standing, Told
 from ipamd.engine.leasing.granting import Granting
+from ipamd.engine.leasing.locking import LOCKS, locked_lease
 from ipamd.engine.leasing.telling import Telling
 from ipamd.engine.leasing.tenancy import Decided, decide, fenced, may_give_until
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import NodeMayGive, Unavailable
 from ipamd.models.instant import SECOND, Instant
-from ipamd.models.lease import Lease, Seat, SeatKey, lease_digest, seat_owner
+from ipamd.models.lease import Lease, Seat, SeatKey, seat_owner
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused, Released
 from ipamd.models.request import Release
-
-LOCKS: Final = WaitForLocks(5.0)
 
 SILENT: Final = 300 * SECOND
 """A node with a lease asks each minute at least."""
@@ -136,8 +135,7 @@ class Leases:
         """The node's lease, which who asks has, until further notice durably."""
 
         async def work(transaction: Transaction) -> tuple[Decided, Lease | None]:
-            await transaction.find([lease_digest(asking.node)])
-            known = (await transaction.leases([asking.node])).get(asking.node)
+            known = await locked_lease(transaction, asking.node)
             decided = decide(known, asking, self._clock.read(), has_seats=bool(seats))
             changes = Changes()
             if decided.lease is not None:
@@ -164,8 +162,7 @@ class Leases:
         """Remember the number of a grant before it is answered."""
 
         async def work(transaction: Transaction) -> None:
-            await transaction.find([lease_digest(lease.node)])
-            known = (await transaction.leases([lease.node])).get(lease.node)
+            known = await locked_lease(transaction, lease.node)
             if known is not None and known.epoch == lease.epoch and known.granted < number:
                 await transaction.write(Changes(leases=[structs.replace(known, granted=number)]))
 
@@ -206,8 +203,7 @@ class Leases:
         has_none = await self._seats_if_none(node)
 
         async def work(transaction: Transaction) -> Instant | None:
-            await transaction.find([lease_digest(node)])
-            known = (await transaction.leases([node])).get(node)
+            known = await locked_lease(transaction, node)
             if known is None:
                 return None
             until = may_give_until(known, clock)
@@ -237,8 +233,7 @@ class Leases:
         """Have a node give back the seats that it has now. Returns how many, None if it has no lease."""
 
         async def work(transaction: Transaction) -> bool:
-            await transaction.find([lease_digest(node)])
-            known = (await transaction.leases([node])).get(node)
+            known = await locked_lease(transaction, node)
             if known is not None:
                 await transaction.write(Changes(leases=[structs.replace(known, recalled=known.seats)]))
             return known is not None
