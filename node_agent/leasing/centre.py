@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from node_agent.leasing.seating import Identity
 from node_agent.relay.membership import Membership
+from node_agent.relay.own_calls import OwnCalls, problem_of, sentence_of
 from node_agent.relay.upstream import Response, Upstream
 
 _SECONDS: Final = 10.0
@@ -88,8 +89,7 @@ class Centre:
     """ipamd, as the agent asks it about the lease. All methods raise Silent and Refused."""
 
     def __init__(self, upstream: Upstream, membership: Membership) -> None:
-        self._upstream = upstream
-        self._membership = membership
+        self._calls = OwnCalls(upstream, membership)
 
     async def ask(self, document: dict[str, Any], wait: float) -> Told:
         """Say all that the node has, and hear all that is its. Raises NotOurs and Over."""
@@ -111,27 +111,16 @@ class Centre:
             raise Refused(f"ipamd's answer to a report cannot be read: {error}") from None
 
     async def _post(self, path: str, body: bytes, seconds: float) -> Response:
-        headers = {"content-type": "application/json"}
-        if self._membership.token:
-            headers["authorization"] = f"Bearer {self._membership.token}"
-        answer = await self._upstream.ask("POST", path, headers, body, seconds)
-        if answer.status == HTTPStatus.UNAUTHORIZED:
-            self._membership.was_refused()
+        answer = await self._calls.ask("POST", path, body, seconds)
         if answer.status != HTTPStatus.OK:
             raise _refusal(answer)
         return answer
 
 
 def _refusal(answer: Response) -> Refused:
-    problem: dict[str, Any] = {}
-    try:
-        read = json.loads(answer.body)
-        problem = read if isinstance(read, dict) else {}
-    except ValueError:
-        pass  # a proxy's page: the status says enough
-    sentence = str(problem.get("detail") or problem.get("title") or f"status {answer.status}")
+    sentence, wanted = sentence_of(answer), problem_of(answer).get("wanted")
     if answer.status == HTTPStatus.GONE:
         return Over(sentence)
-    if isinstance(problem.get("wanted"), int):
-        return Gap(sentence, problem["wanted"])
+    if isinstance(wanted, int):
+        return Gap(sentence, wanted)
     return NotOurs(sentence) if answer.status == HTTPStatus.CONFLICT else Refused(sentence)

@@ -12,6 +12,7 @@ from node_agent.node import Node
 from node_agent.pod_network.network import Malformed, Network, changes, read
 from node_agent.pod_network.uplink import Uplink
 from node_agent.relay.membership import Membership
+from node_agent.relay.own_calls import OwnCalls, sentence_of
 from node_agent.relay.upstream import Response, Upstream
 
 _SECONDS: Final = 10.0
@@ -37,8 +38,7 @@ class Centre:
     def __init__(self, node: Node, machine: str, upstream: Upstream, membership: Membership) -> None:
         self._node = node
         self._machine = machine
-        self._upstream = upstream
-        self._membership = membership
+        self._calls = OwnCalls(upstream, membership)
         # By the node and its machine ipamd knows who lives.
         self._whose = urlencode({"cluster": node.cluster, "node": node.name, "machine": machine})
 
@@ -86,17 +86,12 @@ class Centre:
     async def _ask(
         self, method: str, path: str, document: object = None, seconds: float = _SECONDS
     ) -> dict[str, Any]:
-        headers = {"content-type": "application/json"} if document is not None else {}
-        if self._membership.token:
-            headers["authorization"] = f"Bearer {self._membership.token}"
         body = b"" if document is None else json.dumps(document).encode()
-        answer = await self._upstream.ask(method, path, headers, body, seconds)
-        if answer.status == HTTPStatus.UNAUTHORIZED:
-            self._membership.was_refused()
+        answer = await self._calls.ask(method, path, body, seconds)
         if answer.status == _TOO_OLD:
             raise TooOld
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            raise Refused(_sentence(answer))
+            raise Refused(sentence_of(answer))
         return _object(answer)
 
 
@@ -108,12 +103,3 @@ def _object(answer: Response) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Malformed("ipamd's answer is no JSON object")
     return document
-
-
-def _sentence(answer: Response) -> str:
-    """What a problem document says, or at least its status."""
-    try:
-        problem = _object(answer)
-    except Malformed:
-        return f"status {answer.status}"
-    return str(problem.get("detail") or problem.get("title") or f"status {answer.status}")
