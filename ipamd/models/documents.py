@@ -1,12 +1,14 @@
-"""Pools, reservations and settings as JSON has them: in REST, in files and in the change log. Pure."""
+"""Pools, reservations, tokens and settings as JSON: in REST, in files and in the change log. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ipamd.models.instant import rfc3339
 from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Dns, Pool, Route, Selectors
 from ipamd.models.reservation import Reservation
+from ipamd.models.token import Token
 
 Document = dict[str, Any]
 
@@ -55,6 +57,20 @@ def reservation_document(reservation: Reservation) -> Document:
         "name": reservation.name,
         "owner": reservation.owner,
         "note": reservation.note,
+    }
+
+
+def token_document(token: Token) -> Document:
+    """A token, without its secret and its hash."""
+    return {
+        "id": token.id,
+        "role": token.role.value,
+        "name": token.name,
+        "cluster": token.cluster,
+        "node": token.node,
+        "created": rfc3339(token.created),
+        "created_by": token.created_by,
+        "expires": rfc3339(token.expires) if token.expires is not None else None,
     }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Document, Moment, Name, NodeName, Word, moment
 from ipamd.engine.administration.tokens import TokenRequest
+from ipamd.models.documents import token_document
 from ipamd.models.instant import Instant, rfc3339
 from ipamd.models.token import Principal, Role, Token
 
@@ -67,14 +68,5 @@ class MadeToken(ShownToken):
 
 def document_of(token: Token, used: Instant | None) -> ShownToken:
     """A token as it is shown, without its text."""
-    return {
-        "id": token.id,
-        "role": token.role.value,
-        "name": token.name,
-        "cluster": token.cluster,
-        "node": token.node,
-        "created": rfc3339(token.created),
-        "created_by": token.created_by,
-        "expires": rfc3339(token.expires) if token.expires is not None else None,
-        "last_used": rfc3339(used) if used is not None else None,
-    }
+    last_used = rfc3339(used) if used is not None else None
+    return cast(ShownToken, {**token_document(token), "last_used": last_used})

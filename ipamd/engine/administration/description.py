@@ -6,8 +6,12 @@ from typing import NamedTuple
 
 from ipamd.models.catalogue import Entry
 from ipamd.models.change_log import Description, LogKind
-from ipamd.models.documents import pool_document, reservation_document, settings_document
-from ipamd.models.instant import rfc3339
+from ipamd.models.documents import (
+    pool_document,
+    reservation_document,
+    settings_document,
+    token_document,
+)
 from ipamd.models.node import SHUT_OUT, Node
 from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Pool
@@ -36,7 +40,7 @@ def described(entry: Entry) -> Described:
         case Node():
             return Described(LogKind.NODE, f"{entry.cluster}/{entry.name}", _node(entry))
         case Token():
-            return Described(LogKind.TOKEN, str(entry.id), _token(entry))
+            return Described(LogKind.TOKEN, str(entry.id), token_document(entry))
         case PodNetwork():
             return Described(LogKind.NETWORK, entry.cluster, settings_document(entry))
 
@@ -47,17 +51,4 @@ def _node(node: Node) -> Description:
         "name": node.name,
         "labels": dict(node.labels),
         "joined": node.proof not in (None, SHUT_OUT),
-    }
-
-
-def _token(token: Token) -> Description:
-    return {
-        "id": token.id,
-        "role": token.role.value,
-        "name": token.name,
-        "cluster": token.cluster,
-        "node": token.node,
-        "created": rfc3339(token.created),
-        "created_by": token.created_by,
-        "expires": rfc3339(token.expires) if token.expires is not None else None,
     }
