@@ -20,13 +20,7 @@ def keep(
     invocation: Invocation, settings: Settings, issued: Moment, configuration: bytes, *, undo: bool = False
 ) -> bytes:
     """Give the lasting part, a JSON object. `undo` marks the release of what this very ADD took."""
-    members = [
-        f'"container_id":{quote(invocation.container_id)}',
-        f'"netns":{quote(invocation.netns)}',
-        f'"netns_id":{namespace_id(invocation.netns)}',
-        f'"ifname":{quote(invocation.ifname)}',
-        f'"args":{quote(invocation.args)}',
-        f'"path":{quote(invocation.path)}',
+    members = members_of(invocation) + [
         f'"cluster":{quote(settings.cluster)}',
         f'"node":{quote(settings.node)}',
         f'"issued":{issued.encode()}',
@@ -34,6 +28,18 @@ def keep(
     if undo:
         members.append('"undo":true')
     return b"".join([b"{", ",".join(members).encode(), b',"config":', configuration, b"}"])
+
+
+def members_of(invocation: Invocation) -> list[str]:
+    """Give what the runtime said of the container, as members of a JSON object."""
+    return [
+        f'"container_id":{quote(invocation.container_id)}',
+        f'"netns":{quote(invocation.netns)}',
+        f'"netns_id":{namespace_id(invocation.netns)}',
+        f'"ifname":{quote(invocation.ifname)}',
+        f'"args":{quote(invocation.args)}',
+        f'"path":{quote(invocation.path)}',
+    ]
 
 
 def complete(kept: bytes, deadline: Deadline, spooled: int | None, delivered: Moment | None) -> bytes:

@@ -16,7 +16,7 @@ from ipam_plugin import leases
 from ipam_plugin.leases import changes, identities, layout, seats
 from ipam_plugin.leases.identities import CENTRAL, ENDED, SEATED
 from ipam_plugin.leases.store import Busy, Damaged, Unusable, open_store
-from ipam_plugin.request import namespace_id
+from ipam_plugin.request import members_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -229,14 +229,5 @@ def _held(store: Store, found: Found) -> Seat:
 
 
 def _request(execution: Execution) -> bytes:
-    invocation = execution.invocation
-    members = ",".join([
-        f'"network":{quote(execution.network)}',
-        f'"container_id":{quote(invocation.container_id)}',
-        f'"netns":{quote(invocation.netns)}',
-        f'"netns_id":{namespace_id(invocation.netns)}',
-        f'"ifname":{quote(invocation.ifname)}',
-        f'"args":{quote(invocation.args)}',
-        f'"path":{quote(invocation.path)}',
-    ])  # fmt: skip
+    members = ",".join([f'"network":{quote(execution.network)}'] + members_of(execution.invocation))
     return f'"issued":{execution.issued.encode()},"request":{{{members}}}}}'.encode()
