@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-from urllib.parse import parse_qsl
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 
@@ -62,6 +62,13 @@ def asked(request: Request, *names: str) -> dict[str, str]:
     """Parameters of the address that are not empty, without blanks around them."""
     given = request.query_params
     return {name: given[name].strip() for name in names if given.get(name, "").strip()}
+
+
+def next_page(view: str, given: Mapping[str, str], page: Mapping[str, Any]) -> str | None:
+    """The link of a view to the next page of a list of REST with these filters, None on the last one."""
+    if page["next"] is None:
+        return None
+    return f"{view}?{urlencode({**given, 'cursor': page['next']})}"
 
 
 def read(parse: Callable[[str], T], text: str) -> T:

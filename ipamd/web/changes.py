@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from ipamd.web import removals
 from ipamd.web.asking import asked, fields, form, rest
-from ipamd.web.forms import FORMS, NODE, POOL, Form, Texts, body_of, by_field, patch_of, texts_of
+from ipamd.web.forms import FORMS, NODE, POOL, Form, Texts, body_of, by_field, patch_of, plain, texts_of
 from ipamd.web.rendering import HEADERS, render
 from ipamd.web.rest import Refused
 
@@ -108,7 +108,7 @@ def _side_by_side(
     conflicts = [
         (labels[name], was.get(name, ""), text, mine[name])
         for name, text in now.items()
-        if text.strip() != was.get(name, "").replace("\r\n", "\n").strip()
+        if plain(text) != plain(was.get(name, ""))
     ]
     refused = Refused(
         412, {"detail": "Somebody changed it while you had this form open. Nothing of yours is stored."}

@@ -120,7 +120,7 @@ def patch_of(form: Form, texts: Texts, was: Texts) -> dict[str, Any]:
     """What a form changes, as a merge patch: null for what was emptied."""
     patch: dict[str, Any] = {}
     for field in form.fields:
-        text, before = _plain(texts.get(field.name, "")), _plain(was.get(field.name, ""))
+        text, before = plain(texts.get(field.name, "")), plain(was.get(field.name, ""))
         if text != before and not field.fixed:
             _put(patch, field.name, _READ[field.kind](text) if text else None)
     return patch
@@ -148,7 +148,7 @@ def by_field(form: Form, wrong: Mapping[str, str]) -> tuple[dict[str, str], list
     return beside, others
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A text without what a browser does to it: line ends, blanks around it."""
     return text.replace("\r\n", "\n").strip()
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from ipamd.models.address import parse_address, parse_network
 from ipamd.models.pool import DEFAULT_CLUSTER
-from ipamd.web.asking import asked, engine, rest
+from ipamd.web.asking import asked, engine, next_page, rest
 from ipamd.web.rendering import HEADERS, render
 from ipamd.web.rest import Refused, Rest
 
@@ -34,9 +34,9 @@ def _listing(template: str, path: str, *filters: str) -> Any:
     async def show(request: Request) -> Response:
         given = asked(request, *filters, "cursor")
         page = await rest(request).get(path, {**given, "limit": LIMIT})
-        following = {**given, "cursor": page["next"]} if page["next"] is not None else None
-        more = f"{request.url.path}?{urlencode(following)}" if following is not None else None
-        return render(request, template, items=page["items"], given=given, more=more)
+        return render(
+            request, template, items=page["items"], given=given, more=next_page(request.url.path, given, page)
+        )
 
     return show
 
@@ -154,9 +154,9 @@ async def show_log(request: Request) -> Response:
     given = asked(request, "kind", "name", "by", "after", "before", "cursor")
     page = await rest(request).get("/v1/log", {**given, "limit": LIMIT})
     items = [{**item, "differences": _differences(item)} for item in page["items"]]
-    following = {**given, "cursor": page["next"]} if page["next"] is not None else None
-    more = f"/ui/log?{urlencode(following)}" if following is not None else None
-    return render(request, "log.html", items=items, given=given, more=more)
+    return render(
+        request, "log.html", items=items, given=given, more=next_page(request.url.path, given, page)
+    )
 
 
 def _differences(item: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -25,7 +25,6 @@ class Removal:
     then: str
     tag: str | None = None
     reason: bool = False
-    body: Mapping[str, Any] | None = field(default=None)
 
     async def carry_out(self, api: Rest, given: Mapping[str, str]) -> None:
         """Do it. Raises Refused."""

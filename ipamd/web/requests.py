@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ipamd.web.asking import asked, form, rest
+from ipamd.web.asking import asked, form, next_page, rest
 from ipamd.web.forms import ALLOCATION, RESERVATION, body_of
 from ipamd.web.rendering import HEADERS, render
 from ipamd.web.rest import Refused
@@ -57,9 +56,6 @@ async def decide(request: Request) -> Response:
 async def _list(request: Request, refused: Refused | None, draft: dict[str, str]) -> Response:
     given = asked(request, "state", "by", "cursor")
     page = await rest(request).get("/v1/requests", {**given, "limit": LIMIT})
-    more = (
-        f"/ui/requests?{urlencode({**given, 'cursor': page['next']})}" if page["next"] is not None else None
-    )
     status = refused.status if refused is not None else HTTPStatus.OK
     return render(
         request,
@@ -67,7 +63,7 @@ async def _list(request: Request, refused: Refused | None, draft: dict[str, str]
         status,
         items=page["items"],
         given=given,
-        more=more,
+        more=next_page("/ui/requests", given, page),
         refused=refused,
         draft=draft,
     )
