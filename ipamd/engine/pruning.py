@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import structlog
-
-from ipamd.backends.interface import Backend, InDoubt
+from ipamd.backends.interface import Backend
 from ipamd.engine.clock import Clock
-from ipamd.models.errors import DomainError
+from ipamd.engine.rounds import go_on
 from ipamd.models.instant import SECOND
 
 DAY: Final = 24 * 60 * 60 * SECOND
@@ -20,8 +18,6 @@ ROUND_EVERY: Final = 3600.0
 SHORTEST_PAUSE: Final = 0.02
 RESTING: Final = 9
 """A pause is this many times as long as the work before it: at most a tenth of the writer's time is used."""
-
-log = structlog.get_logger()
 
 
 class Pruning:
@@ -37,14 +33,7 @@ class Pruning:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        while True:
-            try:
-                await self.round()
-            except (DomainError, InDoubt) as error:
-                log.warning(
-                    "history was not pruned; ipamd tries again", error=str(error), seconds=ROUND_EVERY
-                )
-            await asyncio.sleep(ROUND_EVERY)
+        await go_on(self.round, ROUND_EVERY, "history was not pruned; ipamd tries again")
 
     async def round(self) -> None:
         """Drop everything that is old by the counted time, in pieces with pauses."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import structlog
-
-from ipamd.backends.interface import Backend, InDoubt
+from ipamd.backends.interface import Backend
 from ipamd.engine.clock import Clock
-from ipamd.models.errors import DomainError
+from ipamd.engine.rounds import go_on
 from ipamd.models.instant import Instant
 from ipamd.models.sample import KEPT_SAMPLES, hour_of
 
@@ -18,8 +16,6 @@ LOOK_EVERY: Final = 60.0
 
 PAUSE: Final = 0.02
 """Seconds between two pieces that are dropped."""
-
-log = structlog.get_logger()
 
 
 class Sampling:
@@ -35,14 +31,7 @@ class Sampling:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        while True:
-            try:
-                await self.round()
-            except (DomainError, InDoubt) as error:
-                log.warning(
-                    "use could not be sampled; ipamd tries again", error=str(error), seconds=LOOK_EVERY
-                )
-            await asyncio.sleep(LOOK_EVERY)
+        await go_on(self.round, LOOK_EVERY, "use could not be sampled; ipamd tries again")
 
     async def round(self) -> None:
         """Sample this hour, unless this process did. Raises Unavailable, InDoubt."""
