@@ -11,9 +11,12 @@ from typing import Final
 from msgspec import structs
 
 from ipamd.backends.conformance.examples import (
+    CONFIGURATION,
     HERE,
+    LEASE,
     NOW,
     PLAIN,
+    SEAT,
     THERE,
     WAIT,
     allocation,
@@ -52,7 +55,7 @@ from ipamd.models.change_request import ChangeRequest, RequestKind, RequestQuery
 from ipamd.models.identity import Digest
 from ipamd.models.instant import LATEST, Instant
 from ipamd.models.issued import CallOrder
-from ipamd.models.lease import Lease, Seat, SeatKey, configuration_digest
+from ipamd.models.lease import Lease, Seat, SeatKey
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind, PodNetwork
 from ipamd.models.query import AllocationQuery, HistoryQuery
@@ -67,23 +70,6 @@ LABELLED: Final = Node(cluster="default", name="node-1", labels={"zone": "a"})
 KEPT: Final = Reservation(id=1, addresses=AddressRange.parse("10.0.0.9"), owner="vm-9")
 MADE: Final = Token(id=1, hash=hash_of(b"one"), role=Role.ADMIN, name="ann", created=NOW)
 HOLDERS: Final = ("c1", "c2", "c3", "c4", "c5")
-
-CONFIGURATION: Final = b'{"name": "pods"}'
-SEAT: Final = Seat(
-    node=HERE, number=1, key="0a", configuration=configuration_digest(CONFIGURATION), network="pods"
-)
-LEASE: Final = Lease(
-    node=HERE,
-    epoch=1,
-    machine="m",
-    boot="b",
-    store="s",
-    granted=1,
-    seats=1,
-    until=NOW,
-    reported=0,
-    heard=NOW,
-)
 
 ASKED: Final = ChangeRequest(
     id=1, kind=RequestKind.ALLOCATION, wanted={"owner": "vm-1"}, note=None, created=NOW, created_by="eve"

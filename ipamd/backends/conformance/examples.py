@@ -26,6 +26,7 @@ from ipamd.models.change_log import LogEntry, LogKind
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
+from ipamd.models.lease import Lease, Seat, configuration_digest
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 
@@ -34,6 +35,23 @@ HERE: Final = NodeKey("default", "node-1")
 THERE: Final = NodeKey("default", "node-2")
 PLAIN: Final = Pool(name="pods", subnet=ip_network("10.0.0.0/16"), block_length=26)
 BLOCK_SIZE: Final = 64
+
+CONFIGURATION: Final = b'{"name": "pods"}'
+SEAT: Final = Seat(
+    node=HERE, number=1, key="0a", configuration=configuration_digest(CONFIGURATION), network="pods"
+)
+LEASE: Final = Lease(
+    node=HERE,
+    epoch=1,
+    machine="m",
+    boot="b",
+    store="s",
+    granted=2,
+    seats=3,
+    until=NOW,
+    reported=4,
+    heard=NOW,
+)
 
 WAIT: Final = WaitForLocks(20.0)
 """Seconds: longer than anything here waits for a lock on a machine that is very busy."""

@@ -6,8 +6,11 @@ import pytest
 from msgspec import structs
 
 from ipamd.backends.conformance.examples import (
+    CONFIGURATION,
     HERE,
+    LEASE,
     NOW,
+    SEAT,
     THERE,
     allocation,
     begin,
@@ -21,27 +24,13 @@ from ipamd.backends.conformance.examples import (
 )
 from ipamd.backends.interface import Backend, BlockId, Changes, ConstraintViolated
 from ipamd.models.allocation import SeatPosition
-from ipamd.models.lease import Lease, Seat, SeatKey, configuration_digest, seat_owner
+from ipamd.models.lease import SeatKey, seat_owner
 from ipamd.models.query import AllocationQuery, HistoryQuery
 
 pytestmark = pytest.mark.asyncio
 
 FIRST = SeatKey(HERE, 1)
-CONFIGURATION = b'{"name": "pods"}'
-LEASE = Lease(
-    node=HERE,
-    epoch=1,
-    machine="m",
-    boot="b",
-    store="s",
-    granted=2,
-    seats=3,
-    until=NOW,
-    reported=4,
-    heard=NOW,
-)
 NOTED = structs.replace(LEASE, node=THERE, noted_boot="c", noted_store="t", noted=NOW, recalled=2)
-SEAT = Seat(node=HERE, number=1, key="0a", configuration=configuration_digest(CONFIGURATION), network="pods")
 FREE = allocation("10.0.0.1", holder=seat_owner(FIRST), seat=SeatPosition(1, 0), free_since=NOW - 9)
 TAKEN = allocation("10.0.0.1", "c1", seat=SeatPosition(1, 0))
 
