@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.connection import Connection
+from benchmarks.connection import Connection, compared
 from benchmarks.inside import namespaces
 from benchmarks.offloads import switch
 from benchmarks.pinning import running_ipamd
@@ -153,30 +153,16 @@ def _wire(one: Namespace, two: Namespace) -> None:
 
 
 def _settle(nodes: Sequence[Node], mode: str) -> None:
-    for node in nodes:
-        eventually(lambda node=node: set(node.modes().values()) == {mode})  # type: ignore[misc]
+    eventually(lambda: all(set(node.modes().values()) == {mode} for node in nodes))
 
 
 def _compare(
     table: Table, mode: str, sides: tuple[Side, Side], family: int, scale: Scale, *, offloads: bool
 ) -> None:
     """Rows of ours beside plain routes, slice by slice in turn."""
-    seconds = SECONDS[scale]
     connections = [Connection(side.pods[0], side.pods[1], side.addresses[family]) for side in sides]
-    trips: list[list[float]] = [[], []]
-    speeds: list[list[float]] = [[], []]
-    for _ in range(SLICES[scale]):
-        for each, connection in enumerate(connections):
-            trips[each].append(connection.round_trips(seconds) / 1000)
-        for each, connection in enumerate(connections):
-            speeds[each].append(connection.throughput(seconds) / 1e9)
-    for connection in connections:
-        connection.close()
     what = f"{mode}, {NAMES[family]}" + ("" if offloads else ", without offloads")
-    for measured, unit, (own, other) in (
-        ("round trips", "thousand/s", trips),
-        ("throughput", "GB/s", speeds),
-    ):
+    for measured, unit, own, other in compared(connections, SLICES[scale], SECONDS[scale]):
         row = Row(
             f"{what}: {measured}", figure(unit, own), PLAIN, figure(unit, other), (BARS[mode],), paired=True
         )

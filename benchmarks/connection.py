@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from benchmarks.inside import inside
@@ -65,3 +66,19 @@ class Connection:
         """End it."""
         self._client.close()
         self._server.close()
+
+
+def compared(
+    connections: Sequence[Connection], slices: int, seconds: float
+) -> Sequence[tuple[str, str, list[float], list[float]]]:
+    """Measure two connections slice by slice in turn, and close them: measure, unit, figures of each."""
+    trips: list[list[float]] = [[], []]
+    speeds: list[list[float]] = [[], []]
+    for _ in range(slices):
+        for each, connection in enumerate(connections):
+            trips[each].append(connection.round_trips(seconds) / 1000)
+        for each, connection in enumerate(connections):
+            speeds[each].append(connection.throughput(seconds) / 1e9)
+    for connection in connections:
+        connection.close()
+    return [("round trips", "thousand/s", trips[0], trips[1]), ("throughput", "GB/s", speeds[0], speeds[1])]

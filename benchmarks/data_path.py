@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from benchmarks import spawn
-from benchmarks.connection import Connection
+from benchmarks.connection import Connection, compared
 from benchmarks.contenders import Contender, network
 from benchmarks.inside import inside, namespaces
 from benchmarks.main_plugins import executables
@@ -127,21 +127,8 @@ def _add(contender: Contender, node: Namespace, pod: Namespace, folder: Path) ->
 
 def _compare(table: Table, traffic: Traffic, sides: tuple[Side, Side], family: int, scale: Scale) -> None:
     """Rows of ours beside the reference's, slice by slice in turn."""
-    seconds = SECONDS[scale]
     connections = [_connect(traffic, side, family) for side in sides]
-    trips: list[list[float]] = [[], []]
-    speeds: list[list[float]] = [[], []]
-    for _ in range(SLICES[scale]):
-        for each, connection in enumerate(connections):
-            trips[each].append(connection.round_trips(seconds) / 1000)
-        for each, connection in enumerate(connections):
-            speeds[each].append(connection.throughput(seconds) / 1e9)
-    for connection in connections:
-        connection.close()
-    for measure, unit, (own, other) in (
-        ("round trips", "thousand/s", trips),
-        ("throughput", "GB/s", speeds),
-    ):
+    for measure, unit, own, other in compared(connections, SLICES[scale], SECONDS[scale]):
         name = f"{traffic.name}, {FAMILIES[family]}: {measure}"
         table.add(Row(name, figure(unit, own), REFERENCE, figure(unit, other), (traffic.bar,), paired=True))
 
