@@ -1,5 +1,6 @@
 """The plugin's executables, and the peers that they meet."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,3 +56,15 @@ def store(scratch: Path, plugin: Plugin) -> LeaseStore:
 def other_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Another authority, for a server that goes by another name."""
     return Authority(tmp_path_factory.mktemp("authority") / "other", "other", "DNS:elsewhere.test")
+
+
+@pytest.fixture(params=["/dev/full", "a closed pipe"])
+def unreadable(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A descriptor for stdout, of which nobody can read what is written to it."""
+    if request.param == "/dev/full":
+        descriptor = os.open(request.param, os.O_WRONLY)
+    else:
+        reader, descriptor = os.pipe()
+        os.close(reader)
+    yield descriptor
+    os.close(descriptor)
