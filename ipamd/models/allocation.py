@@ -104,6 +104,11 @@ class Allocation(Struct, frozen=True, kw_only=True):
         return self.holder.node_key if self.borrowed else None
 
     @property
+    def is_free_seat(self) -> bool:
+        """Whether a node holds the address in advance, and no container has it."""
+        return self.seat is not None and isinstance(self.holder, Owner)
+
+    @property
     def stored_id(self) -> int:
         """The id of a row that came out of a database, where every row has one."""
         if self.id is None:

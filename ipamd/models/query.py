@@ -14,7 +14,8 @@ from ipamd.models.pool import DEFAULT_SPACE
 class AllocationQuery:
     """Which live allocations: those that match all given fields.
 
-    Without `space` an `address` is in the space `default`.
+    `between` has the first and the last address of a part of `pool`. Without `space` an `address`, and such
+    a part, is in the space `default`.
     """
 
     pool: str | None = None
@@ -26,12 +27,21 @@ class AllocationQuery:
     container_id: str | None = None
     owner: str | None = None
     address: IPAddress | None = None
+    between: tuple[IPAddress, IPAddress] | None = None
     space: str | None = None
 
     @property
     def in_space(self) -> str | None:
         """The space that is meant, None for all."""
-        return DEFAULT_SPACE if self.space is None and self.address is not None else self.space
+        in_one = self.address is not None or self.between is not None
+        return DEFAULT_SPACE if self.space is None and in_one else self.space
+
+    def is_within(self, address: IPAddress) -> bool:
+        """Whether an address is between those that are given, if any are."""
+        if self.between is None:
+            return True
+        first, last = self.between
+        return address.version == first.version and int(first) <= int(address) <= int(last)
 
     def place(self, row: Allocation) -> tuple[str, str, bytes]:
         """Where an allocation stands in the list: by space and address; in a namespace by name first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
@@ -114,10 +114,10 @@ def prefix_cells(prefix: IPNetwork, mask: Mask, taken: Sequence[int]) -> list[Pr
 
 
 def address_cells(
-    prefix: IPNetwork, pool: Pool, mask: Mask, blocks: Sequence[Block], cooled: Instant
+    prefix: IPNetwork, mask: Mask, blocks: Sequence[Block], leased: Set[IPAddress], cooled: Instant
 ) -> list[AddressCell]:
-    """The addresses of a picture, each with its state."""
-    states = {value: state for block in blocks for value, state in _states(block, mask, cooled)}
+    """The addresses of a picture, each with its state. `leased` are those that nodes hold in advance."""
+    states = _states(blocks, leased, cooled)
     made = []
     for value in range(int(prefix[0]), int(prefix[-1]) + 1):
         address = address_in(prefix.version, value)
@@ -148,28 +148,31 @@ def empty_stretches(cells: Sequence[PrefixCell], mask: Mask) -> list[Gap]:
     ]
 
 
-def state_of(value: int, mask: Mask, blocks: Sequence[Block], cooled: Instant) -> str:
+def state_of(value: int, mask: Mask, blocks: Sequence[Block], leased: Set[IPAddress], cooled: Instant) -> str:
     """The state of one address."""
-    return _state(value, mask, {v: state for block in blocks for v, state in _states(block, mask, cooled)})
+    return _state(value, mask, _states(blocks, leased, cooled))
 
 
-def _states(block: Block, mask: Mask, cooled: Instant) -> Iterator[tuple[int, str]]:
-    for offset, since in enumerate(block.free_since):
-        if since == HELD:
-            yield block.first + offset, "allocated"
-        elif since > cooled:
-            yield block.first + offset, "cooling"
+def _states(blocks: Sequence[Block], leased: Set[IPAddress], cooled: Instant) -> Mapping[int, str]:
+    """What blocks and leases say of addresses, by their values; nothing of those that are free."""
+    states = {
+        block.first + offset: "allocated" if since == HELD else "cooling"
+        for block in blocks
+        for offset, since in enumerate(block.free_since)
+        if since > cooled
+    }
+    return {**states, **{int(address): "leased" for address in leased}}
 
 
 def _state(value: int, mask: Mask, states: Mapping[int, str]) -> str:
-    known = states.get(value)
-    if known == "allocated":
+    known = states.get(value, "free")
+    if known in ("allocated", "leased"):
         return known
     if value not in mask.usable:
         return "excluded"
     if value in mask.reserved:
         return "reserved"
-    return known or "free"
+    return known
 
 
 def _label(address: IPAddress) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ipamd.models.csv_table import NONE
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -39,7 +41,8 @@ POOL: Final = Form(
         Field("space", "Space", help="default, if left out", fixed=True),
         Field("ranges", "Ranges", "lines", "One a line, inside the subnet. None: all of it."),
         Field("exclusions", "Exclusions", "lines", "One a line: an address, a prefix, or first-last."),
-        Field("gateway", "Gateway", help="A new pool has the first usable address, if left out."),
+        Field("gateway", "Gateway", "gateway", "The first usable address, if left out; or none."),
+        Field("gateway_on_link", "Gateway outside the subnet", "yes or no", "Containers get a route to it."),
         Field("routes", "Routes", "routes", "One a line: DESTINATION [GATEWAY] [mtu=1400 …]"),
         Field("dns.nameservers", "Name servers", "lines"),
         Field("dns.search", "Search domains", "lines"),
@@ -50,8 +53,10 @@ POOL: Final = Form(
         Field("cooldown", "Cooldown", "number", "Seconds."),
         Field("state", "State", "choice", "A draining pool gives nothing new.", ("active", "draining")),
         Field("priority", "Priority", "number"),
-        Field("auto_assign", "Gives addresses unasked", "yes or no", "", ("true", "false")),
-        Field("masquerade", "Masquerade", "yes or no", "", ("true", "false")),
+        Field("auto_assign", "Gives addresses unasked", "yes or no"),
+        Field("masquerade", "Masquerade", "yes or no"),
+        Field("borrow", "Borrow", "yes or no", "With affinity node: single addresses of another's block."),
+        Field("lease", "Lease", "number", "Free addresses that a node may hold in advance; 0: none."),
         Field("selectors.clusters", "Only for clusters", "lines"),
         Field("selectors.networks", "Only for networks", "lines"),
         Field("selectors.nodes", "Only for nodes", "lines"),
@@ -176,6 +181,10 @@ def _number(text: str) -> int | str:
     return int(text) if text.lstrip("-").isdecimal() and text.isascii() else text
 
 
+def _truth(text: str) -> bool | str:
+    return {"true": True, "false": False}.get(text, text)
+
+
 def _pairs(text: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in _lines(text))}
 
@@ -205,7 +214,8 @@ _READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "text": str,
     "choice": str,
     "number": _number,
-    "yes or no": lambda text: text == "true",
+    "yes or no": _truth,
+    "gateway": lambda text: None if text == NONE else text,
     "lines": _lines,
     "pairs": _pairs,
     "routes": _routes,
@@ -215,6 +225,7 @@ _WRITE: Final[Mapping[str, Callable[[Any], str]]] = {
     "choice": _text,
     "number": _text,
     "yes or no": lambda value: _text(value).lower(),
+    "gateway": lambda value: NONE if value is None else str(value),
     "lines": lambda value: "\n".join(value or ()),
     "pairs": lambda value: "\n".join(f"{key}={each}" for key, each in (value or {}).items()),
     "routes": lambda value: "\n".join(map(_route_text, value or ())),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,10 +14,12 @@ from starlette.routing import Route
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 from ipamd.engine.inspection.usage import Usage
-from ipamd.models.address import IPNetwork, parse_address, parse_network
+from ipamd.models.address import IPAddress, IPNetwork, parse_address, parse_network
+from ipamd.models.block import Block
 from ipamd.models.errors import NotFound
 from ipamd.models.instant import SECOND
 from ipamd.models.pool import DEFAULT_SPACE, Pool
+from ipamd.models.query import AllocationQuery
 from ipamd.models.sample import DAY
 from ipamd.web import cells
 from ipamd.web.asking import asked, engine, read, rest
@@ -139,8 +141,9 @@ async def _picture(known: Engine, catalogue: Catalogue, pool: Pool, at: IPNetwor
     first, last = int(at[0]), int(at[-1])
     if last - first < 1 << cells.CELL_BITS:
         blocks = await known.queries.blocks(pool.name, first, last)
+        leased = await _leased(known, pool, blocks, at[0], at[-1])
         cooled = known.clock.read().past(pool.cooldown * SECOND)
-        addresses = cells.address_cells(at, pool, mask, blocks, cooled)
+        addresses = cells.address_cells(at, mask, blocks, leased, cooled)
         found = cells.gaps(addresses)
         return {**given, "addresses": addresses, "prefixes": [], **_largest(found)}
     parts = cells.prefixes_of(at)
@@ -153,6 +156,17 @@ async def _picture(known: Engine, catalogue: Catalogue, pool: Pool, at: IPNetwor
         taken = list(await known.queries.allocated_in(pool.name, bounds))
     prefixes = cells.prefix_cells(at, mask, taken)
     return {**given, "addresses": [], "prefixes": prefixes, **_largest(cells.empty_stretches(prefixes, mask))}
+
+
+async def _leased(
+    known: Engine, pool: Pool, blocks: Sequence[Block], first: IPAddress, last: IPAddress
+) -> Set[IPAddress]:
+    """Which addresses of a picture nodes hold in advance. Nothing is read if its blocks have none."""
+    if not any(block.leased for block in blocks):
+        return frozenset()
+    query = AllocationQuery(pool=pool.name, space=pool.space, between=(first, last))
+    rows = await known.queries.allocations(query, None, 1 << cells.CELL_BITS)
+    return {row.address for row in rows if row.is_free_seat}
 
 
 def _largest(found: Sequence[cells.Gap]) -> dict[str, Any]:
@@ -178,8 +192,9 @@ async def show_address(request: Request) -> Response:
         mask = catalogue.mask(pool)
         value = int(address)
         blocks = await engine(request).queries.blocks(pool.name, value, value)
+        leased = await _leased(engine(request), pool, blocks, address, address)
         cooled = engine(request).clock.read().past(pool.cooldown * SECOND)
-        state = cells.state_of(value, mask, blocks, cooled)
+        state = cells.state_of(value, mask, blocks, leased, cooled)
         why, reservation = mask.why_not(address), mask.reservation_of(address)
     live = [item for item in history["items"] if item["until"] is None]
     return render(

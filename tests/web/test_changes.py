@@ -68,6 +68,52 @@ def test_a_wrong_field_is_named_beside_it_and_what_was_written_stays(
     assert filled.http.get("/v1/pools/bent").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("name", "Not A Name"),
+        ("subnet", "10.9.0.1/24"),
+        ("space", "a b"),
+        ("ranges", "10.9.9.9"),
+        ("exclusions", "10.9.0.9-10.9.0.1"),
+        ("gateway", "10.200.0.1"),
+        ("gateway_on_link", "perhaps"),
+        ("routes", "everywhere"),
+        ("dns.nameservers", "resolver"),
+        ("block_size", "8"),
+        ("affinity", "both"),
+        ("cooldown", "-1"),
+        ("state", "asleep"),
+        ("priority", "high"),
+        ("auto_assign", "perhaps"),
+        ("masquerade", "perhaps"),
+        ("borrow", "perhaps"),
+        ("lease", "-1"),
+        ("selectors.node_labels", "=x"),
+        ("selectors.namespaces", "a\tb"),
+    ],
+)
+def test_each_field_of_a_pool_has_its_error_beside_it(page: Browser, field: str, text: str) -> None:
+    answer = page.send("/ui/new/pool", {"name": "wrong", "subnet": "10.9.0.0/24", field: text})
+
+    assert answer.status_code == 422
+    assert re.findall(r'id="f-([^"]+)-why"', answer.text) == [field]
+
+
+def test_a_pool_may_have_no_gateway_one_elsewhere_and_no_leases(page: Browser, filled: IpamdProcess) -> None:
+    fields = {"gateway": "10.200.0.1", "gateway_on_link": "true", "borrow": "false", "lease": "0"}
+    assert page.send("/ui/new/pool", {"name": "odd", "subnet": "10.91.0.0/24", **fields}).status_code == 303
+    stated = pool(filled, "odd")
+    assert [stated[name] for name in fields] == ["10.200.0.1", True, False, 0]
+
+    form = edit_form(page, "/ui/edit/pool/odd")
+    form |= {"gateway": "none", "gateway_on_link": "false", "lease": "7"}
+    assert page.send("/ui/edit/pool/odd", form).status_code == 303
+    stated = pool(filled, "odd")
+    assert [stated[name] for name in fields] == [None, False, False, 7]
+    assert edit_form(page, "/ui/edit/pool/odd")["gateway"] == "none"
+
+
 def test_a_change_meanwhile_is_shown_side_by_side_and_nothing_of_it_is_lost(
     page: Browser, filled: IpamdProcess
 ) -> None:

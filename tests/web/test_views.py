@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.api.lease_holder import LeaseHolder
 from tests.service import IpamdProcess, running_service
 from tests.web.conftest import HOSTILE, VIEWS, Browser
 
@@ -78,6 +79,26 @@ def test_a_picture_tells_each_address_of_a_small_prefix_and_the_gaps(page: Brows
     assert {states[f"10.64.0.{last}"] for last in range(64, 72)} == {"reserved"}
     assert list(states.values()).count("free") == 256 - 3 - 1 - 8
     assert re.search(r"10\.64\.0\.10</a>.*10\.64\.0\.63.*<small>54<", text)
+
+
+def test_what_nodes_hold_in_advance_is_a_state_of_its_own(page: Browser, filled: IpamdProcess) -> None:
+    filled.create_pool("held-ahead", "10.21.0.0/24")
+    holder = LeaseHolder(filled.http, "held-ahead", free=2)
+    holder.ask()
+    first, second = sorted(holder.states)
+    holder.begin(first, "c1", 10)
+    holder.report()
+    taken, ahead = holder.address(first), holder.address(second)
+
+    text = page.get("/ui/pools/held-ahead").text
+
+    states = dict(re.findall(r'aria-label="(10\.21\.0\.\d+), (\w+)"', text))
+    assert (states[taken], states[ahead]) == ("allocated", "leased")
+    assert re.search(r'aria-label="1 allocated, \d leased', text)
+    shown = page.get(f"/ui/addresses/{ahead}").text
+    assert "A node holds it in advance" in shown
+    assert "Release" not in shown
+    assert "Release" in page.get(f"/ui/addresses/{taken}").text
 
 
 def test_a_range_that_is_called_free_has_nothing_reserved_and_no_address_of_the_subnet(

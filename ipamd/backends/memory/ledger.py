@@ -189,7 +189,7 @@ def _asked_for(row: Allocation, query: AllocationQuery) -> bool:
         (query.namespace, row.workload.namespace),
         (query.name, row.workload.name),
     )
-    return all(wanted is None or wanted == there for wanted, there in asked)
+    return query.is_within(row.address) and all(wanted is None or wanted == there for wanted, there in asked)
 
 
 def _remembered(row: Allocation, query: HistoryQuery) -> bool:

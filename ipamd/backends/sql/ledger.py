@@ -52,7 +52,7 @@ class SqlLedger:
     async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
         async def reading(session: DatabaseSession) -> list[Allocation]:
             given = _filters(query)
-            if query.pool is not None and query.address is None:
+            if query.pool is not None and query.address is None and query.between is None:
                 given = {**await _addresses_of(session, query.pool), **given}
             values = [*given.values(), *([] if after is None else [after]), limit]
             pieces = [
@@ -186,6 +186,8 @@ def _filters(query: AllocationQuery) -> dict[str, Any]:
     return _given(
         space=query.in_space,
         address=query.address and query.address.packed,
+        first_address=query.between and query.between[0].packed,
+        last_address=query.between and query.between[1].packed,
         digest_from=digests and digests.ljust(DIGEST_SIZE, b"\x00"),
         digest_to=digests and digests.ljust(DIGEST_SIZE, b"\xff"),
         container_id=container,

@@ -208,7 +208,7 @@ def _matches(row: Allocation, query: AllocationQuery | HistoryQuery, *names: str
 
 def _lives_and_matches(row: Allocation, query: AllocationQuery) -> bool:
     names = ("pool", "cluster", "node", "network", "namespace", "name", "container_id", "owner")
-    return row.until is None and _matches(row, query, *names)
+    return row.until is None and query.is_within(row.address) and _matches(row, query, *names)
 
 
 def _held_then(row: Allocation, query: HistoryQuery) -> bool:
