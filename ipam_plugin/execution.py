@@ -28,8 +28,12 @@ class Execution:
         self.deadline = clock.after(issued.uptime_ns, settings.timeout)
         self.spool = Spool(settings.state_dir)
         self.trace = environment.trace_headers(platform.environment)
+        self.ended: Moment | None = None  # the DEL of this container that the leases carried out before
         self.tried = ""  # the entry that this execution has spooled because ipamd would not have it now
 
     def request(self, *, undo: bool = False) -> bytes:
         """Give the lasting part of this invocation's request, or of the release of what it took."""
-        return request.keep(self.invocation, self.settings, self.issued, self.configuration.data, undo=undo)
+        ended = None if undo else self.ended
+        return request.keep(
+            self.invocation, self.settings, self.issued, self.configuration.data, undo=undo, ended=ended
+        )

@@ -17,9 +17,18 @@ if TYPE_CHECKING:
 
 
 def keep(
-    invocation: Invocation, settings: Settings, issued: Moment, configuration: bytes, *, undo: bool = False
+    invocation: Invocation,
+    settings: Settings,
+    issued: Moment,
+    configuration: bytes,
+    *,
+    undo: bool = False,
+    ended: Moment | None = None,
 ) -> bytes:
-    """Give the lasting part, a JSON object. `undo` marks the release of what this very ADD took."""
+    """Give the lasting part, a JSON object. `undo` marks the release of what this very ADD took.
+
+    `ended` is a DEL of this container that the node carried out, and that ipamd carries out first.
+    """
     members = members_of(invocation) + [
         f'"cluster":{quote(settings.cluster)}',
         f'"node":{quote(settings.node)}',
@@ -27,6 +36,8 @@ def keep(
     ]
     if undo:
         members.append('"undo":true')
+    if ended is not None:
+        members.append(f'"ended":{ended.encode()}')
     return b"".join([b"{", ",".join(members).encode(), b',"config":', configuration, b"}"])
 
 

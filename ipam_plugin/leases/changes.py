@@ -72,9 +72,9 @@ def end(store: Store, found: Found, issued: int, moment: str, ending: str, now: 
     store.change(seat.writes() + [entry])
 
 
-def note_central(store: Store, found: Found, issued: int, now: int) -> None:
+def note_central(store: Store, found: Found, now: int) -> None:
     """Note that ipamd is asked for an identity. A store that cannot note it gives nothing any more."""
-    _note(store, identities.central(store, found, issued, now))
+    _note(store, identities.central(store, found, now))
 
 
 def note_end(store: Store, found: Found, issued: int, now: int) -> None:

@@ -31,7 +31,7 @@ class Found:
         self.slot = slot  # in its bucket, -1 if the identity is not known
         self.state = UNKNOWN
         self.seat = 0  # its place in the tables
-        self.issued = 0  # of the ADD that holds, or of the DEL that ended
+        self.issued = 0  # of the ADD that holds, or of the DEL that ended, also if ipamd knows of it since
         self.ended_at = 0
         self.event = 0  # the number of the end in the log, 0 if it is not there
         if slot >= 0:
@@ -61,9 +61,9 @@ def seated(store: Store, found: Found, seat: int, issued: int, now: int) -> tupl
     return _write(store, found, now, _encode(SEATED, seat, issued, 0, 0, found.key))
 
 
-def central(store: Store, found: Found, issued: int, now: int) -> tuple[int, bytes] | None:
-    """Give the write that says that ipamd knows of it; None as above."""
-    return _write(store, found, now, _encode(CENTRAL, 0, issued, 0, 0, found.key))
+def central(store: Store, found: Found, now: int) -> tuple[int, bytes] | None:
+    """Give the write that says that ipamd knows of it; None as above. Its last end is remembered."""
+    return _write(store, found, now, _encode(CENTRAL, 0, found.issued, 0, found.event, found.key))
 
 
 def ended(store: Store, found: Found, issued: int, event: int, now: int) -> tuple[int, bytes] | None:

@@ -6,9 +6,8 @@ serves nothing: the call goes the way that it goes without leases.
 
 from __future__ import annotations
 
-import os
-
 from cni_plugin import platform
+from cni_plugin.clock import Moment
 from cni_plugin.failure import TRY_AGAIN, Failure, reason
 from cni_plugin.quoting import quote
 from cni_plugin.reply import note
@@ -120,15 +119,8 @@ def _within(who: Holder, boot: str, act: Callable[[Store], R]) -> R | None:
 
 
 def _set_aside(store: Store, why: str) -> None:
-    aside = f"{store.path}.damaged"
-    try:
-        os.stat(aside)
-    except OSError:
-        pass
-    else:
-        aside += f"-{platform.uptime_ns()}"
-    store.retire(aside)
-    note(f"the store of leases is damaged: {why}; it is {aside} now, and ipamd serves all calls")
+    name = store.set_aside()
+    note(f"the store of leases is damaged: {why}; it is {name} now, and ipamd serves all calls")
 
 
 class _Prepared:
@@ -155,6 +147,7 @@ def _add(store: Store, call: _Prepared) -> bytes | None:
     if found.state == SEATED:
         return _again(store, found, call, now)
     if found.state == CENTRAL:
+        execution.ended = _unreported_end(store, found, execution.issued)
         return None
     if found.state == ENDED and issued < found.issued:
         raise Failure(OVERTAKEN, "a later DEL has overtaken this ADD; nothing was taken")
@@ -165,10 +158,16 @@ def _add(store: Store, call: _Prepared) -> bytes | None:
     answer = _first(store, found, call, now)
     if answer is not None:
         return answer
-    if found.state == ENDED and found.event > store.number(layout.REPORTED):
-        raise Failure(TRY_AGAIN, "ipamd has not heard yet of this container's last DEL; try again later")
-    changes.note_central(store, found, issued, now)
+    execution.ended = _unreported_end(store, found, execution.issued)
+    changes.note_central(store, found, now)
     return None
+
+
+def _unreported_end(store: Store, found: Found, now: Moment) -> Moment | None:
+    """Give the DEL that ended this container here, if ipamd may not have heard of it yet."""
+    if found.event <= store.number(layout.REPORTED):
+        return None
+    return Moment(now.boot, found.issued, now.wall_ns - now.uptime_ns + found.issued)
 
 
 def _first(store: Store, found: Found, call: _Prepared, now: int) -> bytes | None:

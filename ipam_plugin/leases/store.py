@@ -101,10 +101,15 @@ class Store:
         self.write_ahead(layout.MAGIC + sha256(body)[:16] + body, 0)
         self._carry_out(number, writes)
 
-    def retire(self, name: str) -> None:
-        """Give the file another name, and mark it, for those who have it open."""
+    def set_aside(self) -> str:
+        """Mark the file for those who have it open, and give it another name, in the place of an earlier one.
+
+        Returns that name.
+        """
+        name = aside(self.path)
         self.write_ahead(layout.RETIRED, 0)
         os.rename(self.path, name)
+        return name
 
     def _load(self) -> None:
         page = self.read(layout.HEADER_READ, 0)
@@ -128,6 +133,11 @@ class Store:
         for offset, data in writes:
             self.write_ahead(data, offset)
         self.write_ahead(number.to_bytes(8, "little"), layout.CARRIED_OUT)
+
+
+def aside(path: str) -> str:
+    """Give the name of a store that cannot be used any more. Only the last one is kept: it takes memory."""
+    return path + ".set-aside"
 
 
 def open_store(path: str) -> Store | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from cni_plugin import platform
 from cni_plugin.quoting import quote
 from ipam_plugin.leases import changes, layout
 from ipam_plugin.leases.log import Record
-from ipam_plugin.leases.store import Busy, Damaged, Store, Unusable, open_store
+from ipam_plugin.leases.store import Busy, Damaged, Store, Unusable, aside, open_store
 from node_agent.leasing import making, seating
 from node_agent.leasing.centre import EndedTold, SeatTold, Told
 from node_agent.leasing.making import Maker
@@ -94,9 +93,7 @@ class Holding:
         except FileNotFoundError:
             return False
         except Unusable as error:
-            aside = f"{self._path}.aside-{time.time_ns()}"
-            self._path.rename(aside)
-            log.warning("the store of leases is set aside", why=str(error), aside=aside)
+            self._set_aside(str(error))
             return False
         except Busy:
             raise NoStore("the store of leases is locked by others") from None
@@ -223,6 +220,15 @@ class Holding:
         if store.header[layout.MACHINE : layout.MACHINE + 16] != layout.digest(maker.machine):
             raise Unusable("it is of another machine")
 
+    def _set_aside(self, why: str) -> None:
+        """Make room for another store. Raises NoStore."""
+        name = aside(str(self._path))
+        try:
+            self._path.rename(name)
+        except OSError as error:
+            raise NoStore(f"{self._path} is in the way ({why}), and cannot be {name}: {error}") from None
+        log.warning("the store of leases is set aside", why=why, aside=name)
+
     @contextmanager
     def _usable(self) -> Iterator[Store]:
         try:
@@ -243,9 +249,7 @@ class Holding:
             store.lock(_LOCK_MS)
             yield store
         except Damaged as error:
-            aside = f"{self._path}.damaged-{platform.uptime_ns()}"
-            store.retire(aside)
-            log.warning("the store of leases is damaged", why=str(error), aside=aside)
+            log.warning("the store of leases is set aside", why=str(error), aside=store.set_aside())
             raise FileNotFoundError(2, os.strerror(2)) from None
         finally:
             store.close()

@@ -153,7 +153,7 @@ def note_central(store: Store, cluster: str, node: str, known: Sequence[Identity
     for one in known:
         found = identities.find(store, _key(cluster, node, one))
         if found.state == identities.UNKNOWN:
-            changes.note_central(store, found, 0, now)
+            changes.note_central(store, found, now)
 
 
 def end(store: Store, cluster: str, node: str, one: Identity, issued: int, moment: str, ending: str) -> bool:

@@ -84,7 +84,7 @@ def test_a_damaged_store_is_set_aside(plugin: Plugin, peer: Peer, store: LeaseSt
 
     assert ended.stdout == RESULT
     assert why in ended.stderr
-    assert store.names() == ["store.damaged"]
+    assert store.names() == ["store.set-aside"]
     again = plugin.call("ADD", CNI_CONTAINERID="c2")
     assert (again.stdout, again.stderr) == (RESULT, b"")
 
@@ -107,13 +107,14 @@ def test_a_damaged_holder_or_identity_is_set_aside_too(
     assert [one.path for one in peer.requests] == [f"/v1/cni/{verb.lower()}"]
 
 
-def test_two_damaged_stores_lie_side_by_side(plugin: Plugin, peer: Peer, store: LeaseStore) -> None:
-    for _ in range(2):
-        overwrite(layout.UNTIL, b"\x01")(store.path)
+def test_of_damaged_stores_the_last_one_is_kept(plugin: Plugin, peer: Peer, store: LeaseStore) -> None:
+    for until in (b"\x01", b"\x02"):
+        overwrite(layout.UNTIL, until)(store.path)
         plugin.call("CHECK")
         LeaseStore(store.path)
 
-    assert len(store.names()) == 3
+    assert store.names() == ["store", "store.set-aside"]
+    assert store.path.with_name("store.set-aside").read_bytes()[layout.UNTIL] == 2
 
 
 def test_the_store_of_another_node_of_this_machine_is_left_alone(
@@ -137,7 +138,7 @@ def test_a_store_whose_identities_have_no_room_gives_nothing_any_more(
     with store.locked() as locked:
         for number in range(layout.SLOTS):
             other = key[:1] + bytes([number]) * 15
-            changes.note_central(locked, identities.find(locked, other), 1, 1)
+            changes.note_central(locked, identities.find(locked, other), 1)
     peer.will(granted(), granted())
 
     assert plugin.call("ADD").stdout == RESULT

@@ -316,21 +316,28 @@ def _add_that_waits_for_its_stdin(plugin: Plugin) -> "subprocess.Popen[bytes]":
     return process
 
 
-def test_what_is_not_reported_yet_keeps_its_container_from_ipamd(
+def test_ipamd_hears_of_an_unreported_del_with_the_add_that_follows(
     plugin: Plugin, peer: Peer, store: LeaseStore
 ) -> None:
     """Else ipamd would repeat the address of a seat that is free here."""
     plugin.call("ADD")
     plugin.call("DEL")
+    [_, end] = store.events()
     asking = plugin.config() | {"args": {"cni": {"ips": ["10.9.0.7"]}}}
+    peer.will(refused(100), granted(), granted())
 
-    assert plugin.call("ADD", asking).error["code"] == 11
-    assert peer.requests == []
-
+    assert plugin.call("ADD", asking).error["code"] == 100
+    assert plugin.call("ADD", asking).stdout == RESULT
     with store.locked() as locked:
         seating.acknowledge(locked, 2)
-    peer.will(granted())
     assert plugin.call("ADD", asking).stdout == RESULT
+
+    first, second, third = [one.json for one in peer.requests]
+    deleted = end["issued"]
+    assert (first["ended"]["boot"], first["ended"]["uptime_ns"]) == (deleted["boot"], deleted["uptime_ns"])
+    assert first["ended"]["time"][:16] == deleted["time"][:16]
+    assert second["ended"]["uptime_ns"] == deleted["uptime_ns"]
+    assert "ended" not in third
 
 
 def test_a_recalled_seat_goes_back_when_it_is_free(plugin: Plugin, peer: Peer, store: LeaseStore) -> None:
