@@ -489,17 +489,21 @@ def test_what_is_written_of_a_release(
 
 
 @table(
-    "at, generation, latest",
+    "at, generation, latest, lives_in",
     {
-        "another ADD raises the generation and the latest order": (15, 2, 15),
-        "the same ADD raises nothing, yet is written: its answer must be durable": (10, 1, 10),
-        "an earlier ADD raises the generation, and lowers no order": (5, 2, 10),
+        "another ADD raises generation and order, and says where the container lives now": (15, 2, 15, 4027),
+        "the same ADD raises nothing, yet is written: its answer must be durable": (10, 1, 10, 4026),
+        "an earlier ADD raises the generation, and nothing else": (5, 2, 10, 4026),
     },
 )
-def test_what_is_written_of_a_repeat(at: int, generation: int, latest: int) -> None:
-    changes = planned([add(at=at)], found(held("10.0.0.9", taken=10, id=7))).changes()
+def test_what_is_written_of_a_repeat(at: int, generation: int, latest: int, lives_in: int) -> None:
+    row = held("10.0.0.9", taken=10, id=7, boot="monday", netns=NetworkNamespace(4, 4026))
+    call = add(at=at, issued=Issued("monday", at), netns=NetworkNamespace(4, 4027))
 
-    assert changes == Changes(repeated=[Repeated(7, generation, moment(latest))])
+    changes = planned([call], found(row)).changes()
+
+    lives = NetworkNamespace(4, lives_in)
+    assert changes == Changes(repeated=[Repeated(7, generation, moment(latest), "monday", lives)])
 
 
 @table(

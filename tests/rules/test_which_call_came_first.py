@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ipamd.backends.interface import RememberedRelease
+from ipamd.backends.interface import RememberedRelease, Repeated
 from ipamd.engine.allocation.boots import missing_boots
 from ipamd.engine.allocation.call_order import frees, order_among, order_on_arrival, overtaken, repeat
-from ipamd.models.allocation import Allocation
+from ipamd.models.allocation import Allocation, NetworkNamespace
 from ipamd.models.issued import CallOrder, Issued
 from tests.rules.values import NOW, ago, held, moment, remembered, table
 
 YEARS = 3 * 365 * 86_400 * 1_000_000
+
+OTHER_NAMESPACE = NetworkNamespace(4, 4027)
 
 BOOTS = {"monday": 100, "tuesday": 200}
 """The boots of a node by their numbers: ipamd heard of tuesday later."""
@@ -308,4 +310,7 @@ def test_what_an_undo_frees(undo: CallOrder, row: Allocation, freed: bool) -> No
 def test_what_a_repeated_add_makes_of_what_it_finds(
     row: Allocation, add: CallOrder, generation: int, latest: CallOrder
 ) -> None:
-    assert repeat(row, add) == (generation, latest)
+    again = repeat(row, add, "b", OTHER_NAMESPACE)
+
+    lives = ("b", OTHER_NAMESPACE) if add > row.repeated else (row.boot, row.netns)
+    assert again == Repeated(row.stored_id, generation, latest, *lives)

@@ -180,7 +180,7 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     yield "read the revision"
     await transaction.write(Changes(ended=[ending(first)]))
     yield "wrote an end"
-    await transaction.write(Changes(repeated=[Repeated(second.id or 0, 2, CallOrder(1, 20))]))
+    await transaction.write(Changes(repeated=[Repeated(second.id or 0, 2, CallOrder(1, 20), "b", None)]))
     yield "wrote a repeat"
     await transaction.write(Changes(begun=[allocation("10.0.0.1", "c4", since=NOW + 2)]))
     yield "wrote a beginning"

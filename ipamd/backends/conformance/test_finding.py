@@ -98,14 +98,18 @@ async def test_what_has_ended_is_not_found(backend: Backend) -> None:
     assert list(found.held[first.digest]) == [second]
 
 
-async def test_a_repeat_is_written_on_the_row(backend: Backend) -> None:
+@pytest.mark.parametrize(("boot", "netns"), [("b2", NetworkNamespace(4, 4026532999)), (None, None)])
+async def test_a_repeat_is_written_on_the_row(
+    backend: Backend, boot: str | None, netns: NetworkNamespace | None
+) -> None:
     [stored, other] = await begin(backend, allocation(), allocation("10.0.0.2", "c2"))
 
-    await write(backend, Changes(repeated=[Repeated(stored.stored_id, 2, CallOrder(1, 20))]))
+    repeat = Repeated(stored.stored_id, 2, CallOrder(1, 20), boot, netns)
+    await write(backend, Changes(repeated=[repeat]))
 
     found = await find(backend, stored.digest, other.digest)
     assert list(found.held[stored.digest]) == [
-        structs.replace(stored, generation=2, repeated=CallOrder(1, 20))
+        structs.replace(stored, generation=2, repeated=CallOrder(1, 20), boot=boot, netns=netns)
     ]
     assert list(found.held[other.digest]) == [other]
 

@@ -156,7 +156,7 @@ async def test_what_begins_beyond_a_page_is_on_a_later_one_and_repeats_move_noth
     stored = await several(backend)
     first = await backend.ledger.page(AllocationQuery(), None, 2)
     [new] = await begin(backend, allocation("10.0.0.7", "c7"))
-    await write(backend, Changes(repeated=[Repeated(stored[0].stored_id, 2, CallOrder(1, 99))]))
+    await write(backend, Changes(repeated=[Repeated(stored[0].stored_id, 2, CallOrder(1, 99), "b", None)]))
 
     rest = await backend.ledger.page(AllocationQuery(), first[-1].id, 10)
 

@@ -130,9 +130,9 @@ def again(stored: Allocation) -> list[Changes]:
     number = stored.stored_id
     return [
         Changes(ended=[Ended(number, NOW + 2, Ending.ADMIN)]),
-        Changes(repeated=[Repeated(number, 2, CallOrder(1, 20))]),
+        Changes(repeated=[Repeated(number, 2, CallOrder(1, 20), "b", None)]),
         Changes(ended=[Ended(number + 1000, NOW + 2, Ending.ADMIN)]),
-        Changes(repeated=[Repeated(number + 1000, 2, CallOrder(1, 20))]),
+        Changes(repeated=[Repeated(number + 1000, 2, CallOrder(1, 20), "b", None)]),
     ]
 
 
@@ -142,7 +142,7 @@ async def test_only_a_live_allocation_ends_or_repeats(backend: Backend, which: i
     await end(backend, stored)
 
     await refused(backend, again(stored)[which])
-    await write(backend, Changes(repeated=[Repeated(other.stored_id, 2, CallOrder(1, 20))]))
+    await write(backend, Changes(repeated=[Repeated(other.stored_id, 2, CallOrder(1, 20), "b", None)]))
 
 
 async def test_an_id_names_one_allocation_for_ever(backend: Backend) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from ipamd.models.allocation import Allocation, Ending
+from ipamd.models.allocation import Allocation, Ending, NetworkNamespace
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
@@ -130,11 +130,13 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A live allocation whose ADD was repeated."""
+    """A live allocation whose ADD was repeated, and where its container lives by the last one."""
 
     id: int
     generation: int
     repeated: CallOrder
+    boot: str | None
+    netns: NetworkNamespace | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,13 @@ class Allocations:
     def repeat(self, repeated: Repeated) -> None:
         """Note that a live row's ADD came again."""
         row = self._live(repeated.id)
-        again = structs.replace(row, generation=repeated.generation, repeated=repeated.repeated)
+        again = structs.replace(
+            row,
+            generation=repeated.generation,
+            repeated=repeated.repeated,
+            boot=repeated.boot,
+            netns=repeated.netns,
+        )
         self.journal.put(self.rows, repeated.id, again)
 
     def set_back(self, earlier: SetBack) -> None:

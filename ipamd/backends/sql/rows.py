@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
-from ipamd.backends.interface import RememberedRelease
+from ipamd.backends.interface import RememberedRelease, Repeated
 from ipamd.backends.sql.session import Values
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, SeatPosition, Workload
@@ -45,7 +45,7 @@ def cursor_bytes(cursor: int) -> bytes:
 
 def allocation_values(allocation: Allocation) -> Values:
     """A row to add: the columns of `allocation` in their order, without `id`."""
-    holder, workload, netns = allocation.holder, allocation.workload, allocation.netns
+    holder, workload = allocation.holder, allocation.workload
     identity: tuple[str | None, ...] = _NO_IDENTITY
     if isinstance(holder, Identity):
         identity = (holder.cluster, holder.network, holder.node, holder.container_id, holder.ifname)
@@ -63,8 +63,7 @@ def allocation_values(allocation: Allocation) -> Values:
         _listed_name(workload),
         workload.uid,
         allocation.boot,
-        netns.device if netns is not None else None,
-        netns.inode if netns is not None else None,
+        *_namespace_values(allocation.netns),
         allocation.since,
         allocation.until,
         allocation.ending.value if allocation.ending is not None else None,
@@ -156,6 +155,15 @@ def allocation_of(row: Row) -> Allocation:
         seat=None if seat is None else SeatPosition(seat, seat_position),
         free_since=free_since,
     )
+
+
+def repeat_values(repeat: Repeated) -> Values:
+    """The values of a repeat, in the order of its statement."""
+    return (repeat.generation, *repeat.repeated, repeat.boot, *_namespace_values(repeat.netns), repeat.id)
+
+
+def _namespace_values(netns: NetworkNamespace | None) -> tuple[int | None, int | None]:
+    return (None, None) if netns is None else (netns.device, netns.inode)
 
 
 # Releases.

@@ -154,8 +154,11 @@ REPEAT_ALLOCATION: Final = Statement(
         generation=bindparam("count"),
         repeated_boot=bindparam("in_boot"),
         repeated_uptime=bindparam("at_uptime"),
+        boot=bindparam("lives_in"),
+        netns_device=bindparam("device"),
+        netns_inode=bindparam("inode"),
     ),
-    ("count", "in_boot", "at_uptime", "row"),
+    ("count", "in_boot", "at_uptime", "lives_in", "device", "inode", "row"),
 )
 
 

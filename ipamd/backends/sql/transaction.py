@@ -30,6 +30,7 @@ from ipamd.backends.sql.rows import (
     number_bytes,
     release_of,
     release_values,
+    repeat_values,
 )
 from ipamd.backends.sql.session import DatabaseSession, Statement, Values
 from ipamd.models.allocation import Allocation
@@ -121,7 +122,7 @@ class SqlTransaction:
         if changes.repeated:
             await self._write_live(
                 statements.REPEAT_ALLOCATION,
-                [(repeat.generation, *repeat.repeated, repeat.id) for repeat in changes.repeated],
+                [repeat_values(repeat) for repeat in changes.repeated],
             )
         for earlier in changes.set_back:
             await self._session.run(statements.SET_BACK_ALLOCATION, earlier.since, earlier.until, earlier.id)

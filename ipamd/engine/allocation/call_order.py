@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ipamd.backends.interface import RememberedRelease
+from ipamd.backends.interface import RememberedRelease, Repeated
 from ipamd.engine.clock import AHEAD
-from ipamd.models.allocation import Allocation
+from ipamd.models.allocation import Allocation, NetworkNamespace
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder, Issued
 
@@ -68,10 +68,13 @@ def frees(release: CallOrder | None, undo: bool, row: Allocation) -> bool:
     return row.repeated < release
 
 
-def repeat(row: Allocation, ask: CallOrder) -> tuple[int, CallOrder]:
-    """Generation and latest order of a row whose ADD came again.
+def repeat(row: Allocation, ask: CallOrder, boot: str | None, netns: NetworkNamespace | None) -> Repeated:
+    """What becomes of a row whose ADD came again, from a container in this boot and namespace.
 
-    The same ADD tried again tells nobody new, so it does not count; another one does.
+    The same ADD tried again tells nobody new, so it does not count; another one does. The container lives
+    where the last one says: a runtime may start it again under its ID without a DEL.
     """
     generation = row.generation if ask == row.taken else row.generation + 1
-    return generation, max(row.repeated, ask)
+    if ask <= row.repeated:
+        return Repeated(row.stored_id, generation, row.repeated, row.boot, row.netns)
+    return Repeated(row.stored_id, generation, ask, boot, netns)

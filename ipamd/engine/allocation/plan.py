@@ -11,7 +11,6 @@ from ipamd.backends.interface import (
     Found,
     Locked,
     RememberedRelease,
-    Repeated,
     SetBack,
 )
 from ipamd.engine.allocation import call_order
@@ -171,9 +170,9 @@ class Plan:
                 "the container has an address of its node's lease, and its node has not yet told of its end: "
                 "try again"
             )
-        for row in held:
-            generation, latest = call_order.repeat(row, call.order)
-            self._changes.repeated.append(Repeated(row.stored_id, generation, latest))
+        issued, netns = call.request.issued, call.request.netns
+        boot = issued.boot if issued is not None else None
+        self._changes.repeated += [call_order.repeat(row, call.order, boot, netns) for row in held]
         pools = self._catalogue.pools
         return Granted(tuple(Grant(row.address, pools[row.pool]) for row in held), repeated=True)
 

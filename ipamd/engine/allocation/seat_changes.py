@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import structs
 
-from ipamd.backends.interface import Changes, Ended, RememberedRelease, Repeated
+from ipamd.backends.interface import Changes, Ended, RememberedRelease
 from ipamd.engine.allocation import call_order
 from ipamd.engine.allocation.block_search import BatchBlocks
 from ipamd.models.allocation import Allocation, Ending, SeatPosition, Workload
@@ -94,9 +94,8 @@ class SeatChanges:
         self._changes.remembered.append(remembered)
 
     def _repeat(self, event: SeatEvent, mine: Sequence[Allocation]) -> None:
-        for row in mine:
-            generation, latest = call_order.repeat(row, event.order)
-            self._changes.repeated.append(Repeated(row.stored_id, generation, latest))
+        again = [call_order.repeat(row, event.order, event.boot, event.netns) for row in mine]
+        self._changes.repeated += again
 
     def _begin(self, event: SeatEvent, rows: Sequence[Allocation], others: Sequence[Allocation]) -> None:
         """Give the addresses of a seat to a container, beside what it has already."""

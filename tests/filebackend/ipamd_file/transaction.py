@@ -147,7 +147,13 @@ class FileTransaction:
 
     def _repeat(self, repeated: Repeated) -> None:
         row = self._live(repeated.id)
-        again = structs.replace(row, generation=repeated.generation, repeated=repeated.repeated)
+        again = structs.replace(
+            row,
+            generation=repeated.generation,
+            repeated=repeated.repeated,
+            boot=repeated.boot,
+            netns=repeated.netns,
+        )
         self._store.put("allocation", row.id, again)
 
     def _set_back(self, earlier: SetBack) -> None:

@@ -139,13 +139,17 @@ def _drop() -> Statement:
 
 
 def _repeat() -> Statement:
-    numbers = ("count", "in_boot", "at_uptime", "row")
-    given, names = _given({name: BigInteger() for name in numbers})
+    kinds: Kinds = {name: BigInteger() for name in ("count", "in_boot", "at_uptime")}
+    kinds |= {"lives_in": Text(), **{name: BigInteger() for name in ("device", "inode", "row")}}
+    given, names = _given(kinds)
     live = (ALLOCATION.c.id == given.c.row) & ALLOCATION.c.until.is_(None)
     changed = {
         "generation": given.c["count"],
         "repeated_boot": given.c.in_boot,
         "repeated_uptime": given.c.at_uptime,
+        "boot": given.c.lives_in,
+        "netns_device": given.c.device,
+        "netns_inode": given.c.inode,
     }
     return Statement(update(ALLOCATION).where(live).values(changed), names)
 

@@ -22,6 +22,7 @@ from ipamd.backends.sql.rows import (
     cursor_bytes,
     release_of,
     release_values,
+    repeat_values,
 )
 from ipamd.backends.sql.session import Statement, Values
 from ipamd.backends.sql.version import SchemaVersion, misfit
@@ -71,7 +72,7 @@ class PostgresTransaction:
         ended: list[Values] = [
             (one.until, one.ending.value, one.by, one.reason, one.id) for one in changes.ended
         ]
-        repeated: list[Values] = [(one.generation, *one.repeated, one.id) for one in changes.repeated]
+        repeated = [repeat_values(one) for one in changes.repeated]
         await self._write_live(arrays.END_ALLOCATIONS, ended)
         await self._write_live(arrays.DROP_ALLOCATIONS, [(row,) for row in changes.dropped])
         await self._write_live(arrays.REPEAT_ALLOCATIONS, repeated)
