@@ -11,6 +11,7 @@ from cni_plugin.scanner import NotJson, parse_object
 
 NODE_JSON = "/etc/ipamd/node.json"
 NODE_KEYS = ("endpoint", "node", "cluster", "stateDir", "tokenFile", "caFile", "certFile", "keyFile")
+AGENT_KEYS = ("leases",)  # read by the agent alone, and part of no network configuration
 _BYTES = 65536
 
 
@@ -29,10 +30,10 @@ def read() -> dict[str, object] | None:
 def check(on_node: dict[str, object], section: dict[str, object]) -> None:
     """Refuse a key that it does not have (Failure 2), and those in a configuration that are its own (7)."""
     for key in on_node:
-        if key not in NODE_KEYS:
+        if key not in NODE_KEYS and key not in AGENT_KEYS:
             from ipam_plugin import keys
 
-            keys.check(on_node, NODE_KEYS, "", NODE_JSON)
+            keys.check(on_node, NODE_KEYS + AGENT_KEYS, "", NODE_JSON)
     for key in NODE_KEYS:
         if key in section:
             raise invalid(f"ipam.{key}", f"comes from {NODE_JSON} alone on this node", section[key])

@@ -18,12 +18,11 @@ from node_agent.installation.options import JOIN_TOKEN, InstallOptions
 from node_agent.installation.root import Root
 from node_agent.installation.uninstall import NothingInstalled
 from node_agent.installation.uninstall import uninstall as take_back
-from node_agent.node import AGENT, DEFAULT_NODE_JSON
+from node_agent.node import AGENT, DEFAULT_NODE_JSON, MOST_SEATS
 from node_agent.text import complain, say
 
 DEFAULT_SOCKET: Final = Path(AGENT.removeprefix("unix://"))
 DEFAULT_PORT: Final = 8751
-MOST_SEATS: Final = 64
 DEFAULT_EXECUTABLES: Final = default_folder()
 OWN_ARCHITECTURE: Final = own_architecture()
 
@@ -118,6 +117,17 @@ def install(
     join_token_file: Annotated[
         Path | None, _option("--join-token-file", "JOIN_TOKEN_FILE", "File with a join token for the agent.")
     ] = None,
+    leases: Annotated[
+        int | None,
+        typer.Option(
+            "--leases",
+            envvar="IPAMD_AGENT_LEASES",
+            min=0,
+            max=MOST_SEATS,
+            metavar="N",
+            help=f"How many free addresses the node may hold in advance; 0 is none. Default: {MOST_SEATS}.",
+        ),
+    ] = None,
     conflist: Annotated[
         Path | None, _option("--conflist", "CONFLIST", "Network configuration to install too.")
     ] = None,
@@ -149,6 +159,7 @@ def install(
         key=key_file,
         token=token_file,
         join_token=join_token_file,
+        leases=leases,
         conflist=conflist,
         conflist_dir=conflist_dir,
         hide_others=hide_others,
@@ -222,16 +233,6 @@ def run(
             "ADDRESS",
         ),
     ] = None,
-    leases: Annotated[
-        int,
-        typer.Option(
-            "--leases",
-            envvar="IPAMD_AGENT_LEASES",
-            min=0,
-            max=MOST_SEATS,
-            help="How many free addresses the node may hold in advance; 0 is none.",
-        ),
-    ] = 0,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", envvar="IPAMD_AGENT_LOG_FORMAT", help="Format of the log.")
     ] = LogFormat.TEXT,
@@ -248,7 +249,7 @@ def run(
     given = join_token_file or (Path(JOIN_TOKEN) if Path(JOIN_TOKEN).exists() else None)
     network = Options(tuple(network_address or ())) if pod_network else None
     settings = running.Settings(
-        node_json=node_json, socket=socket, port=port, join_token=given, network=network, leases=leases
+        node_json=node_json, socket=socket, port=port, join_token=given, network=network
     )
     uvloop.run(running.run(settings))
 

@@ -13,7 +13,7 @@ from cni_plugin.scanner import NotJson, parse_object
 from ipam_plugin import configuration, keys, node_name
 from ipam_plugin.destination import Destination, Unusable, absolute_path
 from ipam_plugin.destination import read as read_destination
-from ipam_plugin.node_json import NODE_JSON, NODE_KEYS
+from ipam_plugin.node_json import AGENT_KEYS, NODE_JSON, NODE_KEYS
 from node_agent.failure import CommandFailed, ExitCode
 
 AGENT: Final = "unix:///run/ipamd/agent.sock"
@@ -23,6 +23,7 @@ DEFAULT_NODE_JSON: Final = Path(NODE_JSON)
 SECRET: Final = "secret"  # noqa: S105 - a file's name
 RECORD: Final = "agent.json"
 MACHINE: Final = "machine"
+MOST_SEATS: Final = 64
 OWN_FILES: Final = (SECRET, "token", RECORD, MACHINE)
 """What the agent keeps in the state folder: its secret, the node's token, when that expires, and what tells
 this machine from others if nothing else does."""
@@ -39,18 +40,21 @@ class Node:
     token: Path
     files: Mapping[str, str]
     """`caFile`, `certFile` and `keyFile`, empty if there is none."""
+    most_seats: int = MOST_SEATS
+    """How many free addresses its lease may have, `leases.max`."""
 
     @classmethod
     def read(cls, path: Path, own_socket: Path) -> Node:
         """Read node.json as the plugin does. Without it the plugin's defaults count. Raises CommandFailed."""
         values = _values(path)
         try:
-            keys.check(values, NODE_KEYS, "", str(path))
+            keys.check(values, NODE_KEYS + AGENT_KEYS, "", str(path))
             state_dir = absolute_path(values, "stateDir", STATE_DIR)
             token = absolute_path(values, "tokenFile", f"{state_dir}/token")
             whom = read_destination(values, [AGENT, SERVICE], token)
             name = configuration.name_of(values, "node") or node_name.find(state_dir).name
             cluster = configuration.name_of(values, "cluster") or "default"
+            most_seats = _most_seats(values, path)
         except Unusable as error:
             raise CommandFailed(f"{path}: {error}", ExitCode.USAGE) from None
         except Failure as failure:
@@ -62,6 +66,7 @@ class Node:
             _upstreams(whom, own_socket, path),
             Path(token),
             whom.credentials.paths,
+            most_seats,
         )
 
 
@@ -74,6 +79,17 @@ def _values(path: Path) -> dict[str, object]:
         raise CommandFailed(f"{path} cannot be read: {error.strerror}", ExitCode.USAGE) from None
     except NotJson as error:
         raise CommandFailed(f"{path} is not a JSON object: {error}", ExitCode.USAGE) from None
+
+
+def _most_seats(values: dict[str, object], path: Path) -> int:
+    section = values.get("leases", {})
+    if not isinstance(section, dict):
+        raise Unusable("leases", 'must be an object, such as {"max": 16}', section)
+    keys.check(section, ("max",), "leases.", str(path))
+    most = section.get("max", MOST_SEATS)
+    if isinstance(most, int) and not isinstance(most, bool) and 0 <= most <= MOST_SEATS:
+        return most
+    raise Unusable("leases.max", f"must be a number from 0 to {MOST_SEATS}", most)
 
 
 def _upstreams(whom: Destination, own_socket: Path, path: Path) -> tuple[Endpoint, ...]:

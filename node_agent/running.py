@@ -38,8 +38,6 @@ class Settings:
     join_token: Path | None
     network: Options | None = None
     """How this node takes part in the pod network; None if the agent is to carry none."""
-    leases: int = 0
-    """How many free seats of its lease the node may have."""
 
 
 async def run(settings: Settings) -> None:
@@ -53,7 +51,7 @@ async def run(settings: Settings) -> None:
     firewalls = Firewalls(
         settings.node_json.parent / permission.NAME, lambda: network.tunnel_port if network else None
     )
-    leasing = Leasing(node, settings.leases, upstream, membership, facts)
+    leasing = Leasing(node, node.most_seats, upstream, membership, facts)
     relay = Relay(
         upstream,
         membership,

@@ -44,6 +44,7 @@ class InstallOptions:
     key: Path | None
     token: Path | None
     join_token: Path | None
+    leases: int | None
     conflist: Path | None
     conflist_dir: str
     hide_others: bool
@@ -61,6 +62,8 @@ class InstallOptions:
                 )
             if name is not None:
                 values[key] = name
+        if self.leases is not None:
+            values["leases"] = {"max": self.leases}
         for flag, file, path, mode, key in (
             ("--ca-file", self.ca, CA, 0o644, "caFile"),
             ("--cert-file", self.certificate, CERTIFICATE, 0o644, "certFile"),

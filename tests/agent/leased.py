@@ -55,7 +55,7 @@ class Leased:
 
 
 @contextmanager
-def leased_node(seats: int, subnet: str = "10.9.0.0/24") -> Iterator[Leased]:
+def leased_node(seats: int | None, subnet: str = "10.9.0.0/24") -> Iterator[Leased]:
     """A node whose first container was given its address by ipamd, and which holds seats since."""
     with (
         running_service() as service,
@@ -63,9 +63,8 @@ def leased_node(seats: int, subnet: str = "10.9.0.0/24") -> Iterator[Leased]:
         TemporaryDirectory(dir=MEMORY, prefix="ipamd-") as run,
     ):
         service.create_pool("pods", subnet, cooldown=0)
-        agent = AgentProcess(folder, service.endpoint)
+        agent = AgentProcess(folder, service.endpoint, leases=seats)
         agent.run = Path(run)
-        agent.options = ("--leases", str(seats))
         agent.start()
         try:
             made = Leased(service, agent, Path(run))

@@ -34,10 +34,13 @@ platform.enter_namespace(platform.open_file({path!r}, platform.O_RDONLY | platfo
 class AgentProcess:
     """`ipamd-agent run` that can be stopped, killed and started again on the same state.
 
-    It runs in the network of `machine`, or else in that of the tests.
+    It runs in the network of `machine`, or else in that of the tests. With leases it needs a /run of its own;
+    None is what a node has by default.
     """
 
-    def __init__(self, folder: Path, endpoint: str, node: str = NODE, **node_json: Any) -> None:
+    def __init__(
+        self, folder: Path, endpoint: str, node: str = NODE, *, leases: int | None = 0, **node_json: Any
+    ) -> None:
         self.folder = folder
         self.node = node
         self.socket = folder / "run" / "agent.sock"  # a folder that the agent makes
@@ -47,7 +50,8 @@ class AgentProcess:
         self.endpoints = [f"unix://{self.socket}", endpoint]
         self.node_json = folder / "node.json"
         given = {"endpoint": self.endpoints, "node": node, "stateDir": str(self.state), **node_json}
-        self.node_json.write_text(json.dumps(given))
+        most = {} if leases is None else {"leases": {"max": leases}}
+        self.node_json.write_text(json.dumps(given | most))
         self.options: tuple[str, ...] = ()
         self.machine: Namespace | None = None
         self.run: Path | None = None  # what stands in the place of /run

@@ -26,6 +26,7 @@ def test_install_puts_plugin_node_file_credentials_and_network_in_place(
     ended = node_root.install(
         *("--endpoint", "https://ipamd.example:8750", "--ca-file", authority.ca, "--node", "worker-1"),
         *("--cluster", "east", "--join-token-file", join, "--conflist", node_root.conflist()),
+        *("--leases", "16"),
     )
 
     assert ended.code == 0, ended
@@ -38,6 +39,7 @@ def test_install_puts_plugin_node_file_credentials_and_network_in_place(
         "cluster": "east",
         "node": "worker-1",
         "caFile": "/etc/ipamd/ca.pem",
+        "leases": {"max": 16},
     }
     assert node_root.read("etc/ipamd/ca.pem") == authority.ca.read_bytes()
     assert node_root.read(CONFLIST) == node_root.conflist().read_bytes()

@@ -363,6 +363,9 @@ def test_bad_input_ends_the_agent_with_one_sentence(idle: AgentProcess, scratch:
         json.dumps({**json.loads(good), "endpoint": "http://10.0.0.1:1"}): "not sent over http:// beyond",
         json.dumps({**json.loads(good), "node": ""}): "must be a name",
         json.dumps({**json.loads(good), "tokenFile": str(open_token)}): "can be read by others",
+        json.dumps({**json.loads(good), "leases": 4}): "leases: must be an object",
+        json.dumps({**json.loads(good), "leases": {"max": 65}}): "leases.max: must be a number from 0 to 64",
+        json.dumps({**json.loads(good), "leases": {"most": 4}}): "unsupported field leases.most",
     }
     for text, said in cases.items():
         idle.node_json.write_text(text)

@@ -34,6 +34,7 @@ def test_node_json_says_whom_to_ask_as_which_node_and_where_to_keep_state(
             "node": "n7",
             "cluster": "c7",
             "stateDir": str(plugin.state),
+            "leases": {"max": 4},
         }
     )
 

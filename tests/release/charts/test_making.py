@@ -257,6 +257,16 @@ def test_agents_carry_the_pod_network_and_its_settings_are_those_that_were_given
     assert {"name": "CLUSTER", "value": "east"} in job["env"]
 
 
+@pytest.mark.parametrize(("most", "given"), [(0, ["--leases=0"]), (16, ["--leases=16"]), (None, [])])
+def test_a_node_holds_as_many_addresses_in_advance_as_the_value_says(
+    most: int | None, given: list[str]
+) -> None:
+    made = manifests(values=merged(LEAST, {"nodes": {"leases": {"max": most}}}))
+
+    [install] = made["DaemonSet", "ipamd-node"]["spec"]["template"]["spec"]["initContainers"]
+    assert [option for option in install["command"] if option.startswith("--leases")] == given
+
+
 def test_settings_that_are_not_given_are_left_alone() -> None:
     made = manifests("-f", str(CHART / "examples" / "pod-network.yaml"))
 

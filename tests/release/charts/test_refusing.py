@@ -42,6 +42,7 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"nodes": {"conflist": {"name": "Pods"}}}, "/nodes/conflist/name"),
     ({"nodes": {"podNetwork": {"settings": {"mode": "bgp"}}}}, "/nodes/podNetwork/settings/mode"),
     ({"nodes": {"podNetwork": {"addresses": ["$(id)"]}}}, "/nodes/podNetwork/addresses/0"),
+    ({"nodes": {"leases": {"max": 65}}}, "/nodes/leases/max"),
     ({"nodes": {"paths": {"cniBin": "opt/cni/bin"}}}, "/nodes/paths/cniBin"),
     ({"pools": [{"name": "p"}]}, "/pools/0"),
     ({"pools": [{"name": "p", "subnet": "10.0.0.0"}]}, "/pools/0/subnet"),
