@@ -20,6 +20,7 @@ from benchmarks import (
     plugin,
     pod_network,
     report,
+    reports,
     restores,
     service,
     veth,
@@ -31,6 +32,7 @@ BENCHMARKS = {
     for module in (
         plugin,
         leases,
+        reports,
         bridge,
         veth,
         living,

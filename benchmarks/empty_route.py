@@ -21,7 +21,8 @@ from benchmarks.pinning import pin
 from ipamd.api.access import Access
 from ipamd.api.application import Application
 from ipamd.api.call_measures import CallMeasures
-from ipamd.api.cni import Calls, Only, Verb
+from ipamd.api.cni import Calls, Verb
+from ipamd.api.lean import Only
 from ipamd.api.loopback import Loopback
 from ipamd.api.reply import Reply
 from ipamd.api.server import http_server

@@ -209,7 +209,7 @@ class Gate:
         try:
             principal = await self._access.principal(scope)
         except Unknown as why:
-            await _unknown(why)(scope, receive, send)
+            await unauthenticated(why)(scope, receive, send)
         except DomainError as error:
             await Problem.from_domain(error)(scope, receive, send)
         else:
@@ -224,7 +224,8 @@ class Gate:
             await self._application({**scope, PRINCIPAL: principal}, receive, send)
 
 
-def _unknown(why: Unknown) -> Problem:
+def unauthenticated(why: Unknown) -> Problem:
+    """The answer to a request whose token is missing or unknown."""
     return Problem(
         HTTPStatus.UNAUTHORIZED, "unauthenticated", str(why), headers={"WWW-Authenticate": "Bearer"}
     )

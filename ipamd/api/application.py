@@ -1,4 +1,4 @@
-"""One ASGI application: the lean route for the plugin's calls, FastAPI for everything else."""
+"""One ASGI application: FastAPI for everything that has no lean route."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ipamd.api.body import (
 )
 from ipamd.api.cni import PREFIX, Calls
 from ipamd.api.page_paths import is_of_the_page
-from ipamd.api.problems import Problem
+from ipamd.api.problems import Problem, not_json, too_large
 from ipamd.engine.engine import Engine
 
 _LARGER: Final = dict.fromkeys(
@@ -88,15 +88,11 @@ class Application:
         except ClientGone:
             return
         except BodyTooLarge:
-            refusal = Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"the body is larger than {largest} bytes"
-            )
-            await refusal(scope, receive, send)
+            await too_large(largest)(scope, receive, send)
             return
         why = why_not_json(body) if body else None
         if why is not None:
-            refusal = Problem(HTTPStatus.BAD_REQUEST, "invalid-json", f"the body is not valid JSON: {why}")
-            await refusal(scope, receive, send)
+            await not_json(why)(scope, receive, send)
             return
         if scope["method"] == "HEAD":
             # HEAD has the headers of GET (RFC 9110, section 9.3.2); the server sends no body.

@@ -23,6 +23,9 @@ from ipamd.api.access import Access, Unknown, speaks_for
 from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION
 from ipamd.api.call_measures import OK, CallMeasures
 from ipamd.api.held_elsewhere import HeldElsewhere
+from ipamd.api.lean import LeanRoute, Only
+from ipamd.api.lease_reports import PATH as REPORT
+from ipamd.api.lease_reports import LeaseReports
 from ipamd.api.problems import in_doubt
 from ipamd.api.reply import JSON, Reply
 from ipamd.backends.interface import InDoubt
@@ -35,7 +38,6 @@ from ipamd.models.address import IPAddress, text_of
 from ipamd.models.allocation import Workload
 from ipamd.models.errors import DomainError, NotAllowed
 from ipamd.models.issued import Issued
-from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.request import AllocationRequest, Release
 
@@ -45,9 +47,6 @@ _BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
 _LATER: Final = JSON + b"retry-after: 1\r\n"
 
 log = structlog.get_logger()
-
-Only = NodeKey | None
-"""The only node for which the caller may call, None for every node."""
 
 
 class _CniAnswer(Struct, frozen=True):
@@ -110,7 +109,7 @@ class Verb:
 
 
 class Calls:
-    """`POST /v1/cni/{add,del,check,gc,status}`."""
+    """`POST /v1/cni/{add,del,check,gc,status}`; beside them, what nodes report of calls that they served."""
 
     def __init__(self, engine: Engine, access: Access, measures: CallMeasures) -> None:
         self.measures = measures
@@ -125,6 +124,11 @@ class Calls:
             Verb("status", self._status, measures),
         )
         self._verbs = {f"{PREFIX}{verb.name}".encode(): verb for verb in verbs}
+        self._reports = LeaseReports(engine)
+
+    def route_of(self, url: bytes) -> LeanRoute | None:
+        """What answers a request by POST to a target; None if a framework does."""
+        return self._reports if url == REPORT else self.verb_of(url)
 
     def verb_of(self, url: bytes) -> Verb | None:
         """The command in a request's target."""

@@ -129,6 +129,18 @@ TOO_SLOW: Final = Problem(
 )
 
 
+def not_json(why: str) -> Problem:
+    """The answer to a body that is no JSON."""
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid-json", f"the body is not valid JSON: {why}")
+
+
+def too_large(largest: int) -> Problem:
+    """The answer to a body of more bytes than are read."""
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"the body is larger than {largest} bytes"
+    )
+
+
 def in_doubt() -> Problem:
     """The answer to a request that may or may not have been carried out."""
     return Problem(

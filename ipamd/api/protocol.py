@@ -1,6 +1,6 @@
-"""HTTP/1.1 on one connection: uvicorn's protocol, with deadlines and a short path for the plugin's calls.
+"""HTTP/1.1 on one connection: uvicorn's protocol, with deadlines and a short path for lean routes.
 
-Between the bytes of a call and its decision uvicorn needs a scope, two events and four messages. They cost
+Between the bytes of a request and its decision uvicorn needs a scope, two events and four messages. They cost
 more than the decision. So calls are collected and answered here; all other requests go on to ASGI.
 """
 
@@ -21,7 +21,8 @@ from uvicorn.server import ServerState
 
 from ipamd.api.access import CERTIFICATE, Unknown
 from ipamd.api.body import KIBIBYTE
-from ipamd.api.cni import Calls, Verb
+from ipamd.api.cni import Calls
+from ipamd.api.lean import LeanRoute
 from ipamd.api.loopback import Loopback
 from ipamd.api.problems import TOO_SLOW, Problem
 from ipamd.api.reply import Reply
@@ -140,23 +141,23 @@ class Protocol(HttpToolsProtocol):
         if [name for name, _ in self.headers].count(b"host") > 1:
             # A proxy before ipamd may have read the other one (RFC 9112, section 3.2).
             raise httptools.HttpParserError("two Hosts")
-        verb = self._calls.verb_of(self.url)
-        if verb is None or self.parser.get_method() != b"POST":
+        route = self._calls.route_of(self.url)
+        if route is None or self.parser.get_method() != b"POST":
             super().on_headers_complete()
             return
         before = self.cycle
-        cycle = self.cycle = self._call(verb)
+        cycle = self.cycle = self._call(route)
         if before is None or before.response_complete:
             self._start_asgi_task(cycle, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
 
-    def _call(self, verb: Verb) -> HttpExchange:
+    def _call(self, route: LeanRoute) -> HttpExchange:
         headers = dict(self.headers)
         return HttpExchange(
             self._calls,
-            verb,
+            route,
             self._guard.refusal("POST", headers),
             int(headers.get(b"content-length", 0)),
             scope=self.scope,
@@ -236,11 +237,11 @@ class HttpExchange(RequestResponseCycle):
     """One call of the plugin, from its headers to its answer."""
 
     def __init__(
-        self, calls: Calls, verb: Verb, refusal: Problem | None, announced: int, **uvicorns: Any
+        self, calls: Calls, route: LeanRoute, refusal: Problem | None, announced: int, **uvicorns: Any
     ) -> None:
         super().__init__(**uvicorns)
         self._calls = calls
-        self._verb = verb
+        self._route = route
         self._refusal = refusal
         self._announced = announced
 
@@ -249,7 +250,7 @@ class HttpExchange(RequestResponseCycle):
         try:
             reply = await self._reply()
         except Exception:
-            log.exception("a call failed", verb=self._verb.name)
+            log.exception("a call failed", route=self._route.name)
             reply = _MISTAKE
         if self.flow.write_paused:
             await self.flow.drain()
@@ -268,8 +269,8 @@ class HttpExchange(RequestResponseCycle):
         try:
             only = await self._calls.asker(cast(Scope, self.scope))
         except (Unknown, DomainError) as error:
-            return self._verb.refuse(error)
-        largest = self._verb.largest
+            return self._route.refuse(error)
+        largest = self._route.largest
         if self.waiting_for_100_continue and self._announced <= largest:
             self.transport.write(_CONTINUE)
         while self.more_body and max(self._announced, len(self.body)) <= largest:
@@ -279,8 +280,8 @@ class HttpExchange(RequestResponseCycle):
             if self.disconnected:
                 return None
         if max(self._announced, len(self.body)) > largest:
-            return self._verb.too_large()
-        return await self._verb.answer(bytes(self.body), only)
+            return self._route.too_large()
+        return await self._route.answer(bytes(self.body), only)
 
 
 def protocol_of(calls: Calls, guard: Loopback) -> type[asyncio.Protocol]:

@@ -9,6 +9,9 @@ from typing import Annotated, Any, Final
 import structlog
 from fastapi import APIRouter, Query, Request, Response
 
+from ipamd.api.access import speaks_for
+from ipamd.api.lean import Only
+from ipamd.api.lease_reports import LeaseReports, check_speaks_for
 from ipamd.api.paging import PageQuery, page_of_names
 from ipamd.api.routers.access import Asker, Page, TheEngine
 from ipamd.api.schemas.lease import (
@@ -26,13 +29,10 @@ from ipamd.api.schemas.lease import (
 )
 from ipamd.cni import leasing
 from ipamd.cni.error import CniError
-from ipamd.engine.engine import Engine
 from ipamd.engine.leasing.asking import Asking, SeatState, WantedSeats
-from ipamd.engine.leasing.reporting import Report
-from ipamd.models.errors import InvalidValue, NotAllowed, NotFound
-from ipamd.models.lease import SeatEvent, SeatEventKind
+from ipamd.models.errors import InvalidValue, NotFound
 from ipamd.models.node import NodeKey
-from ipamd.models.token import Principal, Role
+from ipamd.models.token import Principal
 
 router = APIRouter(prefix="/v1/leases", tags=["leases"])
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ async def ask(call: Request, engine: TheEngine, asker: Asker) -> Response:
     answered when there is news, or after so many seconds.
     """
     body = leasing.read_asking(await call.body())
-    _check(body.node_key, asker)
+    check_speaks_for(body.node_key, _only(asker))
     told = await engine.leases.ask_until(_asking(body), body.wait)
     engine.heard_from(body.node_key)
     if told.is_news:
@@ -67,16 +67,8 @@ async def report(call: Request, engine: TheEngine, asker: Asker) -> Response:
 
     Events that were acknowledged are passed over. A gap is refused (409, `report-gap`).
     """
-    body = leasing.read_report(await call.body())
-    node = body.node_key
-    _check(node, asker)
-    events = [await _event(each, node, engine) for each in body.events]
-    done = await engine.reporting.report(
-        Report(node=node, epoch=body.epoch, store=body.store, first=body.first, events=events)
-    )
-    engine.heard_from(node)
-    document = {"acknowledged": done.acknowledged, "obeyed": done.obeyed}
-    return Response(leasing.encoded(document), media_type=JSON)
+    answer = await LeaseReports(engine).carry_out(await call.body(), _only(asker))
+    return Response(answer, media_type=JSON)
 
 
 @router.get("", response_model=Page[ShownLease])
@@ -97,10 +89,8 @@ async def recall(body: NodeOfLease, engine: TheEngine) -> ShownRecall:
     return {"cluster": node.cluster, "node": node.name, "recalled": seats}
 
 
-def _check(node: NodeKey, asker: Principal | None) -> None:
-    """A node token speaks for its own node only. Raises NotAllowed."""
-    if asker is not None and asker.role is Role.NODE and asker.node != node:
-        raise NotAllowed(f"{asker.name} asks for the lease of node {node.name} of cluster {node.cluster}")
+def _only(asker: Principal | None) -> Only:
+    return None if asker is None else speaks_for(asker)
 
 
 def _asking(body: leasing.AskingBody) -> Asking:
@@ -130,20 +120,3 @@ def _wanted(bodies: Sequence[leasing.ConfigurationBody]) -> list[WantedSeats]:
         except (CniError, ValueError) as error:
             raise InvalidValue(f"configurations[{place}].config", str(error)) from None
     return wanted
-
-
-async def _event(body: leasing.EventBody, node: NodeKey, engine: Engine) -> SeatEvent:
-    holder = leasing.identity_of(body.request, node)
-    issued = leasing.issued_of(body.issued)
-    return SeatEvent(
-        kind=SeatEventKind(body.kind),
-        seat=body.seat,
-        holder=holder,
-        digest=holder.digest,
-        order=await engine.allocator.order_of(node, issued),
-        age=body.age_ns // 1000,
-        ending=leasing.ending_of(body),
-        workload=leasing.workload_of(body.request),
-        boot=issued.boot,
-        netns=leasing.namespace_of(body.request),
-    )

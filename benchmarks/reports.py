@@ -1,0 +1,140 @@
+"""ipamd's CPU time for what nodes do by themselves and report, against the same calls when ipamd is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import load
+from benchmarks.filled import check_held
+from benchmarks.load import HTTP_OK, Pod, request
+from benchmarks.pinning import LOAD_CORE, SERVER_CORE, running_ipamd
+from benchmarks.table import Bar, Row, Scale, Table, figure
+from tests.service import IpamdProcess
+
+NAME: Final = "reports"
+ABOUT: Final = """\
+CPU time of ipamd with SQLite for each container that begins, or ends, on a seat of its node's lease and is
+reported, over that for each ADD, or DEL, that ipamd is asked for. Reports have one event, or more. All come
+from many nodes over 32 connections, in turn with the calls that ask."""
+AT_ONCE: Final = 32
+POOL: Final = "bench"
+SUBNET: Final = "10.0.0.0/12"
+EVENTS: Final = (1, 4, 16)
+BOOT: Final = "5afbf9ad-2078-45d6-888a-9b7fab4c0d3e"
+KEY: Final = "0a" * 16
+
+
+class Node:
+    """What a node with a lease says."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._reported = 0
+        self._epoch = 0
+        self._seats: list[int] = []
+
+    def asking(self, seats: int) -> bytes:
+        """The request for seats."""
+        document = {
+            **self._document(),
+            "machine": f"machine-{self._number}",
+            "configurations": [{"key": KEY, "config": _configuration(), "free": seats}],
+        }
+        return request("/v1/leases", json.dumps(document).encode())
+
+    def take(self, answer: bytes) -> None:
+        """Take the seats of an answer."""
+        told = json.loads(answer)
+        self._epoch = told["epoch"]
+        self._seats = [seat["seat"] for seat in told["seats"]]
+
+    def report(self, kind: str, pods: Sequence[Pod]) -> bytes:
+        """The report that these pods begin, or end, on the first seats."""
+        events = [self._event(kind, *each) for each in zip(self._seats, pods, strict=False)]
+        document = {
+            **self._document(),
+            "epoch": self._epoch,
+            "first": self._reported + 1,
+            "events": events,
+        }
+        self._reported += len(events)
+        return request("/v1/leases/report", json.dumps(document, separators=(",", ":")).encode())
+
+    def _document(self) -> dict[str, Any]:
+        return {"cluster": "default", "node": f"node-{self._number}", "boot": BOOT, "store": "store"}
+
+    def _event(self, kind: str, seat: int, pod: Pod) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(load.body(pod, POOL))
+        who = {key: said[key] for key in ("container_id", "ifname")}
+        if kind == "begin":
+            who |= {key: said[key] for key in ("netns", "netns_id", "args", "path")}
+        who["network"] = said["config"]["name"]
+        return {"kind": kind, "seat": seat, "issued": said["issued"], "age_ns": 100_000_000, "request": who}
+
+
+def measure(scale: Scale) -> Table:
+    """Run it."""
+    table = Table(NAME, "Reports of leases", ABOUT)
+    nodes, rounds = (64, 1) if scale is Scale.QUICK else (256, 5)
+    os.sched_setaffinity(0, {SERVER_CORE, LOAD_CORE})
+    with running_ipamd() as service:
+        os.sched_setaffinity(0, {LOAD_CORE})
+        load.create_pools(service.port, {POOL: SUBNET})
+        asking = [Node(number) for number in range(nodes)]
+        _ask(service, asking)
+        spent: dict[str, list[float]] = defaultdict(list)
+        for _ in range(rounds):
+            for name, seconds in _round(service, asking).items():
+                spent[name].append(1e6 * seconds)
+    for verb, what in (("ADD", "begin"), ("DEL", "end")):
+        for events in EVENTS:
+            bars = (Bar(0.7, at_least=False),) if events == 1 else ()
+            each = f"CPU time for each {what}, {events} in a report"
+            own, other = figure("us", spent[f"{what} {events}"]), figure("us", spent[verb])
+            table.add(Row(each, own, verb, other, bars, paired=True))
+    return table
+
+
+def _ask(service: IpamdProcess, nodes: Sequence[Node]) -> None:
+    for node in nodes:
+        outcome = load.run(service.port, [node.asking(max(EVENTS))], 1)
+        assert outcome.statuses == {HTTP_OK: 1}, outcome
+        node.take(outcome.bodies[0])
+
+
+def _round(service: IpamdProcess, nodes: Sequence[Node]) -> dict[str, float]:
+    """Seconds of CPU time for each ADD, DEL, begin and end."""
+    spent = {}
+    pods = [Pod(each.container, number) for number in range(len(nodes)) for each in load.pods(1)]
+    began = _cpu(service)
+    load.add(service.port, [[POOL]] * len(pods), AT_ONCE, to=pods)
+    added = _cpu(service)
+    load.delete(service.port, pods, AT_ONCE)
+    spent["ADD"], spent["DEL"] = (added - began) / len(pods), (_cpu(service) - added) / len(pods)
+    for events in EVENTS:
+        those = [load.pods(events) for _ in nodes]
+        for kind in ("begin", "end"):
+            reports = [node.report(kind, each) for node, each in zip(nodes, those, strict=True)]
+            before = _cpu(service)
+            outcome = load.run(service.port, reports, AT_ONCE)
+            spent[f"{kind} {events}"] = (_cpu(service) - before) / (len(nodes) * events)
+            assert outcome.statuses == {HTTP_OK: len(nodes)}, (outcome.statuses, outcome.bodies[:1])
+            check_held(service, POOL, len(nodes) * events if kind == "begin" else 0)
+    return spent
+
+
+def _configuration() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(load.CONFIG % json.dumps([POOL]).encode())
+    return document
+
+
+def _cpu(service: IpamdProcess) -> float:
+    """Seconds of CPU time that all threads of a service have had."""
+    assert service.process is not None
+    threads = Path(f"/proc/{service.process.pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
