@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import uvloop
+
 from benchmarks import load
 from benchmarks.filled import check_held
-from benchmarks.load import HTTP_OK, Pod, request
+from benchmarks.load import HTTP_OK, NO_CONTENT, Load, Outcome, Pod, request
 from benchmarks.pinning import LOAD_CORE, SERVER_CORE, running_ipamd
 from benchmarks.table import Bar, Row, Scale, Table, figure
 from tests.service import IpamdProcess
@@ -109,22 +111,32 @@ def _ask(service: IpamdProcess, nodes: Sequence[Node]) -> None:
 
 def _round(service: IpamdProcess, nodes: Sequence[Node]) -> dict[str, float]:
     """Seconds of CPU time for each ADD, DEL, begin and end."""
-    spent = {}
     pods = [Pod(each.container, number) for number in range(len(nodes)) for each in load.pods(1)]
-    began = _cpu(service)
-    load.add(service.port, [[POOL]] * len(pods), AT_ONCE, to=pods)
-    added = _cpu(service)
-    load.delete(service.port, pods, AT_ONCE)
-    spent["ADD"], spent["DEL"] = (added - began) / len(pods), (_cpu(service) - added) / len(pods)
+    adding = [request("/v1/cni/add", load.body(pod, POOL)) for pod in pods]
+    deleting = [request("/v1/cni/del", load.body(pod)) for pod in pods]
+    spent = {"ADD": _spent(service, adding) / len(pods)}
+    check_held(service, POOL, len(pods))
+    spent["DEL"] = _spent(service, deleting) / len(pods)
     for events in EVENTS:
         those = [load.pods(events) for _ in nodes]
-        for kind in ("begin", "end"):
+        for kind, held in (("begin", len(nodes) * events), ("end", 0)):
             reports = [node.report(kind, each) for node, each in zip(nodes, those, strict=True)]
-            before = _cpu(service)
-            outcome = load.run(service.port, reports, AT_ONCE)
-            spent[f"{kind} {events}"] = (_cpu(service) - before) / (len(nodes) * events)
-            assert outcome.statuses == {HTTP_OK: len(nodes)}, (outcome.statuses, outcome.bodies[:1])
-            check_held(service, POOL, len(nodes) * events if kind == "begin" else 0)
+            spent[f"{kind} {events}"] = _spent(service, reports) / (len(nodes) * events)
+            check_held(service, POOL, held)
+    return spent
+
+
+def _spent(service: IpamdProcess, requests: Sequence[bytes]) -> float:
+    """Seconds of CPU time for some requests, without their connections. Raises unless each is granted."""
+
+    async def running() -> tuple[Outcome, float]:
+        loading = Load(requests)
+        await loading.connect(service.port, AT_ONCE)
+        before = _cpu(service)
+        return await loading.run(None), _cpu(service) - before
+
+    outcome, spent = uvloop.run(running())
+    assert outcome.statuses.keys() <= {HTTP_OK, NO_CONTENT}, (outcome.statuses, outcome.bodies[:1])
     return spent
 
 

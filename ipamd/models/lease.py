@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -25,6 +26,9 @@ GRACE: Final = 60 * SECOND
 
 SETTLING: Final = 10 * SECOND
 """How long a new boot of a node waits for a call of the former one, which would show a clone."""
+
+REMEMBERED: Final = 16_384
+"""Of so many seats the digest is not computed again: each report looks at it several times."""
 
 
 class SeatKey(NamedTuple):
@@ -100,11 +104,13 @@ class SeatEvent(Struct, frozen=True, kw_only=True):
     netns: NetworkNamespace | None = None
 
 
+@lru_cache(maxsize=REMEMBERED)
 def lease_digest(node: NodeKey) -> Digest:
     """What is locked by whoever changes a node's lease, or counts on its epoch."""
     return digest_of(LEASE_OWNER, *node)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def seat_owner(seat: SeatKey) -> Owner:
     """The holder of a seat's addresses while no container has them."""
     (cluster, node), number = seat

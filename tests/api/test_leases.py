@@ -526,3 +526,45 @@ def test_a_recall_that_a_container_delays_does_not_make_its_node_ask_without_res
 
     assert told["recall"] == [first]
     assert time.monotonic() - began >= 1
+
+
+def test_who_ends_one_address_of_a_seat_ends_all_of_it(http: httpx.Client, new_pool: NewPool) -> None:
+    pools = [new_pool(subnet=subnet)["name"] for subnet in ("10.234.0.0/24", "fd00:234::/64")]
+    holder = LeaseHolder(http, pools[0], free=1)
+    holder.config["ipam"]["pools"] = pools
+    holder.ask()
+    [seat] = holder.states
+    holder.begin(seat, "t1", 10)
+    holder.report()
+    [item] = http.get("/v1/allocations", params={"pool": pools[1]}).json()["items"]
+
+    assert http.delete(f"/v1/allocations/{item['id']}").status_code == 204
+
+    assert held_on(http, holder) == {}
+    assert [usage(http, pool)["leased"] for pool in pools] == [1, 1]
+    assert [each["container_id"] for each in holder.ask()["ended"]] == ["t1"]
+    as_before(http)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"cluster"', 400, "invalid-json"),
+        (b'{"cluster": "default"}', 422, "invalid"),
+        (b" " * 4_194_305, 413, "too-large"),
+    ],
+)
+def test_what_is_no_report_is_refused(http: httpx.Client, body: bytes, status: int, code: str) -> None:
+    answer = http.post("/v1/leases/report", content=body, headers={"content-type": "application/json"})
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_report_whose_target_is_a_whole_url_is_carried_out(holder: LeaseHolder) -> None:
+    holder.begin(min(holder.states), "u1", 10)
+    target = {"target": b"http://localhost/v1/leases/report"}
+
+    answer = holder.http.post("/v1/leases/report", json=holder.report_body(), extensions=target)
+
+    assert answer.json() == {"acknowledged": 1, "obeyed": True}

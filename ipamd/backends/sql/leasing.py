@@ -19,10 +19,6 @@ from ipamd.models.lease import Lease, Seat, SeatKey, seat_owner
 from ipamd.models.node import NodeKey
 
 LEASES: Final = Statement(select(LEASE).order_by(LEASE.c.cluster, LEASE.c.node), ())
-LEASE_OF_NODE: Final = Statement(
-    select(LEASE).where(LEASE.c.cluster == bindparam("of_cluster"), LEASE.c.node == bindparam("of_node")),
-    ("of_cluster", "of_node"),
-)
 SEATS: Final = Statement(
     select(SEAT)
     .where(SEAT.c.cluster == bindparam("of_cluster"), SEAT.c.node == bindparam("of_node"))
@@ -47,6 +43,16 @@ DROP_SEAT: Final = Statement(
 
 
 @lru_cache
+def leases_of(length: int) -> Statement:
+    """The leases of some nodes of a cluster."""
+    keys, names = statements.numbered(length)
+    return Statement(
+        select(LEASE).where(LEASE.c.cluster == bindparam("of_cluster"), LEASE.c.node.in_(keys)),
+        ("of_cluster", *names),
+    )
+
+
+@lru_cache
 def pinned_to(length: int) -> Statement:
     """The live allocations of containers on some seats of a node."""
     keys, names = statements.numbered(length)
@@ -63,8 +69,19 @@ def pinned_to(length: int) -> Statement:
 
 async def leases(session: DatabaseSession, node: NodeKey | None) -> list[Lease]:
     """The leases of all nodes, or of one."""
-    rows = await (session.fetch(LEASES) if node is None else session.fetch(LEASE_OF_NODE, *node))
-    return [lease_of(row) for row in rows]
+    if node is not None:
+        return list((await leases_by_node(session, [node])).values())
+    return [lease_of(row) for row in await session.fetch(LEASES)]
+
+
+async def leases_by_node(session: DatabaseSession, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
+    """The leases of those nodes that have one."""
+    found: dict[NodeKey, Lease] = {}
+    for cluster in dict.fromkeys(node.cluster for node in nodes):
+        for names in statements.in_pieces([node.name for node in nodes if node.cluster == cluster]):
+            rows = await session.fetch(leases_of(len(names)), cluster, *names)
+            found |= {lease.node: lease for lease in map(lease_of, rows)}
+    return found
 
 
 async def seats(session: DatabaseSession, node: NodeKey) -> list[Seat]:
@@ -102,9 +119,10 @@ async def write(session: DatabaseSession, changes: Changes) -> None:
     """Write what changes of leases, in the order of nodes: so do all who write several."""
     for digest, configuration in sorted(changes.configurations.items()):
         await session.run(SAVE_CONFIGURATION, digest, configuration)
-    for lease in sorted(changes.leases, key=lambda each: each.node):
-        await session.run(SAVE_LEASE, *lease_values(lease))
-    for seat in changes.seats:
-        await session.run(SAVE_SEAT, *seat_values(seat))
+    if changes.leases:
+        ordered = sorted(changes.leases, key=lambda each: each.node)
+        await session.run_many(SAVE_LEASE, [lease_values(lease) for lease in ordered])
+    if changes.seats:
+        await session.run_many(SAVE_SEAT, [seat_values(seat) for seat in changes.seats])
     for (cluster, node), number in changes.returned:
         await session.run(DROP_SEAT, cluster, node, number)

@@ -62,7 +62,7 @@ class SqlTransaction:
         return Found(held, releases)
 
     async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
-        return {node: lease for node in nodes for lease in await leasing.leases(self._session, node)}
+        return await leasing.leases_by_node(self._session, nodes)
 
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         return await leasing.pinned(self._session, seats)

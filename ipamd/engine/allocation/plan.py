@@ -121,7 +121,7 @@ class Plan:
     def _begin_release(self, at: int, call: ReleaseCall) -> None:
         release = call.release
         held = self._held(call)
-        meant = [row for row in held if release.allocation in (None, row.id)]
+        meant = held if release.allocation is None else _meant(release.allocation, held)
         ending = [row for row in meant if call_order.frees(call.order, release.undo, row)]
         leased = [row for row in ending if is_free_seat(row)] if release.seat is None else None
         if leased:
@@ -303,6 +303,14 @@ class Plan:
             and self._catalogue.announces(picked.pool.name, node.cluster)
             and self._blocks.is_nearly_full(picked)
         )
+
+
+def _meant(allocation: int, held: Sequence[Allocation]) -> list[Allocation]:
+    """The row with an id; if it is of a seat, all of that seat: all of it is free, or one container's."""
+    seats = {row.seat.number for row in held if row.id == allocation and row.seat is not None}
+    return [
+        row for row in held if row.id == allocation or (row.seat is not None and row.seat.number in seats)
+    ]
 
 
 def _is_busy(call: Call, found: Found) -> bool:

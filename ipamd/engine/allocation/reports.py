@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +12,7 @@ from ipamd.backends.interface import Changes, Found, Transaction
 from ipamd.engine.allocation import call_order
 from ipamd.engine.allocation.block_search import BatchBlocks, NotYet
 from ipamd.engine.allocation.call import Call, Contended, ReleaseCall, ReportCall, Verdict
-from ipamd.engine.allocation.seat_changes import SeatChanges, seat_keys
+from ipamd.engine.allocation.seat_changes import SeatChanges
 from ipamd.models.allocation import Allocation
 from ipamd.models.errors import ReportGap
 from ipamd.models.identity import Digest, Identity
@@ -49,20 +49,32 @@ async def find_leased(
     found = await transaction.find(list(digests))
     nodes = {call.lease for call in depending if call.lease is not None}
     leases = await transaction.leases(sorted(node for node in nodes if lease_digest(node) not in found.busy))
-    keys = [key for call in depending for key in _seats_of(call)]
     pinned: dict[SeatKey, list[Allocation]] = {}
-    for row in await transaction.pinned(keys):
+    unknown = [key for call in depending for key in _unknown_seats(call, found, pinned)]
+    for row in await transaction.pinned(unknown) if unknown else ():
         if row.seat is not None and isinstance(row.holder, Identity):
             pinned.setdefault(SeatKey(row.holder.node_key, row.seat.number), []).append(row)
     return found, Leased(leases, pinned)
 
 
-def _seats_of(call: Call) -> list[SeatKey]:
-    if isinstance(call, ReportCall):
-        return seat_keys(call.node, call.events)
+def _unknown_seats(
+    call: Call, found: Found, pinned: MutableMapping[SeatKey, list[Allocation]]
+) -> Iterator[SeatKey]:
+    """The seats of a call that are neither free nor its own containers': who has them is to be looked up.
+
+    All addresses of a seat are free, or one container's. Those of its own containers are added to `pinned`.
+    """
     if isinstance(call, ReleaseCall) and call.release.seat is not None:
-        return [call.release.seat]
-    return []
+        yield call.release.seat
+    if not isinstance(call, ReportCall):
+        return
+    for event in call.events:
+        key = SeatKey(call.node, event.seat)
+        own = [row for row in found.held.get(event.digest, ()) if row.seat and row.seat.number == event.seat]
+        if own:
+            pinned[key] = own
+        elif not found.held.get(seat_owner(key).digest):
+            yield key
 
 
 class Reports:

@@ -15,7 +15,6 @@ from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant
 from ipamd.models.issued import REMEMBERED_FOR, CallOrder
 from ipamd.models.lease import SeatEvent, SeatEventKind, SeatKey, seat_owner
-from ipamd.models.node import NodeKey
 
 NO_CALL: Final = CallOrder(0, 0)
 """The order of a row that no call took: a free seat's."""
@@ -133,8 +132,3 @@ class SeatChanges:
 
 def _position(row: Allocation) -> SeatPosition:
     return row.seat or SeatPosition(0, row.position)
-
-
-def seat_keys(node: NodeKey, events: Sequence[SeatEvent]) -> list[SeatKey]:
-    """The seats of some events."""
-    return [SeatKey(node, event.seat) for event in events]

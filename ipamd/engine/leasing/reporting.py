@@ -47,8 +47,8 @@ class Reporting:
         done = Reported(report.first - 1, obeyed=True)
         first = report.first
         for wave in waves(report.events):
-            part = replace(report, first=first, events=wave)
-            done = await self._carry_out(part)
+            whole = len(wave) == len(report.events)
+            done = await self._carry_out(report if whole else replace(report, first=first, events=wave))
             first += len(wave)
         return done
 
