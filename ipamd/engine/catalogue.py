@@ -88,6 +88,10 @@ class Catalogue:
             if family == address.version and at >= 0 and address in pools[at].subnet:
                 yield pools[at]
 
+    def pools_of(self, space: str, family: int) -> Sequence[Pool]:
+        """The pools of a space and a family, in the order of their addresses."""
+        return self._by_subnet.get((space, family), ([], []))[1]
+
     def pool_with(self, address: IPAddress, space: str) -> Pool | None:
         """The pool of a space in whose subnet an address lies."""
         return next((pool for pool in self.pools_with(address) if pool.space == space), None)

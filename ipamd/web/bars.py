@@ -36,7 +36,13 @@ def pieces(usage: Usage) -> list[Piece]:
     return made
 
 
-def share_used(usage: Usage) -> int:
+def percent(part: int, whole: int) -> str:
+    """How much of a whole a part is; one of a million is not nothing, and only all of it is 100."""
+    share = 100 * part // whole if whole > 0 else 100
+    return "<1" if part and not share else str(share)
+
+
+def share_used(usage: Usage) -> str:
     """Percent of what a holder may have at all that is not free."""
     usable = usage.size - usage.excluded
-    return 100 if usable <= 0 else int(100 * (usable - usage.free) / usable)
+    return percent(usable - usage.free, usable)

@@ -37,11 +37,6 @@ class PrefixCell:
     taken: int
 
     @property
-    def percent(self) -> int:
-        """How full it is; only what is quite full is 100."""
-        return self.taken * 100 // self.usable if self.usable else 0
-
-    @property
     def level(self) -> int:
         """0 for empty, 1 to 9 for more and more, 10 for full."""
         if not self.taken:
@@ -75,16 +70,16 @@ def around(address: IPAddress, pool: Pool) -> IPNetwork:
     return ip_network((address, length), strict=False)
 
 
-def trail(prefix: IPNetwork, pool: Pool) -> list[IPNetwork]:
-    """The pictures that lead to this one, from that of the whole pool on."""
-    found, at = [pool.subnet], pool.subnet
+def trail(prefix: IPNetwork, whole: IPNetwork) -> list[IPNetwork]:
+    """The pictures that lead to this one, from that of the whole on."""
+    found, at = [whole], whole
     while at.prefixlen < prefix.prefixlen:
         length = cell_length(at)
         if length >= prefix.prefixlen:
             break
         at = ip_network((prefix[0], length), strict=False)
         found.append(at)
-    return found if prefix == pool.subnet else [*found, prefix]
+    return found if prefix == whole else [*found, prefix]
 
 
 def prefixes_of(prefix: IPNetwork) -> list[IPNetwork]:

@@ -5,14 +5,16 @@ All that is written here is prefixes, numbers and words of our own: nothing of i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from ipamd.models.address import text_of
+from ipamd.models.address import IPNetwork, text_of
 from ipamd.models.pool import DEFAULT_SPACE, Pool
+from ipamd.web.bars import percent
 from ipamd.web.cells import AddressCell, PrefixCell
+from ipamd.web.strips import SpaceCell
 
 
 def addresses(cells: Sequence[AddressCell], pool: Pool) -> Markup:
@@ -25,20 +27,45 @@ def addresses(cells: Sequence[AddressCell], pool: Pool) -> Markup:
             f'<a id="a-{text}" class="cell c-{state}" href="/ui/addresses/{text}{space}" '
             f'title="{text}: {state}" aria-label="{text}, {state}">{cell.label}</a>'
         )
-    return Markup("\n".join(lines))  # noqa: S704  # nobody's text: see above
+    return _joined(lines)
 
 
 def prefixes(cells: Sequence[PrefixCell], pool: Pool) -> Markup:
     """Each part as a link to its own picture."""
     way = f"/ui/pools/{quote(pool.name, safe='')}/map?at="
-    lines = []
-    for cell in cells:
-        text, percent = str(cell.prefix), cell.percent
-        none = "" if cell.usable else " none"
-        says = "\u2013" if none else str(percent) if cell.taken else "·"
-        lines.append(
-            f'<a id="a-{text.partition("/")[0]}" class="cell h-{cell.level}{none}" href="{way}{text}" '
-            f'title="{text}: {cell.taken} of {cell.usable} taken" '
-            f'aria-label="{text}, {percent} percent taken">{says}</a>'
-        )
+    return _joined(_part(cell, f"{way}{cell.prefix}") for cell in cells)
+
+
+def parts_of_space(cells: Sequence[SpaceCell], space: str) -> Markup:
+    """Each part as a link to its own picture: in its pool if it has one, else in the space."""
+    return _joined(_part_of_space(cell, f"/ui/map?space={quote(space, safe='')}&amp;at=") for cell in cells)
+
+
+def _part_of_space(cell: SpaceCell, way: str) -> str:
+    if not cell.pools:
+        return f'<span class="cell void" title="{cell.prefix}: no pool"></span>'
+    if len(cell.pools) == 1:
+        name = cell.pools[0].name
+        return _part(cell, f"/ui/pools/{quote(name, safe='')}/map?at={_common(cell)}", f", pool {name}")
+    return _part(cell, f"{way}{cell.prefix}", f", {len(cell.pools)} pools")
+
+
+def _common(cell: SpaceCell) -> IPNetwork:
+    """What a cell and its one pool have in common: the smaller of them."""
+    return max(cell.prefix, cell.pools[0].subnet, key=lambda prefix: prefix.prefixlen)
+
+
+def _part(cell: PrefixCell, way: str, also: str = "") -> str:
+    """A cell with its number. `also` is said besides: words of ours, and names of pools, which are plain."""
+    text, says = str(cell.prefix), escape(percent(cell.taken, cell.usable)) if cell.usable else "0"
+    none = "" if cell.usable else " none"
+    shown = "\u2013" if none else says if cell.taken else "·"
+    return (
+        f'<a id="a-{text.partition("/")[0]}" class="cell h-{cell.level}{none}" href="{way}" '
+        f'title="{text}: {cell.taken} of {cell.usable} taken{also}" '
+        f'aria-label="{text}, {says} percent taken{also}">{shown}</a>'
+    )
+
+
+def _joined(lines: Iterable[str]) -> Markup:
     return Markup("\n".join(lines))  # noqa: S704  # nobody's text: see above

@@ -18,7 +18,7 @@ from ipamd.web.rendering import HEADERS, LIVE, VISITOR
 from ipamd.web.rest import Refused
 from ipamd.web.visitor import NotWelcome, visitor_of
 
-LIVE_VIEWS: Final = ("/", "/ui/allocations", "/ui/nodes")
+LIVE_VIEWS: Final = ("/", "/ui/map", "/ui/allocations", "/ui/nodes")
 LIVE_FOLDERS: Final = ("/ui/pools/", "/ui/nodes/")
 
 EVERY: Final = 2.0

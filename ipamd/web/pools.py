@@ -25,6 +25,7 @@ from ipamd.web import cells
 from ipamd.web.asking import asked, engine, read, rest
 from ipamd.web.bars import Piece, pieces, share_used
 from ipamd.web.rendering import HEADERS, render
+from ipamd.web.sums import taken_in
 
 PAGE: Final = 25
 """Pools on one page: each is a bar, out of sums."""
@@ -44,7 +45,7 @@ class Row:
     pool: Pool
     usage: Usage
     bar: Sequence[Piece]
-    used: int
+    used: str
 
 
 async def overview(request: Request) -> Response:
@@ -137,7 +138,7 @@ def _part(text: str | None, pool: Pool) -> IPNetwork:
 async def _picture(known: Engine, catalogue: Catalogue, pool: Pool, at: IPNetwork) -> Mapping[str, Any]:
     """The cells of a prefix, the gaps in it, and the way to it."""
     mask = catalogue.mask(pool)
-    given: dict[str, Any] = {"at": at, "trail": cells.trail(at, pool), "pool": pool}
+    given: dict[str, Any] = {"at": at, "trail": cells.trail(at, pool.subnet), "pool": pool}
     first, last = int(at[0]), int(at[-1])
     if last - first < 1 << cells.CELL_BITS:
         blocks = await known.queries.blocks(pool.name, first, last)
@@ -149,12 +150,7 @@ async def _picture(known: Engine, catalogue: Catalogue, pool: Pool, at: IPNetwor
     parts = cells.prefixes_of(at)
     size = parts[0].num_addresses
     bounds = [(start, start + size - 1) for start in range(first, last + 1, size)]
-    if 1 << (at.max_prefixlen - parts[0].prefixlen) < pool.block_size:
-        blocks = await known.queries.blocks(pool.name, first, last)
-        taken = cells.taken_within(blocks, bounds)
-    else:
-        taken = list(await known.queries.allocated_in(pool.name, bounds))
-    prefixes = cells.prefix_cells(at, mask, taken)
+    prefixes = cells.prefix_cells(at, mask, await taken_in(known, pool, bounds))
     return {**given, "addresses": [], "prefixes": prefixes, **_largest(cells.empty_stretches(prefixes, mask))}
 
 

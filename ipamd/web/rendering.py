@@ -90,6 +90,7 @@ def _environment() -> Environment:
     made.filters |= {"when": when, "grouped": grouped}
     made.globals |= {"asset": asset, "link": link, "version": __version__}
     made.globals |= {"drawn_addresses": drawing.addresses, "drawn_prefixes": drawing.prefixes}
+    made.globals |= {"drawn_space": drawing.parts_of_space}
     return made
 
 

@@ -36,6 +36,8 @@ def test_each_view_answers_says_what_it_is_for_and_keeps_foreign_markup_out(page
         ("/ui/pools/pods/map?at=10.65.0.0/24", 404, "10.65.0.0/24"),
         ("/ui/pools/pods/map?at=10.64.0.1/24", 400, "host bits"),
         ("/ui/pools/pods/map?address=10.65.0.1", 404, "10.65.0.1"),
+        ("/ui/map?at=10.0.0.1/8", 400, "host bits"),
+        ("/ui/map?at=nonsense", 400, "is not an IPv4 or IPv6 address"),
         ("/ui/nodes/default/gone", 404, "there is no node"),
         ("/ui/allocations?cursor=bent", 422, "cursor"),
         ("/ui/log?kind=weather", 422, "kind"),
@@ -99,6 +101,42 @@ def test_what_nodes_hold_in_advance_is_a_state_of_its_own(page: Browser, filled:
     assert "A node holds it in advance" in shown
     assert "Release" not in shown
     assert "Release" in page.get(f"/ui/addresses/{taken}").text
+
+
+def drawn(text: str) -> dict[str, tuple[int, int, str, str]]:
+    """The cells of pictures of prefixes: taken, usable, what else is said, and where they lead."""
+    found = re.findall(r'href="([^"]+)" title="(\S+): (\d+) of (\d+) taken([^"]*)"', text)
+    return {
+        cell: (int(taken), int(usable), also, unescape(link)) for link, cell, taken, usable, also in found
+    }
+
+
+def test_a_whole_space_is_one_picture_and_each_cell_leads_further_in(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    for name, subnet in (("m-a", "10.0.0.0/16"), ("m-b", "10.1.0.0/24"), ("m-c", "10.1.1.0/26")):
+        filled.create_pool(name, subnet, space="mapped")
+    filled.create_pool("m-six", "2001:db8::/32", space="mapped")
+    for address in ("10.0.2.9", "10.0.255.9", "10.1.0.9", "10.1.0.10", "10.1.1.9", "2001:db8:4200::9"):
+        given = {"address": address, "owner": f"at {address}", "space": "mapped"}
+        assert filled.http.post("/v1/allocations", json=given).is_success
+
+    whole = drawn(page.get("/ui/map?space=mapped").text)
+    assert len(whole) == 128 + 1 + 256
+    assert {cell: found for cell, found in whole.items() if found[0]} == {
+        "10.0.2.0/23": (1, 512, ", pool m-a", "/ui/pools/m-a/map?at=10.0.2.0/23"),
+        "10.0.254.0/23": (1, 511, ", pool m-a", "/ui/pools/m-a/map?at=10.0.254.0/23"),
+        "10.1.0.0/23": (3, 254 + 62 - 2, ", 2 pools", "/ui/map?space=mapped&at=10.1.0.0/23"),
+        "2001:db8:4200::/40": (1, 1 << 88, ", pool m-six", "/ui/pools/m-six/map?at=2001:db8:4200::/40"),
+    }
+    nearer = page.get(whole["10.1.0.0/23"][3]).text
+    assert {cell: (found[0], found[3]) for cell, found in drawn(nearer).items()} == {
+        "10.1.0.0/24": (2, "/ui/pools/m-b/map?at=10.1.0.0/24"),
+        "10.1.1.0/24": (1, "/ui/pools/m-c/map?at=10.1.1.0/26"),
+    }
+    assert "/ui/map?space=mapped&amp;at=10.0.0.0/15" in nearer
+    inside = page.get("/ui/map?space=mapped&at=10.1.1.32/28")
+    assert (inside.status_code, inside.headers["location"]) == (303, "/ui/pools/m-c/map?at=10.1.1.32/28")
 
 
 def test_a_range_that_is_called_free_has_nothing_reserved_and_no_address_of_the_subnet(

@@ -75,7 +75,7 @@ async def several(backend: Backend) -> list[Allocation]:
         ({"pool": "pods", "between": (ip_address("10.0.0.2"), ip_address("10.0.0.9"))}, [1]),
         ({"pool": "other", "between": (ip_address("10.0.0.2"), ip_address("10.0.0.9"))}, [2]),
         ({"pool": "pods", "space": "lab", "between": (ip_address("9.0.0.0"), ONE)}, [3]),
-        ({"pool": "pods", "between": (ip_address("::"), ip_address("ffff::"))}, [4]),
+        ({"pool": "pods", "between": (ip_address("fd00::"), ip_address("fdff::"))}, [4]),
         ({"cluster": "default", "node": "node-1", "network": "pods"}, [0]),
         ({"container_id": "c1", "namespace": "shop", "pool": "other"}, [2]),
         ({"node": "node-1", "name": "db-0"}, []),

@@ -102,6 +102,10 @@ class Queries:
         """How many addresses are allocated in each stretch of whole blocks."""
         return await self._ledger.allocated_in(pool, stretches)
 
+    async def allocated(self, pools: Sequence[str]) -> Mapping[str, int]:
+        """How many addresses of some pools are held, also in advance; nothing of pools without blocks."""
+        return {name: fill.allocated for name, fill in (await self._ledger.fill(pools)).items()}
+
     async def usage(self, pool: str) -> Usage:
         """How full a pool is. Raises NotFound."""
         catalogue = self._cache.catalogue
