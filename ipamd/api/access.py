@@ -29,7 +29,8 @@ OPEN: Final = frozenset(("/healthz", "/readyz"))
 JOIN: Final = "/v1/nodes/join"
 TOKENS: Final = "/v1/tokens"
 NETWORK: Final = ("/v1/network", "/v1/network/changes")
-LEASES: Final = ("/v1/leases", "/v1/leases/report")
+CENSUS: Final = "/v1/census"
+OF_NODES: Final = ("/v1/leases", "/v1/leases/report", CENSUS)
 """A node tells in the body which one it is; the router compares."""
 
 NETWORK_NODES: Final = "/v1/network/nodes"
@@ -174,7 +175,7 @@ def may(principal: Principal, method: str, path: str, query: bytes) -> bool:
         case Role.NODE:
             if method == "PUT":
                 return path.startswith(NETWORK_NODES) and _is_own(principal, path, query)
-            return (method == "POST" and path in (JOIN, *LEASES)) or (
+            return (method == "POST" and path in (JOIN, *OF_NODES)) or (
                 reads and _is_own(principal, path, query)
             )
 
@@ -187,7 +188,7 @@ def _is_own(principal: Principal, path: str, query: bytes) -> bool:
     given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
     if path in NETWORK:
         return given.get("cluster", [DEFAULT_CLUSTER]) == [cluster]
-    if path == "/v1/allocations":
+    if path in ("/v1/allocations", CENSUS):
         return given.get("cluster") == [cluster] and [*map(node_name, given.get("node", ()))] == [name]
     around, _, named = path.rpartition("/")
     own = (f"/v1/nodes/{cluster}", f"{NETWORK_NODES}/{cluster}")

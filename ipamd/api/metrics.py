@@ -21,9 +21,10 @@ from prometheus_client.registry import Collector
 
 from ipamd import __version__
 from ipamd.api.call_measures import CallMeasures
+from ipamd.engine.census.censuses import Counts as DeadCounts
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.usage import Usage
-from ipamd.engine.leasing.leases import Counts
+from ipamd.engine.leasing.leases import Counts as LeaseCounts
 from ipamd.engine.measures import Histogram, Measures
 from ipamd.models.instant import SECOND
 
@@ -41,7 +42,8 @@ class _Now(Collector):
         clock: Clock,
         waiting: int,
         usage: Mapping[str, Usage],
-        leases: Counts,
+        leases: LeaseCounts,
+        dead: DeadCounts,
         ready: bool,
     ) -> None:
         self._calls = calls
@@ -50,6 +52,7 @@ class _Now(Collector):
         self._waiting = waiting
         self._usage = usage
         self._leases = leases
+        self._dead = dead
         self._ready = ready
 
     def collect(self) -> Iterator[Metric]:
@@ -145,6 +148,25 @@ class _Now(Collector):
             "Nodes that hold addresses in advance, and were not heard from for five minutes.",
             self._leases.silent,
         )
+        yield from self._of_the_dead()
+
+    def _of_the_dead(self) -> Iterator[Metric]:
+        yield _counter(
+            "ipamd_dead_addresses",
+            "Addresses freed since their containers are gone, by how that is known.",
+            "cause",
+            self._engine.dead,
+        )
+        yield _gauge(
+            "ipamd_dead_waiting_addresses",
+            "Addresses of dead containers that wait for an admin: more than half of what a node holds.",
+            self._dead.waiting,
+        )
+        yield _gauge(
+            "ipamd_nodes_spoken_for_twice",
+            "Nodes for which two machines or boots speak at once, as after a machine was cloned.",
+            self._dead.rivalries,
+        )
 
 
 def exposition(
@@ -153,13 +175,14 @@ def exposition(
     clock: Clock,
     waiting: int,
     usage: Mapping[str, Usage],
-    leases: Counts,
+    leases: LeaseCounts,
+    dead: DeadCounts,
     *,
     ready: bool,
 ) -> bytes:
     """The page of a scrape."""
     registry = CollectorRegistry()
-    registry.register(_Now(calls, engine, clock, waiting, usage, leases, ready))
+    registry.register(_Now(calls, engine, clock, waiting, usage, leases, dead, ready))
     for of_process in (ProcessCollector, PlatformCollector, GCCollector):
         of_process(registry=registry)
     return generate_latest(registry)

@@ -38,6 +38,8 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.LeaseOver: HTTPStatus.GONE,
     errors.LeaseSuperseded: HTTPStatus.CONFLICT,
     errors.LeaseSettling: HTTPStatus.CONFLICT,
+    errors.CensusSuperseded: HTTPStatus.CONFLICT,
+    errors.CensusSettling: HTTPStatus.CONFLICT,
     errors.ReportGap: HTTPStatus.CONFLICT,
     errors.SeatLeased: HTTPStatus.CONFLICT,
     errors.NodeMayGive: HTTPStatus.CONFLICT,
@@ -91,7 +93,7 @@ class Problem(Exception):
         if isinstance(error, errors.ReportGap):
             members["wanted"] = error.wanted
         headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-        if isinstance(error, errors.LeaseSettling):
+        if isinstance(error, errors.LeaseSettling | errors.CensusSettling):
             headers["Retry-After"] = str(error.seconds)
         return cls(status, error.code, str(error), members, headers)
 

@@ -14,6 +14,7 @@ from ipamd.cli.settings import (
     Host,
     JoinTokenCluster,
     JoinTokenFile,
+    LeakGrace,
     Level,
     LogLevel,
     Port,
@@ -25,6 +26,7 @@ from ipamd.cli.settings import (
     database_url_or_default,
     make_state_folder,
 )
+from ipamd.models.limits import LEAK_GRACE_SECONDS
 from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.models.token import Role
 
@@ -42,6 +44,7 @@ def serve(
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
     history_days: HistoryDays = DEFAULT_HISTORY_DAYS,
+    leak_grace: LeakGrace = LEAK_GRACE_SECONDS,
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.TEXT,
 ) -> None:
@@ -65,6 +68,7 @@ def serve(
         token_files=tuple(TokenFile(role, file, cluster) for role, file, cluster in own if file is not None),
         tls=TlsFiles.named(tls_cert, tls_key, tls_client_ca),
         history_days=history_days,
+        leak_grace=leak_grace,
         log_level=log_level,
         log_format=log_format,
     )

@@ -139,6 +139,17 @@ HistoryDays = Annotated[
         help="Days to keep the history of an address; 0 keeps it for ever.",
     ),
 ]
+LeakGrace = Annotated[
+    int,
+    typer.Option(
+        "--leak-grace",
+        envvar="IPAMD_LEAK_GRACE",
+        show_envvar=True,
+        min=1,
+        max=86_400,
+        help="Seconds between the two reports of a node's agent that free a dead container's address.",
+    ),
+]
 Level = Annotated[
     LogLevel,
     typer.Option(

@@ -101,6 +101,24 @@ def release(
     )
 
 
+@command(commands, "free-dead")
+def free_dead(
+    session: CommandSession,
+    name: Name,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.")],
+    cluster: Cluster = DEFAULT_CLUSTER,
+) -> None:
+    """Release the addresses of containers that the node's agent has reported dead twice.
+
+    ipamd does so itself, but not if more than half of what the node holds would go at once: then see first
+    that its agent is right.
+    """
+    answer = session.client.post(f"{_path(cluster, name)}/free-dead", {"why": why})
+    session.show_done(
+        f"{answer.body['released']} addresses of dead containers of node {name} are free", answer
+    )
+
+
 @command(commands, "forget")
 def forget(session: CommandSession, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
     """Forget a node: its labels, its tokens, and that it joined. Its containers keep their addresses.

@@ -17,6 +17,7 @@ from ipamd.engine.allocation.collection import Collector, Eviction
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
+from ipamd.engine.census.censuses import Censuses
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.check import Check
 from ipamd.engine.inspection.explanation import explain
@@ -36,6 +37,7 @@ from ipamd.engine.setting_back import SettingBack
 from ipamd.engine.upkeep import Upkeep
 from ipamd.models.explanation import Explanation
 from ipamd.models.instant import Instant
+from ipamd.models.limits import LEAK_GRACE_SECONDS
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Outcome, Released
 from ipamd.models.request import AllocationRequest, Release
@@ -44,7 +46,7 @@ from ipamd.models.request import AllocationRequest, Release
 class Engine:
     """Decides who gets which address. Each process has one."""
 
-    def __init__(self, backend: Backend, clock: Clock, history_days: int) -> None:
+    def __init__(self, backend: Backend, clock: Clock, history_days: int, leak_grace: float) -> None:
         self._backend = backend
         self._clock = clock
         self._cache = cache = CatalogueCache(backend)
@@ -59,6 +61,7 @@ class Engine:
         self.reporting = Reporting(self.allocator)
         granting = Granting(backend, self.allocator, Scarcity(self.queries, cache, clock))
         self.leases = Leases(backend, self.allocator, granting, cache, clock)
+        self.censuses = Censuses(backend, self.allocator, clock, self.measures, leak_grace)
         self.recalls = Recalls(self.allocator, backend.ledger, cache)
         self.administration = Administration(backend, cache, self.announcements, clock)
         self.requests = ChangeRequests(backend, cache, self.announcements, clock)
@@ -75,12 +78,19 @@ class Engine:
         self._tasks = [asyncio.create_task(each.run()) for each in (cache, self.announcements)]
 
     @classmethod
-    async def open(cls, backend: Backend, clock: Clock | None = None, history_days: int = 0) -> Engine:
+    async def open(
+        cls,
+        backend: Backend,
+        clock: Clock | None = None,
+        history_days: int = 0,
+        leak_grace: float = LEAK_GRACE_SECONDS,
+    ) -> Engine:
         """An engine that knows the catalogue and takes requests.
 
-        Allocations that ended more than `history_days` ago are dropped; 0 keeps them for ever.
+        Allocations that ended more than `history_days` ago are dropped; 0 keeps them for ever. `leak_grace`
+        is how many seconds lie at least between two reports that a container is dead.
         """
-        engine = cls(backend, clock or Clock(), history_days)
+        engine = cls(backend, clock or Clock(), history_days, leak_grace)
         await engine.refresh()
         await engine.begin()
         return engine
@@ -149,6 +159,7 @@ class Engine:
         await self.leases.fence(eviction.node, even_if_alive=even_if_alive)
         released = await self.collector.evict(eviction)
         await self.leases.take_all(eviction.node)
+        await self.censuses.forget(eviction.node)
         return released
 
     async def explain(self, request: AllocationRequest) -> Explanation:

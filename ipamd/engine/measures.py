@@ -34,7 +34,8 @@ class Measures:
     """Counts since the engine was opened.
 
     `retries` are settlings that were begun again, by what others changed meanwhile; `failures` those that
-    the database ended, by the cause (`Unavailable.cause`).
+    the database ended, by the cause (`Unavailable.cause`). `dead` are addresses that were freed because
+    their containers are gone, by how that is known.
     """
 
     def __init__(self) -> None:
@@ -44,3 +45,4 @@ class Measures:
         self.carvings = 0
         self.retries: Counter[str] = Counter(catalogue=0, constraint=0, doubt=0)
         self.failures: Counter[str] = Counter()
+        self.dead: Counter[str] = Counter(admin=0, boot=0, namespace=0)

@@ -21,6 +21,7 @@ class Ending(StrEnum):
     UNDONE = "undone"  # the ADD that took it gave up
     COLLECTED = "collected"  # the runtime's GC did not name it
     ADMIN = "admin"  # somebody released it by hand
+    DEAD = "dead"  # its node said that the container is gone
 
 
 class Workload(Struct, frozen=True, gc=False):

@@ -382,6 +382,30 @@ class LeaseSettling(DomainError):
         self.seconds = seconds
 
 
+class CensusSettling(DomainError):
+    """Another boot speaks for a node, and the present one may still live."""
+
+    code = "census-settling"
+
+    def __init__(self, node: str, seconds: int) -> None:
+        super().__init__(
+            f"another boot has spoken for node {node}, and may still live: speak again in {seconds} seconds"
+        )
+        self.seconds = seconds
+
+
+class CensusSuperseded(DomainError):
+    """Another machine speaks for a node."""
+
+    code = "census-superseded"
+
+    def __init__(self, node: str, machine: str, other: str) -> None:
+        super().__init__(
+            f"machine {other} speaks for node {node}, and this is machine {machine}: if that one is gone, "
+            f"run `ipamctl node release {node}`; if it lives, give the nodes different names"
+        )
+
+
 class ReportGap(DomainError):
     """A report of a node's events begins after the one that is wanted."""
 

@@ -36,3 +36,6 @@ MOST_LEASED: Final = 1024
 
 MOST_ENTRIES: Final = 20_000
 """How many pools, and how many reservations, one file may have: all of it is one change."""
+
+LEAK_GRACE_SECONDS: Final = 300
+"""How long lies at least between two reports that a container is dead, before its address is freed."""

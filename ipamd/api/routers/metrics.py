@@ -11,7 +11,8 @@ from starlette.responses import Response
 from ipamd.api.call_measures import CallMeasures
 from ipamd.api.metrics import MEDIA_TYPE, exposition
 from ipamd.api.routers.access import TheEngine
-from ipamd.engine.leasing.leases import Counts
+from ipamd.engine.census.censuses import Counts as DeadCounts
+from ipamd.engine.leasing.leases import Counts as LeaseCounts
 
 router = APIRouter(tags=["health"])
 
@@ -25,7 +26,8 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
     calls = cast(CallMeasures, request.app.state.calls)
     ready = await engine.queries.ready() is None
     usage = await engine.queries.usage_of_all() if ready else {}
-    leases = await engine.leases.count() if ready else Counts()
+    leases = await engine.leases.count() if ready else LeaseCounts()
+    dead = await engine.censuses.count() if ready else DeadCounts()
     # In a thread, for ten thousand pools take longer to write down than a call may wait.
     page = await asyncio.to_thread(
         exposition,
@@ -35,6 +37,7 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
         engine.allocator.waiting,
         usage,
         leases,
+        dead,
         ready=ready,
     )
     return Response(page, media_type=MEDIA_TYPE)

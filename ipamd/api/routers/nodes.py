@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Response
 from ipamd.api.paging import PageQuery, page_of_names
 from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
 from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, TheEngine
+from ipamd.api.schemas.census import FreeDead, ShownFreed
 from ipamd.api.schemas.node import Evicted, NodeFilter, NodeLabels, NodeRelease, ShownNode, document_of
 from ipamd.api.schemas.text import NodeName, Word
 from ipamd.api.schemas.token import Joining, MadeToken
@@ -146,3 +147,17 @@ async def release_node(
         why=body.why,
     )
     return {"cluster": cluster, "name": name, "released": len(released.addresses)}
+
+
+@router.post("/{cluster}/{name}/free-dead")
+async def free_dead(
+    cluster: Segment, name: NodeSegment, body: FreeDead, engine: TheEngine, asker: Asker
+) -> ShownFreed:
+    """Release what a node's agent has reported dead, and what waits for an admin since it is too much.
+
+    Only what was reported twice is released, and nothing of which a call was told since.
+    """
+    by = asker.name if asker is not None else None
+    freed = await engine.censuses.free_dead(NodeKey(cluster, name), by, body.why)
+    log.info("node", outcome="dead freed", cluster=cluster, node=name, addresses=freed, why=body.why)
+    return {"cluster": cluster, "name": name, "released": freed}

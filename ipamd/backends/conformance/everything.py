@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import structs
 
 from ipamd.backends.conformance.examples import (
+    CENSUS,
     CONFIGURATION,
     HERE,
     LEASE,
@@ -50,6 +51,7 @@ from ipamd.models.address import AddressRange
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.census import Census
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestKind, RequestQuery
 from ipamd.models.identity import Digest
@@ -102,6 +104,7 @@ class Everything:
     configurations: Mapping[Digest, bytes]
     samples: Mapping[str, Sequence[UsageSample]]
     requests: Sequence[ChangeRequest]
+    censuses: Sequence[Census]
 
 
 async def everything(backend: Backend) -> Everything:
@@ -142,6 +145,7 @@ async def everything(backend: Backend) -> Everything:
         configurations=dict(await ledger.configurations([SEAT.configuration])),
         samples={pool: list(await ledger.samples(pool, 0, LATEST, MOST)) for pool in POOLS},
         requests=list(await ledger.requests(RequestQuery(), None, MOST)),
+        censuses=list(await ledger.censuses(None)),
     )
 
 
@@ -157,6 +161,7 @@ async def furnish(backend: Backend) -> None:
     await write(backend, Changes(remembered=[release(gone.digest, 30), release(gone.digest, 10, undo=True)]))
     await write(backend, Changes(announced=frozenset({Announced("default", AnnouncedKind.NODE, "node-1")})))
     await write(backend, Changes(leases=[LEASE], seats=[SEAT]))
+    await write(backend, Changes(censuses=[CENSUS]))
     await backend.change(lambda catalogue: catalogue.save_boot(HERE, Boot("first", 1)))
     await backend.record_contacts({HERE: NOW})
     await backend.record_uses({MADE.id: NOW})
@@ -203,6 +208,10 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     yield "wrote a lease"
     await transaction.write(Changes(returned=[SeatKey(HERE, 1)]))
     yield "forgot a seat"
+    await transaction.census(HERE)
+    yield "read a census"
+    await transaction.write(Changes(censuses=[structs.replace(CENSUS, waiting=1)]))
+    yield "wrote a census"
     await transaction.pin_catalogue()
     yield "pinned the catalogue"
     await transaction.carve("pods", [block(128), block(192)], await transaction.cursor("pods") + 128)
@@ -256,7 +265,7 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "read a request"
 
 
-UNIT_STEPS: Final = 17
+UNIT_STEPS: Final = 19
 CHANGE_STEPS: Final = 21
 """How many steps the two have; a test holds that these are all."""
 

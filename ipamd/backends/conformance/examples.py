@@ -22,6 +22,7 @@ from ipamd.backends.interface import (
 from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.block import Block, new_block
 from ipamd.models.catalogue import Entry, Removable
+from ipamd.models.census import Census, Conflict, Suspicion
 from ipamd.models.change_log import LogEntry, LogKind
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant
@@ -51,6 +52,14 @@ LEASE: Final = Lease(
     until=NOW,
     reported=4,
     heard=NOW,
+)
+CENSUS: Final = Census(
+    node=HERE,
+    machine="m",
+    boot="b",
+    since=NOW,
+    suspicions=(Suspicion(7, 1, 2, NOW),),
+    conflicts=(Conflict("pods", "c9", "eth0", "10.0.0.9", "it is another's"),),
 )
 
 WAIT: Final = WaitForLocks(20.0)

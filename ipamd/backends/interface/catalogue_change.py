@@ -42,8 +42,8 @@ class CatalogueChange(Protocol):
     async def remove(self, entry: Removable) -> None:
         """Remove an entry.
 
-        A pool is removed with its blocks, its cursor and its samples, a node with its contact but not its
-        boots, a token with its last use. History stays.
+        A pool is removed with its blocks, its cursor and its samples, a node with its contact and its
+        census but not its boots, a token with its last use. History stays.
         """
         ...
 

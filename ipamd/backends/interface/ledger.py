@@ -9,6 +9,7 @@ from typing import Protocol
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.census import Census
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest
@@ -148,6 +149,14 @@ class Ledger(Protocol):
 
     async def configurations(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
         """Network configurations of seats, by their digests."""
+        ...
+
+    async def held_on(self, node: NodeKey, after: int, limit: int) -> Sequence[Allocation]:
+        """The live allocations of a node's containers with ids above `after`, by id."""
+        ...
+
+    async def censuses(self, node: NodeKey | None) -> Sequence[Census]:
+        """What nodes last said of themselves, all or one, by cluster and node."""
         ...
 
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ipamd.models.allocation import Allocation, Ending, NetworkNamespace
 from ipamd.models.block import Block
+from ipamd.models.census import Census
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
@@ -172,6 +173,7 @@ class Changes:
     seats: list[Seat] = field(default_factory=list)
     returned: list[SeatKey] = field(default_factory=list)
     configurations: dict[Digest, bytes] = field(default_factory=dict)
+    censuses: list[Census] = field(default_factory=list)
     announced: frozenset[Announced] = frozenset()
 
 
@@ -190,6 +192,10 @@ class Transaction(Protocol):
 
     async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
         """The leases of those nodes that have one. It is called after `find` has locked their digests."""
+        ...
+
+    async def census(self, node: NodeKey) -> Census | None:
+        """What a node last said of itself. It is called after `find` has locked its digest."""
         ...
 
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:

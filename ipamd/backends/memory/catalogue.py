@@ -67,6 +67,7 @@ class MemoryCatalogueChange:
                 self._tables.snapshot = replace(now, reservations=_without(now.reservations, entry.id))
             case Node():
                 self._tables.journal.drop(self._tables.contacts, entry.key)
+                self._tables.journal.drop(self._tables.censuses, entry.key)
                 self._tables.snapshot = replace(now, nodes=_without(now.nodes, entry.key))
             case Token():
                 self._tables.journal.drop(self._tables.uses, entry.id)

@@ -10,6 +10,7 @@ from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.census import Census
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest, Identity, Owner
@@ -160,6 +161,15 @@ class MemoryLedger:
         known = self._tables.leases.configurations
         return {digest: known[digest] for digest in digests if digest in known}
 
+    async def held_on(self, node: NodeKey, after: int, limit: int) -> Sequence[Allocation]:
+        rows = self._tables.allocations.rows
+        found = (row for number, row in sorted(rows.items()) if number > after and _lives_on(row, node))
+        return list(islice(found, limit))
+
+    async def censuses(self, node: NodeKey | None) -> Sequence[Census]:
+        known = self._tables.censuses
+        return [known[key] for key in sorted(known) if node in (None, key)]
+
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         rows = self._tables.blocks.rows.get(pool, {})
         return self._tables.blocks_numbered(pool, sorted(first for first in rows if rows[first].node == node))
@@ -168,6 +178,10 @@ class MemoryLedger:
 def _id(row: Allocation) -> int:
     assert row.id is not None  # a stored row has one
     return row.id
+
+
+def _lives_on(row: Allocation, node: NodeKey) -> bool:
+    return row.until is None and isinstance(row.holder, Identity) and row.holder.node_key == node
 
 
 def _age(row: Allocation) -> tuple[Instant, int]:

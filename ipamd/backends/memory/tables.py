@@ -26,6 +26,7 @@ from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.census import Census
 from ipamd.models.change_log import LogEntry
 from ipamd.models.change_request import ChangeRequest
 from ipamd.models.identity import Digest, Identity
@@ -365,6 +366,7 @@ class Tables:
         self.catalogue: dict[str, Snapshot] = {REVISION: Snapshot()}
         self.boots: dict[NodeKey, tuple[Boot, ...]] = {}
         self.contacts: dict[NodeKey, Instant] = {}
+        self.censuses: dict[NodeKey, Census] = {}
         self.uses: dict[int, Instant] = {}
         self.removed_pools: dict[str, None] = {}
         self.announcing = Announcing(self.journal)

@@ -9,6 +9,7 @@ from ipamd.backends.memory.audit import record_of
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
+from ipamd.models.census import Census
 from ipamd.models.identity import Digest
 from ipamd.models.lease import Lease, SeatKey
 from ipamd.models.node import NodeKey
@@ -30,6 +31,9 @@ class MemoryTransaction:
     async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
         rows = self._tables.leases.rows
         return {node: rows[node] for node in nodes if node in rows}
+
+    async def census(self, node: NodeKey) -> Census | None:
+        return self._tables.censuses.get(node)
 
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         return self._tables.allocations.pinned(seats)
@@ -65,6 +69,8 @@ class MemoryTransaction:
         for release in changes.remembered:
             self._tables.releases.remember(release)
         self._tables.leases.write(changes.leases, changes.seats, changes.returned, changes.configurations)
+        for census in changes.censuses:
+            self._tables.journal.put(self._tables.censuses, census.node, census)
         self._tables.announcing.announce(changes.announced)
 
     async def pin_catalogue(self) -> int:

@@ -8,7 +8,16 @@ from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.interface import PodNetworkReading
-from ipamd.backends.sql import announcing, change_log, change_requests, leasing, listing, samples, statements
+from ipamd.backends.sql import (
+    announcing,
+    census,
+    change_log,
+    change_requests,
+    leasing,
+    listing,
+    samples,
+    statements,
+)
 from ipamd.backends.sql.catalogue import blocks_between, load
 from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.rows import allocation_of, block_of, number_bytes
@@ -16,6 +25,7 @@ from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.census import Census
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import DIGEST_SIZE, Digest, container_part
@@ -174,6 +184,14 @@ class SqlLedger:
 
     async def configurations(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
         return await self._reader.read(lambda session: leasing.configurations(session, digests))
+
+    async def held_on(self, node: NodeKey, after: int, limit: int) -> Sequence[Allocation]:
+        return await self._reader.read(
+            lambda session: census.held_on(session, node, after, limit, deferred=self._deferred)
+        )
+
+    async def censuses(self, node: NodeKey | None) -> Sequence[Census]:
+        return await self._reader.read(lambda session: census.censuses(session, node))
 
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         rows = await self._reader.read(lambda session: session.fetch(statements.BLOCKS_OF_NODE, pool, *node))

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 14
+REVISION: Final = 15
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -483,6 +483,15 @@ LEASE_CONFIGURATION: Final = Table(
     needed("digest", LargeBinary),
     needed("configuration", LargeBinary),
     PrimaryKeyConstraint("digest"),
+)
+
+CENSUS: Final = Table(
+    "census",
+    METADATA,
+    needed("cluster"),
+    needed("node"),
+    needed("census"),  # one line of JSON: it is read and written as a whole
+    PrimaryKeyConstraint("cluster", "node"),
 )
 
 CHANGE_REQUEST: Final = Table(

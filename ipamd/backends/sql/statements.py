@@ -40,6 +40,7 @@ from ipamd.backends.sql.schema import (
     BOOT,
     CARVING,
     CATALOGUE,
+    CENSUS,
     CONTACT,
     HISTORY,
     NODE,
@@ -503,6 +504,13 @@ DROP_NODE: Final = (
     _drop(
         delete(CONTACT).where(
             CONTACT.c.cluster == bindparam("of_cluster"), CONTACT.c.node == bindparam("of_node")
+        ),
+        "of_cluster",
+        "of_node",
+    ),
+    _drop(
+        delete(CENSUS).where(
+            CENSUS.c.cluster == bindparam("of_cluster"), CENSUS.c.node == bindparam("of_node")
         ),
         "of_cluster",
         "of_node",

@@ -18,7 +18,7 @@ from ipamd.backends.interface import (
     Locked,
     RememberedRelease,
 )
-from ipamd.backends.sql import leasing, statements
+from ipamd.backends.sql import census, leasing, statements
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
@@ -35,6 +35,7 @@ from ipamd.backends.sql.rows import (
 from ipamd.backends.sql.session import DatabaseSession, Statement, Values
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
+from ipamd.models.census import Census
 from ipamd.models.identity import Digest
 from ipamd.models.lease import Lease, SeatKey
 from ipamd.models.node import NodeKey
@@ -63,6 +64,10 @@ class SqlTransaction:
 
     async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
         return await leasing.leases_by_node(self._session, nodes)
+
+    async def census(self, node: NodeKey) -> Census | None:
+        found = await census.censuses(self._session, node)
+        return found[0] if found else None
 
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         return await leasing.pinned(self._session, seats)
@@ -133,6 +138,7 @@ class SqlTransaction:
         await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])
         await self._remember(statements.REMEMBER_UNDO, [one for one in changes.remembered if one.undo])
         await leasing.write(self._session, changes)
+        await census.write(self._session, changes.censuses)
         if changes.announced:
             await announce(self._session, changes.announced)
 

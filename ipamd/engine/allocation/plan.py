@@ -46,7 +46,7 @@ from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Grant, Granted, Refused, Released
 from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Affinity
-from ipamd.models.request import SeatRequest
+from ipamd.models.request import Release, SeatRequest
 
 
 class Plan:
@@ -121,7 +121,7 @@ class Plan:
     def _begin_release(self, at: int, call: ReleaseCall) -> None:
         release = call.release
         held = self._held(call)
-        meant = held if release.allocation is None else _meant(release.allocation, held)
+        meant = held if release.allocation is None else _meant(release, held)
         ending = [row for row in meant if call_order.frees(call.order, release.undo, row)]
         leased = [row for row in ending if is_free_seat(row)] if release.seat is None else None
         if leased:
@@ -305,12 +305,13 @@ class Plan:
         )
 
 
-def _meant(allocation: int, held: Sequence[Allocation]) -> list[Allocation]:
-    """The row with an id; if it is of a seat, all of that seat: all of it is free, or one container's."""
-    seats = {row.seat.number for row in held if row.id == allocation and row.seat is not None}
-    return [
-        row for row in held if row.id == allocation or (row.seat is not None and row.seat.number in seats)
+def _meant(release: Release, held: Sequence[Allocation]) -> list[Allocation]:
+    """The row that a release names; if it is of a seat, all of that seat: it is free, or one container's."""
+    named = [
+        row for row in held if row.id == release.allocation and release.generation in (None, row.generation)
     ]
+    seats = {row.seat.number for row in named if row.seat is not None}
+    return [row for row in held if row in named or (row.seat is not None and row.seat.number in seats)]
 
 
 def _is_busy(call: Call, found: Found) -> bool:

@@ -154,3 +154,17 @@ def test_a_node_token_speaks_for_the_lease_of_its_own_node_only(
         assert nobody.post(path, {**body, "node": "n1"}).status_code == 401
     assert node.post("/v1/leases/recall", {"node": "n1"}).status_code == 403
     assert reader.get("/v1/leases").json()["items"][0]["node"] == "n1"
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_nodes_token_is_good_for_the_census_of_that_node_alone(admin: Caller, node: Caller) -> None:
+    assert admin.post("/v1/cni/add", of("add", node="n2")).status_code == 200
+    [theirs] = admin.get("/v1/census?cluster=default&node=n2").json()["rows"]
+    dead = [{key: theirs[key] for key in ("id", "generation", "taken")}]
+    said = {"cluster": "default", "machine": "m", "issued": {"boot": "b", "uptime_ns": 1}, "dead": dead}
+
+    assert node.get("/v1/census?cluster=default&node=n1").status_code == 200
+    assert node.post("/v1/census", {**said, "node": "n1"}).json()["gone"] == [theirs["id"]]
+    for query in ("cluster=default&node=n2", "cluster=west&node=n1", "cluster=default"):
+        assert node.get(f"/v1/census?{query}").status_code == 403
+    assert node.post("/v1/census", {**said, "node": "n2"}).status_code == 403

@@ -51,6 +51,7 @@ class FileCatalogueChange:
                 self._store.drop("block", (entry.name, block.first))
         if isinstance(entry, Node):
             self._store.drop("contact", entry.key)
+            self._store.drop("census", entry.key)
         if isinstance(entry, Token):
             self._store.drop("use", entry.id)
 

@@ -16,6 +16,7 @@ from ipamd.backends.interface import RememberedRelease
 from ipamd.models.address import AddressRange
 from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, SeatPosition, Workload
 from ipamd.models.block import Block
+from ipamd.models.census import Census, Conflict, Suspicion
 from ipamd.models.change_log import LogEntry, LogKind
 from ipamd.models.change_request import ChangeRequest, RequestKind, RequestState
 from ipamd.models.identity import Identity, Owner
@@ -43,6 +44,7 @@ OF_FIELDS: Final = (
     LogEntry,
     ChangeRequest,
     *(Lease, Seat, SeatKey, SeatPosition),
+    *(Census, Suspicion, Conflict),
 )
 OF_TEXT: Final = (
     *(IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role),

@@ -9,6 +9,7 @@ from ipamd.backends.interface import PodNetworkReading
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.census import Census
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest, Identity, Owner
@@ -168,6 +169,21 @@ class FileLedger:
         def read() -> dict[Digest, bytes]:
             known = {digest: self._store.get("configuration", digest) for digest in digests}
             return {digest: stored for digest, stored in known.items() if stored is not None}
+
+        return await self._turn(read)
+
+    async def held_on(self, node: NodeKey, after: int, limit: int) -> Sequence[Allocation]:
+        def read() -> list[Allocation]:
+            live = [row for row in self._rows() if row.until is None and isinstance(row.holder, Identity)]
+            found = [row for row in live if row.holder.node_key == node and row.stored_id > after]
+            return sorted(found, key=lambda row: row.stored_id)[:limit]
+
+        return await self._turn(read)
+
+    async def censuses(self, node: NodeKey | None) -> Sequence[Census]:
+        def read() -> list[Census]:
+            known: list[Census] = self._store.values("census")
+            return sorted((each for each in known if node in (None, each.node)), key=lambda each: each.node)
 
         return await self._turn(read)
 

@@ -23,6 +23,7 @@ from ipamd.backends.interface import (
 )
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
+from ipamd.models.census import Census
 from ipamd.models.identity import Digest, Identity
 from ipamd.models.lease import Lease, SeatKey
 from ipamd.models.node import NodeKey
@@ -47,6 +48,10 @@ class FileTransaction:
     async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
         known = {node: self._store.get("lease", node) for node in nodes}
         return {node: lease for node, lease in known.items() if lease is not None}
+
+    async def census(self, node: NodeKey) -> Census | None:
+        known: Census | None = self._store.get("census", node)
+        return known
 
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         return [row for seat in seats for row in self._store.pinned(seat)]
@@ -89,6 +94,12 @@ class FileTransaction:
             write_block(self._store, block)
         for release in changes.remembered:
             self._remember(release)
+        self._write_of_nodes(changes)
+        announce(self._store, changes.announced)
+
+    def _write_of_nodes(self, changes: Changes) -> None:
+        for census in changes.censuses:
+            self._store.put("census", census.node, census)
         for lease in changes.leases:
             self._store.put("lease", lease.node, lease)
         for seat in changes.seats:
@@ -97,7 +108,6 @@ class FileTransaction:
             self._store.drop("seat", key)
         for digest, configuration in changes.configurations.items():
             self._store.put("configuration", digest, configuration)
-        announce(self._store, changes.announced)
 
     def _begin(self, allocation: Allocation) -> None:
         store = self._store

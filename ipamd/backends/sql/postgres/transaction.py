@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ipamd.backends.interface import BlockRecord, Changes, ConstraintViolated, Found, RememberedRelease
-from ipamd.backends.sql import leasing, statements
+from ipamd.backends.sql import census, leasing, statements
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
@@ -28,6 +28,7 @@ from ipamd.backends.sql.session import Statement, Values
 from ipamd.backends.sql.version import SchemaVersion, misfit
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
+from ipamd.models.census import Census
 from ipamd.models.errors import Unavailable
 from ipamd.models.identity import Digest
 from ipamd.models.lease import Lease, SeatKey
@@ -59,6 +60,10 @@ class PostgresTransaction:
     async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
         return await leasing.leases_by_node(self._session, nodes)
 
+    async def census(self, node: NodeKey) -> Census | None:
+        found = await census.censuses(self._session, node)
+        return found[0] if found else None
+
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         return await leasing.pinned(self._session, seats)
 
@@ -85,6 +90,7 @@ class PostgresTransaction:
         await self._remember(arrays.REMEMBER_RELEASES, latest(changes.remembered, undo=False))
         await self._remember(arrays.REMEMBER_UNDOS, latest(changes.remembered, undo=True))
         await leasing.write(self._session, changes)
+        await census.write(self._session, changes.censuses)
         if changes.announced:
             await announce(self._session, changes.announced)
 

@@ -1,0 +1,187 @@
+"""Censuses as JSON: an agent of every node sends one each minute, so they are read and written by msgspec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from ipamd.api.schemas.text import Document, NodeName, Note, Word
+from ipamd.engine.census.censuses import Answered, Spoken
+from ipamd.engine.census.verdict import Named
+from ipamd.models.allocation import Allocation
+from ipamd.models.errors import InvalidValue
+from ipamd.models.identity import Identity
+from ipamd.models.issued import Issued
+from ipamd.models.limits import LONGEST_NAME
+from ipamd.models.node import NodeKey, node_name
+
+MOST_DEAD: Final = 5000
+LARGEST: Final = (1 << 62) - 1
+
+_Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z", max_length=LONGEST_NAME)]
+_Boot = Annotated[str, Meta(pattern=r"^[!-~]+\Z", max_length=128)]
+_Count = Annotated[int, Meta(ge=0, le=LARGEST)]
+
+
+class HeldQuery(Document):
+    """Which node, and which part of what its containers hold."""
+
+    cluster: Word
+    node: NodeName
+    after: int = Field(0, ge=0, le=LARGEST, strict=False, description="The id of the last row that is known.")
+    limit: int = Field(1000, ge=1, le=5000, strict=False)
+
+
+class FreeDead(Document):
+    """Why what a node said is dead is freed now."""
+
+    why: Note = Field(description="Kept in history as `reason`.")
+
+
+class IssuedBody(Struct, forbid_unknown_fields=True):
+    """When a look began, by the node's clock."""
+
+    boot: _Boot
+    uptime_ns: _Count
+
+
+class DeadBody(Struct, forbid_unknown_fields=True):
+    """An allocation whose container is dead, as `GET /v1/census` told of it."""
+
+    id: _Count
+    generation: _Count
+    taken: _Count
+
+
+class CensusBody(Struct, forbid_unknown_fields=True):
+    """What a node says of itself."""
+
+    cluster: _Name
+    node: _Name
+    machine: _Name
+    issued: IssuedBody
+    dead: Annotated[list[DeadBody], Meta(max_length=MOST_DEAD)] = []
+
+    @property
+    def node_key(self) -> NodeKey:
+        return NodeKey(self.cluster, node_name(self.node))
+
+
+class ShownHeld(TypedDict):
+    """An address that a container of the node holds.
+
+    `taken` is the uptime in nanoseconds of the ADD that took it, `repeated` that of the last one. `boot` and
+    `netns` (device and inode) say where the container lives, null if nobody said so.
+    """
+
+    id: int
+    generation: int
+    taken: int
+    repeated: int
+    boot: str | None
+    netns: tuple[int, int] | None
+    network: str
+    container_id: str
+    ifname: str
+    address: str
+
+
+class ShownHeldRows(TypedDict):
+    """Rows by id. `more` says that there are further ones."""
+
+    rows: list[ShownHeld]
+    more: bool
+
+
+class ShownAnswer(TypedDict):
+    """What became of a census.
+
+    `gone` are ids that have ended, `changed` are not what the node has seen: it reads them again. `waiting`
+    counts those that wait for an admin, since more than half of what the node holds would go.
+    """
+
+    freed: int
+    gone: list[int]
+    changed: list[int]
+    waiting: int
+
+
+class ShownFreed(TypedDict):
+    """How many addresses were freed."""
+
+    cluster: str
+    name: str
+    released: int
+
+
+BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "description": "`machine` tells this machine from others of the node's name, `issued` is "
+                    "when the look began, `dead` are all allocations whose containers are gone: with `id`, "
+                    "`generation` and `taken`.",
+                    "required": ["cluster", "node", "machine", "issued"],
+                }
+            }
+        },
+    }
+}
+
+_BODY: Final = msgspec.json.Decoder(CensusBody)
+
+
+def read(raw: bytes) -> Spoken:
+    """The body of `POST /v1/census`. Raises InvalidValue."""
+    try:
+        body = _BODY.decode(raw)
+    except ValueError as error:  # msgspec's errors are such
+        raise InvalidValue("body", str(error)) from None
+    return Spoken(
+        node=body.node_key,
+        machine=body.machine,
+        issued=Issued(body.issued.boot.lower(), body.issued.uptime_ns),
+        dead=[Named(each.id, each.generation, each.taken) for each in body.dead],
+    )
+
+
+def held_document(rows: Sequence[Allocation], limit: int) -> bytes:
+    """A part of what a node's containers hold; `rows` may have one more than `limit`."""
+    return msgspec.json.encode({"rows": list(map(_held, rows[:limit])), "more": len(rows) > limit})
+
+
+def answer_document(answered: Answered) -> bytes:
+    """What became of a census."""
+    return msgspec.json.encode(
+        {
+            "freed": answered.freed,
+            "gone": answered.gone,
+            "changed": answered.changed,
+            "waiting": answered.waiting,
+        }
+    )
+
+
+def _held(row: Allocation) -> dict[str, Any]:
+    holder, netns = row.holder, row.netns
+    assert isinstance(holder, Identity)  # only containers' rows are asked for
+    return {
+        "id": row.id,
+        "generation": row.generation,
+        "taken": row.taken.uptime_ns,
+        "repeated": row.repeated.uptime_ns,
+        "boot": row.boot,
+        "netns": None if netns is None else (netns.device, netns.inode),
+        "network": holder.network,
+        "container_id": holder.container_id,
+        "ifname": holder.ifname,
+        "address": str(row.address),
+    }

@@ -1,0 +1,67 @@
+"""Censuses, and the allocations that a node compares with what lives on it."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from ipamd.backends.conformance.examples import (
+    CENSUS,
+    HERE,
+    NOW,
+    THERE,
+    allocation,
+    begin,
+    container,
+    end,
+    remove,
+    save,
+    write,
+)
+from ipamd.backends.interface import Backend, Changes
+from ipamd.models.identity import Owner
+from ipamd.models.node import Node
+
+pytestmark = pytest.mark.asyncio
+
+OTHERS = structs.replace(CENSUS, node=THERE, noted_machine="n", noted_boot="c", noted=NOW, suspicions=())
+
+
+async def test_a_census_is_found_by_its_node_and_written_again(backend: Backend) -> None:
+    await write(backend, Changes(censuses=[OTHERS, CENSUS]))
+    changed = structs.replace(CENSUS, suspicions=(), waiting=3)
+
+    await write(backend, Changes(censuses=[changed]))
+
+    assert await backend.ledger.censuses(None) == [changed, OTHERS]
+    assert await backend.ledger.censuses(THERE) == [OTHERS]
+    assert await backend.transact(lambda transaction: transaction.census(HERE)) == changed
+    assert await backend.transact(lambda transaction: transaction.census(HERE._replace(name="no"))) is None
+
+
+async def test_a_node_is_removed_with_its_census(backend: Backend) -> None:
+    node = Node(cluster=HERE.cluster, name=HERE.name)
+    await save(backend, node)
+    await write(backend, Changes(censuses=[CENSUS, OTHERS]))
+
+    await remove(backend, node)
+
+    assert await backend.ledger.censuses(None) == [OTHERS]
+
+
+async def test_what_a_nodes_containers_hold_is_read_by_id(backend: Backend) -> None:
+    vm = Owner("vm-1", bytes(16))
+    first, second, third, fourth, _, _ = await begin(
+        backend,
+        allocation("10.0.0.9", "c1"),
+        allocation("10.0.0.3", "c2"),
+        allocation("10.0.0.7", holder=container("c3", network="other")),
+        allocation("10.0.0.5", "c4"),
+        allocation("10.0.0.6", holder=vm),
+        allocation("10.0.0.8", holder=container("c5", node=THERE.name)),
+    )
+    await end(backend, second)
+
+    assert await backend.ledger.held_on(HERE, 0, 10) == [first, third, fourth]
+    assert await backend.ledger.held_on(HERE, first.stored_id, 1) == [third]
+    assert await backend.ledger.held_on(HERE._replace(cluster="other"), 0, 10) == []

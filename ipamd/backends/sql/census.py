@@ -1,0 +1,68 @@
+"""Censuses of nodes in SQL, and the allocations that a node compares with what lives on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import BigInteger, bindparam, select, text
+
+from ipamd.backends.sql import statements
+from ipamd.backends.sql.rows import allocation_of
+from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, CENSUS
+from ipamd.backends.sql.session import DatabaseSession, Statement
+from ipamd.models.allocation import Allocation
+from ipamd.models.census import Census, decoded, encoded
+from ipamd.models.node import NodeKey
+
+ALL: Final = Statement(select(CENSUS.c.census).order_by(CENSUS.c.cluster, CENSUS.c.node), ())
+OF_NODE: Final = Statement(
+    select(CENSUS.c.census).where(
+        CENSUS.c.cluster == bindparam("of_cluster"), CENSUS.c.node == bindparam("of_node")
+    ),
+    ("of_cluster", "of_node"),
+)
+SAVE: Final = statements.replaced(CENSUS)
+
+
+def _held_on(listed: str) -> Statement:
+    """The live allocations of a node's containers with an id above a given one, by id."""
+    return Statement(
+        select(*ALLOCATION_COLUMNS)
+        .where(
+            ALLOCATION.c.cluster == bindparam("of_cluster"),
+            ALLOCATION.c.node == bindparam("of_node"),
+            ALLOCATION.c.id > bindparam("after", type_=BigInteger()),
+            text(f"until IS NULL{listed}"),
+        )
+        .order_by(ALLOCATION.c.id)
+        .limit(bindparam("most")),
+        ("of_cluster", "of_node", "after", "most"),
+    )
+
+
+HELD_ON: Final = _held_on("")
+DEFERRED: Final = (_held_on(" AND listed"), _held_on(" AND NOT listed"))
+"""On SQLite: what stands in the deferred index, and what waits to."""
+
+
+async def censuses(session: DatabaseSession, node: NodeKey | None) -> list[Census]:
+    """The censuses of all nodes, or of one."""
+    rows = await (session.fetch(ALL) if node is None else session.fetch(OF_NODE, *node))
+    return [decoded(line) for (line,) in rows]
+
+
+async def write(session: DatabaseSession, changed: Sequence[Census]) -> None:
+    """Write censuses, in the order of nodes: so do all who write several."""
+    for census in sorted(changed, key=lambda each: each.node):
+        await session.run(SAVE, *census.node, encoded(census))
+
+
+async def held_on(
+    session: DatabaseSession, node: NodeKey, after: int, limit: int, *, deferred: bool
+) -> list[Allocation]:
+    """The live allocations of a node's containers with ids above `after`, by id."""
+    found = []
+    for statement in DEFERRED if deferred else (HELD_ON,):
+        found += [allocation_of(row) for row in await session.fetch(statement, *node, after, limit)]
+    return sorted(found, key=lambda row: row.stored_id)[:limit]

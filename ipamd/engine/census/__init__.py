@@ -1,0 +1,1 @@
+"""What nodes say of what lives and is dead on them, and what is freed of it."""

@@ -1,0 +1,207 @@
+"""Takes the censuses of nodes: tells a node what it holds, and frees what is dead on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from ipamd.backends.interface import Backend, Changes, Transaction, WaitForLocks
+from ipamd.engine.allocation.allocator import Allocator
+from ipamd.engine.census.verdict import ENOUGH, FORMER_BOOT, GONE, Look, Named, Verdict, judge
+from ipamd.engine.census.word import Speaker, has_rival, released
+from ipamd.engine.clock import Clock
+from ipamd.engine.measures import Measures
+from ipamd.models.allocation import Allocation, Ending
+from ipamd.models.census import Census
+from ipamd.models.identity import digest_of
+from ipamd.models.instant import SECOND
+from ipamd.models.issued import Issued
+from ipamd.models.node import NodeKey
+from ipamd.models.outcome import Refused, Released
+from ipamd.models.request import Release
+
+LOCKS: Final = WaitForLocks(5.0)
+PAGE: Final = 1000
+AT_ONCE: Final = 256
+"""How many releases of one census wait in the queue: others have calls too."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """What a node's agent says. `issued` is when its look began."""
+
+    node: NodeKey
+    machine: str
+    issued: Issued
+    dead: Sequence[Named]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What became of it.
+
+    `gone` have ended, `changed` are not what the agent has seen. `waiting` is how many wait for an admin.
+    """
+
+    freed: int
+    gone: Sequence[int]
+    changed: Sequence[int]
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Sums over nodes: allocations that wait for an admin, and nodes for which two machines speak."""
+
+    waiting: int = 0
+    rivalries: int = 0
+
+
+class Censuses:
+    """The entrance for what nodes say of themselves. `grace` is in seconds."""
+
+    def __init__(
+        self, backend: Backend, allocator: Allocator, clock: Clock, measures: Measures, grace: float
+    ) -> None:
+        self._backend = backend
+        self._ledger = backend.ledger
+        self._allocator = allocator
+        self._clock = clock
+        self._measures = measures
+        self._grace = round(grace * SECOND)
+
+    async def held_on(self, node: NodeKey, after: int, limit: int) -> Sequence[Allocation]:
+        """What a node's containers hold, by id: the rows above `after`. Raises Unavailable."""
+        return await self._ledger.held_on(node, after, limit)
+
+    async def hear(self, spoken: Spoken) -> Answered:
+        """Free what is surely dead. Raises CensusSettling, CensusSuperseded, Unavailable, InDoubt."""
+        order = await self._allocator.order_of(spoken.node, spoken.issued)
+        rows = {row.stored_id: row async for row in self._all_on(spoken.node)} if spoken.dead else {}
+        speaker = Speaker(spoken.node, spoken.machine, spoken.issued.boot)
+        look = Look(speaker, order, spoken.dead)
+
+        async def work(transaction: Transaction) -> Verdict:
+            known = await _locked(transaction, spoken.node)
+            verdict = judge(known, look, rows, self._clock.read(), self._grace)
+            if verdict.census != known:
+                await transaction.write(Changes(censuses=[verdict.census]))
+            return verdict
+
+        verdict = await self._backend.transact(work, LOCKS)
+        if verdict.refusal is not None:
+            log.warning("census", outcome="refused", node=spoken.node.name, why=str(verdict.refusal))
+            raise verdict.refusal
+        if verdict.waits:
+            log.error(
+                "census",
+                outcome="too many dead",
+                node=spoken.node.name,
+                waiting=verdict.census.waiting,
+                holds=len(rows),
+                todo=f"see that they are dead, then run `ipamctl node free-dead {spoken.node.name}`",
+            )
+        freed = await self._free(spoken, verdict.former, FORMER_BOOT, "boot")
+        freed += await self._free(spoken, verdict.dead, GONE, "namespace")
+        return Answered(
+            freed=freed, gone=verdict.gone, changed=verdict.changed, waiting=verdict.census.waiting
+        )
+
+    async def free_dead(self, node: NodeKey, by: str | None, reason: str) -> int:
+        """Free what a node has said is dead, because an admin says so too. Returns how many addresses."""
+        freed = 0
+        for census in await self._ledger.censuses(node):
+            for suspicion in census.suspicions:
+                row = await self._ledger.allocation(suspicion.allocation)
+                if row is None or row.until is not None or suspicion.times < ENOUGH:
+                    continue
+                release = Release(
+                    digest=row.digest,
+                    ending=Ending.DEAD,
+                    allocation=row.stored_id,
+                    generation=suspicion.generation,
+                    by=by,
+                    reason=reason,
+                )
+                freed += await self._release(release, row, "admin")
+        return freed
+
+    async def forget(self, node: NodeKey) -> None:
+        """Hear whoever speaks next for a node, because an admin says that its machine is gone."""
+
+        async def work(transaction: Transaction) -> None:
+            known = await _locked(transaction, node)
+            if known is not None:
+                await transaction.write(Changes(censuses=[released(known)]))
+
+        await self._backend.transact(work, LOCKS)
+
+    async def of_nodes(self, node: NodeKey | None) -> Sequence[Census]:
+        """What nodes last said, all or one. Raises Unavailable."""
+        return await self._ledger.censuses(node)
+
+    async def count(self) -> Counts:
+        """Sums over what nodes last said. Raises Unavailable."""
+        censuses = await self._ledger.censuses(None)
+        clock = self._clock.read()
+        rivalries = sum(has_rival(census, clock) for census in censuses)
+        return Counts(sum(census.waiting for census in censuses), rivalries)
+
+    async def _all_on(self, node: NodeKey) -> AsyncIterator[Allocation]:
+        after: int | None = 0
+        while after is not None:
+            rows = await self._ledger.held_on(node, after, PAGE)
+            for row in rows:
+                yield row
+            after = rows[-1].stored_id if len(rows) == PAGE else None
+
+    async def _free(self, spoken: Spoken, rows: Sequence[Allocation], why: str, cause: str) -> int:
+        freed = 0
+        for first in range(0, len(rows), AT_ONCE):
+            releases = [
+                (
+                    Release(
+                        digest=row.digest,
+                        node=spoken.node,
+                        issued=spoken.issued,
+                        ending=Ending.DEAD,
+                        allocation=row.stored_id,
+                        generation=row.generation,
+                        reason=why,
+                    ),
+                    row,
+                )
+                for row in rows[first : first + AT_ONCE]
+            ]
+            done = await asyncio.gather(*(self._release(release, row, cause) for release, row in releases))
+            freed += sum(done)
+        return freed
+
+    async def _release(self, release: Release, row: Allocation, cause: str) -> int:
+        outcome = await self._allocator.submit(release)
+        if isinstance(outcome, Refused):
+            raise outcome.error
+        freed = len(outcome.addresses) if isinstance(outcome, Released) else 0
+        if freed:
+            self._measures.dead[cause] += freed
+            log.info(
+                "release",
+                outcome="dead",
+                allocation=row.stored_id,
+                address=str(row.address),
+                holder=row.held_by,
+                why=release.reason,
+            )
+        return freed
+
+
+async def _locked(transaction: Transaction, node: NodeKey) -> Census | None:
+    """The census of a node, locked until the unit of work ends."""
+    await transaction.find([digest_of("census", *node)])
+    return await transaction.census(node)
