@@ -1,7 +1,12 @@
 // The node executable's beginning and end: runs main() of the plugin whose name it bears and exits with its number.
 // It looks at no other argument, at no variable that CNI does not define, and imports from no file.
+//
+// A plugin lives for less than a millisecond, and more than half of that would go into its modules. So they are loaded
+// when the executable is made: the file that the linker makes loads all of them and writes what it then has in
+// memory. ../snapshot.py makes of both the file that is shipped, which begins where the other ended.
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -14,6 +19,7 @@
 #include "py/gc.h"
 #include "py/pystack.h"
 #include "py/runtime.h"
+#include "snapshot.h"
 
 enum {
     FIRST_HEAP = 1 << 20,
@@ -36,15 +42,24 @@ static const struct {
 // an interface.
 static const char *const misnamed = "cni_plugin.misnamed";
 
-static size_t heap = FIRST_HEAP;
+// Common variables are the last of .bss. The heap is the first of them: of what lies behind its used part, all is zero,
+// and the file need not have it.
+struct memory {
+    char heap[FIRST_HEAP];
+    char states[STATES];
+};
+__attribute__((common)) struct memory memory;
+
+static bool is_loaded = false; // true in the file that is shipped
+static size_t heap_size = FIRST_HEAP;
 
 size_t gc_get_max_new_split(void) {
-    return LARGEST_HEAP - heap;
+    return LARGEST_HEAP - heap_size;
 }
 
 void *heap_piece(size_t size) {
     void *piece = malloc(size);
-    heap += piece == NULL ? 0 : size;
+    heap_size += piece == NULL ? 0 : size;
     return piece;
 }
 
@@ -94,12 +109,31 @@ static const char *module_of(const char *name) {
     return misnamed;
 }
 
-static mp_obj_t call_main(const char *name) {
-    mp_obj_t import[5] = {
-        mp_obj_new_str_from_cstr(module_of(name)), mp_const_none, mp_const_none, mp_const_true, MP_OBJ_NEW_SMALL_INT(0),
-    };
-    mp_obj_t module = mp_builtin___import__(5, import);
-    return mp_call_function_0(mp_load_attr(module, MP_QSTR_main));
+static mp_obj_t import(mp_obj_t name) {
+    mp_obj_t arguments[5] = {name, mp_const_none, mp_const_none, mp_const_true, MP_OBJ_NEW_SMALL_INT(0)};
+    return mp_builtin___import__(5, arguments);
+}
+
+// Imports the module of a frozen file: of a/b.py, and of a/b/__init__.py, a.b.
+static void import_file(const char *file, size_t size) {
+    static const char package[] = "/__init__.py";
+    static const char module[] = ".py";
+    const char *ending = strstr(file, package);
+    vstr_t name;
+    vstr_init(&name, size);
+    vstr_add_strn(&name, file, (ending != NULL ? ending : file + size - strlen(module)) - file);
+    for (size_t i = 0; i < name.len; ++i) {
+        name.buf[i] = name.buf[i] == '/' ? '.' : name.buf[i];
+    }
+    import(mp_obj_new_str_from_vstr(&name));
+}
+
+static void import_all(void) {
+    extern const char mp_frozen_names[]; // texts, the last of them empty
+    size_t size = 0;
+    for (const char *file = mp_frozen_names; (size = strlen(file)) != 0; file += size + 1) {
+        import_file(file, size);
+    }
 }
 
 // The exit status of an exception: that of SystemExit, or of a crash, with a traceback on stderr.
@@ -117,14 +151,11 @@ static int status_of(mp_obj_t exception) {
     return EXIT_CRASH;
 }
 
-static MP_NOINLINE int run(const char *name) {
-    char *first = malloc(FIRST_HEAP);
-    if (first == NULL) {
-        return EXIT_CRASH;
-    }
-    static char states[STATES];
-    mp_pystack_init(states, states + sizeof states);
-    gc_init(first, first + FIRST_HEAP);
+// Does everything that is alike in every call; gives an exit status.
+static MP_NOINLINE int load(void) {
+    mp_cstack_init_with_sp_here(STACK);
+    mp_pystack_init(memory.states, memory.states + sizeof memory.states);
+    gc_init(memory.heap, memory.heap + sizeof memory.heap);
     mp_init();
     names_init();
     nlr_buf_t jump;
@@ -135,13 +166,39 @@ static MP_NOINLINE int run(const char *name) {
     mp_obj_list_append(mp_sys_path, MP_OBJ_NEW_QSTR(MP_QSTR__dot_frozen));
     mp_obj_list_init(MP_OBJ_TO_PTR(mp_sys_argv), 0);
     mount_root();
+    import_all();
+    nlr_pop();
+    return 0;
+}
+
+// Writes memory as it is before and after loading; gives an exit status.
+static int take_snapshot(void) {
+    if (!snapshot_write(STDOUT_FILENO)) {
+        return EXIT_CRASH;
+    }
+    int status = load();
+    mp_cstack_init_with_top(NULL, 0);
+    memset(memory.states, 0, sizeof memory.states);
+    is_loaded = true;
+    return status == 0 && snapshot_write(STDOUT_FILENO) ? 0 : EXIT_CRASH;
+}
+
+static MP_NOINLINE int run(const char *name) {
+    nlr_buf_t jump;
+    if (nlr_push(&jump) != 0) {
+        return status_of(MP_OBJ_FROM_PTR(jump.ret_val));
+    }
+    mp_obj_t module = import(mp_obj_new_str_from_cstr(module_of(name)));
     mp_int_t status = EXIT_CRASH;
-    mp_obj_get_int_maybe(call_main(name), &status);
+    mp_obj_get_int_maybe(mp_call_function_0(mp_load_attr(module, MP_QSTR_main)), &status);
     nlr_pop();
     return status & 0xff;
 }
 
 int main(int count, char **arguments) {
+    if (!is_loaded) {
+        _exit(take_snapshot());
+    }
     signal(SIGPIPE, SIG_IGN); // a reader that is gone is an error of write, which the plugin handles
     fill_standard_streams();
     mp_cstack_init_with_sp_here(STACK);

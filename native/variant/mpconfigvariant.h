@@ -38,7 +38,7 @@ void *heap_piece(size_t size);
 
 // imports.c
 #define MICROPY_PY___FILE__ (0)
-#define mp_builtin___import__ import_frozen
+#define mp_builtin___import__ import_loaded
 
 // Modules that are used.
 #define MICROPY_STREAMS_POSIX_API (1)

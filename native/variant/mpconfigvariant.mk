@@ -3,7 +3,7 @@
 COPT = -O2 # a tenth faster than -Os, and a sixth longer
 FROZEN_MANIFEST := $(VARIANT_DIR)/manifest.py
 MBEDTLS_CONFIG_FILE = \"tls_config.h\"
-override SRC_C := $(VARIANT_DIR)/main.c $(VARIANT_DIR)/imports.c $(VARIANT_DIR)/names.c gccollect.c unix_mphal.c alloc.c modsocket.c
+override SRC_C := $(VARIANT_DIR)/main.c $(VARIANT_DIR)/imports.c $(VARIANT_DIR)/names.c $(VARIANT_DIR)/snapshot.c gccollect.c unix_mphal.c alloc.c modsocket.c
 
 MICROPY_PY_BTREE = 0
 MICROPY_PY_FFI = 0
