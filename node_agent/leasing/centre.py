@@ -18,6 +18,7 @@ from node_agent.relay.upstream import Response, Upstream
 _SECONDS: Final = 10.0
 _ASK: Final = "/v1/leases"
 _REPORT: Final = "/v1/leases/report"
+_UNACCEPTABLE: Final = (400, 413, 422)
 
 
 class Refused(Exception):
@@ -30,6 +31,14 @@ class NotOurs(Refused):
 
 class Over(Refused):
     """The epoch of the lease is over: the store is closed, and the next asking names no epoch."""
+
+
+class NotAdmitted(Refused):
+    """ipamd does not know the node's token, or it is not this node's."""
+
+
+class Unacceptable(Refused):
+    """ipamd cannot read what it was told, and never will."""
 
 
 class Gap(Refused):
@@ -123,4 +132,8 @@ def _refusal(answer: Response) -> Refused:
         return Over(sentence)
     if isinstance(wanted, int):
         return Gap(sentence, wanted)
+    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return NotAdmitted(sentence)
+    if answer.status in _UNACCEPTABLE:
+        return Unacceptable(sentence)
     return NotOurs(sentence) if answer.status == HTTPStatus.CONFLICT else Refused(sentence)

@@ -43,6 +43,8 @@ class View(Struct, frozen=True):
     is_open: bool
     reported: int
     last: int
+    oldest: int | None
+    """The CLOCK_BOOTTIME of the oldest event that ipamd does not have."""
     seats: Sequence[Known]
 
     def count(self, state: int) -> int:
@@ -131,6 +133,7 @@ class Holding:
     def view(self) -> View:
         """Read all of it. Raises NoStore."""
         with self._usable() as store:
+            first = seating.events(store, 1)
             return View(
                 bytes(store.header[layout.STORE_ID : layout.STORE_ID + 16]).hex(),
                 store.number(layout.EPOCH),
@@ -139,13 +142,14 @@ class Holding:
                 store.is_open,
                 store.number(layout.REPORTED),
                 store.number(layout.EVENT),
+                first[0].at if first else None,
                 seating.overview(store),
             )
 
-    def events(self, most: int) -> list[Record]:
-        """The oldest events that ipamd does not have. Raises NoStore."""
+    def events(self, most: int, position: int = 0) -> list[Record]:
+        """The oldest events that ipamd does not have, from a position of the log on. Raises NoStore."""
         with self._usable() as store:
-            return seating.events(store, most)
+            return seating.events(store, most, position)
 
     def acknowledge(self, number: int) -> None:
         """Let go of the events up to a number. Raises NoStore."""

@@ -108,10 +108,10 @@ def overview(store: Store) -> Sequence[Known]:
     return [_known(seats.decode(heads[place * size : (place + 1) * size], place)) for place in places]
 
 
-def events(store: Store, most: int) -> list[log.Record]:
-    """The oldest events that ipamd has not acknowledged, at most so many."""
+def events(store: Store, most: int, position: int = 0) -> list[log.Record]:
+    """The oldest events that ipamd has not acknowledged, at most so many, none from before a position."""
     found: list[log.Record] = []
-    position = store.number(layout.LOG_BEGIN)
+    position = max(position, store.number(layout.LOG_BEGIN))
     while len(found) < most:
         record = log.read(store, position)
         if record is None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.agent.leased import MEMORY
 from tests.agent.process import NODE, AgentProcess
 from tests.agent.runs import Ended, run_agent, run_agent_after, run_agent_until
 from tests.api.access.conftest import Caller
@@ -103,6 +104,13 @@ def root_in_memory() -> Iterator[NodeRoot]:
     """For campaigns of kills, which are no power cuts: a hundred installations wait for no disk."""
     with TemporaryDirectory(prefix="ipamd-", dir="/dev/shm") as folder:
         yield new_root(Path(folder))
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder on tmpfs, for the /run of a node."""
+    with TemporaryDirectory(prefix="ipamd-", dir=MEMORY) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any, Final
+from uuid import uuid4
 
 from tests.agent.process import AgentProcess
 from tests.lease_store import LeaseStore
@@ -42,6 +44,13 @@ class Leased:
 
     def delete(self, container: str) -> None:
         assert self.plugin.call("DEL", CNI_CONTAINERID=container).code == 0
+
+    def cut_the_power(self) -> None:
+        """End the agent, and all that is in memory; what starts then is in another boot."""
+        self.agent.kill()
+        rmtree(self.store.path.parent)
+        self.agent.boot_id = self.agent.folder / "boot_id"
+        self.agent.boot_id.write_text(f"{uuid4()}\n")
 
     def held(self) -> dict[str, str]:
         """Who has which address, as ipamd says it."""

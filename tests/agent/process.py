@@ -25,6 +25,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 assert _libc.unshare(0x00020000) == 0 and _libc.mount(None, b"/", None, 0x44000, None) == 0
 assert _libc.mount({path!r}, b"/run", None, 4096, None) == 0
 """
+_REBOOT: Final = """
+import os, time
+assert _libc.mount({path!r}, b"/proc/sys/kernel/random/boot_id", None, 4096, None) == 0
+assert _libc.unshare(0x80) == 0
+with open("/proc/self/timens_offsets", "w") as _offsets:
+    _offsets.write(f"boottime -{{int(time.clock_gettime(time.CLOCK_BOOTTIME)) - 1}} 0")
+assert _libc.setns(os.open("/proc/self/ns/time_for_children", os.O_RDONLY), 0x80) == 0
+"""
 _ENTER: Final = """
 from cni_plugin import platform
 platform.enter_namespace(platform.open_file({path!r}, platform.O_RDONLY | platform.O_CLOEXEC))
@@ -55,6 +63,7 @@ class AgentProcess:
         self.options: tuple[str, ...] = ()
         self.machine: Namespace | None = None
         self.run: Path | None = None  # what stands in the place of /run
+        self.boot_id: Path | None = None  # what tells in which boot it is, if it has a /run of its own
         self.process: Process | None = None
 
     @property
@@ -76,6 +85,8 @@ class AgentProcess:
             first = "" if self.machine is None else _ENTER.format(path=str(self.machine.path))
             if self.run is not None:
                 first += _BIND.format(path=os.fsencode(self.run))
+            if self.boot_id is not None:
+                first += _REBOOT.format(path=os.fsencode(self.boot_id))
             self.process = loaded.start(AGENT, *command, stdout=log, first=first)
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():

@@ -462,3 +462,26 @@ def test_systemd_hears_when_the_agent_has_joined_and_listens_and_when_it_ends(
 
     assert (ready, joined) == (b"READY=1", True)
     assert bell.recv(100) == b"STOPPING=1"
+
+
+def test_a_node_whose_token_is_revoked_gives_nothing_from_its_lease(
+    authority: Authority, admin: Caller, lasting_ipamd: IpamdProcess, scratch: Path, memory: Path
+) -> None:
+    agent = AgentProcess(
+        scratch, f"https://127.0.0.1:{lasting_ipamd.port}", leases=4, caFile=str(authority.ca)
+    )
+    agent.run = memory
+    agent.join_with(admin.token_for("join", cluster="default")[1])
+    agent.start()
+    try:
+        plugin = agent.plugin()
+        assert plugin.call("ADD").code == 0
+        eventually(lambda: agent.ask("GET", "/status").json()["leases"]["open"])
+
+        [token] = [one for one in admin.get("/v1/tokens").json()["items"] if one["node"] == NODE]
+        assert admin.ask("DELETE", f"/v1/tokens/{token['id']}").is_success
+
+        eventually(lambda: not agent.ask("GET", "/status").json()["leases"]["open"], 30)
+        assert plugin.call("ADD", plugin.config(timeout=1), CNI_CONTAINERID="c2").error["code"] == 105
+    finally:
+        agent.kill()

@@ -1,0 +1,78 @@
+"""Reports what a former store of this node left unreported, before a power cut, a reboot or damage."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from cni_plugin.platform import uptime_ns
+from node_agent.leasing.centre import Centre, Gap, Unacceptable
+from node_agent.leasing.holding import View
+from node_agent.leasing.making import Maker
+from node_agent.leasing.unreported import Event, Unreported, Whose
+
+_MOST_EVENTS: Final = 500
+
+log = structlog.get_logger()
+
+
+class Former:
+    """What `unreported` has of other stores than the present one."""
+
+    def __init__(self, maker: Maker, centre: Centre, unreported: Unreported) -> None:
+        self._maker = maker
+        self._centre = centre
+        self._unreported = unreported
+
+    async def report(self, present: View | None) -> None:
+        """Report it, and forget it. Raises Silent, Refused: then it stays."""
+        try:
+            found = await asyncio.to_thread(self._unreported.read)
+        except (OSError, ValueError) as error:
+            log.warning("what a former lease left unreported is lost", why=str(error))
+            await self._forget()
+            return
+        if found is None:
+            return
+        whose, events = found
+        if present is not None and present.store == whose.store:
+            return  # it is in the store too
+        try:
+            await self._report(whose, events)
+        except (Gap, Unacceptable) as refusal:
+            log.warning("what a former lease left unreported is lost", events=len(events), why=str(refusal))
+        else:
+            log.info("what a former lease left unreported is reported", events=len(events))
+        await self._forget()
+
+    async def _report(self, whose: Whose, events: Sequence[Event]) -> None:
+        for at in range(0, len(events), _MOST_EVENTS):
+            part = events[at : at + _MOST_EVENTS]
+            document = {
+                "cluster": whose.cluster,
+                "node": whose.node,
+                "boot": whose.boot,
+                "store": whose.store,
+                "epoch": whose.epoch,
+                "first": part[0].number,
+            }
+            ages = [self._age(whose, event) for event in part]
+            aged = [
+                b'{"age_ns":%d,' % age + bytes(event.event)[1:] for age, event in zip(ages, part, strict=True)
+            ]
+            await self._centre.report(document, aged)
+
+    def _age(self, whose: Whose, event: Event) -> int:
+        """By the wall clock; what was before this boot is older than the boot whatever that clock says."""
+        least = 0 if whose.boot == self._maker.boot else uptime_ns()
+        return max(least, time.time_ns() - event.time)
+
+    async def _forget(self) -> None:
+        try:
+            await asyncio.to_thread(self._unreported.remove)
+        except OSError as error:
+            log.warning("what was reported of a former lease cannot be removed", why=str(error))
