@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from node_agent.leasing.seating import Identity
 from node_agent.relay.membership import Membership
@@ -47,6 +47,16 @@ class Gap(Refused):
     def __init__(self, sentence: str, wanted: int) -> None:
         super().__init__(sentence)
         self.wanted = wanted
+
+
+class Reporter(Struct, frozen=True):
+    """Whose events are reported: a store as ipamd knows it."""
+
+    cluster: str
+    node: str
+    boot: str
+    store: str
+    epoch: int
 
 
 class SeatTold(Struct, frozen=True):
@@ -109,10 +119,14 @@ class Centre:
         except ValueError as error:
             raise Refused(f"ipamd's answer about leases cannot be read: {error}") from None
 
-    async def report(self, document: dict[str, Any], events: Sequence[bytes]) -> int:
-        """Report events, and give the number of the last one that ipamd has. Raises Gap and Over."""
-        head = msgspec.json.encode(document)
-        body = head[:-1] + b',"events":[' + b",".join(events) + b"]}"
+    async def report(self, reporter: Reporter, first: int, events: Sequence[tuple[int, bytes]]) -> int:
+        """Report events with their ages in nanoseconds, from number `first` on.
+
+        Returns the number of the last one that ipamd has. Raises Gap and Over.
+        """
+        head = msgspec.json.encode({**structs.asdict(reporter), "first": first})
+        aged = [b'{"age_ns":%d,' % max(0, age) + event[1:] for age, event in events]
+        body = head[:-1] + b',"events":[' + b",".join(aged) + b"]}"
         answer = await self._post(_REPORT, body, _SECONDS)
         try:
             return int(json.loads(answer.body)["acknowledged"])

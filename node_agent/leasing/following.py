@@ -9,7 +9,7 @@ from typing import Final
 from cni_plugin.platform import uptime_ns
 from ipam_plugin.leases import layout
 from node_agent.leasing.asking import Asking
-from node_agent.leasing.centre import Centre, Gap, NotAdmitted, Over, Refused
+from node_agent.leasing.centre import Centre, Gap, NotAdmitted, Over, Refused, Reporter
 from node_agent.leasing.demand import Demand
 from node_agent.leasing.holding import Holding, NoStore, View
 from node_agent.leasing.making import Maker
@@ -65,17 +65,10 @@ class Following:
             return
         self._count(view, records[-1].number, [record.event for record in records])
         now = uptime_ns()
-        events = [b'{"age_ns":%d,' % max(0, now - record.at) + record.event[1:] for record in records]
-        document = {
-            "cluster": self._maker.cluster,
-            "node": self._maker.node,
-            "boot": self._maker.boot,
-            "store": view.store,
-            "epoch": view.epoch,
-            "first": records[0].number,
-        }
+        events = [(now - record.at, record.event) for record in records]
+        reporter = Reporter(self._maker.cluster, self._maker.node, self._maker.boot, view.store, view.epoch)
         try:
-            acknowledged = await self._centre.report(document, events)
+            acknowledged = await self._centre.report(reporter, records[0].number, events)
         except Gap as gap:
             if gap.wanted <= records[0].number:
                 await self._asking.begin_anew()  # ipamd has lost what it had acknowledged

@@ -10,10 +10,10 @@ from typing import Final
 import structlog
 
 from cni_plugin.platform import uptime_ns
-from node_agent.leasing.centre import Centre, Gap, Unacceptable
+from node_agent.leasing.centre import Centre, Gap, Reporter, Unacceptable
 from node_agent.leasing.holding import View
 from node_agent.leasing.making import Maker
-from node_agent.leasing.unreported import Event, Unreported, Whose
+from node_agent.leasing.unreported import Event, Unreported
 
 _MOST_EVENTS: Final = 500
 
@@ -49,24 +49,13 @@ class Former:
             log.info("what a former lease left unreported is reported", events=len(events))
         await self._forget()
 
-    async def _report(self, whose: Whose, events: Sequence[Event]) -> None:
+    async def _report(self, whose: Reporter, events: Sequence[Event]) -> None:
         for at in range(0, len(events), _MOST_EVENTS):
             part = events[at : at + _MOST_EVENTS]
-            document = {
-                "cluster": whose.cluster,
-                "node": whose.node,
-                "boot": whose.boot,
-                "store": whose.store,
-                "epoch": whose.epoch,
-                "first": part[0].number,
-            }
-            ages = [self._age(whose, event) for event in part]
-            aged = [
-                b'{"age_ns":%d,' % age + bytes(event.event)[1:] for age, event in zip(ages, part, strict=True)
-            ]
-            await self._centre.report(document, aged)
+            aged = [(self._age(whose, event), bytes(event.event)) for event in part]
+            await self._centre.report(whose, part[0].number, aged)
 
-    def _age(self, whose: Whose, event: Event) -> int:
+    def _age(self, whose: Reporter, event: Event) -> int:
         """By the wall clock; what was before this boot is older than the boot whatever that clock says."""
         least = 0 if whose.boot == self._maker.boot else uptime_ns()
         return max(least, time.time_ns() - event.time)

@@ -19,6 +19,7 @@ from cni_plugin import files
 from cni_plugin.platform import uptime_ns
 from ipam_plugin.leases import layout
 from ipam_plugin.leases.log import Record
+from node_agent.leasing.centre import Reporter
 from node_agent.leasing.holding import Holding
 from node_agent.leasing.making import Maker
 
@@ -26,16 +27,6 @@ _YOUNGEST_NS: Final = 500_000_000
 """What is younger is reported before it is worth a write, as long as ipamd answers."""
 _LARGEST: Final = 2 * layout.LOG_SIZE
 _PIECE: Final = 500
-
-
-class Whose(Struct, frozen=True):
-    """The store whose events they are, as ipamd knows it."""
-
-    cluster: str
-    node: str
-    boot: str
-    store: str
-    epoch: int
 
 
 class Event(Struct, frozen=True):
@@ -52,7 +43,7 @@ class Unreported:
     def __init__(self, path: Path, maker: Maker) -> None:
         self._path = path
         self._maker = maker
-        self._whose: Whose | None = None
+        self._whose: Reporter | None = None
         self._position = 0
         self._size = 0
 
@@ -65,7 +56,7 @@ class Unreported:
         if not view.epoch:
             return  # the next one is not known yet, and what is there is still true
         maker = self._maker
-        whose = Whose(maker.cluster, maker.node, maker.boot, view.store, view.epoch)
+        whose = Reporter(maker.cluster, maker.node, maker.boot, view.store, view.epoch)
         is_new = whose != self._whose or self._size > _LARGEST
         position = 0 if is_new else self._position
         before = uptime_ns() - _YOUNGEST_NS
@@ -88,14 +79,14 @@ class Unreported:
         self._size = len(data) if is_new else self._size + len(data)
         self._whose, self._position = whose, position
 
-    def read(self) -> tuple[Whose, Sequence[Event]] | None:
+    def read(self) -> tuple[Reporter, Sequence[Event]] | None:
         """What stands in the file, None if there is none. Raises OSError, ValueError."""
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
             return None
         first, *rest = data.split(b"\n")
-        whose = msgspec.json.decode(first, type=Whose)
+        whose = msgspec.json.decode(first, type=Reporter)
         found: list[Event] = []
         for line in rest:
             try:
