@@ -36,17 +36,24 @@ BLOCKS: Final = (
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
 REACHED: Final = "INSERT OR REPLACE INTO carving (pool, reached) VALUES (?, ?)"
-ALLOCATIONS: Final = f"""
-INSERT INTO allocation (
+COLUMNS: Final = """
   space, address, pool, place, digest, position, cluster, network, node, container_id, ifname, namespace,
   name, uid, boot, netns_device, netns_inode, since, generation,
   taken_boot, taken_uptime, repeated_boot, repeated_uptime
-) VALUES (
+"""
+ALLOCATIONS: Final = f"""
+INSERT INTO allocation ({COLUMNS}) VALUES (
   'default', ?2, ?1, ?3, randomblob(16), 0, 'default', 'pods', 'node-' || (abs(random()) % 100),
   lower(hex(randomblob(32))), 'eth0', 'ns-' || (abs(random()) % 20), 'pod-' || lower(hex(randomblob(5))),
   lower(hex(randomblob(16))), '5afbf9ad-2078-45d6-888a-9b7fab4c0d3e', 4, 4026532000,
   {TAKEN_AT} + abs(random()) % 1000000000, 1, 1, 1, 1, 1
 )"""
+HOUR: Final = 3_600_000_000
+ENDED: Final = f"""
+INSERT INTO allocation ({COLUMNS}, until, ending)
+SELECT {COLUMNS.replace("since,", f"since - 2 * {HOUR},")}, since - {HOUR}, 'released'
+FROM allocation WHERE place % 2 = 0 AND container_id IS NOT NULL AND until IS NULL"""
+"""Every second address had the same holder once before."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,11 @@ def at_random(pool: str, subnet: IPv4Network, free: int) -> Filling:
     return Filling(pool, int(subnet[0]), bytes(state))
 
 
-def fill_sqlite(database: Path, fillings: Iterable[Filling]) -> None:
-    """Fill a migrated database that no ipamd has open; its pools exist already, and have no blocks."""
+def fill_sqlite(database: Path, fillings: Iterable[Filling], *, past: bool = False) -> None:
+    """Fill a migrated database that no ipamd has open; its pools exist already, and have no blocks.
+
+    With a `past`, every second address had a holder before.
+    """
     connection = sqlite3.connect(database, isolation_level=None)
     try:
         for setting in BULK_SETTINGS:
@@ -121,6 +131,8 @@ def fill_sqlite(database: Path, fillings: Iterable[Filling]) -> None:
             connection.executemany(BLOCKS, filling.block_rows())
             connection.execute(REACHED, (filling.pool, cursor_bytes(filling.beyond)))
             connection.executemany(ALLOCATIONS, filling.address_rows())
+        if past:
+            connection.execute(ENDED)
         for _, statement in indexes:
             connection.execute(statement)
         connection.execute("COMMIT")

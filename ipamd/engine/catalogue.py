@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
 from ipamd.addressing.mask import Mask, meets
@@ -125,6 +126,58 @@ class Catalogue:
         for group in groups.values():
             group.sort(key=lambda pool: int(pool.subnet[0]))
         return {key: ([int(pool.subnet[0]) for pool in group], group) for key, group in groups.items()}
+
+    @cached_property
+    def _reservation_numbers(self) -> Sequence[int]:
+        return sorted(self.snapshot.reservations)
+
+    def reservations_after(self, number: int) -> Iterator[Reservation]:
+        """The reservations with larger numbers, in their order."""
+        begin = bisect_right(self._reservation_numbers, number)
+        return (self.snapshot.reservations[each] for each in islice(self._reservation_numbers, begin, None))
+
+    def reservations_with(self, address: IPAddress) -> list[Reservation]:
+        """The reservations of an address, one of each space at most."""
+        found = []
+        for (_, family), (firsts, kept) in self._by_addresses.items():
+            at = bisect_right(firsts, int(address)) - 1
+            if family == address.version and at >= 0 and kept[at].addresses.contains(address):
+                found.append(kept[at])
+        return found
+
+    @cached_property
+    def _by_addresses(self) -> Mapping[tuple[str, int], tuple[list[int], list[Reservation]]]:
+        """The reservations of each space and family, in the order of their addresses: none overlap."""
+        groups: dict[tuple[str, int], list[Reservation]] = {}
+        for each in self.snapshot.reservations.values():
+            groups.setdefault((each.space, each.addresses.family), []).append(each)
+        for group in groups.values():
+            group.sort(key=lambda each: int(each.addresses.first))
+        return {key: ([int(each.addresses.first) for each in group], group) for key, group in groups.items()}
+
+    @cached_property
+    def _node_keys(self) -> Sequence[NodeKey]:
+        return sorted(self.snapshot.nodes)
+
+    def nodes_after(self, key: NodeKey | None, cluster: str | None) -> Iterator[NodeKey]:
+        """The nodes behind one, by cluster and name; those of one cluster if it is given."""
+        first = max(each for each in (key, cluster and NodeKey(cluster, ""), NodeKey("", "")) if each)
+        begin = bisect_right(self._node_keys, first)
+        those = islice(self._node_keys, begin, None)
+        return those if cluster is None else takewhile(lambda each: each.cluster == cluster, those)
+
+    @cached_property
+    def pools_by_name(self) -> Sequence[tuple[str, Pool]]:
+        """The pools by name, each with the words by which people look for it: its name and its subnet."""
+        return [(f"{name} {self.pools[name].subnet}", self.pools[name]) for name in sorted(self.pools)]
+
+    @cached_property
+    def pools_by_space(self) -> Mapping[str, Sequence[Pool]]:
+        """The pools of each space, by family and address."""
+        groups: dict[str, list[Pool]] = {}
+        for (space, _), (_, pools) in sorted(self._by_subnet.items()):
+            groups.setdefault(space, []).extend(pools)
+        return groups
 
     def reserved_for(self, namespace: str | None, name: str | None, owner: str | None) -> list[Reservation]:
         """The reservations of a workload or an owner."""

@@ -40,6 +40,7 @@ from ipamd.models.instant import Instant
 from ipamd.models.limits import LEAK_GRACE_SECONDS
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Outcome, Released
+from ipamd.models.query import ALL_CONTACTS, ContactQuery
 from ipamd.models.request import AllocationRequest, Release
 
 
@@ -180,6 +181,10 @@ class Engine:
         """When each token was last used, from the database and from this process."""
         return await self.upkeep.uses()
 
-    async def contacts(self) -> Mapping[NodeKey, Instant]:
-        """When each node last called, from the database and from this process."""
-        return await self.upkeep.contacts()
+    async def contacts(self, query: ContactQuery = ALL_CONTACTS) -> Mapping[NodeKey, Instant]:
+        """When nodes last called, from the database and from this process; a page, and perhaps some more."""
+        return await self.upkeep.contacts(query)
+
+    async def contact(self, node: NodeKey) -> Instant | None:
+        """When one node last called, None if it never did."""
+        return await self.upkeep.contact(node)

@@ -15,7 +15,7 @@ from ipamd.models.errors import DomainError
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.issued import REMEMBERED_FOR
 from ipamd.models.node import NodeKey
-from ipamd.models.query import HistoryQuery
+from ipamd.models.query import ALL_CONTACTS, ContactQuery, HistoryQuery
 
 UPKEEP_EVERY: Final = 30.0
 """Seconds between two rounds. A round writes contacts, and forgets old releases."""
@@ -65,11 +65,15 @@ class Upkeep:
         """Note that a token was used."""
         self._uses[token] = self._clock()
 
-    async def contacts(self) -> Mapping[NodeKey, Instant]:
-        """When each node last called, from the database and from this process."""
+    async def contacts(self, query: ContactQuery = ALL_CONTACTS) -> Mapping[NodeKey, Instant]:
+        """When nodes last called, from the database and from this process."""
         now = self._clock()
-        known = {**await self._backend.ledger.contacts(), **self._contacts}
+        known = {**await self._backend.ledger.contacts(query), **query.picked(self._contacts)}
         return {node: min(heard, now) for node, heard in known.items()}
+
+    async def contact(self, node: NodeKey) -> Instant | None:
+        """When one node last called, None if it never did."""
+        return (await self.contacts(ContactQuery(cluster=node.cluster, name=node.name))).get(node)
 
     async def uses(self) -> Mapping[int, Instant]:
         """When each token was last used, from the database and from this process."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.instant import Instant
+from ipamd.models.node import NodeKey
 from ipamd.models.pool import DEFAULT_SPACE
 
 
@@ -71,6 +74,44 @@ class HistoryQuery:
     def in_space(self) -> str | None:
         """The space that is meant, None for all: it counts if an address is asked for."""
         return self.space if self.address is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactQuery:
+    """Which nodes that have called, by cluster and name.
+
+    `part` is in their names; `after` is the last one of the page before. Without `limit` it is all of them.
+    """
+
+    cluster: str | None = None
+    name: str | None = None
+    part: str | None = None
+    after: NodeKey | None = None
+    limit: int | None = None
+
+    def picked(self, contacts: Mapping[NodeKey, Instant]) -> dict[NodeKey, Instant]:
+        """Those of some contacts, in their order."""
+        fitting = [
+            key
+            for key in contacts
+            if self.cluster in (None, key.cluster)
+            and self.name in (None, key.name)
+            and (self.part is None or self.part in key.name)
+            and (self.after is None or key > self.after)
+        ]
+        return {key: contacts[key] for key in sorted(fitting)[: self.limit]}
+
+
+ALL_CONTACTS: Final = ContactQuery()
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksWanted:
+    """Which blocks of a pool: those freed after an instant, and those in some stretches of whole blocks."""
+
+    pool: str
+    freed_after: Instant
+    stretches: Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import uuid4
@@ -19,6 +20,7 @@ from starlette.routing import Route
 
 from ipamd.models.address import parse_address, parse_network
 from ipamd.models.pool import DEFAULT_CLUSTER
+from ipamd.models.query import ContactQuery
 from ipamd.web.asking import asked, engine, next_page, rest
 from ipamd.web.rendering import HEADERS, render
 from ipamd.web.rest import Refused, Rest
@@ -107,11 +109,12 @@ async def _or_none(api: Rest, path: str, query: Mapping[str, str]) -> Any:
 
 
 async def _names(request: Request, words: str) -> Mapping[str, Any]:
-    """Pools, nodes and reservations with these words in their names: all in memory."""
+    """Pools and nodes with these words in their names."""
     catalogue, sought = engine(request).catalogue, words.lower()
-    pools = sorted(name for name in catalogue.pools if sought in name)[:FOUND]
-    known = catalogue.snapshot.nodes.keys() | (await engine(request).contacts()).keys()
-    nodes = sorted(key for key in known if sought in key.name.lower())[:FOUND]
+    pools = list(islice((pool.name for _, pool in catalogue.pools_by_name if sought in pool.name), FOUND))
+    called = await engine(request).contacts(ContactQuery(part=sought, limit=FOUND))
+    labelled = islice((key for key in catalogue.nodes_after(None, None) if sought in key.name), FOUND)
+    nodes = sorted({*called, *labelled})[:FOUND]
     return {"pools": pools, "nodes": nodes}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
@@ -52,21 +53,21 @@ async def overview(request: Request) -> Response:
     """All pools, a page at a time, by name."""
     catalogue = await engine(request).refresh()
     given = asked(request, "q", "space", "after")
-    matching = sorted(
-        name
-        for name, pool in catalogue.pools.items()
-        if given.get("space") in (None, pool.space) and given.get("q", "").lower() in f"{name} {pool.subnet}"
-    )
-    later = [name for name in matching if name > given.get("after", "")]
-    rows = await _rows(engine(request), [catalogue.pools[name] for name in later[:PAGE]])
+    sought, space = given.get("q", "").lower(), given.get("space")
+    matching = [
+        pool for words, pool in catalogue.pools_by_name if sought in words and space in (None, pool.space)
+    ]
+    begin = bisect_right(matching, given.get("after", ""), key=lambda pool: pool.name)
+    later = matching[begin : begin + PAGE + 1]
+    rows = await _rows(engine(request), later[:PAGE])
     return render(
         request,
         "overview.html",
         rows=rows,
         given=given,
         total=len(matching),
-        more=later[PAGE - 1] if len(later) > PAGE else None,
-        spaces=sorted({pool.space for pool in catalogue.pools.values()}),
+        more=later[PAGE - 1].name if len(later) > PAGE else None,
+        spaces=list(catalogue.pools_by_space),
     )
 
 
@@ -213,11 +214,9 @@ async def show_tree(request: Request) -> Response:
     """Spaces, their pools, and the parts of one pool, opened in place."""
     catalogue = await engine(request).refresh()
     given = asked(request, "space", "free", "after", "open", "at")
-    by_space: dict[str, list[Pool]] = {}
-    for pool in catalogue.pools.values():
-        by_space.setdefault(pool.space, []).append(pool)
-    space = given.get("space") or next(iter(sorted(by_space)), None)
-    ordered = sorted(by_space.get(space or "", ()), key=lambda pool: (pool.family, int(pool.subnet[0])))
+    by_space = catalogue.pools_by_space
+    space = given.get("space") or next(iter(by_space), None)
+    ordered = by_space.get(space or "", ())
     begin = next((place + 1 for place, pool in enumerate(ordered) if pool.name == given.get("after")), 0)
     known = engine(request)
     least = int(given["free"]) if re.fullmatch(r"[0-9]{1,39}", given.get("free", "")) else 0
@@ -234,7 +233,7 @@ async def show_tree(request: Request) -> Response:
     return render(
         request,
         "tree.html",
-        spaces={name: len(pools) for name, pools in sorted(by_space.items())},
+        spaces={name: len(pools) for name, pools in by_space.items()},
         space=space,
         rows=rows,
         given=given,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from itertools import islice
 from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Path, Query, Response
 
-from ipamd.api.paging import PageQuery, page_of_names
+from ipamd.api.paging import PageQuery, page
 from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
 from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, TheEngine
 from ipamd.api.schemas.census import FreeDead, ShownFreed
@@ -19,6 +20,7 @@ from ipamd.api.schemas.token import document_of as token_document
 from ipamd.engine.allocation.collection import Eviction
 from ipamd.models.errors import NotAllowed, NotFound
 from ipamd.models.node import Node, NodeKey
+from ipamd.models.query import ContactQuery
 
 router = APIRouter(prefix="/v1/nodes", tags=["nodes"])
 log = structlog.get_logger()
@@ -37,16 +39,19 @@ async def list_nodes(
 ) -> dict[str, Any]:
     """List the nodes that have called or have labels, by cluster and name."""
     known = catalogue.snapshot.nodes
-    contacts = await engine.contacts()
-    keys = [key for key in contacts.keys() | known.keys() if query.cluster in (None, key.cluster)]
-    members = await engine.network_queries.members({key.cluster for key in keys})
-    return page_of_names(
+    names, most = query.after_names(2), query.limit + 1
+    after = NodeKey(*names) if names is not None else None
+    contacts = await engine.contacts(ContactQuery(cluster=query.cluster, after=after, limit=most))
+    labelled = islice(catalogue.nodes_after(after, query.cluster), most)
+    keys = sorted({*contacts, *labelled})[:most]
+    members = await engine.network_queries.members(keys[: query.limit], contacts)
+    return page(
         keys,
-        query,
+        query.limit,
         lambda key: document_of(
             known.get(key) or Node(cluster=key.cluster, name=key.name), contacts.get(key), members.get(key)
         ),
-        lambda key: key,
+        list,
     )
 
 
@@ -72,7 +77,7 @@ async def read_node(
     """Show one node that has called or has labels. A node without labels has no ETag."""
     key = NodeKey(cluster, name)
     node = catalogue.snapshot.nodes.get(key)
-    contact = (await engine.contacts()).get(key)
+    contact = await engine.contact(key)
     if node is not None:
         response.headers.update(entity_tag(node.revision))
     elif contact is None:
@@ -103,7 +108,7 @@ async def save_node(
         response.status_code = HTTPStatus.CREATED
     response.headers.update(entity_tag(node.revision))
     member = await engine.network_queries.member(key)
-    return document_of(node, (await engine.contacts()).get(key), member)
+    return document_of(node, await engine.contact(key), member)
 
 
 @router.delete("/{cluster}/{name}", status_code=HTTPStatus.NO_CONTENT)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
+from itertools import islice
 from typing import Annotated, Any, cast
 
 import structlog
@@ -56,13 +58,9 @@ async def list_reservations(
     query: Annotated[ReservationsQuery, Query()], catalogue: CurrentCatalogue
 ) -> dict[str, Any]:
     """List reservations, oldest first."""
-    after = query.after_number() or 0
-    found = [
-        reservation
-        for number, reservation in sorted(catalogue.snapshot.reservations.items())
-        if number > after and _matches(reservation, query)
-    ]
-    return page(found, query.limit, document_of, lambda reservation: reservation.id)
+    candidates = _candidates(query, catalogue, query.after_number() or 0)
+    found = islice((each for each in candidates if _matches(each, query)), query.limit + 1)
+    return page(list(found), query.limit, document_of, lambda reservation: reservation.id)
 
 
 @router.get("/{number}")
@@ -95,11 +93,21 @@ def _shown(reservation: Reservation, response: Response) -> ShownReservation:
     return document_of(reservation)
 
 
+def _candidates(query: ReservationsQuery, catalogue: Catalogue, after: int) -> Iterable[Reservation]:
+    """The reservations with numbers above one by which a list is looked for, by an index if there is one."""
+    if query.address is not None:
+        narrow: Iterable[Reservation] = catalogue.reservations_with(parse_address(query.address))
+    elif query.owner is not None or (query.name is not None and query.namespace is not None):
+        narrow = catalogue.reserved_for(query.namespace, query.name, query.owner)
+    else:
+        return catalogue.reservations_after(after)
+    return sorted((each for each in narrow if each.id > after), key=lambda each: each.id)
+
+
 def _matches(reservation: Reservation, query: ReservationsQuery) -> bool:
     return (
         query.space in (None, reservation.space)
         and query.namespace in (None, reservation.namespace)
         and query.name in (None, reservation.name)
         and query.owner in (None, reservation.owner)
-        and (query.address is None or reservation.addresses.contains(parse_address(query.address)))
     )

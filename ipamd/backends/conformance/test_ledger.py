@@ -24,7 +24,7 @@ from ipamd.backends.interface import Backend, Changes, Repeated
 from ipamd.models.allocation import Allocation, Idempotency, Workload
 from ipamd.models.identity import Owner, digest_of
 from ipamd.models.issued import CallOrder
-from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd.models.query import AllocationQuery, BlocksWanted, Fill, HistoryQuery
 
 pytestmark = pytest.mark.asyncio
 
@@ -311,6 +311,24 @@ async def test_stretches_of_a_pool_are_added_up_by_whole_blocks(backend: Backend
     assert await backend.ledger.allocated_in("pods", [(0, 127), (128, 191), (192, 255)]) == [65, 0, 7]
     assert await backend.ledger.allocated_in("pods", stretches) == [72, 9, *[0] * 298]
     assert await backend.ledger.allocated_in("pods", []) == []
+
+
+async def test_blocks_of_several_pools_are_read_at_once(backend: Backend) -> None:
+    await carve(backend, *(block(first, last_freed=NOW + first) for first in (0, 64, 128, 192)))
+    await carve(backend, block(64, pool="other", last_freed=NOW + 1), block(128, pool="other"))
+    many = [(64 * number, 64 * number) for number in range(3, 600)]
+
+    found = await backend.ledger.blocks_of(
+        [
+            BlocksWanted("pods", NOW + 64, [(0, 0), *many]),
+            BlocksWanted("other", NOW, []),
+            BlocksWanted("absent", 0, [(0, 255)]),
+        ]
+    )
+
+    assert {pool: firsts(blocks) for pool, blocks in found.items()} == {"pods": [0, 128, 192], "other": [64]}
+    assert found["pods"][1] == replace(block(128), last_freed=NOW + 128)
+    assert await backend.ledger.blocks_of([]) == {}
 
 
 async def test_fill_follows_what_is_written(backend: Backend) -> None:

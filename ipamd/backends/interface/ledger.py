@@ -17,7 +17,7 @@ from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import Announced, NetworkPosition, NodeAddress, NodeBlock
-from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
 from ipamd.models.sample import UsageSample
 
 
@@ -106,6 +106,13 @@ class Ledger(Protocol):
         """
         ...
 
+    async def blocks_of(self, wanted: Sequence[BlocksWanted]) -> Mapping[str, Sequence[Block]]:
+        """Blocks of several pools by pool, without pools of which there are none; by their numbers.
+
+        It is one reading, however many pools and stretches there are.
+        """
+        ...
+
     async def allocated_in(self, pool: str, stretches: Sequence[tuple[int, int]]) -> Sequence[int]:
         """How many addresses are allocated in the blocks of each stretch, from its first address to its last.
 
@@ -113,8 +120,8 @@ class Ledger(Protocol):
         """
         ...
 
-    async def contacts(self) -> Mapping[NodeKey, Instant]:
-        """Every node that has called, and when it last did, as last written."""
+    async def contacts(self, query: ContactQuery = ALL_CONTACTS) -> Mapping[NodeKey, Instant]:
+        """Nodes that have called, and when each last did, as last written; in the order of their keys."""
         ...
 
     async def uses(self) -> Mapping[int, Instant]:
@@ -126,11 +133,11 @@ class Ledger(Protocol):
         ...
 
     async def pod_network(
-        self, cluster: str, known: Snapshot, after: int | None, only: str | None = None
+        self, cluster: str, known: Snapshot, after: int | None, only: Sequence[str] | None = None
     ) -> PodNetworkReading:
         """The pod network of a cluster: what has changed after a number, or all of it.
 
-        `known` is what `snapshot` takes. If `only` is given, the addresses of this node suffice, and no
+        `known` is what `snapshot` takes. If `only` is given, the addresses of these nodes suffice, and no
         changes are asked for. A cluster of which nothing was announced is at `NetworkPosition()`.
         """
         ...

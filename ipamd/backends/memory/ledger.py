@@ -18,7 +18,7 @@ from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition, NodeAddress, NodeBlock
-from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
 from ipamd.models.sample import UsageSample
 
 Further = Callable[[Allocation, Allocation], bool]
@@ -106,12 +106,26 @@ class MemoryLedger:
             wanted.update(block.first for block in self._tables.blocks.between(pool, *between))
         return self._tables.blocks_numbered(pool, sorted(wanted))
 
+    async def blocks_of(self, wanted: Sequence[BlocksWanted]) -> Mapping[str, Sequence[Block]]:
+        found = {each.pool: self._wanted(each) for each in wanted}
+        return {pool: blocks for pool, blocks in found.items() if blocks}
+
+    def _wanted(self, wanted: BlocksWanted) -> list[Block]:
+        rows = self._tables.blocks.rows.get(wanted.pool, {})
+        numbers = {
+            first
+            for first, block in rows.items()
+            if block.last_freed > wanted.freed_after
+            or any(begin <= first <= last for begin, last in wanted.stretches)
+        }
+        return self._tables.blocks_numbered(wanted.pool, sorted(numbers))
+
     async def allocated_in(self, pool: str, stretches: Sequence[tuple[int, int]]) -> Sequence[int]:
         blocks = self._tables.blocks
         return [sum(block.allocated for block in blocks.between(pool, *stretch)) for stretch in stretches]
 
-    async def contacts(self) -> Mapping[NodeKey, Instant]:
-        return dict(self._tables.contacts)
+    async def contacts(self, query: ContactQuery = ALL_CONTACTS) -> Mapping[NodeKey, Instant]:
+        return query.picked(self._tables.contacts)
 
     async def uses(self) -> Mapping[int, Instant]:
         return dict(self._tables.uses)
@@ -120,7 +134,7 @@ class MemoryLedger:
         return dict(self._tables.announcing.positions)
 
     async def pod_network(
-        self, cluster: str, known: Snapshot, after: int | None, only: str | None = None
+        self, cluster: str, known: Snapshot, after: int | None, only: Sequence[str] | None = None
     ) -> PodNetworkReading:
         announcing, snapshot = self._tables.announcing, self._tables.snapshot
         numbers = {each: number for each, number in announcing.numbers.items() if each.cluster == cluster}

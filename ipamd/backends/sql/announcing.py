@@ -7,6 +7,7 @@ commit in their order, and nobody who holds one waits for anything else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
+from functools import lru_cache
 from typing import Any, Final
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from ipamd.backends.interface import KEPT_ANNOUNCEMENTS, PodNetworkReading
 from ipamd.backends.sql.rows import address_of
 from ipamd.backends.sql.schema import ALLOCATION, ANNOUNCED, ANNOUNCING, BLOCK, NODE
 from ipamd.backends.sql.session import DatabaseSession, Statement
+from ipamd.backends.sql.statements import in_pieces, numbered
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import NODE_OWNER
 from ipamd.models.pod_network import Announced, AnnouncedKind, NetworkPosition, NodeAddress, NodeBlock
@@ -91,22 +93,43 @@ BLOCKS_OF_POOL: Final = Statement(
     select(BLOCK.c.node, BLOCK.c.first).where(BLOCK.c.pool == bindparam("of_pool"), _OF_CLUSTER),
     ("of_pool", "of_cluster"),
 )
-BLOCKS_OF_NODE: Final = Statement(
-    select(BLOCK.c.node, BLOCK.c.first).where(
-        BLOCK.c.pool == bindparam("of_pool"), _OF_CLUSTER, BLOCK.c.node == bindparam("of_node")
-    ),
-    ("of_pool", "of_cluster", "of_node"),
-)
+
+
+@lru_cache
+def blocks_of_nodes(length: int) -> Statement:
+    """The blocks that some nodes have of a pool."""
+    keys, names = numbered(length)
+    there = (BLOCK.c.pool == bindparam("of_pool"), _OF_CLUSTER, BLOCK.c.node.in_(keys))
+    return Statement(select(BLOCK.c.node, BLOCK.c.first).where(*there), ("of_pool", "of_cluster", *names))
+
 
 _SINGLE: Final = (ALLOCATION.c.node, ALLOCATION.c.pool, ALLOCATION.c.address)
 _BORROWED: Final = (text("until IS NULL AND borrowed"), ALLOCATION.c.cluster == bindparam("of_cluster"))
 BORROWED: Final = Statement(select(*_SINGLE).where(*_BORROWED), ("of_cluster",))
-BORROWED_OF_NODE: Final = Statement(
-    select(*_SINGLE).where(*_BORROWED, ALLOCATION.c.node == bindparam("of_node")), ("of_cluster", "of_node")
-)
+
+
+@lru_cache
+def borrowed_of_nodes(length: int) -> Statement:
+    """The single addresses that some nodes have borrowed."""
+    keys, names = numbered(length)
+    of_nodes = ALLOCATION.c.node.in_(keys)
+    return Statement(select(*_SINGLE).where(*_BORROWED, of_nodes), ("of_cluster", *names))
+
+
+_OWN: Final = (ALLOCATION.c.owner, ALLOCATION.c.pool, ALLOCATION.c.address)
+_OWNED: Final = text("until IS NULL AND owner IS NOT NULL")
+
+
+@lru_cache
+def own_of_owners(length: int) -> Statement:
+    """The addresses of some owners."""
+    keys, names = numbered(length)
+    return Statement(select(*_OWN).where(_OWNED, ALLOCATION.c.owner.in_(keys)), names)
+
+
 OWN_BETWEEN: Final = Statement(
-    select(ALLOCATION.c.owner, ALLOCATION.c.pool, ALLOCATION.c.address).where(
-        text("until IS NULL AND owner IS NOT NULL"),
+    select(*_OWN).where(
+        _OWNED,
         ALLOCATION.c.owner >= bindparam("first"),
         ALLOCATION.c.owner <= bindparam("last"),
     ),
@@ -138,7 +161,7 @@ async def positions(session: DatabaseSession) -> dict[str, NetworkPosition]:
 
 
 async def pod_network(
-    session: DatabaseSession, cluster: str, snapshot: Snapshot, after: int | None, only: str | None
+    session: DatabaseSession, cluster: str, snapshot: Snapshot, after: int | None, only: Sequence[str] | None
 ) -> PodNetworkReading:
     """See `Ledger.pod_network`."""
     known = await session.fetch(POSITION, cluster)
@@ -147,7 +170,7 @@ async def pod_network(
     rows = await session.fetch(CHANGED_AFTER, cluster, -1 if after is None else after) if of_all else ()
     changed = {Announced(cluster, AnnouncedKind(kind), name) for kind, name in rows}
     pools = [name for name, pool in snapshot.pools.items() if pool.is_announced_in(cluster)]
-    nodes = [only] if only is not None else None if after is None else _few(changed)
+    nodes = list(only) if only is not None else None if after is None else _few(changed)
     return PodNetworkReading(
         NetworkPosition(epoch, number),
         forgotten,
@@ -175,7 +198,10 @@ async def _blocks(
         if nodes is None:
             pieces = [await session.fetch(BLOCKS_OF_POOL, pool, cluster)]
         else:
-            pieces = [await session.fetch(BLOCKS_OF_NODE, pool, cluster, node) for node in nodes]
+            pieces = [
+                await session.fetch(blocks_of_nodes(len(keys)), pool, cluster, *keys)
+                for keys in in_pieces(nodes)
+            ]
         for rows in pieces:
             found += [NodeBlock(node, pool, int.from_bytes(first, "big")) for node, first in rows]
     return found
@@ -185,7 +211,9 @@ async def _borrowed(session: DatabaseSession, cluster: str, nodes: Sequence[str]
     if nodes is None:
         pieces = [await session.fetch(BORROWED, cluster)]
     else:
-        pieces = [await session.fetch(BORROWED_OF_NODE, cluster, node) for node in nodes]
+        pieces = [
+            await session.fetch(borrowed_of_nodes(len(keys)), cluster, *keys) for keys in in_pieces(nodes)
+        ]
     return [NodeAddress(node, pool, address_of(packed)) for rows in pieces for node, pool, packed in rows]
 
 
@@ -194,7 +222,8 @@ async def _own(session: DatabaseSession, cluster: str, nodes: Sequence[str] | No
     if nodes is None:
         pieces = [await session.fetch(OWN_BETWEEN, before, before + "\U0010ffff")]
     else:
-        pieces = [await session.fetch(OWN_BETWEEN, before + node, before + node) for node in nodes]
+        owners = [before + node for node in nodes]
+        pieces = [await session.fetch(own_of_owners(len(keys)), *keys) for keys in in_pieces(owners)]
     return [
         NodeAddress(owner.removeprefix(before), pool, address_of(packed))
         for rows in pieces

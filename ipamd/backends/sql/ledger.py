@@ -33,7 +33,7 @@ from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition
-from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
 from ipamd.models.sample import UsageSample
 
 T = TypeVar("T")
@@ -141,6 +141,27 @@ class SqlLedger:
 
         return await self._reader.read(reading)
 
+    async def blocks_of(self, wanted: Sequence[BlocksWanted]) -> Mapping[str, Sequence[Block]]:
+        moments = [(each.pool, each.freed_after) for each in wanted]
+        stretches = [
+            (each.pool, number_bytes(first), number_bytes(last))
+            for each in wanted
+            for first, last in each.stretches
+        ]
+
+        async def reading(session: DatabaseSession) -> dict[str, list[Block]]:
+            rows = [
+                *await _in_pieces(session, statements.blocks_freed_after, moments),
+                *await _in_pieces(session, statements.blocks_in, stretches),
+            ]
+            blocks = {(block.pool, block.first): block for block in map(block_of, rows)}
+            found: dict[str, list[Block]] = {}
+            for key in sorted(blocks):
+                found.setdefault(key[0], []).append(blocks[key])
+            return found
+
+        return await self._reader.read(reading)
+
     async def allocated_in(self, pool: str, stretches: Sequence[tuple[int, int]]) -> Sequence[int]:
         async def reading(session: DatabaseSession) -> list[int]:
             sums: list[int] = []
@@ -154,8 +175,13 @@ class SqlLedger:
 
         return await self._reader.read(reading)
 
-    async def contacts(self) -> Mapping[NodeKey, Instant]:
-        rows = await self._reader.read(lambda session: session.fetch(statements.CONTACTS))
+    async def contacts(self, query: ContactQuery = ALL_CONTACTS) -> Mapping[NodeKey, Instant]:
+        part = query.part and f"%{statements.escaped(query.part)}%"
+        given = _given(cluster=query.cluster, name=query.name, part=part, limit=query.limit)
+        statement = statements.contacts(tuple(given), goes_on=query.after is not None)
+        rows = await self._reader.read(
+            lambda session: session.fetch(statement, *given.values(), *(query.after or ()))
+        )
         return {NodeKey(cluster, node): heard for cluster, node, heard in rows}
 
     async def uses(self) -> Mapping[int, Instant]:
@@ -166,7 +192,7 @@ class SqlLedger:
         return await self._reader.read(announcing.positions)
 
     async def pod_network(
-        self, cluster: str, known: Snapshot, after: int | None, only: str | None = None
+        self, cluster: str, known: Snapshot, after: int | None, only: Sequence[str] | None = None
     ) -> PodNetworkReading:
         async def reading(session: DatabaseSession) -> PodNetworkReading:
             return await announcing.pod_network(session, cluster, await load(session, known), after, only)
@@ -237,6 +263,17 @@ async def _merged(
     """One page out of statements that each give theirs in the same order, in one reading."""
     found = [await _allocations(session, piece, *values) for piece in pieces]
     return list(islice(merge(*found, key=order), limit))
+
+
+async def _in_pieces(
+    session: DatabaseSession, statement: Callable[[int], Statement], keys: Sequence[tuple[Any, ...]]
+) -> list[Sequence[Any]]:
+    """The rows of all keys, from statements that each take some of them."""
+    rows: list[Sequence[Any]] = []
+    for begin in range(0, len(keys), statements.MOST_STRETCHES):
+        piece = statements.padded(keys[begin : begin + statements.MOST_STRETCHES])
+        rows += await session.fetch(statement(len(piece)), *chain.from_iterable(piece))
+    return rows
 
 
 def _latest_first(row: Allocation) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar
@@ -12,8 +13,10 @@ from sqlalchemy import (
     ClauseElement,
     ColumnElement,
     CompoundSelect,
+    Subquery,
     Table,
     TextClause,
+    and_,
     bindparam,
     case,
     delete,
@@ -31,6 +34,7 @@ from sqlalchemy import (
 
 # SQLite took PostgreSQL's `ON CONFLICT`, and SQLAlchemy's construct for PostgreSQL compiles for both.
 from sqlalchemy.dialects.postgresql import Insert as Upsert
+from sqlalchemy.types import TypeEngine
 
 from ipamd.backends.interface import BlockOwner
 from ipamd.backends.sql.schema import (
@@ -421,27 +425,55 @@ def fill_of_pools(length: int) -> Statement:
 MOST_STRETCHES: Final = 256
 
 
+def _asked(length: int, **columns: TypeEngine[Any]) -> tuple[Subquery, tuple[str, ...]]:
+    """A small table of what is asked about, out of parameters, and their names: each row is one search."""
+    rows = [
+        select(
+            literal_column(str(number)).label("number"),
+            *(bindparam(f"{name}_{number}", type_=kind).label(name) for name, kind in columns.items()),
+        )
+        for number in range(length)
+    ]
+    names = tuple(f"{name}_{number}" for number in range(length) for name in columns)
+    return union_all(*rows).subquery("asked"), names
+
+
+@lru_cache
+def blocks_freed_after(length: int) -> Statement:
+    """The blocks of some pools, each named with a moment, that were freed after it."""
+    asked, names = _asked(length, pool=BLOCK.c.pool.type, moment=BLOCK.c.last_freed.type)
+    return Statement(
+        select(*BLOCK_COLUMNS).select_from(
+            asked.join(BLOCK, and_(BLOCK.c.pool == asked.c.pool, BLOCK.c.last_freed > asked.c.moment))
+        ),
+        names,
+    )
+
+
+@lru_cache
+def blocks_in(length: int) -> Statement:
+    """The blocks in some stretches, each of a pool."""
+    kind = BLOCK.c.first.type
+    asked, names = _asked(length, pool=BLOCK.c.pool.type, begin=kind, finish=kind)
+    within = BLOCK.c.first.between(asked.c.begin, asked.c.finish)
+    return Statement(
+        select(*BLOCK_COLUMNS).select_from(asked.join(BLOCK, and_(BLOCK.c.pool == asked.c.pool, within))),
+        names,
+    )
+
+
 @lru_cache
 def allocated_in(length: int) -> Statement:
     """The number of each stretch of a pool in which anything is allocated, and how much.
 
     The bounds are one small table, so that each stretch is one search in the index of the pool's blocks.
     """
-    bounds = [
-        select(
-            literal_column(str(number)).label("number"),
-            bindparam(f"from_{number}", type_=BLOCK.c.first.type).label("begin"),
-            bindparam(f"to_{number}", type_=BLOCK.c.first.type).label("finish"),
-        )
-        for number in range(length)
-    ]
-    stretch = union_all(*bounds).subquery("stretch")
-    names = tuple(name for number in range(length) for name in (f"from_{number}", f"to_{number}"))
+    asked, names = _asked(length, begin=BLOCK.c.first.type, finish=BLOCK.c.first.type)
     return Statement(
-        select(stretch.c.number, func.sum(BLOCK.c.allocated))
-        .join(BLOCK, BLOCK.c.first.between(stretch.c.begin, stretch.c.finish))
+        select(asked.c.number, func.sum(BLOCK.c.allocated))
+        .join(BLOCK, BLOCK.c.first.between(asked.c.begin, asked.c.finish))
         .where(BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.allocated > 0)
-        .group_by(stretch.c.number),
+        .group_by(asked.c.number),
         ("of_pool", *names),
     )
 
@@ -534,7 +566,31 @@ SAVE_BOOT: Final = _added(BOOT)
 SAVE_CONTACT: Final = replaced(CONTACT)
 SAVE_USE: Final = replaced(TOKEN_USE)
 
-CONTACTS: Final = Statement(select(CONTACT), ())
+
+@lru_cache
+def contacts(given: tuple[str, ...], *, goes_on: bool) -> Statement:
+    """The nodes that have called, by their keys, with what a `ContactQuery` gives; from behind a key on."""
+    columns = CONTACT.c.cluster, CONTACT.c.node
+    conditions: dict[str, ColumnElement[bool]] = {
+        "cluster": CONTACT.c.cluster == bindparam("of_cluster"),
+        "name": CONTACT.c.node == bindparam("of_name"),
+        "part": CONTACT.c.node.like(bindparam("of_part"), escape="\\"),
+    }
+    query = select(CONTACT).where(*(conditions[name] for name in given if name != "limit"))
+    names = tuple(f"of_{name}" for name in given)
+    if "limit" in given:
+        query = query.limit(bindparam("of_limit"))
+    if goes_on:
+        behind = tuple_(bindparam("after_cluster"), bindparam("after_node"))
+        query, names = query.where(tuple_(*columns) > behind), (*names, "after_cluster", "after_node")
+    return Statement(query.order_by(*columns), names)
+
+
+def escaped(text: str) -> str:
+    """A text as a part of a pattern for LIKE."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
+
+
 USES: Final = Statement(select(TOKEN_USE), ())
 
 SCHEMA: Final = Statement(select(SCHEMA_VERSION.c.revision, SCHEMA_VERSION.c.oldest_code), ())

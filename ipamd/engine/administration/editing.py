@@ -100,8 +100,7 @@ class Editing:
             raise InvalidValue(
                 "block_size", "it is fixed once the pool has given an address: make another pool"
             )
-        reservations = self.reservations.values()
-        await _remask(Mask(old, reservations), Mask(new, reservations), self._catalogue)
+        await _remask(Mask(old, self._kept_in(old)), Mask(new, self._kept_in(new)), self._catalogue)
         self._subnets.remove(old.space, _whole(old))
         return await self._save_pool(new)
 
@@ -127,7 +126,7 @@ class Editing:
             raise ReservationConflicts(
                 f"{made.addresses} overlaps {other.addresses}, which is reserved for {other.holder}"
             )
-        await self._rereserve({**self.reservations, made.id: made}, made)
+        await self._rereserve(made, kept=True)
         await self._catalogue.save(made)
         self._kept.add(made.space, made.addresses, made)
         self.reservations[made.id] = made
@@ -136,8 +135,7 @@ class Editing:
 
     async def delete_reservation(self, gone: Reservation) -> None:
         """End a reservation."""
-        kept = {number: each for number, each in self.reservations.items() if number != gone.id}
-        await self._rereserve(kept, gone)
+        await self._rereserve(gone, kept=False)
         await self._catalogue.remove(gone)
         self._kept.remove(gone.space, gone.addresses)
         del self.reservations[gone.id]
@@ -220,13 +218,19 @@ class Editing:
                     "pods and nodes need networks of their own"
                 )
 
-    async def _rereserve(self, reservations: dict[int, Reservation], about: Reservation) -> None:
-        """Adapt the pools that a reservation touches to the new list of reservations."""
+    def _kept_in(self, pool: Pool) -> list[Reservation]:
+        """The reservations that a pool meets. Among a hundred thousand each step looks at these alone."""
+        return list(self._kept.all_meeting(pool.space, _whole(pool)))
+
+    async def _rereserve(self, about: Reservation, *, kept: bool) -> None:
+        """Adapt the pools that a reservation touches, which is to be kept or goes."""
         touched = self._subnets.all_meeting(about.space, about.addresses)
         # By name, for that is the order in which whoever waits for blocks of several pools locks them.
         for pool in sorted(touched, key=lambda pool: pool.name):
-            old, new = Mask(pool, self.reservations.values()), Mask(pool, reservations.values())
-            await _remask(old, new, self._catalogue, about)
+            before = self._kept_in(pool)
+            others = [each for each in before if each.id != about.id]
+            after = [*others, about] if kept else others
+            await _remask(Mask(pool, before), Mask(pool, after), self._catalogue, about)
 
 
 def _overlap(one: IPNetwork, other: IPNetwork) -> bool:

@@ -73,7 +73,7 @@ class Collector:
 
     async def check_dead(self, eviction: Eviction, *, even_if_alive: bool) -> None:
         """Raise if a node lives or is not known: NodeAlive, NotFound."""
-        node, heard = eviction.node, (await self._upkeep.contacts()).get(eviction.node)
+        node, heard = eviction.node, await self._upkeep.contact(eviction.node)
         if heard is not None and not even_if_alive and heard > self._clock.read().past(LATELY):
             raise NodeAlive(node.name, heard)
         holds = await self._ledger.page(AllocationQuery(cluster=node.cluster, node=node.name), None, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
@@ -152,12 +152,21 @@ class NetworkQueries:
             cluster, position
         )
 
-    async def members(self, clusters: Set[str]) -> Mapping[NodeKey, AnnouncedNode]:
-        """The nodes of some clusters that take part."""
+    async def members(
+        self, keys: Iterable[NodeKey], contacts: Mapping[NodeKey, Instant]
+    ) -> Mapping[NodeKey, AnnouncedNode]:
+        """Those of some nodes that take part. It is one reading for each cluster."""
+        snapshot = self._cache.catalogue.snapshot
+        names: dict[str, list[str]] = defaultdict(list)
+        for key in keys:
+            node = snapshot.nodes.get(key)
+            if node is not None and node.published is not None:
+                names[key.cluster].append(key.name)
         found: dict[NodeKey, AnnouncedNode] = {}
-        for cluster in clusters & self._cache.catalogue.snapshot.networks.keys():
-            whole = await self.whole(cluster)
-            found |= {NodeKey(cluster, node.name): node for node in whole.nodes}
+        for cluster, those in names.items():
+            reading = await self._ledger.pod_network(cluster, snapshot, None, only=those)
+            nodes = announced_nodes(reading, cluster, those, contacts)
+            found |= {NodeKey(cluster, node.name): node for node in nodes}
         return found
 
     async def member(self, key: NodeKey) -> AnnouncedNode | None:
@@ -167,12 +176,10 @@ class NetworkQueries:
 
     async def node(self, key: NodeKey) -> AnnouncedNode:
         """One node that takes part. Raises NotFound."""
-        reading = await self._ledger.pod_network(
-            key.cluster, self._cache.catalogue.snapshot, None, only=key.name
-        )
-        contacts = await self._upkeep.contacts()
-        for node in announced_nodes(reading, key.cluster, [key.name], contacts):
-            return node
+        heard = await self._upkeep.contact(key)
+        found = await self.members([key], {key: heard} if heard is not None else {})
+        if key in found:
+            return found[key]
         raise NotFound("node of the pod network", f"{key.cluster}/{key.name}")
 
     async def _view(self, cluster: str, after: NetworkPosition | None) -> NetworkView:

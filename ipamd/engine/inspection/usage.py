@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ipamd.addressing.block import count_freed_after, held_bits
+from ipamd.addressing.mask import Mask
+from ipamd.addressing.ranges import Spans
 from ipamd.backends.interface import Ledger
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
@@ -15,10 +17,13 @@ from ipamd.models.block import Block
 from ipamd.models.errors import Fullness
 from ipamd.models.instant import SECOND
 from ipamd.models.pool import Pool, PoolState
-from ipamd.models.query import Fill
+from ipamd.models.query import BlocksWanted, Fill
 
 AT_ONCE: Final = 50
 """How many pools are added up before other tasks have their turn."""
+
+NOTHING: Final = Fill(blocks=0, allocated=0, last_freed=0, next_free_since=None)
+"""What a pool without blocks has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,7 @@ class Usage:
 
 async def usage(pool: Pool, catalogue: Catalogue, ledger: Ledger, clock: Reading) -> Usage:
     """Count a pool's addresses."""
-    fill = (await ledger.fill([pool.name])).get(pool.name)
-    return await _usage(pool, fill, catalogue, ledger, clock)
+    return (await usage_of([pool], catalogue, ledger, clock))[pool.name]
 
 
 async def usage_of_all(catalogue: Catalogue, ledger: Ledger, clock: Reading) -> Mapping[str, Usage]:
@@ -54,40 +58,50 @@ async def usage_of(
     pools: Sequence[Pool], catalogue: Catalogue, ledger: Ledger, clock: Reading
 ) -> Mapping[str, Usage]:
     """Count the addresses of some pools, by one sum for all. Other tasks run in between."""
-    fills = await ledger.fill([pool.name for pool in pools])
     counted = {}
-    for number, pool in enumerate(pools):
-        counted[pool.name] = await _usage(pool, fills.get(pool.name), catalogue, ledger, clock)
-        if number % AT_ONCE == 0:
-            await asyncio.sleep(0)
+    fills = await ledger.fill([pool.name for pool in pools])
+    for begin in range(0, len(pools), AT_ONCE):
+        portion = pools[begin : begin + AT_ONCE]
+        wanted = [
+            _wanted(fills[pool.name], catalogue.mask(pool), clock) for pool in portion if pool.name in fills
+        ]
+        looked_into = [each for each in wanted if each is not None]
+        blocks = await ledger.blocks_of(looked_into) if looked_into else {}
+        for pool in portion:
+            fill, mask = fills.get(pool.name, NOTHING), catalogue.mask(pool)
+            counted[pool.name] = _usage(mask, fill, blocks.get(pool.name, ()), clock)
+        await asyncio.sleep(0)
     return counted
 
 
-async def _usage(
-    pool: Pool, fill: Fill | None, catalogue: Catalogue, ledger: Ledger, clock: Reading
-) -> Usage:
-    """Add up; reads whole only the blocks in which something may cool down or be reserved."""
-    mask = catalogue.mask(pool)
-    cooled = clock.past(pool.cooldown * SECOND)
-    blocks: Sequence[Block] = ()
-    if fill is not None and (fill.last_freed > cooled or mask.reserved.hull is not None):
-        blocks = await ledger.blocks(pool.name, cooled, mask.reserved.hull)
+def _wanted(fill: Fill, mask: Mask, clock: Reading) -> BlocksWanted | None:
+    """The blocks that are read whole: those alone in which something may cool down or be reserved."""
+    cooled = clock.past(mask.pool.cooldown * SECOND)
+    if fill.last_freed <= cooled and not mask.reserved:
+        return None
+    block_of = mask.pool.block_of
+    stretches = Spans((block_of(first), block_of(last)) for first, last in mask.reserved)
+    return BlocksWanted(mask.pool.name, cooled, list(stretches))
+
+
+def _usage(mask: Mask, fill: Fill, blocks: Sequence[Block], clock: Reading) -> Usage:
+    """Add up."""
+    cooled = clock.past(mask.pool.cooldown * SECOND)
     cooling = sum(count_freed_after(block, mask.assignable_in(block.first), cooled) for block in blocks)
     reserved_held = sum(
         (held_bits(block) & mask.reserved.bits(block.first, block.size)).bit_count() for block in blocks
     )
-    allocated = fill.allocated - fill.leased if fill is not None else 0
-    leased = fill.leased if fill is not None else 0
+    allocated = fill.allocated - fill.leased
     size, usable = mask.offered.total, mask.usable.total
     reserved = mask.reserved.total - reserved_held
     return Usage(
         size=size,
         allocated=allocated,
-        leased=leased,
+        leased=fill.leased,
         cooling=cooling,
         reserved=reserved,
         excluded=size - usable,
-        free=usable - allocated - leased - cooling - reserved,
+        free=usable - allocated - fill.leased - cooling - reserved,
     )
 
 
@@ -97,10 +111,10 @@ async def fullness(
     """What is said of pools in which nothing may be free."""
     known = [catalogue.pools[name] for name in pools if name in catalogue.pools]
     fills = await ledger.fill([pool.name for pool in known])
+    usages = await usage_of(known, catalogue, ledger, clock)
     described = []
     for pool in known:
-        fill = fills.get(pool.name)
-        counted = await _usage(pool, fill, catalogue, ledger, clock)
+        fill, counted = fills.get(pool.name), usages[pool.name]
         since = fill.next_free_since if fill is not None else None
         described.append(
             Fullness(

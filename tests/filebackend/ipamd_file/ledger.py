@@ -17,7 +17,7 @@ from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition
-from ipamd.models.query import AllocationQuery, Fill, HistoryQuery
+from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
 from ipamd.models.sample import UsageSample
 from ipamd_file.announcing import read_network
 from ipamd_file.store import Store
@@ -129,6 +129,21 @@ class FileLedger:
 
         return await self._turn(read)
 
+    async def blocks_of(self, wanted: Sequence[BlocksWanted]) -> Mapping[str, Sequence[Block]]:
+        def read() -> dict[str, Sequence[Block]]:
+            found = {each.pool: self._wanted(each) for each in wanted}
+            return {pool: blocks for pool, blocks in found.items() if blocks}
+
+        return await self._turn(read)
+
+    def _wanted(self, wanted: BlocksWanted) -> list[Block]:
+        return [
+            block
+            for block in self._store.blocks_of(wanted.pool)
+            if block.last_freed > wanted.freed_after
+            or any(begin <= block.first <= last for begin, last in wanted.stretches)
+        ]
+
     async def allocated_in(self, pool: str, stretches: Sequence[tuple[int, int]]) -> Sequence[int]:
         def read() -> list[int]:
             return [
@@ -138,8 +153,8 @@ class FileLedger:
 
         return await self._turn(read)
 
-    async def contacts(self) -> Mapping[NodeKey, Instant]:
-        return await self._turn(lambda: dict(self._store.tables["contact"]))  # type: ignore[arg-type]  # nodes
+    async def contacts(self, query: ContactQuery = ALL_CONTACTS) -> Mapping[NodeKey, Instant]:
+        return await self._turn(lambda: query.picked(self._store.tables["contact"]))  # type: ignore[arg-type]  # nodes
 
     async def uses(self) -> Mapping[int, Instant]:
         return await self._turn(lambda: dict(self._store.tables["use"]))  # type: ignore[arg-type]  # tokens' ids
@@ -148,7 +163,7 @@ class FileLedger:
         return await self._turn(lambda: dict(self._store.tables["position"]))  # type: ignore[arg-type]  # clusters
 
     async def pod_network(
-        self, cluster: str, known: Snapshot, after: int | None, only: str | None = None
+        self, cluster: str, known: Snapshot, after: int | None, only: Sequence[str] | None = None
     ) -> PodNetworkReading:
         return await self._turn(lambda: read_network(self._store, cluster, after))
 
