@@ -27,9 +27,10 @@ from ipamd.backends.interface import Backend, BlockId, CatalogueChange, Constrai
 from ipamd.models.address import AddressRange
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
-from ipamd.models.node import Boot, Node
+from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import PodNetwork, PodNetworkMode, Published, Underlay
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
+from ipamd.models.query import ContactQuery
 from ipamd.models.reservation import Reservation
 from ipamd.models.token import Role, Token, hash_of
 
@@ -336,6 +337,20 @@ async def test_boots_come_in_the_order_of_their_numbers(backend: Backend) -> Non
     boots = [Boot("early", 1), Boot("between", 1 << 32), Boot("later", 1 << 40)]
     assert await backend.change(change) == boots
     assert list(await backend.change(lambda catalogue: catalogue.boots(HERE))) == boots
+
+
+async def test_contacts_are_read_page_by_page_by_name_and_by_a_part_of_it(backend: Backend) -> None:
+    keys = [NodeKey(cluster, name) for cluster in ("east", "west") for name in ("a%1", "a_2", "b\\3")]
+    await backend.record_contacts({key: NOW + number for number, key in enumerate(keys)})
+    contacts = backend.ledger.contacts
+
+    assert list(await contacts(ContactQuery(limit=2))) == keys[:2]
+    assert list(await contacts(ContactQuery(after=keys[1], limit=3))) == keys[2:5]
+    assert list(await contacts(ContactQuery(cluster="west", after=keys[1]))) == keys[3:]
+    assert await contacts(ContactQuery(cluster="west", name="a_2")) == {keys[4]: NOW + 4}
+    assert list(await contacts(ContactQuery(part="_", limit=9))) == [keys[1], keys[4]]
+    assert list(await contacts(ContactQuery(part="%1"))) == [keys[0], keys[3]]
+    assert list(await contacts(ContactQuery(part="b\\", cluster="east"))) == [keys[2]]
 
 
 async def test_contacts_are_kept_until_the_node_is_removed(backend: Backend) -> None:
