@@ -17,6 +17,7 @@ from benchmarks import (
     leases,
     living,
     machine,
+    page,
     plugin,
     pod_network,
     report,
@@ -45,9 +46,10 @@ BENCHMARKS = {
         burst,
         keeping,
         pod_network,
+        page,
     )
 }
-GROWING = ("growth", "fill", "keeping", "living")
+GROWING = ("growth", "fill", "keeping", "living", "page")
 """Those that measure more when they are given time."""
 
 

@@ -20,7 +20,7 @@ WIDE: Final = "wide"
 WIDE_SUBNET: Final = IPv4Network("10.0.0.0/8")
 SMALL: Final = IPv4Network("11.0.0.0/8")
 SMALL_LENGTH: Final = 22
-NODES: Final = {"name": "nodes", "subnet": "12.0.0.0/8", "affinity": "node"}
+NODES: Final = {"name": "to-nodes", "subnet": "12.0.0.0/8", "affinity": "node"}
 AT_ONCE: Final = 5_000
 """So many entries are applied in one change."""
 

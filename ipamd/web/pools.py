@@ -37,6 +37,7 @@ PORTION: Final = 100
 MOST_GAPS: Final = 20
 
 SHOWN_DAYS: Final = 31
+FORECAST_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,13 @@ async def show_pool(request: Request) -> Response:
     """One pool: how full it is and will be, its rules, and its picture."""
     catalogue = await engine(request).refresh()
     pool = _pool(catalogue, request.path_params["name"])
-    api = rest(request)
-    document = await api.get(f"/v1/pools/{pool.name}")
+    [row] = await _rows(engine(request), [pool])
     return render(
         request,
         "pool.html",
-        row=(await _rows(engine(request), [pool]))[0],
-        document=document,
-        forecast=await api.get(f"/v1/pools/{pool.name}/forecast"),
+        row=row,
+        document=await rest(request).get(f"/v1/pools/{pool.name}"),
+        forecast=await engine(request).queries.forecast(pool.name, FORECAST_DAYS, row.usage),
         **await _picture(engine(request), catalogue, pool, pool.subnet),
     )
 

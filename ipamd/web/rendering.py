@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse
 
 from hosting.foreign_text import escape
 from ipamd import __version__
+from ipamd.models.instant import rfc3339
 from ipamd.web import drawing
 from ipamd.web.visitor import Visitor
 
@@ -87,7 +88,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"when": when, "grouped": grouped}
+    made.filters |= {"when": when, "moment": lambda instant: when(rfc3339(instant)), "grouped": grouped}
     made.globals |= {"asset": asset, "link": link, "version": __version__}
     made.globals |= {"drawn_addresses": drawing.addresses, "drawn_prefixes": drawing.prefixes}
     made.globals |= {"drawn_space": drawing.parts_of_space}

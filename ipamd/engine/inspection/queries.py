@@ -118,9 +118,12 @@ class Queries:
         """How many addresses of a pool were allocated, hour by hour, oldest first."""
         return await self._ledger.samples(pool, begin, end, limit)
 
-    async def forecast(self, pool: str, days: int) -> Forecast:
-        """When a pool is full at the pace of its last days. Raises NotFound."""
-        counted = await self.usage(pool)
+    async def forecast(self, pool: str, days: int, counted: Usage | None = None) -> Forecast:
+        """When a pool is full at the pace of its last days; its usage is counted if it is not known yet.
+
+        Raises NotFound.
+        """
+        counted = counted or await self.usage(pool)
         now = self._clock()
         samples = await self._ledger.samples(pool, now - days * DAY, now + 1, days * (DAY // HOUR) + 1)
         return forecast(samples, counted.free + counted.cooling, now)
