@@ -48,7 +48,7 @@ DELETE FROM node; DELETE FROM pool; DELETE FROM release; DELETE FROM removed; DE
 DELETE FROM token; DELETE FROM token_use; DELETE FROM pod_network; DELETE FROM announcing;
 DELETE FROM announced; DELETE FROM change_log; DELETE FROM lease; DELETE FROM seat;
 DELETE FROM lease_configuration; DELETE FROM usage_sample;
-DELETE FROM change_request;
+DELETE FROM change_request; DELETE FROM census; DELETE FROM former_address;
 ALTER SEQUENCE allocation_id_seq RESTART; ALTER SEQUENCE release_id_seq RESTART;
 ALTER SEQUENCE change_log_id_seq RESTART;
 UPDATE catalogue SET revision = 0; UPDATE history SET forgotten = 0, counted = 0;

@@ -120,6 +120,13 @@ class PoolOptions:
             "--lease", metavar="NUMBER", help="How many free addresses a node may hold in advance; 0: none."
         ),
     ] = None
+    sticky: Annotated[
+        bool | None,
+        typer.Option(
+            "--sticky/--no-sticky",
+            help="Whether a workload that comes back within the cooldown gets the address that it had.",
+        ),
+    ] = None
     clusters: Annotated[
         list[str] | None,
         typer.Option("--cluster", metavar="NAME", help="Serve only this cluster; repeatable."),
@@ -162,6 +169,7 @@ class PoolOptions:
             "masquerade": self.masquerade,
             "borrow": self.borrow,
             "lease": self.lease,
+            "sticky": self.sticky,
         }
         body = _given(fields)
         if self.no_gateway:

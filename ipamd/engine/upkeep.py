@@ -95,9 +95,12 @@ class Upkeep:
                 log.warning("upkeep failed; ipamd tries again", error=str(error), seconds=UPKEEP_EVERY)
 
     async def round(self) -> None:
-        """Write the notes since the last round, and forget old releases. Raises Unavailable, InDoubt."""
+        """Write the notes since the last round, and forget what is old. Raises Unavailable, InDoubt."""
         await self._write()
-        await self._backend.forget_releases(self._clock.read().past(KEPT_FOR) + REMEMBERED_FOR)
+        past = self._clock.read().past(KEPT_FOR)
+        await self._backend.forget_releases(past + REMEMBERED_FOR)
+        while await self._backend.forget_former(past):
+            pass
 
     async def end(self) -> None:
         """Write the notes since the last round."""

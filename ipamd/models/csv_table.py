@@ -31,7 +31,7 @@ class CsvKind(StrEnum):
 COLUMNS: Final[Mapping[CsvKind, tuple[str, ...]]] = {
     CsvKind.POOLS: (
         *("name", "space", "subnet", "ranges", "exclusions", "gateway", "gateway_on_link", "block_size"),
-        *("affinity", "cooldown", "state", "priority", "auto_assign", "masquerade", "borrow"),
+        *("affinity", "cooldown", "state", "priority", "auto_assign", "masquerade", "borrow", "sticky"),
         *("routes", "dns", "selectors"),
     ),
     CsvKind.RESERVATIONS: ("id", "address", "space", "namespace", "name", "owner", "note"),
@@ -191,13 +191,13 @@ def _gateway(cell: str) -> str | None:
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("ranges", "exclusions"), str.split),
     **dict.fromkeys(("block_size", "cooldown", "priority"), _whole),
-    **dict.fromkeys(("gateway_on_link", "auto_assign", "masquerade", "borrow"), _truth),
+    **dict.fromkeys(("gateway_on_link", "auto_assign", "masquerade", "borrow", "sticky"), _truth),
     **dict.fromkeys(("routes", "dns", "selectors"), json.loads),
     "gateway": _gateway,
 }
 _WANTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("block_size", "cooldown", "priority"), "a whole number"),
-    **dict.fromkeys(("gateway_on_link", "auto_assign", "masquerade", "borrow"), "true or false"),
+    **dict.fromkeys(("gateway_on_link", "auto_assign", "masquerade", "borrow", "sticky"), "true or false"),
     **dict.fromkeys(("routes", "dns", "selectors"), "JSON"),
 }
 

@@ -34,6 +34,7 @@ def pool_document(pool: Pool) -> Document:
         "masquerade": pool.masquerade,
         "borrow": pool.borrow,
         "lease": pool.lease,
+        "sticky": pool.sticky,
         "selectors": _selectors(pool.selectors),
     }
 

@@ -94,8 +94,9 @@ class Pool:
 
     `block_length` is the prefix length of its blocks, and `cooldown` is in seconds. `gateway` is what
     containers get, None for none. With affinity `node`, `borrow` allows a node single addresses out of
-    another node's block. A node may have `lease` free seats of it in advance. `revision` is that of the
-    catalogue when the pool last changed.
+    another node's block. A node may have `lease` free seats of it in advance. If the pool is `sticky`, an
+    address that cools down is only for the workload that had it. `revision` is that of the catalogue when the
+    pool last changed.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Pool:
     masquerade: bool = False
     borrow: bool = True
     lease: int = DEFAULT_LEASE
+    sticky: bool = False
     selectors: Selectors = Selectors()
     revision: int = 0
 

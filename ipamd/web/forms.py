@@ -57,6 +57,7 @@ POOL: Final = Form(
         Field("masquerade", "Masquerade", "yes or no"),
         Field("borrow", "Borrow", "yes or no", "With affinity node: single addresses of another's block."),
         Field("lease", "Lease", "number", "Free addresses that a node may hold in advance; 0: none."),
+        Field("sticky", "Sticky", "yes or no", "A workload that comes back gets the address that it had."),
         Field("selectors.clusters", "Only for clusters", "lines"),
         Field("selectors.networks", "Only for networks", "lines"),
         Field("selectors.nodes", "Only for nodes", "lines"),

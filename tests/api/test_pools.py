@@ -33,6 +33,7 @@ def test_a_pool_that_says_nothing_gets_the_defaults(http: httpx.Client) -> None:
         "masquerade": False,
         "borrow": True,
         "lease": 64,
+        "sticky": False,
         "selectors": {"clusters": [], "networks": [], "nodes": [], "node_labels": {}, "namespaces": []},
     }
     assert http.get("/v1/pools/plain").json() == answer.json()
@@ -56,13 +57,14 @@ def test_a_pool_that_says_everything_is_shown_as_it_was_said(http: httpx.Client)
         },
         "block_size": 124,
         "affinity": "node",
-        "cooldown": 0,
+        "cooldown": 5,
         "state": "draining",
         "priority": -3,
         "auto_assign": False,
         "masquerade": True,
         "borrow": False,
         "lease": 8,
+        "sticky": True,
         "selectors": {
             "clusters": ["east"],
             "networks": ["pods"],

@@ -22,7 +22,16 @@ def test_every_option_of_a_pool_reaches_the_service(ipamctl: Ipamctl) -> None:
         *("--route", "0.0.0.0/0", "--route", "10.9.0.0/16,10.2.0.8", "--dns", "10.2.0.53"),
         *("--dns-domain", "pods.example", "--dns-search", "example", "--dns-option", "ndots:2"),
         *("--block-size", "28", "--affinity", "node", "--cooldown", "5", "--priority", "7"),
-        *("--no-auto-assign", "--masquerade", "--no-borrow", "--cluster", "east", "--network", "pods"),
+        *(
+            "--no-auto-assign",
+            "--masquerade",
+            "--no-borrow",
+            "--sticky",
+            "--cluster",
+            "east",
+            "--network",
+            "pods",
+        ),
         *("--node", "n1", "--node-label", "rack=r1", "--namespace", "web"),
     )
 
@@ -41,6 +50,7 @@ def test_every_option_of_a_pool_reaches_the_service(ipamctl: Ipamctl) -> None:
     numbers = [made[field] for field in ("block_size", "affinity", "cooldown", "priority")]
     assert numbers == [28, "node", 5, 7]
     assert (made["auto_assign"], made["masquerade"], made["borrow"]) == (False, True, False)
+    assert made["sticky"] is True
     assert made["selectors"] == {
         "clusters": ["east"],
         "networks": ["pods"],

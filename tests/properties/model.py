@@ -20,7 +20,18 @@ class Holding:
     addresses: list[tuple[str, IPAddress]]
     taken: Moment
     repeated: Moment
+    since: Instant
     told_others: bool = False
+
+
+@dataclass
+class Former:
+    """What a workload had in a sticky pool, and when."""
+
+    pool: str
+    address: IPAddress
+    since: Instant
+    freed: Instant
 
 
 @dataclass
@@ -42,7 +53,15 @@ class Model:
     deletes: dict[int, list[Moment]] = field(default_factory=dict)
     undone: dict[int, list[Moment]] = field(default_factory=dict)
     boots: dict[str, list[str]] = field(default_factory=dict)
+    former: dict[tuple[str, int], Former] = field(default_factory=dict)
+    freed_at: dict[tuple[str, IPAddress], Instant] = field(default_factory=dict)
     now: Instant = 0
+    ahead: Instant = 0
+
+    @property
+    def wall(self) -> Instant:
+        """What the clock says, which may be ahead of the time that has passed."""
+        return self.now + self.ahead
 
     def moment(self, node: str, issued: Issued, delivered: Issued | None = None) -> Moment:
         """Boots count in the order in which they were heard of, a spooled call's before its deliverer's."""
@@ -93,14 +112,41 @@ class Model:
         assignable = {address for address in self.usable(pool) if self.keeper(address) is None}
         return assignable - self.held(pool.name) - self.cooling(pool)
 
+    def again(self, container: int, slot: list[str], position: int) -> IPAddress | None:
+        """What the workload had at this position of its answer, if it gets it again."""
+        former = self.former.get((workload_of(container), position))
+        if former is None or former.pool not in slot or not self.has_been_free(former):
+            return None
+        pool, address = self.pools[former.pool], former.address
+        gives = pool.sticky and pool.state is PoolState.ACTIVE
+        return address if gives and address in self.usable(pool) and not self.keeper(address) else None
+
+    def has_been_free(self, former: Former) -> bool:
+        """Whether nobody has had an address since its former workload."""
+        return self.freed_at.get((former.pool, former.address)) == former.freed
+
+    def is_kept_from(self, container: int, pool: Pool, address: IPAddress) -> bool:
+        """Whether a sticky pool refuses an address that somebody asks for, since another's cools down."""
+        own = any(
+            former.address == address and self.has_been_free(former)
+            for (workload, _), former in self.former.items()
+            if workload == workload_of(container)
+        )
+        return pool.sticky and address in self.cooling(pool) and not own and not self.keeper(address)
+
     def fits(self, container: int, pool_names: list[list[str]], addresses: list[IPAddress]) -> bool:
         """Whether these addresses, in the order of the pool_names, are an answer that the promises allow."""
         own = self.reserved_for(container)
-        for slot, address in zip(pool_names, addresses, strict=True):
+        for position, (slot, address) in enumerate(zip(pool_names, addresses, strict=True)):
             pools = [self.pools[name] for name in slot]
             reserved = [p for p in pools if any(r.first in p.subnet for r in own)]
             if reserved:
                 if not any(r.contains(address) for r in own) or address in self.held(reserved[0].name):
+                    return False
+                continue
+            again = self.again(container, slot, position)
+            if again is not None:
+                if address != again:
                     return False
                 continue
             first = next((pool for pool in pools if self.ready(pool)), None)
@@ -114,11 +160,12 @@ class Model:
     def serves(self, container: int, pool_names: list[list[str]]) -> bool:
         """Whether every slot has something to give, when nothing in particular is asked for."""
         own = self.reserved_for(container)
-        for slot in pool_names:
+        for position, slot in enumerate(pool_names):
             pools = [self.pools[name] for name in slot]
             reserved = next((p for p in pools if any(r.first in p.subnet for r in own)), None)
             if reserved is None:
-                if not any(self.ready(pool) for pool in pools):
+                again = self.again(container, slot, position)
+                if again is None and not any(self.ready(pool) for pool in pools):
                     return False
             elif reserved.state is PoolState.DRAINING or not any(
                 a in self.usable(reserved) and a not in self.held(reserved.name)
@@ -134,9 +181,10 @@ class Model:
         return late or moment in self.undone.get(container, [])
 
     def granted(self, container: int, addresses: list[tuple[str, IPAddress]], moment: Moment) -> None:
-        self.holdings[container] = Holding(addresses, moment, moment)
+        self.holdings[container] = Holding(addresses, moment, moment, self.wall)
         for each in addresses:
             self.freed.pop(each, None)
+            self.freed_at.pop(each, None)
 
     def repeated(self, container: int, moment: Moment) -> None:
         holding = self.holdings[container]
@@ -157,6 +205,12 @@ class Model:
     def end(self, container: int) -> set[IPAddress]:
         holding = self.holdings.pop(container)
         self.freed |= dict.fromkeys(holding.addresses, self.now)
+        self.freed_at |= dict.fromkeys(holding.addresses, self.wall)
+        for position, (pool, address) in enumerate(holding.addresses):
+            key = workload_of(container), position
+            known = self.former.get(key)
+            if self.pools[pool].sticky and (known is None or known.since <= holding.since):
+                self.former[key] = Former(pool, address, holding.since, self.wall)
         return {address for _, address in holding.addresses}
 
     def edit(self, name: str, **fields: object) -> str | None:
@@ -180,4 +234,5 @@ def node_of(container: int) -> str:
 
 
 def workload_of(container: int) -> str:
-    return f"web-{container}"
+    """Containers 0 and 3 are of one workload, on two nodes, and so on."""
+    return f"web-{container % 3}"

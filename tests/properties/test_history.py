@@ -51,12 +51,14 @@ SLOTS = st.sampled_from(
         [["plain"], ["six"]],
         [["tiny", "plain"]],
         [["affine"], ["six"], ["tiny"]],
+        [["sticky"]],
+        [["plain", "sticky"], ["six"]],
     ]
 )
 LATE = st.one_of(st.just(0), st.just(0), st.integers(1, 12))
 """How many calls ago a call was issued: most are in order."""
 
-POOLS = ["tiny", "plain", "affine", "six"]
+POOLS = ["tiny", "plain", "affine", "six", "sticky"]
 
 
 def pool(name: str, subnet: str, block_length: int, **fields: Any) -> Pool:
@@ -76,7 +78,7 @@ class History(RuleBasedStateMachine):
         self.backends: list[Backend] = []
         self.model = Model(now=1_000 * SECOND)
         self.calls = 100
-        self.ahead = self.steps = 0
+        self.steps = 0
         self.boot = {"n0": 0, "n1": 0}
         self.numbers: list[int] = []
 
@@ -92,6 +94,7 @@ class History(RuleBasedStateMachine):
             pool("plain", "10.0.0.16/28", 30),
             pool("affine", "10.0.1.0/28", 30, affinity=Affinity.NODE),
             pool("six", "fd00::/125", 126),
+            pool("sticky", "10.0.2.0/29", 30, sticky=True),
         ):
             self.every(lambda engine, made=made: engine.administration.create_pool(made))
             self.model.pools[made.name] = made
@@ -110,7 +113,7 @@ class History(RuleBasedStateMachine):
         return await Engine.open(self.backends[-1], clock=Clock(self.wall, self.passed))
 
     def wall(self) -> int:
-        return self.model.now + self.ahead
+        return self.model.wall
 
     def passed(self) -> int:
         return self.model.now
@@ -176,6 +179,8 @@ class History(RuleBasedStateMachine):
             assert answer == ("refused", "nothing-free")
         elif address in self.model.held(name):
             assert answer == ("refused", "address-taken")
+        elif self.model.is_kept_from(container, pool, address):
+            assert answer == ("refused", "address-unavailable")
         else:
             assert answer == ("granted", [address], False)
             self.model.granted(container, [(name, address)], moment)
@@ -263,7 +268,7 @@ class History(RuleBasedStateMachine):
     @rule(seconds=st.integers(3, 10**8))
     def set_the_clock_ahead(self, seconds: int) -> None:
         """Nothing cools faster by it: the model knows only how much time has passed."""
-        self.ahead += seconds * SECOND
+        self.model.ahead += seconds * SECOND
         self.steps += 1
 
     @rule(seconds=st.integers(0, 20))
@@ -291,6 +296,10 @@ class History(RuleBasedStateMachine):
     @rule(name=st.sampled_from(POOLS), seconds=st.integers(0, 5))
     def cool_longer_or_shorter(self, name: str, seconds: int) -> None:
         self.edit(name, cooldown=seconds)
+
+    @rule(sticky=st.booleans())
+    def stick_or_not(self, sticky: bool) -> None:
+        self.edit("sticky", sticky=sticky)
 
     @rule()
     def grow(self) -> None:

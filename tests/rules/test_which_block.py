@@ -14,13 +14,12 @@ from ipaddress import ip_address
 import pytest
 
 from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, Locked
+from ipamd.engine.allocation.block_owners import CarvingStep, order_of_steps
 from ipamd.engine.allocation.block_search import (
     MOST_BLOCKS,
     BatchBlocks,
-    CarvingStep,
     NotYet,
     PickedAddress,
-    order_of_steps,
 )
 from ipamd.engine.allocation.call import NeedsBlock
 from ipamd.engine.allocation.selection import AddressRequest

@@ -89,6 +89,7 @@ def test_a_wrong_field_is_named_beside_it_and_what_was_written_stays(
         ("masquerade", "perhaps"),
         ("borrow", "perhaps"),
         ("lease", "-1"),
+        ("sticky", "perhaps"),
         ("selectors.node_labels", "=x"),
         ("selectors.namespaces", "a\tb"),
     ],

@@ -108,6 +108,11 @@ class _Settings(Document):
     lease: Annotated[int, Field(ge=0, le=MOST_LEASED)] | None = Field(
         None, description="How many free addresses a node may hold in advance; 0: none. Default 64."
     )
+    sticky: bool | None = Field(
+        None,
+        description="Whether a workload that comes back within the cooldown gets the address that it had, and"
+        " nobody else does.",
+    )
     selectors: SelectorsDocument | None = None
 
 
@@ -127,6 +132,10 @@ class NewPool(_Settings):
             gateway = default_gateway(subnet)
         with _field("block_size"):
             block_length = effective_block_length(subnet, self.block_size)
+        if self.sticky and self.cooldown == 0:
+            raise InvalidValue(
+                "sticky", "a sticky pool keeps an address for its cooldown, which is 0 seconds"
+            )
         return Pool(
             name=self.name,
             space=self.space,
@@ -146,6 +155,7 @@ class NewPool(_Settings):
             masquerade=bool(self.masquerade),
             borrow=self.borrow is not False,
             lease=DEFAULT_LEASE if self.lease is None else self.lease,
+            sticky=bool(self.sticky),
             selectors=_selectors(self.selectors or SelectorsDocument()),
         )
 
@@ -227,6 +237,7 @@ class ShownPool(TypedDict):
     masquerade: bool
     borrow: bool
     lease: int
+    sticky: bool
     selectors: ShownSelectors
 
 

@@ -54,6 +54,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestKind, RequestQuery
+from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest
 from ipamd.models.instant import LATEST, Instant
 from ipamd.models.issued import CallOrder
@@ -76,6 +77,7 @@ HOLDERS: Final = ("c1", "c2", "c3", "c4", "c5")
 ASKED: Final = ChangeRequest(
     id=1, kind=RequestKind.ALLOCATION, wanted={"owner": "vm-1"}, note=None, created=NOW, created_by="eve"
 )
+HAD: Final = FormerAddress(bytes(16), 0, "pods", ip_address("10.0.0.1"), NOW - 9, NOW, NOW + 60)
 OTHERS: Final = Announced("default", AnnouncedKind.NODE, "node-2")
 
 Steps = AsyncGenerator[str, None]
@@ -105,6 +107,7 @@ class Everything:
     samples: Mapping[str, Sequence[UsageSample]]
     requests: Sequence[ChangeRequest]
     censuses: Sequence[Census]
+    former: Sequence[FormerAddress]
 
 
 async def everything(backend: Backend) -> Everything:
@@ -125,6 +128,7 @@ async def everything(backend: Backend) -> Everything:
         return {node: list(await catalogue.boots(node)) for node in (HERE, THERE)}
 
     found, cursors, with_room = await backend.transact(read, WAIT)
+    former = await backend.transact(lambda transaction: transaction.former([HAD.workload]))
     return Everything(
         snapshot=await ledger.snapshot(Snapshot()),
         live=list(await ledger.page(AllocationQuery(), None, MOST)),
@@ -146,6 +150,7 @@ async def everything(backend: Backend) -> Everything:
         samples={pool: list(await ledger.samples(pool, 0, LATEST, MOST)) for pool in POOLS},
         requests=list(await ledger.requests(RequestQuery(), None, MOST)),
         censuses=list(await ledger.censuses(None)),
+        former=list(former.get(HAD.workload, ())),
     )
 
 
@@ -160,7 +165,7 @@ async def furnish(backend: Backend) -> None:
     await end(backend, gone)
     await write(backend, Changes(remembered=[release(gone.digest, 30), release(gone.digest, 10, undo=True)]))
     await write(backend, Changes(announced=frozenset({Announced("default", AnnouncedKind.NODE, "node-1")})))
-    await write(backend, Changes(leases=[LEASE], seats=[SEAT]))
+    await write(backend, Changes(leases=[LEASE], seats=[SEAT], former=[HAD]))
     await write(backend, Changes(censuses=[CENSUS]))
     await backend.change(lambda catalogue: catalogue.save_boot(HERE, Boot("first", 1)))
     await backend.record_contacts({HERE: NOW})
@@ -196,6 +201,9 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     yield "wrote a block"
     await transaction.write(Changes(remembered=[release(c1.digest, 15), release(c4.digest, 5, undo=True)]))
     yield "wrote releases"
+    await transaction.former([HAD.workload])
+    await transaction.write(Changes(former=[structs.replace(HAD, freed=NOW + 5)]))
+    yield "wrote a former address"
     await transaction.leases([HERE])
     await transaction.pinned([SeatKey(HERE, 1)])
     yield "read a lease"
@@ -265,7 +273,7 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "read a request"
 
 
-UNIT_STEPS: Final = 19
+UNIT_STEPS: Final = 20
 CHANGE_STEPS: Final = 21
 """How many steps the two have; a test holds that these are all."""
 

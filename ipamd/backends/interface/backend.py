@@ -97,6 +97,13 @@ class Backend(Protocol):
         """Drop the remembered releases whose `until` is not after `before`, in small pieces."""
         ...
 
+    async def forget_former(self, before: Instant) -> bool:
+        """Drop former addresses whose `until` is not after `before`, so few that nobody notices.
+
+        Returns whether there may be more.
+        """
+        ...
+
     async def shorten_releases(self, until: Instant) -> int:
         """Let no remembered release have an `until` after this one. Returns how many had."""
         ...

@@ -10,6 +10,7 @@ from typing import Protocol
 from ipamd.models.allocation import Allocation, Ending, NetworkNamespace
 from ipamd.models.block import Block
 from ipamd.models.census import Census
+from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
@@ -158,7 +159,8 @@ class Changes:
 
     Endings are written before beginnings, so that an address may pass on. What is set back may be what ends.
     `dropped` are the ids of live rows that leave no history: seats that no container had. `returned` seats
-    are forgotten. `configurations` are stored under their digests unless they are known.
+    are forgotten. `configurations` are stored under their digests unless they are known. Of a workload and
+    position the `former` address with the latest `since` is kept.
     `announced` comes last of all: see `CatalogueChange.announce`.
     """
 
@@ -174,6 +176,7 @@ class Changes:
     returned: list[SeatKey] = field(default_factory=list)
     configurations: dict[Digest, bytes] = field(default_factory=dict)
     censuses: list[Census] = field(default_factory=list)
+    former: list[FormerAddress] = field(default_factory=list)
     announced: frozenset[Announced] = frozenset()
 
 
@@ -200,6 +203,10 @@ class Transaction(Protocol):
 
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         """The live allocations of containers that belong to these seats."""
+        ...
+
+    async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
+        """The addresses that these workloads had, as last committed. One that had none may be missing."""
         ...
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:

@@ -60,6 +60,10 @@ class MemoryBackend:
     async def forget_releases(self, before: Instant) -> None:
         self._tables.releases.forget(before)
 
+    async def forget_former(self, before: Instant) -> bool:
+        self._tables.former.forget(before)
+        return False
+
     async def shorten_releases(self, until: Instant) -> int:
         return self._tables.releases.shorten(until)
 

@@ -29,6 +29,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
 from ipamd.models.change_log import LogEntry
 from ipamd.models.change_request import ChangeRequest
+from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest, Identity
 from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatKey, seat_owner
@@ -294,6 +295,33 @@ def _same_memory(one: RememberedRelease, other: RememberedRelease) -> bool:
     return True
 
 
+class FormerAddresses:
+    """The addresses that workloads had in sticky pools."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.rows: dict[Digest, dict[int, FormerAddress]] = {}
+
+    def of(self, workload: Digest) -> list[FormerAddress]:
+        """What a workload had."""
+        return list(self.rows.get(workload, {}).values())
+
+    def write(self, one: FormerAddress) -> None:
+        """Keep the address of whoever began last."""
+        known = self.rows.get(one.workload, {})
+        if one.position not in known or known[one.position].since <= one.since:
+            self.journal.put(self.rows, one.workload, {**known, one.position: one})
+
+    def forget(self, before: Instant) -> None:
+        """Drop those that need not be remembered after an instant."""
+        for workload, known in list(self.rows.items()):
+            kept = {position: one for position, one in known.items() if one.until > before}
+            if kept:
+                self.rows[workload] = kept
+            else:
+                del self.rows[workload]
+
+
 class Announcing:
     """What is announced of pod networks, each with the number under which it last changed."""
 
@@ -363,6 +391,7 @@ class Tables:
         self.blocks = Blocks(self.journal)
         self.releases = Releases(self.journal)
         self.leases = Leases(self.journal)
+        self.former = FormerAddresses(self.journal)
         self.catalogue: dict[str, Snapshot] = {REVISION: Snapshot()}
         self.boots: dict[NodeKey, tuple[Boot, ...]] = {}
         self.contacts: dict[NodeKey, Instant] = {}

@@ -10,6 +10,7 @@ from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.census import Census
+from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest
 from ipamd.models.lease import Lease, SeatKey
 from ipamd.models.node import NodeKey
@@ -37,6 +38,9 @@ class MemoryTransaction:
 
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         return self._tables.allocations.pinned(seats)
+
+    async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
+        return {workload: self._tables.former.of(workload) for workload in workloads}
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         return [Locked(self._matching(search)) for search in searches]
@@ -68,6 +72,8 @@ class MemoryTransaction:
             self._tables.blocks.write(block)
         for release in changes.remembered:
             self._tables.releases.remember(release)
+        for one in changes.former:
+            self._tables.former.write(one)
         self._tables.leases.write(changes.leases, changes.seats, changes.returned, changes.configurations)
         for census in changes.censuses:
             self._tables.journal.put(self._tables.censuses, census.node, census)

@@ -37,6 +37,7 @@ def pool_values(pool: Pool) -> Values:
         pool.masquerade,
         pool.borrow,
         pool.lease,
+        pool.sticky,
         json.dumps(_selectors_json(pool.selectors)),
         pool.revision,
     )
@@ -63,6 +64,7 @@ def pool_of(row: Row) -> Pool:
         masquerade,
         borrow,
         lease,
+        sticky,
         selectors,
         revision,
     ) = row
@@ -85,6 +87,7 @@ def pool_of(row: Row) -> Pool:
         masquerade=bool(masquerade),
         borrow=bool(borrow),
         lease=lease,
+        sticky=bool(sticky),
         selectors=_selectors_of(json.loads(selectors)),
         revision=revision,
     )

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 15
+REVISION: Final = 16
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -262,6 +262,22 @@ _partial(RELEASE, "release_last", ("digest",), "NOT undo", unique=True)
 _partial(RELEASE, "release_undo", ("digest", "order_boot", "order_uptime"), "undo", unique=True)
 Index("release_until", RELEASE.c.until)
 
+FORMER_ADDRESS: Final = Table(
+    "former_address",
+    METADATA,
+    needed("workload", LargeBinary),
+    needed("position", BigInteger),
+    needed("pool"),
+    needed("address", LargeBinary),
+    needed("since", BigInteger),
+    needed("freed", BigInteger),
+    needed("until", BigInteger),
+    PrimaryKeyConstraint("workload", "position"),
+    CheckConstraint("length(workload) = 16", name="workload"),
+    sqlite_with_rowid=False,
+)
+Index("former_address_until", FORMER_ADDRESS.c.until)
+
 CATALOGUE: Final = Table(
     "catalogue",
     METADATA,
@@ -292,6 +308,7 @@ POOL: Final = Table(
     needed("masquerade", Boolean),
     Column("borrow", Boolean, nullable=False, server_default=true()),
     Column("lease", BigInteger, nullable=False, server_default=text("64")),
+    Column("sticky", Boolean, nullable=False, server_default=false()),
     needed("selectors"),
     needed("revision", BigInteger),
     PrimaryKeyConstraint("name"),

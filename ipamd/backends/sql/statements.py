@@ -101,14 +101,14 @@ def _added(table: Table, *leave_out: str, **fixed: Any) -> Statement:
     return Statement(insert(table).values(given | fixed).inline(), names)
 
 
-def _upsert(table: Table, *leave_out: str) -> tuple[Upsert, tuple[str, ...]]:
+def upsert_into(table: Table, *leave_out: str) -> tuple[Upsert, tuple[str, ...]]:
     names = tuple(column.name for column in table.columns if column.name not in leave_out)
     return Upsert(table).values({name: bindparam(name) for name in names}).inline(), names
 
 
 def replaced(table: Table) -> Statement:
     """Add a row, or put it in the place of the one with its key."""
-    upsert, names = _upsert(table)
+    upsert, names = upsert_into(table)
     keys = [column.name for column in table.primary_key]
     others = {name: upsert.excluded[name] for name in names if name not in keys}
     return Statement(upsert.on_conflict_do_update(index_elements=keys, set_=others), names)
@@ -261,7 +261,7 @@ def keep_each_undo(upsert: Upsert) -> Upsert:
 
 
 def _remember(keep: Callable[[Upsert], Upsert]) -> Statement:
-    upsert, names = _upsert(RELEASE, "id")
+    upsert, names = upsert_into(RELEASE, "id")
     return Statement(keep(upsert), names)
 
 
@@ -310,7 +310,7 @@ WRITE_BLOCK: Final = Statement(
 
 
 def _carve_block() -> Statement:
-    upsert, names = _upsert(BLOCK)
+    upsert, names = upsert_into(BLOCK)
     return Statement(upsert.on_conflict_do_nothing(index_elements=["pool", "first"]), names)
 
 

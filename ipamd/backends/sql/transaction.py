@@ -18,7 +18,7 @@ from ipamd.backends.interface import (
     Locked,
     RememberedRelease,
 )
-from ipamd.backends.sql import census, leasing, statements
+from ipamd.backends.sql import census, former, leasing, statements
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
@@ -36,6 +36,7 @@ from ipamd.backends.sql.session import DatabaseSession, Statement, Values
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.census import Census
+from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest
 from ipamd.models.lease import Lease, SeatKey
 from ipamd.models.node import NodeKey
@@ -71,6 +72,9 @@ class SqlTransaction:
 
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         return await leasing.pinned(self._session, seats)
+
+    async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
+        return await former.read(self._session, workloads)
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         numbers: dict[str, set[int]] = defaultdict(set)
@@ -137,6 +141,7 @@ class SqlTransaction:
         await write_blocks(self._session, changes.blocks)
         await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])
         await self._remember(statements.REMEMBER_UNDO, [one for one in changes.remembered if one.undo])
+        await former.write(self._session, changes.former)
         await leasing.write(self._session, changes)
         await census.write(self._session, changes.censuses)
         if changes.announced:

@@ -9,7 +9,15 @@ from typing import Final, NamedTuple
 
 from ipamd.addressing.block import OpenBlock, spare
 from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree, Locked
+from ipamd.engine.allocation.block_owners import (
+    CHANGES_HANDS,
+    CarvingStep,
+    not_lent,
+    order_of_steps,
+    owner_asked,
+)
 from ipamd.engine.allocation.call import NeedsBlock
+from ipamd.engine.allocation.former_addresses import why_kept
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Reading
@@ -17,6 +25,7 @@ from ipamd.models.address import AddressRange, IPAddress, address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import NEVER_HELD, Block
 from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
+from ipamd.models.former_address import FormerAddress
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Affinity, Pool, PoolState
@@ -29,9 +38,6 @@ A second search takes one block for each.
 
 MOST_BLOCKS: Final = 64
 """The most blocks that one search locks."""
-
-CHANGES_HANDS: Final = (BlockOwner.NONE, BlockOwner.OTHER_WHILE_EMPTY)
-"""A block of these owners becomes the node's when the node takes its first address."""
 
 
 class PickedAddress(NamedTuple):
@@ -47,12 +53,6 @@ class NotYet(Enum):
 
     SEARCHING = "the next search may find its block"
     CONTENDED = "another transaction holds its block"
-
-
-class CarvingStep(Enum):
-    """The step at which a new block is carved."""
-
-    CARVE = "carve"
 
 
 class _SearchStep:
@@ -99,6 +99,10 @@ class BatchBlocks:
 
         Raises NothingFree, AddressTaken, AddressUnavailable.
         """
+        if request.former is not None and request.place is None:
+            again = self._take_again(request.former, request, node)
+            if again is not None:
+                return again
         for pool in request.pools:
             if pool.state is PoolState.DRAINING and not request.adopted:
                 continue
@@ -274,15 +278,50 @@ class BatchBlocks:
             if owner is BlockOwner.ANY and not (pool.lends or request.adopted):
                 lent = lent or not_lent(place.first, block.block, pool)
                 continue
-            value = block.take_among(usable.bits(number, pool.block_size))
-            if value is not None:
-                if owner is BlockOwner.NONE or not pool.lends:
-                    self._hand_over(block, owner, node)
-                self._await_turn(block)
-                return PickedAddress(pool, number, address_in(pool.family, value))
+            bits = usable.bits(number, pool.block_size)
+            kept = why_kept(block.block, bits, request, self._catalogue.mask(pool), self._clock)
+            if kept is not None:
+                raise AddressUnavailable(place.first, kept)
+            picked = self._take_among(block, bits, pool, node)
+            if picked is not None:
+                return picked
         if lent is not None:
             raise lent
         raise AddressTaken(pool.space, place.first, reserved=reservation.statement if reservation else None)
+
+    def _take_again(
+        self, former: FormerAddress, request: AddressRequest, asking: NodeKey | None
+    ) -> PickedAddress | NotYet | None:
+        """The address that a workload had, whether it cools down or not. None if it cannot have it again."""
+        pool = next((each for each in request.pools if each.name == former.pool), None)
+        if pool is None or not pool.sticky or pool.state is PoolState.DRAINING:
+            return None
+        value = int(former.address)
+        number = pool.block_of(value)
+        if value not in self._catalogue.mask(pool).assignable or BlockId(pool.name, number) in self._uncarved:
+            return None
+        lacking = self.lacks(pool.name, number)
+        if lacking is not None:
+            return lacking
+        block = self._open[pool.name][number]
+        node = asking if pool.affinity is Affinity.NODE else None
+        elsewhere = owner_asked(block.block, node) is BlockOwner.ANY and not pool.lends
+        if elsewhere or block.block.free_since[value - number] != former.freed:
+            return None
+        return self._take_among(block, 1 << (value - number), pool, node)
+
+    def _take_among(
+        self, block: OpenBlock, bits: int, pool: Pool, node: NodeKey | None
+    ) -> PickedAddress | None:
+        """The one of these addresses of a block that has been free longest."""
+        owner = owner_asked(block.block, node)
+        value = block.take_among(bits)
+        if value is None:
+            return None
+        if owner is BlockOwner.NONE or not pool.lends:
+            self._hand_over(block, owner, node)
+        self._await_turn(block)
+        return PickedAddress(pool, block.block.first, address_in(pool.family, value))
 
     def _next_in(self, step: _SearchStep, pool: Pool) -> OpenBlock | None:
         """The open block of a step whose next address has been free longest."""
@@ -338,32 +377,3 @@ def _belongs(block: Block, pool: Pool) -> bool:
     """Whether a block is one of a pool as it is known here: it may have grown, or been made anew."""
     first, last = int(pool.subnet[0]), int(pool.subnet[-1])
     return block.size == pool.block_size and first <= block.first <= last
-
-
-def owner_asked(block: Block, node: NodeKey | None) -> BlockOwner:
-    """Whose a block is, as seen from a node (None: from nobody's) that asks for an address in it."""
-    if block.node == node:
-        return BlockOwner.OWN
-    if block.node is None:
-        return BlockOwner.NONE
-    return BlockOwner.ANY if node is None or block.allocated else BlockOwner.OTHER_WHILE_EMPTY
-
-
-def not_lent(address: IPAddress, block: Block, pool: Pool) -> AddressUnavailable:
-    """The refusal of a single address out of another node's block."""
-    owner = block.node.name if block.node is not None else "nobody"
-    return AddressUnavailable(
-        address,
-        f"it is in a block of node {owner}, and pool {pool.name} lends no single addresses (its borrow is "
-        "false): ask for it on that node, or set borrow",
-    )
-
-
-def order_of_steps(pool: Pool, node: NodeKey | None) -> tuple[BlockOwner | CarvingStep, ...]:
-    """Whose blocks a node looks into for an address of a pool, in turn, and when it has one carved."""
-    if pool.affinity is Affinity.ANY:
-        return BlockOwner.ANY, CarvingStep.CARVE
-    single = (BlockOwner.ANY,) if pool.lends else ()
-    if node is None:
-        return BlockOwner.NONE, CarvingStep.CARVE, *single
-    return BlockOwner.OWN, BlockOwner.NONE, CarvingStep.CARVE, BlockOwner.OTHER_WHILE_EMPTY, *single

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from ipamd.backends.interface import (
     BlockSearch,
@@ -25,6 +25,7 @@ from ipamd.engine.allocation.call import (
     ReportCall,
     Verdict,
 )
+from ipamd.engine.allocation.former_addresses import former_of, with_former, workload_that_asks
 from ipamd.engine.allocation.reports import NO_LEASES, Leased, Reports, locked_for
 from ipamd.engine.allocation.seat_changes import SeatChanges, is_free_seat
 from ipamd.engine.allocation.selection import AddressRequest, select
@@ -40,6 +41,8 @@ from ipamd.models.errors import (
     SeatLeased,
     Unavailable,
 )
+from ipamd.models.former_address import FormerAddress
+from ipamd.models.identity import Digest
 from ipamd.models.issued import REMEMBERED_FOR
 from ipamd.models.lease import Seat, SeatKey
 from ipamd.models.node import NodeKey
@@ -78,6 +81,8 @@ class Plan:
         self._reports = Reports(leased, found, self._blocks, self._changes, self._seats, clock.now)
         self._releases: dict[int, tuple[ReleaseCall, list[Allocation], int]] = {}
         self._allocations: dict[int, tuple[AllocateCall, list[AddressRequest]]] = {}
+        self._workloads: dict[int, Digest] = {}
+        self._former: dict[tuple[Digest, int], FormerAddress] = {}
         for at, call in enumerate(calls):
             if call.digest in found.busy or (call.lease is not None and _is_busy(call, found)):
                 self._verdicts[at] = Contended()
@@ -87,6 +92,18 @@ class Plan:
                 self._begin_release(at, call)
             else:
                 self._begin_allocate(at, call)
+        self._advance()
+
+    def workloads(self) -> Set[Digest]:
+        """The workloads of which must be known what they had in sticky pools, before their calls go on."""
+        return set(self._workloads.values())
+
+    def remember(self, former: Mapping[Digest, Sequence[FormerAddress]]) -> None:
+        """Take in what those workloads had, and go on."""
+        for at, workload in self._workloads.items():
+            call, wanted = self._allocations[at]
+            self._allocations[at] = call, with_former(wanted, former.get(workload, ()))
+        self._workloads.clear()
         self._advance()
 
     def searches(self) -> list[BlockSearch]:
@@ -104,6 +121,7 @@ class Plan:
         for pool, node in self._blocks.handed_over():
             self._announce(pool, node)
         self._changes.announced = frozenset(self._announced)
+        self._changes.former = list(self._former.values())
         return self._changes
 
     def nearly_full(self) -> frozenset[NeedsBlock]:
@@ -144,6 +162,9 @@ class Plan:
             if not wanted:
                 raise NothingFree(())
             self._allocations[at] = call, wanted
+            workload = workload_that_asks(call.request, wanted)
+            if workload is not None:
+                self._workloads[at] = workload
         except DomainError as error:
             self._verdicts[at] = Refused(error)
 
@@ -183,7 +204,8 @@ class Plan:
         for at, verdict in self._reports.advance():
             self._verdicts[at] = verdict
         for at, (ask, wanted) in list(self._allocations.items()):
-            self._try_allocate(at, ask, wanted)
+            if at not in self._workloads:
+                self._try_allocate(at, ask, wanted)
 
     def _try_release(self, at: int, call: ReleaseCall, rows: list[Allocation], spared: int) -> None:
         lacking = {self._blocks.lacks(row.pool, row.block) for row in rows}
@@ -208,6 +230,7 @@ class Plan:
             else:
                 self._blocks.give_back(row.pool, row.block, int(row.address))
                 self._changes.ended.append(ended)
+                self._remember_former(row)
             self._announce(row.pool, row.announced_for)
             if row.since > self._now:  # nothing ends before it began, though a clock was ahead then
                 self._changes.set_back.append(SetBack(row.stored_id, self._now, self._now))
@@ -216,6 +239,12 @@ class Plan:
             self._changes.remembered.append(
                 RememberedRelease(call.digest, call.remember, call.release.undo, until)
             )
+
+    def _remember_former(self, row: Allocation) -> None:
+        former = former_of(row, self._catalogue.pools.get(row.pool), self._now)
+        if former is not None:
+            key = former.workload, former.position
+            self._former[key] = max(self._former.get(key, former), former, key=lambda one: one.since)
 
     def _return(self, seat: SeatKey, rows: list[Allocation]) -> None:
         """Take a seat back, unless a container has any of its addresses."""

@@ -10,6 +10,7 @@ from ipamd.addressing.mask import meets
 from ipamd.engine.catalogue import KEPT_CHOICES, Catalogue, RequestContext
 from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.errors import AddressUnavailable, InvalidValue, NotAllowed, PoolUnknown
+from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Identity
 from ipamd.models.node import NodeKey, node_name
 from ipamd.models.pool import Pool
@@ -32,6 +33,8 @@ class AddressRequest:
     """Whether the address is in use already, so that a pool which gives nothing new has it for its holder."""
     reservation: Reservation | None = None
     """What put it there, if the holder did not ask for it."""
+    former: FormerAddress | None = None
+    """What its workload had, if one of the pools is sticky."""
 
 
 def select(request: AllocationRequest, catalogue: Catalogue) -> list[AddressRequest]:

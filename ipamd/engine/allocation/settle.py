@@ -58,6 +58,8 @@ async def decide(
         plan = Plan(
             calls, await transaction.find([call.digest for call in calls]), catalogue, carved_out, clock
         )
+    if workloads := plan.workloads():
+        plan.remember(await transaction.former(list(workloads)))
     while searches := plan.searches():
         plan.receive(searches, await transaction.lock(searches))
     if await transaction.revision() != catalogue.revision:

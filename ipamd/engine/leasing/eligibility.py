@@ -31,6 +31,8 @@ def why_not_leased(pool_names: PoolNames, network: str, node: NodeKey, catalogue
     for pool in (pool for pools in chosen for pool in pools):
         if pool.lease == 0:
             return f"pool {pool.name} leases nothing (its lease is 0)"
+        if pool.sticky:
+            return f"pool {pool.name} is sticky: each address of it may be kept for a workload"
         for reservation in catalogue.reservations_in(pool):
             if reservation.name is not None:
                 return f"a pod may have reservation {reservation.id} in pool {pool.name}"
@@ -62,6 +64,8 @@ def why_recalled(
             return f"pool {row.pool} does not serve this network on this node"
         if pool.lease == 0:
             return f"pool {pool.name} leases nothing (its lease is 0)"
+        if pool.sticky:
+            return f"pool {pool.name} is sticky"
         if pool.state is PoolState.DRAINING:
             return f"pool {pool.name} is draining"
         mask = catalogue.mask(pool)

@@ -94,6 +94,15 @@ class FileBackend:
 
         await self._turn(lambda: self._kept(forget()))
 
+    async def forget_former(self, before: Instant) -> bool:
+        async def forget() -> None:
+            for one in self._store.values("former"):
+                if one.until <= before:
+                    self._store.drop("former", (one.workload, one.position))
+
+        await self._turn(lambda: self._kept(forget()))
+        return False
+
     async def shorten_releases(self, until: Instant) -> int:
         async def shorten() -> int:
             count = 0

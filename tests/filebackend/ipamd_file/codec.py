@@ -19,6 +19,7 @@ from ipamd.models.block import Block
 from ipamd.models.census import Census, Conflict, Suspicion
 from ipamd.models.change_log import LogEntry, LogKind
 from ipamd.models.change_request import ChangeRequest, RequestKind, RequestState
+from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Identity, Owner
 from ipamd.models.issued import CallOrder
 from ipamd.models.lease import Lease, Seat, SeatKey
@@ -44,7 +45,7 @@ OF_FIELDS: Final = (
     LogEntry,
     ChangeRequest,
     *(Lease, Seat, SeatKey, SeatPosition),
-    *(Census, Suspicion, Conflict),
+    *(Census, Suspicion, Conflict, FormerAddress),
 )
 OF_TEXT: Final = (
     *(IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role),

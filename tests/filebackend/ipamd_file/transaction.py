@@ -24,6 +24,7 @@ from ipamd.backends.interface import (
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.census import Census
+from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest, Identity
 from ipamd.models.lease import Lease, SeatKey
 from ipamd.models.node import NodeKey
@@ -55,6 +56,10 @@ class FileTransaction:
 
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         return [row for seat in seats for row in self._store.pinned(seat)]
+
+    async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
+        known = self._store.values("former")
+        return {workload: [one for one in known if one.workload == workload] for workload in workloads}
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         return [Locked(self._matching(search)) for search in searches]
@@ -95,6 +100,8 @@ class FileTransaction:
         for release in changes.remembered:
             self._remember(release)
         self._write_of_nodes(changes)
+        for one in changes.former:
+            self._keep_former(one)
         announce(self._store, changes.announced)
 
     def _write_of_nodes(self, changes: Changes) -> None:
@@ -132,6 +139,13 @@ class FileTransaction:
             store.put("key", key, number)
         if seat is not None:
             store.put("pinned", seat, (*store.get("pinned", seat, ()), number))
+
+    def _keep_former(self, one: FormerAddress) -> None:
+        """Of a workload and position the address of whoever began last is kept."""
+        key = one.workload, one.position
+        known = self._store.get("former", key)
+        if known is None or known.since <= one.since:
+            self._store.put("former", key, one)
 
     def _end(self, ended: Ended) -> None:
         row = self._live(ended.id)

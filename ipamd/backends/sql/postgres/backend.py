@@ -18,7 +18,7 @@ from ipamd.backends.interface import (
     WaitForLocks,
     Work,
 )
-from ipamd.backends.sql import change_log, change_requests, forgetting, samples, statements
+from ipamd.backends.sql import change_log, change_requests, forgetting, former, samples, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.postgres import arrays
@@ -156,6 +156,9 @@ class PostgresBackend:
                 BATCH_BOUNDS,
                 lambda session: session.run(arrays.FORGET_RELEASES, before, FORGOTTEN_AT_ONCE),
             )
+
+    async def forget_former(self, before: Instant) -> bool:
+        return await self._run(Purpose.CHANGE, BATCH_BOUNDS, lambda session: former.forget(session, before))
 
     async def shorten_releases(self, until: Instant) -> int:
         return await self._run(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ipamd.backends.interface import BlockRecord, Changes, ConstraintViolated, Found, RememberedRelease
-from ipamd.backends.sql import census, leasing, statements
+from ipamd.backends.sql import census, former, leasing, statements
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
@@ -30,6 +30,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.census import Census
 from ipamd.models.errors import Unavailable
+from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest
 from ipamd.models.lease import Lease, SeatKey
 from ipamd.models.node import NodeKey
@@ -67,6 +68,9 @@ class PostgresTransaction:
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         return await leasing.pinned(self._session, seats)
 
+    async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
+        return await former.read(self._session, workloads)
+
     async def record(self, pool: Pool, first: int) -> BlockRecord:
         return await record_of(self._session, pool, first)
 
@@ -89,6 +93,7 @@ class PostgresTransaction:
         await write_blocks(self._session, changes.blocks)
         await self._remember(arrays.REMEMBER_RELEASES, latest(changes.remembered, undo=False))
         await self._remember(arrays.REMEMBER_UNDOS, latest(changes.remembered, undo=True))
+        await former.write(self._session, changes.former)
         await leasing.write(self._session, changes)
         await census.write(self._session, changes.censuses)
         if changes.announced:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from ipamd.backends.interface import SKIP_LOCKS, Audit, Backend, Change, Ledger, LockPolicy, Undone, Work
-from ipamd.backends.sql import change_log, change_requests, forgetting, samples, statements
+from ipamd.backends.sql import change_log, change_requests, forgetting, former, samples, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.catalogue import SqlCatalogueChange
 from ipamd.backends.sql.ledger import Reading, SqlLedger
@@ -133,6 +133,9 @@ class SqliteBackend:
             forgotten = await self._write(
                 lambda session: session.run(statements.FORGET_RELEASES, before, FORGOTTEN_AT_ONCE)
             )
+
+    async def forget_former(self, before: Instant) -> bool:
+        return await self._write(lambda session: former.forget(session, before))
 
     async def shorten_releases(self, until: Instant) -> int:
         return await self._write(lambda session: session.run(statements.SHORTEN_RELEASES, until))

@@ -1,0 +1,70 @@
+"""Sticky pools: what a workload had, it gets again, and nobody else meanwhile. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ipamd.addressing.mask import Mask
+from ipamd.engine.allocation.selection import AddressRequest
+from ipamd.engine.clock import Reading
+from ipamd.models.address import address_in
+from ipamd.models.allocation import Allocation
+from ipamd.models.block import HELD, Block
+from ipamd.models.former_address import FormerAddress, workload_digest, workload_of
+from ipamd.models.identity import Digest, Identity
+from ipamd.models.instant import SECOND, Instant, rfc3339
+from ipamd.models.pool import Pool
+from ipamd.models.request import AllocationRequest
+
+
+def workload_that_asks(request: AllocationRequest, wanted: Sequence[AddressRequest]) -> Digest | None:
+    """The workload whose former addresses count for a request; None if none do."""
+    holder, workload = request.holder, request.workload
+    if not isinstance(holder, Identity) or workload.name is None:
+        return None
+    if not any(pool.sticky for asked in wanted for pool in asked.pools):
+        return None
+    return workload_digest(holder, workload.namespace, workload.name)
+
+
+def with_former(wanted: Sequence[AddressRequest], former: Sequence[FormerAddress]) -> list[AddressRequest]:
+    """What is asked for, each with what the workload had there: at this place, or at this position."""
+    by_position = {one.position: one for one in former}
+    asked = []
+    for position, each in enumerate(wanted):
+        there = each.place
+        if there is None:
+            one = by_position.get(position)
+        else:
+            one = next((one for one in former if there.contains(one.address)), None)
+        asked.append(replace(each, former=one))
+    return asked
+
+
+def former_of(row: Allocation, pool: Pool | None, now: Instant) -> FormerAddress | None:
+    """What is remembered of an allocation that ends now, if its pool is sticky and it was a workload's."""
+    workload = workload_of(row)
+    if pool is None or not pool.sticky or workload is None:
+        return None
+    return FormerAddress(
+        workload, row.position, row.pool, row.address, row.since, now, now + pool.cooldown * SECOND
+    )
+
+
+def why_kept(block: Block, bits: int, request: AddressRequest, mask: Mask, clock: Reading) -> str | None:
+    """Why a requested address (the one of `bits`) is not to be had while it cools down, None if it is.
+
+    Its last workload may have it, and so may the holder of its reservation.
+    """
+    pool, offset = mask.pool, bits.bit_length() - 1
+    if not pool.sticky or request.adopted or request.reservation is not None:
+        return None
+    freed = block.free_since[offset]
+    if freed == HELD or freed <= clock.past(pool.cooldown * SECOND):
+        return None
+    own = request.former is not None and request.former.freed == freed
+    if own or mask.reservation_of(address_in(pool.family, block.first + offset)) is not None:
+        return None
+    until = rfc3339(clock.lasts_until(freed, pool.cooldown * SECOND))
+    return f"pool {pool.name} is sticky and keeps it until {until} for the workload that had it"
