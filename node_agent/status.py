@@ -96,6 +96,12 @@ def _network_lines(network: dict[str, Any]) -> list[str]:
         f"{'pod network:':<15} mode {network['mode'] or '-'}, address {network['address'] or '-'}, "
         f"MTU of pods {network['mtu'] or '-'}, {routes['there']} of {routes['wanted']} routes there"
     ]
+    if not network["stands"]:
+        waits_for = network["waits_for"]
+        why = (
+            f"{len(waits_for)} nodes do not answer yet, first {waits_for[0]}" if waits_for else "see `wrong`"
+        )
+        lines.append(f"{'  stands:':<15} no, so no pod begins: {why}")
     lines += [
         f"{'  peer:':<15} {one['name']} at {one['address']}, {one['mode'] or 'not reached'}"
         for one in network["peers"]

@@ -10,9 +10,9 @@ from typing import Final
 
 from netlink import link, route
 from netlink.connection import Connection
-from node_agent.doctor import echo
 from node_agent.doctor.finding import Finding
 from node_agent.doctor.told import Peer, Told
+from node_agent.pod_network import echo
 from node_agent.pod_network.network import Address
 
 _SMALL: Final = 100

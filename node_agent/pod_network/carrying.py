@@ -28,6 +28,7 @@ from node_agent.pod_network.desired import Conflict, Desired, compute, mac_of
 from node_agent.pod_network.events import Events
 from node_agent.pod_network.network import Address, Malformed, Mode, Network
 from node_agent.pod_network.probing import Prober
+from node_agent.pod_network.standing import Standing
 from node_agent.pod_network.uplink import NoAddress, Uplink
 from node_agent.pod_network.writing import Kernel, Outcome, Unread
 from node_agent.relay.membership import Membership
@@ -90,6 +91,7 @@ class PodNetwork:
         self._look = asyncio.Event()
         self._publish = asyncio.Event()
         self._prober = Prober(self._look.set)
+        self._standing = Standing(node.name, self._prober, facts)
 
     async def keep(self) -> None:
         """Carry the network, until cancelled. What stands in the kernel stays there."""
@@ -100,6 +102,7 @@ class PodNetwork:
                 tasks.create_task(self._keep_asking())
                 tasks.create_task(self._keep_passing(events))
                 tasks.create_task(self._prober.keep())
+                tasks.create_task(self._standing.keep())
         finally:
             events.close()
 
@@ -121,6 +124,8 @@ class PodNetwork:
             if network
             else [],
             "mtu": desired.mtu if desired else None,
+            "stands": self._standing.stands,
+            "waits_for": list(self._standing.waits_for),
             "routes": dict(zip(("wanted", "there"), self.routes(), strict=True)),
             "peers": [
                 {
@@ -257,6 +262,8 @@ class PodNetwork:
             if self._network is None:
                 continue
             try:
+                if self._node.name not in self._network.nodes:
+                    self._standing.leave()
                 last = await self._pass(self._network)
             except (Conflict, Unread, OSError) as error:
                 self._refuse(str(error))
@@ -280,6 +287,8 @@ class PodNetwork:
             self._facts.fail("the pod network", fault)
         self._last, self._last_at = last, time.time()
         self._aim(network)
+        if not last.outcome.faults:
+            self._standing.wrote(network, last.desired.modes)
         if last.uplink is not None and last.uplink != self._published:
             self._publish.set()
         return last
@@ -300,8 +309,6 @@ class PodNetwork:
         desired = compute(network, self._node.name, direct, services.address())
         outcome = self._kernel.apply(desired)
         files.write_mtu(desired.mtu)
-        if not outcome.faults:
-            files.write_ready()
         return _Pass(found, desired, outcome, time.monotonic() - began)
 
     def _find_uplink(self, family: int) -> Uplink:

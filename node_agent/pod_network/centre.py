@@ -63,12 +63,7 @@ class Centre:
     def is_complete(self, network: Network, uplink: Uplink, mac: bytes) -> bool:
         """Whether it is, and has an address of its own of each family that pods have."""
         own = network.nodes.get(self._node.name)
-        families = {pool.subnet.version for pool in network.pools}
-        return (
-            own is not None
-            and self.is_announced(network, uplink, mac)
-            and all(own.pod_address(family) is not None for family in families)
-        )
+        return own is not None and self.is_announced(network, uplink, mac) and network.is_complete(own)
 
     async def publish(self, uplink: Uplink, mac: bytes) -> None:
         """Say how this node is reached. ipamd then knows its address among pods, and its first blocks."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 from node_agent.node import MACHINE
+from node_agent.pod_network.network import Address
 from veth_plugin.kernel.carried import FOLDER, MTU_FILE, READY_FILE
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_ADDRESSES: Final = Path(FOLDER, "addresses")
 _MACHINES: Final = (Path("/sys/class/dmi/id/product_uuid"), Path("/etc/machine-id"))
 
 
@@ -19,15 +23,34 @@ def write_mtu(mtu: int) -> None:
     _write(Path(MTU_FILE), str(mtu))
 
 
-def write_ready() -> None:
-    """Write that the network stands in this boot. Raises OSError."""
-    _write(Path(READY_FILE), _BOOT.read_text().strip())
+def ready_with() -> frozenset[Address] | None:
+    """The node's addresses among pods with which the network stands in this boot; None if it does not.
+
+    Raises OSError.
+    """
+    try:
+        is_of_this_boot = Path(READY_FILE).read_text().strip() == _boot()
+        return frozenset(map(ip_address, _ADDRESSES.read_text().split())) if is_of_this_boot else None
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def write_ready(addresses: Iterable[Address]) -> None:
+    """Write that the network stands in this boot, with these addresses of the node's. Raises OSError."""
+    _write(_ADDRESSES, "\n".join(map(str, addresses)))
+    _write(Path(READY_FILE), _boot())
+
+
+def remove_ready() -> None:
+    """Let no pod begin until it is written again. Raises OSError."""
+    for path in (Path(READY_FILE), _ADDRESSES):
+        path.unlink(missing_ok=True)
 
 
 def remove() -> None:
     """Remove both, and their folder. Raises OSError."""
-    for name in (READY_FILE, MTU_FILE):
-        Path(name).unlink(missing_ok=True)
+    remove_ready()
+    Path(MTU_FILE).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):
         Path(FOLDER).rmdir()
 
@@ -46,6 +69,10 @@ def machine(state_dir: Path) -> str:
         state_dir.mkdir(parents=True, exist_ok=True)
         _write(own, str(uuid4()))
     return own.read_text().strip()
+
+
+def _boot() -> str:
+    return _BOOT.read_text().strip()
 
 
 def _write(path: Path, text: str) -> None:

@@ -78,6 +78,10 @@ class Network:
     pools: tuple[Pool, ...]
     nodes: Mapping[str, Peer] = field(default_factory=dict)
 
+    def is_complete(self, node: Peer) -> bool:
+        """Whether a node has an address of its own of each family that pods have."""
+        return all(node.pod_address(pool.subnet.version) is not None for pool in self.pools)
+
     def is_before(self, other: Network | None) -> bool:
         """Whether this is older than another one of the same epoch."""
         return other is not None and self.epoch == other.epoch and self.number < other.number

@@ -76,6 +76,8 @@ class _Pair:
     """The own probe was answered."""
     other: bool = False
     """The peer says the same of its own."""
+    has_answered: bool = False
+    """A probe was ever answered."""
 
 
 class Pairs:
@@ -99,6 +101,18 @@ class Pairs:
     def direct(self) -> set[str]:
         """The peers with which both ends' probes were answered."""
         return {name for name, pair in self._pairs.items() if pair.own and pair.other}
+
+    def answered(self) -> set[str]:
+        """The peers that have answered a probe at any time: so they know this node."""
+        return {name for name, pair in self._pairs.items() if pair.has_answered}
+
+    def undecided(self) -> set[str]:
+        """The peers of which nobody knows yet whether they are reached directly."""
+        return {
+            name
+            for name, pair in self._pairs.items()
+            if pair.misses < MISSES and not (pair.own and pair.other)
+        }
 
     def is_ready(self, name: str) -> bool:
         """Whether the own probe was answered, which each packet to the peer says."""
@@ -130,7 +144,7 @@ class Pairs:
         if probe.is_answer:
             if probe.nonce != pair.nonce:
                 return
-            pair.nonce, pair.misses, pair.own = None, 0, True
+            pair.nonce, pair.misses, pair.own, pair.has_answered = None, 0, True, True
         pair.other = probe.ready
 
 

@@ -46,9 +46,12 @@ class Ends:
 
 
 def ends(network: Network, name: str) -> Ends | None:
-    """Whom the node probes; None if it probes nobody."""
+    """Whom the node probes; None if it probes nobody.
+
+    In mode `direct` nothing depends on it but when pods begin: who answers knows this node.
+    """
     own = network.nodes.get(name)
-    if own is None or network.settings.mode is not Mode.AUTO:
+    if own is None or network.settings.mode not in (Mode.AUTO, Mode.DIRECT):
         return None
     family = own.address.version
     address = own.pod_address(family)
@@ -88,6 +91,14 @@ class Prober:
     def direct(self) -> frozenset[str]:
         """The peers that are to be reached directly."""
         return frozenset(self._pairs.direct())
+
+    def answered(self) -> set[str]:
+        """The peers that have answered a probe at any time: so they know this node."""
+        return self._pairs.answered()
+
+    def undecided(self) -> set[str]:
+        """The peers of which nobody knows yet whether they are reached directly."""
+        return self._pairs.undecided()
 
     def aim(self, ends: Ends | None, link: str | None, believed: Iterable[str]) -> None:
         """Probe between these ends from now on, by a link. OSError if the kernel gives no socket."""

@@ -139,6 +139,7 @@ class Node:
             document is not None
             and len(document["peers"]) == peers
             and not document["faults"]
+            and document["stands"]
             and document["routes"]["wanted"] == document["routes"]["there"] > 0
         )
 

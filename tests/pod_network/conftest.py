@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,11 +31,17 @@ def service(ipamd_process: IpamdProcess) -> IpamdProcess:
     return ipamd_process
 
 
-def create_pools(service: IpamdProcess) -> None:
+def create_pools(
+    service: IpamdProcess,
+    subnets: tuple[str, str] = ("10.64.0.0/16", "fd00:64::/64"),
+    block_sizes: tuple[int, int] = (26, 122),
+    **fields: Any,
+) -> None:
     """A pool of each family for pods."""
-    more = {"affinity": "node", "borrow": False, "masquerade": True}
-    service.create_pool("pods-v4", "10.64.0.0/16", routes=[{"dst": "0.0.0.0/0"}], **more)
-    service.create_pool("pods-v6", "fd00:64::/64", routes=[{"dst": "::/0"}], **more)
+    more = {"affinity": "node", "borrow": False, "masquerade": True} | fields
+    routes = ("0.0.0.0/0", "::/0")
+    for name, subnet, size, route in zip(("pods-v4", "pods-v6"), subnets, block_sizes, routes, strict=True):
+        service.create_pool(name, subnet, routes=[{"dst": route}], block_size=size, **more)
 
 
 @pytest.fixture

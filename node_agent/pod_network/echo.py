@@ -1,4 +1,4 @@
-"""ICMP echo requests with the flag "don't fragment".
+"""ICMP echo requests with the flag "don't fragment". The kernel answers them, so no agent need run there.
 
 They pass over what the kernel has learned of smaller MTUs.
 """
@@ -18,7 +18,8 @@ from node_agent.pod_network.network import IPV4, Address
 
 _TRIES: Final = 3
 _SECONDS: Final = 1.0
-_AT_ONCE: Final = 128
+_BYTES_AT_ONCE: Final = 1 << 18
+"""So many leave together, or a queue on the way drops some."""
 _LARGEST: Final = 1 << 16
 _HEADERS: Final = {4: 28, 6: 48}
 """Of IP and ICMP."""
@@ -32,35 +33,46 @@ _AS_LARGE_AS_THE_LINK: Final = 3  # IP_PMTUDISC_PROBE
 _RECEIVED: Final = 4 << 20
 
 
-def silent(own: Address, sizes: Mapping[Address, int]) -> dict[Address, str]:
-    """Ask addresses by packets of so many bytes: who does not answer, and why. Raises OSError."""
+def silent(
+    own: Address, sizes: Mapping[Address, int], tries: int = _TRIES, seconds: float = _SECONDS
+) -> dict[Address, str]:
+    """Ask addresses by packets of so many bytes: who does not answer, and why. Raises OSError.
+
+    Each try waits so many seconds for all that are asked at once.
+    """
     found: dict[Address, str] = {}
     asked = list(sizes.items())
-    for start in range(0, len(asked), _AT_ONCE):
+    at_once = max(1, _BYTES_AT_ONCE // max(sizes.values(), default=1))
+    for start in range(0, len(asked), at_once):
         with _open(own) as raw:
-            found |= _ask(raw, dict(asked[start : start + _AT_ONCE]))
+            found |= _ask(raw, dict(asked[start : start + at_once]), tries, seconds)
     return found
 
 
-def _ask(raw: socket.socket, sizes: Mapping[Address, int]) -> dict[Address, str]:
+def _ask(raw: socket.socket, sizes: Mapping[Address, int], tries: int, seconds: float) -> dict[Address, str]:
     mark = secrets.token_bytes(2)
     left = dict.fromkeys(sizes, "no answer")
-    for _ in range(_TRIES):
+    for _ in range(tries):
         for address in left:
             try:
                 raw.sendto(_request(address.version, sizes[address], mark), (str(address), 0))
             except OSError as error:
                 left[address] = os.strerror(error.errno or 0)
-        _hear(raw, mark, sizes, left)
+        _hear(raw, mark, sizes, left, time.monotonic() + seconds)
         if not left:
             break
     return left
 
 
-def _hear(raw: socket.socket, mark: bytes, sizes: Mapping[Address, int], left: dict[Address, str]) -> None:
-    """Strike out who answers within the time for a try."""
+def _hear(
+    raw: socket.socket,
+    mark: bytes,
+    sizes: Mapping[Address, int],
+    left: dict[Address, str],
+    deadline: float,
+) -> None:
+    """Strike out who answers until a moment of the monotonic clock."""
     answering = {str(address): address for address in sizes}
-    deadline = time.monotonic() + _SECONDS
     while left and select.select([raw], [], [], max(0.0, deadline - time.monotonic()))[0]:
         packet, (sender, *_) = raw.recvfrom(_LARGEST)
         address = answering.get(sender)
