@@ -39,6 +39,8 @@ class Firewalls:
         self._file = file
         self._tunnel_port = tunnel_port
         self._told: list[str] = []
+        self._accepted: tuple[Sequence[str], int | None] | None = None
+        """What was accepted last: by these interfaces, and at this port."""
         self.dropping: list[str] = []
         """What dropped packets of containers when they were looked at last."""
 
@@ -47,28 +49,33 @@ class Firewalls:
         changed = asyncio.Event()
         _listen(changed)
         while True:
+            is_changed = changed.is_set()
             changed.clear()
             begun = time.monotonic()
-            await asyncio.to_thread(self._look)
+            await asyncio.to_thread(self._look, is_changed)
             rest = max(_GATHERED_SECONDS, _REST_FOR_EACH_SECOND * (time.monotonic() - begun))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), max(_LOOK_SECONDS, rest))
                 await asyncio.sleep(rest)
 
-    def _look(self) -> None:
+    def _look(self, is_changed: bool) -> None:
         faults: list[str] = []
         try:
             interfaces = permission.read(self._file)
         except OSError as error:
             faults, interfaces = [f"{self._file} cannot be read: {error.strerror}"], ()
-        if interfaces:
-            done, faults = put(interfaces, self._tunnel_port())
+        port = self._tunnel_port()
+        self.dropping = what_drops(port)
+        # If nobody has changed anything and nothing drops, what was accepted stands.
+        if interfaces and (self.dropping or is_changed or self._accepted != (interfaces, port)):
+            done, faults = put(interfaces, port)
             for one in done:
                 log.info("put an accept into a firewall", what=one)
+            self._accepted = interfaces, port
+            self.dropping = what_drops(port)
         for one in faults if faults != self._told else ():
             log.warning("a firewall drops packets of containers", why=one)
         self._told = faults
-        self.dropping = what_drops(self._tunnel_port())
 
 
 def allow(interfaces: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ FEW: Final = {
 }
 """As many blocks as there are nodes at a time, so that who joins takes the one of who left."""
 
-SMALL: Final = {"block_sizes": (28, 124), "cooldown": 3600}
+SMALL: Final = {"block_sizes": (27, 123), "cooldown": 3600}
 """Each pod takes another address, and a block is soon used up."""
 
 SECONDS: Final = 60
@@ -106,7 +106,7 @@ def announced(service: IpamdProcess, name: str) -> Document:
 
 def block_of(pod: Pod) -> str:
     """The block of its IPv4 address."""
-    return str(ip_network(f"{pod.addresses[0]}/28", strict=False))
+    return str(ip_network(f"{pod.addresses[0]}/27", strict=False))
 
 
 def add_when_it_may(pod: Pod) -> None:
