@@ -24,10 +24,12 @@ SECRET: Final = "secret"  # noqa: S105 - a file's name
 RECORD: Final = "agent.json"
 MACHINE: Final = "machine"
 MOST_SEATS: Final = 64
+LEASED: Final = "leased"
 LEASE_EVENTS: Final = "lease-events"
-OWN_FILES: Final = (SECRET, "token", RECORD, MACHINE, LEASE_EVENTS)
+OWN_FILES: Final = (SECRET, "token", RECORD, MACHINE, LEASED, LEASE_EVENTS)
 """What the agent keeps in the state folder: its secret, the node's token, when that expires, what tells
-this machine from others if nothing else does, and what its lease did without ipamd's knowledge."""
+this machine from others if nothing else does, that the node has a lease, and what that did without ipamd's
+knowledge."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ class Asking:
                     await task
 
     async def _has_store(self) -> bool:
-        """Find the store, or make one if seats are wanted. Raises NoStore, Silent, Refused.
+        """Find the store, or make one if seats are wanted, or given back. Raises NoStore, Silent, Refused.
 
         What a former store left unreported is reported first: as long as nobody asks, ipamd knows that store.
         """
@@ -131,8 +131,9 @@ class Asking:
         found = await asyncio.to_thread(self._holding.find)
         await self._former.report(await asyncio.to_thread(self._holding.view) if found else None)
         if not found:
-            if not self._demand.wanted(time.monotonic()):
+            if not self._demand.wanted(time.monotonic()) and not self._former.may_have_seats():
                 return False
+            await asyncio.to_thread(self._former.note_seats)
             await asyncio.to_thread(self._holding.make)
             self._opens_at = time.monotonic() + _SETTLING_SECONDS
         self._confirmed = False
@@ -163,6 +164,8 @@ class Asking:
         confirmed = self._confirmed or told.identities is not None
         opens = self._most > 0 and may_open and confirmed
         news = await asyncio.to_thread(self._holding.take, told, asked_at, may_open=opens)
+        if self._most == 0 and not view.seats and not told.seats:
+            await asyncio.to_thread(self._former.forget_seats)
         self._confirmed = confirmed
         self._revision = told.revision
         now = time.monotonic()

@@ -1,14 +1,16 @@
-"""Reports what a former store of this node left unreported, before a power cut, a reboot or damage."""
+"""What former stores of this node left: seats that ipamd has for it, and events that nobody reported."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import structlog
 
+from cni_plugin.files import replace
 from cni_plugin.platform import uptime_ns
 from node_agent.leasing.centre import Centre, Gap, Reporter, Unacceptable
 from node_agent.leasing.holding import View
@@ -21,12 +23,34 @@ log = structlog.get_logger()
 
 
 class Former:
-    """What `unreported` has of other stores than the present one."""
+    """What `unreported` has of other stores than the present one, and whether ipamd may have seats of them.
 
-    def __init__(self, maker: Maker, centre: Centre, unreported: Unreported) -> None:
+    Without the file `leased` a node that boots and is asked for nothing would never give its seats back.
+    """
+
+    def __init__(self, maker: Maker, centre: Centre, unreported: Unreported, leased: Path) -> None:
         self._maker = maker
         self._centre = centre
         self._unreported = unreported
+        self._leased = leased
+
+    def may_have_seats(self) -> bool:
+        """Whether ipamd may have seats of this node."""
+        return self._leased.exists()
+
+    def note_seats(self) -> None:
+        """Remember across reboots that ipamd may have seats of this node."""
+        try:
+            replace(str(self._leased.parent), self._leased.name, b"")
+        except OSError as error:
+            log.warning("that this node has a lease cannot be noted", path=str(self._leased), why=str(error))
+
+    def forget_seats(self) -> None:
+        """Note that ipamd has none."""
+        try:
+            self._leased.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("that this node has no lease cannot be noted", path=str(self._leased), why=str(error))
 
     async def report(self, present: View | None) -> None:
         """Report it, and forget it. Raises Silent, Refused: then it stays."""

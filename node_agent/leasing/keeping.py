@@ -25,12 +25,11 @@ from node_agent.leasing.holding import Holding, NoStore
 from node_agent.leasing.making import Maker
 from node_agent.leasing.state import State
 from node_agent.leasing.unreported import Unreported
-from node_agent.node import LEASE_EVENTS, Node
+from node_agent.node import LEASE_EVENTS, LEASED, Node
 from node_agent.pod_network import files
 from node_agent.relay.membership import Membership
 from node_agent.relay.upstream import Upstream
 
-KEPT: Final = Path(leases.PATH).with_name("configurations")
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _WHILE_NOT_ALONE: Final = 1.0
 _WRITE_EVERY: Final = 0.5
@@ -60,10 +59,13 @@ class Leasing:
         maker = Maker(node.cluster, node.name, _BOOT.read_text().strip(), machine)
         centre = Centre(upstream, membership)
         self._demand = Demand(most)
-        self.holding = Holding(Path(leases.PATH), maker)
+        path = Path(leases.PATH)
+        self.holding = Holding(path, maker)
+        self._kept = path.with_name("configurations")
+        self._leased = node.state_dir / LEASED
         self._events = node.state_dir / LEASE_EVENTS
         self._unreported = Unreported(self._events, maker)
-        former = Former(maker, centre, self._unreported)
+        former = Former(maker, centre, self._unreported, self._leased)
         self._asking = Asking(maker, most, centre, self.holding, self._demand, former, self.state)
         self._following = Following(maker, centre, self.holding, self._demand, self._asking, self.state)
 
@@ -113,8 +115,8 @@ class Leasing:
             self.holding.let_go()
 
     def is_any_kept(self) -> bool:
-        """Whether there is a store, or something that a former one left unreported."""
-        return leases.are_here() or self._events.exists()
+        """Whether there is a store, or was one of which ipamd may have seats or lack events."""
+        return leases.are_here() or self._leased.exists() or self._events.exists()
 
     async def _wait_for_others(self) -> None:
         """Wait until no other agent keeps this lease, as in an update that starts the new one first."""
@@ -142,18 +144,18 @@ class Leasing:
     def _keep_configurations(self) -> None:
         """Write down what seats are wanted for, in this boot: an agent that begins has seen nothing yet."""
         try:
-            KEPT.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            replace(str(KEPT.parent), KEPT.name, self._demand.encode())
+            self._kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace(str(self._kept.parent), self._kept.name, self._demand.encode())
         except OSError as error:
-            self._facts.fail(f"{KEPT} cannot be written", str(error))
+            self._facts.fail(f"{self._kept} cannot be written", str(error))
 
     def _read_configurations(self) -> None:
         try:
-            self._demand.read(KEPT.read_bytes())
+            self._demand.read(self._kept.read_bytes())
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
-            self._facts.fail(f"{KEPT} cannot be read", str(error))
+            self._facts.fail(f"{self._kept} cannot be read", str(error))
 
 
 def _configuration_of(body: bytes, node: Node) -> tuple[Configuration, str, str] | None:
