@@ -294,6 +294,8 @@ async def _remask(
 async def _refuse_stranded(block: Block, held: int, pool: Pool, catalogue: CatalogueChange) -> None:
     for offset in _offsets(held):
         address, holder = await _holder(block.first + offset, pool, catalogue)
+        if holder is not None and holder.is_free_seat:
+            continue  # its node gives it back
         raise WouldStrand(
             f"{address} is held by {holder.held_by if holder else 'somebody'}, and pool {pool.name} could no "
             "longer give it: release it first"
