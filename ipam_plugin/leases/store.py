@@ -107,9 +107,13 @@ class Store:
         Returns that name.
         """
         name = aside(self.path)
-        self.write_ahead(layout.RETIRED, 0)
+        self.retire()
         os.rename(self.path, name)
         return name
+
+    def retire(self) -> None:
+        """Mark the file for those who have it open: nothing is taken from it any more."""
+        self.write_ahead(layout.RETIRED, 0)
 
     def _load(self) -> None:
         page = self.read(layout.HEADER_READ, 0)

@@ -12,6 +12,7 @@ from node_agent.installation import bridge, manifest
 from node_agent.installation.install import clear
 from node_agent.installation.installed_file import Kind, digest_of
 from node_agent.installation.manifest import Entry, Manifest
+from node_agent.installation.options import NODE_JSON
 from node_agent.installation.root import Root
 from node_agent.node import OWN_FILES, STATE_DIR
 from node_agent.staging import sync_folder, temporary
@@ -29,8 +30,9 @@ class NothingInstalled(CommandFailed):
 def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
     """Remove what `install` wrote; with `purge` also what the agent and the plugin keep there.
 
-    With `bridges` also remove the bridges of its network configuration that nothing is connected to. Raises
-    CommandFailed, before it removes anything, if releases still wait, or NothingInstalled.
+    With `bridges` also remove the bridges of its network configuration that nothing is connected to. First
+    this machine's lease is given up, if it is this node's. Raises CommandFailed, before it removes anything,
+    if releases still wait or the agent keeps a lease, or NothingInstalled.
     """
     with root.locked():
         was_under_way = clear(root)
@@ -46,6 +48,7 @@ def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
                 f"{waiting} releases wait in {root / _SPOOL}: let `ipamd-agent run` deliver them, or remove "
                 "that folder if their addresses may stay taken"
             )
+        _give_back(root)
         idle = _bridges(root, put) if bridges and put is not None else []
         try:
             backwards = list(put.entries.values())[::-1] if put is not None else []
@@ -66,6 +69,19 @@ def uninstall(root: Root, *, purge: bool, bridges: bool) -> None:
             say(line)
     if waiting:
         say(f"{waiting} releases wait in {_SPOOL}, where the plugin wrote them")
+
+
+def _give_back(root: Root) -> None:
+    """Give up this machine's lease, as far as it is this node's. Raises CommandFailed if its agent runs."""
+    from node_agent.leasing.leaving import SomethingLeft, give_back
+
+    try:
+        done = give_back(root / NODE_JSON)
+    except SomethingLeft as left:
+        say(left.sentence)
+    else:
+        if done is not None:
+            say(done)
 
 
 def _bridges(root: Root, put: Manifest) -> list[str]:

@@ -117,6 +117,33 @@ class Holding:
             raise NoStore(f"the folder of the leases cannot be used: {error}") from None
         return self._lock is not None
 
+    def is_of_another(self) -> bool:
+        """Whether there is a store that is not this node's: nobody is to touch it. Raises NoStore."""
+        try:
+            with self._locked() as store:
+                maker = self._maker
+                return store.header[layout.NODE : layout.NODE + 16] != layout.digest(
+                    maker.cluster, maker.node
+                )
+        except (FileNotFoundError, Unusable):
+            return False
+        except Busy:
+            raise NoStore("the store of leases is locked by others") from None
+        except OSError as error:
+            raise NoStore(f"the store of leases cannot be opened: {error}") from None
+
+    def remove(self) -> None:
+        """Remove a store without seats, and what lies beside it. Raises NoStore."""
+        if self._path.exists():
+            with self._usable() as store:
+                store.retire()
+        try:
+            for path in self._path.parent.iterdir():
+                path.unlink()
+            self._path.parent.rmdir()
+        except OSError as error:
+            raise NoStore(f"the folder of the leases cannot be removed: {error}") from None
+
     def let_go(self) -> None:
         """Leave the lease to another agent."""
         if self._lock is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
@@ -33,6 +33,32 @@ from node_agent.relay.upstream import Upstream
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _WHILE_NOT_ALONE: Final = 1.0
 _WRITE_EVERY: Final = 0.5
+_LOOK_EVERY: Final = 0.1
+
+
+class AgentRuns(Exception):
+    """The lease cannot be given up: an agent would ask for more."""
+
+
+class Left(NamedTuple):
+    """What a node that gives up its lease could not give back, and why ipamd did not take it."""
+
+    free: int
+    taken: int
+    unreported: int
+    is_unsure: bool
+    """Whether ipamd may have addresses of former stores for this node."""
+    why: str | None
+
+    @property
+    def is_to_be_given_back(self) -> bool:
+        """Whether there is more than what containers have."""
+        return bool(self.free or self.unreported or (self.is_unsure and not self.taken))
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether ipamd has all."""
+        return not (self.is_to_be_given_back or self.taken)
 
 
 class _Call(Struct):
@@ -60,14 +86,14 @@ class Leasing:
         centre = Centre(upstream, membership)
         self._demand = Demand(most)
         path = Path(leases.PATH)
-        self.holding = Holding(path, maker)
+        self._holding = Holding(path, maker)
         self._kept = path.with_name("configurations")
         self._leased = node.state_dir / LEASED
         self._events = node.state_dir / LEASE_EVENTS
         self._unreported = Unreported(self._events, maker)
         former = Former(maker, centre, self._unreported, self._leased)
-        self._asking = Asking(maker, most, centre, self.holding, self._demand, former, self.state)
-        self._following = Following(maker, centre, self.holding, self._demand, self._asking, self.state)
+        self._asking = Asking(maker, most, centre, self._holding, self._demand, former, self.state)
+        self._following = Following(maker, centre, self._holding, self._demand, self._asking, self.state)
 
     def saw(self, body: bytes) -> None:
         """Notice an ADD that went to ipamd: the next one like it may be the lease's."""
@@ -112,7 +138,48 @@ class Leasing:
                 tasks.create_task(self._following.keep())
                 tasks.create_task(self._keep_unreported())
         finally:
-            self.holding.let_go()
+            self._holding.let_go()
+
+    async def give_back(self, seconds: float) -> Left | None:
+        """Report all, give back what no container has, within so many seconds. Only if `most` is 0.
+
+        Seats that containers have go back when they end, if an agent runs then. An empty store is removed.
+        None if this node has no lease. Raises NoStore, AgentRuns.
+        """
+        is_any = self.is_any_kept()
+        if self._holding.is_of_another():
+            return None
+        if not self._holding.is_ours():
+            if is_any:
+                raise AgentRuns("an agent runs, and keeps the lease of this node: stop it first")
+            return None
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            if await asyncio.to_thread(self._holding.find):
+                self._holding.take_back(self._holding.view().seats)
+            loops = (self._asking.keep(), self._following.keep(), self._keep_unreported())
+            tasks += [asyncio.create_task(loop) for loop in loops]
+            deadline = time.monotonic() + seconds
+            while self._left().is_to_be_given_back and time.monotonic() < deadline:
+                await asyncio.wait(tasks, timeout=_LOOK_EVERY)
+            left = self._left()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._holding.let_go()
+        if left.is_nothing:
+            self._holding.remove()
+        return left if is_any else None
+
+    def _left(self) -> Left:
+        has_events, is_unsure, why = self._events.exists(), self._leased.exists(), self.state.why
+        if not leases.are_here():
+            return Left(0, 0, int(has_events), is_unsure, why)
+        view = self._holding.view()
+        unreported = max(view.last - view.reported, int(has_events))
+        free = view.count(layout.FREE) + view.count(layout.RETURNING)
+        return Left(free, view.count(layout.HELD), unreported, is_unsure, why)
 
     def is_any_kept(self) -> bool:
         """Whether there is a store, or was one of which ipamd may have seats or lack events."""
@@ -122,7 +189,7 @@ class Leasing:
         """Wait until no other agent keeps this lease, as in an update that starts the new one first."""
         while True:
             try:
-                if self.holding.is_ours():
+                if self._holding.is_ours():
                     return
                 self.state.why = "another agent keeps the lease of this node"
             except NoStore as error:
@@ -134,7 +201,7 @@ class Leasing:
         while True:
             await self.state.there.wait()
             try:
-                await asyncio.to_thread(self._unreported.follow, self.holding)
+                await asyncio.to_thread(self._unreported.follow, self._holding)
             except NoStore:
                 pass  # whoever follows the store says so
             except OSError as error:

@@ -267,6 +267,14 @@ def test_a_node_holds_as_many_addresses_in_advance_as_the_value_says(
     assert [option for option in install["command"] if option.startswith("--leases")] == given
 
 
+def test_who_uninstalls_a_node_can_ask_ipamd_as_its_agent_does() -> None:
+    made = manifests(values=LEAST)
+
+    [agent] = made["DaemonSet", "ipamd-node"]["spec"]["template"]["spec"]["containers"]
+    [taker] = made["DaemonSet", "ipamd-uninstall"]["spec"]["template"]["spec"]["initContainers"]
+    assert all(mount in taker["volumeMounts"] for mount in agent["volumeMounts"])
+
+
 def test_settings_that_are_not_given_are_left_alone() -> None:
     made = manifests("-f", str(CHART / "examples" / "pod-network.yaml"))
 
