@@ -146,9 +146,7 @@ class Calls:
         self._admit(call.caller, only)
         if call.ended is not None:
             await self._end_first(call.request, call.ended)
-        outcome = await self._engine.submit(call.request)
-        if isinstance(outcome, Refused):
-            outcome = await self._engine.recalls.again(call.request, outcome)
+        outcome = await self._engine.allocate(call.request)
         if not isinstance(outcome, Granted):
             raise CniError.from_domain(_error(outcome)).to(call.caller)
         try:

@@ -24,7 +24,7 @@ from ipamd.api.call_measures import CallMeasures
 from ipamd.engine.census.censuses import Counts as DeadCounts
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.usage import Usage
-from ipamd.engine.leasing.leases import Counts as LeaseCounts
+from ipamd.engine.leasing.standings import Counts as LeaseCounts
 from ipamd.engine.measures import Histogram, Measures
 from ipamd.models.instant import SECOND
 

@@ -98,7 +98,7 @@ async def allocate_for_owner(
         node=NodeKey(body.cluster, body.node) if body.node is not None else None,
         by=by,
     )
-    outcome = await engine.submit(request)
+    outcome = await engine.allocate(request)
     if isinstance(outcome, Refused):
         await key.first_answer(engine)  # it may have come to its end since it was looked up
         log.info("allocate", outcome=outcome.error.code, owner=body.owner, why=str(outcome.error))

@@ -43,6 +43,7 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.ReportGap: HTTPStatus.CONFLICT,
     errors.SeatLeased: HTTPStatus.CONFLICT,
     errors.NodeMayGive: HTTPStatus.CONFLICT,
+    errors.NodeHoldsSeats: HTTPStatus.CONFLICT,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.NodeAlive: HTTPStatus.CONFLICT,
     errors.NotApplied: HTTPStatus.CONFLICT,

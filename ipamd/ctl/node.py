@@ -120,12 +120,21 @@ def free_dead(
 
 
 @command(commands, "forget")
-def forget(session: CommandSession, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
+def forget(
+    session: CommandSession,
+    name: Name,
+    cluster: Cluster = DEFAULT_CLUSTER,
+    keep_lease: Annotated[
+        bool,
+        typer.Option("--keep-lease", help="Do it though the node holds addresses: it comes back to them."),
+    ] = False,
+) -> None:
     """Forget a node: its labels, its tokens, and that it joined. Its containers keep their addresses.
 
-    Then any machine with a join token of the cluster can join under this name.
+    Then any machine with a join token of the cluster can join under this name. If the node holds addresses
+    in advance, nobody else would get them: release the node first, or say that it comes back.
     """
-    answer = session.client.delete(_path(cluster, name))
+    answer = session.client.delete(_path(cluster, name), {"keep_lease": "true"} if keep_lease else None)
     session.show_done(f"node {name} of cluster {cluster} is forgotten, and its tokens are revoked", answer)
 
 

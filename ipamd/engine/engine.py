@@ -26,9 +26,12 @@ from ipamd.engine.inspection.queries import Queries
 from ipamd.engine.inspection.refusals import Refusals
 from ipamd.engine.leasing.granting import Granting
 from ipamd.engine.leasing.leases import Leases
+from ipamd.engine.leasing.news import News
 from ipamd.engine.leasing.recalls import Recalls
 from ipamd.engine.leasing.reporting import Reporting
 from ipamd.engine.leasing.scarcity import Scarcity
+from ipamd.engine.leasing.standings import Standings
+from ipamd.engine.leasing.striking_out import StrikingOut
 from ipamd.engine.measures import Measures
 from ipamd.engine.pruning import Pruning
 from ipamd.engine.publishing import Publishing
@@ -39,7 +42,7 @@ from ipamd.models.explanation import Explanation
 from ipamd.models.instant import Instant
 from ipamd.models.limits import LEAK_GRACE_SECONDS
 from ipamd.models.node import NodeKey
-from ipamd.models.outcome import Outcome, Released
+from ipamd.models.outcome import Outcome, Refused, Released
 from ipamd.models.query import ALL_CONTACTS, ContactQuery
 from ipamd.models.request import AllocationRequest, Release
 
@@ -61,9 +64,12 @@ class Engine:
         self.queries = Queries(backend, cache, clock, refusals)
         self.reporting = Reporting(self.allocator)
         granting = Granting(backend, self.allocator, Scarcity(self.queries, cache, clock))
-        self.leases = Leases(backend, self.allocator, granting, cache, clock)
+        self.standings = Standings(backend.ledger, clock)
+        self._news = News(backend.ledger)
+        self._striking_out = StrikingOut(backend, self._news)
+        self.leases = Leases(backend, self.allocator, granting, cache, self._news, clock)
         self.censuses = Censuses(backend, self.allocator, clock, self.measures, leak_grace)
-        self.recalls = Recalls(self.allocator, backend.ledger, cache)
+        self._recalls = Recalls(backend, self.allocator, cache)
         self.administration = Administration(backend, cache, self.announcements, clock)
         self.requests = ChangeRequests(backend, cache, self.announcements, clock)
         self.tokens = Tokens(backend, cache, self.announcements, clock)
@@ -76,7 +82,7 @@ class Engine:
         self.consistency = Check(backend, cache, self.upkeep, clock, self.setting_back)
         self._sampling = Sampling(backend, clock)
         self._pruning = Pruning(backend, clock, history_days) if history_days else None
-        self._tasks = [asyncio.create_task(each.run()) for each in (cache, self.announcements)]
+        self._tasks = [asyncio.create_task(each.run()) for each in (cache, self.announcements, self._news)]
 
     @classmethod
     async def open(
@@ -149,7 +155,13 @@ class Engine:
 
     def submit(self, request: AllocationRequest | Release) -> Coroutine[Any, Any, Outcome]:
         """Decide a request in a batch, durably."""
+        self._striking_out.heard(request)
         return self.allocator.submit(request)
+
+    async def allocate(self, request: AllocationRequest) -> Outcome:
+        """The same; if nodes hold in advance what it needs, it waits for that within its time."""
+        outcome = await self.submit(request)
+        return await self._recalls.again(request, outcome) if isinstance(outcome, Refused) else outcome
 
     async def release_node(self, eviction: Eviction, *, even_if_alive: bool) -> Released:
         """Free what a dead node has: its containers' addresses, and those that it holds in advance.
@@ -157,11 +169,23 @@ class Engine:
         Raises NotFound, NodeAlive, NodeMayGive, and the error that stopped it: the same again goes on.
         """
         await self.collector.check_dead(eviction, even_if_alive=even_if_alive)
-        await self.leases.fence(eviction.node, even_if_alive=even_if_alive)
+        epoch = await self.leases.fence(eviction.node, even_if_alive=even_if_alive)
         released = await self.collector.evict(eviction)
-        await self.leases.take_all(eviction.node)
+        if epoch is not None:
+            await self.leases.take_all(eviction.node, epoch)
         await self.censuses.forget(eviction.node)
         return released
+
+    async def forget_node(
+        self, node: NodeKey, expected: int | None, by: str | None, *, keep_lease: bool
+    ) -> None:
+        """Forget a node, and free its own addresses; `keep_lease` allows that it holds some in advance.
+
+        Raises NotFound, StaleRevision, NodeHoldsSeats, Unavailable.
+        """
+        if not keep_lease:
+            await self.leases.check_none(node)
+        await self.publishing.forget(node, expected, by)
 
     async def explain(self, request: AllocationRequest) -> Explanation:
         """What a request would get now, and why. Nothing is taken, noted or remembered."""

@@ -428,6 +428,18 @@ class SeatLeased(DomainError):
         )
 
 
+class NodeHoldsSeats(DomainError):
+    """A node that is to be forgotten holds addresses in advance, which nobody else would get any more."""
+
+    code = "node-holds-seats"
+
+    def __init__(self, node: str, seats: int) -> None:
+        super().__init__(
+            f"node {node} holds {seats} seats in advance: if it is off, run `ipamctl node release {node}` "
+            "first; if it comes back to them, add --keep-lease"
+        )
+
+
 class NodeMayGive(DomainError):
     """A node that is to be released may still give addresses of its lease."""
 

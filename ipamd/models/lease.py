@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
@@ -9,7 +10,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from ipamd.models.allocation import Ending, NetworkNamespace, Workload
+from ipamd.models.allocation import Allocation, Ending, NetworkNamespace, Workload
 from ipamd.models.identity import DIGEST_SIZE, Digest, Identity, Owner, digest_of
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.issued import CallOrder
@@ -42,7 +43,8 @@ class Seat(Struct, frozen=True, kw_only=True):
     """One ready answer of a node's lease.
 
     `key` is the node's own name of the configuration, `configuration` the digest of its bytes. A seat with
-    `void_in` is not told of in that boot: a store that was lost there may have given it to a container.
+    `void_in` is not told of in that boot: a store that was lost there may have given it to a container. If it
+    `is_recalled`, it is to be given back.
     """
 
     node: NodeKey
@@ -51,6 +53,7 @@ class Seat(Struct, frozen=True, kw_only=True):
     configuration: Digest
     network: str
     void_in: str | None = None
+    is_recalled: bool = False
 
 
 class Lease(Struct, frozen=True, kw_only=True):
@@ -76,6 +79,13 @@ class Lease(Struct, frozen=True, kw_only=True):
     noted_store: str | None = None
     noted: Instant | None = None
     recalled: int = 0
+
+
+class SeatCount(NamedTuple):
+    """Addresses of some pools that belong to a node's seats: free ones, and those that containers have."""
+
+    free: int = 0
+    taken: int = 0
 
 
 class SeatEventKind(StrEnum):
@@ -117,6 +127,25 @@ def seat_owner(seat: SeatKey) -> Owner:
     return Owner(
         f"{LEASE_OWNER}:{cluster}/{node}/{number}", digest_of(LEASE_OWNER, cluster, node, str(number))
     )
+
+
+def node_of_seats(owner: str) -> NodeKey:
+    """The node in the name of a seat's owner."""
+    cluster, _, rest = owner.removeprefix(f"{LEASE_OWNER}:").partition("/")
+    return NodeKey(cluster, rest.rpartition("/")[0])
+
+
+def count_seats(rows: Iterable[Allocation]) -> dict[NodeKey, SeatCount]:
+    """Those of some live allocations that belong to seats, by node."""
+    found: dict[NodeKey, SeatCount] = {}
+    for row in rows:
+        if row.seat is None:
+            continue
+        is_taken = isinstance(row.holder, Identity)
+        node = row.holder.node_key if isinstance(row.holder, Identity) else node_of_seats(row.holder.name)
+        known = found.get(node, SeatCount())
+        found[node] = SeatCount(known.free + (not is_taken), known.taken + is_taken)
+    return found
 
 
 def configuration_digest(configuration: bytes) -> Digest:

@@ -69,8 +69,8 @@ class Release(Struct, frozen=True, kw_only=True):
     With `undo` it frees only what the ADD with this very `issued` took, and only if nobody has repeated it
     since. `delivered` is the moment when a spooled release is delivered. `allocation` restricts it to one
     row, `generation` to rows of which nobody was told since. `issued` orders the calls of `node`. `seat` is
-    one that goes back to the pool, unless a container has it. `by` is the principal if an admin releases, and
-    `reason` is why.
+    one that goes back to the pool, unless a container has it, or its lease has another `epoch`. `by` is the
+    principal if an admin releases, and `reason` is why.
     """
 
     digest: Digest
@@ -82,6 +82,7 @@ class Release(Struct, frozen=True, kw_only=True):
     allocation: int | None = None
     generation: int | None = None
     seat: SeatKey | None = None
+    epoch: int | None = None
     timeout: float = 10.0
     by: str | None = None
     reason: str | None = None

@@ -1,5 +1,6 @@
 """Leases over REST: what a node is granted, what its reports do, and what brings a seat back."""
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tests.api.conftest import NewPool
 from tests.api.lease_holder import KEY, LeaseHolder
 from tests.api.plugin_call import BOOT, call, issued
+from tests.waiting import eventually
 
 HOUR_NS = 3_600_000_000_000
 OTHER_BOOT = BOOT.replace("a", "b")
@@ -191,8 +193,8 @@ def test_an_admin_who_releases_a_leased_container_gives_the_address_to_no_other(
 
     assert http.delete(f"/v1/allocations/{item['id']}").status_code == 204
 
-    wanted = call("f2", ipam={"pools": [pool]}, args=f"IP={holder.address(seat)}")
-    assert http.post("/v1/cni/add", json=wanted).json()["code"] == 101
+    wanted = call("f2", ipam={"pools": [pool]}, args=f"IP={holder.address(seat)}", timeout=1)
+    assert http.post("/v1/cni/add", json=wanted).json()["code"] == 11
     assert holder.ask()["ended"][0]["container_id"] == "f1"
 
 
@@ -505,7 +507,7 @@ def test_if_only_silent_nodes_have_addresses_left_they_are_named(
     refused = http.post("/v1/cni/add", json=call("r9", ipam={"pools": [pool]}, timeout=1.2)).json()
 
     assert refused["code"] == 11
-    assert f"node {holder.node} 2" in refused["msg"]
+    assert re.search(rf"node {holder.node} \(last heard at [^)]+\) 2; try again", refused["msg"])
     http.patch(f"/v1/pools/{pool}", json={"state": "draining"})
     assert http.post("/v1/cni/add", json=call("r9", ipam={"pools": [pool]})).json()["code"] == 100
 
@@ -568,3 +570,128 @@ def test_a_report_whose_target_is_a_whole_url_is_carried_out(holder: LeaseHolder
     answer = holder.http.post("/v1/leases/report", json=holder.report_body(), extensions=target)
 
     assert answer.json() == {"acknowledged": 1, "obeyed": True}
+
+
+def gives_back(holder: LeaseHolder) -> None:
+    """A node that waits for news, and gives back the free seats that it is asked for."""
+    holder.free = 0
+    told = holder.ask(wait=20)
+    assert told["recall"]
+    holder.states |= dict.fromkeys(told["recall"], "returning")
+    holder.ask()
+
+
+def test_a_pod_gets_the_address_that_it_asks_for_though_a_node_holds_it_in_advance(
+    http: httpx.Client, pool: str, holder: LeaseHolder
+) -> None:
+    wanted, other = sorted(holder.states)
+    asked = call("v1", ipam={"pools": [pool]}, args=f"IP={holder.address(wanted)}", timeout=50)
+
+    with ThreadPoolExecutor(1) as threads:
+        adding = threads.submit(http.post, "/v1/cni/add", json=asked, timeout=60)
+        gives_back(holder)
+
+    given = adding.result().json()["ips"][0]["address"].partition("/")[0]
+    assert given == http.get("/v1/allocations", params={"container_id": "v1"}).json()["items"][0]["address"]
+    assert list(holder.states) == [other]
+    as_before(http)
+
+
+def test_an_owner_gets_an_address_that_a_node_holds_in_advance(
+    http: httpx.Client, pool: str, holder: LeaseHolder
+) -> None:
+    address = holder.address(min(holder.states))
+    body = {"owner": "vm-1", "pool": pool, "address": address}
+
+    with ThreadPoolExecutor(1) as threads:
+        made = threads.submit(http.post, "/v1/allocations", json=body)
+        gives_back(holder)
+
+    assert (made.result().status_code, made.result().json()["address"]) == (201, address)
+
+
+def test_if_the_node_does_not_give_an_address_back_it_is_named(
+    http: httpx.Client, pool: str, holder: LeaseHolder
+) -> None:
+    seat = min(holder.states)
+    address = holder.address(seat)
+    holder.begin(seat, "w1", 10)  # and it has not reported this yet
+    asked = call("w2", ipam={"pools": [pool]}, args=f"IP={address}", timeout=1.2)
+
+    refused = http.post("/v1/cni/add", json=asked).json()
+
+    assert refused["code"] == 11
+    assert f"{address} is held in advance by node {holder.node} (last heard at" in refused["msg"]
+    holder.report()
+    taken = http.post("/v1/cni/add", json=asked).json()
+    assert taken["code"] == 101
+    assert holder.ask()["recall"] == [seat]
+
+
+def test_a_free_seat_may_be_reserved_and_is_recalled(
+    http: httpx.Client, pool: str, holder: LeaseHolder
+) -> None:
+    seat = min(holder.states)
+    body = {"address": holder.address(seat), "owner": "vm-2"}
+
+    made = http.post("/v1/reservations", json=body)
+    assert made.status_code == 201, made.text
+
+    assert seat in holder.ask(wait=20)["recall"]
+
+
+def test_a_plugin_of_the_present_boot_strikes_out_a_clone(http: httpx.Client, holder: LeaseHolder) -> None:
+    clone: dict[str, Any] = {"boot": OTHER_BOOT, "store": "s2", "epoch": None, "seats": [], "grant": 0}
+    assert holder.post(**clone).json()["code"] == "lease-settling"
+    spooled = call("x1", node=holder.node, issued=issued(5), delivered=issued(9, OTHER_BOOT))
+    http.post("/v1/cni/del", json=spooled)
+
+    def is_struck_out() -> bool:
+        """Its ten seconds begin anew when it asks again; those that were under way had become fewer."""
+        http.post("/v1/cni/add", json=call("x2", node=holder.node, issued=issued(50)))
+        time.sleep(1.1)
+        return int(holder.post(**clone).headers["retry-after"]) == 10
+
+    time.sleep(1.1)
+    assert int(holder.post(**clone).headers["retry-after"]) < 10
+    eventually(is_struck_out)
+
+
+def test_a_node_that_holds_seats_is_forgotten_only_if_it_comes_back(
+    http: httpx.Client, holder: LeaseHolder
+) -> None:
+    path = f"/v1/nodes/default/{holder.node}"
+    http.put(path, json={"labels": {"rack": "1"}})
+
+    refused = http.delete(path)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "node-holds-seats")
+    assert f"ipamctl node release {holder.node}" in refused.json()["detail"]
+    assert http.delete(path, params={"keep_lease": True}).status_code == 204
+    assert holder.ask()["void"] == []
+
+
+def test_a_returned_seat_of_an_epoch_that_is_over_is_not_taken(
+    http: httpx.Client, pool: str, holder: LeaseHolder
+) -> None:
+    former = holder.body(seats=[{"seat": seat, "state": "returning"} for seat in holder.states])
+    http.post(f"/v1/nodes/default/{holder.node}/release", json={"why": "off", "even_if_alive": True})
+    holder.epoch, holder.store, holder.grant, holder.states = None, "store-2", 0, {}
+    holder.ask()
+
+    late = http.post("/v1/leases", json=former)
+
+    assert (late.status_code, late.json()["code"]) == (410, "lease-over")
+    assert usage(http, pool)["leased"] == 2
+
+
+def test_a_page_of_leases_reads_no_more(http: httpx.Client, pool: str) -> None:
+    for _ in range(3):
+        LeaseHolder(http, pool, free=1).ask()
+
+    first = http.get("/v1/leases", params={"pool": pool, "limit": 2}).json()
+    second = http.get("/v1/leases", params={"pool": pool, "limit": 2, "cursor": first["next"]}).json()
+
+    assert [len(page["items"]) for page in (first, second)] == [2, 1]
+    assert second["next"] is None
+    assert {item["token_revoked"] for item in first["items"]} == {False}

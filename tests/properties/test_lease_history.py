@@ -25,7 +25,7 @@ from ipamd.backends.registry import open_backend
 from ipamd.engine.allocation.collection import Eviction
 from ipamd.engine.clock import Clock
 from ipamd.engine.engine import Engine
-from ipamd.engine.leasing.asking import Asking, SeatState, Told, WantedSeats
+from ipamd.engine.leasing.conversation import Asking, SeatState, Told, WantedSeats
 from ipamd.engine.leasing.reporting import Report
 from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.allocation import Ending

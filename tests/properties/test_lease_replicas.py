@@ -8,7 +8,7 @@ import pytest
 
 from ipamd.backends.registry import open_backend
 from ipamd.engine.engine import Engine
-from ipamd.engine.leasing.asking import Asking, SeatState, WantedSeats
+from ipamd.engine.leasing.conversation import Asking, SeatState, WantedSeats
 from ipamd.engine.leasing.reporting import Report
 from ipamd.models.identity import Identity
 from ipamd.models.issued import Issued

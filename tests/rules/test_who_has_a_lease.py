@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from ipamd.engine.clock import Reading, Step
-from ipamd.engine.leasing.asking import Asking
+from ipamd.engine.leasing.conversation import Asking
 from ipamd.engine.leasing.reporting import waves
 from ipamd.engine.leasing.tenancy import decide, fenced, may_give_until
 from ipamd.models.identity import Identity

@@ -20,7 +20,8 @@ def main(cluster: str) -> int:
     try:
         names = nodes(asking, cluster)
         for name in names:
-            asking.delete(f"/v1/nodes/{quote(cluster, safe='')}/{quote(name, safe='')}").raise_for_status()
+            path = f"/v1/nodes/{quote(cluster, safe='')}/{quote(name, safe='')}"
+            asking.delete(path, params={"keep_lease": "true"}).raise_for_status()
     except httpx.HTTPError as error:
         print(f"ipamd still knows the nodes ({error}): before installing again, ipamctl node forget each")
     else:

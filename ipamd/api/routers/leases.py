@@ -29,7 +29,7 @@ from ipamd.api.schemas.lease import (
 )
 from ipamd.cni import leasing
 from ipamd.cni.error import CniError
-from ipamd.engine.leasing.asking import Asking, SeatState, WantedSeats
+from ipamd.engine.leasing.conversation import Asking, SeatState, WantedSeats
 from ipamd.models.errors import InvalidValue, NotFound
 from ipamd.models.node import NodeKey
 from ipamd.models.token import Principal
@@ -74,8 +74,11 @@ async def report(call: Request, engine: TheEngine, asker: Asker) -> Response:
 @router.get("", response_model=Page[ShownLease])
 async def list_leases(query: Annotated[LeasesQuery, Query()], engine: TheEngine) -> dict[str, Any]:
     """List the nodes with a lease, by cluster and name, with their seats."""
-    leases = await engine.leases.standings(query.cluster, query.node, query.pool)
-    return page_of_names(leases, query, document_of, lambda each: each.node)
+    leases = await engine.standings.of_nodes(query.cluster, query.node, query.pool)
+    page = page_of_names(leases, query, lambda lease: lease, lambda lease: lease.node)
+    nodes = engine.catalogue.snapshot.nodes
+    shown = [await engine.standings.standing(lease) for lease in page["items"]]
+    return {**page, "items": [document_of(each, nodes.get(each.node)) for each in shown]}
 
 
 @router.post("/recall", status_code=HTTPStatus.ACCEPTED)

@@ -12,7 +12,7 @@ from ipamd.api.call_measures import CallMeasures
 from ipamd.api.metrics import MEDIA_TYPE, exposition
 from ipamd.api.routers.access import TheEngine
 from ipamd.engine.census.censuses import Counts as DeadCounts
-from ipamd.engine.leasing.leases import Counts as LeaseCounts
+from ipamd.engine.leasing.standings import Counts as LeaseCounts
 
 router = APIRouter(tags=["health"])
 
@@ -26,7 +26,7 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
     calls = cast(CallMeasures, request.app.state.calls)
     ready = await engine.queries.ready() is None
     usage = await engine.queries.usage_of_all() if ready else {}
-    leases = await engine.leases.count() if ready else LeaseCounts()
+    leases = await engine.standings.count() if ready else LeaseCounts()
     dead = await engine.censuses.count() if ready else DeadCounts()
     # In a thread, for ten thousand pools take longer to write down than a call may wait.
     page = await asyncio.to_thread(

@@ -119,15 +119,18 @@ async def delete_node(
     catalogue: CurrentCatalogue,
     asker: Asker,
     if_match: IfMatch = None,
+    keep_lease: bool = False,
 ) -> None:
     """Forget a node: its labels, its tokens, and that it joined. Its containers keep their addresses.
 
-    The other nodes take back the routes to it.
+    The other nodes take back the routes to it. If it holds addresses in advance, it is refused (409,
+    `node-holds-seats`) without `keep_lease`, which says that the node comes back to them.
     """
     key = NodeKey(cluster, name)
     node = catalogue.snapshot.nodes.get(key)
     expected = expected_revision(if_match, node.revision if node is not None else None)
-    await engine.publishing.forget(key, expected, asker.name if asker is not None else None)
+    by = asker.name if asker is not None else None
+    await engine.forget_node(key, expected, by, keep_lease=keep_lease)
     log.info("node", outcome="forgotten", cluster=cluster, node=name)
 
 

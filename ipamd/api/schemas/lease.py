@@ -9,10 +9,11 @@ from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Document, NodeName, Word
 from ipamd.cni import leasing
-from ipamd.engine.leasing.asking import EndedContainer, SeatAnswer, Standing, Told
+from ipamd.engine.leasing.conversation import EndedContainer, SeatAnswer, Standing, Told
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant, rfc3339
 from ipamd.models.lease import LEASE_SECONDS
+from ipamd.models.node import SHUT_OUT, Node
 from ipamd.models.pool import DEFAULT_CLUSTER
 
 
@@ -34,7 +35,8 @@ class NodeOfLease(Document):
 class ShownLease(TypedDict):
     """A lease as it is shown. Of its `seats` containers have `taken`; `pools` counts addresses by pool.
 
-    The node may give until `until`. `reported` is the number of its last event that ipamd knows.
+    The node may give until `until`; if its token was revoked, it gets no more time. `reported` is the number
+    of its last event that ipamd knows.
     """
 
     cluster: str
@@ -43,6 +45,7 @@ class ShownLease(TypedDict):
     machine: str
     boot: str
     until: str | None
+    token_revoked: bool
     last_contact: str
     reported: int
     seats: int
@@ -131,8 +134,8 @@ REPORT: Final = _takes(
 )
 
 
-def document_of(standing: Standing) -> ShownLease:
-    """A lease as it is shown."""
+def document_of(standing: Standing, node: Node | None) -> ShownLease:
+    """A lease as it is shown, with what the catalogue has of its node."""
     return {
         "cluster": standing.node.cluster,
         "node": standing.node.name,
@@ -140,6 +143,7 @@ def document_of(standing: Standing) -> ShownLease:
         "machine": standing.machine,
         "boot": standing.boot,
         "until": rfc3339(standing.until) if standing.until else None,
+        "token_revoked": node is not None and node.proof == SHUT_OUT,
         "last_contact": rfc3339(standing.heard),
         "reported": standing.reported,
         "seats": standing.seats,

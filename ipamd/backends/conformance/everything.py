@@ -214,7 +214,7 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     configurations = {SEAT.configuration: CONFIGURATION}
     await transaction.write(Changes(leases=[lease], seats=seats, configurations=configurations))
     yield "wrote a lease"
-    await transaction.write(Changes(returned=[SeatKey(HERE, 1)]))
+    await transaction.write(Changes(recalled=[SeatKey(HERE, 2)], returned=[SeatKey(HERE, 1)]))
     yield "forgot a seat"
     await transaction.census(HERE)
     yield "read a census"

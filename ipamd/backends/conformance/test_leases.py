@@ -24,7 +24,7 @@ from ipamd.backends.conformance.examples import (
 )
 from ipamd.backends.interface import Backend, BlockId, Changes, ConstraintViolated
 from ipamd.models.allocation import SeatPosition
-from ipamd.models.lease import SeatKey, seat_owner
+from ipamd.models.lease import SeatCount, SeatKey, seat_owner
 from ipamd.models.query import AllocationQuery, HistoryQuery
 
 pytestmark = pytest.mark.asyncio
@@ -63,6 +63,34 @@ async def test_seats_are_kept_by_number_until_they_are_returned(backend: Backend
     await write(backend, Changes(returned=[FIRST]))
     assert await backend.ledger.seats(HERE) == [tenth]
     assert await backend.ledger.seats(THERE) == [elsewhere]
+
+
+async def test_a_seat_is_recalled_if_it_is_there(backend: Backend) -> None:
+    second = structs.replace(SEAT, number=2)
+    await write(backend, Changes(leases=[LEASE, NOTED], seats=[SEAT, second]))
+
+    await write(backend, Changes(recalled=[SeatKey(HERE, 2), SeatKey(HERE, 3), SeatKey(THERE, 1)]))
+
+    assert await backend.ledger.seats(HERE) == [SEAT, structs.replace(second, is_recalled=True)]
+    assert await backend.ledger.recalled_seats() == [SeatKey(HERE, 2)]
+    assert await backend.ledger.nodes_with_seats() == {HERE}
+    assert await backend.ledger.noted_leases() == [NOTED]
+
+
+async def test_whose_seats_have_addresses_of_some_pools(backend: Backend) -> None:
+    await begin(backend, FREE, allocation("10.0.0.2", "c2", seat=SeatPosition(2, 0)))
+    second = allocation("10.0.0.3", holder=seat_owner(SeatKey(HERE, 3)), seat=SeatPosition(3, 0))
+    there = allocation("10.0.0.4", holder=container("c1", "node-2"), seat=SeatPosition(2, 0))
+    others = structs.replace(
+        allocation("10.1.0.1", holder=container("c5"), seat=SeatPosition(5, 0)), pool="b"
+    )
+    await begin(backend, second, there, others, allocation("10.0.0.9", "c9"))
+
+    found = await backend.ledger.seat_counts(["pods", "none"])
+
+    assert found == {HERE: SeatCount(free=2, taken=1), THERE: SeatCount(free=0, taken=1)}
+    assert await backend.ledger.seat_counts(["b"]) == {HERE: SeatCount(free=0, taken=1)}
+    assert await backend.ledger.seat_counts([]) == {}
 
 
 async def test_a_configuration_is_stored_once(backend: Backend) -> None:

@@ -14,7 +14,7 @@ from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
-from ipamd.models.lease import Lease, Seat
+from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import Announced, NetworkPosition, NodeAddress, NodeBlock
 from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
@@ -152,6 +152,22 @@ class Ledger(Protocol):
 
     async def seat_rows(self, node: NodeKey) -> Sequence[Allocation]:
         """The live allocations that belong to a node's seats, whether a container has them or not."""
+        ...
+
+    async def seat_counts(self, pools: Sequence[str]) -> Mapping[NodeKey, SeatCount]:
+        """The addresses of these pools that belong to seats, by node, without nodes that have none."""
+        ...
+
+    async def recalled_seats(self) -> Sequence[SeatKey]:
+        """The seats that are recalled one by one, in their order."""
+        ...
+
+    async def nodes_with_seats(self) -> Set[NodeKey]:
+        """The nodes that have seats."""
+        ...
+
+    async def noted_leases(self) -> Sequence[Lease]:
+        """The leases for which another boot or store is noted, by cluster and node."""
         ...
 
     async def configurations(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:

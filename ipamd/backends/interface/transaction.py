@@ -159,8 +159,9 @@ class Changes:
 
     Endings are written before beginnings, so that an address may pass on. What is set back may be what ends.
     `dropped` are the ids of live rows that leave no history: seats that no container had. `returned` seats
-    are forgotten. `configurations` are stored under their digests unless they are known. Of a workload and
-    position the `former` address with the latest `since` is kept.
+    are forgotten; those of `recalled` that there are become so. `configurations` are stored under their
+    digests unless they are known. Of a workload and position the `former` address with the latest `since` is
+    kept.
     `announced` comes last of all: see `CatalogueChange.announce`.
     """
 
@@ -174,6 +175,7 @@ class Changes:
     leases: list[Lease] = field(default_factory=list)
     seats: list[Seat] = field(default_factory=list)
     returned: list[SeatKey] = field(default_factory=list)
+    recalled: list[SeatKey] = field(default_factory=list)
     configurations: dict[Digest, bytes] = field(default_factory=dict)
     censuses: list[Census] = field(default_factory=list)
     former: list[FormerAddress] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import islice
 
 from ipamd.backends.interface import PodNetworkReading
@@ -15,7 +15,7 @@ from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
-from ipamd.models.lease import Lease, Seat
+from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition, NodeAddress, NodeBlock
 from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
@@ -170,6 +170,19 @@ class MemoryLedger:
 
     async def seat_rows(self, node: NodeKey) -> Sequence[Allocation]:
         return self._tables.seat_rows(node)
+
+    async def seat_counts(self, pools: Sequence[str]) -> Mapping[NodeKey, SeatCount]:
+        return self._tables.seat_counts(pools)
+
+    async def recalled_seats(self) -> Sequence[SeatKey]:
+        seats = self._tables.leases.seats
+        return [key for key in sorted(seats) if seats[key].is_recalled]
+
+    async def nodes_with_seats(self) -> Set[NodeKey]:
+        return {key.node for key in self._tables.leases.seats}
+
+    async def noted_leases(self) -> Sequence[Lease]:
+        return [lease for lease in await self.leases(None) if lease.noted is not None]
 
     async def configurations(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
         known = self._tables.leases.configurations

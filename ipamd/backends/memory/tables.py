@@ -32,7 +32,7 @@ from ipamd.models.change_request import ChangeRequest
 from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest, Identity
 from ipamd.models.instant import Instant
-from ipamd.models.lease import Lease, Seat, SeatKey, seat_owner
+from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey, count_seats, seat_owner
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind, NetworkPosition
 
@@ -369,6 +369,7 @@ class Leases:
         leases: Sequence[Lease],
         seats: Sequence[Seat],
         returned: Sequence[SeatKey],
+        recalled: Sequence[SeatKey],
         configurations: Mapping[Digest, bytes],
     ) -> None:
         """Write what a unit of work changes."""
@@ -376,6 +377,9 @@ class Leases:
             self.journal.put(self.rows, lease.node, lease)
         for seat in seats:
             self.journal.put(self.seats, SeatKey(seat.node, seat.number), seat)
+        for key in recalled:
+            if key in self.seats:
+                self.journal.put(self.seats, key, structs.replace(self.seats[key], is_recalled=True))
         for key in returned:
             self.journal.drop(self.seats, key)
         for digest, configuration in configurations.items():
@@ -423,6 +427,10 @@ class Tables:
             key = SeatKey(node, seat.number)
             rows += self.allocations.held_by(seat_owner(key).digest) + self.allocations.pinned([key])
         return rows
+
+    def seat_counts(self, pools: Sequence[str]) -> dict[NodeKey, SeatCount]:
+        """The addresses of some pools that belong to seats, by node."""
+        return count_seats(row for row in self.allocations.rows.values() if row.pool in pools)
 
     def blocks_numbered(self, pool: str, numbers: Sequence[int]) -> list[Block]:
         """Copies of those of the blocks that exist."""

@@ -74,7 +74,9 @@ class MemoryTransaction:
             self._tables.releases.remember(release)
         for one in changes.former:
             self._tables.former.write(one)
-        self._tables.leases.write(changes.leases, changes.seats, changes.returned, changes.configurations)
+        self._tables.leases.write(
+            changes.leases, changes.seats, changes.returned, changes.recalled, changes.configurations
+        )
         for census in changes.censuses:
             self._tables.journal.put(self._tables.censuses, census.node, census)
         self._tables.announcing.announce(changes.announced)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, func, select, text, true, update
 
 from ipamd.backends.interface import Changes
 from ipamd.backends.sql import statements
@@ -15,7 +15,7 @@ from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, LEASE, LEA
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.identity import Digest
-from ipamd.models.lease import Lease, Seat, SeatKey, seat_owner
+from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey, node_of_seats, seat_owner
 from ipamd.models.node import NodeKey
 
 LEASES: Final = Statement(select(LEASE).order_by(LEASE.c.cluster, LEASE.c.node), ())
@@ -40,6 +40,41 @@ DROP_SEAT: Final = Statement(
     ),
     ("of_cluster", "of_node", "of_number"),
 )
+
+
+NOTED_LEASES: Final = Statement(
+    select(LEASE).where(LEASE.c.noted.is_not(None)).order_by(LEASE.c.cluster, LEASE.c.node), ()
+)
+RECALLED_SEATS: Final = Statement(
+    select(SEAT.c.cluster, SEAT.c.node, SEAT.c.number)
+    .where(text("recalled"))
+    .order_by(SEAT.c.cluster, SEAT.c.node, SEAT.c.number),
+    (),
+)
+NODES_WITH_SEATS: Final = Statement(select(SEAT.c.cluster, SEAT.c.node).distinct(), ())
+RECALL_SEAT: Final = Statement(
+    update(SEAT)
+    .where(
+        SEAT.c.cluster == bindparam("of_cluster"),
+        SEAT.c.node == bindparam("of_node"),
+        SEAT.c.number == bindparam("of_number"),
+    )
+    .values(recalled=true()),
+    ("of_cluster", "of_node", "of_number"),
+)
+
+
+@lru_cache
+def seats_of_pools(length: int) -> Statement:
+    """Whose seats have addresses of some pools, and how many: free ones by their owner."""
+    keys, names = statements.numbered(length)
+    whose = (ALLOCATION.c.owner, ALLOCATION.c.cluster, ALLOCATION.c.node)
+    return Statement(
+        select(*whose, func.count())
+        .where(ALLOCATION.c.pool.in_(keys), ALLOCATION.c.seat.is_not(None))
+        .group_by(*whose),
+        names,
+    )
 
 
 @lru_cache
@@ -109,6 +144,34 @@ async def pinned(session: DatabaseSession, keys: Sequence[SeatKey]) -> list[Allo
     return found
 
 
+async def seat_counts(session: DatabaseSession, pools: Sequence[str]) -> Mapping[NodeKey, SeatCount]:
+    """The addresses of some pools that belong to seats, by node."""
+    found: dict[NodeKey, SeatCount] = {}
+    for names in statements.in_pieces(list(dict.fromkeys(pools))) if pools else ():
+        for owner, cluster, name, count in await session.fetch(seats_of_pools(len(names)), *names):
+            node = NodeKey(cluster, name) if owner is None else node_of_seats(owner)
+            known = found.get(node, SeatCount())
+            free, taken = (0, count) if owner is None else (count, 0)
+            found[node] = SeatCount(known.free + free, known.taken + taken)
+    return found
+
+
+async def recalled_seats(session: DatabaseSession) -> list[SeatKey]:
+    """The seats that are recalled one by one."""
+    rows = await session.fetch(RECALLED_SEATS)
+    return [SeatKey(NodeKey(cluster, node), number) for cluster, node, number in rows]
+
+
+async def nodes_with_seats(session: DatabaseSession) -> frozenset[NodeKey]:
+    """The nodes that have seats."""
+    return frozenset(NodeKey(*row) for row in await session.fetch(NODES_WITH_SEATS))
+
+
+async def noted(session: DatabaseSession) -> list[Lease]:
+    """The leases for which another boot or store is noted."""
+    return [lease_of(row) for row in await session.fetch(NOTED_LEASES)]
+
+
 async def configurations(session: DatabaseSession, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
     """Configurations of seats that are stored."""
     found = {digest: await session.fetch(CONFIGURATION, digest) for digest in digests}
@@ -124,5 +187,7 @@ async def write(session: DatabaseSession, changes: Changes) -> None:
         await session.run_many(SAVE_LEASE, [lease_values(lease) for lease in ordered])
     if changes.seats:
         await session.run_many(SAVE_SEAT, [seat_values(seat) for seat in changes.seats])
+    for (cluster, node), number in changes.recalled:
+        await session.run(RECALL_SEAT, cluster, node, number)
     for (cluster, node), number in changes.returned:
         await session.run(DROP_SEAT, cluster, node, number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
 from heapq import merge
 from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
@@ -30,7 +30,7 @@ from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import DIGEST_SIZE, Digest, container_part
 from ipamd.models.instant import Instant
-from ipamd.models.lease import Lease, Seat
+from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition
 from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
@@ -207,6 +207,18 @@ class SqlLedger:
 
     async def seat_rows(self, node: NodeKey) -> Sequence[Allocation]:
         return await self._reader.read(lambda session: leasing.seat_rows(session, node))
+
+    async def seat_counts(self, pools: Sequence[str]) -> Mapping[NodeKey, SeatCount]:
+        return await self._reader.read(lambda session: leasing.seat_counts(session, pools))
+
+    async def recalled_seats(self) -> Sequence[SeatKey]:
+        return await self._reader.read(leasing.recalled_seats)
+
+    async def nodes_with_seats(self) -> Set[NodeKey]:
+        return await self._reader.read(leasing.nodes_with_seats)
+
+    async def noted_leases(self) -> Sequence[Lease]:
+        return await self._reader.read(leasing.noted)
 
     async def configurations(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
         return await self._reader.read(lambda session: leasing.configurations(session, digests))

@@ -261,12 +261,20 @@ def lease_of(row: Row) -> Lease:
 
 def seat_values(seat: Seat) -> Values:
     """The columns of `seat` in their order."""
-    return (*seat.node, seat.number, seat.key, seat.configuration, seat.network, seat.void_in)
+    return (
+        *seat.node,
+        seat.number,
+        seat.key,
+        seat.configuration,
+        seat.network,
+        seat.void_in,
+        seat.is_recalled,
+    )
 
 
 def seat_of(row: Row) -> Seat:
     """A seat from its row."""
-    cluster, node, number, key, configuration, network, void_in = row
+    cluster, node, number, key, configuration, network, void_in, recalled = row
     return Seat(
         node=NodeKey(cluster, node),
         number=number,
@@ -274,6 +282,7 @@ def seat_of(row: Row) -> Seat:
         configuration=configuration,
         network=network,
         void_in=void_in,
+        is_recalled=bool(recalled),
     )
 
 

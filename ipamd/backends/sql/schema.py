@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 16
+REVISION: Final = 17
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -179,6 +179,8 @@ _partial(
     "seat IS NOT NULL AND node IS NOT NULL",
     unique=True,
 )
+# Whose seats are of a pool.
+_partial(ALLOCATION, "allocation_seat", ("pool", "owner", "cluster", "node"), "seat IS NOT NULL")
 # History is in the order of time. These hold live and ended rows, so that an ending moves nothing in them.
 Index("allocation_since", ALLOCATION.c.since, ALLOCATION.c.id)
 Index(
@@ -491,8 +493,10 @@ SEAT: Final = Table(
     needed("configuration", LargeBinary),
     needed("network"),
     optional("void_in"),
+    Column("recalled", Boolean, nullable=False, server_default=false()),
     PrimaryKeyConstraint("cluster", "node", "number"),
 )
+_partial(SEAT, "seat_recalled", ("cluster", "node", "number"), "recalled")
 
 LEASE_CONFIGURATION: Final = Table(
     "lease_configuration",

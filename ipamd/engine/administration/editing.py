@@ -307,6 +307,8 @@ async def _refuse_others(
 ) -> None:
     for offset in _offsets(held):
         address, holder = await _holder(block.first + offset, pool, catalogue)
+        if holder is not None and holder.is_free_seat:
+            continue  # its node is told to give it back as soon as it hears of this change
         if holder is None or not is_keeper(keeper, holder):
             raise ReservationConflicts(
                 f"{address} is held by {holder.held_by if holder else 'somebody'}, not by {keeper.holder}: "

@@ -27,7 +27,7 @@ from ipamd.engine.allocation.call import (
 )
 from ipamd.engine.allocation.former_addresses import former_of, with_former, workload_that_asks
 from ipamd.engine.allocation.reports import NO_LEASES, Leased, Reports, locked_for
-from ipamd.engine.allocation.seat_changes import SeatChanges, is_free_seat
+from ipamd.engine.allocation.seat_changes import SeatChanges
 from ipamd.engine.allocation.selection import AddressRequest, select
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Reading
@@ -49,7 +49,7 @@ from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Grant, Granted, Refused, Released
 from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Affinity
-from ipamd.models.request import Release, SeatRequest
+from ipamd.models.request import Release
 
 
 class Plan:
@@ -138,10 +138,13 @@ class Plan:
 
     def _begin_release(self, at: int, call: ReleaseCall) -> None:
         release = call.release
+        if release.seat is not None and self._is_over(release.seat.node, release.epoch):
+            self._verdicts[at] = Refused(LeaseOver(release.seat.node.name))
+            return
         held = self._held(call)
         meant = held if release.allocation is None else _meant(release, held)
         ending = [row for row in meant if call_order.frees(call.order, release.undo, row)]
-        leased = [row for row in ending if is_free_seat(row)] if release.seat is None else None
+        leased = [row for row in ending if row.is_free_seat] if release.seat is None else None
         if leased:
             self._verdicts[at] = Refused(SeatLeased(leased[0].address, leased[0].held_by))
             return
@@ -153,8 +156,9 @@ class Plan:
             releases = self._found.releases.get(call.digest)
             if releases and call_order.overtaken(call.order, releases, self._now):
                 raise Overtaken
-            if call.request.seat is not None:
-                self._check_epoch(call.request.seat)
+            leased = call.request.seat
+            if leased is not None and self._is_over(leased.seat.node, leased.epoch):
+                raise LeaseOver(leased.seat.node.name)
             if held:
                 self._verdicts[at] = self._repeat(call, held)
                 return
@@ -168,10 +172,10 @@ class Plan:
         except DomainError as error:
             self._verdicts[at] = Refused(error)
 
-    def _check_epoch(self, wanted: SeatRequest) -> None:
-        lease = self._leases.get(wanted.seat.node)
-        if lease is None or lease.epoch != wanted.epoch:
-            raise LeaseOver(wanted.seat.node.name)
+    def _is_over(self, node: NodeKey, epoch: int | None) -> bool:
+        """Whether an epoch of a node's lease is over."""
+        lease = self._leases.get(node)
+        return lease is None or lease.epoch != epoch
 
     def _held(self, call: Call) -> Sequence[Allocation]:
         held = self._found.held.get(call.digest, ())

@@ -20,11 +20,6 @@ NO_CALL: Final = CallOrder(0, 0)
 """The order of a row that no call took: a free seat's."""
 
 
-def is_free_seat(row: Allocation) -> bool:
-    """Whether a row is a seat that no container has."""
-    return row.seat is not None and not isinstance(row.holder, Identity)
-
-
 class SeatChanges:
     """Writes into a batch's changes what becomes of seats. The blocks of their rows are open."""
 
@@ -101,7 +96,7 @@ class SeatChanges:
         following = max((row.position + 1 for row in others), default=0)
         for place, row in enumerate(sorted(rows, key=_position)):
             since = self._moment(event, row.since)
-            if is_free_seat(row):
+            if row.is_free_seat:
                 self._changes.dropped.append(row.stored_id)
                 self._blocks.begin_seat(row)
             else:  # its end was lost with a store

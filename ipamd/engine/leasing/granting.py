@@ -10,9 +10,8 @@ from msgspec import structs
 
 from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.engine.allocation.allocator import Allocator
-from ipamd.engine.allocation.seat_changes import is_free_seat
 from ipamd.engine.catalogue import Catalogue
-from ipamd.engine.leasing.asking import Asking, SeatState, WantedSeats
+from ipamd.engine.leasing.conversation import Asking, SeatState, WantedSeats
 from ipamd.engine.leasing.eligibility import pools_for, why_not_leased, why_recalled
 from ipamd.engine.leasing.locking import LOCKS, locked_lease
 from ipamd.engine.leasing.scarcity import Scarcity
@@ -61,10 +60,11 @@ class Granting:
         for number, seat in seats.items():
             own = rows.get(number, ())
             names = named.get(seat.key)
-            if number <= lease.recalled or why_recalled(own, names, seat.network, lease.node, catalogue):
+            is_recalled = seat.is_recalled or number <= lease.recalled
+            if is_recalled or why_recalled(own, names, seat.network, lease.node, catalogue):
                 found.add(number)
                 continue
-            if all(map(is_free_seat, own)):
+            if all(row.is_free_seat for row in own):
                 pools = [catalogue.pools[row.pool] for row in own if row.pool in catalogue.pools]
                 if any([await self._scarcity.room(pool) < 0 for pool in pools]):
                     found.add(number)
@@ -171,5 +171,5 @@ def _is_or_will_be_free(
     """Whether a node has a seat free, or is told of it now."""
     state = asking.seats.get(number)
     if state is None:
-        return seat.void_in != lease.boot and all(map(is_free_seat, rows.get(number, ())))
+        return seat.void_in != lease.boot and all(row.is_free_seat for row in rows.get(number, ()))
     return state is SeatState.FREE

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from weakref import WeakValueDictionary
 
 import structlog
@@ -13,24 +13,21 @@ from msgspec import structs
 
 from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.engine.allocation.allocator import Allocator
-from ipamd.engine.allocation.seat_changes import is_free_seat
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
-from ipamd.engine.leasing.asking import Asking, SeatState, Standing, Told
+from ipamd.engine.leasing.conversation import Asking, SeatState, Told
 from ipamd.engine.leasing.granting import Granting
 from ipamd.engine.leasing.locking import LOCKS, locked_lease
+from ipamd.engine.leasing.news import News
 from ipamd.engine.leasing.telling import Telling
 from ipamd.engine.leasing.tenancy import Decided, decide, fenced, may_give_until
 from ipamd.models.allocation import Allocation, Ending
-from ipamd.models.errors import NodeMayGive, Unavailable
-from ipamd.models.instant import SECOND, Instant
+from ipamd.models.errors import NodeHoldsSeats, NodeMayGive, Unavailable
+from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatKey, seat_owner
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused, Released
 from ipamd.models.request import Release
-
-SILENT: Final = 300 * SECOND
-"""A node with a lease asks each minute at least."""
 
 LOOK_EVERY: Final = 0.5
 """Seconds between two looks at the catalogue, while a node waits for news."""
@@ -38,18 +35,17 @@ LOOK_EVERY: Final = 0.5
 log = structlog.get_logger()
 
 
-class Counts(NamedTuple):
-    """Sums over leases."""
-
-    leases: int = 0
-    silent: int = 0
-
-
 class Leases:
     """What nodes hold in advance."""
 
     def __init__(
-        self, backend: Backend, allocator: Allocator, granting: Granting, cache: CatalogueCache, clock: Clock
+        self,
+        backend: Backend,
+        allocator: Allocator,
+        granting: Granting,
+        cache: CatalogueCache,
+        news: News,
+        clock: Clock,
     ) -> None:
         self._backend = backend
         self._ledger = backend.ledger
@@ -57,6 +53,7 @@ class Leases:
         self._granting = granting
         self._telling = Telling(backend.ledger)
         self._cache = cache
+        self._news = news
         self._clock = clock
         self._ending = asyncio.Event()
         self._asking: WeakValueDictionary[NodeKey, asyncio.Lock] = WeakValueDictionary()
@@ -73,8 +70,10 @@ class Leases:
     async def ask_until(self, asking: Asking, seconds: float) -> Told:
         """The same; without news it waits for some, at most so many seconds.
 
-        News come from a change of the catalogue, or if a pool of the node's free seats becomes scarce.
+        News come from a change of the catalogue, if a pool of the node's free seats becomes scarce, or if one
+        of its seats is recalled.
         """
+        recalled = self._news.recalled(asking.node)
         told = await self.ask(asking)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
@@ -85,7 +84,9 @@ class Leases:
                     return told
             except TimeoutError:
                 pass  # it is not the end: look again
-            if self._cache.catalogue.revision != told.revision or await self._granting.is_scarce(told.pools):
+            former, recalled = recalled, self._news.recalled(asking.node)
+            is_behind = self._cache.catalogue.revision != told.revision or not recalled <= former
+            if is_behind or await self._granting.is_scarce(told.pools):
                 told = await self.ask(asking)
         return told
 
@@ -96,10 +97,9 @@ class Leases:
     async def _ask(self, asking: Asking) -> Told:
         node = asking.node
         catalogue = await self._cache.refresh()
-        lease = await self._renew(asking, await self._ledger.seats(node))
+        lease, seats = await self._renew(asking, await self._ledger.seats(node))
         rows = by_seat(await self._ledger.seat_rows(node))
-        seats = {seat.number: seat for seat in await self._ledger.seats(node)}
-        returned = await self._take_back(asking, seats, rows)
+        returned = await self._take_back(asking, lease, seats, rows)
         seats = {number: seat for number, seat in seats.items() if number not in returned}
         named = {wanted.key: wanted.pool_names for wanted in asking.wanted}
         recalled = await self._granting.recalled(lease, seats, rows, catalogue, named)
@@ -131,8 +131,8 @@ class Leases:
             pools=frozenset(row.pool for each in free for row in rows.get(each, ())),
         )
 
-    async def _renew(self, asking: Asking, seats: Sequence[Seat]) -> Lease:
-        """The node's lease, which who asks has, until further notice durably."""
+    async def _renew(self, asking: Asking, seats: Sequence[Seat]) -> tuple[Lease, Mapping[int, Seat]]:
+        """The node's lease, which who asks has, until further notice durably, and its seats by number."""
 
         async def work(transaction: Transaction) -> tuple[Decided, Lease | None]:
             known = await locked_lease(transaction, asking.node)
@@ -141,9 +141,7 @@ class Leases:
             if decided.lease is not None:
                 changes.leases.append(decided.lease)
             if decided.is_lost_store:
-                changes.seats += [
-                    structs.replace(seat, void_in=asking.boot) for seat in seats if seat.void_in is None
-                ]
+                changes.seats += [each for each in voided(seats, asking.boot) if each not in seats]
             await transaction.write(changes)
             return decided, known
 
@@ -156,7 +154,9 @@ class Leases:
             raise Unavailable("the lease was not renewed: try again")
         if known is None or known.epoch != lease.epoch:
             log.info("lease", outcome="begun", node=asking.node.name, epoch=lease.epoch, boot=asking.boot)
-        return lease
+        return lease, {
+            each.number: each for each in (voided(seats, asking.boot) if decided.is_lost_store else seats)
+        }
 
     async def _note_grant(self, lease: Lease, number: int) -> None:
         """Remember the number of a grant before it is answered."""
@@ -170,19 +170,23 @@ class Leases:
             await self._backend.transact(work, LOCKS)
 
     async def _take_back(
-        self, asking: Asking, seats: Mapping[int, Seat], rows: Mapping[int, Sequence[Allocation]]
+        self,
+        asking: Asking,
+        lease: Lease,
+        seats: Mapping[int, Seat],
+        rows: Mapping[int, Sequence[Allocation]],
     ) -> set[int]:
         """Take back the seats that a node gives back, but for those that a container has."""
         returning = [number for number, state in asking.seats.items() if state is SeatState.RETURNING]
         returned = {number for number in returning if number not in seats}
         for number in returning:
-            is_free = number in seats and all(map(is_free_seat, rows.get(number, ())))
-            if is_free and await self._release(SeatKey(asking.node, number)):
+            is_free = number in seats and all(row.is_free_seat for row in rows.get(number, ()))
+            if is_free and await self._release(SeatKey(asking.node, number), lease.epoch):
                 returned.add(number)
         return returned
 
-    async def _release(self, seat: SeatKey) -> bool:
-        release = Release(digest=seat_owner(seat).digest, seat=seat, ending=Ending.RELEASED)
+    async def _release(self, seat: SeatKey, epoch: int) -> bool:
+        release = Release(digest=seat_owner(seat).digest, seat=seat, epoch=epoch, ending=Ending.RELEASED)
         outcome = await self._allocator.submit(release)
         if isinstance(outcome, Refused):
             log.warning("lease", outcome="not returned", seat=seat.number, why=str(outcome.error))
@@ -194,28 +198,32 @@ class Leases:
         seat = seats.get(number)
         return seat is None or seat.void_in == lease.boot
 
-    async def fence(self, node: NodeKey, *, even_if_alive: bool) -> None:
+    async def fence(self, node: NodeKey, *, even_if_alive: bool) -> int | None:
         """End the epoch of a node's lease, so that nothing more is granted or reported.
 
-        Raises NodeMayGive, Unavailable.
+        Returns the new epoch, None if the node has no lease. Raises NodeMayGive, Unavailable.
         """
         clock = self._clock.read()
         has_none = await self._seats_if_none(node)
 
-        async def work(transaction: Transaction) -> Instant | None:
+        async def work(transaction: Transaction) -> Instant | Lease | None:
             known = await locked_lease(transaction, node)
             if known is None:
                 return None
             until = may_give_until(known, clock)
             if until > clock.now and not even_if_alive and known.seats != has_none:
                 return until
-            await transaction.write(Changes(leases=[fenced(known)]))
-            return None
+            new = fenced(known)
+            await transaction.write(Changes(leases=[new]))
+            return new
 
-        until = await self._backend.transact(work, LOCKS)
-        if until is not None:
-            raise NodeMayGive(node.name, until)
+        done = await self._backend.transact(work, LOCKS)
+        if done is None:
+            return None
+        if not isinstance(done, Lease):
+            raise NodeMayGive(node.name, done)
         log.info("lease", outcome="fenced", node=node.name)
+        return done.epoch
 
     async def _seats_if_none(self, node: NodeKey) -> int | None:
         """The number of the last seat of a node that has none now. None if it has some."""
@@ -224,10 +232,19 @@ class Leases:
                 return lease.seats
         return None
 
-    async def take_all(self, node: NodeKey) -> int:
-        """Take the seats of a node whose lease is fenced, as far as no container has them. How many."""
-        taken = [await self._release(SeatKey(node, seat.number)) for seat in await self._ledger.seats(node)]
-        return sum(taken)
+    async def check_none(self, node: NodeKey) -> None:
+        """Raise NodeHoldsSeats if a node has seats, Unavailable if that cannot be read."""
+        seats = await self._ledger.seats(node)
+        if seats:
+            raise NodeHoldsSeats(node.name, len(seats))
+
+    async def take_all(self, node: NodeKey, epoch: int) -> None:
+        """Take the seats of a node that nobody may give since that epoch, if no container has them.
+
+        If somebody has got the lease since, the seats are theirs.
+        """
+        for seat in await self._ledger.seats(node):
+            await self._release(SeatKey(node, seat.number), epoch)
 
     async def recall(self, node: NodeKey) -> int | None:
         """Have a node give back the seats that it has now. Returns how many, None if it has no lease."""
@@ -241,39 +258,10 @@ class Leases:
         known = await self._backend.transact(work, LOCKS)
         return len(await self._ledger.seats(node)) if known else None
 
-    async def count(self) -> Counts:
-        """How many nodes have leases, and how many of those with seats were not heard from lately."""
-        leases = [lease for lease in await self._ledger.leases(None) if lease.until]
-        since = self._clock() - SILENT
-        quiet = [lease for lease in leases if lease.heard < since]
-        silent = sum([bool(await self._ledger.seats(lease.node)) for lease in quiet])
-        return Counts(len(leases), silent)
 
-    async def standings(self, cluster: str | None, node: str | None, pool: str | None) -> list[Standing]:
-        """The leases of nodes, or of those with a seat of a pool. Raises Unavailable."""
-        found = []
-        for lease in await self._ledger.leases(None):
-            if cluster in (None, lease.node.cluster) and node in (None, lease.node.name):
-                standing = await self._standing(lease)
-                if pool is None or pool in standing.pools:
-                    found.append(standing)
-        return found
-
-    async def _standing(self, lease: Lease) -> Standing:
-        rows = by_seat(await self._ledger.seat_rows(lease.node))
-        taken = sum(not all(map(is_free_seat, own)) for own in rows.values())
-        return Standing(
-            node=lease.node,
-            epoch=lease.epoch,
-            machine=lease.machine,
-            boot=lease.boot,
-            until=lease.until,
-            heard=lease.heard,
-            reported=lease.reported,
-            seats=len(rows),
-            taken=taken,
-            pools=Counter(row.pool for own in rows.values() for row in own),
-        )
+def voided(seats: Sequence[Seat], boot: str) -> list[Seat]:
+    """The seats of a node whose store was lost in a boot: none is told of in this boot."""
+    return [seat if seat.void_in else structs.replace(seat, void_in=boot) for seat in seats]
 
 
 def by_seat(rows: Sequence[Allocation]) -> Mapping[int, Sequence[Allocation]]:

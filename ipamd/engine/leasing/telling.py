@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ipamd.backends.interface import Ledger
-from ipamd.engine.allocation.seat_changes import is_free_seat
 from ipamd.engine.catalogue import Catalogue
-from ipamd.engine.leasing.asking import Asking, EndedContainer, SeatAnswer, SeatState
+from ipamd.engine.leasing.conversation import Asking, EndedContainer, SeatAnswer, SeatState
 from ipamd.models.allocation import Allocation
 from ipamd.models.identity import Identity
 from ipamd.models.instant import SECOND, Instant
@@ -71,7 +70,11 @@ class Telling:
         found = []
         for number, state in asking.seats.items():
             own = rows.get(number, ())
-            if state is not SeatState.TAKEN or number not in seats or not all(map(is_free_seat, own)):
+            if (
+                state is not SeatState.TAKEN
+                or number not in seats
+                or not all(row.is_free_seat for row in own)
+            ):
                 continue
             for row in own[:1]:
                 query = HistoryQuery(address=row.address, space=row.space)
@@ -107,6 +110,6 @@ def _is_news(asking: Asking, number: int, own: Sequence[Allocation], catalogue: 
         return False
     state = asking.seats.get(number)
     if state is None:
-        return all(map(is_free_seat, own))
+        return all(row.is_free_seat for row in own)
     changed = any(catalogue.pools[row.pool].revision > asking.revision for row in own)
     return changed and state is not SeatState.RETURNING

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from ipamd.engine.clock import Reading
-from ipamd.engine.leasing.asking import Asking
+from ipamd.engine.leasing.conversation import Asking
 from ipamd.models.errors import DomainError, LeaseOver, LeaseSettling, LeaseSuperseded
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.lease import GRACE, LEASE_SECONDS, SETTLING, Lease
@@ -77,6 +77,11 @@ def fenced(lease: Lease) -> Lease:
     return structs.replace(lease, epoch=lease.epoch + 1, machine=NOBODY, boot=NOBODY, store=NOBODY, until=0)
 
 
+def without_note(lease: Lease) -> Lease:
+    """A lease for which no other boot or store is noted."""
+    return structs.replace(lease, noted_boot=None, noted_store=None, noted=None)
+
+
 def may_give_until(lease: Lease, clock: Reading) -> Instant:
     """When the node has surely ended to give, whatever this clock or an earlier one was set to."""
     told = min(lease.until, clock.now + LEASE_TIME)
@@ -84,7 +89,7 @@ def may_give_until(lease: Lease, clock: Reading) -> Instant:
 
 
 def _renewed(lease: Lease, until: Instant, now: Instant) -> Lease:
-    return structs.replace(lease, until=until, heard=now, noted_boot=None, noted_store=None, noted=None)
+    return without_note(structs.replace(lease, until=until, heard=now))
 
 
 def _is_noted(lease: Lease, asking: Asking) -> bool:

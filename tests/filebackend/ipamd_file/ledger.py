@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.interface import PodNetworkReading
@@ -14,7 +14,7 @@ from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
-from ipamd.models.lease import Lease, Seat
+from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey, count_seats
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition
 from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
@@ -179,6 +179,24 @@ class FileLedger:
 
     async def seat_rows(self, node: NodeKey) -> Sequence[Allocation]:
         return await self._turn(lambda: self._store.seat_rows(node))
+
+    async def seat_counts(self, pools: Sequence[str]) -> Mapping[NodeKey, SeatCount]:
+        return await self._turn(
+            lambda: count_seats(row for row in self._store.values("allocation") if row.pool in pools)
+        )
+
+    async def recalled_seats(self) -> Sequence[SeatKey]:
+        def read() -> list[SeatKey]:
+            seats: list[Seat] = self._store.values("seat")
+            return sorted(SeatKey(seat.node, seat.number) for seat in seats if seat.is_recalled)
+
+        return await self._turn(read)
+
+    async def nodes_with_seats(self) -> Set[NodeKey]:
+        return await self._turn(lambda: {seat.node for seat in self._store.values("seat")})
+
+    async def noted_leases(self) -> Sequence[Lease]:
+        return [lease for lease in await self.leases(None) if lease.noted is not None]
 
     async def configurations(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
         def read() -> dict[Digest, bytes]:

@@ -111,6 +111,10 @@ class FileTransaction:
             self._store.put("lease", lease.node, lease)
         for seat in changes.seats:
             self._store.put("seat", SeatKey(seat.node, seat.number), seat)
+        for key in changes.recalled:
+            seat = self._store.get("seat", key)
+            if seat is not None:
+                self._store.put("seat", key, structs.replace(seat, is_recalled=True))
         for key in changes.returned:
             self._store.drop("seat", key)
         for digest, configuration in changes.configurations.items():

@@ -1,0 +1,67 @@
+"""What people ask of leases: who has which, and how many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final, NamedTuple
+
+from ipamd.backends.interface import Ledger
+from ipamd.engine.clock import Clock
+from ipamd.engine.leasing.conversation import Standing
+from ipamd.engine.leasing.leases import by_seat
+from ipamd.models.instant import SECOND
+from ipamd.models.lease import Lease
+
+SILENT: Final = 300 * SECOND
+"""A node with a lease asks each minute at least."""
+
+
+class Counts(NamedTuple):
+    """Sums over leases."""
+
+    leases: int = 0
+    silent: int = 0
+
+
+class Standings:
+    """Reads leases for lists and metrics. All methods raise Unavailable."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def count(self) -> Counts:
+        """How many nodes have leases, and how many of those with seats were not heard from lately."""
+        leases = [lease for lease in await self._ledger.leases(None) if lease.until]
+        since = self._clock() - SILENT
+        quiet = {lease.node for lease in leases if lease.heard < since}
+        silent = quiet & await self._ledger.nodes_with_seats() if quiet else quiet
+        return Counts(len(leases), len(silent))
+
+    async def of_nodes(self, cluster: str | None, node: str | None, pool: str | None) -> list[Lease]:
+        """The leases of nodes, or of those with a seat of a pool."""
+        holders = None if pool is None else await self._ledger.seat_counts([pool])
+        return [
+            lease
+            for lease in await self._ledger.leases(None)
+            if cluster in (None, lease.node.cluster)
+            and node in (None, lease.node.name)
+            and (holders is None or lease.node in holders)
+        ]
+
+    async def standing(self, lease: Lease) -> Standing:
+        """A lease with its seats."""
+        rows = by_seat(await self._ledger.seat_rows(lease.node))
+        taken = sum(not all(row.is_free_seat for row in own) for own in rows.values())
+        return Standing(
+            node=lease.node,
+            epoch=lease.epoch,
+            machine=lease.machine,
+            boot=lease.boot,
+            until=lease.until,
+            heard=lease.heard,
+            reported=lease.reported,
+            seats=len(rows),
+            taken=taken,
+            pools=Counter(row.pool for own in rows.values() for row in own),
+        )
