@@ -14,7 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ipam_plugin.leases import layout
 from node_agent.facts import Facts, Waiting
+from node_agent.leasing.state import State
 from node_agent.pod_network.carrying import PodNetwork
 from node_agent.pod_network.network import Mode
 
@@ -25,7 +27,9 @@ UNKNOWN: Final = float("nan")
 class Measures:
     """The counters and gauges of the agent. Gauges are computed at a scrape."""
 
-    def __init__(self, facts: Facts, state_dir: Path, network: PodNetwork | None = None) -> None:
+    def __init__(
+        self, facts: Facts, state_dir: Path, lease: State, network: PodNetwork | None = None
+    ) -> None:
         self.registry = CollectorRegistry()
         self._calls = Counter(
             "ipamd_agent_calls", "Calls of the plugin by verb and HTTP status", ["verb", "outcome"],
@@ -61,10 +65,41 @@ class Measures:
             ("spool_set_aside", "Releases that ipamd refused", lambda: waiting(lambda one: one.set_aside)),
         ):
             Gauge(f"ipamd_agent_{name}", help_text, registry=self.registry).set_function(value)
+        self._measure_lease(lease)
         if network is not None:
-            self._measure(network)
+            self._measure_network(network)
 
-    def _measure(self, network: PodNetwork) -> None:
+    def _measure_lease(self, lease: State) -> None:
+        """Gauges of what the node holds in advance."""
+        for name, help_text, value in (
+            ("open", "1 if the node gives addresses that it holds in advance", lambda: float(lease.is_open)),
+            ("seconds_left", "How long it may give them without ipamd", lambda: float(lease.seconds_left)),
+            ("unreported_events", "Begins and ends that ipamd has not heard of", lambda: lease.unreported),
+            ("oldest_unreported_seconds", "Age of the oldest of them", lambda: lease.oldest_seconds),
+            (
+                "last_report_timestamp_seconds",
+                "When ipamd acknowledged a report last",
+                lambda: _known(lease.reported_at),
+            ),
+            (
+                "refused_configurations",
+                "Networks of which ipamd leases nothing: `ipamd-agent status` says why",
+                lambda: float(len(lease.refused)),
+            ),
+        ):
+            Gauge(f"ipamd_agent_lease_{name}", help_text, registry=self.registry).set_function(value)
+        seats = Gauge(
+            "ipamd_agent_lease_seats", "Answers of the lease by what became of them", ["state"],
+            registry=self.registry,
+        )  # fmt: skip
+        for state, text in (
+            (layout.FREE, "free"),
+            (layout.HELD, "taken"),
+            (layout.RETURNING, "returning"),
+        ):
+            seats.labels(text).set_function(partial(lease.count, state))
+
+    def _measure_network(self, network: PodNetwork) -> None:
         """Gauges of the pod network."""
         for name, help_text, value in (
             ("routes_wanted", "Routes that the pod network needs", lambda: float(network.routes()[0])),

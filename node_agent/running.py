@@ -47,11 +47,11 @@ async def run(settings: Settings) -> None:
     upstream = Upstream(node.upstreams, node.files, facts)
     membership = Membership(node, settings.join_token, upstream, facts)
     network = PodNetwork(node, settings.network, upstream, membership, facts) if settings.network else None
-    measures = Measures(facts, node.state_dir, network)
+    leasing = Leasing(node, node.most_seats, upstream, membership, facts)
+    measures = Measures(facts, node.state_dir, leasing.state, network)
     firewalls = Firewalls(
         settings.node_json.parent / permission.NAME, lambda: network.tunnel_port if network else None
     )
-    leasing = Leasing(node, node.most_seats, upstream, membership, facts)
     relay = Relay(
         upstream,
         membership,

@@ -125,7 +125,7 @@ class AgentProcess:
             return client.request(method, f"http://localhost{path}", **more)
 
     def metric(self, name: str) -> float:
-        """The value of a metric without labels."""
+        """The value of a metric; its labels are part of its name."""
         text = httpx.get(f"http://127.0.0.1:{self.port}/metrics").text
         [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
         return float(line.split()[1])

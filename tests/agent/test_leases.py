@@ -28,6 +28,8 @@ def test_while_ipamd_is_away_containers_begin_and_end_and_it_hears_of_them_after
 
     given = {name: leased.add(name) for name in ("a1", "a2", "a3")}
     leased.delete("a2")
+    eventually(lambda: leased.agent.metric("ipamd_agent_lease_unreported_events") == 4)
+    eventually(lambda: leased.agent.metric("ipamd_agent_lease_oldest_unreported_seconds") > 0)
     del given["a2"]
 
     leased.service.start()
@@ -106,10 +108,17 @@ def test_a_recall_empties_the_store_but_for_what_is_taken(leased: Leased) -> Non
     eventually(lambda: not before & set(leased.store.states()))
 
 
-def test_status_shows_the_lease(leased: Leased) -> None:
+def test_status_and_metrics_show_the_lease(leased: Leased) -> None:
     eventually(leased.is_open)
 
     shown = leased.agent.status().out
+    metric = leased.agent.metric
+    assert metric("ipamd_agent_lease_open") == 1
+    assert metric('ipamd_agent_lease_seats{state="free"}') >= 1
+    assert metric('ipamd_agent_lease_seats{state="taken"}') == 0
+    assert 0 < metric("ipamd_agent_lease_seconds_left") <= 86_400
+    assert metric("ipamd_agent_lease_refused_configurations") == 0
+    assert metric("ipamd_agent_lease_last_report_timestamp_seconds") > 0
 
     assert "lease:          gives for" in shown
     assert "0 taken" in shown
