@@ -91,6 +91,7 @@ class Told(Struct, frozen=True):
     epoch: int
     grant: int
     seconds: int
+    reported: int = 0
     revision: int = 0
     seats: list[SeatTold] = []
     returned: list[int] = []

@@ -33,6 +33,10 @@ class NoStore(Exception):
     """There is no store that can be used. `str()` says why."""
 
 
+class Behind(Damaged):
+    """The store lacks events that ipamd has: the machine was put back to an earlier time with its memory."""
+
+
 class View(Struct, frozen=True):
     """What stands in the store now."""
 
@@ -181,6 +185,7 @@ class Holding:
     def acknowledge(self, number: int) -> None:
         """Let go of the events up to a number. Raises NoStore."""
         with self._usable() as store:
+            _check_not_behind(store, number)
             seating.acknowledge(store, number)
 
     def close(self, *, is_over: bool = False) -> None:
@@ -204,6 +209,7 @@ class Holding:
                 part = known[first : first + _PIECE]
                 seating.note_central(store, self._maker.cluster, self._maker.node, part)
         with self._usable() as store:
+            _check_not_behind(store, told.reported)
             done = [self._end(store, each) for each in told.ended]
             grant = store.number(layout.GRANT)
             if told.grant == grant + 1:
@@ -284,6 +290,13 @@ class Holding:
             raise FileNotFoundError(2, os.strerror(2)) from None
         finally:
             store.close()
+
+
+def _check_not_behind(store: Store, reported: int) -> None:
+    """Raise Behind if ipamd has events that the store never had: it may hold what is another's by now."""
+    last = store.number(layout.EVENT)
+    if reported > last:
+        raise Behind(f"ipamd has {reported} events of it, and it had only {last}: this machine was put back")
 
 
 def _places(store: Store) -> dict[int, int]:

@@ -101,10 +101,14 @@ class ShownEnded(ShownContainer):
 
 
 class ShownTold(TypedDict):
-    """What a node is told of its lease. It may give for `seconds` from its asking on."""
+    """What a node is told of its lease. It may give for `seconds` from its asking on.
+
+    `reported` is the number of its last event that ipamd has.
+    """
 
     epoch: int
     grant: int
+    reported: int
     seconds: int
     revision: int
     seats: list[ShownSeat]
@@ -158,6 +162,7 @@ def told_document(told: Told) -> dict[str, Any]:
     return {
         "epoch": told.epoch,
         "grant": told.granted,
+        "reported": told.reported,
         "seconds": LEASE_SECONDS,
         "revision": told.revision,
         "seats": list(map(_seat, told.seats)),

@@ -81,12 +81,14 @@ class Told:
     """What a node is told.
 
     Seats that are `recalled` are to be given back as soon as they are free; `void` ones are not the node's.
+    `reported` is the number of the store's last event that ipamd has: a store with fewer is one of the past.
     `refused` says of a configuration why no seat is granted. `is_news`: there is something to do now.
     `pools` are those of the node's free seats.
     """
 
     epoch: int
     granted: int
+    reported: int
     revision: int
     seats: Sequence[SeatAnswer]
     returned: Sequence[int]

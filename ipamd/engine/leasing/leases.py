@@ -119,6 +119,7 @@ class Leases:
         return Told(
             epoch=lease.epoch,
             granted=number,
+            reported=lease.reported,
             revision=catalogue.revision,
             seats=answers,
             returned=sorted(returned),
