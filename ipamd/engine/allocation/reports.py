@@ -136,7 +136,7 @@ class Reports:
             rows, held = self._rows_of(call.node, event), self._found.held.get(event.digest, ())
             if not self._seats.carry_out(event, rows, held):
                 unknown.append(event.seat)
-            elif event.kind is SeatEventKind.BEGIN:
+            elif event.kind is not SeatEventKind.END:
                 releases = self._found.releases.get(event.digest, ())
                 overtaking = [one for one in releases if call_order.overtaken(event.order, [one], self._now)]
                 overtaken += [(event.digest, one.order, one.undo) for one in overtaking]

@@ -72,9 +72,11 @@ class SeatChanges:
         match event.kind:
             case SeatEventKind.END:
                 self._end_of(event, mine)
-            case SeatEventKind.REPEAT:
+            case SeatEventKind.REPEAT if mine:
                 self._repeat(event, mine)
-            case SeatEventKind.BEGIN if not (mine and mine[0].taken == event.order):
+            case SeatEventKind.BEGIN if mine and mine[0].taken == event.order:
+                pass
+            case _:  # a repeat of what ipamd has ended meanwhile is a begin
                 self._begin(event, rows, [row for row in held if row not in mine])
         return bool(rows)
 
