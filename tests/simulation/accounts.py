@@ -97,6 +97,20 @@ class Accounts:
         self.has_lost_stores = True
         machine.path.unlink()
 
+    def retire(self, machine: Machine) -> None:
+        """A machine gives all back, and is there no more."""
+        for identity, container in [*self.world.living, *self.tried]:
+            if identity == machine.identity:
+                self.delete(machine, container)
+        self.world.pass_time(5)
+        machine.kill_agent()
+
+    def forget(self, machine: Machine) -> None:
+        """What a machine did until now nobody may ever hear, and its lease is another one from now on."""
+        self.unknown += [stay for stay in self.world.stays if stay.machine is machine]
+        self.tried |= {(machine.identity, stay.container) for stay in self.unknown}
+        self.has_lost_stores = True
+
     def _forget_unreported(self, machine: Machine) -> None:
         unreported = {event["request"]["container_id"] for event in machine.unreported()}
         self.tried |= {(machine.identity, container) for container in unreported}
@@ -141,12 +155,12 @@ class Accounts:
     def compare(self) -> None:
         """Tables and history say what was."""
         lost = {(stay.machine.name, stay.container) for stay in self.unknown}
-        held = {key: set(have) for key, have in self.world.held().items() if key not in lost}
         living = {
             (stay.machine.name, stay.container): set(stay.addresses)
             for stay in self.world.living.values()
             if stay not in self.unknown
         }
+        held = {key: have for key, have in self.world.held().items() if key in living or key not in lost}
         assert held == living, (held, living)
         past = self.world.history()
         by_holder: defaultdict[tuple[str, str, str], list[Allocation]] = defaultdict(list)

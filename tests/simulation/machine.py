@@ -58,6 +58,15 @@ class Call:
     config: bytes
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """A machine's memory and disk, and the boot and the uptime that they are of."""
+
+    folder: Path
+    boot: str
+    uptime: int
+
+
 class _Heard(Reply):
     """Takes what the plugin writes."""
 
@@ -86,6 +95,7 @@ class Machine:
         self.disk.mkdir(parents=True)
         self._boots = 0
         self._life: Life | None = None
+        self._lives: list[Life] = []
         self._leasing: Leasing | None = None
         self.boot_up()
 
@@ -117,29 +127,56 @@ class Machine:
         self.kill_agent()
         self.boot_up()
 
+    def take_snapshot(self) -> Snapshot:
+        """Copy memory and disk, as one does with a virtual machine."""
+        number = len(list(self._memory.parent.glob("snapshot-*")))
+        folder = self._memory.with_name(f"snapshot-{number}")
+        shutil.copytree(self._memory.parent, folder, ignore=shutil.ignore_patterns("snapshot-*"))
+        return Snapshot(folder, self.boot, self._time.now - self.booted)
+
+    def put_back(self, snapshot: Snapshot) -> None:
+        """Go on as it was. Its clock since boot goes on from then, and so does its agent."""
+        self.kill_agent()
+        for part in (self._memory, self.disk):
+            shutil.rmtree(part)
+            shutil.copytree(snapshot.folder / part.name, part)
+        self.boot, self.booted = snapshot.boot, self._time.now - snapshot.uptime
+        self.start_agent()
+
+    def copy_disk(self, other: Machine) -> None:
+        """Have the disk of another machine."""
+        shutil.copytree(other.disk, self.disk, dirs_exist_ok=True)
+
     # The agent.
 
     def start_agent(self) -> None:
         """Run the agent, unless it runs."""
-        if self._life is not None:
-            return
+        if self._life is None:
+            self.start_another_agent()
+
+    def start_another_agent(self) -> None:
+        """Run a new agent beside the one that runs, as in an update. The new one sees calls from now on."""
         context = copy_context()
         context.run(booted.set, self.booted)
-        self._life = Life(context)
+        life = self._life = Life(context)
+        self._lives.append(life)
 
         async def start() -> None:
-            assert self._life is not None
             with self._own_files():
                 self._leasing = self._made()
-            self._life.start(self._leasing.keep())
+            life.start(self._leasing.keep())
 
         self._loop.run_until_complete(start())
 
     def kill_agent(self) -> None:
-        """End the agent, wherever it is."""
-        if self._life is not None:
-            life, self._life, self._leasing = self._life, None, None
-            self._loop.run_until_complete(life.kill())
+        """End all agents, wherever they are."""
+        while self._lives:
+            self.kill_oldest_agent()
+        self._life = self._leasing = None
+
+    def kill_oldest_agent(self) -> None:
+        """End the agent that began first."""
+        self._loop.run_until_complete(self._lives.pop(0).kill())
 
     def _made(self) -> Leasing:
         node = Node(self.name, CLUSTER, self.disk, (), self.disk / "token", {})

@@ -35,7 +35,7 @@ class Link:
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
         self._copies: set[asyncio.Task[Response]] = set()
-        self.fates: deque[Fate] = deque()
+        self.fates: deque[Fate | None] = deque()
         self.is_cut = False
         self.was_late = False
 

@@ -83,15 +83,20 @@ class World:
         self.living: dict[tuple[str, str], Stay] = {}
         self.stays: list[Stay] = []
         """What was, in the order in which it began."""
+        self.warm: dict[str, int] = {}
+        """When addresses were given up, in microseconds of the wall clock."""
+        self._cooldown = cooldown
         self.run(self.service.start())
         pool = Pool(name="pods", subnet=ip_network(subnet), block_length=30, cooldown=cooldown)
         self.admin(lambda engine: engine.administration.create_pool(pool))
         for number in range(nodes):
             self.add_machine(f"n{number}", f"m{number}")
 
-    def add_machine(self, name: str, identity: str) -> Machine:
-        """A machine with its agent, whose node has that name."""
+    def add_machine(self, name: str, identity: str, disk_of: Machine | None = None) -> Machine:
+        """A machine with its agent, whose node has that name. It may be a clone of another machine's disk."""
         made = Machine(name, identity, self.folder, self.loop, self.time, self.service.serve, self._seats)
+        if disk_of is not None:
+            made.copy_disk(disk_of)
         self.machines.append(made)
         made.start_agent()
         return made
@@ -121,12 +126,12 @@ class World:
         """Let everybody work for so long."""
         self.run(asyncio.sleep(seconds))
 
-    def until(self, holds: Callable[[], bool], seconds: float = 60) -> None:
+    def until(self, holds: Callable[[], bool], seconds: float = 60, *, step: float = 0.5) -> None:
         """Let time pass until something holds."""
         end = self.time.now + seconds * NS
         while not holds():
             assert self.time.now < end, "it does not come to hold"
-            self.pass_time(0.5)
+            self.pass_time(step)
 
     # What runtimes do.
 
@@ -147,6 +152,9 @@ class World:
         for other in self.living.values():
             shared = set(other.addresses) & set(ended.addresses)
             assert not shared, f"{container} on {machine.identity} got {shared} of {other}"
+        for address in ended.addresses:
+            cool = self.warm.get(address, 0) + self._cooldown * 1_000_000
+            assert self.now() >= cool, f"{container} on {machine.identity} got {address} too early"
         self.living[key] = stay = Stay(machine, container, ended.addresses, began, self.now())
         self.stays.append(stay)
         return ended
@@ -163,12 +171,15 @@ class World:
         gone = self.living.pop((machine.identity, container), None)
         if gone is not None:
             gone.ended = self.now()
+            self.warm |= dict.fromkeys(gone.addresses, self.now())
 
     def power_cut(self, machine: Machine) -> None:
         """A machine loses its power, and all containers with it. It boots, and its agent starts."""
         for stay in list(self.living.values()):
             if stay.machine is machine:
                 self.ends(machine, stay.container)
+                for address in stay.addresses:
+                    del self.warm[address]  # if nobody ever hears of its use, it need not cool
         machine.power_cut()
         machine.start_agent()
 
