@@ -22,6 +22,7 @@ from ipamd.web.origin import SAFE, comes_from_elsewhere, is_our_own
 from ipamd.web.rendering import HEADERS, VISITOR, render
 from ipamd.web.rest import Refused
 from ipamd.web.visitor import NotWelcome, visitor_of
+from ipamd.web.windows import Windows
 
 SIGN_IN: Final = "/ui/sign-in"
 OPEN: Final = (SIGN_IN, "/ui/sign-out")
@@ -56,6 +57,7 @@ class Page:
             },
         )
         state = self._views.state
+        state.windows = Windows()
         state.engine, state.access, state.rest, state.views = engine, access, rest, self._views
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,16 +13,20 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Scope
 
 from ipamd.models.errors import DomainError
-from ipamd.web.asking import access, engine
+from ipamd.web.asking import access, engine, visitor
 from ipamd.web.rendering import HEADERS, LIVE, VISITOR
 from ipamd.web.rest import Refused
 from ipamd.web.visitor import NotWelcome, visitor_of
+from ipamd.web.windows import NoRoom, Windows
 
 LIVE_VIEWS: Final = ("/", "/ui/map", "/ui/allocations", "/ui/nodes")
 LIVE_FOLDERS: Final = ("/ui/pools/", "/ui/nodes/")
 
 EVERY: Final = 2.0
 """Seconds between two looks at one view."""
+
+AGAIN: Final = 10_000
+"""Milliseconds until a window asks again for which there was no room."""
 
 BEATS: Final = 8
 """After so many looks without a change something is sent, so that a lost connection is noticed."""
@@ -48,8 +52,19 @@ async def stream(request: Request) -> Response:
 
 
 async def _events(request: Request, scope: Scope) -> AsyncIterator[bytes]:
+    """What is sent of one window, if there is room for it; else why not, and when to ask again."""
+    windows: Windows = request.app.state.windows
+    try:
+        with windows.one_of(visitor(request).token or (request.client.host if request.client else "")):
+            yield b"retry: 2000\n\n"
+            async for event in _changes(request, scope):
+                yield event
+    except NoRoom as why:
+        yield f"retry: {AGAIN}\n\n".encode() + _event("full", f"Not live: {why}.")
+
+
+async def _changes(request: Request, scope: Scope) -> AsyncIterator[bytes]:
     last, silent = "", 0
-    yield b"retry: 2000\n\n"
     while not engine(request).is_ending:
         try:
             scope[VISITOR] = await visitor_of(request, engine(request), access(request))

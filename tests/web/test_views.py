@@ -3,14 +3,18 @@
 import json
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from html import unescape
 from pathlib import Path
 
 import httpx
 import pytest
 
+from ipamd.web.windows import MOST_OF_ONE
 from tests.api.lease_holder import LeaseHolder
 from tests.service import IpamdProcess, running_service
+from tests.waiting import eventually
 from tests.web.conftest import HOSTILE, VIEWS, Browser
 
 ROOT = Path(__file__).parents[2]
@@ -166,6 +170,29 @@ def test_what_is_live_is_sent_again_when_it_has_changed(page: Browser, filled: I
     assert address not in json.loads(first[6:])
     assert f"/ui/addresses/{address}" in json.loads(second[6:])
     assert "<html" not in json.loads(second[6:])
+
+
+@contextmanager
+def live_window(page: Browser) -> Iterator[tuple[str, Iterator[str]]]:
+    """What a live window is sent first, and the rest."""
+    with page.http.stream("GET", "/ui/live", params={"of": "/ui/nodes"}) as stream:
+        lines = stream.iter_lines()
+        yield next(line for line in lines if line.startswith("event: ")), lines
+
+
+def test_so_many_windows_are_live_at_once_and_the_next_is_told_why_it_is_not(page: Browser) -> None:
+    with ExitStack() as stack:
+        windows = [stack.enter_context(live_window(page)) for _ in range(MOST_OF_ONE)]
+        event, rest = stack.enter_context(live_window(page))
+        assert {first for first, _ in windows} == {"event: rows"}
+        assert event == "event: full"
+        assert "12 windows of yours are live already" in "".join(rest)
+
+    def is_live() -> bool:
+        with live_window(page) as (event, _):
+            return event == "event: rows"
+
+    eventually(is_live)
 
 
 def test_shipped_files_are_those_of_the_list_and_may_be_kept(page: Browser) -> None:

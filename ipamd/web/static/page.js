@@ -67,26 +67,38 @@ for (const bar of document.querySelectorAll("[data-live]")) {
   const button = bar.querySelector("button");
   const target = document.getElementById("live");
   let source = null;
+  let paused = false;
+  let lost = "";
   const show = (text, kind) => { state.textContent = text; bar.className = `live ${kind}`; };
+  const stop = () => { source?.close(); source = null; };
   const start = () => {
+    stop();
     source = new EventSource(`/ui/live?of=${encodeURIComponent(bar.dataset.live)}`);
-    source.addEventListener("open", () => show("Live", ""));
+    lost = "Connection lost: trying again";
     source.addEventListener("rows", (event) => {
       const fresh = new DOMParser().parseFromString(JSON.parse(event.data), "text/html").body;
+      lost = "Connection lost: trying again";
       merge(target, fresh, (added) => show(added ? `Live, ${added} new: load the page again to see them` : "Live", ""));
     });
     source.addEventListener("failed", (event) => show(JSON.parse(event.data), "lost"));
-    source.addEventListener("ended", (event) => { source.close(); show(JSON.parse(event.data), "lost"); });
-    source.addEventListener("error", () => show("Connection lost: trying again", "lost"));
+    source.addEventListener("full", (event) => { lost = JSON.parse(event.data); show(lost, "lost"); });
+    source.addEventListener("ended", (event) => { stop(); show(JSON.parse(event.data), "lost"); });
+    source.addEventListener("error", () => {
+      show(source?.readyState === EventSource.CLOSED ? "Not live: load the page again" : lost, "lost");
+    });
   };
   button.addEventListener("click", () => {
-    const paused = source !== null;
-    if (paused) { source.close(); source = null; show("Paused", "paused"); } else { start(); }
+    paused = !paused;
+    if (paused) { stop(); show("Paused", "paused"); } else { start(); }
     button.textContent = paused ? "Go on" : "Pause";
   });
-  addEventListener("pagehide", () => source?.close());
+  // A browser has few connections to one host: a window that nobody sees needs none.
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "hidden") stop(); else if (!paused) start();
+  });
+  addEventListener("pagehide", stop);
   bar.hidden = false;
-  start();
+  if (document.visibilityState !== "hidden") start();
 }
 
 // A chosen file is read into the field from which the form sends it.
