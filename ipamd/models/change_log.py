@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -86,3 +86,14 @@ class LogQuery:
             and (self.after is None or entry.at >= self.after)
             and (self.before is None or entry.at < self.before)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Changes that match, latest first. The next page begins before the id `next`; None at the end.
+
+    A page may have fewer entries than were asked for though there is a next one: no more was read for it.
+    """
+
+    entries: Sequence[LogEntry]
+    next: int | None

@@ -21,6 +21,7 @@ from ipamd.web import changes, files, lists, live, pools, requests, signing, spa
 from ipamd.web.origin import SAFE, comes_from_elsewhere, is_our_own
 from ipamd.web.rendering import HEADERS, VISITOR, render
 from ipamd.web.rest import Refused
+from ipamd.web.sums import SpaceSums
 from ipamd.web.visitor import NotWelcome, visitor_of
 from ipamd.web.windows import Windows
 
@@ -57,7 +58,7 @@ class Page:
             },
         )
         state = self._views.state
-        state.windows = Windows()
+        state.windows, state.space_sums = Windows(), SpaceSums()
         state.engine, state.access, state.rest, state.views = engine, access, rest, self._views
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from ipamd.models.address import IPNetwork, text_of
+from ipamd.models.address import text_of
 from ipamd.models.pool import DEFAULT_SPACE, Pool
 from ipamd.web.bars import percent
 from ipamd.web.cells import AddressCell, PrefixCell
@@ -42,17 +42,13 @@ def parts_of_space(cells: Sequence[SpaceCell], space: str) -> Markup:
 
 
 def _part_of_space(cell: SpaceCell, way: str) -> str:
-    if not cell.pools:
+    if not cell.pool_count:
         return f'<span class="cell void" title="{cell.prefix}: no pool"></span>'
-    if len(cell.pools) == 1:
-        name = cell.pools[0].name
-        return _part(cell, f"/ui/pools/{quote(name, safe='')}/map?at={_common(cell)}", f", pool {name}")
-    return _part(cell, f"{way}{cell.prefix}", f", {len(cell.pools)} pools")
-
-
-def _common(cell: SpaceCell) -> IPNetwork:
-    """What a cell and its one pool have in common: the smaller of them."""
-    return max(cell.prefix, cell.pools[0].subnet, key=lambda prefix: prefix.prefixlen)
+    if cell.pool is None:
+        return _part(cell, f"{way}{cell.prefix}", f", {cell.pool_count} pools")
+    name = cell.pool.name
+    smaller = max(cell.prefix, cell.pool.subnet, key=lambda prefix: prefix.prefixlen)
+    return _part(cell, f"/ui/pools/{quote(name, safe='')}/map?at={smaller}", f", pool {name}")
 
 
 def _part(cell: PrefixCell, way: str, also: str = "") -> str:

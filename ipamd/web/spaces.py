@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from ipaddress import ip_network
-from typing import Final
+from itertools import groupby
+from typing import Final, cast
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,11 +14,11 @@ from starlette.routing import Route
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 from ipamd.models.address import IPNetwork, parse_address, parse_network
-from ipamd.models.pool import DEFAULT_SPACE, Pool
+from ipamd.models.pool import DEFAULT_SPACE
 from ipamd.web import cells, strips
 from ipamd.web.asking import asked, engine, read
 from ipamd.web.rendering import HEADERS, render
-from ipamd.web.sums import taken_in
+from ipamd.web.sums import SpaceSums, taken_in
 
 FAMILIES: Final = (4, 6)
 
@@ -26,18 +27,22 @@ async def show_space(request: Request) -> Response:
     """All of a space, a picture for each family; or one prefix of it. What lies in one pool is there."""
     catalogue = await engine(request).refresh()
     given = asked(request, "space", "at")
-    spaces = sorted({pool.space for pool in catalogue.pools.values()})
+    spaces = list(catalogue.pools_by_space)
     space = given.get("space") or (spaces[0] if spaces and DEFAULT_SPACE not in spaces else DEFAULT_SPACE)
-    pools = {family: catalogue.pools_of(space, family) for family in FAMILIES}
-    parts = [strips.smallest_around(there) for there in pools.values() if there]
-    if "at" in given:
-        part = _prefix(given["at"])
-        inside = catalogue.pool_with(part[0], space)
-        if inside is not None and part[-1] in inside.subnet:
-            where = f"/ui/pools/{inside.name}/map?at={part}"
-            return RedirectResponse(where, status_code=303, headers=HEADERS)
-        parts = [_picture_of(part)]
-    shown = [await _strip(engine(request), catalogue, pools[at.version], at) for at in parts]
+    part = _prefix(given["at"]) if "at" in given else None
+    inside = catalogue.pool_with(part[0], space) if part is not None else None
+    if part is not None and inside is not None and part[-1] in inside.subnet:
+        where = f"/ui/pools/{inside.name}/map?at={part}"
+        return RedirectResponse(where, status_code=303, headers=HEADERS)
+    space_sums = cast(SpaceSums, request.app.state.space_sums)
+    shown = []
+    for family in FAMILIES if part is None else (part.version,):
+        row, usable = await space_sums.row(catalogue, space, family)
+        at = row.whole if part is None else _picture_of(part)
+        if at is not None:
+            taken = await space_sums.taken(engine(request), row)
+            in_parts = await _in_parts(engine(request), catalogue, row, at)
+            shown.append(strips.strip(row, at, usable, taken, in_parts))
     return render(request, "space.html", space=space, spaces=spaces, strips=shown, given=given)
 
 
@@ -51,40 +56,19 @@ def _picture_of(part: IPNetwork) -> IPNetwork:
     return part.supernet(new_prefix=min(part.prefixlen, part.max_prefixlen - cells.CELL_BITS))
 
 
-async def _strip(known: Engine, catalogue: Catalogue, pools: Sequence[Pool], at: IPNetwork) -> strips.Strip:
-    first, last = int(at[0]), int(at[-1])
-    there = [pool for pool in pools if int(pool.subnet[0]) <= last and int(pool.subnet[-1]) >= first]
-    placed = list(strips.places(there, at))
-    taken = await _taken(known, placed, cells.prefixes_of(at))
-    return strips.strip(at, strips.trail_within(at, pools), placed, _usable(catalogue, placed, at), taken)
-
-
-async def _taken(
-    known: Engine, placed: Sequence[tuple[Pool, range]], parts: Sequence[IPNetwork]
-) -> Mapping[tuple[str, int], int]:
-    """What is held in each cell of each pool: pools that lie in one cell are added up at once."""
-    whole = {pool.name: cell[0] for pool, cell in placed if len(cell) == 1}
-    allocated = await known.queries.allocated(list(whole))
-    found = {(name, cell): allocated.get(name, 0) for name, cell in whole.items()}
-    for pool, numbers in placed:
-        if len(numbers) > 1:
-            bounds = [(int(parts[number][0]), int(parts[number][-1])) for number in numbers]
-            counts = await taken_in(known, pool, bounds)
-            found |= {(pool.name, number): count for number, count in zip(numbers, counts, strict=True)}
-    return found
-
-
-def _usable(
-    catalogue: Catalogue, placed: Sequence[tuple[Pool, range]], at: IPNetwork
-) -> Mapping[tuple[str, int], int]:
-    """How many addresses holders may have in each cell of each pool."""
-    parts = cells.prefixes_of(at)
+async def _in_parts(
+    known: Engine, catalogue: Catalogue, row: strips.PoolOrder, at: IPNetwork
+) -> Mapping[IPNetwork, tuple[int, int]]:
+    """What is usable and taken in the cells that are parts of one pool: one reading for each such pool."""
     found = {}
-    for pool, numbers in placed:
-        spans = catalogue.mask(pool).usable
-        for number in numbers:
-            first, last = int(parts[number][0]), int(parts[number][-1])
-            found[pool.name, number] = sum(b - a + 1 for a, b in spans.between(first, last))
+    parted = (place for place in row.places(at) if place.around is not None)
+    for pool, places in groupby(parted, key=lambda place: place.around):
+        assert pool is not None
+        here = list(places)
+        usable = catalogue.mask(pool).usable
+        taken = await taken_in(known, pool, [place.bounds for place in here])
+        for place, count in zip(here, taken, strict=True):
+            found[place.prefix] = sum(b - a + 1 for a, b in usable.between(*place.bounds)), count
     return found
 
 

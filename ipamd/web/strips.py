@@ -1,10 +1,16 @@
-"""A prefix of an address space as cells, each as full as the pools in it together. Pure."""
+"""A prefix of an address space as cells, each as full as the pools in it together. Pure.
+
+A space may have ten thousand pools: what they have together is added up once, in the order of addresses, so
+that a cell of many pools is the difference of two sums.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
+from itertools import accumulate
 
 from ipamd.models.address import IPNetwork
 from ipamd.models.pool import Pool
@@ -13,9 +19,10 @@ from ipamd.web import cells
 
 @dataclass(frozen=True, slots=True)
 class SpaceCell(cells.PrefixCell):
-    """A prefix with the pools that have addresses in it."""
+    """A prefix, how many pools have addresses in it, and the pool if it is one alone."""
 
-    pools: Sequence[Pool]
+    pool_count: int
+    pool: Pool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,51 +32,80 @@ class Strip:
     at: IPNetwork
     trail: Sequence[IPNetwork]
     cells: Sequence[SpaceCell]
-    pools: Sequence[Pool]
+    pool_count: int
 
 
-def smallest_around(pools: Sequence[Pool]) -> IPNetwork:
-    """The smallest prefix that has all of some pools, which are in the order of their addresses."""
-    first = pools[0].subnet[0]
-    differing = int(first) ^ int(pools[-1].subnet[-1])
-    return ip_network((first, first.max_prefixlen - differing.bit_length()), strict=False)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A cell and its pools: those from `begin` to before `end` lie in it, or it lies in `around`."""
+
+    prefix: IPNetwork
+    begin: int
+    end: int
+    around: Pool | None
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        return int(self.prefix[0]), int(self.prefix[-1])
 
 
-def places(pools: Sequence[Pool], at: IPNetwork) -> Iterator[tuple[Pool, range]]:
-    """Each pool with the numbers of the cells in which it has addresses.
+class PoolOrder:
+    """The pools of a space and a family in the order of their addresses."""
 
-    A pool lies within one cell, or is made of whole ones.
-    """
-    parts = cells.prefixes_of(at)
-    begin, size = int(at[0]), parts[0].num_addresses
-    for pool in pools:
-        first = (int(pool.subnet[0]) - begin) // size
-        last = (int(pool.subnet[-1]) - begin) // size
-        yield pool, range(max(first, 0), min(last, len(parts) - 1) + 1)
+    def __init__(self, pools: Sequence[Pool]) -> None:
+        self.pools = pools
+        self._firsts = [int(pool.subnet.network_address) for pool in pools]
+
+    @property
+    def whole(self) -> IPNetwork | None:
+        """The smallest prefix that has all of them, None without pools."""
+        if not self.pools:
+            return None
+        first = self.pools[0].subnet[0]
+        differing = int(first) ^ int(self.pools[-1].subnet[-1])
+        return ip_network((first, first.max_prefixlen - differing.bit_length()), strict=False)
+
+    def places(self, at: IPNetwork) -> Iterator[Place]:
+        """The cells of a picture. Pools and cells are aligned: one of two that meet lies in the other."""
+        for prefix in cells.prefixes_of(at):
+            first, last = int(prefix[0]), int(prefix[-1])
+            begin, end = bisect_left(self._firsts, first), bisect_right(self._firsts, last)
+            near = self.pools[bisect_right(self._firsts, first) - 1] if self._firsts else None
+            if near is not None and near.subnet.prefixlen < prefix.prefixlen and prefix[0] in near.subnet:
+                yield Place(prefix, begin, begin, near)
+            else:
+                yield Place(prefix, begin, end, None)
+
+    def trail(self, at: IPNetwork) -> list[IPNetwork]:
+        """The pictures that lead to a prefix, from that of all pools on."""
+        whole = self.whole
+        inside = whole is not None and whole.prefixlen <= at.prefixlen and at[0] in whole
+        return cells.trail(at, whole) if inside and whole is not None else [at]
 
 
-def trail_within(at: IPNetwork, pools: Sequence[Pool]) -> list[IPNetwork]:
-    """The pictures that lead to a prefix of a space, from the smallest one of all its pools on."""
-    whole = smallest_around(pools) if pools else at
-    inside = whole.prefixlen <= at.prefixlen and at[0] in whole
-    return cells.trail(at, whole) if inside else [at]
+def sums(counts: Sequence[int]) -> list[int]:
+    """For each number of pools from the first on what they have together."""
+    return list(accumulate(counts, initial=0))
 
 
 def strip(
+    row: PoolOrder,
     at: IPNetwork,
-    trail: Sequence[IPNetwork],
-    placed: Sequence[tuple[Pool, range]],
-    usable: Mapping[tuple[str, int], int],
-    taken: Mapping[tuple[str, int], int],
+    usable: Sequence[int],
+    taken: Sequence[int],
+    in_parts: Mapping[IPNetwork, tuple[int, int]],
 ) -> Strip:
-    """A picture, of what is usable and taken in each cell of each pool, by the pool's name and the cell."""
-    within: dict[int, list[Pool]] = {}
-    for pool, numbers in placed:
-        for number in numbers:
-            within.setdefault(number, []).append(pool)
-    made = []
-    for number, prefix in enumerate(cells.prefixes_of(at)):
-        has = within.get(number, [])
-        keys = [(pool.name, number) for pool in has]
-        made.append(SpaceCell(prefix, sum(usable[key] for key in keys), sum(taken[key] for key in keys), has))
-    return Strip(at, trail, made, [pool for pool, _ in placed])
+    """A picture, of what pools have together, and of what is usable and taken in the parts of large ones."""
+    made, large = [], set()
+    many = 0
+    for place in row.places(at):
+        if place.around is not None:
+            made.append(SpaceCell(place.prefix, *in_parts[place.prefix], 1, place.around))
+            large.add(place.around.name)
+            continue
+        count = place.end - place.begin
+        only = row.pools[place.begin] if count == 1 else None
+        has, held = (of[place.end] - of[place.begin] for of in (usable, taken))
+        made.append(SpaceCell(place.prefix, has, held, count, only))
+        many += count
+    return Strip(at, row.trail(at), made, many + len(large))

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from ipamd.backends.conformance.examples import NOW, allocation, container
+from ipamd.backends.conformance.examples import NOW, allocation, change_of, container
 from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, RememberedRelease, RowPosition
-from ipamd.backends.sql import statements
+from ipamd.backends.sql import change_log, statements
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.audit import SqlAudit
+from ipamd.backends.sql.change_log import entry_values
 from ipamd.backends.sql.entries import pool_values
 from ipamd.backends.sql.forgetting import next_piece
 from ipamd.backends.sql.ledger import Reading, SqlLedger
@@ -28,6 +30,7 @@ from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload
 from ipamd.models.block import Block, new_block
 from ipamd.models.catalogue import Snapshot
+from ipamd.models.change_log import LogEntry, LogKind, LogQuery
 from ipamd.models.identity import Owner, digest_of
 from ipamd.models.issued import CallOrder
 from ipamd.models.node import NodeKey
@@ -141,7 +144,17 @@ def fill(session: SqliteSession, connection: sqlite3.Connection, size: int) -> N
     run_to_end(session.run_many(statements.REMEMBER_UNDO, [release_values(each) for each in undos]))
     blocks = [block_values(block(number, size)) for number in range(size)]
     run_to_end(session.run_many(statements.CARVE_BLOCK, blocks))
+    run_to_end(
+        session.run_many(change_log.NOTE, [entry_values(changed(number, size)) for number in range(size)])
+    )
     connection.execute("COMMIT")
+
+
+def changed(number: int, size: int) -> LogEntry:
+    """A change: the first and the last are of a name, a kind and by somebody of their own."""
+    of = "early" if number < RARE else "late" if number >= size - RARE else "most"
+    kind = {"early": LogKind.NETWORK, "most": LogKind.POOL, "late": LogKind.NODE}[of]
+    return change_of(of, NOW + number, f"{of} (token {number % 3})", kind=kind)
 
 
 @contextmanager
@@ -169,6 +182,10 @@ def page(*, last: Any = None, **query: Any) -> Callable[[Counting], Any]:
 
 def history(*, last: Any = None, **query: Any) -> Callable[[Counting], Any]:
     return lambda counting: counting.ledger.history(HistoryQuery(**query), last, PAGE)
+
+
+def log(*, last: int | None = None, **query: Any) -> Callable[[Counting], Any]:
+    return lambda counting: counting.ledger.log(LogQuery(**query), last, PAGE)
 
 
 def page_of(filtered: str, value: Any) -> Callable[[Counting], Any]:
@@ -217,6 +234,11 @@ QUESTIONS: dict[str, Callable[[Counting], Any]] = {
     "history of a workload": history(namespace="early", name="early"),
     "history of a node of a cluster": history(cluster="early", node="early"),
     "history of a node at a moment": history(node="most", at=NOW + 150),
+    "second page of the log": log(last=50),
+    **{f"log of a {of} name": log(name=of) for of in ("early", "most", "gone")},
+    **{f"log of {of} tokens": log(by=of) for of in ("early", "most", "gone")},
+    **{f"log of a {of} token": log(by=f"{of} (token 1)") for of in ("early", "most", "gone")},
+    **{f"log of a kind, {kind}": log(kind=kind) for kind in (LogKind.NETWORK, LogKind.POOL, LogKind.TOKEN)},
     "what a holder has": lambda counting: counting.ledger.held_by(digest_of("1")),
     "what a batch asks of holders": lambda counting: SqlTransaction(counting.session).find(
         [digest_of(str(number)) for number in range(PAGE)]
@@ -250,6 +272,36 @@ def test_a_page_is_found_by_an_index_and_is_not_sorted(few: Counting, question: 
         # Of an address one row at most is live, of a container few, and few wait to be listed: sorting them
         # costs nothing.
         assert "TEMP B-TREE" not in step or "allocation_one_" in before or "allocation_unlisted" in before
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"before": NOW + RARE},
+        {"by": "early", "kind": LogKind.POOL},
+        {"name": "most", "by": "early"},
+        {"kind": LogKind.POOL, "after": NOW + MANY},
+        {"but_not": LogKind.POOL, "before": NOW + MANY - RARE},
+    ],
+)
+def test_a_filter_that_no_index_serves_reads_so_much_for_a_page_and_goes_on(
+    many: Counting, query: dict[str, Any]
+) -> None:
+    entries = [changed(number, MANY) for number in reversed(range(MANY))]
+    expected = [entry for entry in entries if LogQuery(**query).matches(entry)]
+    found: list[LogEntry] = []
+    following: int | None = None
+    for _ in range(2 + MANY // change_log.READ_AT_ONCE + len(expected) // PAGE):
+        cost = many.cost(log(last=following, **query))
+        page = run_to_end(log(last=following, **query)(many))
+        assert cost < 40 * change_log.READ_AT_ONCE
+        found += page.entries
+        following = page.next
+        if following is None:
+            break
+
+    assert following is None
+    assert [replace(entry, id=None) for entry in found] == expected
 
 
 def test_usage_reads_one_index_of_blocks_and_no_allocation(many: Counting) -> None:

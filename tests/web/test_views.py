@@ -45,6 +45,8 @@ def test_each_view_answers_says_what_it_is_for_and_keeps_foreign_markup_out(page
         ("/ui/nodes/default/gone", 404, "there is no node"),
         ("/ui/allocations?cursor=bent", 422, "cursor"),
         ("/ui/log?kind=weather", 422, "kind"),
+        ("/ui/allocations?pool=pods&name=front", 422, "add owner, node, namespace or container_id"),
+        ("/ui/history?namespace=web", 422, "add address, name or node"),
         ("/ui/live?of=/ui/live?of=/", 404, "This view is not live"),
         ("/ui/live?of=/ui/tables/allocations", 404, "This view is not live"),
         ("/ui/nothing", 404, "There is nothing at this address"),
@@ -125,7 +127,11 @@ def test_a_whole_space_is_one_picture_and_each_cell_leads_further_in(
         given = {"address": address, "owner": f"at {address}", "space": "mapped"}
         assert filled.http.post("/v1/allocations", json=given).is_success
 
-    whole = drawn(page.get("/ui/map?space=mapped").text)
+    def shown() -> dict[str, tuple[int, int, str, str]]:
+        return drawn(page.get("/ui/map?space=mapped").text)
+
+    eventually(lambda: sum(found[0] for found in shown().values()) == 6)  # sums are good for a moment
+    whole = shown()
     assert len(whole) == 128 + 1 + 256
     assert {cell: found for cell, found in whole.items() if found[0]} == {
         "10.0.2.0/23": (1, 512, ", pool m-a", "/ui/pools/m-a/map?at=10.0.2.0/23"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from ipamd.api.paging import PageQuery, page
+from ipamd.api.paging import PageQuery, cursor_of
 from ipamd.api.routers.access import Asker, Page, TheEngine
 from ipamd.api.schemas.change_log import LogFilter, ShownChange, document_of
 from ipamd.models.change_log import LogKind
@@ -26,10 +26,14 @@ async def read_log(
 ) -> dict[str, Any]:
     """List what was changed, latest first: who did it, when, and what it was before and after.
 
-    Changes are kept as long as history. The answer has no secrets, and tokens are shown to admins only.
+    If few of many changes match, a page has fewer than `limit`, and `next` goes on. Changes are kept as
+    long as history. The answer has no secrets, and tokens are shown to admins only.
     """
     wanted = query.value()
     if asker is not None and asker.role is not Role.ADMIN:
         wanted = replace(wanted, but_not=LogKind.TOKEN)
-    entries = await engine.queries.log(wanted, query.after_number(), query.limit + 1)
-    return page(entries, query.limit, document_of, lambda entry: entry.stored_id)
+    found = await engine.queries.log(wanted, query.after_number(), query.limit)
+    return {
+        "items": [document_of(entry) for entry in found.entries],
+        "next": cursor_of(found.next) if found.next is not None else None,
+    }

@@ -143,7 +143,7 @@ async def everything(backend: Backend) -> Everything:
         uses=dict(await ledger.uses()),
         network=await ledger.pod_network("default", Snapshot(), None),
         counted=await backend.audit.counted(),
-        log=list(await ledger.log(LogQuery(), None, MOST)),
+        log=list((await ledger.log(LogQuery(), None, MOST)).entries),
         leases=list(await ledger.leases(None)),
         seats=list(await ledger.seats(HERE)),
         configurations=dict(await ledger.configurations([SEAT.configuration])),

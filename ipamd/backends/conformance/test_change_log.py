@@ -30,6 +30,9 @@ QUERIES = [
     LogQuery(name="default", kind=LogKind.NETWORK),
     LogQuery(by="ann"),
     LogQuery(by="ann "),
+    LogQuery(by=ANN, kind=LogKind.POOL),
+    LogQuery(by="ann", name="pods"),
+    LogQuery(by="an", but_not=LogKind.TOKEN, before=NOW + 5),
     LogQuery(by="ben %"),
     LogQuery(by="%"),
     LogQuery(after=NOW + 3),
@@ -42,7 +45,7 @@ QUERIES = [
 async def read(backend: Backend, query: LogQuery | None = None) -> list[LogEntry]:
     """All that a query finds, without ids."""
     found = await backend.ledger.log(query or LogQuery(), None, 1000)
-    return [replace(entry, id=None) for entry in found]
+    return [replace(entry, id=None) for entry in found.entries]
 
 
 async def test_the_change_log_holds_what_matches_the_latest_first(backend: Backend) -> None:
@@ -57,25 +60,28 @@ async def test_the_change_log_holds_what_matches_the_latest_first(backend: Backe
 async def test_pages_of_the_change_log_put_together_are_all_of_it(backend: Backend) -> None:
     await log(backend, *CHANGES)
 
-    for query in (LogQuery(), LogQuery(kind=LogKind.POOL), LogQuery(name="default")):
-        whole = list(await backend.ledger.log(query, None, 1000))
+    for query in (LogQuery(), LogQuery(kind=LogKind.POOL), LogQuery(name="default"), LogQuery(by="ann")):
+        whole = list((await backend.ledger.log(query, None, 1000)).entries)
         pages: list[LogEntry] = []
-        while more := await backend.ledger.log(query, pages[-1].id if pages else None, 2):
-            assert len(more) <= 2
-            pages += more
+        following: int | None = None
+        while not pages or following is not None:
+            page = await backend.ledger.log(query, following, 2)
+            assert len(page.entries) <= 2
+            pages += page.entries
+            following = page.next
             await log(backend, change_of("default", NOW + 9))  # what comes later is on no later page
         assert pages == whole
 
 
 async def test_an_id_of_the_change_log_names_one_entry_for_ever(backend: Backend) -> None:
     await log(backend, *CHANGES)
-    before = {entry.id for entry in await backend.ledger.log(LogQuery(), None, 1000)}
+    before = {entry.id for entry in (await backend.ledger.log(LogQuery(), None, 1000)).entries}
     while await backend.forget_log(NOW + 100):
         pass
 
     await log(backend, CHANGES[0])
 
-    [entry] = await backend.ledger.log(LogQuery(), None, 1000)
+    [entry] = (await backend.ledger.log(LogQuery(), None, 1000)).entries
     assert entry.stored_id > max(number for number in before if number is not None)
 
 

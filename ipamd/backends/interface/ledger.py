@@ -10,7 +10,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
-from ipamd.models.change_log import LogEntry, LogQuery
+from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
@@ -65,8 +65,11 @@ class Ledger(Protocol):
         """
         ...
 
-    async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
-        """The change log, latest first. `before` is the id of the last entry of the page before."""
+    async def log(self, query: LogQuery, before: int | None, limit: int) -> LogPage:
+        """The change log, latest first. `before` is `next` of the page before.
+
+        So much is read for a page at most, however little of it matches: then the page is short.
+        """
         ...
 
     async def requests(self, query: RequestQuery, before: int | None, limit: int) -> Sequence[ChangeRequest]:

@@ -11,7 +11,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
-from ipamd.models.change_log import LogEntry, LogQuery
+from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
@@ -54,10 +54,11 @@ class MemoryLedger:
         known = self._tables.allocations.rows.get(last)
         return [row for row in rows if known is not None and further(row, known)]
 
-    async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
+    async def log(self, query: LogQuery, before: int | None, limit: int) -> LogPage:
         latest_first = sorted(self._tables.log.items(), reverse=True)
         found = (entry for number, entry in latest_first if before is None or number < before)
-        return list(islice(filter(query.matches, found), limit))
+        matching = list(islice(filter(query.matches, found), limit + 1))
+        return LogPage(matching[:limit], matching[limit - 1].stored_id if len(matching) > limit else None)
 
     async def requests(self, query: RequestQuery, before: int | None, limit: int) -> Sequence[ChangeRequest]:
         latest_first = sorted(self._tables.requests.items(), reverse=True)

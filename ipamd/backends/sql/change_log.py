@@ -7,13 +7,27 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, bindparam, delete, func, insert, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from ipamd.backends.sql.rows import Row
 from ipamd.backends.sql.schema import CHANGE_LOG
 from ipamd.backends.sql.session import DatabaseSession, Statement, Values
-from ipamd.models.change_log import Description, LogEntry, LogKind, LogQuery
+from ipamd.models.change_log import Description, LogEntry, LogKind, LogPage, LogQuery
 from ipamd.models.instant import Instant
+
+Columns = ReadOnlyColumnCollection[str, Any]
+Filters = Mapping[str, Any]
 
 FORGOTTEN_AT_ONCE: Final = 500
 
@@ -35,42 +49,127 @@ FORGET: Final = Statement(
     ("moment", "piece"),
 )
 
-CONDITIONS: Final[Mapping[str, Callable[[Any], ColumnElement[bool]]]] = {
-    "kind": lambda given: CHANGE_LOG.c.kind == given,
-    "but_not": lambda given: CHANGE_LOG.c.kind != given,
-    "name": lambda given: CHANGE_LOG.c.name == given,
-    "by": lambda given: func.substr(CHANGE_LOG.c.changed_by, 1, func.length(given)) == given,
-    "after": lambda given: CHANGE_LOG.c.at >= given,
-    "before": lambda given: CHANGE_LOG.c.at < given,
-    "last_id": lambda given: CHANGE_LOG.c.id < given,
+Condition = Callable[[Columns, Any], ColumnElement[bool]]
+
+CONDITIONS: Final[Mapping[str, Condition]] = {
+    "kind": lambda of, given: of.kind == given,
+    "but_not": lambda of, given: of.kind != given,
+    "name": lambda of, given: of.name == given,
+    "by": lambda of, given: func.substr(of.changed_by, 1, func.length(given)) == given,
+    "exactly_by": lambda of, given: of.changed_by == given,
+    "after": lambda of, given: of.at >= given,
+    "before": lambda of, given: of.at < given,
+    "last_id": lambda of, given: of.id < given,
 }
+NUMBERS: Final = frozenset(("after", "before", "last_id"))
+
+LEADS: Final = ("name", "exactly_by", "kind")
+"""The filters that have an index, the narrowest first: one of them leads, all others are compared."""
+
+READ_AT_ONCE: Final = 5_000
+"""So many entries are read for one page at most, if few of them match."""
+
+MOST_NAMES: Final = 32
+"""If a filter by who did it means more names than these, it is compared entry by entry."""
+
+NEXT_NAME: Final = Statement(
+    select(CHANGE_LOG.c.changed_by)
+    .where(CHANGE_LOG.c.changed_by > bindparam("last_name"))
+    .order_by(CHANGE_LOG.c.changed_by)
+    .limit(literal_column("1")),
+    ("last_name",),
+)
+
+
+def _condition(name: str, of: Columns) -> ColumnElement[bool]:
+    kind = BigInteger() if name in NUMBERS else CHANGE_LOG.c.kind.type
+    return CONDITIONS[name](of, bindparam(f"of_{name}", type_=kind))
+
+
+def _read(*names: str) -> Select[Any]:
+    """The latest entries that a leading filter finds, before those of the page before."""
+    found = select(CHANGE_LOG).where(*(_condition(name, CHANGE_LOG.c) for name in names))
+    return found.order_by(CHANGE_LOG.c.id.desc())
 
 
 @lru_cache
-def _page(filters: tuple[str, ...]) -> Statement:
-    """Entries that match, latest first."""
-    kinds = {"after": BigInteger(), "before": BigInteger(), "last_id": BigInteger()}
-    given = {name: bindparam(f"of_{name}", type_=kinds.get(name, CHANGE_LOG.c.kind.type)) for name in filters}
-    query = select(CHANGE_LOG).where(*(CONDITIONS[name](given[name]) for name in filters))
-    return Statement(
-        query.order_by(CHANGE_LOG.c.id.desc()).limit(bindparam("most")),
-        (*(f"of_{name}" for name in filters), "most"),
-    )
+def _page(leading: tuple[str, ...], compared: tuple[str, ...]) -> Statement:
+    """Entries that match, latest first, among those that are read."""
+    query = _read(*leading)
+    if compared:
+        read = query.limit(literal_column(str(READ_AT_ONCE))).subquery("latest")
+        query = (
+            select(read).where(*(_condition(name, read.c) for name in compared)).order_by(read.c.id.desc())
+        )
+    names = (*(f"of_{name}" for name in (*leading, *compared)), "most")
+    return Statement(query.limit(bindparam("most")), names)
 
 
-async def page(session: DatabaseSession, query: LogQuery, last_id: int | None, limit: int) -> list[LogEntry]:
-    """A page of the log, latest first. `last_id` is the id of the last entry of the page before."""
-    values = {
-        "kind": query.kind and query.kind.value,
-        "but_not": query.but_not and query.but_not.value,
+@lru_cache
+def _last_read(leading: tuple[str, ...]) -> Statement:
+    """The id of the last entry that is read, if there may be more behind it."""
+    read = _read(*leading).with_only_columns(CHANGE_LOG.c.id)
+    read = read.limit(literal_column("1")).offset(literal_column(str(READ_AT_ONCE - 1)))
+    return Statement(read, tuple(f"of_{name}" for name in leading))
+
+
+async def page(session: DatabaseSession, query: LogQuery, before: int | None, limit: int) -> LogPage:
+    """A page of the log, latest first. `before` is `next` of the page before."""
+    given = {
         "name": query.name,
         "by": query.by,
+        "kind": query.kind and query.kind.value,
+        "but_not": query.but_not and query.but_not.value,
         "after": query.after,
         "before": query.before,
-        "last_id": last_id,
+        "last_id": before,
     }
-    given = {name: value for name, value in values.items() if value is not None}
-    return [entry_of(row) for row in await session.fetch(_page(tuple(given)), *given.values(), limit)]
+    filters = {name: value for name, value in given.items() if value is not None}
+    found: list[LogEntry] = []
+    ends = [0]
+    for each in await _alternatives(session, filters):
+        entries, end = await _entries(session, each, limit + 1)
+        found += entries
+        ends.append(end)
+    end = max(ends)
+    latest = sorted((entry for entry in found if entry.stored_id >= end), key=lambda entry: -entry.stored_id)
+    if len(latest) > limit:
+        return LogPage(latest[:limit], latest[limit - 1].id)
+    return LogPage(latest, end or None)
+
+
+async def _alternatives(session: DatabaseSession, filters: Filters) -> list[Filters]:
+    """The same filters once for each name that the beginning of a name means: so an index finds each."""
+    if "by" not in filters or "name" in filters:
+        return [filters]
+    begin = filters["by"]
+    names: list[str] = []
+    last = begin
+    if await session.fetch(_page(("exactly_by",), ()), begin, 1):
+        names.append(begin)
+    while len(names) <= MOST_NAMES:
+        following = await session.fetch(NEXT_NAME, last)
+        if not following or not following[0][0].startswith(begin):
+            others = {name: value for name, value in filters.items() if name != "by"}
+            return [{**others, "exactly_by": name} for name in names]
+        last = following[0][0]
+        names.append(last)
+    return [filters]
+
+
+async def _entries(session: DatabaseSession, filters: Filters, limit: int) -> tuple[list[LogEntry], int]:
+    """The latest entries that match, and the id down to which they are all; 0 if to the end."""
+    lead = next((name for name in LEADS if name in filters), None)
+    leading = tuple(name for name in filters if name in (lead, "last_id"))
+    compared = tuple(name for name in filters if name not in leading)
+    values = [filters[name] for name in (*leading, *compared)]
+    entries = [entry_of(row) for row in await session.fetch(_page(leading, compared), *values, limit)]
+    if len(entries) == limit:
+        return entries, entries[-1].stored_id
+    if not compared:
+        return entries, 0
+    last = await session.fetch(_last_read(leading), *(filters[name] for name in leading))
+    return entries, last[0][0] if last else 0
 
 
 async def forget(session: DatabaseSession, before: Instant) -> bool:

@@ -26,7 +26,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
-from ipamd.models.change_log import LogEntry, LogQuery
+from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import DIGEST_SIZE, Digest, container_part
 from ipamd.models.instant import Instant
@@ -92,7 +92,7 @@ class SqlLedger:
         ]
         return await self._reader.read(lambda session: _merged(session, pieces, values, _latest_first, limit))
 
-    async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
+    async def log(self, query: LogQuery, before: int | None, limit: int) -> LogPage:
         return await self._reader.read(lambda session: change_log.page(session, query, before, limit))
 
     async def requests(self, query: RequestQuery, before: int | None, limit: int) -> Sequence[ChangeRequest]:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 17
+REVISION: Final = 18
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -460,7 +460,8 @@ CHANGE_LOG: Final = Table(
     sqlite_autoincrement=True,  # an id is the place of a page: it names one entry for ever
 )
 Index("change_log_at", CHANGE_LOG.c.at)
-Index("change_log_name", CHANGE_LOG.c.name, CHANGE_LOG.c.id)
+for _filter, _column in (("name", "name"), ("by", "changed_by"), ("kind", "kind")):
+    Index(f"change_log_{_filter}", CHANGE_LOG.c[_column], CHANGE_LOG.c.id)
 
 LEASE: Final = Table(
     "lease",

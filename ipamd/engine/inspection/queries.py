@@ -15,7 +15,7 @@ from ipamd.engine.inspection.usage import Usage, usage, usage_of, usage_of_all
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD, Block
-from ipamd.models.change_log import LogEntry, LogQuery
+from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.errors import AddressUnavailable, DomainError, NotFound, NotHeld
 from ipamd.models.identity import Digest, Identity
@@ -52,8 +52,8 @@ class Queries:
         """A page of allocations, live and ended, latest first. `before` is the last id of the page before."""
         return await self._ledger.history(query, before, limit)
 
-    async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
-        """A page of the change log, latest first. `before` is the last id of the page before."""
+    async def log(self, query: LogQuery, before: int | None, limit: int) -> LogPage:
+        """A page of the change log, latest first. `before` is `next` of the page before."""
         return await self._ledger.log(query, before, limit)
 
     async def requests(self, query: RequestQuery, before: int | None, limit: int) -> Sequence[ChangeRequest]:

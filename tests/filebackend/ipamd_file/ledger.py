@@ -10,7 +10,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
-from ipamd.models.change_log import LogEntry, LogQuery
+from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
@@ -69,11 +69,12 @@ class FileLedger:
             return []
         return [row for row in rows if further(row, known)]
 
-    async def log(self, query: LogQuery, before: int | None, limit: int) -> Sequence[LogEntry]:
-        def read() -> list[LogEntry]:
+    async def log(self, query: LogQuery, before: int | None, limit: int) -> LogPage:
+        def read() -> LogPage:
             entries = sorted(self._store.values("log"), key=lambda entry: -entry.id)
-            found = [entry for entry in entries if query.matches(entry)]
-            return [entry for entry in found if before is None or entry.stored_id < before][:limit]
+            later = [entry for entry in entries if before is None or entry.id < before]
+            found = [entry for entry in later if query.matches(entry)]
+            return LogPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
         return await self._turn(read)
 
