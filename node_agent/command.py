@@ -244,6 +244,16 @@ def run(
             "ADDRESS",
         ),
     ] = None,
+    look_every: Annotated[
+        int,
+        typer.Option(
+            "--look-every",
+            envvar="IPAMD_AGENT_LOOK_EVERY",
+            min=1,
+            max=60,
+            help="Seconds between two looks for containers that are gone.",
+        ),
+    ] = 60,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", envvar="IPAMD_AGENT_LOG_FORMAT", help="Format of the log.")
     ] = LogFormat.TEXT,
@@ -260,7 +270,12 @@ def run(
     given = join_token_file or (Path(JOIN_TOKEN) if Path(JOIN_TOKEN).exists() else None)
     network = Options(tuple(network_address or ())) if pod_network else None
     settings = running.Settings(
-        node_json=node_json, socket=socket, port=port, join_token=given, network=network
+        node_json=node_json,
+        socket=socket,
+        port=port,
+        join_token=given,
+        network=network,
+        look_every=look_every,
     )
     uvloop.run(running.run(settings))
 

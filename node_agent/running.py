@@ -24,6 +24,7 @@ from node_agent.relay.membership import Membership
 from node_agent.relay.passing_on import Relay
 from node_agent.relay.probing import keep_probing
 from node_agent.relay.upstream import Upstream
+from node_agent.watching.keeping import LOOK_EVERY, Watching
 
 log = structlog.get_logger()
 
@@ -38,6 +39,8 @@ class Settings:
     join_token: Path | None
     network: Options | None = None
     """How this node takes part in the pod network; None if the agent is to carry none."""
+    look_every: int = LOOK_EVERY
+    """Seconds between two looks at what lives here."""
 
 
 async def run(settings: Settings) -> None:
@@ -52,11 +55,15 @@ async def run(settings: Settings) -> None:
     firewalls = Firewalls(
         settings.node_json.parent / permission.NAME, lambda: network.tunnel_port if network else None
     )
+    watching = Watching(node, settings.look_every, upstream, membership, facts, leasing.until_told)
     relay = Relay(
         upstream,
         membership,
         measures,
-        lambda: _status(node, facts, firewalls, network) | {"leases": leasing.status()},
+        lambda: (
+            _status(node, facts, firewalls, network)
+            | {"leases": leasing.status(), "containers": watching.status()}
+        ),
         leasing.saw,
     )
     try:
@@ -77,6 +84,7 @@ async def run(settings: Settings) -> None:
                     keep_host_sides(),
                     firewalls.keep(),
                     leasing.keep(),
+                    watching.keep(),
                     *([network.keep()] if network else []),
                 ],
             )

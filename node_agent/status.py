@@ -46,6 +46,7 @@ def status(node_json: Path, socket: Path) -> None:
         say(f"{key + ':':<15} {value}")
     for line in _lease_lines(document["leases"]):
         say(line)
+    say(_containers_line(document["containers"]))
     network = document.get("pod_network")
     for drop in document["dropping"]:
         say(f"{'firewall:':<15} {drop}; see `ipamd-agent install --allow-forwarding`")
@@ -88,6 +89,12 @@ def _lease_lines(lease: dict[str, Any]) -> list[str]:
         lines.append(f"{'lease:':<15} {state}; {counts}; {lease['unreported']} events to report")
     whys = [lease["why"]] if lease["why"] else []
     return lines + [f"{'  lease:':<15} {why}" for why in [*whys, *lease["refused"]]]
+
+
+def _containers_line(containers: dict[str, Any]) -> str:
+    """What ipamd gave to containers of this node, and what is gone of it."""
+    why = f"; {containers['why']}" if containers["why"] else ""
+    return f"{'addresses:':<15} {containers['known']} of containers, {containers['dead']} of dead ones{why}"
 
 
 def _network_lines(network: dict[str, Any]) -> list[str]:

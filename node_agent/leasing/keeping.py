@@ -126,6 +126,19 @@ class Leasing:
             "seconds_left": state.seconds_left,
         }
 
+    async def until_told(self) -> None:
+        """Wait until ipamd knows all that the node did with its seats until now."""
+        last: int | None = None
+        while leases.are_here():
+            try:
+                view = await asyncio.to_thread(self._holding.view)
+            except NoStore:
+                return
+            last = view.last if last is None else last
+            if view.reported >= last or not view.epoch:
+                return
+            await asyncio.sleep(_LOOK_EVERY)
+
     async def keep(self) -> None:
         """Keep the lease, until cancelled. What stands in the store stays there, and is given."""
         if self._most == 0 and not self.is_any_kept():

@@ -62,8 +62,13 @@ def alias(attachment: Attachment, container_mac: bytes, addresses: list[bytes]) 
 
 
 def owner(attachment: Attachment) -> str:
-    """Give the words for whose an interface is, the longest first cut off from the container's ID."""
-    return f"{short(attachment.network)}/{attachment.container_id[:80]}/{attachment.ifname}"
+    """Give the words for whose an interface is."""
+    return owner_of(attachment.network, attachment.container_id, attachment.ifname)
+
+
+def owner_of(network: str, container_id: str, ifname: str) -> str:
+    """Give the same of an interface by its parts, of which the longest are cut off."""
+    return f"{short(network)}/{container_id[:80]}/{ifname}"
 
 
 def short(network: str) -> str:

@@ -1,0 +1,1 @@
+"""What lives on this node: which of its allocations belong to containers that are gone."""

@@ -1,0 +1,109 @@
+"""The agent's conversation with ipamd about what lives here, on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Struct
+
+from node_agent.node import Node
+from node_agent.relay.own_calls import OwnCalls, sentence_of
+from node_agent.relay.upstream import Response
+from node_agent.watching.dead import Held
+
+_PATH: Final = "/v1/census"
+_SECONDS: Final = 10.0
+_AT_ONCE: Final = 1000
+MOST_DEAD: Final = 5000
+"""So many are named at once; the rest follows when these are free."""
+
+
+class Refused(Exception):
+    """ipamd says no. `str()` is its sentence; `seconds` is after how long it wants to be asked again."""
+
+    def __init__(self, sentence: str, seconds: float | None = None) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+
+
+class Unknown(Refused):
+    """ipamd takes no census: it is of an earlier version."""
+
+
+class Rows(Struct, frozen=True):
+    """A part of what the node's containers hold."""
+
+    rows: list[Held]
+    more: bool
+
+
+class Answer(Struct, frozen=True):
+    """What became of a census."""
+
+    freed: int
+    gone: list[int]
+    changed: list[int]
+    waiting: int
+
+
+_ROWS: Final = msgspec.json.Decoder(Rows)
+_ANSWER: Final = msgspec.json.Decoder(Answer)
+
+
+class Centre:
+    """ipamd, as the agent asks it about what lives here. All methods raise Silent and Refused."""
+
+    def __init__(self, node: Node, calls: OwnCalls) -> None:
+        self._node = node
+        self._calls = calls
+
+    async def held_after(self, last: int) -> list[Held]:
+        """What the node's containers hold, by id, after the row with this one."""
+        found: list[Held] = []
+        more = True
+        while more:
+            after = found[-1].id if found else last
+            query = {
+                "cluster": self._node.cluster,
+                "node": self._node.name,
+                "after": after,
+                "limit": _AT_ONCE,
+            }
+            answer = await self._ask("GET", f"{_PATH}?{urlencode(query)}", b"")
+            try:
+                part = _ROWS.decode(answer.body)
+            except ValueError as error:
+                raise Refused(f"ipamd's answer cannot be read: {error}") from None
+            found += part.rows
+            more = part.more and bool(part.rows)
+        return found
+
+    async def say(self, machine: str, boot: str, uptime_ns: int, dead: Sequence[Held]) -> Answer:
+        """Say which of the node's allocations are dead, by a look that began at this uptime."""
+        document: dict[str, Any] = {
+            "cluster": self._node.cluster,
+            "node": self._node.name,
+            "machine": machine,
+            "issued": {"boot": boot, "uptime_ns": uptime_ns},
+            "dead": [
+                {"id": row.id, "generation": row.generation, "taken": row.taken} for row in dead[:MOST_DEAD]
+            ],
+        }
+        answer = await self._ask("POST", _PATH, msgspec.json.encode(document))
+        try:
+            return _ANSWER.decode(answer.body)
+        except ValueError as error:
+            raise Refused(f"ipamd's answer cannot be read: {error}") from None
+
+    async def _ask(self, method: str, path: str, body: bytes) -> Response:
+        answer = await self._calls.ask(method, path, body, _SECONDS)
+        if answer.status == HTTPStatus.OK:
+            return answer
+        if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+            raise Unknown("this ipamd takes no census: update it")
+        after = answer.headers.get("retry-after", "")
+        raise Refused(sentence_of(answer), float(after) if after.isdigit() else None)

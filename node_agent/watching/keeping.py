@@ -1,0 +1,120 @@
+"""Tells ipamd again and again which of this node's containers are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from cni_plugin.platform import uptime_ns
+from node_agent.facts import Facts
+from node_agent.node import Node
+from node_agent.pod_network import files
+from node_agent.relay.membership import Membership
+from node_agent.relay.own_calls import OwnCalls
+from node_agent.relay.upstream import Silent, Upstream
+from node_agent.watching.centre import Centre, Refused, Unknown
+from node_agent.watching.dead import Held
+from node_agent.watching.looking import look
+
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+LOOK_EVERY: Final = 60
+"""Seconds between two looks, at most: ipamd hears of another boot of a node only if the former one is silent
+for longer."""
+_LEAST_REST: Final = 0.85
+"""A look begins after this part of the time between two, up to all of it: or all nodes come at once."""
+_ALL_EVERY: Final = 3600.0
+"""Seconds after which everything is read again, should a change ever have been missed."""
+_WHILE_UNKNOWN: Final = 3600.0
+
+log = structlog.get_logger()
+
+
+class Watching:
+    """What of this node's allocations is dead. `every` is the seconds between two looks.
+
+    `until_told` waits until ipamd knows all that the node did with its lease: else a row may be of a
+    container whose seat another one has.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        every: float,
+        upstream: Upstream,
+        membership: Membership,
+        facts: Facts,
+        until_told: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._every = every
+        self._centre = Centre(node, OwnCalls(upstream, membership))
+        self._facts = facts
+        self._until_told = until_told
+        self._boot = _BOOT.read_text().strip()
+        self._machine = files.machine(node.state_dir)
+        self._rows: dict[int, Held] = {}
+        self._read_from = 0
+        self._highest = 0
+        self._all_read_at = -_ALL_EVERY
+        self._looks = 0
+        self._dead = 0
+        self._why: str | None = None
+
+    def status(self) -> dict[str, Any]:
+        """How many looks were told, how many addresses are known and dead, and what stands in the way."""
+        return {"looks": self._looks, "known": len(self._rows), "dead": self._dead, "why": self._why}
+
+    async def keep(self) -> None:
+        """Look and tell, until cancelled."""
+        while True:
+            pause = self._every * random.uniform(_LEAST_REST, 1)  # noqa: S311 - see _LEAST_REST
+            try:
+                await self._until_told()
+                await self._look_and_tell()
+            except Silent as silent:
+                self._why = f"ipamd does not answer: {silent}"
+            except Unknown as unknown:
+                self._why = str(unknown)
+                pause = max(pause, _WHILE_UNKNOWN)
+            except Refused as refusal:
+                self._why = str(refusal)
+                self._facts.fail("what is dead on this node", str(refusal))
+                if refusal.seconds is not None:
+                    pause = refusal.seconds
+            await asyncio.sleep(pause)
+
+    async def _look_and_tell(self) -> None:
+        began = uptime_ns()
+        await self._read()
+        seen = await asyncio.to_thread(look, list(self._rows.values()), self._boot)
+        self._dead = len(seen.dead)
+        self._why = seen.unseen
+        answer = await self._centre.say(self._machine, self._boot, began, seen.dead)
+        self._looks += 1
+        for number in answer.gone:
+            self._rows.pop(number, None)
+        if answer.changed:
+            self._read_all_again()
+        if answer.freed:
+            log.info("containers are gone without a DEL", freed=answer.freed)
+        if answer.waiting:
+            self._why = f"{answer.waiting} addresses of dead containers wait for an admin"
+            self._facts.fail("what is dead on this node", self._why)
+
+    async def _read(self) -> None:
+        """Read what is new. Rows of calls that were under way at the last look may have lower ids."""
+        if time.monotonic() - self._all_read_at >= _ALL_EVERY:
+            self._rows, self._read_from, self._highest = {}, 0, 0
+            self._all_read_at = time.monotonic()
+        rows = await self._centre.held_after(self._read_from)
+        self._rows |= {row.id: row for row in rows}
+        self._read_from = self._highest
+        self._highest = max((row.id for row in rows), default=self._highest)
+
+    def _read_all_again(self) -> None:
+        self._all_read_at = time.monotonic() - _ALL_EVERY
