@@ -35,9 +35,11 @@ def parse(text: str) -> Endpoint:
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in (HTTP, HTTPS, UNIX):
         raise ValueError("must begin with http://, https:// or unix:///")
-    if any(not 0x21 <= c <= 0x7E for c in rest.encode()) and scheme != UNIX:
+    if scheme == UNIX:
+        return _unix(text, rest)
+    if any(not 0x21 <= c <= 0x7E for c in rest.encode()):
         raise ValueError("has spaces, control characters or non-ASCII characters")
-    return _unix(text, rest) if scheme == UNIX else _tcp(text, scheme, rest)
+    return _tcp(text, scheme, rest)
 
 
 def is_ipv4(host: str) -> bool:

@@ -84,10 +84,12 @@ class _Scanner:
     def space(self) -> int:
         """Skip white space and give the byte after it."""
         data, at = self.data, self.at
-        while data[at] in _SPACE:
+        byte = data[at]
+        while byte in _SPACE:
             at += 1
+            byte = data[at]
         self.at = at
-        return data[at]
+        return byte
 
     def value(self, depth: int) -> object:
         first = self.space()
@@ -146,7 +148,15 @@ class _Scanner:
                 return found
 
     def text(self) -> str:
+        self.at = start = self.at + 1
+        end = self.data.find(b'"', start)
+        if end < 0 or self.data.find(b"\\", start, end) >= 0:
+            return self.text_with_escapes()
+        text = self.plain(end)
         self.at += 1
+        return text
+
+    def text_with_escapes(self) -> str:
         pieces: list[str] = []
         end = -1
         while True:

@@ -7,8 +7,10 @@ for others: those first that are reported and 15 minutes old, then the oldest. F
 
 from __future__ import annotations
 
+from struct import pack, unpack_from
+
 from ipam_plugin.leases import layout
-from ipam_plugin.leases.layout import number_in
+from ipam_plugin.leases.layout import SUMMED
 from ipam_plugin.leases.store import Damaged
 
 TYPE_CHECKING = False
@@ -19,7 +21,9 @@ UNKNOWN, SEATED, CENTRAL, ENDED = 0, 1, 2, 3
 REMEMBERED_NS = 15 * 60 * 1_000_000_000
 _SIZE = layout.SLOT_SIZE
 _KEY = 32  # where a slot has the identity's key
-_SUMMED = 56
+# State, place of the seat, `issued`, when it ended, the event that tells of it.
+_SLOT = "<BxH4xQQQ"
+_NOTHING = bytes(SUMMED - _KEY - 16)
 
 
 class Found:
@@ -38,13 +42,9 @@ class Found:
             self._read(bucket[slot * _SIZE : slot * _SIZE + _SIZE])
 
     def _read(self, data: bytes) -> None:
-        if data[_SUMMED:] != layout.sum_of(data[:_SUMMED], offset_of(self.key, self.slot)):
+        if data[SUMMED:] != layout.sum_of(data[:SUMMED], offset_of(self.key, self.slot)):
             raise Damaged("the sum of an identity is wrong")
-        self.state = data[0]
-        self.seat = int.from_bytes(data[2:4], "little")
-        self.issued = number_in(data, 8)
-        self.ended_at = number_in(data, 16)
-        self.event = number_in(data, 24)
+        self.state, self.seat, self.issued, self.ended_at, self.event = unpack_from(_SLOT, data)
 
 
 def find(store: Store, key: bytes) -> Found:
@@ -106,13 +106,4 @@ def _room(store: Store, found: Found, now: int) -> int:
 
 
 def _encode(state: int, seat: int, issued: int, ended_at: int, event: int, key: bytes) -> bytes:
-    return b"".join([
-        bytes([state, 0]),
-        seat.to_bytes(2, "little"),
-        bytes(4),
-        issued.to_bytes(8, "little"),
-        ended_at.to_bytes(8, "little"),
-        event.to_bytes(8, "little"),
-        key,
-        bytes(8),
-    ])  # fmt: skip
+    return pack(_SLOT, state, seat, issued, ended_at, event) + key + _NOTHING

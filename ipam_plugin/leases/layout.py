@@ -6,6 +6,8 @@ holder and an answer, each in a table of its own, so that a free seat is found w
 
 from __future__ import annotations
 
+from struct import pack, unpack_from
+
 from cni_plugin.platform import sha256
 
 MAGIC = b"ipamdls\x01"  # the last byte is the number of the format
@@ -20,6 +22,7 @@ HOLDER_SIZE = 512
 ANSWER_SIZE = 4096
 HEAD_SIZE = SLOT_SIZE = 64
 SUM_SIZE = 8
+SUMMED = HEAD_SIZE - SUM_SIZE  # how much of a head and of a slot stands before its sum
 
 # The header. After the magic comes a sum over all that follows, the redo of the last change included.
 HEADER_SUM = 8
@@ -78,14 +81,15 @@ def mark_of(key: bytes) -> bytes:
 
 def sum_of(data: bytes, place: int) -> bytes:
     """Give the sum of bytes that stand at a place, so that those of another place do not pass for them."""
-    return sha256(data + place.to_bytes(8, "little"))[:SUM_SIZE]
+    return sha256(data + pack("<Q", place))[:SUM_SIZE]
 
 
 def framed(data: bytes, place: int) -> bytes:
     """Put before bytes of a table their length and sum."""
-    return len(data).to_bytes(2, "little") + sum_of(data, place) + data
+    return pack("<H", len(data)) + sum_of(data, place) + data
 
 
 def number_in(data: bytes | bytearray, at: int) -> int:
     """Read eight bytes as a number."""
-    return int.from_bytes(data[at : at + 8], "little")
+    number: int = unpack_from("<Q", data, at)[0]
+    return number

@@ -7,15 +7,19 @@ that is held.
 
 from __future__ import annotations
 
+from struct import pack, unpack_from
+
 from ipam_plugin.leases import layout
-from ipam_plugin.leases.layout import LOG_SIZE, number_in
+from ipam_plugin.leases.layout import LOG_SIZE
 from ipam_plugin.leases.store import Damaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ipam_plugin.leases.store import Store
 
-_FRAME = 4 + 8 + 8 + layout.SUM_SIZE
+_HEAD = "<IQQ"  # length, number, time
+_SUM = 4 + 8 + 8
+_FRAME = _SUM + layout.SUM_SIZE
 
 
 class Record:
@@ -38,8 +42,8 @@ def append(store: Store, event: bytes, now: int) -> int:
     """Write a record behind the others and give its number. The next change makes it count."""
     number = store.number(layout.EVENT) + 1
     position = store.number(layout.LOG_END)
-    frame = len(event).to_bytes(4, "little") + number.to_bytes(8, "little") + now.to_bytes(8, "little")
-    record = frame + layout.sum_of(frame + event, position) + event
+    head = pack(_HEAD, len(event), number, now)
+    record = head + layout.sum_of(head + event, position) + event
     at = position % LOG_SIZE
     store.write_ahead(record[: LOG_SIZE - at], layout.LOG + at)
     if len(record) > LOG_SIZE - at:
@@ -54,14 +58,14 @@ def read(store: Store, position: int) -> Record | None:
     if position >= store.number(layout.LOG_END):
         return None
     frame = _ring(store, position, _FRAME)
-    size = int.from_bytes(frame[:4], "little")
+    size, number, at = unpack_from(_HEAD, frame)
     end = position + _FRAME + size
     if end > store.number(layout.LOG_END):
         raise Damaged(f"the log's record at {position} is too long")
     event = _ring(store, position + _FRAME, size)
-    if frame[20:] != layout.sum_of(frame[:20] + event, position):
+    if frame[_SUM:] != layout.sum_of(frame[:_SUM] + event, position):
         raise Damaged(f"the sum of the log's record at {position} is wrong")
-    return Record(number_in(frame, 4), number_in(frame, 12), event, end)
+    return Record(number, at, event, end)
 
 
 def _ring(store: Store, position: int, size: int) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from struct import pack, unpack_from
+
 from ipam_plugin.leases import layout
-from ipam_plugin.leases.layout import number_in
+from ipam_plugin.leases.layout import SUMMED
 from ipam_plugin.leases.store import Damaged
 
 TYPE_CHECKING = False
@@ -11,7 +13,8 @@ if TYPE_CHECKING:
     from ipam_plugin.leases.store import Store
 
 _SIZE = layout.HEAD_SIZE
-_SUMMED = 56
+# State, whether it is recalled, ipamd's number, from when on it is cool, cooldown, configuration, holder's network.
+_HEAD = "<BB6xQQQ16s8s"
 _NO_MARK = b"\0"
 
 
@@ -31,22 +34,16 @@ class Seat:
     def writes(self) -> list[tuple[int, bytes]]:
         """Give what a change of it writes."""
         offset = layout.HEADS + self.place * _SIZE
-        data = b"".join([
-            bytes([self.state, 1 if self.is_recalled else 0]),
-            bytes(6),
-            self.number.to_bytes(8, "little"),
-            self.cooled.to_bytes(8, "little"),
-            self.cooldown_ns.to_bytes(8, "little"),
-            self.configuration,
-            self.network,
-        ])  # fmt: skip
+        recalled = 1 if self.is_recalled else 0
+        times = self.cooled, self.cooldown_ns
+        data = pack(_HEAD, self.state, recalled, self.number, *times, self.configuration, self.network)
         is_free = self.state == layout.FREE
         writes = [
             (offset, data + layout.sum_of(data, offset)),
             (layout.MARKS + self.place, layout.mark_of(self.configuration) if is_free else _NO_MARK),
         ]
         if is_free:
-            writes.append((layout.COOLED + 8 * self.place, self.cooled.to_bytes(8, "little")))
+            writes.append((layout.COOLED + 8 * self.place, pack("<Q", self.cooled)))
         return writes
 
 
@@ -57,13 +54,14 @@ def read(store: Store, place: int) -> Seat:
 
 def decode(data: bytes, place: int) -> Seat:
     """Give the seat of a head's bytes; Damaged."""
-    if data[_SUMMED:] != layout.sum_of(data[:_SUMMED], layout.HEADS + place * _SIZE):
+    if data[SUMMED:] != layout.sum_of(data[:SUMMED], layout.HEADS + place * _SIZE):
         raise Damaged(f"the sum of seat {place} is wrong")
-    seat = Seat(place, number_in(data, 8), data[32:48], number_in(data, 24))
-    seat.state = data[0]
-    seat.is_recalled = data[1] == 1
-    seat.cooled = number_in(data, 16)
-    seat.network = data[48:56]
+    state, recalled, number, cooled, cooldown_ns, configuration, network = unpack_from(_HEAD, data)
+    seat = Seat(place, number, configuration, cooldown_ns)
+    seat.state = state
+    seat.is_recalled = recalled == 1
+    seat.cooled = cooled
+    seat.network = network
     return seat
 
 
@@ -74,7 +72,7 @@ def choose(store: Store, configuration: bytes, now: int) -> Seat | None:
     mark = layout.mark_of(configuration)
     if marks.find(mark) < 0:
         return None
-    times = store.read(8 * high, layout.COOLED)
+    times = unpack_from(f"<{high}Q", store.read(8 * high, layout.COOLED))
     others: list[int] = []
     while True:
         place = _coolest(marks, times, mark, now, others)
@@ -88,14 +86,14 @@ def choose(store: Store, configuration: bytes, now: int) -> Seat | None:
         others.append(place)  # of another configuration with the same mark
 
 
-def _coolest(marks: bytes, times: bytes, mark: bytes, now: int, others: list[int]) -> int:
+def _coolest(marks: bytes, times: tuple[int, ...], mark: bytes, now: int, others: list[int]) -> int:
     best, earliest = -1, now + 1
-    at = marks.find(mark)
-    while at >= 0:
-        cooled = int.from_bytes(times[8 * at : 8 * at + 8], "little")
-        if cooled < earliest and at not in others:
-            best, earliest = at, cooled
-        at = marks.find(mark, at + 1)
+    find = marks.find
+    at = find(mark)
+    while at >= 0 and earliest > 0:
+        if times[at] < earliest and at not in others:
+            best, earliest = at, times[at]
+        at = find(mark, at + 1)
     return best
 
 

@@ -8,6 +8,7 @@ The page holds what the change writes elsewhere too. After a kill before that th
 from __future__ import annotations
 
 import os
+from struct import pack, pack_into, unpack_from
 
 from cni_plugin import platform
 from cni_plugin.platform import sha256
@@ -19,6 +20,10 @@ _MAGIC_NAME = layout.MAGIC[:7]
 _NOT_THERE = (2, 13, 20)  # for this user
 _NO_FILE = (6, 21, 40)  # a socket, a folder, a link that leads nowhere
 _WRITABLE_BY_OTHERS = 0o022
+_WRITE = "<IH"  # of the redo: offset and length, before the bytes
+_FRAME = "<H8s"  # of holders and answers: length and sum, before the bytes
+_FRAME_SIZE = 10
+_USUAL = 512  # most of them are shorter
 
 
 class Unusable(ValueError):
@@ -57,7 +62,7 @@ class Store:
 
     def set(self, at: int, value: int) -> None:
         """Set a number of the header; the next change makes it count."""
-        self.header[at : at + 8] = value.to_bytes(8, "little")
+        pack_into("<Q", self.header, at, value)
 
     @property
     def is_open(self) -> bool:
@@ -81,10 +86,14 @@ class Store:
 
     def framed(self, offset: int, limit: int) -> bytes:
         """Read bytes that stand after their length and sum."""
-        data = self.read(limit, offset)
-        end = 10 + int.from_bytes(data[:2], "little")
-        found = data[10:end]
-        if end > limit or data[2:10] != layout.sum_of(found, offset):
+        size = min(limit, _USUAL)
+        data = self.read(size, offset)
+        length, its_sum = unpack_from(_FRAME, data)
+        end = _FRAME_SIZE + length
+        if size < end <= limit:
+            data += self.read(end - size, offset + size)
+        found = data[_FRAME_SIZE:end]
+        if end > limit or its_sum != layout.sum_of(found, offset):
             raise Damaged(f"the sum at {offset} is wrong")
         return found
 
@@ -94,10 +103,10 @@ class Store:
         self.set(layout.CHANGE, number)
         pieces = [bytes(self.header[layout.HEADER_BODY :]), bytes([len(writes)])]
         for offset, data in writes:
-            pieces.append(offset.to_bytes(4, "little") + len(data).to_bytes(2, "little") + data)
+            pieces.append(pack(_WRITE, offset, len(data)))
+            pieces.append(data)
         body = b"".join(pieces)
-        length = (layout.HEADER_BODY + len(body)).to_bytes(2, "little")
-        body = length + body[2:]
+        body = pack("<H", layout.HEADER_BODY + len(body)) + body[2:]
         self.write_ahead(layout.MAGIC + sha256(body)[:16] + body, 0)
         self._carry_out(number, writes)
 
@@ -124,7 +133,7 @@ class Store:
             if magic[:7] == _MAGIC_NAME:
                 raise Unusable(f"its format is {magic[7]}, and this plugin knows {layout.MAGIC[7]}")
             raise Damaged("it does not begin as one")
-        length = int.from_bytes(page[layout.HEADER_LENGTH : layout.HEADER_LENGTH + 2], "little")
+        length = unpack_from("<H", page, layout.HEADER_LENGTH)[0]
         body = page[layout.HEADER_BODY : length]
         if not layout.REDO < length <= layout.CARRIED_OUT or page[8:24] != sha256(body)[:16]:
             raise Damaged("the sum of its header is wrong")
@@ -136,7 +145,7 @@ class Store:
     def _carry_out(self, number: int, writes: list[tuple[int, bytes]]) -> None:
         for offset, data in writes:
             self.write_ahead(data, offset)
-        self.write_ahead(number.to_bytes(8, "little"), layout.CARRIED_OUT)
+        self.write_ahead(pack("<Q", number), layout.CARRIED_OUT)
 
 
 def aside(path: str) -> str:
@@ -168,8 +177,8 @@ def _redo(page: bytes) -> list[tuple[int, bytes]]:
     writes = []
     at = layout.REDO + 1
     for _ in range(page[layout.REDO]):
-        offset = int.from_bytes(page[at : at + 4], "little")
-        end = at + 6 + int.from_bytes(page[at + 4 : at + 6], "little")
-        writes.append((offset, page[at + 6 : end]))
-        at = end
+        offset, size = unpack_from(_WRITE, page, at)
+        at += 6
+        writes.append((offset, page[at : at + size]))
+        at += size
     return writes

@@ -73,6 +73,5 @@ void *heap_piece(size_t size);
 #define MICROPY_PY_PLATFORM (0)
 #define MICROPY_PY_RANDOM (0)
 #define MICROPY_PY_RE (0)
-#define MICROPY_PY_STRUCT (0)
 #define MICROPY_PY_UCTYPES (0)
 #define MICROPY_PY_WEBSOCKET (0)
