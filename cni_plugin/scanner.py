@@ -83,11 +83,13 @@ class _Scanner:
 
     def space(self) -> int:
         """Skip white space and give the byte after it."""
-        data, at = self.data, self.at
-        byte = data[at]
+        at = self.at
+        byte = self.data[at]
+        if byte > 0x20:
+            return byte
         while byte in _SPACE:
             at += 1
-            byte = data[at]
+            byte = self.data[at]
         self.at = at
         return byte
 
@@ -148,15 +150,16 @@ class _Scanner:
                 return found
 
     def text(self) -> str:
-        self.at = start = self.at + 1
+        start = self.at + 1
         end = self.data.find(b'"', start)
-        if end < 0 or self.data.find(b"\\", start, end) >= 0:
+        piece = self.data[start:end]
+        if end < 0 or b"\\" in piece or (piece and min(piece) < 0x20):
             return self.text_with_escapes()
-        text = self.plain(end)
-        self.at += 1
-        return text
+        self.at = end + 1
+        return piece.decode()
 
     def text_with_escapes(self) -> str:
+        self.at += 1
         pieces: list[str] = []
         end = -1
         while True:

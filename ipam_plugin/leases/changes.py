@@ -58,10 +58,9 @@ def repeat(store: Store, found: Found, seat: Seat, issued: int, request: bytes, 
     return True
 
 
-def end(store: Store, found: Found, issued: int, moment: str, ending: str, now: int) -> None:
+def end(store: Store, found: Found, seat: Seat, issued: int, moment: str, ending: str, now: int) -> None:
     """End what an identity holds. Its seat is free again and cools, or goes back if it was recalled."""
-    seat = seats.read(store, found.seat)
-    who = seats.holder_of(store, found.seat).decode()
+    who = seats.holder_of(store, seat.place).decode()
     event = f'{{"kind":"end","seat":{seat.number},"issued":{moment},"ending":"{ending}","request":{who}}}'
     number = log.append(store, event.encode(), now)
     store.set(layout.TAKEN, store.number(layout.TAKEN) - 1)

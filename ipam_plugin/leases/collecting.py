@@ -31,9 +31,8 @@ def collect(store: Store, execution: Execution) -> None:
             continue
         found = identities.find(store, layout.digest(settings.cluster, settings.node, network, *names))
         if found.state == identities.SEATED and found.issued < execution.issued.uptime_ns:
-            changes.end(
-                store, found, execution.issued.uptime_ns, execution.issued.encode(), changes.COLLECTED, now
-            )
+            issued, held = execution.issued, seats.read(store, found.seat)
+            changes.end(store, found, held, issued.uptime_ns, issued.encode(), changes.COLLECTED, now)
 
 
 def _listed(values: dict[str, object]) -> list[tuple[str, str]] | None:

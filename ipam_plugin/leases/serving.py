@@ -207,8 +207,8 @@ def _release(store: Store, who: Holder, issued: int, moment: str, undo: bool) ->
     if found.state == SEATED:
         if issued != found.issued if undo else issued < found.issued:
             return False
-        _held(store, found)
-        changes.end(store, found, issued, moment, changes.UNDONE if undo else changes.RELEASED, now)
+        seat = _held(store, found)
+        changes.end(store, found, seat, issued, moment, changes.UNDONE if undo else changes.RELEASED, now)
         return True
     if not undo:
         changes.note_end(store, found, issued, now)

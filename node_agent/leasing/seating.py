@@ -161,7 +161,8 @@ def end(store: Store, cluster: str, node: str, one: Identity, issued: int, momen
     found = identities.find(store, _key(cluster, node, one))
     if found.state != identities.SEATED or found.issued > issued:
         return False
-    changes.end(store, found, issued, moment, ending, uptime_ns())
+    seat = seats.read(store, found.seat)
+    changes.end(store, found, seat, issued, moment, ending, uptime_ns())
     return True
 
 
