@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ipam_plugin.leases.store import Store
 
 _SIZE = layout.HEAD_SIZE
-# State, whether it is recalled, ipamd's number, from when on it is cool, cooldown, configuration, holder's network.
+# State, whether it is recalled, ipamd's number, when it is cool, cooldown, configuration, holder's network.
 _HEAD = "<BB6xQQQ16s8s"
 _NO_MARK = b"\0"
 

@@ -61,12 +61,11 @@ class Model:
     recalled: set[int] = field(default_factory=set)
     held: dict[str, tuple[int, int]] = field(default_factory=dict)
     central: set[str] = field(default_factory=set)
-    ended: dict[str, tuple[int, int]] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict)
     events: list[tuple[str, int]] = field(default_factory=list)
     reported: int = 0
 
     def add(self, who: str, issued: int, outcome: object) -> None:
-        before, event = self.ended.get(who, (-1, 0))
         if who in self.held:
             seat, last = self.held[who]
             assert outcome == answer(seat)
@@ -75,7 +74,7 @@ class Model:
                 self.events.append(("repeat", seat))
         elif who in self.central:
             assert outcome is None
-        elif issued < before:
+        elif issued < self.ended.get(who, -1):
             assert outcome == 104
         elif self.free:
             [seat] = [seat for seat in self.free if answer(seat) == outcome]
@@ -83,8 +82,6 @@ class Model:
             self.held[who] = seat, issued
             self.ended.pop(who, None)
             self.events.append(("begin", seat))
-        elif event > self.reported:
-            assert outcome == 11
         else:
             assert outcome is None
             self.ended.pop(who, None)
@@ -93,9 +90,8 @@ class Model:
     def release(self, who: str, issued: int, outcome: object, *, undo: bool) -> None:
         if who not in self.held:
             assert outcome is False
-            before, event = self.ended.get(who, (-1, 0))
             if not undo:
-                self.ended[who] = (issued, event) if issued > before else (before, event)
+                self.ended[who] = max(issued, self.ended.get(who, -1))
                 self.central.discard(who)
             return
         seat, last = self.held[who]
@@ -104,7 +100,7 @@ class Model:
         if ends:
             del self.held[who]
             self.events.append(("end", seat))
-            self.ended[who] = issued, len(self.events)
+            self.ended[who] = issued
             (self.returning if seat in self.recalled else self.free).add(seat)
 
 
@@ -155,7 +151,7 @@ class Played:
             elif who in model.central:
                 assert seen[0] == identities.CENTRAL
             elif who in model.ended:
-                assert seen == (identities.ENDED, model.ended[who][0])
+                assert seen == (identities.ENDED, model.ended[who])
             else:
                 assert seen[0] == identities.UNKNOWN
 
