@@ -15,6 +15,7 @@ from ipamd.cli.settings import (
     JoinTokenCluster,
     JoinTokenFile,
     LeakGrace,
+    LeaseSeconds,
     Level,
     LogLevel,
     Port,
@@ -26,7 +27,7 @@ from ipamd.cli.settings import (
     database_url_or_default,
     make_state_folder,
 )
-from ipamd.models.limits import LEAK_GRACE_SECONDS
+from ipamd.models.limits import LEAK_GRACE_SECONDS, LEASE_SECONDS
 from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.models.token import Role
 
@@ -45,6 +46,7 @@ def serve(
     tls_client_ca: TlsClientCa = None,
     history_days: HistoryDays = DEFAULT_HISTORY_DAYS,
     leak_grace: LeakGrace = LEAK_GRACE_SECONDS,
+    lease_seconds: LeaseSeconds = LEASE_SECONDS,
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.TEXT,
 ) -> None:
@@ -69,6 +71,7 @@ def serve(
         tls=TlsFiles.named(tls_cert, tls_key, tls_client_ca),
         history_days=history_days,
         leak_grace=leak_grace,
+        lease_seconds=lease_seconds,
         log_level=log_level,
         log_format=log_format,
     )

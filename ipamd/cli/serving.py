@@ -18,7 +18,7 @@ from ipamd.api.tls import TlsFiles
 from ipamd.backends.registry import open_backend
 from ipamd.cli.settings import DEFAULT_HISTORY_DAYS, DEFAULT_HOST, DEFAULT_PORT, LogLevel
 from ipamd.engine.engine import Engine
-from ipamd.models.limits import LEAK_GRACE_SECONDS
+from ipamd.models.limits import LEAK_GRACE_SECONDS, LEASE_SECONDS
 from ipamd.web import make_page
 
 __all__ = ["ServeSettings", "TlsFiles", "TokenFile", "serve_until_told_to_end"]
@@ -39,6 +39,7 @@ class ServeSettings:
     tls: TlsFiles | None = None
     history_days: int = DEFAULT_HISTORY_DAYS
     leak_grace: int = LEAK_GRACE_SECONDS
+    lease_seconds: int = LEASE_SECONDS
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
 
@@ -74,7 +75,10 @@ async def run(settings: ServeSettings) -> None:
     backend = await open_backend(settings.database_url)
     try:
         engine = await Engine.open(
-            backend, history_days=settings.history_days, leak_grace=settings.leak_grace
+            backend,
+            history_days=settings.history_days,
+            leak_grace=settings.leak_grace,
+            lease_seconds=settings.lease_seconds,
         )
     except BaseException:
         await backend.close()

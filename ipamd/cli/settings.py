@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from hosting.log_format import LogFormat
+from ipamd.models.limits import LEASE_SECONDS, LEAST_LEASE_SECONDS
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8750
@@ -148,6 +149,17 @@ LeakGrace = Annotated[
         min=1,
         max=86_400,
         help="Seconds between the two reports of a node's agent that free a dead container's address.",
+    ),
+]
+LeaseSeconds = Annotated[
+    int,
+    typer.Option(
+        "--lease-seconds",
+        envvar="IPAMD_LEASE_SECONDS",
+        show_envvar=True,
+        min=LEAST_LEASE_SECONDS,
+        max=LEASE_SECONDS,
+        help="How long a node may give addresses that it holds in advance without hearing of ipamd.",
     ),
 ]
 Level = Annotated[

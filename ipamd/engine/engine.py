@@ -40,7 +40,7 @@ from ipamd.engine.setting_back import SettingBack
 from ipamd.engine.upkeep import Upkeep
 from ipamd.models.explanation import Explanation
 from ipamd.models.instant import Instant
-from ipamd.models.limits import LEAK_GRACE_SECONDS
+from ipamd.models.limits import LEAK_GRACE_SECONDS, LEASE_SECONDS
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Outcome, Refused, Released
 from ipamd.models.query import ALL_CONTACTS, ContactQuery
@@ -50,7 +50,9 @@ from ipamd.models.request import AllocationRequest, Release
 class Engine:
     """Decides who gets which address. Each process has one."""
 
-    def __init__(self, backend: Backend, clock: Clock, history_days: int, leak_grace: float) -> None:
+    def __init__(
+        self, backend: Backend, clock: Clock, history_days: int, leak_grace: float, lease_seconds: int
+    ) -> None:
         self._backend = backend
         self._clock = clock
         self._cache = cache = CatalogueCache(backend)
@@ -67,7 +69,7 @@ class Engine:
         self.standings = Standings(backend.ledger, clock)
         self._news = News(backend.ledger)
         self._striking_out = StrikingOut(backend, self._news)
-        self.leases = Leases(backend, self.allocator, granting, cache, self._news, clock)
+        self.leases = Leases(backend, self.allocator, granting, cache, self._news, clock, lease_seconds)
         self.censuses = Censuses(backend, self.allocator, clock, self.measures, leak_grace)
         self._recalls = Recalls(backend, self.allocator, cache)
         self.administration = Administration(backend, cache, self.announcements, clock)
@@ -91,13 +93,15 @@ class Engine:
         clock: Clock | None = None,
         history_days: int = 0,
         leak_grace: float = LEAK_GRACE_SECONDS,
+        lease_seconds: int = LEASE_SECONDS,
     ) -> Engine:
         """An engine that knows the catalogue and takes requests.
 
         Allocations that ended more than `history_days` ago are dropped; 0 keeps them for ever. `leak_grace`
-        is how many seconds lie at least between two reports that a container is dead.
+        is how many seconds lie at least between two reports that a container is dead, `lease_seconds` for how
+        many a node may give addresses of its lease without another word of ipamd.
         """
-        engine = cls(backend, clock or Clock(), history_days, leak_grace)
+        engine = cls(backend, clock or Clock(), history_days, leak_grace, lease_seconds)
         await engine.refresh()
         await engine.begin()
         return engine

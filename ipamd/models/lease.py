@@ -19,9 +19,6 @@ from ipamd.models.node import NodeKey
 LEASE_OWNER: Final = "lease"
 """Owners named `lease:CLUSTER/NODE/SEAT` are seats that no container has."""
 
-LEASE_SECONDS: Final = 86_400
-"""How long a node may give after its last grant. It counts from its asking."""
-
 GRACE: Final = 60 * SECOND
 """How much longer everybody else waits: the node's clock may be slower."""
 

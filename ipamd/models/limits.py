@@ -39,3 +39,9 @@ MOST_ENTRIES: Final = 20_000
 
 LEAK_GRACE_SECONDS: Final = 300
 """How long lies at least between two reports that a container is dead, before its address is freed."""
+
+LEASE_SECONDS: Final = 86_400
+"""How long a node may give after its last grant, at most and by default. It counts from its asking."""
+
+LEAST_LEASE_SECONDS: Final = 60
+"""A node asks several times in this time."""

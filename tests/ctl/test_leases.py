@@ -1,8 +1,23 @@
 """`ipamctl lease`, and `node release` of a node that holds addresses in advance."""
 
+from datetime import datetime, timedelta
+
 from tests.api.lease_holder import LeaseHolder
 from tests.ctl.conftest import Ipamctl
 from tests.service import IpamdProcess
+
+
+def test_a_lease_lasts_as_long_as_ipamd_is_told(ipamd_process: IpamdProcess, ipamctl: Ipamctl) -> None:
+    ipamctl("pool", "create", "pods", "--subnet", "10.1.0.0/24")
+    ipamd_process.stop()
+    ipamd_process.options = ("--lease-seconds", "600")
+    ipamd_process.start()
+    holder = LeaseHolder(ipamd_process.http, "pods")
+
+    assert holder.ask()["seconds"] == 600
+    shown = ipamctl.json("lease", "show", holder.node)
+    until, heard = (datetime.fromisoformat(shown[key]) for key in ("until", "last_contact"))
+    assert until - heard == timedelta(minutes=10)
 
 
 def test_leases_are_listed_shown_recalled_and_ended(ipamctl: Ipamctl, ipamd_process: IpamdProcess) -> None:

@@ -12,7 +12,8 @@ from ipamd.engine.leasing.tenancy import decide, fenced, may_give_until
 from ipamd.models.identity import Identity
 from ipamd.models.instant import SECOND
 from ipamd.models.issued import CallOrder
-from ipamd.models.lease import GRACE, LEASE_SECONDS, Lease, SeatEvent, SeatEventKind
+from ipamd.models.lease import GRACE, Lease, SeatEvent, SeatEventKind
+from ipamd.models.limits import LEASE_SECONDS
 from ipamd.models.node import NodeKey
 
 NOW = 10**15
@@ -111,6 +112,27 @@ def test_the_present_boot_strikes_out_the_one_that_waits() -> None:
 
     assert decided.lease is not None
     assert decided.lease.noted is None
+
+
+@pytest.mark.parametrize(
+    ("known", "seconds", "lasts"),
+    [
+        pytest.param(None, 600, 600, id="as long as ipamd says"),
+        pytest.param(NOW + 60 * SECOND, 600, 600, id="longer than it was told before"),
+        pytest.param(NOW + HOUR, 600, 3600, id="no shorter: the answer may be lost"),
+        pytest.param(NOW + 9000 * HOUR, 600, LEASE_SECONDS, id="told by a clock that was ahead"),
+    ],
+)
+def test_how_long_a_lease_lasts_if_a_setting_makes_it_shorter(
+    known: int | None, seconds: int, lasts: int
+) -> None:
+    lease = None if known is None else structs.replace(KNOWN, until=known)
+    asks = asking(**ANEW) if known is None else asking()
+
+    decided = decide(lease, asks, CLOCK, has_seats=True, seconds=seconds)
+
+    assert decided.lease is not None
+    assert decided.lease.until == NOW + lasts * SECOND
 
 
 @pytest.mark.parametrize(("boot", "is_lost"), [("b", True), ("b2", False)])

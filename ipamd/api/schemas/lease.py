@@ -12,7 +12,6 @@ from ipamd.cni import leasing
 from ipamd.engine.leasing.conversation import EndedContainer, SeatAnswer, Standing, Told
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant, rfc3339
-from ipamd.models.lease import LEASE_SECONDS
 from ipamd.models.node import SHUT_OUT, Node
 from ipamd.models.pool import DEFAULT_CLUSTER
 
@@ -163,7 +162,7 @@ def told_document(told: Told) -> dict[str, Any]:
         "epoch": told.epoch,
         "grant": told.granted,
         "reported": told.reported,
-        "seconds": LEASE_SECONDS,
+        "seconds": told.seconds,
         "revision": told.revision,
         "seats": list(map(_seat, told.seats)),
         "returned": list(told.returned),

@@ -89,6 +89,7 @@ class Told:
     epoch: int
     granted: int
     reported: int
+    seconds: int
     revision: int
     seats: Sequence[SeatAnswer]
     returned: Sequence[int]

@@ -46,6 +46,7 @@ class Leases:
         cache: CatalogueCache,
         news: News,
         clock: Clock,
+        seconds: int,
     ) -> None:
         self._backend = backend
         self._ledger = backend.ledger
@@ -55,6 +56,7 @@ class Leases:
         self._cache = cache
         self._news = news
         self._clock = clock
+        self._seconds = seconds
         self._ending = asyncio.Event()
         self._asking: WeakValueDictionary[NodeKey, asyncio.Lock] = WeakValueDictionary()
 
@@ -120,6 +122,7 @@ class Leases:
             epoch=lease.epoch,
             granted=number,
             reported=lease.reported,
+            seconds=self._seconds,
             revision=catalogue.revision,
             seats=answers,
             returned=sorted(returned),
@@ -137,7 +140,7 @@ class Leases:
 
         async def work(transaction: Transaction) -> tuple[Decided, Lease | None]:
             known = await locked_lease(transaction, asking.node)
-            decided = decide(known, asking, self._clock.read(), has_seats=bool(seats))
+            decided = decide(known, asking, self._clock.read(), has_seats=bool(seats), seconds=self._seconds)
             changes = Changes()
             if decided.lease is not None:
                 changes.leases.append(decided.lease)

@@ -10,9 +10,11 @@ from ipamd.engine.clock import Reading
 from ipamd.engine.leasing.conversation import Asking
 from ipamd.models.errors import DomainError, LeaseOver, LeaseSettling, LeaseSuperseded
 from ipamd.models.instant import SECOND, Instant
-from ipamd.models.lease import GRACE, LEASE_SECONDS, SETTLING, Lease
+from ipamd.models.lease import GRACE, SETTLING, Lease
+from ipamd.models.limits import LEASE_SECONDS
 
-LEASE_TIME: Final = LEASE_SECONDS * SECOND
+LONGEST: Final = LEASE_SECONDS * SECOND
+"""Who waits for the end of a lease knows no shorter time: it may have been begun under another setting."""
 
 NOBODY = ""
 """The machine of a lease that was fenced."""
@@ -29,10 +31,12 @@ class Decided(NamedTuple):
     is_lost_store: bool = False
 
 
-def decide(lease: Lease | None, asking: Asking, clock: Reading, *, has_seats: bool) -> Decided:
-    """Whether who asks has the lease, and until when it may give."""
+def decide(
+    lease: Lease | None, asking: Asking, clock: Reading, *, has_seats: bool, seconds: int = LEASE_SECONDS
+) -> Decided:
+    """Whether who asks has the lease, and that it may give for so many seconds."""
     node, now = asking.node, clock.now
-    until = now + LEASE_TIME
+    until = now + seconds * SECOND
     if lease is None:
         new = Lease(
             node=node,
@@ -84,11 +88,13 @@ def without_note(lease: Lease) -> Lease:
 
 def may_give_until(lease: Lease, clock: Reading) -> Instant:
     """When the node has surely ended to give, whatever this clock or an earlier one was set to."""
-    told = min(lease.until, clock.now + LEASE_TIME)
-    return clock.lasts_until(told - LEASE_TIME, LEASE_TIME + GRACE)
+    told = min(lease.until, clock.now + LONGEST)
+    return clock.lasts_until(told - LONGEST, LONGEST + GRACE)
 
 
 def _renewed(lease: Lease, until: Instant, now: Instant) -> Lease:
+    # The node may not hear of a shorter time: what it was told before still holds then.
+    until = max(until, min(lease.until, now + LONGEST))
     return without_note(structs.replace(lease, until=until, heard=now))
 
 
