@@ -5,13 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from netlink.connection import ROUTE
-from node_agent.host_sides import reading
-from node_agent.host_sides.reading import all_of_them, routed_addresses
-from node_agent.host_sides.repair import lacks, put_back
 from tests.agent.process import AgentProcess
+from tests.agent.stopping import stopped_before
 from tests.network.conftest import DEBIAN_PLUGINS, node, plugin_folder
-from tests.network.kernel import connect
 from tests.network.namespace import MakeNamespace, Namespace
 from tests.node_executable import node_plugin
 from tests.veth.beyond import BEYOND, NODE, UPLINK, answers, routes, shown, wire
@@ -19,11 +15,12 @@ from tests.veth.conftest import container, third_party
 from tests.veth.executable import Document, MainPlugin, put
 from tests.veth.ipam import NAME, ThirdParty
 from tests.waiting import eventually
-from veth_plugin.kernel import uplink
 
 __all__ = ["container", "node", "third_party"]
 
 ADDRESSES = ("10.5.0.7", "fd05::7")
+ROUTE_OF_A_CONTAINER = bytes.fromhex("02200000fe96")
+"""How the kernel is told of one: IPv4, 32 bits, the main table, protocol 150."""
 DUAL: Document = {
     "cniVersion": "1.0.0",
     "ips": [{"address": "10.5.0.7/24"}, {"address": "fd05::7/64"}],
@@ -168,23 +165,16 @@ def sources_of(node: Namespace, address: str) -> list[str | None]:
 
 
 def test_a_route_that_moved_while_the_agent_stood_still_between_reading_and_writing_stands(
-    plugin: MainPlugin, node: Namespace
+    plugin: MainPlugin, node: Namespace, agent: AgentProcess
 ) -> None:
     name = plugin.add()["interfaces"][0]["name"]
-    kernel = connect(node, ROUTE)
+    assert agent.process is not None
     node.run("ip", "route", "del", "10.5.0.7")
-    [side] = all_of_them(kernel)
-    there = reading.standing(kernel, side, routed_addresses(kernel)[side.index])
-    sources = uplink.find(kernel).sources
-    lacking = lacks(side, there, sources)
-    assert [str(one) for one in lacking] == ["route 10.5.0.7"]
+    with stopped_before(agent.process.pid, ROUTE_OF_A_CONTAINER):
+        node.run("ip", "link", "add", "other0", "up", "type", "bridge")
+        node.run("ip", "route", "add", "10.5.0.7", "dev", "other0", "proto", "150")
 
-    node.run("ip", "link", "add", "other0", "up", "type", "bridge")
-    node.run("ip", "route", "add", "10.5.0.7", "dev", "other0", "proto", "150")
-    refused = put_back(kernel, side, there, sources, lacking)
-    kernel.close()
-
-    assert refused == []
+    eventually(lambda: "repaired a host side" in agent.log.read_text())
     assert [one["dev"] for one in routes(node) if one["dst"] == "10.5.0.7"] == ["other0"]
     node.run("ip", "link", "del", name)
     assert [one["dev"] for one in routes(node) if one["dst"] == "10.5.0.7"] == ["other0"]

@@ -11,6 +11,7 @@ from netlink.connection import Connection
 from netlink.message import ERROR, Request
 from node_agent.pod_network import device
 from node_agent.pod_network.desired import compute
+from tests.api.access.conftest import Caller, token_file
 from tests.network.namespace import namespaces
 from tests.pod_network.cluster import Fabric, Node, whole
 from tests.pod_network.conftest import create_pools
@@ -76,6 +77,22 @@ def test_a_node_that_contradicts_what_is_there_changes_nothing(lasting_fabric: F
     assert kernel(newcomer) == before
     assert newcomer.run("sh", "-c", "ls /run/ipamd/network 2>/dev/null || true") == ""
     newcomer.stop()
+
+
+def test_a_node_with_the_token_of_another_changes_nothing(fabric: Fabric, service: IpamdProcess) -> None:
+    admin = Caller(service, Caller(service, None).token_for("admin", name="ann")[1])
+    token = admin.token_for("node", cluster="default", node="node-1")[1]
+    node = fabric.node("node-2", fabric.switch("switch", 0), "192.0.2.2")
+    (node.folder / "state").mkdir()
+    token_file(node.folder / "state", token, "token")
+    before = kernel(node)
+
+    node.start()
+    eventually(lambda: all(side in wrong(node) for side in ("node-1", "node-2")))
+
+    assert node.status().returncode == 1
+    assert kernel(node) == before
+    assert admin.get("/v1/network").json()["nodes"] == []
 
 
 def wrong(node: Node) -> str:

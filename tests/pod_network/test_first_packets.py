@@ -11,6 +11,7 @@ from tests.conftest import TIMES
 from tests.pod_network.cluster import Document, Fabric, Node, Pod, whole
 from tests.pod_network.conftest import Ipam, create_pools
 from tests.service import IpamdProcess
+from tests.waiting import eventually
 
 LONG: Final = TIMES > 1
 PEERS, TURNS, BLOCKS = (31, 10, 4) if LONG else (3, 2, 1)
@@ -22,8 +23,10 @@ FEW: Final = {
 }
 """As many blocks as there are nodes at a time, so that who joins takes the one of who left."""
 
-SMALL: Final = {"block_sizes": (27, 123), "cooldown": 3600}
-"""Each pod takes another address, and a block is soon used up."""
+SMALL: Final = {"block_sizes": (27, 123)}
+SIZE: Final = 32
+SPARE: Final = 8
+"""With so many addresses left of a block the next is carved."""
 
 SECONDS: Final = 60
 
@@ -87,15 +90,13 @@ def test_of_a_pod_in_a_block_that_is_new(
 ) -> None:
     guest = guests[0]
     guest.start()
-    pod = fabric.unborn_pod("pod", guest, ipam)
-    add_when_it_may(pod)
-    used = {block_of(pod)}
-    while len(used) <= BLOCKS:
-        assert pod.call("DEL") == {}  # its address rests, so the next is another
+    eventually(lambda: guest.is_whole(PEERS), SECONDS)
+    made = [fabric.unborn_pod(f"pod-{number}", guest, ipam) for number in range(BLOCKS * SIZE)]
+    for number, pod in enumerate(made):
         pod.add()
-        used.add(block_of(pod))
-        assert lost(pod, pods) == [], guest.log.read_text()[-3000:]
-    assert used <= set(announced(service, guest.name)["blocks"])
+        if number % SIZE > SIZE - 2 * SPARE:
+            assert lost(pod, pods) == [], guest.log.read_text()[-3000:]
+    assert len({block_of(pod) for pod in made}) == BLOCKS + 1
 
 
 def announced(service: IpamdProcess, name: str) -> Document:
