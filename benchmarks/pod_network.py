@@ -209,7 +209,7 @@ def _measure_start(table: Table, service: IpamdProcess, many: int, starts: int) 
 
 
 def _settle(agent: Node, peers: int) -> None:
-    eventually(lambda: agent.is_whole(peers), SECONDS)
+    eventually(lambda: agent.has_routes(peers), SECONDS)
 
 
 def _share(values: Sequence[float], share: float) -> float:

@@ -218,7 +218,10 @@ class Gate:
 
     async def _admit(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         if not may(principal, scope["method"], scope["path"], scope["query_string"]):
-            why = f"{principal.name} has the role {principal.role}, which does not allow this request"
+            asked = f"{scope['method']} {scope['path']}"
+            why = f"{principal.name} has the role {principal.role}, which does not allow {asked}"
+            if principal.role is Role.NODE:
+                why += ": a node's token is for what concerns itself"
             await Problem.from_domain(NotAllowed(why))(scope, receive, send)
             return
         with bound_contextvars(by=principal.name), acting_as(principal.name):

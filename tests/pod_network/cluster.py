@@ -132,16 +132,20 @@ class Node:
         document = self.document()
         return {one["name"]: one["mode"] for one in document["peers"]} if document else {}
 
-    def is_whole(self, peers: int) -> bool:
-        """Whether the agent knows so many peers and has nothing left to do."""
+    def has_routes(self, peers: int) -> bool:
+        """Whether the agent knows so many peers and has nothing left to write."""
         document = self.document()
         return (
             document is not None
             and len(document["peers"]) == peers
             and not document["faults"]
-            and document["stands"]
             and document["routes"]["wanted"] == document["routes"]["there"] > 0
         )
+
+    def is_whole(self, peers: int) -> bool:
+        """Whether it has, and pods may begin."""
+        document = self.document()
+        return document is not None and document["stands"] and self.has_routes(peers)
 
     @property
     def _socket(self) -> Path:
