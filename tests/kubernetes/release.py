@@ -56,9 +56,9 @@ class Release:
         return json.loads(self.kubectl(*inside, *arguments))
 
     def held(self) -> list[dict[str, Any]]:
-        """The allocations that are held."""
+        """The allocations that containers have; not the free addresses that nodes hold in advance."""
         found: list[dict[str, Any]] = self.ipamctl("allocation", "list")["items"]
-        return found
+        return [one for one in found if not (one["owner"] or "").startswith(("lease:", "node:"))]
 
     def daemons(self) -> int:
         """On how many nodes the agent's pod is, or is about to be."""

@@ -85,11 +85,15 @@ def test_a_second_interface_of_macvlan_gets_its_address_from_ipamd(
     addresses = [add(release, pod) for pod in two]
 
     ping(release.cluster, two[0], addresses[1])
-    held = {(one["address"], one["namespace"], one["name"], one["node"]) for one in release.held()}
-    assert held == {
+    expected = {
         (given, "default", pod["metadata"]["name"], pod["spec"]["nodeName"])
         for given, pod in zip(addresses, two, strict=True)
     }
+
+    def held() -> set[tuple[str, ...]]:
+        return {(one["address"], one["namespace"], one["name"], one["node"]) for one in release.held()}
+
+    wait_for(lambda: held() == expected, "reports of both nodes")
 
 
 def test_after_an_upgrade_the_second_interface_is_released_and_comes_again(

@@ -51,10 +51,10 @@ def test_pods_get_addresses_and_reach_each_other_and_the_nodes(release: Release)
     addresses = {address(pod) for pod in running}
     assert len(addresses) == PODS
     assert [one for one in addresses if ip_address(one) not in SUBNET] == []
-    held = release.held()
-    assert {(one["address"], one["name"]) for one in held} == {
-        (address(pod), pod["metadata"]["name"]) for pod in running
-    }
+    expected = {(address(pod), pod["metadata"]["name"]) for pod in running}
+    wait_for(
+        lambda: {(one["address"], one["name"]) for one in release.held()} == expected, "reports of all nodes"
+    )
     ping_pods_and_nodes(release.cluster, running)
 
 
