@@ -54,9 +54,9 @@ def _follow(port: int, view: str) -> socket.socket:
 
 
 def _first(following: socket.socket) -> bytes:
-    """What comes until the first view is there as a whole."""
+    """What comes until the first view begins."""
     text = b""
-    while b"data: " not in text or not text.rstrip(b"0\r").endswith(b"\n\n"):
+    while b"event: rows" not in text:
         piece = following.recv(PIECE)
         if not piece:
             break
