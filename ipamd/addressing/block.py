@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipamd.addressing.ranges import Spans
 from ipamd.models.address import IPNetwork
 from ipamd.models.block import HELD, Block
 from ipamd.models.instant import Instant
@@ -28,6 +29,15 @@ def held_bits(block: Block) -> int:
         if since == HELD:
             held |= 1 << offset
     return held
+
+
+def count_held(block: Block, among: Spans) -> int:
+    """How many of the addresses `among` are held. It looks at these alone."""
+    return sum(
+        block.free_since[value - block.first] == HELD
+        for begin, end in among.between(block.first, block.first + block.size - 1)
+        for value in range(begin, end + 1)
+    )
 
 
 def count_freed_after(block: Block, among: int, instant: Instant) -> int:

@@ -122,7 +122,6 @@ class Fill:
     addresses are nodes' free seats.
     """
 
-    blocks: int
     allocated: int
     last_freed: Instant
     next_free_since: Instant | None

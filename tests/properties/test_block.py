@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ipamd.addressing.block import OpenBlock, count_freed_after, held_bits, longest_free_since
+from ipamd.addressing.block import OpenBlock, count_freed_after, count_held, held_bits, longest_free_since
+from ipamd.addressing.ranges import Spans
 from ipamd.models.block import NEVER_HELD, new_block
 
 FIRST = 1 << 20
@@ -70,6 +71,9 @@ class OneBlock(RuleBasedStateMachine):
     def the_block_says_what_is_true(self) -> None:
         block = self.open.close()
         assert block.allocated == self.size - len(self.free) == held_bits(block).bit_count()
+        lower = Spans([(block.first - 1, block.first + self.size // 2)])
+        among = lower.bits(block.first, self.size)
+        assert count_held(block, lower) == (held_bits(block) & among).bit_count()
         ready = [since for o, since in self.free.items() if self.may(o)]
         assert block.next_free_since == min(ready, default=None) == longest_free_since(block, self.assignable)
         everything = (1 << self.size) - 1

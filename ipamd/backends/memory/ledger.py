@@ -83,7 +83,6 @@ class MemoryLedger:
         blocks = self._tables.blocks
         return {
             pool: Fill(
-                blocks=len(blocks.rows[pool]),
                 allocated=sum(block.allocated for block in blocks.rows[pool].values()),
                 last_freed=max(block.last_freed for block in blocks.rows[pool].values()),
                 next_free_since=blocks.longest_free(pool),

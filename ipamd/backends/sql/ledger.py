@@ -118,11 +118,11 @@ class SqlLedger:
 
     async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
         async def reading(session: DatabaseSession) -> dict[str, Fill]:
-            pieces = statements.in_pieces(list(pools))
-            rows = [await session.fetch(statements.fill_of_pools(len(keys)), *keys) for keys in pieces]
+            rows = await _in_pieces(session, statements.fill_of_pools, [(pool,) for pool in pools])
             return {
-                pool: Fill(blocks, int(allocated), last_freed, next_free, int(leased))
-                for pool, blocks, allocated, last_freed, next_free, leased in chain(*rows)
+                pool: Fill(int(allocated), last_freed, next_free, int(leased or 0))
+                for pool, allocated, last_freed, next_free, leased in rows
+                if allocated is not None
             }
 
         return await self._reader.read(reading)

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 18
+REVISION: Final = 19
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -234,11 +234,11 @@ _partial(
     ("pool", "next_free_since", "first"),
     "next_free_since IS NOT NULL AND allocated = 0 AND node IS NOT NULL",
 )
-# Sums over a pool's blocks read this index alone; its order answers what was freed lately.
-Index(
-    "block_sums",
-    *(BLOCK.c[name] for name in ("pool", "last_freed", "allocated", "next_free_since", "leased")),
-)
+# Sums over a pool's blocks, or over a part of them, read the first of these alone. An ADD changes an entry in
+# its place. The others tell what was freed lately, and what nodes hold in advance.
+Index("block_parts", *(BLOCK.c[name] for name in ("pool", "first", "allocated")))
+Index("block_freed", *(BLOCK.c[name] for name in ("pool", "last_freed")))
+_partial(BLOCK, "block_leased", ("pool", "first", "leased"), "leased > 0")
 
 CARVING: Final = Table(
     "carving",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ipamd.addressing.block import count_freed_after, held_bits
+from ipamd.addressing.block import count_freed_after, count_held
 from ipamd.addressing.mask import Mask
 from ipamd.addressing.ranges import Spans
 from ipamd.backends.interface import Ledger
@@ -22,7 +22,7 @@ from ipamd.models.query import BlocksWanted, Fill
 AT_ONCE: Final = 50
 """How many pools are added up before other tasks have their turn."""
 
-NOTHING: Final = Fill(blocks=0, allocated=0, last_freed=0, next_free_since=None)
+NOTHING: Final = Fill(allocated=0, last_freed=0, next_free_since=None)
 """What a pool without blocks has."""
 
 
@@ -87,10 +87,12 @@ def _wanted(fill: Fill, mask: Mask, clock: Reading) -> BlocksWanted | None:
 def _usage(mask: Mask, fill: Fill, blocks: Sequence[Block], clock: Reading) -> Usage:
     """Add up."""
     cooled = clock.past(mask.pool.cooldown * SECOND)
-    cooling = sum(count_freed_after(block, mask.assignable_in(block.first), cooled) for block in blocks)
-    reserved_held = sum(
-        (held_bits(block) & mask.reserved.bits(block.first, block.size)).bit_count() for block in blocks
+    cooling = sum(
+        count_freed_after(block, mask.assignable_in(block.first), cooled)
+        for block in blocks
+        if block.last_freed > cooled
     )
+    reserved_held = sum(count_held(block, mask.reserved) for block in blocks if block.allocated)
     allocated = fill.allocated - fill.leased
     size, usable = mask.offered.total, mask.usable.total
     reserved = mask.reserved.total - reserved_held

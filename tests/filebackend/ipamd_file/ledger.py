@@ -237,7 +237,7 @@ def _fill(blocks: Sequence[Block]) -> Fill:
     ready = [block.next_free_since for block in blocks if block.next_free_since is not None]
     last_freed = max(block.last_freed for block in blocks)
     allocated, leased = sum(block.allocated for block in blocks), sum(block.leased for block in blocks)
-    return Fill(len(blocks), allocated, last_freed, min(ready, default=None), leased)
+    return Fill(allocated, last_freed, min(ready, default=None), leased)
 
 
 def _matches(row: Allocation, query: AllocationQuery | HistoryQuery, *names: str) -> bool:
