@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ipamd.web.rest import Refused, Rest
 
-COUNTED: Final = 250
+COUNTED: Final = 100
 """Allocations are counted up to here; beyond it the page says that there are more."""
 
 
