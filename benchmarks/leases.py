@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from benchmarks import spawn
+from benchmarks import leased_pods, spawn
 from benchmarks.contenders import (
     HOST_LOCAL,
     SUBNET,
@@ -18,10 +18,11 @@ from benchmarks.contenders import (
     network,
 )
 from benchmarks.inside import own_run
-from benchmarks.spawn import Burst, containers
+from benchmarks.spawn import Burst, Call, containers
 from benchmarks.table import Bar, Row, Scale, Table, figure
 from ipam_plugin.leases import layout
 from node_agent.leasing.seating import Grant, fill
+from node_agent.node import MOST_SEATS
 from tests.lease_store import NODE, LeaseStore
 from tests.node_executable import static_plugin
 
@@ -29,9 +30,13 @@ NAME: Final = "leases"
 ABOUT: Final = """\
 ADD and DEL of the static plugin from the store of a lease, from posix_spawn to the end of the process; the
 store lies on tmpfs, and so does host-local's folder. Nobody is asked: there is neither ipamd nor an agent.
-One at a time: call by call in turn. Many at once: in rounds in turn."""
+The store has 64 free seats, the most that a node holds. One at a time: call by call in turn. Many at once: in
+rounds in turn; processes that do nothing (`busybox true`) show what this machine starts at most. A pod: the
+main plugin with its IPAM plugin, in real network namespaces. The agent without work asks a service."""
 MEMORY: Final = "/dev/shm"
 AT_ONCE: Final = 32
+FREE: Final = MOST_SEATS
+NOTHING: Final = ("/bin/busybox", "true")
 
 
 def measure(scale: Scale) -> Table:
@@ -41,6 +46,9 @@ def measure(scale: Scale) -> Table:
     for taken in (0, 200):
         with TemporaryDirectory(prefix="ipamd-bench-", dir=MEMORY) as folder:
             _measure_with(table, taken, Path(folder), quick=quick)
+    with TemporaryDirectory(prefix="ipamd-bench-", dir=MEMORY) as folder:
+        _measure_pods(table, Path(folder), 3 if quick else 60)
+    leased_pods.add_idle(table, 2 if quick else 20)
     return table
 
 
@@ -48,7 +56,7 @@ def _measure_with(table: Table, taken: int, folder: Path, *, quick: bool) -> Non
     ours, theirs = _contenders(folder)
     first = int(IPv4Network(SUBNET)[0]) + 256
     fill_host_local(folder / "host-local", [str(IPv4Address(first + number)) for number in range(taken)])
-    store = _store(folder, ours.config)
+    store = _store(folder, ours.config, taken + FREE)
     state = f"{taken} taken" if taken else "nothing taken"
     with own_run(folder / "run"):
         if taken:
@@ -64,7 +72,7 @@ def _contenders(folder: Path) -> tuple[Contender, Contender]:
     plugin = static_plugin()
     assert plugin is not None, "run `make node` first"
     sections = {
-        "lease": (plugin, {"type": "ipamd-ipam", "node": NODE, "stateDir": str(folder / "state")}),
+        "lease": (plugin, _section(folder)),
         "host-local": (HOST_LOCAL, host_local_section(folder / "host-local")),
     }
     made = []
@@ -75,14 +83,25 @@ def _contenders(folder: Path) -> tuple[Contender, Contender]:
     return made[0], made[1]
 
 
-def _store(folder: Path, config: Path) -> LeaseStore:
-    """A store that has seats for 200 that are taken, and for all that are under way at once."""
+def _section(folder: Path) -> dict[str, Any]:
+    return {"type": "ipamd-ipam", "node": NODE, "stateDir": str(folder / "state")}
+
+
+def _measure_pods(table: Table, folder: Path, rounds: int) -> None:
+    ours = leased_pods.main_plugin(folder, _section(folder))
+    _store(folder, ours.config, FREE)
+    with own_run(folder / "run"):
+        leased_pods.add_pods(table, ours, folder, rounds)
+
+
+def _store(folder: Path, config: Path, seats: int) -> LeaseStore:
+    """A store with so many free seats for a network."""
     store = LeaseStore(folder / "run" / "ipamd" / "leases" / "store")
     document: dict[str, Any] = json.loads(config.read_bytes())
     section = json.dumps(document["ipam"]).encode()
     key = layout.configuration_key(document["name"], document["cniVersion"], section)
     first = int(IPv4Network(SUBNET)[0]) + 1
-    grants = [Grant(number, key, _answer(first + number)) for number in range(1, 265)]
+    grants = [Grant(number, key, _answer(first + number)) for number in range(1, seats + 1)]
     with store.locked() as locked:
         assert not fill(locked, grants)
     return store
@@ -142,7 +161,9 @@ def _many_at_once(
     table: Table, state: str, ours: Contender, theirs: Contender, folder: Path, rounds: int
 ) -> None:
     rates: dict[str, list[float]] = {ours.name: [], theirs.name: []}
+    floor = []
     for _ in range(rounds):
+        floor.append(spawn.run([Call(NOTHING, {}, ours.config)] * AT_ONCE, AT_ONCE, folder).rate)
         for contender in (ours, theirs):
             ids = containers(AT_ONCE)
             burst = spawn.run([contender.call("ADD", each) for each in ids], AT_ONCE, folder)
@@ -152,3 +173,4 @@ def _many_at_once(
     own, other = figure("ADD/s", rates[ours.name]), figure("ADD/s", rates[theirs.name])
     bars = (Bar(5, at_least=True),)
     table.add(Row(f"{AT_ONCE} at once, {state}", own, "host-local", other, bars))
+    table.add(Row(f"{AT_ONCE} at once that do nothing", figure("processes/s", floor)))

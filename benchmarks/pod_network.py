@@ -14,6 +14,7 @@ from typing import Final
 
 import uvloop
 
+from benchmarks import processor_time
 from benchmarks.followers import BLOCK_LENGTH, POOL, SUBNET, Carved, Followers, publish
 from benchmarks.inside import namespaces
 from benchmarks.pinning import LOAD_CORE, running_ipamd
@@ -218,17 +219,12 @@ def _share(values: Sequence[float], share: float) -> float:
 
 
 def _cpu_seconds(agent: Node) -> float:
-    return _cpu(agent.process_id)
+    return processor_time.seconds(agent.process_id)
 
 
 def _cpu_of(service: IpamdProcess) -> float:
     assert service.process is not None
-    return _cpu(service.process.pid)
-
-
-def _cpu(process: int) -> float:
-    threads = Path(f"/proc/{process}/task").iterdir()
-    return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
+    return processor_time.seconds(service.process.pid)
 
 
 def _private_megabytes(agent: Node) -> float:

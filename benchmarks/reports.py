@@ -6,12 +6,11 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
-from benchmarks import load
+from benchmarks import load, processor_time
 from benchmarks.filled import check_held
 from benchmarks.load import HTTP_OK, NO_CONTENT, Load, Outcome, Pod, request
 from benchmarks.pinning import LOAD_CORE, SERVER_CORE, running_ipamd
@@ -132,8 +131,9 @@ def _spent(service: IpamdProcess, requests: Sequence[bytes]) -> float:
     async def running() -> tuple[Outcome, float]:
         loading = Load(requests)
         await loading.connect(service.port, AT_ONCE)
-        before = _cpu(service)
-        return await loading.run(None), _cpu(service) - before
+        assert service.process is not None
+        before = processor_time.seconds(service.process.pid)
+        return await loading.run(None), processor_time.seconds(service.process.pid) - before
 
     outcome, spent = uvloop.run(running())
     assert outcome.statuses.keys() <= {HTTP_OK, NO_CONTENT}, (outcome.statuses, outcome.bodies[:1])
@@ -143,10 +143,3 @@ def _spent(service: IpamdProcess, requests: Sequence[bytes]) -> float:
 def _configuration() -> dict[str, Any]:
     document: dict[str, Any] = json.loads(load.CONFIG % json.dumps([POOL]).encode())
     return document
-
-
-def _cpu(service: IpamdProcess) -> float:
-    """Seconds of CPU time that all threads of a service have had."""
-    assert service.process is not None
-    threads = Path(f"/proc/{service.process.pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
