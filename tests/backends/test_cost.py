@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from ipamd.backends.conformance.examples import NOW, allocation, change_of, container
+from ipamd.backends.conformance.examples import NOW, SEAT, allocation, change_of, container
 from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, RememberedRelease, RowPosition
-from ipamd.backends.sql import change_log, statements
+from ipamd.backends.sql import change_log, leasing, statements
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.change_log import entry_values
@@ -23,16 +23,17 @@ from ipamd.backends.sql.entries import pool_values
 from ipamd.backends.sql.forgetting import next_piece
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.record import record_of
-from ipamd.backends.sql.rows import allocation_values, block_values, release_values
+from ipamd.backends.sql.rows import allocation_values, block_values, release_values, seat_values
 from ipamd.backends.sql.sqlite import migrating
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect
 from ipamd.backends.sql.transaction import SqlTransaction
-from ipamd.models.allocation import Allocation, Ending, Idempotency, Workload
+from ipamd.models.allocation import Allocation, Ending, Idempotency, SeatPosition, Workload
 from ipamd.models.block import Block, new_block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogKind, LogQuery
 from ipamd.models.identity import Owner, digest_of
 from ipamd.models.issued import CallOrder
+from ipamd.models.lease import SeatKey, seat_owner
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Affinity, Pool
@@ -92,6 +93,8 @@ def now_held(number: int, size: int) -> Allocation:
     holder = structs.replace(holder, ifname=f"eth{number}")
     if number % 2:
         holder = Owner(of, digest_of(str(number)))
+    if number % 4 == 3:
+        holder = seat_owner(SeatKey(NodeKey(of, of), number))
     return allocation(
         str(SUBNETS[of][0] + number),
         holder=holder,
@@ -99,6 +102,7 @@ def now_held(number: int, size: int) -> Allocation:
         workload=Workload(of, of, None),
         since=NOW + number,
         idempotency=Idempotency(f"key-{number}", b"body") if number % 2 else None,
+        seat=SeatPosition(number, 0) if number % 4 in (0, 3) else None,
     )
 
 
@@ -142,6 +146,8 @@ def fill(session: SqliteSession, connection: sqlite3.Connection, size: int) -> N
     undos = [RememberedRelease(digest_of(str(number)), CallOrder(1, 2), True, NOW) for number in range(size)]
     run_to_end(session.run_many(statements.REMEMBER_RELEASE, [release_values(each) for each in releases]))
     run_to_end(session.run_many(statements.REMEMBER_UNDO, [release_values(each) for each in undos]))
+    seats = [structs.replace(SEAT, number=number, is_recalled=number < PAGE) for number in range(size)]
+    run_to_end(session.run_many(leasing.SAVE_SEAT, [seat_values(each) for each in seats]))
     blocks = [block_values(block(number, size)) for number in range(size)]
     run_to_end(session.run_many(statements.CARVE_BLOCK, blocks))
     run_to_end(
@@ -244,6 +250,8 @@ QUESTIONS: dict[str, Callable[[Counting], Any]] = {
         [digest_of(str(number)) for number in range(PAGE)]
     ),
     "row of an idempotency key": lambda counting: counting.ledger.by_idempotency_key("key-1"),
+    "whose seats are of a rare pool": lambda counting: counting.ledger.seat_counts(["late"]),
+    "seats that are recalled": lambda counting: counting.ledger.recalled_seats(),
     "search of all blocks": search(BlockOwner.ANY),
     "search of own blocks": search(BlockOwner.OWN),
     "search of nobody's blocks": search(BlockOwner.NONE),
