@@ -71,15 +71,20 @@ def end(store: Store, found: Found, seat: Seat, issued: int, moment: str, ending
     store.change(seat.writes() + [entry])
 
 
-def note_central(store: Store, found: Found, now: int) -> None:
-    """Note that ipamd is asked for an identity. A store that cannot note it gives nothing any more."""
-    _note(store, identities.central(store, found, now))
+def note_central(store: Store, found: Found, asked: int, now: int) -> None:
+    """Note that ipamd is asked for an identity, by an ADD that was issued at `asked`.
+
+    A store that cannot note it gives nothing any more.
+    """
+    _note(store, identities.central(store, found, asked, now))
 
 
 def note_end(store: Store, found: Found, issued: int, now: int) -> None:
     """Note the end of what holds no seat, so that an ADD from before it takes none."""
     if found.state == identities.ENDED and found.issued >= issued:
         return  # noted already
+    if found.state == identities.CENTRAL and found.asked > issued:
+        return  # it waited in the spool, and ipamd was asked again meanwhile
     _note(store, identities.ended(store, found, issued, found.event, now))
 
 

@@ -37,6 +37,7 @@ class Found:
         self.seat = 0  # its place in the tables
         self.issued = 0  # of the ADD that holds, or of the DEL that ended, also if ipamd knows of it since
         self.ended_at = 0
+        self.asked = 0  # `issued` of the last ADD for which ipamd was asked, as far as it is known
         self.event = 0  # the number of the end in the log, 0 if it is not there
         if slot >= 0:
             self._read(bucket[slot * _SIZE : slot * _SIZE + _SIZE])
@@ -45,6 +46,8 @@ class Found:
         if data[SUMMED:] != layout.sum_of(data[:SUMMED], offset_of(self.key, self.slot)):
             raise Damaged("the sum of an identity is wrong")
         self.state, self.seat, self.issued, self.ended_at, self.event = unpack_from(_SLOT, data)
+        if self.state == CENTRAL:
+            self.asked, self.ended_at = self.ended_at, 0
 
 
 def find(store: Store, key: bytes) -> Found:
@@ -61,9 +64,9 @@ def seated(store: Store, found: Found, seat: int, issued: int, now: int) -> tupl
     return _write(store, found, now, _encode(SEATED, seat, issued, 0, 0, found.key))
 
 
-def central(store: Store, found: Found, now: int) -> tuple[int, bytes] | None:
+def central(store: Store, found: Found, asked: int, now: int) -> tuple[int, bytes] | None:
     """Give the write that says that ipamd knows of it; None as above. Its last end is remembered."""
-    return _write(store, found, now, _encode(CENTRAL, 0, found.issued, 0, found.event, found.key))
+    return _write(store, found, now, _encode(CENTRAL, 0, found.issued, asked, found.event, found.key))
 
 
 def ended(store: Store, found: Found, issued: int, event: int, now: int) -> tuple[int, bytes] | None:

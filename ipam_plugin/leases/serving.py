@@ -148,6 +148,8 @@ def _add(store: Store, call: _Prepared) -> bytes | None:
         return _again(store, found, call, now)
     if found.state == CENTRAL:
         execution.ended = _unreported_end(store, found, execution.issued)
+        if issued > found.asked:
+            changes.note_central(store, found, issued, now)
         return None
     if found.state == ENDED and issued < found.issued:
         raise Failure(OVERTAKEN, "a later DEL has overtaken this ADD; nothing was taken")
@@ -159,7 +161,7 @@ def _add(store: Store, call: _Prepared) -> bytes | None:
     if answer is not None:
         return answer
     execution.ended = _unreported_end(store, found, execution.issued)
-    changes.note_central(store, found, now)
+    changes.note_central(store, found, issued, now)
     return None
 
 

@@ -76,13 +76,17 @@ class IssuedTold(Struct, frozen=True):
     boot: str | None = None
 
 
-class EndedTold(Struct, frozen=True):
-    """A container that ipamd ended."""
+class ContainerTold(Struct, frozen=True):
+    """A container that ipamd has, or that it ended."""
 
     network: str
     container_id: str
     ifname: str
-    issued: IssuedTold
+    issued: IssuedTold = IssuedTold(0)
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.network, self.container_id, self.ifname)
 
 
 class Told(Struct, frozen=True):
@@ -97,9 +101,9 @@ class Told(Struct, frozen=True):
     returned: list[int] = []
     recall: list[int] = []
     void: list[int] = []
-    ended: list[EndedTold] = []
+    ended: list[ContainerTold] = []
     refused: dict[str, str] = {}
-    identities: list[Identity] | None = None
+    identities: list[ContainerTold] | None = None
 
 
 _TOLD: Final = msgspec.json.Decoder(Told)

@@ -17,9 +17,9 @@ from ipam_plugin.leases import changes, layout
 from ipam_plugin.leases.log import Record
 from ipam_plugin.leases.store import Busy, Damaged, Store, Unusable, aside, open_store
 from node_agent.leasing import making, seating
-from node_agent.leasing.centre import EndedTold, SeatTold, Told
+from node_agent.leasing.centre import ContainerTold, SeatTold, Told
 from node_agent.leasing.making import Maker
-from node_agent.leasing.seating import Grant, Identity, Known
+from node_agent.leasing.seating import Grant, Known
 
 _LOCK_MS: Final = 5000
 _PIECE: Final = 100
@@ -207,7 +207,8 @@ class Holding:
         for first in range(0, len(known), _PIECE):
             with self._usable() as store:
                 part = known[first : first + _PIECE]
-                seating.note_central(store, self._maker.cluster, self._maker.node, part)
+                asked = {one.identity: self._uptime(one) for one in part}
+                seating.note_central(store, self._maker.cluster, self._maker.node, asked)
         with self._usable() as store:
             _check_not_behind(store, told.reported)
             done = [self._end(store, each) for each in told.ended]
@@ -240,13 +241,18 @@ class Holding:
         for number in seating.fill(store, new):
             log.warning("a seat has no place in the store", seat=number)
 
-    def _end(self, store: Store, ended: EndedTold) -> bool:
+    def _end(self, store: Store, ended: ContainerTold) -> bool:
         issued, maker = ended.issued, self._maker
         if issued.boot not in (None, maker.boot):
             return False  # nobody of this boot is meant
         moment = f'{{"boot":{quote(maker.boot)},"uptime_ns":{issued.uptime_ns}}}'
-        who = Identity(ended.network, ended.container_id, ended.ifname)
+        who = ended.identity
         return seating.end(store, maker.cluster, maker.node, who, issued.uptime_ns, moment, changes.RELEASED)
+
+    def _uptime(self, container: ContainerTold) -> int:
+        """When its last ADD was issued, 0 if that was in another boot."""
+        issued = container.issued
+        return issued.uptime_ns if issued.boot == self._maker.boot else 0
 
     def _check(self, store: Store) -> None:
         maker = self._maker

@@ -6,7 +6,7 @@ Every function works on a store that is locked, and makes its changes one by one
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -147,13 +147,16 @@ def set_open(store: Store, *, is_open: bool) -> None:
         store.change([])
 
 
-def note_central(store: Store, cluster: str, node: str, known: Sequence[Identity]) -> None:
-    """Note the identities that ipamd has for this node, unless the store knows of them."""
+def note_central(store: Store, cluster: str, node: str, known: Mapping[Identity, int]) -> None:
+    """Note the identities that ipamd has for this node, unless the store knows of them.
+
+    To each belongs when its last ADD was issued, 0 if not in this boot.
+    """
     now = uptime_ns()
-    for one in known:
+    for one, asked in known.items():
         found = identities.find(store, _key(cluster, node, one))
         if found.state == identities.UNKNOWN:
-            changes.note_central(store, found, now)
+            changes.note_central(store, found, asked, now)
 
 
 def end(store: Store, cluster: str, node: str, one: Identity, issued: int, moment: str, ending: str) -> bool:

@@ -425,11 +425,18 @@ def test_a_node_is_told_which_containers_it_has(http: httpx.Client, holder: Leas
     seat = min(holder.states)
     holder.begin(seat, "o1", 10)
     holder.report()
-    http.post("/v1/cni/add", json=call("o2", node=holder.node, config=holder.config))
+    http.post("/v1/cni/add", json=call("o2", node=holder.node, config=holder.config, issued=issued(20)))
 
     told = holder.ask(confirm=True)
 
-    assert told["identities"] == [{"network": "pods", "container_id": "o2", "ifname": "eth0"}]
+    assert told["identities"] == [
+        {
+            "network": "pods",
+            "container_id": "o2",
+            "ifname": "eth0",
+            "issued": {"boot": BOOT, "uptime_ns": 20},
+        }
+    ]
 
 
 def test_a_node_is_released_when_it_can_give_no_more_or_by_force(

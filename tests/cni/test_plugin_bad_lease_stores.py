@@ -138,7 +138,7 @@ def test_a_store_whose_identities_have_no_room_gives_nothing_any_more(
     with store.locked() as locked:
         for number in range(layout.SLOTS):
             other = key[:1] + bytes([number]) * 15
-            changes.note_central(locked, identities.find(locked, other), 1)
+            changes.note_central(locked, identities.find(locked, other), 1, 1)
     peer.will(granted(), granted())
 
     assert plugin.call("ADD").stdout == RESULT

@@ -223,6 +223,28 @@ def test_a_spooled_del_that_is_delivered_after_the_same_id_was_served_from_the_s
     assert played.world.held()["n0", "c"] == {address}
 
 
+@pytest.mark.parametrize("has_store", [True, False])
+def test_a_spooled_del_that_is_delivered_after_the_same_id_was_served_by_ipamd(
+    played: Played, has_store: bool
+) -> None:
+    """Else a repeat of that ADD would get another address, out of the store."""
+    if not has_store:
+        played.accounts.power_cut(played.node)
+    played.node.link.is_cut = True
+    played.accounts.delete(played.node, "c", knows_leases=False)
+    played.node.link.is_cut = False
+    played.edit(lease=0)
+    played.world.pass_time(1)
+
+    address = played.accounts.add(played.node, "c").addresses  # and the spool is delivered
+    assert played.node.waiting() == 0
+    played.edit(lease=64)
+    played.world.pass_time(90)
+
+    assert played.free(played.node)
+    assert played.accounts.add(played.node, "c").addresses == address
+
+
 def test_a_del_of_before_this_boot_that_is_delivered_after_the_same_id_was_served(played: Played) -> None:
     played.node.link.is_cut = True
     played.accounts.delete(played.node, "c", knows_leases=False)

@@ -60,7 +60,7 @@ class Model:
     returning: set[int] = field(default_factory=set)
     recalled: set[int] = field(default_factory=set)
     held: dict[str, tuple[int, int]] = field(default_factory=dict)
-    central: set[str] = field(default_factory=set)
+    central: dict[str, int] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
     events: list[tuple[str, int]] = field(default_factory=list)
     reported: int = 0
@@ -74,6 +74,7 @@ class Model:
                 self.events.append(("repeat", seat))
         elif who in self.central:
             assert outcome is None
+            self.central[who] = max(issued, self.central[who])
         elif issued < self.ended.get(who, -1):
             assert outcome == 104
         elif self.free:
@@ -85,14 +86,14 @@ class Model:
         else:
             assert outcome is None
             self.ended.pop(who, None)
-            self.central.add(who)
+            self.central[who] = issued
 
     def release(self, who: str, issued: int, outcome: object, *, undo: bool) -> None:
         if who not in self.held:
             assert outcome is False
-            if not undo:
+            if not undo and issued >= self.central.get(who, 0):
                 self.ended[who] = max(issued, self.ended.get(who, -1))
-                self.central.discard(who)
+                self.central.pop(who, None)
             return
         seat, last = self.held[who]
         ends = issued == last if undo else issued >= last

@@ -9,8 +9,7 @@ from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Document, NodeName, Word
 from ipamd.cni import leasing
-from ipamd.engine.leasing.conversation import EndedContainer, SeatAnswer, Standing, Told
-from ipamd.models.identity import Identity
+from ipamd.engine.leasing.conversation import EndedContainer, KnownContainer, SeatAnswer, Standing, Told
 from ipamd.models.instant import Instant, rfc3339
 from ipamd.models.node import SHUT_OUT, Node
 from ipamd.models.pool import DEFAULT_CLUSTER
@@ -85,18 +84,18 @@ class ShownIssued(TypedDict):
 
 
 class ShownContainer(TypedDict):
-    """One interface of a container."""
+    """One interface of a container, whose last ADD was `issued` then."""
 
     network: str
     container_id: str
     ifname: str
+    issued: ShownIssued
 
 
 class ShownEnded(ShownContainer):
-    """A container that ipamd ended; its last ADD was `issued` then. A later one is not meant."""
+    """A container that ipamd ended. A later ADD is not meant."""
 
     seat: int
-    issued: ShownIssued
 
 
 class ShownTold(TypedDict):
@@ -202,16 +201,14 @@ def _nanoseconds(span: Instant) -> int:
 
 
 def _ended(ended: EndedContainer) -> ShownEnded:
-    return {
-        **_container(ended.identity),
-        "seat": ended.seat,
-        "issued": {"boot": ended.boot, "uptime_ns": ended.uptime_ns},
-    }
+    return {**_container(ended), "seat": ended.seat}
 
 
-def _container(identity: Identity) -> ShownContainer:
+def _container(container: KnownContainer) -> ShownContainer:
+    identity = container.identity
     return {
         "network": identity.network,
         "container_id": identity.container_id,
         "ifname": identity.ifname,
+        "issued": {"boot": container.boot, "uptime_ns": container.uptime_ns},
     }

@@ -67,13 +67,19 @@ class SeatAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class EndedContainer:
-    """A container on a seat that ipamd ended: its last ADD was issued then, in that boot."""
+class KnownContainer:
+    """A container whose last ADD was issued then, in that boot."""
 
-    seat: int
     identity: Identity
     boot: str | None
     uptime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndedContainer(KnownContainer):
+    """A container on a seat that ipamd ended."""
+
+    seat: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +103,7 @@ class Told:
     void: Sequence[int]
     ended: Sequence[EndedContainer]
     refused: Mapping[str, str]
-    identities: Sequence[Identity] | None = None
+    identities: Sequence[KnownContainer] | None = None
     is_news: bool
     pools: frozenset[str]
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from ipamd.backends.interface import Ledger
 from ipamd.engine.catalogue import Catalogue
-from ipamd.engine.leasing.conversation import Asking, EndedContainer, SeatAnswer, SeatState
+from ipamd.engine.leasing.conversation import Asking, EndedContainer, KnownContainer, SeatAnswer, SeatState
 from ipamd.models.allocation import Allocation
 from ipamd.models.identity import Identity
 from ipamd.models.instant import SECOND, Instant
@@ -81,10 +81,12 @@ class Telling:
                 for past in await self._ledger.history(query, row.id, 1):
                     if isinstance(past.holder, Identity) and past.holder.node_key == asking.node:
                         uptime = past.repeated.uptime_ns
-                        found.append(EndedContainer(number, past.holder, past.boot, uptime))
+                        found.append(EndedContainer(past.holder, past.boot, uptime, number))
         return found
 
-    async def identities(self, asking: Asking, rows: Mapping[int, Sequence[Allocation]]) -> list[Identity]:
+    async def identities(
+        self, asking: Asking, rows: Mapping[int, Sequence[Allocation]]
+    ) -> list[KnownContainer]:
         """The containers of a node that have addresses, but for those of seats that it names as taken."""
         known = {
             row.holder
@@ -93,15 +95,15 @@ class Telling:
             for row in rows.get(number, ())
         }
         query = AllocationQuery(cluster=asking.node.cluster, node=asking.node.name)
-        found: dict[Identity, None] = {}
+        latest: dict[Identity, Allocation] = {}
         after: int | None = None
         while page := await self._ledger.page(query, after, PAGE):
             after = page[-1].id
-            holders = (row.holder for row in page)
-            found |= dict.fromkeys(
-                each for each in holders if isinstance(each, Identity) and each not in known
-            )
-        return list(found)
+            for row in page:
+                if isinstance(row.holder, Identity) and row.holder not in known:
+                    other = latest.setdefault(row.holder, row)
+                    latest[row.holder] = max(row, other, key=lambda each: each.repeated)
+        return [KnownContainer(who, row.boot, row.repeated.uptime_ns) for who, row in latest.items()]
 
 
 def _is_news(asking: Asking, number: int, own: Sequence[Allocation], catalogue: Catalogue) -> bool:
