@@ -38,6 +38,7 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.LeaseOver: HTTPStatus.GONE,
     errors.LeaseSuperseded: HTTPStatus.CONFLICT,
     errors.LeaseSettling: HTTPStatus.CONFLICT,
+    errors.SeveralWorkloads: HTTPStatus.CONFLICT,
     errors.CensusSuperseded: HTTPStatus.CONFLICT,
     errors.CensusSettling: HTTPStatus.CONFLICT,
     errors.ReportGap: HTTPStatus.CONFLICT,

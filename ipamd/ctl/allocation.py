@@ -103,8 +103,43 @@ def create(
 
 
 @command(commands, "release")
-def release(session: CommandSession, which: Which, space: Space = None) -> None:
-    """Release an address, whoever holds it. Make sure first that nobody uses it."""
+def release(
+    session: CommandSession,
+    which: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID|ADDRESS]", help="The number of the allocation, or its address."),
+    ] = None,
+    space: Space = None,
+    workload: Annotated[
+        str | None,
+        typer.Option(
+            "--workload", metavar="NAMESPACE/NAME", help="All that this pod holds, in every network."
+        ),
+    ] = None,
+    uid: Annotated[
+        str | None, typer.Option("--uid", metavar="UID", help="With --workload: only the pod with this UID.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", metavar="NAME", help="With --workload: the pod's cluster.")
+    ] = None,
+    why: Annotated[
+        str | None,
+        typer.Option("--why", metavar="TEXT", help="With --workload: why, for the history."),
+    ] = None,
+) -> None:
+    """Release an address, whoever holds it, or all addresses of a pod. See first that nobody uses them."""
+    if (which is None) == (workload is None):
+        raise typer.BadParameter("name an allocation, or a pod with --workload", param_hint="ID|ADDRESS")
+    if workload is not None:
+        namespace, slash, name = workload.partition("/")
+        if not (namespace and slash and name):
+            raise typer.BadParameter(f"{workload!r} is not NAMESPACE/NAME", param_hint="--workload")
+        given = {"uid": uid, "cluster": cluster, "why": why}
+        body = {"namespace": namespace, "name": name} | {key: each for key, each in given.items() if each}
+        answer = session.client.post(f"{ALLOCATIONS}/release", body)
+        session.show_done(f"{workload} released: {' '.join(answer.body['released'])}", answer)
+        return
+    assert which is not None  # one of the two is given
     number = _number(session, which, space)
     answer = session.client.delete(f"{ALLOCATIONS}/{segment(str(number))}")
     session.show_done(f"allocation {number} released", answer)

@@ -14,6 +14,7 @@ from ipamd.engine.administration.tokens import Tokens
 from ipamd.engine.allocation.adoption import Adoption
 from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.allocation.collection import Collector, Eviction
+from ipamd.engine.allocation.workloads import Workloads
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
@@ -63,6 +64,7 @@ class Engine:
         self.allocator = Allocator(backend, clock, cache, self.measures, refusals, self.announcements)
         self.adoption = Adoption(self.allocator, backend.ledger, cache)
         self.collector = Collector(self.allocator, backend.ledger, cache, clock, self.upkeep)
+        self.workloads = Workloads(self.allocator, backend.ledger)
         self.queries = Queries(backend, cache, clock, refusals)
         self.reporting = Reporting(self.allocator)
         granting = Granting(backend, self.allocator, Scarcity(self.queries, cache, clock))

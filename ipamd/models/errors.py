@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -380,6 +381,18 @@ class LeaseSettling(DomainError):
             f"{seconds} seconds"
         )
         self.seconds = seconds
+
+
+class SeveralWorkloads(DomainError):
+    """A workload that is to be released by its name is several: the name was used again."""
+
+    code = "several-workloads"
+
+    def __init__(self, name: str, lives: Sequence[str]) -> None:
+        super().__init__(
+            f"{name} is the name of {len(lives)} workloads that hold addresses: name one by its UID and "
+            f"cluster ({', '.join(lives)})"
+        )
 
 
 class CensusSettling(DomainError):

@@ -140,3 +140,41 @@ def test_a_node_gets_labels_one_by_one(ipamctl: Ipamctl) -> None:
         ["east", "n1", "disk=ssd"],
     ]
     assert "n2" in ipamctl.refused("node", "show", "n2")
+
+
+def add_pod(service: IpamdProcess, name: str, uid: str, network: str, ifname: str = "eth0") -> None:
+    args = f"IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME={name};K8S_POD_UID={uid}"
+    body = call(f"{name}-{uid}", args=args, ifname=ifname, config={"name": network})
+    assert service.http.post("/v1/cni/add", json=body).status_code == 200
+
+
+def test_all_that_a_pod_holds_is_released_at_once(ipamctl: Ipamctl, ipamd_process: IpamdProcess) -> None:
+    ipamd_process.create_pool("p", "10.3.2.0/24")
+    ipamd_process.create_pool("p6", "fd00:32::/64")
+    for network, ifname in (("pods", "eth0"), ("storage", "net1"), ("storage", "net2")):
+        add_pod(ipamd_process, "web-1", "u1", network, ifname)
+    add_pod(ipamd_process, "web-2", "u2", "pods")
+    ipamctl("allocation", "create", "vm", "--namespace", "shop", "--name", "web-1", "--pool", "p")
+
+    said = ipamctl.json("allocation", "release", "--workload", "shop/web-1", "--why", "half of it failed")
+
+    assert len(said["released"]) == 6
+    left = {(row["name"], row["owner"]) for row in ipamd_process.allocations()}
+    assert left == {("web-2", None), ("web-1", "vm")}
+    past = ipamctl.json("history", said["released"][0])["items"][0]
+    assert (past["ending"], past["reason"]) == ("admin", "half of it failed")
+    assert ipamd_process.contradictions() == []
+    assert "shop/web-1" in ipamctl.refused("allocation", "release", "--workload", "shop/web-1")
+
+
+def test_of_two_pods_of_one_name_the_uid_says_which(ipamctl: Ipamctl, ipamd_process: IpamdProcess) -> None:
+    ipamd_process.create_pool("p", "10.3.3.0/24")
+    for uid in ("dead", "alive"):
+        add_pod(ipamd_process, "db-0", uid, "pods")
+
+    sentence = ipamctl.refused("allocation", "release", "--workload", "shop/db-0")
+    ipamctl("allocation", "release", "--workload", "shop/db-0", "--uid", "dead")
+
+    assert "alive" in sentence
+    assert "dead" in sentence
+    assert [row["uid"] for row in ipamd_process.allocations()] == ["alive"]

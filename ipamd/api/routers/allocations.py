@@ -12,7 +12,15 @@ from fastapi import APIRouter, Header, Query, Response
 from ipamd.api.owner_allocation import AllocationKey, allocate_for_owner
 from ipamd.api.paging import PageQuery, page
 from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, RowId, TheEngine
-from ipamd.api.schemas.allocation import AllocationFilter, NewAllocation, ShownAllocation, document_of
+from ipamd.api.schemas.allocation import (
+    AllocationFilter,
+    NewAllocation,
+    ReleasedWorkload,
+    ShownAllocation,
+    ShownReleased,
+    document_of,
+)
+from ipamd.engine.allocation.workloads import WorkloadRelease
 from ipamd.models.address import parse_address
 from ipamd.models.allocation import Ending
 from ipamd.models.errors import InvalidValue
@@ -65,6 +73,33 @@ async def allocate(
         allocation = await allocate_for_owner(body, key, engine, catalogue, by)
     response.headers["Location"] = f"/v1/allocations/{allocation.id}"
     return document_of(allocation)
+
+
+@router.post("/release")
+async def release_workload(body: ReleasedWorkload, engine: TheEngine, asker: Asker) -> ShownReleased:
+    """Release all that a workload's containers hold, over networks and interfaces, in one transaction.
+
+    If several workloads of this name hold addresses, `uid` is needed (409, `several-workloads`).
+    """
+    wanted = WorkloadRelease(
+        cluster=body.cluster,
+        namespace=body.namespace,
+        name=body.name,
+        uid=body.uid,
+        reason=body.why,
+        by=asker.name if asker is not None else None,
+    )
+    released = await engine.workloads.release(wanted)
+    addresses = list(map(str, released.addresses))
+    log.info(
+        "release",
+        outcome="released by hand",
+        namespace=body.namespace,
+        name=body.name,
+        addresses=addresses,
+        why=body.why,
+    )
+    return {"released": addresses}
 
 
 @router.get("/{number}")

@@ -6,7 +6,7 @@ import json
 from hashlib import blake2b
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Address, Document, Moment, Name, NodeName, Note, Word
@@ -40,6 +40,22 @@ class NewAllocation(Document):
         """16 bytes that are equal only for bodies that ask for the same."""
         canonical = json.dumps(self.model_dump(), sort_keys=True)
         return blake2b(canonical.encode(), digest_size=16).digest()
+
+
+class ReleasedWorkload(Document):
+    """A pod whose addresses are all released: by its name, and by its UID if the name was used again."""
+
+    namespace: Word
+    name: Word
+    uid: Word | None = None
+    cluster: Word | None = None
+    why: Note | None = Field(None, description="Kept in history as `reason`.")
+
+
+class ShownReleased(TypedDict):
+    """The addresses that were released."""
+
+    released: list[str]
 
 
 class AllocationFilter(Document):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from ipamd.backends.interface import Backend, WaitForLocks
@@ -18,7 +19,7 @@ from ipamd.engine.measures import Measures
 from ipamd.models.errors import DomainError
 from ipamd.models.issued import CallOrder, Issued
 from ipamd.models.node import NodeKey
-from ipamd.models.outcome import Granted, Outcome, Refused
+from ipamd.models.outcome import Granted, Outcome, Refused, Released
 from ipamd.models.request import AllocationRequest, PoolNames, Release
 
 
@@ -67,6 +68,15 @@ class Allocator:
     async def submit_report(self, call: ReportCall, timeout: float) -> Outcome:  # noqa: ASYNC109 - the caller's
         """Carry out events of a node's seats. Raises Unavailable if they cannot be queued."""
         return await self._batching.submit(call, timeout)
+
+    async def release_together(self, releases: Sequence[Release]) -> Sequence[Outcome]:
+        """Carry out releases of several holders in one transaction: all of them, or none.
+
+        Raises Unavailable, InDoubt.
+        """
+        calls = [ReleaseCall(release, None, None) for release in releases]
+        verdicts = await self._attempts.settle(calls, WaitForLocks(releases[0].timeout))
+        return [verdict for verdict in verdicts if isinstance(verdict, Released | Refused)]
 
     async def order_of(self, node: NodeKey, issued: Issued) -> CallOrder:
         """The place of a moment in the order of a node's calls. Raises Unavailable."""
