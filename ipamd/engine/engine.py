@@ -19,6 +19,7 @@ from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.census.censuses import Censuses
+from ipamd.engine.census.living import Living
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.check import Check
 from ipamd.engine.inspection.explanation import explain
@@ -72,7 +73,8 @@ class Engine:
         self._news = News(backend.ledger)
         self._striking_out = StrikingOut(backend, self._news)
         self.leases = Leases(backend, self.allocator, granting, cache, self._news, clock, lease_seconds)
-        self.censuses = Censuses(backend, self.allocator, clock, self.measures, leak_grace)
+        living = Living(self.adoption, cache)
+        self.censuses = Censuses(backend, self.allocator, living, clock, self.measures, leak_grace)
         self._recalls = Recalls(backend, self.allocator, cache)
         self.administration = Administration(backend, cache, self.announcements, clock)
         self.requests = ChangeRequests(backend, cache, self.announcements, clock)

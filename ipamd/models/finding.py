@@ -27,6 +27,7 @@ class FindingKind(StrEnum):
     OVERLAP = "overlap"
     NODE_SILENT = "node-silent"
     MOMENT_AHEAD = "moment-ahead"
+    LIVING_CONFLICT = "living-conflict"
 
 
 REPAIRABLE = frozenset(

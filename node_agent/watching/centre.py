@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -14,12 +13,14 @@ from node_agent.node import Node
 from node_agent.relay.own_calls import OwnCalls, sentence_of
 from node_agent.relay.upstream import Response
 from node_agent.watching.dead import Held
+from node_agent.watching.looking import Seen
 
 _PATH: Final = "/v1/census"
 _SECONDS: Final = 10.0
 _AT_ONCE: Final = 1000
 MOST_DEAD: Final = 5000
-"""So many are named at once; the rest follows when these are free."""
+MOST_LIVING: Final = 2000
+"""So many are named at once; the rest follows when these are free, or known."""
 
 
 class Refused(Exception):
@@ -41,6 +42,14 @@ class Rows(Struct, frozen=True):
     more: bool
 
 
+class ConflictTold(Struct, frozen=True):
+    """An interface that lives, and whose address is another's at ipamd."""
+
+    container_id: str
+    address: str
+    why: str
+
+
 class Answer(Struct, frozen=True):
     """What became of a census."""
 
@@ -48,6 +57,8 @@ class Answer(Struct, frozen=True):
     gone: list[int]
     changed: list[int]
     waiting: int
+    adopted: int = 0
+    conflicts: list[ConflictTold] = []
 
 
 _ROWS: Final = msgspec.json.Decoder(Rows)
@@ -82,16 +93,18 @@ class Centre:
             more = part.more and bool(part.rows)
         return found
 
-    async def say(self, machine: str, boot: str, uptime_ns: int, dead: Sequence[Held]) -> Answer:
-        """Say which of the node's allocations are dead, by a look that began at this uptime."""
+    async def say(self, machine: str, boot: str, uptime_ns: int, seen: Seen) -> Answer:
+        """Say which of the node's allocations are dead, and what lives, by a look begun at this uptime."""
         document: dict[str, Any] = {
             "cluster": self._node.cluster,
             "node": self._node.name,
             "machine": machine,
             "issued": {"boot": boot, "uptime_ns": uptime_ns},
             "dead": [
-                {"id": row.id, "generation": row.generation, "taken": row.taken} for row in dead[:MOST_DEAD]
+                {"id": row.id, "generation": row.generation, "taken": row.taken}
+                for row in seen.dead[:MOST_DEAD]
             ],
+            "living": seen.living[:MOST_LIVING],
         }
         answer = await self._ask("POST", _PATH, msgspec.json.encode(document))
         try:

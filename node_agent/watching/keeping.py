@@ -94,12 +94,21 @@ class Watching:
         seen = await asyncio.to_thread(look, list(self._rows.values()), self._boot)
         self._dead = len(seen.dead)
         self._why = seen.unseen
-        answer = await self._centre.say(self._machine, self._boot, began, seen.dead)
+        answer = await self._centre.say(self._machine, self._boot, began, seen)
         self._looks += 1
         for number in answer.gone:
             self._rows.pop(number, None)
         if answer.changed:
             self._read_all_again()
+        if answer.adopted:
+            log.warning(
+                "ipamd did not know of containers that live here, and does now", adopted=answer.adopted
+            )
+        for conflict in answer.conflicts:
+            self._why = (
+                f"container {conflict.container_id} uses {conflict.address}, and must not: {conflict.why}"
+            )
+            self._facts.fail("what lives on this node", self._why)
         if answer.freed:
             log.info("containers are gone without a DEL", freed=answer.freed)
         if answer.waiting:

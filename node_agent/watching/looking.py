@@ -11,38 +11,46 @@ from netlink.attribute import Malformed
 from netlink.connection import ROUTE, Interrupted
 from node_agent.watching import namespaces
 from node_agent.watching.dead import Held, Sight, gone, of_former_boots
+from node_agent.watching.living import Linked, Living, unknown
 from node_agent.watching.namespaces import Unseen
+from veth_plugin import address as addresses
 from veth_plugin.kernel import naming
 from veth_plugin.kernel.asking import connect
 
 
 class Seen(NamedTuple):
-    """The allocations whose containers are gone, and why nobody knows of others, None if all is seen."""
+    """The allocations whose containers are gone, and the interfaces that live and are not known.
+
+    `unseen` says why nobody knows of others, None if all is seen.
+    """
 
     dead: list[Held]
+    living: list[Living]
     unseen: str | None = None
 
 
 def look(rows: Sequence[Held], boot: str) -> Seen:
-    """Look at all of a node's allocations."""
+    """Look at all of a node's allocations, and at what lives beside them."""
     former = of_former_boots(rows, boot)
+    living: list[Living] = []
     try:
+        linked = _linked()
+        owners = {one.owner for one in linked}
         namespaces.check_sight()
+        inodes = namespaces.of_processes()
         device = namespaces.own_device()
-        missing = gone(rows, Sight(boot, device, namespaces.of_processes()))
+        missing = gone(rows, Sight(boot, device, inodes))
         if missing:
-            living = namespaces.of_processes() | namespaces.anywhere()
-            missing = gone(rows, Sight(boot, device, living))
-        if missing:
-            linked = _linked()
-            missing = [row for row in missing if _owner(row) not in linked]
+            inodes = namespaces.of_processes() | namespaces.anywhere()
+            missing = [row for row in gone(rows, Sight(boot, device, inodes)) if _owner(row) not in owners]
+        living = unknown(rows, linked, inodes)
     except (Unseen, OSError) as error:
-        return Seen(former, str(error))
-    return Seen(former + missing)
+        return Seen(former, living, str(error))
+    return Seen(former + missing, living)
 
 
-def _linked() -> set[str]:
-    """Whose host sides are there: a pair ends with the namespace of its container's end. Raises Unseen."""
+def _linked() -> list[Linked]:
+    """What the host sides say: a pair ends with the namespace of its container's end. Raises Unseen."""
     try:
         node = connect(ROUTE)
         try:
@@ -52,7 +60,11 @@ def _linked() -> set[str]:
             node.close()
     except (Failure, Interrupted, Malformed) as error:
         raise Unseen(f"the node's links cannot be listed: {error}") from None
-    return {alias.owner for alias in ours if alias is not None}
+    return [
+        Linked(alias.owner, [addresses.text(one) for one in alias.addresses])
+        for alias in ours
+        if alias is not None
+    ]
 
 
 def _is_host_side(one: link.Link) -> bool:

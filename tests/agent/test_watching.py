@@ -13,8 +13,11 @@ import pytest
 
 from tests.agent.process import AgentProcess
 from tests.api.plugin_call import call, issued
+from tests.network.conftest import DEBIAN_PLUGINS, plugin_folder
 from tests.network.namespace import MakeNamespace, run
+from tests.node_executable import node_plugin
 from tests.service import IpamdProcess, running_service
+from tests.veth.executable import MainPlugin, put
 from tests.waiting import eventually
 
 LOOKS: str = "1"
@@ -236,3 +239,31 @@ print(json.dumps([[row.id for row in seen.dead], seen.unseen]))
     dead, unseen = json.loads(told.stdout)
     assert dead == [1]
     assert "PID namespace" in unseen
+
+
+def test_what_lives_and_is_not_in_the_tables_is_adopted(
+    node: Node, scratch: Path, make_namespace: MakeNamespace
+) -> None:
+    """The row is gone as in a database that was put back; the main plugin's link tells of the container."""
+    machine, container = make_namespace("machine"), make_namespace("container")
+    plugins = plugin_folder(scratch / "bin", DEBIAN_PLUGINS, node_plugin())
+    put(plugins, "static")
+    ipam = {
+        "type": "ipamd-ipam",
+        "endpoint": node.service.endpoint,
+        "node": node.agent.node,
+        "stateDir": str(node.agent.state),
+    }
+    network = {"cniVersion": "1.0.0", "name": "pods", "type": "ipamd-veth", "ipam": ipam}
+    given = {"CNI_CONTAINERID": "web", "CNI_NETNS": str(container.path)}
+    MainPlugin(machine, plugins, network, given).add()
+    [before] = node.service.allocations()
+    node.service.http.delete(f"/v1/allocations/{before['id']}")
+    assert node.held() == set()
+
+    node.agent.machine = machine
+    node.agent.start()
+
+    eventually(lambda: node.held() == {"web"})
+    [after] = node.service.allocations()
+    assert after["address"] == before["address"]

@@ -75,6 +75,29 @@ class Agent:
         said: dict[str, Any] = answer.json()
         return said
 
+    def lives(self, **interfaces: str) -> dict[str, Any]:
+        """Say that containers live that are not in the tables."""
+        living = [
+            {
+                "network": "pods",
+                "container_id": container,
+                "ifname": "eth0",
+                "addresses": [address],
+                "netns": [4, 4026532888],
+                "name": "web",
+                "namespace": "shop",
+            }
+            for container, address in interfaces.items()
+        ]
+        self.uptime += 1
+        body = {"cluster": "default", "node": self.node, "machine": "m", "living": living}
+        answer = self.http.post(
+            "/v1/census", json={**body, "issued": {"boot": BOOT, "uptime_ns": self.uptime}}
+        )
+        assert answer.status_code == httpx.codes.OK, answer.text
+        said: dict[str, Any] = answer.json()
+        return said
+
     def say_twice(self, dead: list[dict[str, Any]]) -> dict[str, Any]:
         self.say(dead)
         time.sleep(GRACE)  # this is the time that the service is told to let pass
@@ -255,3 +278,42 @@ def test_a_census_that_is_not_one_is_refused(agent: Agent, change: dict[str, Any
 
     assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
     assert what in answer.json()["detail"]
+
+
+def test_what_lives_and_is_not_in_the_tables_is_adopted_and_ends_like_any_other(agent: Agent) -> None:
+    said = agent.lives(lost="10.0.200.1")
+
+    assert (said["adopted"], said["conflicts"]) == (1, [])
+    [row] = [row for row in agent.held() if row["container_id"] == "lost"]
+    assert (row["address"], row["boot"], row["netns"]) == ("10.0.200.1", BOOT, [4, 4026532888])
+    assert agent.lives(lost="10.0.200.1")["adopted"] == 0
+    assert agent.say_twice(agent.dead("lost"))["freed"] == 1
+    agent.lives(lost="10.0.200.1")
+    agent.delete("lost")
+    assert "lost" not in agent.containers()
+
+
+def test_what_lives_with_anothers_address_is_named_by_the_check_until_it_ends(
+    service: IpamdProcess, agent: Agent
+) -> None:
+    [address] = [row["address"] for row in agent.held() if row["container_id"] == "c1"]
+    other = Agent(service.http)
+
+    said = other.lives(twin=address)
+
+    assert [(each["container_id"], each["address"]) for each in said["conflicts"]] == [("twin", address)]
+    [finding] = service.contradictions()
+    assert finding["kind"] == "living-conflict"
+    assert "twin" in finding["what"]
+    assert agent.node in finding["what"]
+    agent.delete("c1")
+    assert other.lives(twin=address)["adopted"] == 1
+    assert service.contradictions() == []
+
+
+def test_a_container_of_which_a_del_was_carried_out_is_not_adopted_by_a_late_word(agent: Agent) -> None:
+    [address] = [row["address"] for row in agent.held() if row["container_id"] == "c1"]
+    agent.delete("c1")
+
+    assert agent.lives(c1=address)["adopted"] == 0
+    assert "c1" not in agent.containers()

@@ -11,16 +11,19 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Document, NodeName, Note, Word
+from ipamd.engine.allocation.adoption import Attachment
 from ipamd.engine.census.censuses import Answered, Spoken
 from ipamd.engine.census.verdict import Named
-from ipamd.models.allocation import Allocation
+from ipamd.models.address import parse_address
+from ipamd.models.allocation import Allocation, NetworkNamespace, Workload
 from ipamd.models.errors import InvalidValue
 from ipamd.models.identity import Identity
 from ipamd.models.issued import Issued
-from ipamd.models.limits import LONGEST_NAME
+from ipamd.models.limits import CNI_NAME, INTERFACE_NAME, LONGEST_INTERFACE, LONGEST_NAME, MOST_ADDRESSES
 from ipamd.models.node import NodeKey, node_name
 
 MOST_DEAD: Final = 5000
+MOST_LIVING: Final = 2000
 LARGEST: Final = (1 << 62) - 1
 
 _Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z", max_length=LONGEST_NAME)]
@@ -58,6 +61,19 @@ class DeadBody(Struct, forbid_unknown_fields=True):
     taken: _Count
 
 
+class LivingBody(Struct, forbid_unknown_fields=True):
+    """An interface of a container that lives, with its addresses."""
+
+    network: Annotated[str, Meta(pattern=f"^{CNI_NAME}\\Z", max_length=LONGEST_NAME)]
+    container_id: Annotated[str, Meta(pattern=f"^{CNI_NAME}\\Z", max_length=256)]
+    ifname: Annotated[str, Meta(pattern=f"^{INTERFACE_NAME}\\Z", max_length=LONGEST_INTERFACE)]
+    addresses: Annotated[list[str], Meta(min_length=1, max_length=MOST_ADDRESSES)]
+    netns: tuple[_Count, _Count] | None = None
+    namespace: _Name | None = None
+    name: _Name | None = None
+    uid: _Name | None = None
+
+
 class CensusBody(Struct, forbid_unknown_fields=True):
     """What a node says of itself."""
 
@@ -66,6 +82,7 @@ class CensusBody(Struct, forbid_unknown_fields=True):
     machine: _Name
     issued: IssuedBody
     dead: Annotated[list[DeadBody], Meta(max_length=MOST_DEAD)] = []
+    living: Annotated[list[LivingBody], Meta(max_length=MOST_LIVING)] = []
 
     @property
     def node_key(self) -> NodeKey:
@@ -98,8 +115,18 @@ class ShownHeldRows(TypedDict):
     more: bool
 
 
+class ShownConflict(TypedDict):
+    """A container that lives and uses an address which is not its own in the tables, and why."""
+
+    network: str
+    container_id: str
+    ifname: str
+    address: str
+    why: str
+
+
 class ShownAnswer(TypedDict):
-    """What became of a census.
+    """What became of a census. `adopted` living interfaces have their addresses from now on.
 
     `gone` are ids that have ended, `changed` are not what the node has seen: it reads them again. `waiting`
     counts those that wait for an admin, since more than half of what the node holds would go.
@@ -109,6 +136,8 @@ class ShownAnswer(TypedDict):
     gone: list[int]
     changed: list[int]
     waiting: int
+    adopted: int
+    conflicts: list[ShownConflict]
 
 
 class ShownFreed(TypedDict):
@@ -128,7 +157,8 @@ BODY: Final = {
                     "type": "object",
                     "description": "`machine` tells this machine from others of the node's name, `issued` is "
                     "when the look began, `dead` are all allocations whose containers are gone: with `id`, "
-                    "`generation` and `taken`.",
+                    "`generation` and `taken`. `living` are interfaces that live and are not in the list, "
+                    "with `network`, `container_id`, `ifname` and `addresses`.",
                     "required": ["cluster", "node", "machine", "issued"],
                 }
             }
@@ -150,6 +180,22 @@ def read(raw: bytes) -> Spoken:
         machine=body.machine,
         issued=Issued(body.issued.boot.lower(), body.issued.uptime_ns),
         dead=[Named(each.id, each.generation, each.taken) for each in body.dead],
+        living=[_attachment(each, body) for each in body.living],
+    )
+
+
+def _attachment(living: LivingBody, body: CensusBody) -> Attachment:
+    cluster, node = body.node_key
+    try:
+        addresses = tuple(map(parse_address, living.addresses))
+    except ValueError as error:
+        raise InvalidValue("living", str(error)) from None
+    return Attachment(
+        Identity(cluster, living.network, node, living.container_id, living.ifname),
+        addresses,
+        Workload(living.namespace, living.name, living.uid),
+        body.issued.boot.lower(),
+        NetworkNamespace(*living.netns) if living.netns is not None else None,
     )
 
 
@@ -166,6 +212,8 @@ def answer_document(answered: Answered) -> bytes:
             "gone": answered.gone,
             "changed": answered.changed,
             "waiting": answered.waiting,
+            "adopted": answered.adopted,
+            "conflicts": answered.conflicts,
         }
     )
 

@@ -18,10 +18,10 @@ from ipamd.engine.allocation.call import AllocateCall, ReleaseCall
 from ipamd.engine.allocation.call_order import frees
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.models.address import IPAddress
-from ipamd.models.allocation import Allocation, Ending, Workload
+from ipamd.models.allocation import Allocation, Ending, NetworkNamespace, Workload
 from ipamd.models.errors import AddressTaken, Unavailable
 from ipamd.models.identity import Identity
-from ipamd.models.issued import CallOrder
+from ipamd.models.issued import CallOrder, Issued
 from ipamd.models.outcome import Outcome, Refused, Released
 from ipamd.models.request import AllocationRequest, Release
 
@@ -34,11 +34,13 @@ WHAT_WAS_ADOPTED: Final = CallOrder(0, 1)
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One interface of a container, and the addresses that it uses."""
+    """One interface of a container, the addresses that it uses, and where it lives if that is known."""
 
     identity: Identity
     addresses: tuple[IPAddress, ...]
     workload: Workload = field(default_factory=Workload)
+    boot: str | None = None
+    netns: NetworkNamespace | None = None
 
 
 class AdoptionOutcome(StrEnum):
@@ -124,6 +126,8 @@ class Adoption:
             holder=attachment.identity,
             requested=inside,
             workload=attachment.workload,
+            issued=Issued(attachment.boot, 0) if attachment.boot is not None else None,
+            netns=attachment.netns,
             adopted_in=space,
             by=by,
         )

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from msgspec import structs
 
 from ipamd.backends.interface import Backend, Changes, Transaction, WaitForLocks
+from ipamd.engine.allocation.adoption import Attachment
 from ipamd.engine.allocation.allocator import Allocator
+from ipamd.engine.census.living import Living
 from ipamd.engine.census.verdict import ENOUGH, FORMER_BOOT, GONE, Look, Named, Verdict, judge
 from ipamd.engine.census.word import Speaker, has_rival, released
 from ipamd.engine.clock import Clock
 from ipamd.engine.measures import Measures
 from ipamd.models.allocation import Allocation, Ending
-from ipamd.models.census import Census
+from ipamd.models.census import Census, Conflict
 from ipamd.models.identity import digest_of
 from ipamd.models.instant import SECOND
 from ipamd.models.issued import Issued
@@ -40,6 +43,8 @@ class Spoken:
     machine: str
     issued: Issued
     dead: Sequence[Named]
+    living: Sequence[Attachment] = ()
+    """What lives, and is not among the allocations that the agent was told of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +52,12 @@ class Answered:
     """What became of it.
 
     `gone` have ended, `changed` are not what the agent has seen. `waiting` is how many wait for an admin.
+    `adopted` are interfaces that have their addresses in the tables now, `conflicts` those that cannot.
     """
 
     freed: int
+    adopted: int
+    conflicts: Sequence[Conflict]
     gone: Sequence[int]
     changed: Sequence[int]
     waiting: int
@@ -67,11 +75,18 @@ class Censuses:
     """The entrance for what nodes say of themselves. `grace` is in seconds."""
 
     def __init__(
-        self, backend: Backend, allocator: Allocator, clock: Clock, measures: Measures, grace: float
+        self,
+        backend: Backend,
+        allocator: Allocator,
+        living: Living,
+        clock: Clock,
+        measures: Measures,
+        grace: float,
     ) -> None:
         self._backend = backend
         self._ledger = backend.ledger
         self._allocator = allocator
+        self._living = living
         self._clock = clock
         self._measures = measures
         self._grace = round(grace * SECOND)
@@ -109,8 +124,16 @@ class Censuses:
             )
         freed = await self._free(spoken, verdict.former, FORMER_BOOT, "boot")
         freed += await self._free(spoken, verdict.dead, GONE, "namespace")
+        adopted, conflicts = await self._living.adopt(spoken.living)
+        if conflicts != verdict.census.conflicts:
+            await self._note(spoken.node, conflicts)
         return Answered(
-            freed=freed, gone=verdict.gone, changed=verdict.changed, waiting=verdict.census.waiting
+            freed=freed,
+            adopted=adopted,
+            conflicts=conflicts,
+            gone=verdict.gone,
+            changed=verdict.changed,
+            waiting=verdict.census.waiting,
         )
 
     async def free_dead(self, node: NodeKey, by: str | None, reason: str) -> int:
@@ -139,6 +162,25 @@ class Censuses:
             known = await _locked(transaction, node)
             if known is not None:
                 await transaction.write(Changes(censuses=[released(known)]))
+
+        await self._backend.transact(work, LOCKS)
+
+    async def _note(self, node: NodeKey, conflicts: tuple[Conflict, ...]) -> None:
+        """Keep what lives on a node and cannot have its address, for the check."""
+        for conflict in conflicts:
+            log.error(
+                "census",
+                outcome="conflict",
+                node=node.name,
+                container_id=conflict.container_id,
+                address=conflict.address,
+                why=conflict.why,
+            )
+
+        async def work(transaction: Transaction) -> None:
+            known = await _locked(transaction, node)
+            if known is not None:
+                await transaction.write(Changes(censuses=[structs.replace(known, conflicts=conflicts)]))
 
         await self._backend.transact(work, LOCKS)
 

@@ -26,8 +26,10 @@ from ipamd.engine.inspection.moments_apart import MomentsApart
 from ipamd.engine.moments import set_back_address
 from ipamd.engine.setting_back import SettingBack
 from ipamd.engine.upkeep import Upkeep
+from ipamd.models.address import parse_address
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import new_block
+from ipamd.models.census import Census
 from ipamd.models.errors import Unavailable
 from ipamd.models.finding import Finding, FindingKind
 from ipamd.models.instant import LATEST, Instant
@@ -90,7 +92,14 @@ class Check:
         if isinstance(cursor, RowPosition):
             return await self._rows(cursor, silent, repair=repair)
         # Before the rest: what is ahead beside blocks and allocations is little, and needs no cursor.
-        apart = await self._apart.findings(repair=repair) if cursor is None else []
+        apart = (
+            [
+                *await self._apart.findings(repair=repair),
+                *_conflicts(await self._backend.ledger.censuses(None)),
+            ]
+            if cursor is None
+            else []
+        )
         portion = await self._blocks(cursor, repair=repair)
         return replace(portion, findings=[*apart, *portion.findings])
 
@@ -193,6 +202,20 @@ async def _carve(at: BlockId, catalogue: Catalogue, now: Instant, transaction: T
     block = new_block(pool.name, at.first, pool.block_size, None)
     rebuilt = Comparison(block, record, pool, catalogue.mask(pool).assignable_in(at.first), now).rebuilt()
     await transaction.carve(pool.name, [rebuilt], None)
+
+
+def _conflicts(censuses: Sequence[Census]) -> list[Finding]:
+    """What lives on nodes with an address that is not its own in the tables, as their agents say."""
+    return [
+        Finding(
+            kind=FindingKind.LIVING_CONFLICT,
+            what=f"container {conflict.container_id} lives on node {census.node.name} of cluster "
+            f"{census.node.cluster} and uses {conflict.address}: {conflict.why}",
+            address=parse_address(conflict.address),
+        )
+        for census in censuses
+        for conflict in census.conflicts
+    ]
 
 
 def _place(row: Allocation) -> RowPosition:
