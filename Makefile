@@ -26,7 +26,7 @@ help-all: help
 	@echo "make test-clean     make demo and make test in an empty Debian 12 and an empty Debian 13; an hour"
 	@echo "make test-kubernetes  the chart on a real Kubernetes of two nodes: docs/kubernetes.md"
 	@echo "make bench-quick    the benchmarks in a minute, for a look"
-	@echo "make bench-growth   ten million addresses; an hour, and 20 GB of disk"
+	@echo "make bench-growth   ten million addresses; two or three hours, and 30 GB of disk"
 	@echo "make node           dist/node/ARCH/ipamd-ipam, the plugins as one static file"
 	@echo "make release-node   it for amd64 and arm64, with checksums, licence texts and a bill of materials"
 	@echo "make wheels         dist/wheels: the source distribution, and wheels of it with and without the static file"
