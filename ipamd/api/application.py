@@ -26,7 +26,15 @@ from ipamd.api.problems import Problem, not_json, too_large
 from ipamd.engine.engine import Engine
 
 _LARGER: Final = dict.fromkeys(
-    ("/v1/apply", "/v1/csv/pools", "/v1/csv/reservations", "/v1/leases", "/v1/leases/report", "/v1/census"),
+    (
+        "/v1/apply",
+        "/v1/csv/pools",
+        "/v1/csv/reservations",
+        "/v1/csv/allocations",
+        "/v1/leases",
+        "/v1/leases/report",
+        "/v1/census",
+    ),
     LARGEST_COLLECTION,
 )
 """Requests with a larger limit."""

@@ -88,17 +88,7 @@ async def allocate_for_owner(
 ) -> Allocation:
     """Give an owner an address. Raises what the engine refuses with, and IdempotencyEnded."""
     holder = key.owner(body.owner)
-    address = _of_a_host(parse_address(body.address)) if body.address is not None else None
-    request = AllocationRequest(
-        holder=holder,
-        pool_names=((body.pool,) if body.pool is not None else _pools(body, catalogue),),
-        requested=(address,) if address is not None else (),
-        workload=Workload(body.namespace, body.name),
-        idempotency=key.value(),
-        node=NodeKey(body.cluster, body.node) if body.node is not None else None,
-        by=by,
-    )
-    outcome = await engine.allocate(request)
+    outcome = await engine.allocate(_request(body, holder, key, catalogue, by))
     if isinstance(outcome, Refused):
         await key.first_answer(engine)  # it may have come to its end since it was looked up
         log.info("allocate", outcome=outcome.error.code, owner=body.owner, why=str(outcome.error))
@@ -110,6 +100,30 @@ async def allocate_for_owner(
     key.check(rows[0])
     log.info("allocate", outcome="granted", owner=body.owner, address=str(rows[0].address), pool=rows[0].pool)
     return rows[0]
+
+
+async def try_for_owner(body: NewAllocation, engine: Engine, catalogue: Catalogue) -> None:
+    """Raise what an owner would be refused with. Nothing is taken."""
+    key = AllocationKey(None, body.fingerprint())
+    outcome = await engine.allocator.dry_run(_request(body, key.owner(body.owner), key, catalogue, None))
+    if isinstance(outcome, Refused):
+        raise outcome.error
+
+
+def _request(
+    body: NewAllocation, holder: Owner, key: AllocationKey, catalogue: Catalogue, by: str | None
+) -> AllocationRequest:
+    """What an owner asks the engine for. Raises InvalidValue, AddressUnavailable."""
+    address = _of_a_host(parse_address(body.address)) if body.address is not None else None
+    return AllocationRequest(
+        holder=holder,
+        pool_names=((body.pool,) if body.pool is not None else _pools(body, catalogue),),
+        requested=(address,) if address is not None else (),
+        workload=Workload(body.namespace, body.name),
+        idempotency=key.value(),
+        node=NodeKey(body.cluster, body.node) if body.node is not None else None,
+        by=by,
+    )
 
 
 def _of_a_host(address: IPAddress) -> IPAddress:

@@ -41,7 +41,11 @@ COLUMNS: Final[Mapping[CsvKind, tuple[str, ...]]] = {
     ),
 }
 
-TOLD_ONLY: Final = frozenset(("id",))
+TOLD_ONLY: Final[Mapping[CsvKind, frozenset[str]]] = {
+    CsvKind.POOLS: frozenset(),
+    CsvKind.RESERVATIONS: frozenset(("id",)),
+    CsvKind.ALLOCATIONS: frozenset(("id", "network", "ifname", "since", "begun_by")),
+}
 """Columns that ipamd writes and does not read."""
 
 NONE: Final = "none"
@@ -118,7 +122,7 @@ def read(kind: CsvKind, text: str, most: int) -> Iterator[CsvRow]:
     columns = [_known(_column(cell), kind) for cell in head]
     if len(set(columns)) < len(columns):
         raise CsvError(1, "a column comes twice")
-    count = 0
+    count, told = 0, TOLD_ONLY[kind]
     for line, cells in lines:
         if not any(cells):
             continue
@@ -128,7 +132,9 @@ def read(kind: CsvKind, text: str, most: int) -> Iterator[CsvRow]:
         if count > most:
             raise CsvError(line, f"a table has {most} rows at most: split it")
         given = zip(columns, cells, strict=False)
-        yield CsvRow(line, {name: _value(name, cell, line) for name, cell in given if _counts(name, cell)})
+        yield CsvRow(
+            line, {name: _value(name, cell, line) for name, cell in given if cell and name not in told}
+        )
 
 
 def _cells(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -155,10 +161,6 @@ def _known(name: str, kind: CsvKind) -> str:
     if name not in COLUMNS[kind]:
         raise CsvError(1, unknown("column", name, COLUMNS[kind]))
     return name
-
-
-def _counts(name: str, cell: str) -> bool:
-    return cell != "" and name not in TOLD_ONLY
 
 
 def _value(name: str, cell: str, line: int) -> Any:

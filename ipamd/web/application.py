@@ -27,7 +27,7 @@ from ipamd.web.windows import Windows
 
 SIGN_IN: Final = "/ui/sign-in"
 OPEN: Final = (SIGN_IN, "/ui/sign-out")
-LARGEST_FORM: Final = 4 * 1024 * 1024
+LARGEST_FORM: Final = 8 * 1024 * 1024
 BOUNCE: Final = "bounce.html"
 """A page that leads to itself: the second request is our own, so the browser sends our cookie along."""
 

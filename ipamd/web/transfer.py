@@ -13,7 +13,7 @@ from ipamd.web.asking import form, rest, visitor
 from ipamd.web.rendering import HEADERS, render
 from ipamd.web.rest import Refused
 
-KINDS: Final = ("pools", "reservations")
+KINDS: Final = ("pools", "reservations", "allocations")
 
 
 class _Table(Response):
@@ -52,7 +52,7 @@ class _Table(Response):
 async def download(request: Request) -> Response:
     """A table for a spreadsheet."""
     kind = request.path_params["kind"]
-    if kind not in (*KINDS, "allocations"):
+    if kind not in KINDS:
         raise Refused(404, {"detail": f"There is no table of {kind}."})
     return _Table(request, kind)
 
@@ -64,17 +64,26 @@ async def tables(request: Request) -> Response:
     given = await form(request)
     kind = given.get("kind", "")
     if kind not in KINDS:
-        raise Refused(422, {"detail": "Choose what the table is of: pools or reservations."})
-    body = {
-        "text": given.get("text", ""),
-        "prune": given.get("prune") == "yes",
-        "dry_run": given.get("do") != "apply",
-    }
+        raise Refused(422, {"detail": "Choose what the table is of: pools, reservations or allocations."})
+    body = {"text": given.get("text", ""), "dry_run": given.get("do") != "apply"}
+    if given.get("prune") == "yes":
+        body["prune"] = True
     try:
         applied = await rest(request).ask("POST", f"/v1/csv/{kind}", body)
     except Refused as refused:
         return _show(request, given, refused=refused)
-    return _show(request, given, applied=applied.document)
+    return _show(request, given, applied=_changes(applied.document))
+
+
+def _changes(applied: dict[str, Any]) -> dict[str, Any]:
+    """What a table changes, also one of allocations, which are given and never changed."""
+    if "given" not in applied:
+        return applied
+    left = applied["containers"]
+    warnings = (
+        [f"{left} rows of containers are left alone: these get theirs from their runtime."] if left else []
+    )
+    return {**applied, "changes": applied["given"], "warnings": warnings}
 
 
 def _show(

@@ -89,5 +89,69 @@ def test_what_is_wrong_is_told_with_its_line(http: httpx.Client, kind: str, text
     assert answer.json()["errors"][0]["field"] == field
 
 
-def test_allocations_are_not_applied(http: httpx.Client) -> None:
-    assert table(http, "allocations", "address\n").status_code == 422
+def test_a_table_of_allocations_gives_owners_their_addresses_once(
+    http: httpx.Client, new_pool: NewPool
+) -> None:
+    new_pool(subnet="10.235.0.0/24")
+    text = "\ufeffowner;address;namespace;name\r\n'=lb;10.235.0.9;;\r\nvm-1;10.235.0.10;web;front\r\n"
+
+    dry = table(http, "allocations", text, dry_run=True)
+    before = http.get("/v1/allocations?address=10.235.0.9").json()["items"]
+    done, again = table(http, "allocations", text), table(http, "allocations", text)
+
+    assert (dry.status_code, before) == (200, [])
+    assert [each["owner"] for each in done.json()["given"]] == ["=lb", "vm-1"]
+    assert dry.json() == {**done.json(), "dry_run": True}
+    assert (again.json()["given"], again.json()["unchanged"]) == ([], 2)
+    [held] = http.get("/v1/allocations?address=10.235.0.10").json()["items"]
+    assert (held["owner"], held["namespace"], held["name"]) == ("vm-1", "web", "front")
+    exported = http.get("/v1/csv/allocations").text
+    assert table(http, "allocations", exported).json()["given"] == []
+
+
+def test_a_table_of_allocations_is_given_whole_or_not_at_all(http: httpx.Client, new_pool: NewPool) -> None:
+    new_pool(subnet="10.236.0.0/24", exclusions=["10.236.0.20"])
+    http.post("/v1/allocations", json={"owner": "first", "address": "10.236.0.9"})
+    http.post("/v1/reservations", json={"address": "10.236.0.30", "owner": "kept"})
+    rows = ("free,10.236.0.8", "late,10.236.0.9", "out,10.236.0.20", "for,10.236.0.30", "far,203.0.113.99")
+
+    refused = table(http, "allocations", "owner,address\n" + "\n".join(rows))
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "not-applied")
+    assert [each["what"] for each in refused.json()["refusals"]] == [
+        "10.236.0.9 for late",
+        "10.236.0.20 for out",
+        "10.236.0.30 for for",
+        "203.0.113.99 for far",
+    ]
+    assert http.get("/v1/allocations?address=10.236.0.8").json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("owner,address\na,10.0.0\n", "line 2 address"),
+        ("owner,address\n\na,\n", "line 3 address"),
+        ("owner,address\na,10.0.0.1\nb,10.0.0.1\n", "line 3 address"),
+        ("owner,address\nnode:default/n1,10.0.0.1\n", "line 2 owner"),
+        ("address\n10.0.0.1\n", "line 2 owner"),
+        ("owner,address\n" + "a,10.0.0.1\n" * 1_001, "line 1002"),
+    ],
+)
+def test_what_is_wrong_in_a_table_of_allocations_is_told_with_its_line(
+    http: httpx.Client, text: str, field: str
+) -> None:
+    answer = table(http, "allocations", text)
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+
+
+def test_rows_of_containers_are_left_alone(http: httpx.Client) -> None:
+    text = "address,owner,container_id,ifname,since\n10.0.0.7,,c1,eth0,2026-01-31T12:00:00Z\n"
+
+    assert table(http, "allocations", text).json() == {
+        "dry_run": False,
+        "given": [],
+        "unchanged": 0,
+        "containers": 1,
+    }

@@ -220,6 +220,24 @@ def test_a_table_is_tried_then_applied_and_conflicts_are_listed(page: Browser, f
     assert "10.12.0.0/24" in exported.text
 
 
+def test_a_table_of_allocations_is_tried_then_given(page: Browser, filled: IpamdProcess) -> None:
+    table = "owner;address;container_id\n@tabled;10.64.0.100;\n;10.64.0.101;c1\n"
+    form = {"kind": "allocations", "text": table}
+
+    tried = page.send("/ui/tables", {**form, "do": "try"}).text
+    assert "1 change, 0 unchanged" in tried
+    assert "1 rows of containers are left alone" in tried
+    assert not filled.allocations(owner="@tabled")
+    assert "Done." in page.send("/ui/tables", {**form, "do": "apply"}).text
+    assert filled.allocations(owner="@tabled")[0]["address"] == "10.64.0.100"
+    assert "'@tabled" in page.get("/ui/tables/allocations").text
+    refused = page.send(
+        "/ui/tables", {"kind": "allocations", "text": "owner,address\nb,10.64.0.100\n", "do": "try"}
+    )
+    assert refused.status_code == 409
+    assert "10.64.0.100 for b" in refused.text
+
+
 @pytest.mark.parametrize(
     "path", ["/ui/new/weather", "/ui/delete/weather/1", "/ui/delete/pool/gone", "/ui/edit/pool/gone"]
 )

@@ -8,16 +8,18 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from ipamd.api.routers.access import CurrentCatalogue, TheEngine
+from ipamd.api.giving import give
+from ipamd.api.routers.access import Asker, CurrentCatalogue, TheEngine
 from ipamd.api.routers.apply import note
 from ipamd.api.schemas.allocation import document_of
 from ipamd.api.schemas.desired import ShownApplied
 from ipamd.api.schemas.desired import document_of as applied_document
-from ipamd.api.schemas.table import AppliedKind, Table
+from ipamd.api.schemas.table import AllocationTable, AppliedKind, ShownGiven, Table
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 from ipamd.models.csv_table import CsvKind, written
 from ipamd.models.documents import pool_document, reservation_document
+from ipamd.models.pool import DEFAULT_SPACE
 from ipamd.models.query import AllocationQuery
 
 router = APIRouter(prefix="/v1/csv", tags=["csv"])
@@ -37,6 +39,29 @@ async def read_table(kind: CsvKind, engine: TheEngine, catalogue: CurrentCatalog
     return StreamingResponse(
         _lines(kind, engine, catalogue), media_type=f"{MEDIA_TYPE}; charset=utf-8", headers=headers
     )
+
+
+@router.post("/allocations")
+async def give_table(
+    body: AllocationTable, engine: TheEngine, catalogue: CurrentCatalogue, asker: Asker
+) -> ShownGiven:
+    """Give owners the addresses that a table names. The same table again changes nothing.
+
+    Each row is tried first. If anything is refused, `refusals` lists all of it (409, `not-applied`), and
+    nothing is given. If a line is wrong, `errors` names it (422). A table has 1,000 rows at most.
+    """
+    wanted, containers = body.value()
+    by = asker.name if asker is not None else None
+    given, unchanged = await give(wanted, engine, catalogue, by, dry_run=body.dry_run)
+    return {
+        "dry_run": body.dry_run,
+        "given": [
+            {"address": str(each.address), "space": each.space or DEFAULT_SPACE, "owner": each.owner}
+            for each in given
+        ],
+        "unchanged": unchanged,
+        "containers": containers,
+    }
 
 
 @router.post("/{kind}")

@@ -105,6 +105,9 @@ for (const bar of document.querySelectorAll("[data-live]")) {
 for (const input of document.querySelectorAll("input[data-into]")) {
   input.addEventListener("change", async () => {
     const file = input.files[0];
-    if (file) document.getElementById(input.dataset.into).value = await file.text();
+    const why = document.getElementById(`${input.id}-why`);
+    const fits = !file || file.size <= Number(input.dataset.most);
+    why.textContent = fits ? "" : `${file.name} has ${(file.size / 1048576).toFixed(1)} MiB: it is not read.`;
+    if (file && fits) document.getElementById(input.dataset.into).value = await file.text();
   });
 }
