@@ -30,6 +30,7 @@ EVERYTHING = merged(
         "networkPolicy": {"enabled": True, "from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
         "monitoring": {part: {"enabled": True} for part in ("serviceMonitor", "prometheusRule", "dashboard")},
         "imagePullSecrets": [{"name": "registry"}],
+        "ingress": {"enabled": True, "className": "nginx", "host": "ipamd.example.org", "tlsSecret": "page"},
         "reservations": [{"address": "10.64.0.77", "namespace": "web", "name": "front"}],
         "nodes": {"conflist": {"enabled": True, "plugin": "ptp", "mtu": 1400}},
         "server": {"hostNetwork": True, "tolerations": [{"key": "x", "operator": "Exists"}]},
@@ -307,6 +308,28 @@ def test_every_port_names_its_protocol_which_server_side_apply_wants() -> None:
     ]
     assert len(ports) == 4
     assert [port for port in ports if port.get("protocol") != "TCP"] == []
+
+
+def test_an_ingress_leads_to_the_service_over_tls_and_passes_on_what_is_live_at_once() -> None:
+    values = {"ingress": {"enabled": True, "host": "ipamd.example.org", "annotations": {"x": "y"}}}
+    made = manifests(values=merged(LEAST, values))
+    ingress, service = made["Ingress", "ipamd"], made["Service", "ipamd"]
+
+    [rule], [tls] = ingress["spec"]["rules"], ingress["spec"]["tls"]
+    [path] = rule["http"]["paths"]
+    assert (rule["host"], tls) == ("ipamd.example.org", {"hosts": ["ipamd.example.org"]})
+    assert path["backend"]["service"] == {
+        "name": service["metadata"]["name"],
+        "port": {"number": service["spec"]["ports"][0]["port"]},
+    }
+    known = ingress["metadata"]["annotations"]
+    assert known["nginx.ingress.kubernetes.io/backend-protocol"] == "HTTPS"
+    assert known["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
+    assert known["x"] == "y"
+    ours = {"nginx.ingress.kubernetes.io/proxy-buffering": "on"}
+    overridden = manifests(values=merged(LEAST, merged(values, {"ingress": {"annotations": ours}})))
+    assert ours.items() <= overridden["Ingress", "ipamd"]["metadata"]["annotations"].items()
+    assert ("Ingress", "ipamd") not in manifests(values=LEAST)
 
 
 def test_pools_are_handed_to_ipamctl_as_they_were_given() -> None:
