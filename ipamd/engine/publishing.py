@@ -45,7 +45,8 @@ class Publishing:
 
         Raises InvalidValue, NodeNameTaken, NodeAddressTaken, NothingFree, Unavailable.
         """
-        await self._networks.publish(key, published, await self._upkeep.contacts())
+        contacts = {each: await self._upkeep.contact(each) for each in self._networks.rivals(key, published)}
+        await self._networks.publish(key, published, contacts)
         self._upkeep.heard_from(key)
         catalogue = await self._cache.refresh()
         for family in FAMILIES:

@@ -23,9 +23,22 @@ LIVES_FOR: Final = 120 * SECOND
 class PodNetworks(CatalogueWriter):
     """When a method returns, its change is durable and announced."""
 
-    async def publish(self, key: NodeKey, published: Published, contacts: Mapping[NodeKey, Instant]) -> None:
+    def rivals(self, key: NodeKey, published: Published) -> list[NodeKey]:
+        """The nodes of this name or this address, whose life decides whether it may be published."""
+        return [
+            other
+            for other, node in self._cache.catalogue.snapshot.nodes.items()
+            if node.published is not None
+            and other.cluster == key.cluster
+            and (other.name == key.name or node.published.address == published.address)
+        ]
+
+    async def publish(
+        self, key: NodeKey, published: Published, contacts: Mapping[NodeKey, Instant | None]
+    ) -> None:
         """Publish what a node says of itself. The first of a cluster makes its pod network.
 
+        `contacts` says when its rivals were last heard from; one that is not in it has published just now.
         Raises InvalidValue, NodeNameTaken, NodeAddressTaken. A node that no longer lives, and had the
         address, is withdrawn.
         """
@@ -86,7 +99,9 @@ class PodNetworks(CatalogueWriter):
 class _Living:
     """Which nodes live, by when they were last heard from."""
 
-    def __init__(self, snapshot: Snapshot, contacts: Mapping[NodeKey, Instant], clock: Reading) -> None:
+    def __init__(
+        self, snapshot: Snapshot, contacts: Mapping[NodeKey, Instant | None], clock: Reading
+    ) -> None:
         self._snapshot = snapshot
         self._contacts = contacts
         self._clock = clock
@@ -117,7 +132,7 @@ class _Living:
     def _lives(self, key: NodeKey, known: Published) -> bool:
         # A clock that was ahead would have a node live that is gone: its contacts are set back.
         published = known.at if known.at <= self._clock.now + AHEAD else 0
-        return max(published, self._contacts.get(key, 0)) > self._clock.past(LIVES_FOR)
+        return max(published, self._contacts.get(key) or 0) > self._clock.past(LIVES_FOR)
 
 
 async def _begin_announcing(cluster: str, catalogue: CatalogueChange, snapshot: Snapshot) -> None:
