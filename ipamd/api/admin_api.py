@@ -35,6 +35,7 @@ from ipamd.api.routers import (
     pools,
     requests,
     reservations,
+    restore,
     tokens,
 )
 from ipamd.engine.engine import Engine
@@ -82,6 +83,7 @@ def admin_api(engine: Engine, calls: CallMeasures) -> FastAPI:
         history,
         change_log,
         check,
+        restore,
         explain,
         tokens,
         health,

@@ -8,6 +8,7 @@ from ipamd.cli.settings import (
     DEFAULT_HOST,
     DEFAULT_PORT,
     AdminTokenFile,
+    AfterRestore,
     DatabaseUrl,
     Format,
     HistoryDays,
@@ -47,6 +48,7 @@ def serve(
     history_days: HistoryDays = DEFAULT_HISTORY_DAYS,
     leak_grace: LeakGrace = LEAK_GRACE_SECONDS,
     lease_seconds: LeaseSeconds = LEASE_SECONDS,
+    after_restore: AfterRestore = False,
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.TEXT,
 ) -> None:
@@ -71,6 +73,7 @@ def serve(
         tls=TlsFiles.named(tls_cert, tls_key, tls_client_ca),
         history_days=history_days,
         leak_grace=leak_grace,
+        after_restore=after_restore,
         lease_seconds=lease_seconds,
         log_level=log_level,
         log_format=log_format,

@@ -40,6 +40,7 @@ class ServeSettings:
     history_days: int = DEFAULT_HISTORY_DAYS
     leak_grace: int = LEAK_GRACE_SECONDS
     lease_seconds: int = LEASE_SECONDS
+    after_restore: bool = False
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
 
@@ -85,6 +86,8 @@ async def run(settings: ServeSettings) -> None:
         raise
     keep_collector_small()
     try:
+        if settings.after_restore:
+            await engine.restoring.begin()
         await listen(
             engine,
             host=settings.host,

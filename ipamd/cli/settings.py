@@ -162,6 +162,14 @@ LeaseSeconds = Annotated[
         help="How long a node may give addresses that it holds in advance without hearing of ipamd.",
     ),
 ]
+AfterRestore = Annotated[
+    bool,
+    typer.Option(
+        "--after-restore",
+        help="The database was put back: give nothing to anybody new until all nodes have said what lives on "
+        "them. Kept in the database, for all replicas and restarts.",
+    ),
+]
 Level = Annotated[
     LogLevel,
     typer.Option(

@@ -24,6 +24,7 @@ from ipamd.ctl import (
     pool,
     request,
     reservation,
+    restore,
     route,
     status,
     token,
@@ -81,7 +82,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (pool, allocation, reservation, request, route, node, lease, network, token):
+for group in (pool, allocation, reservation, request, route, node, lease, network, token, restore):
     application.add_typer(group.commands)
 apply.register(application)
 importing.register(application)

@@ -20,6 +20,7 @@ from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.census.censuses import Censuses
 from ipamd.engine.census.living import Living
+from ipamd.engine.census.restoring import Restoring
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.check import Check
 from ipamd.engine.inspection.explanation import explain
@@ -74,7 +75,8 @@ class Engine:
         self._striking_out = StrikingOut(backend, self._news)
         self.leases = Leases(backend, self.allocator, granting, cache, self._news, clock, lease_seconds)
         living = Living(self.adoption, cache)
-        self.censuses = Censuses(backend, self.allocator, living, clock, self.measures, leak_grace)
+        self.censuses = Censuses(backend, self.allocator, living, cache, clock, self.measures, leak_grace)
+        self.restoring = Restoring(backend, cache, self.announcements, clock, leak_grace)
         self._recalls = Recalls(backend, self.allocator, cache)
         self.administration = Administration(backend, cache, self.announcements, clock)
         self.requests = ChangeRequests(backend, cache, self.announcements, clock)
@@ -114,7 +116,7 @@ class Engine:
         """Begin what goes on beside the calls, from what the database knows of time. Raises Unavailable."""
         await self.upkeep.begin()
         await self.setting_back.begin()
-        working = [self.upkeep.run(), self.setting_back.run(), self._sampling.run()]
+        working = [self.upkeep.run(), self.setting_back.run(), self._sampling.run(), self.restoring.run()]
         if self._pruning is not None:
             working.append(self._pruning.run())
         self._tasks += map(asyncio.create_task, working)

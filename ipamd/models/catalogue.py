@@ -9,11 +9,12 @@ from ipamd.models.node import Node, NodeKey
 from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
 
 Removable = Pool | Reservation | Node | Token
-Entry = Removable | PodNetwork
-"""An entry of the catalogue: admins create, change and delete it. A pod network's settings only change."""
+Entry = Removable | PodNetwork | Restoration
+"""An entry of the catalogue: admins create, change and delete it. The last two only change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,4 @@ class Snapshot:
     nodes: Mapping[NodeKey, Node] = field(default_factory=dict)
     tokens: Mapping[int, Token] = field(default_factory=dict)
     networks: Mapping[str, PodNetwork] = field(default_factory=dict)
+    restoration: Restoration = field(default_factory=Restoration)

@@ -37,7 +37,7 @@ class Census(Struct, frozen=True, kw_only=True):
 
     `machine` and `boot` are whose word counts, since the instant `since`. Another machine or boot that
     speaks for the node is noted beside them: at `noted` first after a word of theirs, at `rival_heard` last.
-    `waiting` counts suspicions that wait for an admin.
+    `waiting` counts suspicions that wait for an admin. `timeline` is the one in which the node last spoke.
     """
 
     node: NodeKey
@@ -50,6 +50,7 @@ class Census(Struct, frozen=True, kw_only=True):
     rival_heard: Instant | None = None
     suspicions: tuple[Suspicion, ...] = ()
     waiting: int = 0
+    timeline: str = ""
     conflicts: tuple[Conflict, ...] = ()
 
 

@@ -21,6 +21,7 @@ class LogKind(StrEnum):
     NODE = "node"
     TOKEN = "token"  # noqa: S105  # a kind, not a secret
     NETWORK = "network"
+    RESTORE = "restore"
 
 
 class Action(StrEnum):

@@ -11,7 +11,7 @@ from ipamd.api.schemas.text import Document, Moment, Word, moment
 from ipamd.models.change_log import LogEntry, LogKind, LogQuery
 from ipamd.models.instant import rfc3339
 
-Kind = Literal["pool", "reservation", "node", "token", "network"]
+Kind = Literal["pool", "reservation", "node", "token", "network", "restore"]
 
 
 class LogFilter(Document):

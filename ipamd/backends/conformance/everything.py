@@ -63,6 +63,7 @@ from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind, PodNetwork
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from ipamd.models.reservation import Reservation
+from ipamd.models.restoration import Restoration
 from ipamd.models.sample import UsageSample, hour_of
 from ipamd.models.token import Role, Token, hash_of
 
@@ -251,6 +252,8 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "added a node"
     await catalogue.save(PodNetwork(cluster="default", check_sources=False))
     yield "changed a pod network"
+    await catalogue.save(Restoration(timeline="t2", began=NOW))
+    yield "began to wait for nodes"
     await catalogue.remove(MADE)
     yield "removed a token"
     await catalogue.save(replace(MADE, id=2, hash=hash_of(b"two")))
@@ -265,6 +268,8 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "saved a boot"
     await catalogue.announce({Announced("default", AnnouncedKind.POOLS)})
     yield "announced"
+    await catalogue.renew_epochs()
+    yield "renewed epochs"
     await catalogue.log([change_of("pods", NOW + 1), change_of("third", NOW + 1)])
     yield "logged"
     await catalogue.save_request(replace(ASKED, id=2))
@@ -274,7 +279,7 @@ async def change(catalogue: CatalogueChange) -> Steps:
 
 
 UNIT_STEPS: Final = 20
-CHANGE_STEPS: Final = 21
+CHANGE_STEPS: Final = 23
 """How many steps the two have; a test holds that these are all."""
 
 

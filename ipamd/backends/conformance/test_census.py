@@ -19,8 +19,11 @@ from ipamd.backends.conformance.examples import (
     write,
 )
 from ipamd.backends.interface import Backend, Changes
+from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import Owner
 from ipamd.models.node import Node
+from ipamd.models.pod_network import Announced, AnnouncedKind
+from ipamd.models.restoration import Restoration
 
 pytestmark = pytest.mark.asyncio
 
@@ -65,3 +68,30 @@ async def test_what_a_nodes_containers_hold_is_read_by_id(backend: Backend) -> N
     assert await backend.ledger.held_on(HERE, 0, 10) == [first, third, fourth]
     assert await backend.ledger.held_on(HERE, first.stored_id, 1) == [third]
     assert await backend.ledger.held_on(HERE._replace(cluster="other"), 0, 10) == []
+
+
+async def test_that_a_database_was_put_back_is_part_of_the_catalogue(backend: Backend) -> None:
+    before = await backend.ledger.snapshot(Snapshot())
+
+    revision = await save(backend, Restoration(timeline="t1", began=NOW))
+    during = await backend.ledger.snapshot(before)
+    await save(backend, Restoration(timeline="t1"))
+
+    assert before.restoration == Restoration()
+    assert during.restoration == Restoration(timeline="t1", began=NOW, revision=revision)
+    assert (await backend.ledger.snapshot(during)).restoration.began is None
+    assert (await backend.ledger.snapshot(Snapshot())).restoration.timeline == "t1"
+
+
+async def test_a_new_epoch_leaves_the_numbers_and_changes_their_name(backend: Backend) -> None:
+    changed = Announced("default", AnnouncedKind.NODE, "node-1")
+    await write(backend, Changes(announced=frozenset({changed, changed._replace(cluster="west")})))
+    before = await backend.ledger.positions()
+
+    await backend.change(lambda catalogue: catalogue.renew_epochs())
+
+    after = await backend.ledger.positions()
+    assert after.keys() == before.keys() == {"default", "west"}
+    for cluster in before:
+        assert after[cluster].epoch != before[cluster].epoch
+        assert after[cluster].number == before[cluster].number

@@ -88,6 +88,13 @@ class CatalogueChange(Protocol):
         """Add or replace a request."""
         ...
 
+    async def renew_epochs(self) -> None:
+        """Begin a new epoch of the numbers of all clusters: who has read up to one reads all again.
+
+        It locks the numbers, as `announce` does, and is called last.
+        """
+        ...
+
     async def announce(self, announced: Set[Announced]) -> None:
         """Note under the next number of each cluster what changes of its pod network. It is called last.
 

@@ -18,6 +18,7 @@ from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
 
 K = TypeVar("K")
@@ -53,6 +54,8 @@ class MemoryCatalogueChange:
                 self._tables.snapshot = replace(now, tokens={**now.tokens, token.id: token})
             case PodNetwork() as network:
                 self._tables.snapshot = replace(now, networks={**now.networks, network.cluster: network})
+            case Restoration() as restoration:
+                self._tables.snapshot = replace(now, restoration=restoration)
 
     async def remove(self, entry: Removable) -> None:
         now = self._tables.snapshot
@@ -107,6 +110,9 @@ class MemoryCatalogueChange:
 
     async def save_request(self, request: ChangeRequest) -> None:
         self._tables.journal.put(self._tables.requests, request.id, request)
+
+    async def renew_epochs(self) -> None:
+        self._tables.announcing.renew_epochs()
 
     async def announce(self, announced: Set[Announced]) -> None:
         self._tables.announcing.announce(announced)

@@ -339,6 +339,11 @@ class Announcing:
         for each in announced:
             self.journal.put(self.numbers, each, self.positions[each.cluster].number)
 
+    def renew_epochs(self) -> None:
+        """Begin a new epoch of each cluster's numbers."""
+        for cluster, known in list(self.positions.items()):
+            self.journal.put(self.positions, cluster, known._replace(epoch=str(uuid4())))
+
     def forget(self, cluster: str, nodes: Mapping[NodeKey, Node]) -> None:
         """Drop what is noted of nodes that are gone, if it is old."""
         back_to = self.positions[cluster].number - KEPT_ANNOUNCEMENTS

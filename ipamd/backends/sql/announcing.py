@@ -55,6 +55,8 @@ def _note() -> Statement:
 NEXT_NUMBER: Final = _next_number()
 NOTE: Final = _note()
 
+RENEW_EPOCHS: Final = Statement(update(ANNOUNCING).values(epoch=bindparam("new_epoch")), ("new_epoch",))
+
 POSITIONS: Final = Statement(select(ANNOUNCING.c.cluster, ANNOUNCING.c.epoch, ANNOUNCING.c.number), ())
 POSITION: Final = Statement(
     select(ANNOUNCING.c.epoch, ANNOUNCING.c.number, ANNOUNCING.c.forgotten).where(
@@ -143,6 +145,11 @@ async def announce(session: DatabaseSession, announced: Set[Announced]) -> None:
         await session.run(NEXT_NUMBER, cluster, str(uuid4()))
         rows = sorted(each for each in announced if each.cluster == cluster)
         await session.run_many(NOTE, [(cluster, kind.value, name) for _, kind, name in rows])
+
+
+async def renew_epochs(session: DatabaseSession) -> None:
+    """See `CatalogueChange.renew_epochs`."""
+    await session.run(RENEW_EPOCHS, str(uuid4()))
 
 
 async def forget_announced(session: DatabaseSession, clusters: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from ipamd.backends.sql import change_log, change_requests, samples, statements
-from ipamd.backends.sql.announcing import announce, forget_announced
+from ipamd.backends.sql.announcing import announce, forget_announced, renew_epochs
 from ipamd.backends.sql.entries import (
     network_of,
     network_values,
@@ -32,6 +32,7 @@ from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
 
 
@@ -64,6 +65,9 @@ class SqlCatalogueChange:
                 await self._session.run_many(statements.SAVE_TOKEN, [token_values(token)])
             case PodNetwork() as network:
                 await self._session.run(statements.SAVE_NETWORK, *network_values(network))
+            case Restoration() as restoration:
+                row = (1, restoration.timeline, restoration.began, restoration.revision)
+                await self._session.run(statements.SAVE_RESTORATION, *row)
 
     async def remove(self, entry: Removable) -> None:
         match entry:
@@ -114,6 +118,9 @@ class SqlCatalogueChange:
     async def save_request(self, request: ChangeRequest) -> None:
         await self._session.run(change_requests.SAVE, *change_requests.request_values(request))
 
+    async def renew_epochs(self) -> None:
+        await renew_epochs(self._session)
+
     async def announce(self, announced: Set[Announced]) -> None:
         await announce(self._session, announced)
         await forget_announced(self._session, {each.cluster for each in announced})
@@ -150,7 +157,10 @@ async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
     tokens |= {each.id: each for each in map(token_of, await session.fetch(statements.TOKENS_AFTER, since))}
     rows = await session.fetch(statements.NETWORKS_AFTER, since)
     networks |= {each.cluster: each for each in map(network_of, rows)}
-    return Snapshot(revision, pools, reservations, nodes, tokens, networks)
+    restoration = known.restoration
+    for _, timeline, began, changed in await session.fetch(statements.RESTORATION_AFTER, since):
+        restoration = Restoration(timeline=timeline, began=began, revision=changed)
+    return Snapshot(revision, pools, reservations, nodes, tokens, networks, restoration)
 
 
 async def blocks_between(session: DatabaseSession, pool: str, first: int, last: int) -> list[Block]:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 19
+REVISION: Final = 20
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -395,6 +395,17 @@ REMOVED: Final = Table(
     CheckConstraint("kind IN ('pool', 'reservation', 'node', 'token')", name="kind"),
 )
 Index("removed_revision", REMOVED.c.revision)
+
+RESTORATION: Final = Table(
+    "restoration",
+    METADATA,
+    needed("id", Integer),
+    needed("timeline"),
+    optional("began", BigInteger),
+    needed("revision", BigInteger),
+    PrimaryKeyConstraint("id"),
+    CheckConstraint("id = 1", name="one_row"),
+)
 
 POD_NETWORK: Final = Table(
     "pod_network",

@@ -53,6 +53,7 @@ from ipamd.backends.sql.schema import (
     RELEASE,
     REMOVED,
     RESERVATION,
+    RESTORATION,
     SCHEMA_VERSION,
     TOKEN,
     TOKEN_USE,
@@ -498,6 +499,7 @@ SAVE_RESERVATION: Final = replaced(RESERVATION)
 SAVE_NODE: Final = replaced(NODE)
 SAVE_TOKEN: Final = replaced(TOKEN)
 SAVE_NETWORK: Final = replaced(POD_NETWORK)
+SAVE_RESTORATION: Final = replaced(RESTORATION)
 NOTE_REMOVAL: Final = replaced(REMOVED)
 
 
@@ -511,6 +513,7 @@ RESERVATIONS_AFTER: Final = _changed_after(RESERVATION)
 NODES_AFTER: Final = _changed_after(NODE)
 TOKENS_AFTER: Final = _changed_after(TOKEN)
 NETWORKS_AFTER: Final = _changed_after(POD_NETWORK)
+RESTORATION_AFTER: Final = _changed_after(RESTORATION)
 REMOVED_AFTER: Final = _changed_after(REMOVED)
 
 

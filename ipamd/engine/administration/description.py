@@ -16,6 +16,7 @@ from ipamd.models.node import SHUT_OUT, Node
 from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
 
 
@@ -43,6 +44,8 @@ def described(entry: Entry) -> Described:
             return Described(LogKind.TOKEN, str(entry.id), token_document(entry))
         case PodNetwork():
             return Described(LogKind.NETWORK, entry.cluster, settings_document(entry))
+        case Restoration():
+            return Described(LogKind.RESTORE, entry.timeline, {"waits": entry.began is not None})
 
 
 def _node(node: Node) -> Description:

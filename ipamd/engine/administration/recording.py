@@ -17,6 +17,7 @@ from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
 
 
@@ -97,6 +98,10 @@ class RecordedChange:
     async def save_request(self, request: ChangeRequest) -> None:
         await self._catalogue.save_request(request)
 
+    async def renew_epochs(self) -> None:
+        await self.flush()
+        await self._catalogue.renew_epochs()
+
     async def announce(self, announced: Set[Announced]) -> None:
         await self.flush()  # before the numbers of clusters are locked, for batches wait for those
         await self._catalogue.announce(announced)
@@ -115,6 +120,8 @@ def _place_of(entry: Entry) -> Hashable:
             return Token, entry.id
         case PodNetwork():
             return PodNetwork, entry.cluster
+        case Restoration():
+            return Restoration, 1
 
 
 def _known_as(entry: Entry, known: Snapshot) -> Entry | None:
@@ -130,3 +137,5 @@ def _known_as(entry: Entry, known: Snapshot) -> Entry | None:
             return known.tokens.get(entry.id)
         case PodNetwork():
             return known.networks.get(entry.cluster)
+        case Restoration():
+            return known.restoration if known.restoration.revision else None

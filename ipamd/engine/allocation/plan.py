@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from typing import Final
 
 from ipamd.backends.interface import (
     BlockSearch,
@@ -50,6 +51,11 @@ from ipamd.models.outcome import Grant, Granted, Refused, Released
 from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Affinity
 from ipamd.models.request import Release
+
+RESTORING: Final = (
+    "the database was put back, and not all nodes have said yet what lives on them: nothing is given to "
+    "anybody new until then (`ipamctl restore status`)"
+)
 
 
 class Plan:
@@ -162,6 +168,8 @@ class Plan:
             if held:
                 self._verdicts[at] = self._repeat(call, held)
                 return
+            if self._catalogue.snapshot.restoration.began is not None and call.request.adopted_in is None:
+                raise Unavailable(RESTORING)
             wanted = select(call.request, self._catalogue)
             if not wanted:
                 raise NothingFree(())

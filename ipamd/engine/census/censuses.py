@@ -13,6 +13,7 @@ from msgspec import structs
 from ipamd.backends.interface import Backend, Changes, Transaction, WaitForLocks
 from ipamd.engine.allocation.adoption import Attachment
 from ipamd.engine.allocation.allocator import Allocator
+from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.census.living import Living
 from ipamd.engine.census.verdict import ENOUGH, FORMER_BOOT, GONE, Look, Named, Verdict, judge
 from ipamd.engine.census.word import Speaker, has_rival, released
@@ -79,6 +80,7 @@ class Censuses:
         backend: Backend,
         allocator: Allocator,
         living: Living,
+        cache: CatalogueCache,
         clock: Clock,
         measures: Measures,
         grace: float,
@@ -87,6 +89,7 @@ class Censuses:
         self._ledger = backend.ledger
         self._allocator = allocator
         self._living = living
+        self._cache = cache
         self._clock = clock
         self._measures = measures
         self._grace = round(grace * SECOND)
@@ -125,8 +128,9 @@ class Censuses:
         freed = await self._free(spoken, verdict.former, FORMER_BOOT, "boot")
         freed += await self._free(spoken, verdict.dead, GONE, "namespace")
         adopted, conflicts = await self._living.adopt(spoken.living)
-        if conflicts != verdict.census.conflicts:
-            await self._note(spoken.node, conflicts)
+        timeline = self._cache.catalogue.snapshot.restoration.timeline
+        if (conflicts, timeline) != (verdict.census.conflicts, verdict.census.timeline):
+            await self._note(spoken.node, conflicts, timeline)
         return Answered(
             freed=freed,
             adopted=adopted,
@@ -165,8 +169,8 @@ class Censuses:
 
         await self._backend.transact(work, LOCKS)
 
-    async def _note(self, node: NodeKey, conflicts: tuple[Conflict, ...]) -> None:
-        """Keep what lives on a node and cannot have its address, for the check."""
+    async def _note(self, node: NodeKey, conflicts: tuple[Conflict, ...], timeline: str) -> None:
+        """Keep that a node has spoken, and what lives on it and cannot have its address."""
         for conflict in conflicts:
             log.error(
                 "census",
@@ -180,7 +184,9 @@ class Censuses:
         async def work(transaction: Transaction) -> None:
             known = await _locked(transaction, node)
             if known is not None:
-                await transaction.write(Changes(censuses=[structs.replace(known, conflicts=conflicts)]))
+                await transaction.write(
+                    Changes(censuses=[structs.replace(known, conflicts=conflicts, timeline=timeline)])
+                )
 
         await self._backend.transact(work, LOCKS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import replace
+from uuid import uuid4
 
 from ipamd.backends.interface import ConstraintViolated
 from ipamd.models.address import IPAddress
@@ -16,6 +17,7 @@ from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
+from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
 from ipamd_file.announcing import announce, forget_announced
 from ipamd_file.store import Store
@@ -93,6 +95,10 @@ class FileCatalogueChange:
     async def save_request(self, request: ChangeRequest) -> None:
         self._store.put("request", request.id, request)
 
+    async def renew_epochs(self) -> None:
+        for cluster, known in list(self._store.tables["position"].items()):
+            self._store.put("position", cluster, known._replace(epoch=str(uuid4())))
+
     async def announce(self, announced: Set[Announced]) -> None:
         announce(self._store, announced)
         for cluster in {each.cluster for each in announced}:
@@ -111,3 +117,5 @@ def _place(entry: Entry) -> tuple[str, str | int | NodeKey]:
             return "token", entry.id
         case PodNetwork():
             return "network", entry.cluster
+        case Restoration():
+            return "restoration", 1

@@ -35,6 +35,7 @@ from ipamd.models.pod_network import (
 )
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
 from ipamd.models.reservation import Reservation
+from ipamd.models.restoration import Restoration
 from ipamd.models.token import Role, Token
 
 OF_FIELDS: Final = (
@@ -45,7 +46,7 @@ OF_FIELDS: Final = (
     LogEntry,
     ChangeRequest,
     *(Lease, Seat, SeatKey, SeatPosition),
-    *(Census, Suspicion, Conflict, FormerAddress),
+    *(Census, Suspicion, Conflict, Restoration, FormerAddress),
 )
 OF_TEXT: Final = (
     *(IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role),

@@ -12,6 +12,7 @@ from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.lease import Seat, SeatKey, seat_owner
 from ipamd.models.node import NodeKey
+from ipamd.models.restoration import Restoration
 
 Change = tuple[Any, ...]
 """`(table, key, value)`, or `(table, key)` where an entry goes. Made twice it does no more than once."""
@@ -88,6 +89,7 @@ class Store:
             dict(self.tables["node"]),  # type: ignore[arg-type]  # the same
             dict(self.tables["token"]),  # type: ignore[arg-type]  # the same
             dict(self.tables["network"]),  # type: ignore[arg-type]  # the same
+            self.get("restoration", 1, Restoration()),
         )
 
     def held_by(self, digest: bytes) -> list[Any]:
