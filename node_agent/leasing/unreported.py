@@ -73,6 +73,7 @@ class Unreported:
         self._whose = None  # until it is written: an unfinished line must not have others behind it
         data = b"\n".join(lines) + b"\n"
         if is_new:
+            files.make_folders(str(self._path.parent), 0o755)
             files.replace(str(self._path.parent), self._path.name, data)
         else:
             self._append(data)
