@@ -55,7 +55,10 @@ class Granting:
         catalogue: Catalogue,
         named: Mapping[str, PoolNames],
     ) -> set[int]:
-        """The seats that do not stand any more, or that a scarce pool needs."""
+        """The seats that do not stand any more, and as many as a scarce pool needs.
+
+        If all were recalled, all nodes would ask for new ones at once, and the pool would be scarce again.
+        """
         found: set[int] = set()
         for number, seat in seats.items():
             own = rows.get(number, ())
@@ -68,6 +71,7 @@ class Granting:
                 pools = [catalogue.pools[row.pool] for row in own if row.pool in catalogue.pools]
                 if any([await self._scarcity.room(pool) < 0 for pool in pools]):
                     found.add(number)
+                    self._scarcity.give_back(pool.name for pool in pools)
         return found
 
     async def is_scarce(self, pools: Set[str]) -> bool:
@@ -114,6 +118,7 @@ class Granting:
         if why is not None:
             return why
         pools = pools_for(wanted.pool_names, wanted.network, asking.node, catalogue)
+        names = {pool.name for pool in pools}
         for number in await self._reserve(lease, wanted, count):
             for pool in pools:
                 if await self._scarcity.room(pool) <= 0:
@@ -131,10 +136,12 @@ class Granting:
                     wanted.network,
                 ),
             )
+            self._scarcity.take(names)  # before it is: other nodes are granted seats meanwhile
             outcome = await self._allocator.submit(request)
+            taken = {grant.pool.name for grant in outcome.grants} if isinstance(outcome, Granted) else set()
+            self._scarcity.give_back(names - taken)
             if isinstance(outcome, Granted):
                 granted.numbers.append(number)
-                self._scarcity.lease(grant.pool.name for grant in outcome.grants)
             elif isinstance(outcome, Refused):
                 if isinstance(outcome.error, LeaseOver):
                     raise outcome.error

@@ -12,6 +12,7 @@ from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.allocation.selection import MOST_NAMED, listed
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.leasing.locking import LOCKS
+from ipamd.engine.leasing.scarcity import Scarcity
 from ipamd.models.address import IPAddress
 from ipamd.models.errors import AddressTaken, DomainError, NothingFree, Unavailable
 from ipamd.models.instant import rfc3339
@@ -32,11 +33,14 @@ Why = Callable[[], Awaitable[str]]
 class Recalls:
     """Tries a request again while nodes are to give addresses back."""
 
-    def __init__(self, backend: Backend, allocator: Allocator, cache: CatalogueCache) -> None:
+    def __init__(
+        self, backend: Backend, allocator: Allocator, cache: CatalogueCache, scarcity: Scarcity
+    ) -> None:
         self._backend = backend
         self._ledger = backend.ledger
         self._allocator = allocator
         self._cache = cache
+        self._scarcity = scarcity
 
     async def again(self, request: AllocationRequest, refused: Refused) -> Outcome:
         """What becomes of a refused request within its time.
@@ -54,7 +58,9 @@ class Recalls:
                 break
             if loop.time() >= deadline:
                 return Refused(Unavailable(await why()))
-            await asyncio.sleep(LOOK_EVERY)
+            wanted = outcome.error.pools if isinstance(outcome.error, NothingFree) else ()
+            with self._scarcity.waited_for(wanted):
+                await asyncio.sleep(LOOK_EVERY)
             outcome = await self._allocator.submit(request)
         return outcome
 
