@@ -391,6 +391,24 @@ def test_a_virtual_machine_that_is_put_back_with_its_memory(played: Played, is_i
         played.accounts.delete(played.node, name)
 
 
+def test_a_report_of_a_former_store_that_comes_again_much_later(played: Played) -> None:
+    played.accounts.power_cut(played.node)
+    played.accounts.add(played.node, "first")
+    played.world.pass_time(LATE)  # its store has reported nothing
+    played.node.link.fates.extend([Fate.TWICE_MUCH_LATER] * 4)
+    address = played.add("c")
+    played.tell(1)
+    played.accounts.delete(played.node, "c")
+    played.tell()
+
+    played.accounts.power_cut(played.node)
+    played.accounts.add(played.node, "first")
+    played.world.pass_time(60)
+
+    assert played.lease().seats > 0
+    assert played.holders(address).count("c") == 1
+
+
 def test_an_orphan_add_that_wakes_long_after_its_del(played: Played) -> None:
     orphan = played.node.begin("ADD", "c", played.node.config(timeout=600))
     played.accounts.delete(played.node, "c")

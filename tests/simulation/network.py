@@ -19,6 +19,12 @@ LATER: Final = 7.0
 """Seconds after which a request, an answer or a copy comes that is late."""
 
 
+MUCH_LATER: Final = 45.0
+
+_COPIES: Final = {"TWICE": 0.0, "TWICE_LATE": LATER, "TWICE_MUCH_LATER": MUCH_LATER}
+"""After how many seconds a copy comes, by the fate of its request."""
+
+
 class Fate(Enum):
     """What becomes of a request."""
 
@@ -26,7 +32,8 @@ class Fate(Enum):
     UNANSWERED = "its answer is lost"
     LATE = "it comes late, to somebody who may have given up"
     TWICE = "it comes twice"
-    TWICE_LATE = "it comes, and once more much later"
+    TWICE_LATE = "it comes, and once more later"
+    TWICE_MUCH_LATER = "it comes, and once more when nobody would think of it"
 
 
 class Link:
@@ -70,8 +77,8 @@ class Link:
         answer = await asyncio.shield(self._send(path, body, 0))
         if fate is Fate.UNANSWERED:
             return await _never()
-        if fate in (Fate.TWICE, Fate.TWICE_LATE):
-            self._send(path, body, LATER if fate is Fate.TWICE_LATE else 0)
+        if fate is not None and fate.name in _COPIES:
+            self._send(path, body, _COPIES[fate.name])
         return answer
 
     def _send(self, path: str, body: bytes, seconds: float) -> asyncio.Task[Response]:
