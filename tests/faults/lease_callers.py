@@ -20,6 +20,8 @@ class Callers:
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self.living: dict[str, str] = {}
+        self.told: list[tuple[str, str]] = []
+        """Each container that got an address, and the address."""
         self.killed = 0
 
     def live(self, number: int) -> None:
@@ -34,6 +36,7 @@ class Callers:
             with self._lock:
                 assert address not in self.living.values()
                 self.living[container] = address
+                self.told.append((container, address))
             if life % 4:  # the others live on
                 self._release(container)
 

@@ -3,8 +3,12 @@
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import httpx
 
 from ipam_plugin.leases import layout
 from tests.agent.leased import leased_node
@@ -16,9 +20,9 @@ from tests.lease_store import LeaseStore, answer, key_of
 from tests.node_executable import node_plugin
 from tests.waiting import eventually
 
-AT_ONCE: Final = 8
-LIVES: Final = 15
-SEATS: Final = 2 * AT_ONCE * LIVES
+AT_ONCE: Final = 32
+LIVES: Final = 4
+SEATS: Final = 240
 KILLS: Final = 4
 
 
@@ -69,9 +73,35 @@ def test_whoever_is_killed_ipamd_has_in_the_end_what_the_runtimes_were_told() ->
         held = node.held()
         del held["first"]
         assert held == callers.living
+        assert set(callers.told) <= _past(node.service.http)
         usage = node.service.http.get("/v1/pools/pods/usage").json()
         assert usage["allocated"] == len(held) + 1
         assert node.service.contradictions() == []
+
+
+def _past(http: httpx.Client) -> set[tuple[str, str]]:
+    """Which containers had which addresses, as ipamd says it. Nobody had an address of another."""
+    found: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"limit": 500}
+    while True:
+        page = http.get("/v1/history", params=query).json()
+        found += page["items"]
+        if page["next"] is None:
+            break
+        query["cursor"] = page["next"]
+    rows = [item for item in found if item["container_id"]]
+    times = sorted((item["address"], *_span(item)) for item in rows)
+    for (address, _, until), (following, since, _) in pairwise(times):
+        assert address != following or until <= since, (address, until, since)
+    return {(item["container_id"], item["address"].partition("/")[0]) for item in rows}
+
+
+def _span(item: dict[str, Any]) -> tuple[datetime, datetime]:
+    """From when until when somebody had an address."""
+    until = (
+        datetime.max.replace(tzinfo=UTC) if item["until"] is None else datetime.fromisoformat(item["until"])
+    )
+    return datetime.fromisoformat(item["since"]), until
 
 
 def _seed() -> int:

@@ -1,4 +1,4 @@
-"""An hour without ipamd, and twenty nodes that share a small pool, at a simulated time (`tests/simulation`)."""
+"""An hour without ipamd, and twenty nodes that share a small pool, at a simulated time."""
 
 from __future__ import annotations
 
