@@ -365,7 +365,9 @@ def test_no_seat_is_granted_of_a_pool_with_a_reservation_for_a_pod(
     assert f"reservation {made['id']}" in holder.ask()["refused"][KEY]
 
 
-def test_a_scarce_pool_leases_nothing_and_wants_its_seats_back(http: httpx.Client, new_pool: NewPool) -> None:
+def test_a_scarce_pool_leases_nothing_and_wants_back_what_it_lacks(
+    http: httpx.Client, new_pool: NewPool
+) -> None:
     pool = new_pool(subnet="10.231.0.0/28", cooldown=0)["name"]
     holder = LeaseHolder(http, pool, free=64)
 
@@ -378,7 +380,8 @@ def test_a_scarce_pool_leases_nothing_and_wants_its_seats_back(http: httpx.Clien
     recalled: list[int] = []
     while not recalled:
         recalled = holder.post().json()["recall"]
-    assert recalled == sorted(holder.states)
+    assert set(recalled) <= set(holder.states)
+    assert len(recalled) <= 2
 
 
 def test_another_machine_does_not_get_the_lease_of_a_name(holder: LeaseHolder) -> None:

@@ -202,6 +202,9 @@ class Accounts:
         """Nobody has any address, and nothing contradicts."""
         usage = self.world.admin(lambda engine: engine.queries.usage("pods"))
         assert (usage.leased, usage.allocated) == (0, 0), (usage, self.world.rows())
+        for machine in self.world.machines:
+            if machine.is_agent_there and machine.path.exists():
+                assert not machine.store.states(), machine.name
         assert not self.world.contradictions()
 
 
