@@ -113,9 +113,11 @@ test-clean: .venv/installed
 	done
 
 bench: setup
+	@scripts/packages peers
 	@.venv/bin/python -m benchmarks
 
 bench-quick: setup
+	@scripts/packages peers
 	@.venv/bin/python -m benchmarks --scale quick
 
 bench-growth: setup
