@@ -409,10 +409,11 @@ def test_a_report_of_a_former_store_that_comes_again_much_later(played: Played) 
     assert played.holders(address).count("c") == 1
 
 
-def test_an_orphan_add_that_wakes_long_after_its_del(played: Played) -> None:
-    orphan = played.node.begin("ADD", "c", played.node.config(timeout=600))
+@pytest.mark.parametrize(("seconds", "timeout"), [(2, 5), (300, 600)])
+def test_an_orphan_add_that_wakes_long_after_its_del(played: Played, seconds: int, timeout: int) -> None:
+    orphan = played.node.begin("ADD", "c", played.node.config(timeout=timeout))
     played.accounts.delete(played.node, "c")
-    played.world.pass_time(300)
+    played.world.pass_time(seconds)
 
     assert played.node.finish(orphan).code == 104
     played.tell()

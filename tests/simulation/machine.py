@@ -13,7 +13,7 @@ from typing import Any, Final
 from unittest.mock import patch
 from uuid import UUID
 
-from cni_plugin import configuration, http, platform
+from cni_plugin import clock, configuration, http, platform
 from cni_plugin.clock import Deadline, Moment
 from cni_plugin.endpoint import Endpoint
 from cni_plugin.environment import Invocation
@@ -300,6 +300,7 @@ class Machine:
         with ExitStack() as stack:
             stack.enter_context(patch.object(leases, "PATH", str(self.path)))
             stack.enter_context(patch.object(keeping, "_BOOT", self._memory / "boot_id"))
+            stack.enter_context(patch.object(clock, "_BOOT_ID", str(self._memory / "boot_id")))
             stack.enter_context(patch.object(files, "_MACHINES", ()))
             stack.enter_context(patch.object(last_add, "STATE_DIR", str(self.disk)))
             yield
