@@ -18,7 +18,6 @@ from typing import Any, Final
 import structlog
 
 from cni_plugin.failure import Failure
-from hosting.memory import give_back
 from netlink import attribute
 from netlink.connection import ROUTE, Interrupted
 from node_agent.facts import Facts, rfc3339
@@ -284,7 +283,6 @@ class PodNetwork:
         for change in last.outcome.changes:
             log.info("pod network", change=change)
         last.outcome.changes.clear()  # at a start there are thousands
-        await asyncio.to_thread(give_back)
         for fault in last.outcome.faults:
             self._facts.fail("the pod network", fault)
         self._last, self._last_at = last, time.time()
