@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,8 @@ from tests.waiting import eventually
 AGENT: Final = Path(sys.executable).with_name("ipamd-agent")
 RUN: Final = Path("/run/ipamd")
 SECONDS: Final = 60
+NOT_YET: Final = 11
+"""The code of an ADD that is to be tried again."""
 
 Document = dict[str, Any]
 
@@ -123,9 +126,18 @@ class Node:
 
     def document(self) -> Document | None:
         """What the agent tells of the pod network; None where it does not answer."""
+        told = self._told()
+        return None if told is None else told["pod_network"]
+
+    def holds_addresses(self) -> bool:
+        """Whether the node gives addresses of its lease to pods."""
+        told = self._told()
+        return told is not None and told["leases"]["open"] and told["leases"]["seats"]["free"] > 0
+
+    def _told(self) -> Document | None:
         command = ["curl", "-sf", "--unix-socket", str(self._socket), "http://localhost/status"]
         told = subprocess.run([*self.prefix(), *command], capture_output=True, text=True, check=False)
-        return json.loads(told.stdout)["pod_network"] if told.returncode == 0 else None
+        return json.loads(told.stdout) if told.returncode == 0 else None
 
     def modes(self) -> dict[str, str]:
         """How the agent says that it reaches each peer."""
@@ -193,7 +205,16 @@ class Pod:
 
     def add(self) -> None:
         """Give it its interface."""
-        result = self.call("ADD")
+        self._take(self.call("ADD"))
+
+    def add_as_soon_as_it_may(self) -> None:
+        """Give it its interface once the network of its node stands: runtimes try again and again."""
+        deadline = time.monotonic() + SECONDS
+        while (result := self.call("ADD")).get("code") == NOT_YET:
+            assert time.monotonic() < deadline, result
+        self._take(result)
+
+    def _take(self, result: Document) -> None:
         assert "ips" in result, result
         self.addresses = [one["address"].partition("/")[0] for one in result["ips"]]
 

@@ -1,6 +1,5 @@
 """The very first packets of a pod arrive, both ways, though its block is new, or was another node's."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 from typing import Final
@@ -70,7 +69,7 @@ def test_of_a_pod_on_a_node_that_joined_with_the_block_of_another(
     for turn in range(TURNS + 1):
         guest, pod = guests[turn % 2], made[turn % 2]
         guest.start()
-        add_when_it_may(pod)
+        pod.add_as_soon_as_it_may()
         blocks = set(announced(service, guest.name)["blocks"])
 
         assert not former or blocks == former
@@ -86,14 +85,21 @@ def test_of_a_pod_on_a_node_that_joined_with_the_block_of_another(
 @pytest.mark.faults
 @pytest.mark.parametrize("service", [SMALL], indirect=True)
 def test_of_a_pod_in_a_block_that_is_new(
-    fabric: Fabric, guests: list[Node], pods: list[Pod], service: IpamdProcess, ipam: Ipam
+    fabric: Fabric, guests: list[Node], pods: list[Pod], ipam: Ipam
 ) -> None:
+    """Most of them get what the node holds in advance; its blocks are announced no later for that."""
+
+    def by_agent(node: Node) -> Document:
+        return ipam(node) | {"endpoint": [f"unix://{node.folder}/agent.sock", node.endpoint]}
+
     guest = guests[0]
     guest.start()
     eventually(lambda: guest.is_whole(PEERS), SECONDS)
-    made = [fabric.unborn_pod(f"pod-{number}", guest, ipam) for number in range(BLOCKS * SIZE)]
+    made = [fabric.unborn_pod(f"pod-{number}", guest, by_agent) for number in range(BLOCKS * SIZE)]
     for number, pod in enumerate(made):
         pod.add()
+        if number == 0:
+            eventually(guest.holds_addresses, SECONDS)
         if number % SIZE > SIZE - 2 * SPARE:
             assert lost(pod, pods) == [], guest.log.read_text()[-3000:]
     assert len({block_of(pod) for pod in made}) == BLOCKS + 1
@@ -108,15 +114,6 @@ def announced(service: IpamdProcess, name: str) -> Document:
 def block_of(pod: Pod) -> str:
     """The block of its IPv4 address."""
     return str(ip_network(f"{pod.addresses[0]}/27", strict=False))
-
-
-def add_when_it_may(pod: Pod) -> None:
-    """Give it its interface as soon as the network of its node stands, as runtimes do."""
-    deadline = time.monotonic() + SECONDS
-    while "ips" not in (result := pod.call("ADD")):
-        assert result["code"] == 11, result
-        assert time.monotonic() < deadline, result
-    pod.addresses = [one["address"].partition("/")[0] for one in result["ips"]]
 
 
 def lost(pod: Pod, others: list[Pod]) -> list[tuple[str, str]]:
