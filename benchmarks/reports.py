@@ -21,13 +21,20 @@ NAME: Final = "reports"
 ABOUT: Final = """\
 CPU time of ipamd with SQLite for each container that begins, or ends, on a seat of its node's lease and is
 reported, over that for each ADD, or DEL, that ipamd is asked for. Reports have one event, or more. All come
-from many nodes over 32 connections, in turn with the calls that ask."""
+from 256 nodes over 32 connections, in turn with the calls that ask: as fast as they are answered, or at a
+fixed rate."""
 AT_ONCE: Final = 32
 POOL: Final = "bench"
 SUBNET: Final = "10.0.0.0/12"
 EVENTS: Final = (1, 4, 16)
+RATE: Final = 200
+"""Calls a second, whether or not those before are answered: what nodes do that each start a pod now and then."""
+
 BOOT: Final = "5afbf9ad-2078-45d6-888a-9b7fab4c0d3e"
 KEY: Final = "0a" * 16
+
+Kind = tuple[str, int, int | None]
+"""What, how many of them in a report, at which rate."""
 
 
 class Node:
@@ -88,16 +95,19 @@ def measure(scale: Scale) -> Table:
         load.create_pools(service.port, {POOL: SUBNET})
         asking = [Node(number) for number in range(nodes)]
         _ask(service, asking)
-        spent: dict[str, list[float]] = defaultdict(list)
+        spent: dict[Kind, list[float]] = defaultdict(list)
         for _ in range(rounds):
-            for name, seconds in _round(service, asking).items():
-                spent[name].append(1e6 * seconds)
-    for verb, what in (("ADD", "begin"), ("DEL", "end")):
-        for events in EVENTS:
-            bars = (Bar(0.7, at_least=False),) if events == 1 else ()
-            each = f"CPU time for each {what}, {events} in a report"
-            own, other = figure("us", spent[f"{what} {events}"]), figure("us", spent[verb])
-            table.add(Row(each, own, verb, other, bars, paired=True))
+            for rate in (None, RATE):
+                for kind, seconds in _round(service, asking, rate).items():
+                    spent[kind].append(1e6 * seconds)
+    for (what, events, rate), found in spent.items():
+        if events:
+            asked = "ADD" if what == "begin" else "DEL"
+            bars = (Bar(0.7, at_least=False),) if rate else ()
+            pace = f"{rate} reports a second" if rate else f"{AT_ONCE} reports at once"
+            each = f"CPU time for each {what}, {events} in a report, {pace}"
+            other = figure("us", spent[asked, 0, rate])
+            table.add(Row(each, figure("us", found), asked, other, bars, paired=True))
     return table
 
 
@@ -108,24 +118,24 @@ def _ask(service: IpamdProcess, nodes: Sequence[Node]) -> None:
         node.take(outcome.bodies[0])
 
 
-def _round(service: IpamdProcess, nodes: Sequence[Node]) -> dict[str, float]:
+def _round(service: IpamdProcess, nodes: Sequence[Node], rate: int | None) -> dict[Kind, float]:
     """Seconds of CPU time for each ADD, DEL, begin and end."""
     pods = [Pod(each.container, number) for number in range(len(nodes)) for each in load.pods(1)]
-    adding = [request("/v1/cni/add", load.body(pod, POOL)) for pod in pods]
-    deleting = [request("/v1/cni/del", load.body(pod)) for pod in pods]
-    spent = {"ADD": _spent(service, adding) / len(pods)}
-    check_held(service, POOL, len(pods))
-    spent["DEL"] = _spent(service, deleting) / len(pods)
-    for events in EVENTS:
+    spent: dict[Kind, float] = {}
+    for what, held, path in (("ADD", len(pods), "/v1/cni/add"), ("DEL", 0, "/v1/cni/del")):
+        calls = [request(path, load.body(pod, POOL)) for pod in pods]
+        spent[what, 0, rate] = _spent(service, calls, rate) / len(pods)
+        check_held(service, POOL, held)
+    for events in EVENTS if rate is None else EVENTS[:1]:
         those = [load.pods(events) for _ in nodes]
-        for kind, held in (("begin", len(nodes) * events), ("end", 0)):
-            reports = [node.report(kind, each) for node, each in zip(nodes, those, strict=True)]
-            spent[f"{kind} {events}"] = _spent(service, reports) / (len(nodes) * events)
+        for what, held in (("begin", len(nodes) * events), ("end", 0)):
+            reports = [node.report(what, each) for node, each in zip(nodes, those, strict=True)]
+            spent[what, events, rate] = _spent(service, reports, rate) / (len(nodes) * events)
             check_held(service, POOL, held)
     return spent
 
 
-def _spent(service: IpamdProcess, requests: Sequence[bytes]) -> float:
+def _spent(service: IpamdProcess, requests: Sequence[bytes], rate: int | None) -> float:
     """Seconds of CPU time for some requests, without their connections. Raises unless each is granted."""
 
     async def running() -> tuple[Outcome, float]:
@@ -133,7 +143,7 @@ def _spent(service: IpamdProcess, requests: Sequence[bytes]) -> float:
         await loading.connect(service.port, AT_ONCE)
         assert service.process is not None
         before = processor_time.seconds(service.process.pid)
-        return await loading.run(None), processor_time.seconds(service.process.pid) - before
+        return await loading.run(rate), processor_time.seconds(service.process.pid) - before
 
     outcome, spent = uvloop.run(running())
     assert outcome.statuses.keys() <= {HTTP_OK, NO_CONTENT}, (outcome.statuses, outcome.bodies[:1])

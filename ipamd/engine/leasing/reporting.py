@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,6 +21,9 @@ from ipamd.models.request import Release
 
 LARGEST_WAVE: Final = 128
 """How many events of a node one batch carries out."""
+
+GATHERED_FOR: Final = 0.1
+"""Seconds for which reports wait for each other: one transaction carries out those of many nodes."""
 
 log = structlog.get_logger()
 
@@ -41,9 +45,11 @@ class Reporting:
 
     def __init__(self, allocator: Allocator) -> None:
         self._allocator = allocator
+        self._gathering: asyncio.Future[None] | None = None
 
     async def report(self, report: Report) -> Reported:
         """Carry out a report. Raises ReportGap, Unavailable, InDoubt: what went before is carried out."""
+        await self._gather()
         done = Reported(report.first - 1, obeyed=True)
         first = report.first
         for wave in waves(report.events):
@@ -51,6 +57,19 @@ class Reporting:
             done = await self._carry_out(report if whole else replace(report, first=first, events=wave))
             first += len(wave)
         return done
+
+    async def _gather(self) -> None:
+        """Wait together with other reports. No container waits for any of them."""
+        if self._gathering is None:
+            loop = asyncio.get_running_loop()
+            self._gathering = loop.create_future()
+            loop.call_later(GATHERED_FOR, self._let_go)
+        await asyncio.shield(self._gathering)
+
+    def _let_go(self) -> None:
+        if self._gathering is not None:
+            self._gathering.set_result(None)
+        self._gathering = None
 
     async def _carry_out(self, part: Report) -> Reported:
         call = report_call(part.node, part.epoch, part.store, part.first, tuple(part.events))
