@@ -28,7 +28,7 @@ POOL: Final = "bench"
 SUBNET: Final = "10.0.0.0/12"
 EVENTS: Final = (1, 4, 16)
 RATE: Final = 200
-"""Calls a second, whether or not those before are answered: what nodes do that each start a pod now and then."""
+"""Calls a second, whether or not those before are answered: each node starts a pod now and then."""
 
 BOOT: Final = "5afbf9ad-2078-45d6-888a-9b7fab4c0d3e"
 KEY: Final = "0a" * 16

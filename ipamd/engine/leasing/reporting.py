@@ -23,7 +23,7 @@ LARGEST_WAVE: Final = 128
 """How many events of a node one batch carries out."""
 
 GATHERED_FOR: Final = 0.1
-"""Seconds for which reports wait for each other: one transaction carries out those of many nodes."""
+"""Seconds for which reports of several nodes wait for each other: one transaction carries out all of them."""
 
 log = structlog.get_logger()
 
@@ -46,10 +46,11 @@ class Reporting:
     def __init__(self, allocator: Allocator) -> None:
         self._allocator = allocator
         self._gathering: asyncio.Future[None] | None = None
+        self._latest: tuple[NodeKey, float] | None = None
 
     async def report(self, report: Report) -> Reported:
         """Carry out a report. Raises ReportGap, Unavailable, InDoubt: what went before is carried out."""
-        await self._gather()
+        await self._gather(report.node)
         done = Reported(report.first - 1, obeyed=True)
         first = report.first
         for wave in waves(report.events):
@@ -58,10 +59,13 @@ class Reporting:
             first += len(wave)
         return done
 
-    async def _gather(self) -> None:
-        """Wait together with other reports. No container waits for any of them."""
+    async def _gather(self, node: NodeKey) -> None:
+        """Wait together with other reports, if other nodes report now. No container waits for any of them."""
+        loop = asyncio.get_running_loop()
+        former, self._latest = self._latest, (node, loop.time())
         if self._gathering is None:
-            loop = asyncio.get_running_loop()
+            if former is None or former[0] == node or loop.time() - former[1] >= GATHERED_FOR:
+                return
             self._gathering = loop.create_future()
             loop.call_later(GATHERED_FOR, self._let_go)
         await asyncio.shield(self._gathering)
