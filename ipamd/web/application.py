@@ -28,6 +28,8 @@ from ipamd.web.windows import Windows
 SIGN_IN: Final = "/ui/sign-in"
 OPEN: Final = (SIGN_IN, "/ui/sign-out")
 LARGEST_FORM: Final = 8 * 1024 * 1024
+MOST_READ_AWAY: Final = 256 * 1024 * 1024
+"""So much of a form that is refused is read for its answer to be seen."""
 BOUNCE: Final = "bounce.html"
 """A page that leads to itself: the second request is our own, so the browser sends our cookie along."""
 
@@ -68,6 +70,8 @@ class Page:
         request = Request(scope, receive)
         try:
             answer = self._refusal(request) or await self._enter(request)
+            if answer is not None and request.method not in SAFE:
+                await _read_away(receive)
         except DomainError as error:
             answer = await _domain_error(request, error)
         if answer is not None:
@@ -106,6 +110,16 @@ class Page:
                 )
             return message(request, HTTPStatus.UNAUTHORIZED, "You are not signed in", str(why))
         return None
+
+
+async def _read_away(receive: Receive) -> None:
+    """Take the body of a form that is refused: a browser that is still sending shows no answer."""
+    taken = 0
+    while taken < MOST_READ_AWAY:
+        sent = await receive()
+        taken += len(sent.get("body", b""))
+        if not sent.get("more_body", False):
+            return
 
 
 def _here(request: Request) -> str:

@@ -6,7 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import sync_playwright
 
+from tests.api.plugin_call import call
 from tests.service import IpamdProcess, running_service
 
 HOSTILE = "<script>alert(1)</script>&'\""
@@ -37,9 +40,10 @@ def browser(service: IpamdProcess) -> Browser:
 def fill(http: httpx.Client) -> None:
     """Pools of both families, containers and owners whose names are hostile, reservations, labels."""
 
-    def post(path: str, body: dict[str, Any]) -> None:
+    def post(path: str, body: dict[str, Any]) -> Any:
         answer = http.post(path, json=body)
         assert answer.is_success, answer.text
+        return answer.json()
 
     post("/v1/pools", {"name": "pods", "subnet": "10.64.0.0/24"})
     post("/v1/pools", {"name": "six", "subnet": "fd00::/64"})
@@ -48,7 +52,21 @@ def fill(http: httpx.Client) -> None:
     post("/v1/allocations", {"owner": HOSTILE, "pool": "pods", "address": "10.64.0.9", "node": HOSTILE})
     post("/v1/allocations", {"owner": "vm-1", "pool": "six", "namespace": "web", "name": "front"})
     post("/v1/allocations", {"owner": "far", "pool": "wide", "address": "11.200.3.4"})
+    pod = f"K8S_POD_NAMESPACE={HOSTILE};K8S_POD_NAME={HOSTILE};K8S_POD_UID={HOSTILE}"
+    post("/v1/cni/add", call("hostile", ipam={"pools": ["pods"]}, node=HOSTILE, args=pod))
+    asked = post("/v1/requests", {"allocation": {"owner": HOSTILE, "pool": "pods"}, "note": HOSTILE})
+    post(f"/v1/requests/{asked['id']}/refuse", {"reason": HOSTILE})
+    post("/v1/requests", {"reservation": {"address": "10.64.0.77", "owner": "\U0001f980 crab"}})
     assert http.put("/v1/nodes/default/n1", json={"labels": {"zone": HOSTILE}}).is_success
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """One browser for all tests of a module."""
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield made
+        made.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,61 +2,21 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from tests.service import IpamdProcess, running_service
-from tests.web.conftest import VIEWS
+from tests.web.windows import PATIENCE, VIEWED, Watched, faults
 
-AXE = Path(__file__).with_name("axe") / "axe.min.js"
-CHROMIUM = "/usr/bin/chromium"
-PATIENCE = 60_000  # milliseconds, on a busy machine
 SHAPES = [(360, "dark"), (1024, "light"), (2560, "dark")]
-VIEWED = [path for path in VIEWS if not path.endswith("/samples")]
-FOUND = (
-    "axe.run().then(found => found.violations.map("
-    "each => each.id + ': ' + each.nodes.slice(0, 3).map(node => node.target.join(' ')).join(', ')))"
-)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests."""
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
-class Watched:
-    """A window, and everything that it complained of or asked for elsewhere."""
-
-    def __init__(self, context: BrowserContext, service: IpamdProcess) -> None:
-        context.set_default_timeout(PATIENCE)
-        self.page: Page = context.new_page()
-        self.complaints: list[str] = []
-        self._home = service.tcp_endpoint
-        self.page.on("console", lambda said: self._note(said.type in ("error", "warning"), said.text))
-        self.page.on("pageerror", lambda error: self._note(True, str(error)))
-        self.page.on("dialog", lambda dialog: self._note(True, f"dialog {dialog.message}"))
-        self.page.on("request", lambda sent: self._note(not sent.url.startswith(self._home), sent.url))
-
-    def _note(self, bad: bool, what: str) -> None:
-        if bad:
-            self.complaints.append(what)
-
-    def open(self, path: str) -> Page:
-        self.page.goto(self._home + path)
-        return self.page
 
 
 @pytest.fixture
 def watched(chromium: Browser, filled: IpamdProcess) -> Iterator[Watched]:
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
-    made = Watched(context, filled)
+    made = Watched(context, filled.tcp_endpoint)
     yield made
     context.close()
     assert made.complaints == []
@@ -66,19 +26,10 @@ def watched(chromium: Browser, filled: IpamdProcess) -> Iterator[Watched]:
 def test_every_view_is_accessible_fits_its_window_and_asks_nobody_else(
     chromium: Browser, filled: IpamdProcess, width: int, scheme: Any
 ) -> None:
-    """The views are shared out, so that each is seen at one width at least, in a third of the time."""
-    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    seen = Watched(context, filled)
-    found: dict[str, list[str]] = {}
-    for path in VIEWED[SHAPES.index((width, scheme)) :: len(SHAPES)]:
-        page = seen.open(path)
-        found[path] = page.evaluate(f"{AXE.read_text()};{FOUND}")
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            found[path].append("wider than the window")
-    context.close()
+    """The views are shared out: `test_one_name` shows each at another width and in the other scheme."""
+    shared = VIEWED[SHAPES.index((width, scheme)) :: len(SHAPES)]
 
-    assert {path: wrong for path, wrong in found.items() if wrong} == {}
-    assert seen.complaints == []
+    assert faults(chromium, filled.tcp_endpoint, shared, width, scheme) == {}
 
 
 def test_rows_change_in_their_place_and_a_pause_holds_them(watched: Watched, filled: IpamdProcess) -> None:
@@ -124,7 +75,7 @@ def test_the_keyboard_alone_finds_an_address_and_releases_it(watched: Watched, f
 
 def test_times_are_the_readers_and_one_click_away_from_utc(chromium: Browser, filled: IpamdProcess) -> None:
     context = chromium.new_context(timezone_id="Asia/Tokyo")
-    page = Watched(context, filled).open("/ui/history")
+    page = Watched(context, filled.tcp_endpoint).open("/ui/history")
     time = page.locator("td time").first
     moment = time.get_attribute("datetime")
     assert moment is not None

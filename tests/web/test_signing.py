@@ -1,11 +1,13 @@
 """Who may look, what a browser keeps of it, and that no other site can send our forms."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
 from tests.service import IpamdProcess, running_service
+from tests.waiting import eventually
 from tests.web.conftest import Browser, browser
 
 ELSEWHERE = {"Sec-Fetch-Site": "cross-site"}
@@ -130,6 +132,84 @@ def test_a_form_of_another_site_is_refused_whoever_is_signed_in(
     assert answer.status_code == 403
     assert "Not sent from here" in answer.text
     assert visitor.get("/ui/pools/pods").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ui/new/pool",
+        "/ui/new/reservation",
+        "/ui/new/allocation",
+        "/ui/new/token",
+        "/ui/edit/pool/pods",
+        "/ui/edit/node/default/n1",
+        "/ui/delete/pool/pods",
+        "/ui/delete/reservation/{reservation}",
+        "/ui/delete/allocation/{allocation}",
+        "/ui/delete/token/1",
+        "/ui/delete/node/default/n1",
+        "/ui/release/node/default/n1",
+        "/ui/bulk/drain",
+        "/ui/requests/1/approve",
+        "/ui/tables",
+    ],
+)
+def test_a_reader_who_forges_an_admins_form_changes_nothing(guarded: IpamdProcess, path: str) -> None:
+    visitor = signed_in(guarded, token(guarded, "reader")[1])
+    form = {
+        "name": "forged",
+        "subnet": "10.8.0.0/24",
+        "address": "10.0.0.9",
+        "owner": "forged",
+        "role": "admin",
+    }
+    form |= {"labels": "a=b", "cooldown": "7", "was:cooldown": "60", "why": "because", "kind": "pools"}
+    form |= {"id": "pods", "confirmed": "yes", "text": "name,subnet\nforged,10.8.0.0/24\n", "do": "apply"}
+
+    def state() -> list[object]:
+        paths = ("/v1/pools", "/v1/reservations", "/v1/allocations", "/v1/nodes")
+        return [guarded.http.get(path).json()["items"] for path in paths]
+
+    guarded.http.put("/v1/nodes/default/n1", json={"labels": {"rack": "r1"}})
+    made = {"owner": "kept", "address": "10.0.0.200"}
+    guarded.http.post("/v1/reservations", json=made)
+    guarded.http.post("/v1/allocations", json=made)
+    kept, held = (
+        guarded.http.get(f"/v1/{noun}", params={"owner": "kept"}).json()["items"][0]["id"]
+        for noun in ("reservations", "allocations")
+    )
+    before = state()
+    answer = visitor.send(path.format(reservation=kept, allocation=held), form)
+
+    assert answer.status_code == 403 or "0 of 1 draining" in answer.text
+    assert state() == before
+
+
+def test_nobody_signs_another_in_by_a_cookie_or_a_link(guarded: IpamdProcess, stranger: Browser) -> None:
+    """Whoever signs in has the token that they gave, whatever the browser had before (login fixation)."""
+    planted = token(guarded, "reader", name="mallory")[1]
+    own = token(guarded, "reader", name="victim")[1]
+    stranger.http.cookies.set("ipamd", planted, domain="127.0.0.1", path="/")
+
+    stranger.send("/ui/sign-in", {"token": own})
+
+    assert "victim (token" in stranger.get("/").text
+    over_tls = {"Cookie": f"ipamd={planted}; __Host-ipamd={own}"}
+    fresh = browser(guarded)
+    assert "victim (token" in fresh.get("/", **over_tls).text
+    linked = fresh.get(f"/ui/sign-in?token={planted}")
+    assert "set-cookie" not in linked.headers
+    assert planted not in linked.text
+
+
+def test_an_expired_token_is_refused_in_a_sentence(guarded: IpamdProcess, stranger: Browser) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    text = token(guarded, "reader", expires=soon)[1]
+
+    def refused() -> bool:
+        return "expired" in stranger.send("/ui/sign-in", {"token": text}).text
+
+    eventually(refused)
 
 
 def test_a_link_from_another_site_finds_who_is_signed_in(stranger: Browser) -> None:
