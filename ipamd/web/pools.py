@@ -215,16 +215,18 @@ async def show_tree(request: Request) -> Response:
     catalogue = await engine(request).refresh()
     given = asked(request, "space", "free", "after", "open", "at")
     by_space = catalogue.pools_by_space
-    space = given.get("space") or next(iter(by_space), None)
+    opened = catalogue.pools.get(given.get("open", ""))
+    space = given.get("space") or (opened.space if opened is not None else next(iter(by_space), None))
     ordered = by_space.get(space or "", ())
     begin = next((place + 1 for place, pool in enumerate(ordered) if pool.name == given.get("after")), 0)
+    if opened in ordered and "after" not in given and "free" not in given:
+        begin = ordered.index(opened) // PAGE * PAGE
     known = engine(request)
     least = int(given["free"]) if re.fullmatch(r"[0-9]{1,39}", given.get("free", "")) else 0
     portion = ordered[begin : begin + (PORTION if least else PAGE)]
     fitting = [row for row in await _rows(known, portion) if row.usage.free >= least]
     rows = fitting[:PAGE]
     last = rows[-1].pool.name if len(fitting) > PAGE else portion[-1].name if portion else None
-    opened = catalogue.pools.get(given.get("open", ""))
     picture = (
         await _picture(known, catalogue, opened, _part(given.get("at"), opened))
         if opened is not None
