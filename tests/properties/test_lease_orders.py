@@ -34,8 +34,8 @@ LATE = 20
 class Played:
     """Two nodes that give from their leases."""
 
-    def __init__(self, nodes: int = 2) -> None:
-        self.world = World(nodes)
+    def __init__(self, *, cooldown: int = 0) -> None:
+        self.world = World(2, cooldown=cooldown)
         self.accounts = Accounts(self.world)
         for machine in self.world.machines:
             self.accounts.add(machine, "first")
@@ -109,8 +109,9 @@ class Played:
 
 
 @pytest.fixture
-def played() -> Iterator[Played]:
-    made = Played()
+def played(request: pytest.FixtureRequest) -> Iterator[Played]:
+    """Nodes whose addresses cool down for so many seconds as a test asks for."""
+    made = Played(cooldown=getattr(request, "param", 0))
     try:
         yield made
         made.mend_and_compare()
@@ -523,3 +524,41 @@ def test_a_database_that_is_put_back_behind_a_node(played: Played, are_told: boo
     assert all(address not in each.addresses for each in others)
     assert played.world.contradictions() == []
     played.accounts.forget(played.node)
+
+
+def test_a_lost_store_had_given_what_nobody_was_told_of(played: Played) -> None:
+    played.node.kill_agent()
+    given = {played.add("c0"), played.add("c1")}
+
+    played.accounts.lose_store(played.node)
+    played.node.start_agent()
+    played.world.pass_time(60)
+    others = {played.accounts.add(played.node, f"d{number}").addresses for number in range(4)}
+
+    assert played.free(played.node) or len(others) == 4
+    assert not given & {address for each in others for address in each}
+
+
+@pytest.mark.parametrize("played", [30], indirect=True)
+def test_an_address_cools_down_in_the_store_too(played: Played) -> None:
+    address = played.add("c")
+    played.accounts.delete(played.node, "c")
+
+    for number in range(6):
+        given = played.accounts.add(played.node, f"d{number}")
+        assert address not in given.addresses
+    played.world.pass_time(40)
+
+
+def test_a_seat_is_recalled_before_what_it_was_used_for_is_reported(played: Played) -> None:
+    played.node.kill_agent()
+    address = played.add("c")
+    played.accounts.delete(played.node, "c")
+    key = NodeKey(CLUSTER, played.node.name)
+    played.world.admin(lambda engine: engine.leases.recall(key))
+
+    played.node.link.fates.extend([None, Fate.LOST])  # the asking is answered, the report is lost
+    played.node.start_agent()
+    played.world.pass_time(30)
+
+    assert played.holders(address) == ["c"]
