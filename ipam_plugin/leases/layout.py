@@ -65,7 +65,8 @@ def digest(*parts: str) -> bytes:
     pieces = []
     for part in parts:
         data = part.encode()
-        pieces.append(len(data).to_bytes(4, "little") + data)
+        pieces.append(pack("<I", len(data)))
+        pieces.append(data)
     return sha256(b"".join(pieces))[:16]
 
 
