@@ -73,9 +73,10 @@ class Release:
         return self.kubectl("logs", *which, check=False)
 
     def forget(self, node: str) -> None:
-        """Let another machine join under a node's name."""
-        inside = ("exec", "deployment/ipamd", "-c", "ipamd", "--", "ipamctl")
-        self.kubectl(*inside, "node", "forget", node)
+        """Let another machine join under a node's name. What the old one held dies with it."""
+        inside = ("exec", "deployment/ipamd", "-c", "ipamd", "--", "ipamctl", "node")
+        self.kubectl(*inside, "release", node, "--why", "made anew", "--even-if-alive")
+        self.kubectl(*inside, "forget", node)
 
     def uninstall(self) -> None:
         """Uninstall it, and see that nothing of it is left, in the cluster and on the nodes."""
