@@ -16,6 +16,7 @@ CHROMIUM: Final = "/usr/bin/chromium"
 VIEWS: Final = {
     "pools": "/",
     "addresses": "/ui/pools/edge/map?at=192.0.2.0/24",
+    "map": "/ui/map",
     "explain": "/ui/explain?node=worker-1&pools=edge",
 }
 POOLS: Final = (

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import httpx
 
 from tests.agent.runs import Ended
 from tests.cni.executable import Plugin
@@ -100,7 +103,7 @@ class Environment:
         return Ended(done.returncode, done.stdout, done.stderr.strip())
 
     def give_an_address(self, scratch: Path) -> str:
-        """Migrate, serve, make a pool, ADD and DEL, all by what is installed; the address that was given."""
+        """Migrate, serve, make a pool, open the page, ADD and DEL, all by what is installed; the address."""
         service = IpamdProcess(scratch)
         service.executables = self.commands
         migrated = self.run("ipamd", "migrate", "--database-url", service.database_url)
@@ -110,6 +113,7 @@ class Environment:
             at = ("--endpoint", service.endpoint)
             made = self.run("ipamctl", *at, "pool", "create", "pods", "--subnet", "10.7.0.0/24")
             assert made.code == 0, made
+            open_the_page(service)
             plugin = Plugin((str(self.commands / "ipamd-ipam"),), scratch / "node", service.endpoint)
             added = plugin.call("ADD")
             assert added.code == 0, added
@@ -129,3 +133,15 @@ class Environment:
         ended = self.run("ipamd-agent", "install", "--root", root, "--node", "n1", "--conflist", conflist)
         assert ended.code == 0, ended
         return root
+
+
+def open_the_page(service: IpamdProcess) -> None:
+    """See that a page comes with all its files: templates, styles, scripts, those of npm packages too."""
+    shown = httpx.get(f"{service.tcp_endpoint}/ui/pools/pods")
+    assert shown.status_code == httpx.codes.OK, shown.text
+    links = re.findall(r'(?:src|href)="(/ui/static/[^"]+)"', shown.text)
+    assert {"page.css", "page.js", "htmx.min.js", "uPlot.iife.min.js"} <= {
+        link.rpartition("/")[2].partition("?")[0] for link in links
+    }
+    for link in links:
+        assert httpx.get(f"{service.tcp_endpoint}{link}").status_code == httpx.codes.OK, link
