@@ -92,13 +92,22 @@ def root(tmp_path: Path) -> Iterator[Root]:
     made.unmount()
 
 
-ADD_A_POOL = """
+SERVE = """
 ipamd serve --uds /run/ipamd.sock --port 18750 >/tmp/log 2>&1 &
 for _ in $(seq 100); do [ -S /run/ipamd.sock ] && break; sleep 0.1; done
-ipamctl --endpoint unix:///run/ipamd.sock {command}
+{commands}
 kill $!
 wait
 """
+CTL = "ipamctl --endpoint unix:///run/ipamd.sock"
+OPEN_THE_PAGE = """
+import re, urllib.request
+def read(path):
+    return urllib.request.urlopen("http://127.0.0.1:18750" + path).read().decode()
+files = re.findall(r'(?:src|href)="(/ui/static/[^"]+)"', read("/ui/pools/pods"))
+print("page:", *(file.partition("?")[0].rpartition("/")[2] for file in files if read(file)))
+"""
+"""Raises if a file of the page is not there."""
 
 
 CONFIGURE_WITHOUT_DATABASE = """
@@ -120,14 +129,17 @@ def test_install_upgrade_remove_purge(root: Root, packages: dict[str, Path], tmp
     assert "install" in root.run("ipamd-agent", "--help")
     for plugin in ("ipamd-ipam", "ipamd-veth"):
         assert '"1.1.0"' in root.run("env", "CNI_COMMAND=VERSION", f"/usr/lib/cni/{plugin}")
-    root.run("sh", "-c", ADD_A_POOL.format(command="pool create pods --subnet 10.0.0.0/24"))
+    (root.path / "tmp/open_the_page.py").write_text(OPEN_THE_PAGE)
+    make_and_look = f"{CTL} pool create pods --subnet 10.0.0.0/24\npython3 /tmp/open_the_page.py"
+    said = root.run("sh", "-c", SERVE.format(commands=make_and_look))
+    assert {"page.css", "page.js", "htmx.min.js", "uPlot.iife.min.js"} <= set(said.split("page:")[1].split())
     (root.path / "etc/default/ipamd").write_text("IPAMD_LOG_FORMAT=json\n")
 
     newer = built("0.1.1", tmp_path / "newer")
     root.install(*newer.values())
     assert root.run("dpkg-query", "-W", "-f", "${Version} ${Status}", "ipamd") == "0.1.1 install ok installed"
     assert (root.path / "etc/default/ipamd").read_text() == "IPAMD_LOG_FORMAT=json\n"
-    assert "pods" in root.run("sh", "-c", ADD_A_POOL.format(command="pool list"))
+    assert "pods" in root.run("sh", "-c", SERVE.format(commands=f"{CTL} pool list"))
 
     said = root.run("sh", "-c", CONFIGURE_WITHOUT_DATABASE)
     assert said == "ipamd does not start: see journalctl -u ipamd\n"
