@@ -365,8 +365,8 @@ class LeaseSuperseded(DomainError):
 
     def __init__(self, node: str, machine: str, other: str) -> None:
         super().__init__(
-            f"machine {other} has the lease of node {node}, and this is machine {machine}: if that one is "
-            f"gone, run `ipamctl node release {node}`; if it lives, give the nodes different names"
+            f"machine {other} has the lease of node {node}, and this is machine {machine}: if that one is gone, "
+            f"run `ipamctl node release {node} --why REASON`; if it lives, give the nodes different names"
         )
 
 
@@ -415,7 +415,7 @@ class CensusSuperseded(DomainError):
     def __init__(self, node: str, machine: str, other: str) -> None:
         super().__init__(
             f"machine {other} speaks for node {node}, and this is machine {machine}: if that one is gone, "
-            f"run `ipamctl node release {node}`; if it lives, give the nodes different names"
+            f"run `ipamctl node release {node} --why REASON`; if it lives, give the nodes different names"
         )
 
 
@@ -448,8 +448,8 @@ class NodeHoldsSeats(DomainError):
 
     def __init__(self, node: str, seats: int) -> None:
         super().__init__(
-            f"node {node} holds {seats} seats in advance: if it is off, run `ipamctl node release {node}` "
-            "first; if it comes back to them, add --keep-lease"
+            f"node {node} holds {seats} seats in advance: if it is off, first run `ipamctl node release "
+            f"{node} --why REASON`; if it comes back to them, add --keep-lease"
         )
 
 

@@ -69,5 +69,5 @@ def _sentence(node: Node, left: Left) -> str:
     why = f" ({left.why})" if left.why and left.is_to_be_given_back else ""
     return (
         f"the lease of this node is not wholly given back: {', '.join(parts)}{why}. Run this again, or, if "
-        f"this node is to hold nothing any more: ipamctl node release {node.name}"
+        f"this node is to hold nothing any more: ipamctl node release {node.name} --why REASON"
     )

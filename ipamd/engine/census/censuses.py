@@ -123,7 +123,8 @@ class Censuses:
                 node=spoken.node.name,
                 waiting=verdict.census.waiting,
                 holds=len(rows),
-                todo=f"see that they are dead, then run `ipamctl node free-dead {spoken.node.name}`",
+                todo="see that they are dead, then run "
+                f"`ipamctl node free-dead {spoken.node.name} --why REASON`",
             )
         freed = await self._free(spoken, verdict.former, FORMER_BOOT, "boot")
         freed += await self._free(spoken, verdict.dead, GONE, "namespace")
