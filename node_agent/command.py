@@ -186,7 +186,7 @@ def uninstall(
         ),
     ] = False,
 ) -> None:
-    """Remove what `install` wrote, and nothing else."""
+    """Give up the lease of the node, then remove what `install` wrote, and nothing else."""
     try:
         take_back(Root(root), purge=purge, bridges=bridges)
     except NothingInstalled:  # an earlier try may have got so far and no further

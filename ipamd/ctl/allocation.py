@@ -127,7 +127,7 @@ def release(
         typer.Option("--why", metavar="TEXT", help="With --workload: why, for the history."),
     ] = None,
 ) -> None:
-    """Release an address, whoever holds it, or all addresses of a pod. See first that nobody uses them."""
+    """Release an address, whoever holds it, or all addresses of a pod. Make sure that nobody uses them."""
     if (which is None) == (workload is None):
         raise typer.BadParameter("name an allocation, or a pod with --workload", param_hint="ID|ADDRESS")
     if workload is not None:

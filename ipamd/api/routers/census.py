@@ -38,9 +38,9 @@ async def list_held(query: Annotated[HeldQuery, Query()], engine: TheEngine) -> 
 async def take(call: Request, engine: TheEngine, asker: Asker) -> Response:
     """Free what is surely dead of what a node's agent says is.
 
-    What is of an earlier boot is freed at once, other allocations with the second report, a grace after the
-    first. A word of another boot counts after a while (409, `census-settling`), that of another machine when
-    an admin has released the node (409, `census-superseded`).
+    What is of an earlier boot is freed as soon as the new boot is heard, other allocations with the second
+    report, a grace after the first. Another boot is heard after a while (409, `census-settling`), another
+    machine when an admin has released the node (409, `census-superseded`).
     """
     spoken = read(await call.body())
     if asker is not None and asker.role is Role.NODE and asker.node != spoken.node:
