@@ -23,7 +23,7 @@ OVERLAP: Final = 10 * 60 * SECOND
 def set_back(token: Token, snapshot: Snapshot, now: Instant) -> Token:
     """A token without moments that a clock wrote which was ahead.
 
-    The expiry of a node's token is computed here when the node joins. Every other one is somebody's wish.
+    The expiry of a node's token is computed here when the node joins. Every other one was chosen by somebody.
     """
     made_ahead = token.created > now + AHEAD
     changed = replace(token, created=now) if made_ahead else token

@@ -365,8 +365,9 @@ class LeaseSuperseded(DomainError):
 
     def __init__(self, node: str, machine: str, other: str) -> None:
         super().__init__(
-            f"machine {other} has the lease of node {node}, and this is machine {machine}: if that one is gone, "
-            f"run `ipamctl node release {node} --why REASON`; if it lives, give the nodes different names"
+            f"machine {other} has the lease of node {node}, and this is machine {machine}: if that one is "
+            f"gone, run `ipamctl node release {node} --why REASON`; if it lives, give the nodes "
+            "different names"
         )
 
 

@@ -187,7 +187,7 @@ def _known(snapshot: Snapshot, node: NodeKey) -> Node:
 
 
 def _refuse_stranger(known: Node, shown: bytes, own: list[Token], principal: Principal) -> None:
-    """Raise if the name of a node belongs to somebody else, or to nobody by an admin's wish."""
+    """Raise if the name of a node belongs to somebody else, or to nobody because an admin said so."""
     if known.proof == SHUT_OUT:
         raise NodeShutOut(known.cluster, known.name)
     if known.proof is not None:

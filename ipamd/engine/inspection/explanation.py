@@ -141,7 +141,7 @@ def _selected_or_none(request: AllocationRequest, catalogue: Catalogue) -> Seque
     try:
         return select(request, catalogue)
     except DomainError:
-        return ()  # the outcome says which: the rehearsal met the same
+        return ()  # the outcome says which: the dry run met the same
 
 
 def _fill(pool: Pool, fullness: Fullness | None) -> tuple[PoolStanding, str]:
