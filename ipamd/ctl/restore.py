@@ -23,9 +23,12 @@ def status(session: CommandSession) -> None:
         session.show_done("nobody is waited for: ipamd gives addresses to all", found)
         return
     said = [f"since {found.body['began']} nothing is given to anybody new"]
-    for key, text in (("silent", "have not spoken"), ("conflicting", "have a conflict: see `ipamctl check`")):
+    for key, text in (
+        ("silent", "no word yet from"),
+        ("conflicting", "conflicts, as `ipamctl check` tells, on"),
+    ):
         if found.body[key]:
-            said.append(f"{', '.join(map(_name, found.body[key]))} {text}")
+            said.append(f"{text} {', '.join(map(_name, found.body[key]))}")
     session.show_done("; ".join(said), found)
 
 
