@@ -35,9 +35,9 @@ def add_pods(table: Table, ours: Contender, folder: Path, rounds: int) -> None:
     for verb in ("ADD", "DEL"):
         own, other = spent[verb, ours.name], spent[verb, REFERENCE]
         figures = figure("ms", milliseconds(own)), figure("ms", milliseconds(other))
-        table.add(Row(f"{verb} of a pod: {LEASED}", figures[0], REFERENCE, figures[1], (HALF,)))
+        table.add(Row(f"{verb} of a pod with a lease: {LEASED}", figures[0], REFERENCE, figures[1], (HALF,)))
         cpu = [figure("ms", [1000 * each.done[0].cpu for each in bursts]) for bursts in (own, other)]
-        table.add(Row(f"CPU time of {verb} of a pod", cpu[0], REFERENCE, cpu[1], (HALF,)))
+        table.add(Row(f"CPU time of {verb} of a pod with a lease", cpu[0], REFERENCE, cpu[1], (HALF,)))
 
 
 def main_plugin(folder: Path, section: dict[str, object]) -> Contender:

@@ -57,7 +57,7 @@ def _measure_with(table: Table, taken: int, folder: Path, *, quick: bool) -> Non
     first = int(IPv4Network(SUBNET)[0]) + 256
     fill_host_local(folder / "host-local", [str(IPv4Address(first + number)) for number in range(taken)])
     store = _store(folder, ours.config, taken + FREE)
-    state = f"{taken} taken" if taken else "nothing taken"
+    state = f"from a lease, {taken or 'nothing'} taken"
     with own_run(folder / "run"):
         if taken:
             spawn.addresses(spawn.run([ours.call("ADD", each) for each in containers(taken)], 4, folder))

@@ -26,8 +26,8 @@ A machine may be four times slower than another, so what counts is the ratio of 
 NOTES: Final = (
     "Kea: a lease is four UDP packets through a veth pair; an ADD is one request and its answer over "
     "HTTP on loopback. Kea's memfile syncs nothing: what it answered last is lost with the power. On "
-    "PostgreSQL each lease is a commit of its own. Kea runs in one thread; of the rates that perfdhcp "
-    "offers, the one counts at which most exchanges were completed.",
+    "PostgreSQL each lease is a commit of its own. Kea runs in one thread. perfdhcp offers it "
+    "half as much again until it does not keep up; the most exchanges that were completed count.",
     "etcd: a call is one compare-and-swap of a key with 1 KB, as Calico writes a block, over HTTP by "
     "etcd's own JSON gateway, 128 at once. It is synced before it is answered, as an ADD is. Nothing is "
     "decided: an IPAM on etcd reads before it writes, and writes a handle too.",
