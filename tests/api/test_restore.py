@@ -109,3 +109,21 @@ def test_an_admin_ends_the_waiting(service: IpamdProcess, scratch: Path) -> None
     assert add(agent, "new").status_code == httpx.codes.OK
     kinds = [entry["kind"] for entry in service.http.get("/v1/log").json()["items"]]
     assert kinds[:2] == ["restore", "restore"]
+
+
+def test_nobody_waits_for_a_node_that_an_admin_has_released(service: IpamdProcess) -> None:
+    service.create_pool("pods", "10.0.0.0/24", cooldown=0)
+    gone, spoken = Agent(service.http, 1), Agent(service.http, 1)
+    spoken.say([])
+    service.stop()
+    service.options = (*service.options, "--after-restore")
+    service.start()
+    spoken.http = service.http
+    spoken.say([])
+    assert [each["name"] for each in service.http.get("/v1/restore").json()["silent"]] == [gone.node]
+
+    body = {"why": "it burnt", "even_if_alive": True}
+    assert service.http.post(f"/v1/nodes/default/{gone.node}/release", json=body).is_success
+
+    eventually(lambda: service.http.get("/v1/restore").json()["began"] is None)
+    assert add(spoken, "new").status_code == httpx.codes.OK

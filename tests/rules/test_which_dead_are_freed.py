@@ -185,7 +185,7 @@ def test_another_machine_is_not_heard_until_an_admin_says_that_the_first_is_gone
         assert isinstance(verdict.refusal, CensusSuperseded)
 
     assert node.census is not None
-    node.census = released(node.census)
+    node.census = released(node.census.node, node.census.since, "")
     assert node.look(boot="tuesday", machine="other").refusal is None
 
 

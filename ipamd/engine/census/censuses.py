@@ -161,12 +161,18 @@ class Censuses:
         return freed
 
     async def forget(self, node: NodeKey) -> None:
-        """Hear whoever speaks next for a node, because an admin says that its machine is gone."""
+        """Hear whoever speaks next for a node, because an admin says that its machine is gone.
+
+        After a restore that is the node's word: nobody else could say what lives on it.
+        """
+        restoration = self._cache.catalogue.snapshot.restoration
 
         async def work(transaction: Transaction) -> None:
             known = await _locked(transaction, node)
-            if known is not None:
-                await transaction.write(Changes(censuses=[released(known)]))
+            if known is not None or restoration.began is not None:
+                since = known.since if known is not None else self._clock()
+                census = released(node, since, restoration.timeline)
+                await transaction.write(Changes(censuses=[census]))
 
         await self._backend.transact(work, LOCKS)
 

@@ -75,6 +75,6 @@ def has_rival(census: Census, clock: Reading) -> bool:
     return census.rival_heard is not None and census.rival_heard > clock.past(RIVALRY)
 
 
-def released(known: Census) -> Census:
-    """A census of which nothing counts any more: an admin says that the machine is gone."""
-    return Census(node=known.node, machine=NOBODY, boot=NOBODY, since=known.since)
+def released(node: NodeKey, since: Instant, timeline: str) -> Census:
+    """The census of a node whose machine is gone, as an admin says: nothing lives on it."""
+    return Census(node=node, machine=NOBODY, boot=NOBODY, since=since, timeline=timeline)
