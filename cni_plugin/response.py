@@ -5,6 +5,7 @@ from __future__ import annotations
 _HEAD_BYTES = 16384
 _BYTES = 1 << 20  # all that one connection may bring, interim answers and trailers too
 _LINE_BYTES = 1024
+_CHUNKS = 1 << 14  # each costs far more memory than its bytes
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 _DIGITS = b"0123456789"
 _HEXADECIMAL = b"0123456789abcdefABCDEF"
@@ -25,6 +26,7 @@ class Response:
         self._pending = b""
         self._at = 0  # where in it the reading is
         self._pieces: list[bytes] = []
+        self._chunks = 0
         self._size = 0
         self._left: int | None = None  # bytes of the body or chunk to come; None: as many as come
         self._chunk: int | None = None  # what of a chunked body comes next; None: it is not chunked
@@ -107,6 +109,9 @@ class Response:
                     raise Malformed("a chunk longer than its size")
                 self._chunk = _SIZE
             else:
+                self._chunks += 1
+                if self._chunks > _CHUNKS:
+                    raise Malformed("answer too large")
                 self._left = _number(line.partition(b";")[0].strip(), _HEXADECIMAL, 16)
                 self._chunk = _DATA if self._left else _TRAILER
 

@@ -162,7 +162,7 @@ def test_no_namespace_is_taken_for_dead_wherever_it_is_kept(
     node.agent.start()
 
     living = {f"kept-{name}" for name in Kept.KINDS} | {"kept-named"}
-    eventually(lambda: node.held() == living)
+    eventually(lambda: node.held() == living, 120)
     node.looks()
     assert node.held() == living
 

@@ -184,6 +184,7 @@ def test_nodes_that_were_announced_before_there_was_a_pool_take_part_in_it(
             )
 
         eventually(have_addresses, SECONDS)
+        eventually(lambda: one.is_whole(1) and two.is_whole(1), SECONDS)
         pod, other = fabric.pod("pod-1", one, ipam), fabric.pod("pod-2", two, ipam)
         eventually(lambda: all(pod.reaches(address) for address in other.addresses), SECONDS)
         assert one.status().returncode == 0

@@ -1,7 +1,8 @@
 """The page of two replicas on PostgreSQL behind one name, signed in, in a real browser."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.postgres import Postgres
 from tests.service import IpamdProcess, running_replicas
+from tests.waiting import eventually
 from tests.web.conftest import fill
 from tests.web.one_name import one_name
 from tests.web.windows import PATIENCE, VIEWED, Watched, faults
@@ -40,7 +42,15 @@ def cluster(postgres: Postgres) -> Iterator[Cluster]:
             tokens.append(http.post("/v1/tokens", json={"role": role, "name": called}).json()["token"])
             for replica in replicas:
                 replica.http.headers["Authorization"] = f"Bearer {tokens[0]}"
+        for token in tokens:
+            eventually(partial(are_known, replicas, token))
         yield Cluster(name.address, replicas, *tokens)
+
+
+def are_known(replicas: Sequence[IpamdProcess], token: str) -> bool:
+    """Whether all replicas have heard of a token: each hears of changes a moment later than who made them."""
+    asking = {"Authorization": f"Bearer {token}"}
+    return all(replica.http.get("/v1/pools", headers=asking).is_success for replica in replicas)
 
 
 def sign_in(page: Page, home: str, token: str, leads_to: str = "/ui/nodes") -> None:
