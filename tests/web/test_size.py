@@ -28,7 +28,12 @@ def costs(population: Population) -> Iterator[dict[str, Cost]]:
         counted = Counted(service)
         with counted.counting():
             service.start()
-            yield {view: counted.asked(view) for view in VIEWS}
+            # Twice each: once may fall together with what ipamd reads for itself.
+            yield {view: min((counted.asked(view) for _ in range(2)), key=steps_of) for view in VIEWS}
+
+
+def steps_of(cost: Cost) -> int:
+    return cost.steps
 
 
 @pytest.fixture(scope="module")
