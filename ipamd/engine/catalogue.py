@@ -66,6 +66,11 @@ class Catalogue:
     def pools(self) -> Mapping[str, Pool]:
         return self.snapshot.pools
 
+    @cached_property
+    def has_sticky_pools(self) -> bool:
+        """Whether any pool is sticky: else no call looks through the pools that it may have for one."""
+        return any(pool.sticky for pool in self.pools.values())
+
     def announces(self, pool: str, cluster: str) -> bool:
         """Whether the blocks that nodes of a cluster have of a pool are announced to the other nodes."""
         known = self.pools.get(pool)

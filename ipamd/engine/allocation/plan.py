@@ -174,9 +174,10 @@ class Plan:
             if not wanted:
                 raise NothingFree(())
             self._allocations[at] = call, wanted
-            workload = workload_that_asks(call.request, wanted)
-            if workload is not None:
-                self._workloads[at] = workload
+            if self._catalogue.has_sticky_pools:
+                workload = workload_that_asks(call.request, wanted)
+                if workload is not None:
+                    self._workloads[at] = workload
         except DomainError as error:
             self._verdicts[at] = Refused(error)
 
