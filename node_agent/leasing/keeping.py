@@ -30,7 +30,6 @@ from node_agent.pod_network import files
 from node_agent.relay.membership import Membership
 from node_agent.relay.upstream import Upstream
 
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _WHILE_NOT_ALONE: Final = 1.0
 _WRITE_EVERY: Final = 0.5
 _LOOK_EVERY: Final = 0.1
@@ -82,7 +81,7 @@ class Leasing:
         self._facts = facts
         self.state = State()
         machine = files.machine(node.state_dir)
-        maker = Maker(node.cluster, node.name, _BOOT.read_text().strip(), machine)
+        maker = Maker(node.cluster, node.name, files.boot(), machine)
         centre = Centre(upstream, membership)
         self._demand = Demand(most)
         path = Path(leases.PATH)

@@ -29,7 +29,7 @@ def ready_with() -> frozenset[Address] | None:
     Raises OSError.
     """
     try:
-        is_of_this_boot = Path(READY_FILE).read_text().strip() == _boot()
+        is_of_this_boot = Path(READY_FILE).read_text().strip() == boot()
         return frozenset(map(ip_address, _ADDRESSES.read_text().split())) if is_of_this_boot else None
     except (FileNotFoundError, ValueError):
         return None
@@ -38,7 +38,7 @@ def ready_with() -> frozenset[Address] | None:
 def write_ready(addresses: Iterable[Address]) -> None:
     """Write that the network stands in this boot, with these addresses of the node's. Raises OSError."""
     _write(_ADDRESSES, "\n".join(map(str, addresses)))
-    _write(Path(READY_FILE), _boot())
+    _write(Path(READY_FILE), boot())
 
 
 def remove_ready() -> None:
@@ -71,7 +71,8 @@ def machine(state_dir: Path) -> str:
     return own.read_text().strip()
 
 
-def _boot() -> str:
+def boot() -> str:
+    """The boot that the node is in. Raises OSError."""
     return _BOOT.read_text().strip()
 
 

@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -22,7 +21,6 @@ from node_agent.watching.centre import Centre, Refused, Unknown
 from node_agent.watching.dead import Held
 from node_agent.watching.looking import look
 
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 LOOK_EVERY: Final = 60
 """Seconds between two looks, at most: ipamd hears of another boot of a node only if the former one is silent
 for longer."""
@@ -55,7 +53,7 @@ class Watching:
         self._centre = Centre(node, OwnCalls(upstream, membership))
         self._facts = facts
         self._until_told = until_told
-        self._boot = _BOOT.read_text().strip()
+        self._boot = files.boot()
         self._machine = files.machine(node.state_dir)
         self._rows: dict[int, Held] = {}
         self._read_from = 0
