@@ -18,6 +18,8 @@ from node_agent.relay.upstream import Response, Upstream
 _SECONDS: Final = 10.0
 _ASK: Final = "/v1/leases"
 _REPORT: Final = "/v1/leases/report"
+MOST_EVENTS: Final = 500
+"""So many events are in one report."""
 _UNACCEPTABLE: Final = (400, 413, 422)
 
 

@@ -9,15 +9,13 @@ from typing import Final
 from cni_plugin.platform import uptime_ns
 from ipam_plugin.leases import layout
 from node_agent.leasing.asking import Asking
-from node_agent.leasing.centre import Centre, Gap, NotAdmitted, Over, Refused, Reporter
+from node_agent.leasing.centre import MOST_EVENTS, Centre, Gap, NotAdmitted, Over, Refused, Reporter
 from node_agent.leasing.demand import Demand
 from node_agent.leasing.holding import Holding, NoStore, View
 from node_agent.leasing.making import Maker
 from node_agent.leasing.state import State
 from node_agent.relay.upstream import Silent
 
-MOST_EVENTS: Final = 500
-"""So many events are in one report."""
 _LOOK_EVERY: Final = 0.5
 _WAKE_EVERY: Final = 2.0
 _REFUSED_SECONDS: Final = 60.0

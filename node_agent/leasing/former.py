@@ -6,18 +6,15 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import structlog
 
 from cni_plugin.files import replace
 from cni_plugin.platform import uptime_ns
-from node_agent.leasing.centre import Centre, Gap, Reporter, Unacceptable
+from node_agent.leasing.centre import MOST_EVENTS, Centre, Gap, Reporter, Unacceptable
 from node_agent.leasing.holding import View
 from node_agent.leasing.making import Maker
 from node_agent.leasing.unreported import Event, Unreported
-
-_MOST_EVENTS: Final = 500
 
 log = structlog.get_logger()
 
@@ -74,8 +71,8 @@ class Former:
         await self._forget()
 
     async def _report(self, whose: Reporter, events: Sequence[Event]) -> None:
-        for at in range(0, len(events), _MOST_EVENTS):
-            part = events[at : at + _MOST_EVENTS]
+        for at in range(0, len(events), MOST_EVENTS):
+            part = events[at : at + MOST_EVENTS]
             aged = [(self._age(whose, event), bytes(event.event)) for event in part]
             await self._centre.report(whose, part[0].number, aged)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,6 +14,8 @@ from node_agent.relay.own_calls import OwnCalls, sentence_of
 from node_agent.relay.upstream import Response
 from node_agent.watching.dead import Held
 from node_agent.watching.looking import Seen
+
+T = TypeVar("T")
 
 _PATH: Final = "/v1/census"
 _SECONDS: Final = 10.0
@@ -85,10 +87,7 @@ class Centre:
                 "limit": _AT_ONCE,
             }
             answer = await self._ask("GET", f"{_PATH}?{urlencode(query)}", b"")
-            try:
-                part = _ROWS.decode(answer.body)
-            except ValueError as error:
-                raise Refused(f"ipamd's answer cannot be read: {error}") from None
+            part = _decoded(_ROWS, answer)
             found += part.rows
             more = part.more and bool(part.rows)
         return found
@@ -107,10 +106,7 @@ class Centre:
             "living": seen.living[:MOST_LIVING],
         }
         answer = await self._ask("POST", _PATH, msgspec.json.encode(document))
-        try:
-            return _ANSWER.decode(answer.body)
-        except ValueError as error:
-            raise Refused(f"ipamd's answer cannot be read: {error}") from None
+        return _decoded(_ANSWER, answer)
 
     async def _ask(self, method: str, path: str, body: bytes) -> Response:
         answer = await self._calls.ask(method, path, body, _SECONDS)
@@ -120,3 +116,11 @@ class Centre:
             raise Unknown("this ipamd takes no census: update it")
         after = answer.headers.get("retry-after", "")
         raise Refused(sentence_of(answer), float(after) if after.isdigit() else None)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], answer: Response) -> T:
+    """An answer as a value. Raises Refused if it is none."""
+    try:
+        return decoder.decode(answer.body)
+    except ValueError as error:
+        raise Refused(f"ipamd's answer cannot be read: {error}") from None

@@ -37,8 +37,8 @@ class Asking:
     """All that a node has of its lease.
 
     `epoch` is None at the first asking of a store. The node knows that ipamd has its events up to `reported`.
-    `granted` is the last grant that the node took, `revision`
-    the catalogue's in the last answer that it took. With `confirm` it wants to know its containers.
+    `granted` is the last grant that the node took, `revision` the catalogue's in the last answer that it
+    took. With `confirm` it wants to know its containers.
     """
 
     node: NodeKey
