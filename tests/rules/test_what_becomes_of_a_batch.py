@@ -50,6 +50,7 @@ from tests.rules.values import (
     moment,
     pool,
     remembered,
+    searched,
     table,
 )
 
@@ -80,10 +81,7 @@ def planned(
     carved_out: Set[str] = frozenset(),
 ) -> Plan:
     """A batch that is decided, with as many searches as that needs."""
-    plan = Plan(calls, known, of, carved_out, Reading(NOW))
-    while searches := plan.searches():
-        plan.receive(searches, [answer(search, there, contended) for search in searches])
-    return plan
+    return searched(Plan(calls, known, of, carved_out, Reading(NOW)), there, contended)
 
 
 def said(verdict: Verdict) -> str:

@@ -24,7 +24,6 @@ from tests.rules.values import (
     THERE,
     BlocksThere,
     ago,
-    answer,
     block,
     catalogue,
     container,
@@ -35,6 +34,7 @@ from tests.rules.values import (
     pool,
     request,
     reserved,
+    searched,
     table,
 )
 
@@ -72,9 +72,7 @@ def becomes(
     asking = plan.workloads()
     plan.remember({one.workload: [one] for one in former if one.workload in asking})
     spots: BlocksThere = {str(ip_address(there.first)): [there], owner_of(there): [there]}
-    while searches := plan.searches():
-        plan.receive(searches, [answer(search, spots, frozenset()) for search in searches])
-    [verdict] = plan.verdicts()
+    [verdict] = searched(plan, spots).verdicts()
     match verdict:
         case Granted(grants):
             return " ".join(str(grant.address) for grant in grants)
@@ -206,11 +204,11 @@ WEB = Workload("shop", "web")
 )
 def test_what_is_remembered_of_an_end(row: Allocation, pools: Sequence[Pool], remembered: str | None) -> None:
     plan = Plan([delete()], found(row), catalogue(*pools), set(), Reading(NOW))
-    while searches := plan.searches():
-        there = block("10.0.0.0", taken=["10.0.0.9"])
-        plan.receive(searches, [answer(search, {"10.0.0.0": [there]}, frozenset()) for search in searches])
+    there = block("10.0.0.0", taken=["10.0.0.9"])
 
-    assert [str(one.address) for one in plan.changes().former] == ([remembered] if remembered else [])
+    changes = searched(plan, {"10.0.0.0": [there]}).changes()
+
+    assert [str(one.address) for one in changes.former] == ([remembered] if remembered else [])
 
 
 def test_of_two_containers_of_a_workload_the_younger_one_counts() -> None:
@@ -220,8 +218,8 @@ def test_of_two_containers_of_a_workload_the_younger_one_counts() -> None:
         held("10.0.0.10", "new", workload=WEB, since=ago(9), block=THEN.first),
     ]
     plan = Plan([delete("new"), delete("old")], found(*rows), catalogue(STICKY), set(), Reading(NOW))
-    while searches := plan.searches():
-        there = block("10.0.0.0", taken=["10.0.0.9-10.0.0.10"])
-        plan.receive(searches, [answer(search, {"10.0.0.0": [there]}, frozenset()) for search in searches])
+    there = block("10.0.0.0", taken=["10.0.0.9-10.0.0.10"])
 
-    assert [str(one.address) for one in plan.changes().former] == ["10.0.0.10"]
+    changes = searched(plan, {"10.0.0.0": [there]}).changes()
+
+    assert [str(one.address) for one in changes.former] == ["10.0.0.10"]

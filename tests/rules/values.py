@@ -17,6 +17,7 @@ from ipamd.addressing.ranges import Spans
 from ipamd.backends.conformance.examples import allocation
 from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, Found, Locked, RememberedRelease
 from ipamd.engine.allocation.call import AllocateCall, ReleaseCall
+from ipamd.engine.allocation.plan import Plan
 from ipamd.engine.catalogue import Catalogue
 from ipamd.models.address import AddressRange, IPAddress, address_in
 from ipamd.models.allocation import Allocation, Workload
@@ -200,6 +201,13 @@ def answer(search: BlockSearch, there: BlocksThere, contended: Set[BlockOwner | 
     new = [each for each in there.get(search.owner, ()) if each.first not in search.but_not]
     of_pool = [each for each in new if each.pool == search.pool]
     return Locked(deepcopy(of_pool[: search.limit]), search.owner in contended)
+
+
+def searched(plan: Plan, there: BlocksThere, contended: Set[BlockOwner | str] = frozenset()) -> Plan:
+    """A plan that has had as many searches as it needs."""
+    while searches := plan.searches():
+        plan.receive(searches, [answer(search, there, contended) for search in searches])
+    return plan
 
 
 def spans(family: int, values: Spans) -> str:
