@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from markupsafe import escape as markup_escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -43,6 +44,11 @@ LIVE: Final = "ipamd.live"
 def visible(value: object) -> object:
     """Foreign text with its control characters shown; a template escapes its markup besides."""
     return escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def as_written(text: str) -> Markup:
+    """The text of a field that comes back with a form: lines and all, for it must come back the same."""
+    return markup_escape(text)
 
 
 def when(text: str | None) -> Markup:
@@ -89,6 +95,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"when": when, "moment": lambda instant: when(rfc3339(instant)), "grouped": grouped}
+    made.filters |= {"as_written": as_written}
     made.globals |= {"asset": asset, "link": link, "version": __version__}
     made.globals |= {"drawn_addresses": drawing.addresses, "drawn_prefixes": drawing.prefixes}
     made.globals |= {"drawn_space": drawing.parts_of_space}

@@ -115,6 +115,26 @@ def test_a_pool_may_have_no_gateway_one_elsewhere_and_no_leases(page: Browser, f
     assert edit_form(page, "/ui/edit/pool/odd")["gateway"] == "none"
 
 
+def test_a_form_that_is_stored_untouched_changes_nothing_and_its_lines_stay_lines(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    lists = {"exclusions": ["10.92.0.9", "10.92.0.20-10.92.0.29"], "dns": {"search": ["a.test", "b.test"]}}
+    filled.create_pool("lines", "10.92.0.0/24", **lists)
+    labels = {"zone": "b", "rack": "r1"}
+    assert filled.http.put("/v1/nodes/default/lines", json={"labels": labels}).is_success
+    before = pool(filled, "lines")
+
+    for path in ("/ui/edit/pool/lines", "/ui/edit/node/default/lines"):
+        assert page.send(path, edit_form(page, path)).status_code == 303
+    form = edit_form(page, "/ui/edit/pool/lines")
+    assert pool(filled, "lines") == before
+    assert filled.http.get("/v1/nodes/default/lines").json()["labels"] == labels
+
+    more = form["exclusions"] + "\r\n10.92.0.40\r\n"
+    assert page.send("/ui/edit/pool/lines", {**form, "exclusions": more}).status_code == 303
+    assert pool(filled, "lines")["exclusions"] == [*lists["exclusions"], "10.92.0.40"]
+
+
 def test_a_change_meanwhile_is_shown_side_by_side_and_nothing_of_it_is_lost(
     page: Browser, filled: IpamdProcess
 ) -> None:

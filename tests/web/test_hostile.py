@@ -63,6 +63,10 @@ def test_a_file_with_marks_and_semicolons_is_read_and_formulas_stay_text(
 
     expect(page.get_by_role("status")).to_contain_text("1 change")
     expect(page.get_by_role("cell")).to_contain_text("=cmd|' /C calc'!A0")
+    page.get_by_role("button", name="Apply 1 change").click()
+
+    expect(page.get_by_role("status")).to_contain_text("Done.")
+    assert [held["address"] for held in filled.allocations(owner="=cmd|' /C calc'!A0")] == ["10.64.0.150"]
     page.context.close()
 
 
