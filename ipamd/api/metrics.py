@@ -23,6 +23,7 @@ from ipamd import __version__
 from ipamd.api.call_measures import CallMeasures
 from ipamd.engine.census.censuses import Counts as DeadCounts
 from ipamd.engine.clock import Clock
+from ipamd.engine.inspection.nodes import SilentNodes
 from ipamd.engine.inspection.usage import Usage
 from ipamd.engine.leasing.standings import Counts as LeaseCounts
 from ipamd.engine.measures import Histogram, Measures
@@ -44,6 +45,7 @@ class _Now(Collector):
         usage: Mapping[str, Usage],
         leases: LeaseCounts,
         dead: DeadCounts,
+        silent: SilentNodes,
         ready: bool,
     ) -> None:
         self._calls = calls
@@ -53,6 +55,7 @@ class _Now(Collector):
         self._usage = usage
         self._leases = leases
         self._dead = dead
+        self._silent = silent
         self._ready = ready
 
     def collect(self) -> Iterator[Metric]:
@@ -149,6 +152,7 @@ class _Now(Collector):
             self._leases.silent,
         )
         yield from self._of_the_dead()
+        yield from self._of_silent_nodes()
 
     def _of_the_dead(self) -> Iterator[Metric]:
         yield _counter(
@@ -168,6 +172,19 @@ class _Now(Collector):
             self._dead.rivalries,
         )
 
+    def _of_silent_nodes(self) -> Iterator[Metric]:
+        yield _gauge(
+            "ipamd_silent_nodes",
+            "Nodes whose agents were not heard from for five minutes.",
+            self._silent.nodes,
+        )
+        held = GaugeMetricFamily(
+            "ipamd_silent_nodes_held", "What silent nodes hold, by kind.", labels=("kind",)
+        )
+        for kind in ("addresses", "seats", "blocks"):
+            held.add_metric((kind,), getattr(self._silent, kind))
+        yield held
+
 
 def exposition(
     calls: CallMeasures,
@@ -177,12 +194,13 @@ def exposition(
     usage: Mapping[str, Usage],
     leases: LeaseCounts,
     dead: DeadCounts,
+    silent: SilentNodes,
     *,
     ready: bool,
 ) -> bytes:
     """The page of a scrape."""
     registry = CollectorRegistry()
-    registry.register(_Now(calls, engine, clock, waiting, usage, leases, dead, ready))
+    registry.register(_Now(calls, engine, clock, waiting, usage, leases, dead, silent, ready))
     for of_process in (ProcessCollector, PlatformCollector, GCCollector):
         of_process(registry=registry)
     return generate_latest(registry)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -22,17 +23,22 @@ Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
 
 @command(commands, "list")
 def list_nodes(session: CommandSession, limit: Limit = None) -> None:
-    """List nodes, their blocks, and when each last called."""
+    """List nodes, what they hold, and when each was last heard from.
+
+    STATE is `silent` if the node's agent was not heard from for five minutes.
+    """
     session.show_list(
         session.client.pages(NODES, limit=limit),
-        ("CLUSTER", "NAME", "ADDRESS", "BLOCKS", "LABELS", "LAST CONTACT"),
+        ("CLUSTER", "NAME", "ADDRESS", "BLOCKS", "HOLDS", "LABELS", "LAST CONTACT", "STATE"),
         lambda node: (
             node["cluster"],
             node["name"],
             (node.get("network") or {}).get("address"),
             (node.get("network") or {}).get("blocks"),
+            held(node),
             node["labels"],
             node.get("last_contact"),
+            state(node),
         ),
     )
 
@@ -136,6 +142,22 @@ def forget(
     """
     answer = session.client.delete(_path(cluster, name), {"keep_lease": "true"} if keep_lease else None)
     session.show_done(f"node {name} of cluster {cluster} is forgotten, and its tokens are revoked", answer)
+
+
+def held(node: Mapping[str, Any]) -> str:
+    """What a node holds, in words."""
+    holds = node.get("holds") or {}  # an older ipamd does not say it
+    numbers = (
+        (holds.get("addresses", 0), "address", "addresses"),
+        (holds.get("seats", 0), "free seat", "free seats"),
+        (sum(holds.get("blocks", {}).values()), "block", "blocks"),
+    )
+    return ", ".join(f"{number} {one if number == 1 else many}" for number, one, many in numbers if number)
+
+
+def state(node: Mapping[str, Any]) -> str | None:
+    """What is out of the ordinary about a node, None if nothing is."""
+    return "silent" if node.get("silent") else None
 
 
 def _change(text: str) -> tuple[str, str | None]:

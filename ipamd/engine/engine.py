@@ -24,6 +24,7 @@ from ipamd.engine.census.restoring import Restoring
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.check import Check
 from ipamd.engine.inspection.explanation import explain
+from ipamd.engine.inspection.nodes import NodeQueries
 from ipamd.engine.inspection.pod_network import NetworkQueries
 from ipamd.engine.inspection.queries import Queries
 from ipamd.engine.inspection.refusals import Refusals
@@ -84,6 +85,7 @@ class Engine:
         self.tokens = Tokens(backend, cache, self.announcements, clock)
         self.networks = PodNetworks(backend, cache, self.announcements, clock)
         self.network_queries = NetworkQueries(backend.ledger, cache, self.upkeep, self.announcements)
+        self.nodes = NodeQueries(backend.ledger, cache, self.upkeep, clock)
         self.publishing = Publishing(
             self.networks, self.administration, self.allocator, self.network_queries, self.upkeep, cache
         )

@@ -134,6 +134,8 @@ def test_nodes_are_changed_by_version_and_forgotten(http: httpx.Client) -> None:
         "labels": {"a": "2"},
         "joined": False,
         "last_contact": None,
+        "silent": None,
+        "holds": {"addresses": 0, "seats": 0, "blocks": {}},
         "network": None,
     }
     assert shown in listed

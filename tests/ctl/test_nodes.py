@@ -84,3 +84,11 @@ def test_a_node_that_ipamd_never_heard_of_is_refused(service: IpamdProcess, ipam
 def test_a_reason_must_be_given(service: IpamdProcess, ipamctl: Ipamctl) -> None:
     assert ipamctl.run("node", "release", "dead", "--even-if-alive").returncode == 2
     assert service.http.post("/v1/nodes/default/dead/release", json={}).status_code == 422
+
+
+def test_the_list_says_what_each_node_holds(service: IpamdProcess, ipamctl: Ipamctl) -> None:
+    holds = {item["name"]: item["holds"] for item in ipamctl.json("node", "list")["items"]}
+
+    assert holds["dead"] == {"addresses": 3, "seats": 0, "blocks": {}}
+    assert "3 addresses" in ipamctl("node", "list")
+    assert "1 address " in ipamctl("node", "list")

@@ -12,6 +12,7 @@ from ipamd.api.call_measures import CallMeasures
 from ipamd.api.metrics import MEDIA_TYPE, exposition
 from ipamd.api.routers.access import TheEngine
 from ipamd.engine.census.censuses import Counts as DeadCounts
+from ipamd.engine.inspection.nodes import SilentNodes
 from ipamd.engine.leasing.standings import Counts as LeaseCounts
 
 router = APIRouter(tags=["health"])
@@ -28,6 +29,7 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
     usage = await engine.queries.usage_of_all() if ready else {}
     leases = await engine.standings.count() if ready else LeaseCounts()
     dead = await engine.censuses.count() if ready else DeadCounts()
+    silent = await engine.nodes.silent() if ready else SilentNodes()
     # In a thread, for ten thousand pools take longer to write down than a call may wait.
     page = await asyncio.to_thread(
         exposition,
@@ -38,6 +40,7 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
         usage,
         leases,
         dead,
+        silent,
         ready=ready,
     )
     return Response(page, media_type=MEDIA_TYPE)

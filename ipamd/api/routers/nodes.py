@@ -44,12 +44,14 @@ async def list_nodes(
     contacts = await engine.contacts(ContactQuery(cluster=query.cluster, after=after, limit=most))
     labelled = islice(catalogue.nodes_after(after, query.cluster), most)
     keys = sorted({*contacts, *labelled})[:most]
-    members = await engine.network_queries.members(keys[: query.limit], contacts)
+    shown = keys[: query.limit]
+    members = await engine.network_queries.members(shown, contacts)
+    standings = await engine.nodes.standings(shown, contacts)
     return page(
         keys,
         query.limit,
         lambda key: document_of(
-            known.get(key) or Node(cluster=key.cluster, name=key.name), contacts.get(key), members.get(key)
+            known.get(key) or Node(cluster=key.cluster, name=key.name), standings[key], members.get(key)
         ),
         list,
     )
@@ -77,13 +79,13 @@ async def read_node(
     """Show one node that has called or has labels. A node without labels has no ETag."""
     key = NodeKey(cluster, name)
     node = catalogue.snapshot.nodes.get(key)
-    contact = await engine.contact(key)
+    standing = await engine.nodes.standing(key)
     if node is not None:
         response.headers.update(entity_tag(node.revision))
-    elif contact is None:
+    elif standing.heard is None:
         raise NotFound("node", f"{cluster}/{name}")
     member = await engine.network_queries.member(key)
-    return document_of(node or Node(cluster=cluster, name=name), contact, member)
+    return document_of(node or Node(cluster=cluster, name=name), standing, member)
 
 
 @router.put("/{cluster}/{name}", responses={HTTPStatus.CREATED: {"description": "Made", "model": ShownNode}})
@@ -108,7 +110,7 @@ async def save_node(
         response.status_code = HTTPStatus.CREATED
     response.headers.update(entity_tag(node.revision))
     member = await engine.network_queries.member(key)
-    return document_of(node, await engine.contact(key), member)
+    return document_of(node, await engine.nodes.standing(key), member)
 
 
 @router.delete("/{cluster}/{name}", status_code=HTTPStatus.NO_CONTENT)

@@ -9,8 +9,9 @@ from typing_extensions import TypedDict
 
 from ipamd.api.schemas.pod_network import ShownMember, member_document
 from ipamd.api.schemas.text import Document, Note, Word
+from ipamd.engine.inspection.nodes import NodeStanding
 from ipamd.engine.inspection.pod_network import AnnouncedNode
-from ipamd.models.instant import Instant, rfc3339
+from ipamd.models.instant import rfc3339
 from ipamd.models.limits import LONGEST_NAME
 from ipamd.models.node import SHUT_OUT, Node
 
@@ -36,10 +37,20 @@ class NodeFilter(Document):
     cluster: Word | None = None
 
 
+class ShownHolding(TypedDict):
+    """What a node holds: addresses of its containers, free seats of its lease, blocks by pool."""
+
+    addresses: int
+    seats: int
+    blocks: dict[str, int]
+
+
 class ShownNode(TypedDict):
     """A node as it is shown. `joined` says that it got a token with a proof.
 
-    `network` is what the others hear of it in the pod network, null if it takes no part.
+    `silent` says that its agent was not heard from for five minutes; it is null if it has no agent, for then
+    it calls only if a pod begins or ends. `network` is what the others hear of it in the pod network, null if
+    it takes no part.
     """
 
     cluster: str
@@ -47,6 +58,8 @@ class ShownNode(TypedDict):
     labels: dict[str, str]
     joined: bool
     last_contact: str | None
+    silent: bool | None
+    holds: ShownHolding
     network: ShownMember | None
 
 
@@ -58,13 +71,19 @@ class Evicted(TypedDict):
     released: int
 
 
-def document_of(node: Node, last_contact: Instant | None, member: AnnouncedNode | None) -> ShownNode:
+def document_of(node: Node, standing: NodeStanding, member: AnnouncedNode | None) -> ShownNode:
     """A node as it is shown."""
     return {
         "cluster": node.cluster,
         "name": node.name,
         "labels": dict(node.labels),
         "joined": node.proof not in (None, SHUT_OUT),
-        "last_contact": rfc3339(last_contact) if last_contact is not None else None,
+        "last_contact": rfc3339(standing.heard) if standing.heard is not None else None,
+        "silent": standing.silent,
+        "holds": {
+            "addresses": standing.holding.addresses,
+            "seats": standing.holding.seats,
+            "blocks": dict(standing.holding.blocks),
+        },
         "network": member_document(member) if member is not None else None,
     }

@@ -12,6 +12,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
 from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
+from ipamd.models.holding import NodeHolding
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey
@@ -179,6 +180,13 @@ class Ledger(Protocol):
 
     async def held_on(self, node: NodeKey, after: int, limit: int) -> Sequence[Allocation]:
         """The live allocations of a node's containers with ids above `after`, by id."""
+        ...
+
+    async def holdings(self, nodes: Sequence[NodeKey], pools: Sequence[str]) -> Mapping[NodeKey, NodeHolding]:
+        """What some nodes hold, their blocks of these pools among it; without nodes that hold nothing.
+
+        It counts what these nodes hold, and costs so much.
+        """
         ...
 
     async def censuses(self, node: NodeKey | None) -> Sequence[Census]:

@@ -13,6 +13,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
 from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
+from ipamd.models.holding import NodeHolding, count_holdings
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey
@@ -192,6 +193,11 @@ class MemoryLedger:
         rows = self._tables.allocations.rows
         found = (row for number, row in sorted(rows.items()) if number > after and _lives_on(row, node))
         return list(islice(found, limit))
+
+    async def holdings(self, nodes: Sequence[NodeKey], pools: Sequence[str]) -> Mapping[NodeKey, NodeHolding]:
+        live = (row for row in self._tables.allocations.rows.values() if row.until is None)
+        blocks = (block for pool in pools for block in self._tables.blocks.rows.get(pool, {}).values())
+        return count_holdings(nodes, live, self._tables.leases.seats.values(), blocks)
 
     async def censuses(self, node: NodeKey | None) -> Sequence[Census]:
         known = self._tables.censuses

@@ -13,6 +13,7 @@ from ipamd.backends.sql import (
     census,
     change_log,
     change_requests,
+    holdings,
     leasing,
     listing,
     samples,
@@ -28,6 +29,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
 from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
+from ipamd.models.holding import NodeHolding
 from ipamd.models.identity import DIGEST_SIZE, Digest, container_part
 from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey
@@ -226,6 +228,11 @@ class SqlLedger:
     async def held_on(self, node: NodeKey, after: int, limit: int) -> Sequence[Allocation]:
         return await self._reader.read(
             lambda session: census.held_on(session, node, after, limit, deferred=self._deferred)
+        )
+
+    async def holdings(self, nodes: Sequence[NodeKey], pools: Sequence[str]) -> Mapping[NodeKey, NodeHolding]:
+        return await self._reader.read(
+            lambda session: holdings.holdings(session, nodes, pools, deferred=self._deferred)
         )
 
     async def censuses(self, node: NodeKey | None) -> Sequence[Census]:

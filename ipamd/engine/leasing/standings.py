@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ipamd.backends.interface import Ledger
 from ipamd.engine.clock import Clock
+from ipamd.engine.inspection.nodes import SILENT
 from ipamd.engine.leasing.conversation import Standing
 from ipamd.engine.leasing.leases import by_seat
-from ipamd.models.instant import SECOND
 from ipamd.models.lease import Lease
-
-SILENT: Final = 300 * SECOND
-"""A node with a lease asks each minute at least."""
 
 
 class Counts(NamedTuple):

@@ -12,6 +12,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
 from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
+from ipamd.models.holding import NodeHolding, count_holdings
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey, count_seats
@@ -211,6 +212,14 @@ class FileLedger:
             live = [row for row in self._rows() if row.until is None and isinstance(row.holder, Identity)]
             found = [row for row in live if row.holder.node_key == node and row.stored_id > after]
             return sorted(found, key=lambda row: row.stored_id)[:limit]
+
+        return await self._turn(read)
+
+    async def holdings(self, nodes: Sequence[NodeKey], pools: Sequence[str]) -> Mapping[NodeKey, NodeHolding]:
+        def read() -> Mapping[NodeKey, NodeHolding]:
+            live = [row for row in self._rows() if row.until is None]
+            blocks = [block for pool in pools for block in self._store.blocks_of(pool)]
+            return count_holdings(nodes, live, self._store.values("seat"), blocks)
 
         return await self._turn(read)
 

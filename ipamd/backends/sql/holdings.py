@@ -1,0 +1,85 @@
+"""What nodes hold, counted in SQL."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from sqlalchemy import Table, bindparam, func, select, text
+
+from ipamd.backends.sql import statements
+from ipamd.backends.sql.schema import ALLOCATION, BLOCK, SEAT
+from ipamd.backends.sql.session import DatabaseSession, Statement
+from ipamd.models.holding import NodeHolding
+from ipamd.models.node import NodeKey
+
+LIVE: Final = ("until IS NULL",)
+DEFERRED: Final = ("until IS NULL AND listed", "until IS NULL AND NOT listed")
+"""On SQLite: what stands in the deferred index, and what waits to."""
+
+TAKEN: Final = "seat IS NOT NULL AND node IS NOT NULL AND seat_position = 0"
+
+
+@lru_cache
+def counted(table: Table, length: int, which: str = "true") -> Statement:
+    """How many rows of a table some nodes have."""
+    keys, names = statements.numbered(length)
+    return Statement(
+        select(table.c.node, func.count())
+        .where(table.c.cluster == bindparam("of_cluster"), table.c.node.in_(keys), text(which))
+        .group_by(table.c.node),
+        ("of_cluster", *names),
+    )
+
+
+@lru_cache
+def blocks_of(length: int) -> Statement:
+    """How many blocks of a pool some nodes have."""
+    keys, names = statements.numbered(length)
+    return Statement(
+        select(BLOCK.c.node, func.count())
+        .where(
+            BLOCK.c.pool == bindparam("of_pool"),
+            BLOCK.c.cluster == bindparam("of_cluster"),
+            BLOCK.c.node.in_(keys),
+        )
+        .group_by(BLOCK.c.node),
+        ("of_pool", "of_cluster", *names),
+    )
+
+
+async def holdings(
+    session: DatabaseSession, nodes: Sequence[NodeKey], pools: Sequence[str], *, deferred: bool
+) -> Mapping[NodeKey, NodeHolding]:
+    """See `Ledger.holdings`."""
+    found: dict[NodeKey, NodeHolding] = {}
+    for cluster in dict.fromkeys(node.cluster for node in nodes):
+        for names in statements.in_pieces([node.name for node in nodes if node.cluster == cluster]):
+            found |= await _of_some(session, cluster, names, pools, deferred=deferred)
+    return found
+
+
+async def _of_some(
+    session: DatabaseSession, cluster: str, names: Sequence[str], pools: Sequence[str], *, deferred: bool
+) -> dict[NodeKey, NodeHolding]:
+    length = len(names)
+    addresses: Counter[str] = Counter()
+    for which in DEFERRED if deferred else LIVE:
+        addresses += await _counts(session, counted(ALLOCATION, length, which), cluster, *names)
+    seats = await _counts(session, counted(SEAT, length), cluster, *names)
+    seats -= await _counts(session, counted(ALLOCATION, length, TAKEN), cluster, *names)
+    blocks: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for pool in pools:
+        for name, count in await session.fetch(blocks_of(length), pool, cluster, *names):
+            blocks[name][pool] = count
+    return {
+        NodeKey(cluster, name): NodeHolding(addresses[name], seats[name], blocks.get(name, {}))
+        for name in sorted({*addresses, *seats, *blocks})
+        if addresses[name] or seats[name] or name in blocks
+    }
+
+
+async def _counts(session: DatabaseSession, statement: Statement, *values: str) -> Counter[str]:
+    return Counter({name: int(count) for name, count in await session.fetch(statement, *values)})
