@@ -195,6 +195,23 @@ class Postgres:
             raise AssertionError(done.stderr)
         return [line.split("\x1f") for line in done.stdout.splitlines()]
 
+    def dump(self, database: str) -> str:
+        """A copy of a database as `pg_dump` makes it, while others write."""
+        asked = ["-h", str(self.folder), "-p", self._port, "-U", USER, database]
+        return subprocess.run(
+            [*_program("pg_dump"), *asked], check=True, capture_output=True, text=True
+        ).stdout
+
+    def put_back(self, database: str, dump: str) -> None:
+        """Put a copy in the place of a database."""
+        self.drop(database)
+        self.sql(f"CREATE DATABASE {database}")
+        asked = ["-h", str(self.folder), "-p", self._port, "-U", USER, "-d", database]
+        quiet = ["-X", "-q", "-v", "ON_ERROR_STOP=1"]
+        subprocess.run(
+            [*_program("psql"), *asked, *quiet], input=dump, check=True, stdout=subprocess.DEVNULL, text=True
+        )
+
     def rows(self, statement: str, database: str, *values: object) -> list[tuple[object, ...]]:
         """Run one query with `?` for its values; the rows as Python has them."""
         for number in range(1, len(values) + 1):

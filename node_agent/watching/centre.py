@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -40,6 +40,7 @@ class Unknown(Refused):
 class Rows(Struct, frozen=True):
     """A part of what the node's containers hold."""
 
+    timeline: str
     rows: list[Held]
     more: bool
 
@@ -50,6 +51,13 @@ class ConflictTold(Struct, frozen=True):
     container_id: str
     address: str
     why: str
+
+
+class Told(NamedTuple):
+    """What the node's containers hold, by id, as ipamd knows it in a timeline."""
+
+    timeline: str
+    rows: list[Held]
 
 
 class Answer(Struct, frozen=True):
@@ -74,8 +82,8 @@ class Centre:
         self._node = node
         self._calls = calls
 
-    async def held_after(self, last: int) -> list[Held]:
-        """What the node's containers hold, by id, after the row with this one."""
+    async def held_after(self, last: int, timeline: str | None) -> Told:
+        """What the node's containers hold, by id, after this row; all if the timeline is another."""
         found: list[Held] = []
         more = True
         while more:
@@ -88,12 +96,19 @@ class Centre:
             }
             answer = await self._ask("GET", f"{_PATH}?{urlencode(query)}", b"")
             part = _decoded(_ROWS, answer)
+            if part.timeline != timeline and after:
+                found, last, timeline = [], 0, part.timeline
+                continue
+            timeline = part.timeline
             found += part.rows
             more = part.more and bool(part.rows)
-        return found
+        return Told(timeline or "", found)
 
-    async def say(self, machine: str, boot: str, uptime_ns: int, seen: Seen) -> Answer:
-        """Say which of the node's allocations are dead, and what lives, by a look begun at this uptime."""
+    async def say(self, machine: str, boot: str, uptime_ns: int, timeline: str, seen: Seen) -> Answer:
+        """Say which of the node's allocations are dead, and what lives, by a look begun at this uptime.
+
+        The timeline is that of what the node was told. With it the node says that it names all that lives.
+        """
         document: dict[str, Any] = {
             "cluster": self._node.cluster,
             "node": self._node.name,
@@ -105,6 +120,8 @@ class Centre:
             ],
             "living": seen.living[:MOST_LIVING],
         }
+        if seen.unseen is None and len(seen.living) <= MOST_LIVING:
+            document["timeline"] = timeline
         answer = await self._ask("POST", _PATH, msgspec.json.encode(document))
         return _decoded(_ANSWER, answer)
 

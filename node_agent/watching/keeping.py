@@ -56,6 +56,7 @@ class Watching:
         self._boot = files.boot()
         self._machine = files.machine(node.state_dir)
         self._rows: dict[int, Held] = {}
+        self._timeline: str | None = None
         self._read_from = 0
         self._highest = 0
         self._all_read_at = -_ALL_EVERY
@@ -88,11 +89,11 @@ class Watching:
 
     async def _look_and_tell(self) -> None:
         began = uptime_ns()
-        await self._read()
+        timeline = await self._read()
         seen = await asyncio.to_thread(look, list(self._rows.values()), self._boot)
         self._dead = len(seen.dead)
         self._why = seen.unseen
-        answer = await self._centre.say(self._machine, self._boot, began, seen)
+        answer = await self._centre.say(self._machine, self._boot, began, timeline, seen)
         self._looks += 1
         for number in answer.gone:
             self._rows.pop(number, None)
@@ -113,15 +114,22 @@ class Watching:
             self._why = f"{answer.waiting} addresses of dead containers wait for an admin"
             self._facts.fail("what is dead on this node", self._why)
 
-    async def _read(self) -> None:
-        """Read what is new. Rows of calls that were under way at the last look may have lower ids."""
+    async def _read(self) -> str:
+        """Read what is new, and return its timeline. Rows of calls that were under way may have lower ids.
+
+        In another timeline all is new: ipamd's database was put back, and may lack what it told before.
+        """
         if time.monotonic() - self._all_read_at >= _ALL_EVERY:
             self._rows, self._read_from, self._highest = {}, 0, 0
             self._all_read_at = time.monotonic()
-        rows = await self._centre.held_after(self._read_from)
-        self._rows |= {row.id: row for row in rows}
+        told = await self._centre.held_after(self._read_from, self._timeline)
+        if told.timeline != self._timeline:
+            self._rows, self._read_from, self._highest = {}, 0, 0
+            self._timeline = told.timeline
+        self._rows |= {row.id: row for row in told.rows}
         self._read_from = self._highest
-        self._highest = max((row.id for row in rows), default=self._highest)
+        self._highest = max((row.id for row in told.rows), default=self._highest)
+        return told.timeline
 
     def _read_all_again(self) -> None:
         self._all_read_at = time.monotonic() - _ALL_EVERY

@@ -32,6 +32,7 @@ class Agent:
         self.http = http
         self.node = name or f"node-{next(_nodes)}"
         self.uptime = 100
+        self.timeline: str | None = None
         for number in range(containers):
             self.add(f"c{number}")
 
@@ -52,6 +53,7 @@ class Agent:
     def held(self, **query: Any) -> list[dict[str, Any]]:
         """What its containers hold, as an agent reads it."""
         answer = self.http.get("/v1/census", params={"cluster": "default", "node": self.node, **query})
+        self.timeline = answer.json()["timeline"]
         rows: list[dict[str, Any]] = answer.json()["rows"]
         return rows
 
@@ -63,11 +65,13 @@ class Agent:
         rows = [row for row in self.held() if row["container_id"] in containers]
         return [{key: row[key] for key in ("id", "generation", "taken")} for row in rows]
 
-    def post(self, dead: list[dict[str, Any]], boot: str = BOOT, machine: str = "m") -> httpx.Response:
+    def post(
+        self, dead: list[dict[str, Any]], boot: str = BOOT, machine: str = "m", **more: Any
+    ) -> httpx.Response:
         self.uptime += 1
-        body = {"cluster": "default", "node": self.node, "machine": machine, "dead": dead}
+        body = {"cluster": "default", "node": self.node, "machine": machine, "dead": dead, **more}
         moment = {"boot": boot, "uptime_ns": self.uptime}
-        return self.http.post("/v1/census", json={**body, "issued": moment})
+        return self.http.post("/v1/census", json={**body, "timeline": self.timeline, "issued": moment})
 
     def say(self, dead: list[dict[str, Any]]) -> dict[str, Any]:
         answer = self.post(dead)
@@ -89,11 +93,7 @@ class Agent:
             }
             for container, address in interfaces.items()
         ]
-        self.uptime += 1
-        body = {"cluster": "default", "node": self.node, "machine": "m", "living": living}
-        answer = self.http.post(
-            "/v1/census", json={**body, "issued": {"boot": BOOT, "uptime_ns": self.uptime}}
-        )
+        answer = self.post([], living=living)
         assert answer.status_code == httpx.codes.OK, answer.text
         said: dict[str, Any] = answer.json()
         return said

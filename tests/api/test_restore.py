@@ -70,6 +70,10 @@ def test_no_living_address_is_given_again_by_a_database_from_before(
 
     for agent in (early, late):
         agent.http = service.http
+    early.lives()
+    silent = {each["name"] for each in service.http.get("/v1/restore").json()["silent"]}
+    assert silent == {early.node, late.node}, "it knows rows of the former timeline"
+    early.held()
     early.lives(**since[early.node])
     refused = add(early, "new")
     assert (refused.status_code, refused.json()["code"]) == (503, 11)
@@ -82,6 +86,7 @@ def test_no_living_address_is_given_again_by_a_database_from_before(
     service.start()
     assert add(early, "new").status_code == 503, "it is kept in the database"
     late.http = early.http = service.http
+    late.held()
     late.lives(**since[late.node])
 
     eventually(lambda: service.http.get("/v1/restore").json()["began"] is None)
@@ -119,6 +124,7 @@ def test_nobody_waits_for_a_node_that_an_admin_has_released(service: IpamdProces
     service.options = (*service.options, "--after-restore")
     service.start()
     spoken.http = service.http
+    spoken.held()
     spoken.say([])
     assert [each["name"] for each in service.http.get("/v1/restore").json()["silent"]] == [gone.node]
 

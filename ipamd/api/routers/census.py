@@ -30,8 +30,9 @@ JSON: Final = "application/json"
 @router.get("", response_model=ShownHeldRows)
 async def list_held(query: Annotated[HeldQuery, Query()], engine: TheEngine) -> Response:
     """List what the containers of a node hold, by id: an agent reads what is new after its last row."""
-    rows = await engine.censuses.held_on(NodeKey(query.cluster, query.node), query.after, query.limit + 1)
-    return Response(held_document(rows, query.limit), media_type=JSON)
+    node = NodeKey(query.cluster, query.node)
+    timeline, rows = await engine.censuses.held_on(node, query.after, query.limit + 1)
+    return Response(held_document(timeline, rows, query.limit), media_type=JSON)
 
 
 @router.post("", response_model=ShownAnswer, openapi_extra=BODY)

@@ -28,6 +28,7 @@ LARGEST: Final = (1 << 62) - 1
 
 _Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z", max_length=LONGEST_NAME)]
 _Boot = Annotated[str, Meta(pattern=r"^[!-~]+\Z", max_length=128)]
+_Timeline = Annotated[str, Meta(pattern=r"^[!-~]*\Z", max_length=128)]
 _Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 
 
@@ -81,6 +82,7 @@ class CensusBody(Struct, forbid_unknown_fields=True):
     node: _Name
     machine: _Name
     issued: IssuedBody
+    timeline: _Timeline | None = None
     dead: Annotated[list[DeadBody], Meta(max_length=MOST_DEAD)] = []
     living: Annotated[list[LivingBody], Meta(max_length=MOST_LIVING)] = []
 
@@ -109,8 +111,12 @@ class ShownHeld(TypedDict):
 
 
 class ShownHeldRows(TypedDict):
-    """Rows by id. `more` says that there are further ones."""
+    """Rows by id. `more` says that there are further ones.
 
+    `timeline` is another one after a database was put back: then what was read before counts no more.
+    """
+
+    timeline: str
     rows: list[ShownHeld]
     more: bool
 
@@ -158,7 +164,8 @@ BODY: Final = {
                     "description": "`machine` tells this machine from others of the node's name, `issued` is "
                     "when the look began, `dead` are all allocations whose containers are gone: with `id`, "
                     "`generation` and `taken`. `living` are interfaces that live and are not in the list, "
-                    "with `network`, `container_id`, `ifname` and `addresses`.",
+                    "with `network`, `container_id`, `ifname` and `addresses`. `timeline` is that of the "
+                    "list, and left out if not all that lives is seen and named.",
                     "required": ["cluster", "node", "machine", "issued"],
                 }
             }
@@ -181,6 +188,7 @@ def read(raw: bytes) -> Spoken:
         issued=Issued(body.issued.boot.lower(), body.issued.uptime_ns),
         dead=[Named(each.id, each.generation, each.taken) for each in body.dead],
         living=[_attachment(each, body) for each in body.living],
+        timeline=body.timeline,
     )
 
 
@@ -199,9 +207,10 @@ def _attachment(living: LivingBody, body: CensusBody) -> Attachment:
     )
 
 
-def held_document(rows: Sequence[Allocation], limit: int) -> bytes:
+def held_document(timeline: str, rows: Sequence[Allocation], limit: int) -> bytes:
     """A part of what a node's containers hold; `rows` may have one more than `limit`."""
-    return msgspec.json.encode({"rows": list(map(_held, rows[:limit])), "more": len(rows) > limit})
+    told = list(map(_held, rows[:limit]))
+    return msgspec.json.encode({"timeline": timeline, "rows": told, "more": len(rows) > limit})
 
 
 def answer_document(answered: Answered) -> bytes:

@@ -38,7 +38,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spoken:
-    """What a node's agent says. `issued` is when its look began."""
+    """What a node's agent says. `issued` is when its look began.
+
+    `timeline` is the one in which it was told of all that its containers hold, None if it could not see all
+    that lives, or does not name it all.
+    """
 
     node: NodeKey
     machine: str
@@ -46,6 +50,7 @@ class Spoken:
     dead: Sequence[Named]
     living: Sequence[Attachment] = ()
     """What lives, and is not among the allocations that the agent was told of."""
+    timeline: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +99,13 @@ class Censuses:
         self._measures = measures
         self._grace = round(grace * SECOND)
 
-    async def held_on(self, node: NodeKey, after: int, limit: int) -> Sequence[Allocation]:
-        """What a node's containers hold, by id: the rows above `after`. Raises Unavailable."""
-        return await self._ledger.held_on(node, after, limit)
+    async def held_on(self, node: NodeKey, after: int, limit: int) -> tuple[str, Sequence[Allocation]]:
+        """The timeline, and what a node's containers hold, by id: the rows above `after`. Raises Unavailable.
+
+        Who knows rows of another timeline reads all again: those may never have been.
+        """
+        timeline = self._cache.catalogue.snapshot.restoration.timeline
+        return timeline, await self._ledger.held_on(node, after, limit)
 
     async def hear(self, spoken: Spoken) -> Answered:
         """Free what is surely dead. Raises CensusSettling, CensusSuperseded, Unavailable, InDoubt."""
@@ -129,7 +138,7 @@ class Censuses:
         freed = await self._free(spoken, verdict.former, FORMER_BOOT, "boot")
         freed += await self._free(spoken, verdict.dead, GONE, "namespace")
         adopted, conflicts = await self._living.adopt(spoken.living)
-        timeline = self._cache.catalogue.snapshot.restoration.timeline
+        timeline = await self._timeline_of(spoken, verdict.census.timeline)
         if (conflicts, timeline) != (verdict.census.conflicts, verdict.census.timeline):
             await self._note(spoken.node, conflicts, timeline)
         return Answered(
@@ -175,6 +184,18 @@ class Censuses:
                 await transaction.write(Changes(censuses=[census]))
 
         await self._backend.transact(work, LOCKS)
+
+    async def _timeline_of(self, spoken: Spoken, known: str) -> str:
+        """In which timeline a node has last said all that lives on it.
+
+        An agent that knows rows of a former one takes for known what the tables may lack.
+        """
+        if spoken.timeline is None or spoken.timeline == known:
+            return known
+        present = self._cache.catalogue.snapshot.restoration.timeline
+        if spoken.timeline != present:
+            present = (await self._cache.refresh()).snapshot.restoration.timeline
+        return present if spoken.timeline == present else known
 
     async def _note(self, node: NodeKey, conflicts: tuple[Conflict, ...], timeline: str) -> None:
         """Keep that a node has spoken, and what lives on it and cannot have its address."""

@@ -18,6 +18,7 @@ UPDATE catalogue SET revision = revision + 1;
 INSERT INTO removed SELECT 'pool', '', name, (SELECT revision FROM catalogue) FROM pool
   ON CONFLICT (kind, cluster, name) DO UPDATE SET revision = excluded.revision;
 DELETE FROM pool; DELETE FROM block; DELETE FROM carving; DELETE FROM allocation;
+DELETE FROM contact; DELETE FROM census;
 COMMIT;
 """
 

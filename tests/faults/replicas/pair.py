@@ -57,6 +57,14 @@ class Pair:
         self.primary.kill()
         self.promote()
 
+    def cut(self) -> None:
+        """Have the standby hear no more of the primary, and no commit wait for it: they are lost with it."""
+        self.wait_for_standby("")
+        self.standby.sql("ALTER SYSTEM SET primary_conninfo = ''")
+        self.standby.sql("SELECT pg_reload_conf()")
+        self._await("SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_replication)")
+        self._attached = False
+
     def clear(self) -> None:
         """Be a primary with a synchronous standby and an empty database again."""
         if not self._attached:

@@ -1,0 +1,76 @@
+"""Nodes whose containers really live: each has an agent, our main plugin, and network namespaces."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.agent.process import AgentProcess
+from tests.cni.executable import Finished
+from tests.network.conftest import DEBIAN_PLUGINS, plugin_folder
+from tests.network.namespace import MakeNamespace
+from tests.node_executable import node_plugin
+from tests.veth.executable import MainPlugin, put
+from tests.waiting import eventually
+
+LOOKS: Final = "1"
+"""Seconds between two looks of an agent. Services here free after a grace that is as short."""
+
+
+class LivingNode:
+    """A node, and which container has which address on it. Each pool has a network of its own."""
+
+    def __init__(self, name: str, folder: Path, endpoint: str, make: MakeNamespace) -> None:
+        folder.mkdir()
+        self.name = name
+        self.addresses: dict[str, str] = {}
+        self._make = make
+        self._endpoint = endpoint
+        self.agent = AgentProcess(folder, endpoint, name)
+        self.agent.options = ("--look-every", LOOKS)
+        self.agent.machine = make(name)
+        plugins = plugin_folder(folder / "bin", DEBIAN_PLUGINS, node_plugin())
+        put(plugins, "static")
+        self._plugin = MainPlugin(self.agent.machine, plugins, {"cniVersion": "1.0.0", "type": "ipamd-veth"})
+
+    def starts(self, container: str, pool: str) -> None:
+        """A container starts, and must get an address."""
+        ended = self.tries(container, pool, seconds=30)
+        assert ended.code == 0, ended
+        self.addresses[container] = ended.json["ips"][0]["address"].partition("/")[0]
+
+    def tries(self, container: str, pool: str, seconds: int = 1) -> Finished:
+        """A container wants to start, and waits so long for an address."""
+        namespace = self._make(f"{self.name}-{container}")
+        ipam = {
+            "type": "ipamd-ipam",
+            "endpoint": self._endpoint,
+            "node": self.name,
+            "stateDir": str(self.agent.state),
+            "pools": [pool],
+            "timeout": seconds,
+        }
+        given = {"CNI_CONTAINERID": container, "CNI_NETNS": str(namespace.path)}
+        return self._plugin.call("ADD", self._plugin.config(name=pool, ipam=ipam), **given)
+
+    def looks(self) -> None:
+        """Wait until its agent has told once more what lives."""
+        first = self._told()
+        eventually(lambda: self._told() > first)
+
+    def _told(self) -> int:
+        found: int = self.agent.ask("GET", "/status").json()["containers"]["looks"]
+        return found
+
+
+@contextmanager
+def living_nodes(folder: Path, make: MakeNamespace, **endpoints: str) -> Iterator[list[LivingNode]]:
+    """Nodes by name, each of which calls ipamd at its endpoint; their agents run until the block is left."""
+    nodes = [LivingNode(name, folder / name, endpoint, make) for name, endpoint in endpoints.items()]
+    try:
+        for node in nodes:
+            node.agent.start()
+        yield nodes
+    finally:
+        for node in nodes:
+            node.agent.kill()
