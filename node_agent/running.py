@@ -20,6 +20,7 @@ from node_agent.metrics import Measures
 from node_agent.node import Node
 from node_agent.pod_network.carrying import Options, PodNetwork
 from node_agent.relay.delivery import keep_delivering
+from node_agent.relay.holding_back import at_once
 from node_agent.relay.membership import Membership
 from node_agent.relay.passing_on import Relay
 from node_agent.relay.probing import keep_probing
@@ -50,7 +51,8 @@ async def run(settings: Settings) -> None:
     upstream = Upstream(node.upstreams, node.files, facts)
     membership = Membership(node, settings.join_token, upstream, facts)
     network = PodNetwork(node, settings.network, upstream, membership, facts) if settings.network else None
-    leasing = Leasing(node, node.most_seats, upstream, membership, facts)
+    until_known = network.until_known if network else at_once
+    leasing = Leasing(node, node.most_seats, upstream, membership, facts, until_known)
     measures = Measures(facts, node.state_dir, leasing.state, network)
     firewalls = Firewalls(
         settings.node_json.parent / permission.NAME, lambda: network.tunnel_port if network else None
@@ -65,6 +67,7 @@ async def run(settings: Settings) -> None:
             | {"leases": leasing.status(), "containers": watching.status()}
         ),
         leasing.saw,
+        until_known,
     )
     try:
         with listeners.loopback(settings.port) as tcp, listeners.unix(settings.socket) as unix:

@@ -9,7 +9,7 @@ import time
 from typing import Final
 
 import structlog
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from cni_plugin.platform import uptime_ns
 from node_agent.leasing.centre import Centre, NotAdmitted, NotOurs, Over, Refused
@@ -18,6 +18,7 @@ from node_agent.leasing.former import Former
 from node_agent.leasing.holding import Holding, NoStore
 from node_agent.leasing.making import Maker
 from node_agent.leasing.state import State
+from node_agent.relay.holding_back import UntilKnown
 from node_agent.relay.upstream import Silent
 
 _WAIT_SECONDS: Final = 10.0
@@ -25,6 +26,8 @@ _WAIT_SECONDS: Final = 10.0
 _REST_SECONDS: Final = 0.2
 _OLD_NEWS_SECONDS: Final = 5.0
 """ipamd answers at once as long as a seat that it recalls is taken: so long the next asking waits."""
+_SECONDS_UNTIL_KNOWN: Final = 10.0
+"""So long new seats wait until the other nodes send to them, before ipamd is asked again."""
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 _SETTLING_SECONDS: Final = 10.0
@@ -45,6 +48,7 @@ class Asking:
         demand: Demand,
         former: Former,
         state: State,
+        until_known: UntilKnown,
     ) -> None:
         self._maker = maker
         self._most = most
@@ -53,6 +57,7 @@ class Asking:
         self._demand = demand
         self._former = former
         self._state = state
+        self._until_known = until_known
         self._opens_at = 0.0
         self._confirmed = False
         self._revision = 0
@@ -142,7 +147,11 @@ class Asking:
         return True
 
     async def _ask(self, wait: float) -> bool:
-        """Say all, and do what ipamd says. Whether that was news."""
+        """Say all, and do what ipamd says. Whether that was news.
+
+        If the other nodes do not send to new seats yet, these are left, as if the answer had been lost: ipamd
+        tells them again.
+        """
         asked_at = uptime_ns()
         view = await asyncio.to_thread(self._holding.view)
         may_open = time.monotonic() >= self._opens_at
@@ -161,6 +170,10 @@ class Asking:
             **view.document(),
         }
         told = await self._centre.ask(document, wait)
+        results = [bytes(seat.result) for seat in told.seats]
+        are_known = await self._until_known(results, 0.0)
+        if not are_known:
+            told = structs.replace(told, seats=[], grant=view.grant, revision=self._revision)
         confirmed = self._confirmed or told.identities is not None
         opens = self._most > 0 and may_open and confirmed
         news = await asyncio.to_thread(self._holding.take, told, asked_at, may_open=opens)
@@ -170,7 +183,9 @@ class Asking:
         self._revision = told.revision
         now = time.monotonic()
         self._state.refused = {bytes.fromhex(key): (now, why) for key, why in told.refused.items()}
-        return news
+        if not are_known:
+            await self._until_known(results, _SECONDS_UNTIL_KNOWN)
+        return news or not are_known
 
     async def _close(self, *, is_over: bool) -> None:
         with contextlib.suppress(NoStore):  # then nothing is given anyway

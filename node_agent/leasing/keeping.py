@@ -27,6 +27,7 @@ from node_agent.leasing.state import State
 from node_agent.leasing.unreported import Unreported
 from node_agent.node import LEASE_EVENTS, LEASED, Node
 from node_agent.pod_network import files
+from node_agent.relay.holding_back import UntilKnown
 from node_agent.relay.membership import Membership
 from node_agent.relay.upstream import Upstream
 
@@ -71,10 +72,19 @@ _CALL: Final = msgspec.json.Decoder(_Call)
 
 
 class Leasing:
-    """The lease of this node. `most` is how many free seats it may have; with 0 it gives back what it has."""
+    """The lease of this node. `most` is how many free seats it may have; with 0 it gives back what it has.
+
+    It gives a seat once the other nodes send to its addresses, which `until_known` says.
+    """
 
     def __init__(
-        self, node: Node, most: int, upstream: Upstream, membership: Membership, facts: Facts
+        self,
+        node: Node,
+        most: int,
+        upstream: Upstream,
+        membership: Membership,
+        facts: Facts,
+        until_known: UntilKnown,
     ) -> None:
         self._node = node
         self._most = most
@@ -91,7 +101,9 @@ class Leasing:
         self._events = node.state_dir / LEASE_EVENTS
         self._unreported = Unreported(self._events, maker)
         former = Former(maker, centre, self._unreported, self._leased)
-        self._asking = Asking(maker, most, centre, self._holding, self._demand, former, self.state)
+        self._asking = Asking(
+            maker, most, centre, self._holding, self._demand, former, self.state, until_known
+        )
         self._following = Following(maker, centre, self._holding, self._demand, self._asking, self.state)
 
     def saw(self, body: bytes) -> None:

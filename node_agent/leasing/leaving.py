@@ -12,6 +12,7 @@ from node_agent.failure import CommandFailed
 from node_agent.leasing.holding import NoStore
 from node_agent.leasing.keeping import AgentRuns, Leasing, Left
 from node_agent.node import AGENT, LEASE_EVENTS, LEASED, Node
+from node_agent.relay.holding_back import at_once
 from node_agent.relay.membership import Membership
 from node_agent.relay.upstream import Upstream
 
@@ -50,7 +51,7 @@ async def _give_back(node: Node) -> Left | None:
     try:
         membership = Membership(node, None, upstream, facts)
         await membership.begin()
-        leasing = Leasing(node, 0, upstream, membership, facts)
+        leasing = Leasing(node, 0, upstream, membership, facts, at_once)
         return await leasing.give_back(_SECONDS)
     finally:
         await upstream.close()

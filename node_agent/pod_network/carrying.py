@@ -24,8 +24,10 @@ from node_agent.facts import Facts, rfc3339
 from node_agent.node import Node
 from node_agent.pod_network import files, probing, services, uplink
 from node_agent.pod_network.centre import Centre, Refused, TooOld
+from node_agent.pod_network.convergence import Convergence
 from node_agent.pod_network.desired import Conflict, Desired, compute, mac_of
 from node_agent.pod_network.events import Events
+from node_agent.pod_network.hearing import Hearing
 from node_agent.pod_network.network import Address, Malformed, Mode, Network
 from node_agent.pod_network.probing import Prober
 from node_agent.pod_network.standing import Standing
@@ -91,7 +93,9 @@ class PodNetwork:
         self._look = asyncio.Event()
         self._publish = asyncio.Event()
         self._prober = Prober(self._look.set)
-        self._standing = Standing(node.name, self._prober, facts)
+        self._hearing = Hearing(node.name, self._prober)
+        self._standing = Standing(self._hearing, facts)
+        self._convergence = Convergence(self._hearing, self._standing, facts)
 
     async def keep(self) -> None:
         """Carry the network, until cancelled. What stands in the kernel stays there."""
@@ -103,8 +107,16 @@ class PodNetwork:
                 tasks.create_task(self._keep_passing(events))
                 tasks.create_task(self._prober.keep())
                 tasks.create_task(self._standing.keep())
+                tasks.create_task(self._convergence.keep())
         finally:
             events.close()
+
+    async def until_known(self, results: Sequence[bytes], seconds: float) -> bool:
+        """Wait until the other nodes send to the addresses of some CNI results, so many seconds at most.
+
+        Whether they do.
+        """
+        return await self._convergence.until_known(results, seconds)
 
     def status(self) -> dict[str, Any]:
         """How the network is, for `ipamd-agent status`."""
@@ -263,6 +275,7 @@ class PodNetwork:
                 continue
             try:
                 if self._node.name not in self._network.nodes:
+                    self._hearing.leave()
                     self._standing.leave()
                 last = await self._pass(self._network)
             except (Conflict, Unread, OSError) as error:
@@ -288,7 +301,9 @@ class PodNetwork:
         self._last, self._last_at = last, time.time()
         self._aim(network)
         if not last.outcome.faults:
-            self._standing.wrote(network, last.desired.modes)
+            self._hearing.wrote(network, last.desired.modes)
+            self._standing.wrote()
+            self._convergence.wrote()
         if last.uplink is not None and last.uplink != self._published:
             self._publish.set()
         return last

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from node_agent.pod_network.network import IPV4, Address
+from node_agent.pod_network.packet import ECHO, checksum
 
 _TRIES: Final = 3
 _SECONDS: Final = 1.0
@@ -24,8 +25,6 @@ _LARGEST: Final = 1 << 16
 _HEADERS: Final = {4: 28, 6: 48}
 """Of IP and ICMP."""
 _ICMP_HEADER: Final = 8
-_ECHO: Final = {4: (8, 0), 6: (128, 129)}
-"""The types of a request and of its answer."""
 _SOL_RAW: Final = 255
 _ICMP_FILTER, _ICMPV6_FILTER = 1, 1
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER = 10, 23
@@ -86,18 +85,15 @@ def _hear(
 
 
 def _request(version: int, size: int, mark: bytes) -> bytes:
-    head = struct.pack("!BBH2sH", _ECHO[version][0], 0, 0, mark, 0)
-    packet = head + bytes(size - _HEADERS[version])
+    head = struct.pack("!BBH2sH", ECHO[version][1], 0, 0, mark, 0)
+    request = head + bytes(size - _HEADERS[version])
     if version != IPV4:  # the kernel writes the sum
-        return packet
-    total = sum(struct.unpack(f"!{len(packet) // 2}H", packet[: len(packet) & ~1]))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return packet[:2] + struct.pack("!H", ~total & 0xFFFF) + packet[4:]
+        return request
+    return request[:2] + struct.pack("!H", checksum(request)) + request[4:]
 
 
 def _open(own: Address) -> socket.socket:
-    answer = _ECHO[own.version][1]
+    answer = ECHO[own.version][2]
     if own.version == IPV4:
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         raw.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", ~(1 << answer) & 0xFFFFFFFF))

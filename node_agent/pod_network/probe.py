@@ -11,14 +11,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from node_agent.pod_network.network import IPV4, Address
+from node_agent.pod_network import packet as ip
+from node_agent.pod_network.network import Address
 
 MISSES = 3
 """So many probes in a row go unanswered before a pair goes by the tunnel again."""
 _MAGIC = b"ipamd probe 1 "
 _NONCE_BYTES = 8
 _UDP = 17
-_TTL = 1  # no router passes it on
+_HOPS = 1  # no router passes it on
 _UDP_HEADER = 8
 
 
@@ -37,15 +38,11 @@ def encode(probe: Probe, port: int) -> bytes:
     """The packet, from its IP header on."""
     payload = _MAGIC + bytes([probe.is_answer, probe.ready]) + probe.nonce
     size = _UDP_HEADER + len(payload)
-    ends = probe.source.packed + probe.destination.packed
     ports = port.to_bytes(2, "big") * 2
-    pseudo = ends + size.to_bytes(4, "big") + _UDP.to_bytes(4, "big")
-    checksum = _checksum(pseudo + ports + size.to_bytes(2, "big") + bytes(2) + payload) or 0xFFFF
+    pseudo = ip.pseudo_header(probe.source, probe.destination, _UDP, size)
+    checksum = ip.checksum(pseudo + ports + size.to_bytes(2, "big") + bytes(2) + payload) or 0xFFFF
     udp = ports + size.to_bytes(2, "big") + checksum.to_bytes(2, "big") + payload
-    if probe.source.version == IPV4:
-        head = b"\x45\x00" + (20 + size).to_bytes(2, "big") + bytes(4) + bytes([_TTL, _UDP, 0, 0]) + ends
-        return head[:10] + _checksum(head).to_bytes(2, "big") + head[12:] + udp
-    return b"\x60\x00\x00\x00" + size.to_bytes(2, "big") + bytes([_UDP, _TTL]) + ends + udp
+    return ip.encode(probe.source, probe.destination, _UDP, udp, _HOPS)
 
 
 def decode(packet: bytes, port: int) -> Probe | None:
@@ -76,8 +73,6 @@ class _Pair:
     """The own probe was answered."""
     other: bool = False
     """The peer says the same of its own."""
-    has_answered: bool = False
-    """A probe was ever answered."""
 
 
 class Pairs:
@@ -101,10 +96,6 @@ class Pairs:
     def direct(self) -> set[str]:
         """The peers with which both ends' probes were answered."""
         return {name for name, pair in self._pairs.items() if pair.own and pair.other}
-
-    def answered(self) -> set[str]:
-        """The peers that have answered a probe at any time: so they know this node."""
-        return {name for name, pair in self._pairs.items() if pair.has_answered}
 
     def undecided(self) -> set[str]:
         """The peers of which nobody knows yet whether they are reached directly."""
@@ -144,13 +135,5 @@ class Pairs:
         if probe.is_answer:
             if probe.nonce != pair.nonce:
                 return
-            pair.nonce, pair.misses, pair.own, pair.has_answered = None, 0, True, True
+            pair.nonce, pair.misses, pair.own = None, 0, True
         pair.other = probe.ready
-
-
-def _checksum(data: bytes) -> int:
-    """The sum of the internet's protocols (RFC 1071)."""
-    total = sum(int.from_bytes(data[at : at + 2].ljust(2, b"\0"), "big") for at in range(0, len(data), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF

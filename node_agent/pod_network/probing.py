@@ -9,7 +9,6 @@ which such a peer does not answer.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import secrets
 import socket
 from collections.abc import Callable, Iterable
@@ -18,7 +17,8 @@ from typing import Final
 
 from netlink import neighbour
 from netlink.connection import ROUTE, Connection
-from node_agent.pod_network.network import IPV4, Address, Mode, Network, Peer
+from node_agent.pod_network import raw
+from node_agent.pod_network.network import Address, Mode, Network, Peer
 from node_agent.pod_network.pairing import are_adjacent
 from node_agent.pod_network.probe import Pairs, Probe, decode, encode
 from veth_plugin.kernel.asking import connect
@@ -31,9 +31,8 @@ _SOON: Final = 0.05
 _NONCE_BYTES: Final = 8
 _LARGEST: Final = 256
 _MOST_AT_ONCE: Final = 64
-_ETH_P_IP, _ETH_P_IPV6 = 0x0800, 0x86DD
-_SO_ATTACH_FILTER: Final = 26
-_IPV6_HDRINCL: Final = 36
+_PORT_OFFSET: Final = 2
+"""Of the destination's port in a UDP header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,9 @@ class Ends:
 
 
 def ends(network: Network, name: str) -> Ends | None:
-    """Whom the node probes; None if it probes nobody.
-
-    In mode `direct` nothing depends on it but when pods begin: who answers knows this node.
-    """
+    """Whom the node probes; None if it probes nobody, since nothing depends on it."""
     own = network.nodes.get(name)
-    if own is None or network.settings.mode not in (Mode.AUTO, Mode.DIRECT):
+    if own is None or network.settings.mode is not Mode.AUTO:
         return None
     family = own.address.version
     address = own.pod_address(family)
@@ -91,10 +87,6 @@ class Prober:
     def direct(self) -> frozenset[str]:
         """The peers that are to be reached directly."""
         return frozenset(self._pairs.direct())
-
-    def answered(self) -> set[str]:
-        """The peers that have answered a probe at any time: so they know this node."""
-        return self._pairs.answered()
 
     def undecided(self) -> set[str]:
         """The peers of which nobody knows yet whether they are reached directly."""
@@ -219,42 +211,6 @@ class Prober:
 
 def _open(ends: Ends, link: str) -> list[socket.socket]:
     """A raw socket to send with, and a packet socket that takes probes alone."""
-    is_ipv4 = ends.own.version == IPV4
-    sending = socket.socket(
-        socket.AF_INET if is_ipv4 else socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW
-    )
-    sending.setblocking(False)
-    if not is_ipv4:
-        sending.setsockopt(socket.IPPROTO_IPV6, _IPV6_HDRINCL, 1)
-    kind = _ETH_P_IP if is_ipv4 else _ETH_P_IPV6
-    receiving = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
-    receiving.setblocking(False)
-    _attach(receiving, _program(ends))
-    receiving.bind((link, kind))
-    return [sending, receiving]
-
-
-def _program(ends: Ends) -> list[tuple[int, int, int, int]]:
-    """What the kernel runs on each packet of the link: pass what is UDP, for the own address and port."""
-    load_word, load_half, load_byte, equal, give = 0x20, 0x28, 0x30, 0x15, 0x06
-    packed = ends.own.packed
-    is_ipv4 = ends.own.version == IPV4
-    at, protocol_at, port_at = (16, 9, 22) if is_ipv4 else (24, 6, 42)
-    words = [int.from_bytes(packed[start : start + 4], "big") for start in range(0, len(packed), 4)]
-    tests = [(load_word, at + 4 * number, equal, word) for number, word in enumerate(words)]
-    tests += [(load_byte, protocol_at, equal, 17), (load_half, port_at, equal, ends.port)]
-    program: list[tuple[int, int, int, int]] = []
-    for number, (load, offset, compare, value) in enumerate(tests):
-        to_end = 2 * (len(tests) - number) - 1
-        program += [(load, 0, 0, offset), (compare, 0, to_end, value)]
-    return [*program, (give, 0, 0, _LARGEST), (give, 0, 0, 0)]
-
-
-def _attach(receiving: socket.socket, program: list[tuple[int, int, int, int]]) -> None:
-    # struct sock_filter { u16 code; u8 jt, jf; u32 k; }, struct sock_fprog { u16 len; struct sock_filter *; }
-    code = b"".join(
-        op.to_bytes(2, "little") + bytes([yes, no]) + k.to_bytes(4, "little") for op, yes, no, k in program
-    )
-    buffer = ctypes.create_string_buffer(code, len(code))
-    described = len(program).to_bytes(8, "little") + ctypes.addressof(buffer).to_bytes(8, "little")
-    receiving.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
+    to_port = raw.HalfWord(_PORT_OFFSET, ends.port)
+    receiving = raw.receiver(ends.own, socket.IPPROTO_UDP, link, _LARGEST, to_port)
+    return [raw.sender(ends.own.version), receiving]

@@ -18,6 +18,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from node_agent.metrics import Measures
+from node_agent.relay.holding_back import UntilKnown
 from node_agent.relay.membership import Membership
 from node_agent.relay.upstream import Response, Silent, Upstream
 
@@ -29,6 +30,8 @@ _LARGEST: Final = (4 << 20) + 1
 _BODY_SECONDS: Final = 10.0
 _DEFAULT_SECONDS: Final = 10.0
 _LONGEST_SECONDS: Final = 600.0
+_SPARE_SECONDS: Final = 1.0
+"""So long before the plugin's time is over it is answered, whoever does not send to its addresses yet."""
 _PASSED_ON: Final = frozenset((b"content-type", b"user-agent", b"traceparent", b"tracestate", b"baggage"))
 _BACK: Final = ("content-type", "retry-after")
 _TRY_AGAIN: Final = 11
@@ -56,13 +59,15 @@ class Relay:
         measures: Measures,
         status: Callable[[], dict[str, Any]],
         saw: Callable[[bytes], None],
+        until_known: UntilKnown,
     ) -> None:
-        """`saw` is told the body of each ADD to which ipamd said yes."""
+        """`saw` is told the body of each ADD to which ipamd said yes, and `until_known` the answer."""
         self._upstream = upstream
         self._membership = membership
         self._measures = measures
         self._status = status
         self._saw = saw
+        self._until_known = until_known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         verb = _PATHS.get(scope["path"])
@@ -105,6 +110,8 @@ class Relay:
             membership.was_refused()
         if verb == "add" and answer.status == HTTPStatus.OK:
             self._saw(body)
+            left = _seconds(body) - (time.perf_counter() - began) - _SPARE_SECONDS
+            await self._until_known([answer.body], max(0.0, left))
         return answer
 
 

@@ -39,9 +39,8 @@ class Node:
         self.environment: dict[str, str] = {}
         self._agent: subprocess.Popen[bytes] | None = None
         folder.mkdir()
-        (folder / "node.json").write_text(
-            json.dumps({"endpoint": [endpoint], "node": name, "stateDir": str(folder / "state")})
-        )
+        self._settings: Document = {"endpoint": [endpoint], "node": name, "stateDir": str(folder / "state")}
+        self._write_settings()
         RUN.mkdir(exist_ok=True)
         script = f"mount -t tmpfs tmpfs {RUN} && echo && exec sleep infinity"
         self._mounts = subprocess.Popen(
@@ -51,6 +50,14 @@ class Node:
         )
         assert self._mounts.stdout is not None
         self._mounts.stdout.readline()
+
+    def set_most_seats(self, most: int) -> None:
+        """Say how many free addresses the node may hold in advance."""
+        self._settings["leases"] = {"max": most}
+        self._write_settings()
+
+    def _write_settings(self) -> None:
+        (self.folder / "node.json").write_text(json.dumps(self._settings))
 
     def prefix(self) -> list[str]:
         """What to put before a command so that it runs on the node."""

@@ -1,5 +1,6 @@
 """The very first packets of a pod arrive, both ways, though its block is new, or was another node's."""
 
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 import pytest
 
 from tests.conftest import TIMES
-from tests.pod_network.cluster import Document, Fabric, Node, Pod, whole
+from tests.pod_network.cluster import Document, Fabric, Node, Pod, network_of, whole
 from tests.pod_network.conftest import Ipam, create_pools
 from tests.service import IpamdProcess
 from tests.waiting import eventually
@@ -26,6 +27,8 @@ SMALL: Final = {"block_sizes": (27, 123)}
 SIZE: Final = 32
 SPARE: Final = 8
 """With so many addresses left of a block the next is carved."""
+
+TINY: Final = {"block_sizes": (29, 125)}
 
 SECONDS: Final = 60
 
@@ -88,21 +91,63 @@ def test_of_a_pod_in_a_block_that_is_new(
     fabric: Fabric, guests: list[Node], pods: list[Pod], ipam: Ipam
 ) -> None:
     """Most of them get what the node holds in advance; its blocks are announced no later for that."""
-
-    def by_agent(node: Node) -> Document:
-        return ipam(node) | {"endpoint": [f"unix://{node.folder}/agent.sock", node.endpoint]}
-
     guest = guests[0]
     guest.start()
     eventually(lambda: guest.is_whole(PEERS), SECONDS)
-    made = [fabric.unborn_pod(f"pod-{number}", guest, by_agent) for number in range(BLOCKS * SIZE)]
+    made = [
+        fabric.unborn_pod(f"pod-{number}", guest, lambda node: by_agent(node, ipam))
+        for number in range(BLOCKS * SIZE)
+    ]
     for number, pod in enumerate(made):
         pod.add()
         if number == 0:
             eventually(guest.holds_addresses, SECONDS)
         if number % SIZE > SIZE - 2 * SPARE:
             assert lost(pod, pods) == [], guest.log.read_text()[-3000:]
-    assert len({block_of(pod) for pod in made}) == BLOCKS + 1
+    assert len({block_of(pod, 27) for pod in made}) == BLOCKS + 1
+
+
+@pytest.mark.parametrize("service", [TINY], indirect=True)
+@pytest.mark.parametrize("most_seats", [0, 64])
+def test_of_a_pod_in_a_block_of_which_a_peer_hears_late(
+    fabric: Fabric, ipam: Ipam, service: IpamdProcess, most_seats: int
+) -> None:
+    """More pods begin at once than the node's block has room for, while the agent of a peer stands still."""
+    guest, peer = (
+        fabric.node(name, fabric.switch(f"switch-{number}", number), f"{network_of(number)}.1")
+        for number, name in enumerate(("guest", "peer"))
+    )
+    guest.set_most_seats(most_seats)
+    for node in (guest, peer):
+        node.start()
+    whole([guest, peer])
+    far = fabric.pod("far", peer, ipam)
+    made = [
+        fabric.unborn_pod(f"pod-{number}", guest, lambda node: by_agent(node, ipam)) for number in range(10)
+    ]
+    made[0].add()
+    if most_seats:
+        eventually(guest.holds_addresses, SECONDS)
+    blocks = set(announced(service, guest.name)["blocks"])
+
+    peer.signal(signal.SIGSTOP)
+    with ThreadPoolExecutor(len(made)) as threads:
+        waiting = [threads.submit(begins, pod, far) for pod in made[1:]]
+        eventually(lambda: len(set(announced(service, guest.name)["blocks"]) - blocks) > 1, SECONDS)
+        peer.signal(signal.SIGCONT)
+        assert [each.result() for each in waiting] == [[]] * len(waiting), guest.log.read_text()[-3000:]
+    assert len({block_of(pod, 29) for pod in made}) > 1
+
+
+def begins(pod: Pod, far: Pod) -> list[tuple[str, str]]:
+    """Make a pod; which of its first packets are lost."""
+    pod.add()
+    return lost(pod, [far])
+
+
+def by_agent(node: Node, ipam: Ipam) -> Document:
+    """What pods need to ask the agent of their node, and ipamd if it does not answer."""
+    return ipam(node) | {"endpoint": [f"unix://{node.folder}/agent.sock", node.endpoint]}
 
 
 def announced(service: IpamdProcess, name: str) -> Document:
@@ -111,9 +156,9 @@ def announced(service: IpamdProcess, name: str) -> Document:
     return next(node for node in nodes if node["name"] == name)
 
 
-def block_of(pod: Pod) -> str:
-    """The block of its IPv4 address."""
-    return str(ip_network(f"{pod.addresses[0]}/27", strict=False))
+def block_of(pod: Pod, length: int) -> str:
+    """The block of its IPv4 address, of a prefix so long."""
+    return str(ip_network(f"{pod.addresses[0]}/{length}", strict=False))
 
 
 def lost(pod: Pod, others: list[Pod]) -> list[tuple[str, str]]:

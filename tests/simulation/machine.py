@@ -24,6 +24,7 @@ from node_agent.facts import Facts
 from node_agent.leasing.keeping import Leasing
 from node_agent.node import MACHINE, Node
 from node_agent.pod_network import files
+from node_agent.relay.holding_back import at_once
 from node_agent.relay.membership import Membership
 from node_agent.relay.upstream import Silent
 from tests.lease_store import LeaseStore
@@ -180,7 +181,7 @@ class Machine:
     def _made(self) -> Leasing:
         node = Node(self.name, CLUSTER, self.disk, (), self.disk / "token", {})
         upstream, facts = LinkedUpstream(self.link), Facts()
-        return Leasing(node, self._seats, upstream, Membership(node, None, upstream, facts), facts)
+        return Leasing(node, self._seats, upstream, Membership(node, None, upstream, facts), facts, at_once)
 
     # The plugin.
 
