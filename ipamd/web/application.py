@@ -17,7 +17,7 @@ from ipamd.api.access import Access
 from ipamd.api.problems import Problem
 from ipamd.engine.engine import Engine
 from ipamd.models.errors import DomainError
-from ipamd.web import changes, files, lists, live, pools, requests, signing, spaces, transfer
+from ipamd.web import changes, curves, files, lists, live, pools, requests, signing, spaces, transfer
 from ipamd.web.origin import SAFE, comes_from_elsewhere, is_our_own
 from ipamd.web.rendering import HEADERS, VISITOR, render
 from ipamd.web.rest import Refused
@@ -45,6 +45,7 @@ class Page:
                 Route(SIGN_IN, signing.sign_in, methods=["GET", "POST"]),
                 Route("/ui/sign-out", signing.sign_out, methods=["POST"]),
                 *pools.ROUTES,
+                *curves.ROUTES,
                 *spaces.ROUTES,
                 *lists.ROUTES,
                 *changes.ROUTES,

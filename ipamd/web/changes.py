@@ -142,7 +142,8 @@ def _show(
         was=was,
         tag=tag,
         key=key,
-        view=view,
+        called=request.path_params.get("name"),
+        view=view or shape.view,
         conflicts=conflicts or [],
     )
 

@@ -24,10 +24,11 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields of a noun, and the path of REST where it is made."""
+    """The fields of a noun, the path of REST where it is made, and the view that lists them."""
 
     noun: str
     path: str
+    view: str
     fields: tuple[Field, ...]
     note: str = ""
 
@@ -35,6 +36,7 @@ class Form:
 POOL: Final = Form(
     "pool",
     "/v1/pools",
+    "/",
     (
         Field("name", "Name", fixed=True),
         Field("subnet", "Subnet", help="Such as 10.64.0.0/16 or fd00:64::/64. It may grow later."),
@@ -45,12 +47,14 @@ POOL: Final = Form(
         Field("gateway_on_link", "Gateway outside the subnet", "yes or no", "Containers get a route to it."),
         Field("routes", "Routes", "routes", "One a line: DESTINATION [GATEWAY] [mtu=1400 …]"),
         Field("dns.nameservers", "Name servers", "lines"),
+        Field("dns.domain", "Domain"),
         Field("dns.search", "Search domains", "lines"),
+        Field("dns.options", "Resolver options", "lines", "One a line, such as ndots:5."),
         Field(
             "block_size", "Block size", "number", "The prefix length of its blocks: 26 or 122, if left out."
         ),
         Field("affinity", "Affinity", "choice", "", ("any", "node")),
-        Field("cooldown", "Cooldown", "number", "Seconds."),
+        Field("cooldown", "Cooldown in seconds", "number"),
         Field("state", "State", "choice", "A draining pool gives nothing new.", ("active", "draining")),
         Field("priority", "Priority", "number"),
         Field("auto_assign", "Gives addresses unasked", "yes or no"),
@@ -73,6 +77,7 @@ HOLDER: Final = (
 RESERVATION: Final = Form(
     "reservation",
     "/v1/reservations",
+    "/ui/reservations",
     (
         Field("address", "Addresses", help="An address, a prefix, or first-last."),
         Field("space", "Space", help="default, if left out"),
@@ -84,6 +89,7 @@ RESERVATION: Final = Form(
 ALLOCATION: Final = Form(
     "allocation",
     "/v1/allocations",
+    "/ui/allocations",
     (
         Field("pool", "Pool", help="Any that gives addresses unasked, if left out."),
         Field("address", "Address", help="The next one, if left out."),
@@ -97,6 +103,7 @@ ALLOCATION: Final = Form(
 TOKEN: Final = Form(
     "token",
     "/v1/tokens",
+    "/ui/tokens",
     (
         Field("role", "Role", "choice", "", ("reader", "admin", "node", "join")),
         Field("name", "Name", help="It appears in log and history."),
@@ -106,10 +113,15 @@ TOKEN: Final = Form(
     ),
     "The first token ends that everybody on this machine may do everything: keep it before you go on.",
 )
-NODE: Final = Form("node", "/v1/nodes", (Field("labels", "Labels", "pairs", "One a line: KEY=VALUE"),))
+NODE: Final = Form(
+    "node", "/v1/nodes", "/ui/nodes", (Field("labels", "Labels", "pairs", "One a line: KEY=VALUE"),)
+)
+SPOKEN: Final = {"true": "yes", "false": "no"}
 FORMS: Final = {form.noun: form for form in (POOL, RESERVATION, ALLOCATION, TOKEN)}
 
 Texts = Mapping[str, str]
+Difference = tuple[str, list[str], list[str]]
+"""The label of a field, its lines before and after."""
 
 
 def body_of(form: Form, texts: Texts) -> dict[str, Any]:
@@ -135,6 +147,26 @@ def patch_of(form: Form, texts: Texts, was: Texts) -> dict[str, Any]:
 def texts_of(form: Form, document: Mapping[str, Any]) -> dict[str, str]:
     """A document as the texts of a form."""
     return {field.name: _WRITE[field.kind](_get(document, field.name)) for field in form.fields}
+
+
+def shown(form: Form, document: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """A document for reading: each field that says anything, with its lines."""
+    texts = texts_of(form, document)
+    return [(field.label, _spoken(field, texts[field.name])) for field in form.fields if texts[field.name]]
+
+
+def differences(form: Form, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
+    """The fields in which two documents differ, with their lines before and after."""
+    was, now = texts_of(form, before) if before else {}, texts_of(form, after) if after else {}
+    return [
+        (field.label, _spoken(field, was.get(field.name, "")), _spoken(field, now.get(field.name, "")))
+        for field in form.fields
+        if was.get(field.name, "") != now.get(field.name, "")
+    ]
+
+
+def _spoken(field: Field, text: str) -> list[str]:
+    return [SPOKEN.get(text, text)] if field.kind == "yes or no" else text.split("\n") if text else []
 
 
 def by_field(form: Form, wrong: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

@@ -22,6 +22,7 @@ from ipamd.models.address import parse_address, parse_network
 from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.models.query import ContactQuery
 from ipamd.web.asking import asked, engine, next_page, rest
+from ipamd.web.forms import POOL, Difference, differences
 from ipamd.web.rendering import HEADERS, render
 from ipamd.web.rest import Refused, Rest
 
@@ -175,20 +176,24 @@ async def show_log(request: Request) -> Response:
     )
 
 
-def _differences(item: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The fields that a change changed, before and after."""
+def _differences(item: Mapping[str, Any]) -> list[Difference]:
+    """The fields that a change changed, with their lines before and after."""
     before, after = item["before"] or {}, item["after"] or {}
+    if item["kind"] == POOL.noun:
+        return differences(POOL, before, after)
     return [
-        (key, _written(before.get(key)), _written(after.get(key)))
+        (key.replace("_", " ").capitalize(), _lines(before.get(key)), _lines(after.get(key)))
         for key in sorted({*before, *after})
         if before.get(key) != after.get(key)
     ]
 
 
-def _written(value: Any) -> str:
-    if value in (None, [], {}):
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _lines(value: Any) -> list[str]:
+    if value in (None, "", [], {}):
+        return []
+    if isinstance(value, Mapping):
+        return [f"{key}={each if isinstance(each, str) else json.dumps(each)}" for key, each in value.items()]
+    return [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)]
 
 
 HISTORY: Final = ("address", "space", "namespace", "name", "cluster", "node", "at", "after", "before")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ipamd.engine.catalogue import Catalogue
@@ -21,10 +21,11 @@ from ipamd.models.errors import NotFound
 from ipamd.models.instant import SECOND
 from ipamd.models.pool import DEFAULT_SPACE, Pool
 from ipamd.models.query import AllocationQuery
-from ipamd.models.sample import DAY
 from ipamd.web import cells
 from ipamd.web.asking import asked, engine, read, rest
 from ipamd.web.bars import Piece, pieces, share_used
+from ipamd.web.curves import curve
+from ipamd.web.forms import POOL, shown
 from ipamd.web.rendering import HEADERS, render
 from ipamd.web.sums import taken_in
 
@@ -35,9 +36,6 @@ PORTION: Final = 100
 """Among so many pools those with enough room are looked for at once."""
 
 MOST_GAPS: Final = 20
-
-SHOWN_DAYS: Final = 31
-FORECAST_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +81,14 @@ async def show_pool(request: Request) -> Response:
     catalogue = await engine(request).refresh()
     pool = _pool(catalogue, request.path_params["name"])
     [row] = await _rows(engine(request), [pool])
+    month = await curve(engine(request), pool.name, row.usage)
     return render(
         request,
         "pool.html",
         row=row,
-        document=await rest(request).get(f"/v1/pools/{pool.name}"),
-        forecast=await engine(request).queries.forecast(pool.name, FORECAST_DAYS, row.usage),
+        rules=shown(POOL, await rest(request).get(f"/v1/pools/{pool.name}")),
+        days=month.days,
+        forecast=month.forecast,
         **await _picture(engine(request), catalogue, pool, pool.subnet),
     )
 
@@ -108,18 +108,6 @@ async def show_map(request: Request) -> Response:
         )
     at = _part(given.get("at"), pool)
     return render(request, "map.html", **await _picture(engine(request), catalogue, pool, at))
-
-
-async def samples(request: Request) -> Response:
-    """The samples of a pool of the last month, for its curve."""
-    name = request.path_params["name"]
-    now = engine(request).clock.read().now
-    found = await engine(request).queries.samples(name, now - SHOWN_DAYS * DAY, now, SHOWN_DAYS * 24)
-    curve = {
-        "times": [sample.at // SECOND for sample in found],
-        "allocated": [sample.allocated for sample in found],
-    }
-    return JSONResponse(curve, headers=HEADERS)
 
 
 def _part(text: str | None, pool: Pool) -> IPNetwork:
@@ -256,7 +244,6 @@ ROUTES: Final = [
     Route("/", overview),
     Route("/ui/pools/{name}", show_pool),
     Route("/ui/pools/{name}/map", show_map),
-    Route("/ui/pools/{name}/samples", samples),
     Route("/ui/addresses/{address}", show_address),
     Route("/ui/tree", show_tree),
 ]

@@ -19,6 +19,8 @@ from starlette.responses import HTMLResponse
 from hosting.foreign_text import escape
 from ipamd import __version__
 from ipamd.models.instant import rfc3339
+from ipamd.models.lease import LEASE_OWNER, node_of_seats
+from ipamd.models.node import NodeKey
 from ipamd.web import drawing
 from ipamd.web.visitor import Visitor
 
@@ -60,6 +62,11 @@ def when(text: str | None) -> Markup:
     return Markup('<time datetime="{}">{} UTC</time>').format(text, written)
 
 
+def ahead_for(owner: str | None) -> NodeKey | None:
+    """The node that holds an address in advance under this owner's name, None of any other owner."""
+    return node_of_seats(owner) if owner is not None and owner.startswith(f"{LEASE_OWNER}:") else None
+
+
 def grouped(number: int) -> Markup:
     """A number as people read it; one with more digits than they read as a power of two."""
     if number >= 1 << 40:
@@ -96,7 +103,7 @@ def _environment() -> Environment:
     )
     made.filters |= {"when": when, "moment": lambda instant: when(rfc3339(instant)), "grouped": grouped}
     made.filters |= {"as_written": as_written}
-    made.globals |= {"asset": asset, "link": link, "version": __version__}
+    made.globals |= {"asset": asset, "link": link, "ahead_for": ahead_for, "version": __version__}
     made.globals |= {"drawn_addresses": drawing.addresses, "drawn_prefixes": drawing.prefixes}
     made.globals |= {"drawn_space": drawing.parts_of_space}
     return made

@@ -1,16 +1,19 @@
 """The page in a real browser: Debian's Chromium, driven by Playwright."""
 
 import re
+import sqlite3
+import time
 from collections.abc import Iterator
-from typing import Any
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from ipamd.models.instant import SECOND
 from tests.service import IpamdProcess, running_service
-from tests.web.windows import PATIENCE, VIEWED, Watched, faults
+from tests.web.windows import PATIENCE, PORTIONS, Shape, Watched, faults
 
-SHAPES = [(360, "dark"), (1024, "light"), (2560, "dark")]
+SHAPES: list[Shape] = [(360, "dark"), (1024, "light"), (2560, "dark")]
 
 
 @pytest.fixture
@@ -22,14 +25,12 @@ def watched(chromium: Browser, filled: IpamdProcess) -> Iterator[Watched]:
     assert made.complaints == []
 
 
-@pytest.mark.parametrize(("width", "scheme"), SHAPES)
+@pytest.mark.parametrize("views", PORTIONS)
 def test_every_view_is_accessible_fits_its_window_and_asks_nobody_else(
-    chromium: Browser, filled: IpamdProcess, width: int, scheme: Any
+    chromium: Browser, filled: IpamdProcess, views: list[str]
 ) -> None:
-    """The views are shared out: `test_one_name` shows each at another width and in the other scheme."""
-    shared = VIEWED[SHAPES.index((width, scheme)) :: len(SHAPES)]
-
-    assert faults(chromium, filled.tcp_endpoint, shared, width, scheme) == {}
+    """`test_one_name` shows each in the other scheme."""
+    assert faults(chromium, filled.tcp_endpoint, views, SHAPES) == {}
 
 
 def test_rows_change_in_their_place_and_a_pause_holds_them(watched: Watched, filled: IpamdProcess) -> None:
@@ -71,6 +72,28 @@ def test_the_keyboard_alone_finds_an_address_and_releases_it(watched: Watched, f
 
     expect(page.get_by_text("Nobody.", exact=True)).to_be_visible(timeout=PATIENCE)
     assert not filled.allocations(owner="typed")
+
+
+def test_the_curve_fits_its_window_and_is_there_in_numbers_without_scripts(
+    chromium: Browser, watched: Watched, filled: IpamdProcess
+) -> None:
+    hour = int(time.time()) // 3600 * 3600
+    with closing(sqlite3.connect(filled.database, timeout=30)) as database, database:
+        rows = [("pods", (hour - back * 3600) * SECOND, 100 + back) for back in range(1, 73)]
+        database.executemany("INSERT INTO usage_sample (pool, at, allocated) VALUES (?, ?, ?)", rows)
+    page = watched.open("/ui/pools/pods")
+    curve = page.locator(".chart .uplot")
+    expect(curve).to_be_visible(timeout=PATIENCE)
+    expect(curve).to_have_css("width", "1000px")
+
+    page.set_viewport_size({"width": 360, "height": 800})
+
+    expect(curve).to_have_css("width", "344px")
+    context = chromium.new_context(java_script_enabled=False)
+    plain = Watched(context, filled.tcp_endpoint).open("/ui/pools/pods")
+    plain.get_by_text("Day by day").click()
+    expect(plain.locator("details td").last).to_have_text("172")
+    context.close()
 
 
 def test_times_are_the_readers_and_one_click_away_from_utc(chromium: Browser, filled: IpamdProcess) -> None:

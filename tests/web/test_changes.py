@@ -101,6 +101,27 @@ def test_each_field_of_a_pool_has_its_error_beside_it(page: Browser, field: str,
     assert re.findall(r'id="f-([^"]+)-why"', answer.text) == [field]
 
 
+def test_each_field_of_a_pool_has_a_field_in_its_form_and_a_rule(page: Browser, filled: IpamdProcess) -> None:
+    selectors = {"clusters": ["c1"], "networks": ["n1"], "nodes": ["w1"], "namespaces": ["web"]}
+    full: dict[str, Any] = {
+        "selectors": {**selectors, "node_labels": {"zone": "b"}},
+        "ranges": ["10.93.0.64/26"],
+    }
+    full |= {"exclusions": ["10.93.0.65"], "routes": [{"dst": "0.0.0.0/0"}]}
+    full |= {
+        "dns": {"nameservers": ["10.93.0.2"], "domain": "d.test", "search": ["s.test"], "options": ["o1"]}
+    }
+    filled.create_pool("full", "10.93.0.0/24", **full)
+    document = pool(filled, "full")
+    deep = ("dns", "selectors")
+    names = {name for name in document if name not in deep}
+    names |= {f"{above}.{name}" for above in deep for name in document[above]}
+
+    assert names <= set(edit_form(page, "/ui/edit/pool/full"))
+    rules = page.get("/ui/pools/full").text.split("<h2>Rules</h2>")[1]
+    assert len(re.findall('<th scope="row">', rules)) == len(names)
+
+
 def test_a_pool_may_have_no_gateway_one_elsewhere_and_no_leases(page: Browser, filled: IpamdProcess) -> None:
     fields = {"gateway": "10.200.0.1", "gateway_on_link": "true", "borrow": "false", "lease": "0"}
     assert page.send("/ui/new/pool", {"name": "odd", "subnet": "10.91.0.0/24", **fields}).status_code == 303

@@ -44,7 +44,7 @@ def test_a_form_that_another_site_sends_changes_nothing(chromium: Browser, fille
 def tables(chromium: Browser, filled: IpamdProcess) -> Page:
     context = chromium.new_context()
     page = Watched(context, filled.tcp_endpoint).open("/ui/tables")
-    page.get_by_label("Of").select_option("allocations")
+    page.get_by_label("What it lists").select_option("allocations")
     return page
 
 

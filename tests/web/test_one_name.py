@@ -13,9 +13,9 @@ from tests.service import IpamdProcess, running_replicas
 from tests.waiting import eventually
 from tests.web.conftest import fill
 from tests.web.one_name import one_name
-from tests.web.windows import PATIENCE, VIEWED, Watched, faults
+from tests.web.windows import PATIENCE, PORTIONS, Shape, Watched, faults
 
-SHAPES = [(2560, "light"), (360, "light"), (1024, "dark")]
+SHAPES: list[Shape] = [(2560, "light"), (360, "light"), (1024, "dark")]
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,11 @@ def signed_in(chromium: Browser, cluster: Cluster) -> Any:
     return state
 
 
-@pytest.mark.parametrize(("width", "scheme"), SHAPES)
+@pytest.mark.parametrize("views", PORTIONS)
 def test_every_view_is_accessible_fits_its_window_and_asks_nobody_else(
-    chromium: Browser, cluster: Cluster, signed_in: Any, width: int, scheme: Any
+    chromium: Browser, cluster: Cluster, signed_in: Any, views: list[str]
 ) -> None:
-    shared = VIEWED[SHAPES.index((width, scheme)) :: len(SHAPES)]
-
-    assert faults(chromium, cluster.home, shared, width, scheme, storage_state=signed_in) == {}
+    assert faults(chromium, cluster.home, views, SHAPES, storage_state=signed_in) == {}
 
 
 def test_whatever_replica_answers_a_change_is_seen_at_once_and_the_end_of_one_is_survived(

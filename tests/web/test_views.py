@@ -105,6 +105,8 @@ def test_what_nodes_hold_in_advance_is_a_state_of_its_own(page: Browser, filled:
     assert re.search(r'aria-label="1 allocated, \d leased', text)
     shown = page.get(f"/ui/addresses/{ahead}").text
     assert "A node holds it in advance" in shown
+    assert re.search(rf'held in advance, for <a href="[^"]+">{holder.node}</a>', shown)
+    assert "lease:" not in shown
     assert "Release" not in shown
     assert "Release" in page.get(f"/ui/addresses/{taken}").text
 

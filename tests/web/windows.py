@@ -1,7 +1,8 @@
 """Windows of a real browser, and everything that they complain of."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -9,7 +10,10 @@ from tests.web.conftest import VIEWS
 
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
 PATIENCE = 60_000  # milliseconds, on a busy machine
-VIEWED = [path for path in VIEWS if not path.endswith("/samples")]
+_VIEWED = [path for path in VIEWS if not path.endswith("/samples")]
+PORTIONS = [_VIEWED[begin::3] for begin in range(3)]
+"""The views in parts, for tests that run side by side."""
+
 _FOUND = (
     "axe.run().then(found => found.violations.map("
     "each => each.id + ': ' + each.nodes.slice(0, 3).map(node => node.target.join(' ')).join(', ')))"
@@ -38,23 +42,31 @@ class Watched:
         return self.page
 
 
-def faults(
-    chromium: Browser, home: str, views: list[str], width: int, scheme: Any, **context: Any
-) -> dict[str, list[str]]:
-    """What is wrong with views in windows of one width: what axe finds, and what does not fit.
+Shape = tuple[int, Literal["dark", "light"]]
+"""The width of a window, and its colours."""
 
-    Under "" is what the browser complained of, and each request that went elsewhere.
+
+def faults(
+    chromium: Browser, home: str, views: list[str], shapes: Sequence[Shape], **context: Any
+) -> dict[str, list[str]]:
+    """What is wrong with views in windows of these shapes: what axe finds, and what does not fit.
+
+    Each view is loaded once and its window changed, so it must follow. Under "" is what the browser said
+    of it, and each request that went elsewhere.
     """
-    opened = chromium.new_context(
-        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce", **context
-    )
+    opened = chromium.new_context(reduced_motion="reduce", **context)
     seen = Watched(opened, home)
     found: dict[str, list[str]] = {}
     for path in views:
         page = seen.open(path)
-        found[path] = page.evaluate(f"{AXE.read_text()};{_FOUND}")
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            found[path].append("wider than the window")
+        page.evaluate(AXE.read_text())
+        for width, scheme in shapes:
+            page.set_viewport_size({"width": width, "height": 800})
+            page.emulate_media(color_scheme=scheme)
+            wrong = page.evaluate(_FOUND)
+            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                wrong.append("wider than the window")
+            found[f"{path} at {width}, {scheme}"] = wrong
     opened.close()
     found[""] = seen.complaints
     return {path: wrong for path, wrong in found.items() if wrong}

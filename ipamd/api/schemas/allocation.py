@@ -13,10 +13,13 @@ from ipamd.api.schemas.text import Address, Document, Moment, Name, NodeName, No
 from ipamd.models.allocation import Allocation
 from ipamd.models.identity import NODE_OWNER, Identity
 from ipamd.models.instant import rfc3339
+from ipamd.models.lease import LEASE_OWNER
 from ipamd.models.pool import DEFAULT_CLUSTER, DEFAULT_SPACE
 
 
-def _no_node(owner: str) -> str:
+def _is_nobody_else(owner: str) -> str:
+    if owner.startswith(f"{LEASE_OWNER}:"):
+        raise ValueError(f"{LEASE_OWNER}:… is a node that holds addresses in advance: choose another name")
     if owner.startswith(f"{NODE_OWNER}:"):
         raise ValueError(
             f"{NODE_OWNER}:… is a node itself, which gets its address when it joins the pod network"
@@ -27,7 +30,7 @@ def _no_node(owner: str) -> str:
 class NewAllocation(Document):
     """One address for an owner: from the named pool, or this very address, or as selectors choose."""
 
-    owner: Annotated[Word, AfterValidator(_no_node)]
+    owner: Annotated[Word, AfterValidator(_is_nobody_else)]
     pool: Name | None = None
     address: Address | None = None
     space: Name | None = None

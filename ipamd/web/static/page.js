@@ -20,12 +20,13 @@ function writeTimes(within) {
 
 if (zone) {
   const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const name = () => { zone.textContent = inUtc() ? `Times in UTC` : `Times in ${local}`; };
+  const name = () => { zone.lastElementChild.textContent = inUtc() ? "UTC" : local; };
   zone.hidden = false;
   zone.addEventListener("click", () => {
     try { localStorage.setItem("ipamd-zone", inUtc() ? "local" : "utc"); } catch { return; }
     name();
     writeTimes(document);
+    document.dispatchEvent(new Event("ipamd:zone"));
   });
   name();
 }
