@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,12 +20,14 @@ from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.backends.registry import open_backend
 from ipamd.backends.sql.schema import REVISION
+from ipamd.backends.sql.sqlite.checkpoints import MOST_COMMITS
 from ipamd.backends.sql.sqlite.connection import JOURNAL_LENGTH, WRITER_SETTINGS, connect
 from ipamd.models.allocation import Idempotency
 from ipamd.models.block import new_block
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from tests.backends.conftest import begin, carve, end, write
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -293,6 +296,21 @@ async def test_where_the_disk_has_little_room_the_journal_takes_none_of_it_in_ad
         subprocess.run(["umount", scratch], check=True)
 
     assert length < JOURNAL_LENGTH / 10
+
+
+async def test_the_journal_is_moved_into_the_database_before_a_commit_has_to(
+    sqlite: Backend, database_path: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "without-journal.sqlite"
+    for number in range(MOST_COMMITS // 2):
+        await begin(sqlite, allocation(f"10.0.{number >> 8}.{number & 255}", f"c{number}"))
+
+    def rows() -> int:
+        shutil.copy(database_path, moved)
+        with contextlib.closing(sqlite3.connect(moved)) as copied:
+            return int(copied.execute("SELECT count(*) FROM allocation").fetchone()[0])
+
+    await asyncio.to_thread(eventually, lambda: rows() > 0)
 
 
 async def test_reading_does_not_wait_for_the_writer(sqlite: Backend) -> None:

@@ -20,6 +20,7 @@ from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.session import DatabaseSession
 from ipamd.backends.sql.sqlite import journal
+from ipamd.backends.sql.sqlite.checkpoints import Checkpoints
 from ipamd.backends.sql.sqlite.connection import (
     JOURNAL_LENGTH,
     READER_SETTINGS,
@@ -88,6 +89,7 @@ class SqliteBackend:
         self._reader = SqliteReader(file.path)
         self._closed = False
         self._lengthening = asyncio.create_task(self._lengthen_journal())
+        self._checkpoints = Checkpoints(file.path)
         self._deferred = DeferredIndexes(self._write, unlisted)
         self.ledger: Ledger = SqlLedger(self._reader, deferred=True)
         self.audit: Audit = SqlAudit(self._reader)
@@ -106,7 +108,9 @@ class SqliteBackend:
         if self._closed:
             raise Unavailable("the database is closed")
         # The lock is taken at the beginning: one taken between reading and writing could be refused.
-        return await self._writer.run(lambda: self._session.whole("BEGIN IMMEDIATE", work(self._session)))
+        result = await self._writer.run(lambda: self._session.whole("BEGIN IMMEDIATE", work(self._session)))
+        self._checkpoints.note()
+        return result
 
     async def _lengthen_journal(self) -> None:
         try:
@@ -179,6 +183,7 @@ class SqliteBackend:
         self._closed = True
         await self._deferred.close()
         self._lengthening.cancel()
+        await self._checkpoints.close()
         await asyncio.to_thread(self._reader.close)
         await self._writer.run(self._connection.close)  # the last one moves the journal into the file
         await self._writer.end()

@@ -41,6 +41,7 @@ WRITER_SETTINGS: Final = (
     f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
     "PRAGMA journal_size_limit=67108864",
 )
+CHECKPOINT_SETTINGS: Final = ("PRAGMA synchronous=FULL",)
 READER_SETTINGS: Final = (
     "PRAGMA query_only=ON",
     "PRAGMA cache_size=-16384",
