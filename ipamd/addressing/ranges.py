@@ -63,6 +63,10 @@ class Spans:
                 yield max(self._firsts[at], first), min(self._lasts[at], last)
             at += 1
 
+    def count_between(self, first: int, last: int) -> int:
+        """How many values lie from `first` to `last`."""
+        return sum(end - begin + 1 for begin, end in self.between(first, last))
+
     def meets(self, first: int, last: int) -> bool:
         """Whether any value lies from `first` to `last`."""
         return next(self.between(first, last), None) is not None

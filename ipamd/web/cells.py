@@ -6,17 +6,34 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Final
+from typing import Final, NamedTuple
 
 from ipamd.addressing.mask import Mask
 from ipamd.addressing.ranges import Spans
-from ipamd.models.address import IPAddress, IPNetwork, address_in
+from ipamd.models.address import IPAddress, IPNetwork, address_in, text_of
 from ipamd.models.block import HELD, Block
 from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
 
 CELL_BITS: Final = 8
 """A picture has at most 256 cells."""
+
+
+class CellPrefix(NamedTuple):
+    """A prefix as numbers. A picture has 256 of them, and those of `ipaddress` take ten times as long."""
+
+    family: int
+    first: int
+    length: int
+    last: int
+
+    @property
+    def start(self) -> str:
+        """Its first address as text."""
+        return text_of(address_in(self.family, self.first))
+
+    def __str__(self) -> str:
+        return f"{self.start}/{self.length}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +49,7 @@ class AddressCell:
 class PrefixCell:
     """A prefix: how many addresses of it a holder may have, and how many are held or in nodes' stores."""
 
-    prefix: IPNetwork
+    prefix: CellPrefix
     usable: int
     taken: int
 
@@ -82,9 +99,12 @@ def trail(prefix: IPNetwork, whole: IPNetwork) -> list[IPNetwork]:
     return found if prefix == whole else [*found, prefix]
 
 
-def prefixes_of(prefix: IPNetwork) -> list[IPNetwork]:
+def prefixes_of(prefix: IPNetwork) -> list[CellPrefix]:
     """The cells of a picture of prefixes."""
-    return list(prefix.subnets(new_prefix=cell_length(prefix)))
+    family, length = prefix.version, cell_length(prefix)
+    size = 1 << (prefix.max_prefixlen - length)
+    begin, end = int(prefix.network_address), int(prefix.broadcast_address)
+    return [CellPrefix(family, first, length, first + size - 1) for first in range(begin, end + 1, size)]
 
 
 def taken_within(blocks: Sequence[Block], bounds: Sequence[tuple[int, int]]) -> list[int]:
@@ -100,12 +120,10 @@ def taken_within(blocks: Sequence[Block], bounds: Sequence[tuple[int, int]]) -> 
 
 def prefix_cells(prefix: IPNetwork, mask: Mask, taken: Sequence[int]) -> list[PrefixCell]:
     """The cells of a picture of prefixes, with what is taken of each."""
-    made = []
-    for each, count in zip(prefixes_of(prefix), taken, strict=True):
-        first = int(each.network_address)
-        usable = sum(b - a + 1 for a, b in mask.usable.between(first, first + each.num_addresses - 1))
-        made.append(PrefixCell(each, usable, count))
-    return made
+    return [
+        PrefixCell(each, mask.usable.count_between(each.first, each.last), count)
+        for each, count in zip(prefixes_of(prefix), taken, strict=True)
+    ]
 
 
 def address_cells(
@@ -135,7 +153,7 @@ def gaps(cells: Sequence[AddressCell]) -> list[Gap]:
 
 def empty_stretches(cells: Sequence[PrefixCell], mask: Mask) -> list[Gap]:
     """Neighbours that anybody may get, in cells of which nothing is taken."""
-    empty = Spans((int(cell.prefix[0]), int(cell.prefix[-1])) for cell in cells if not cell.taken)
+    empty = Spans((cell.prefix.first, cell.prefix.last) for cell in cells if not cell.taken)
     family = mask.pool.family
     return [
         Gap(address_in(family, first), address_in(family, last))

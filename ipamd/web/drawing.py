@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from ipamd.models.address import text_of
 from ipamd.models.pool import DEFAULT_SPACE, Pool
@@ -33,7 +33,7 @@ def addresses(cells: Sequence[AddressCell], pool: Pool) -> Markup:
 def prefixes(cells: Sequence[PrefixCell], pool: Pool) -> Markup:
     """Each part as a link to its own picture."""
     way = f"/ui/pools/{quote(pool.name, safe='')}/map?at="
-    return _joined(_part(cell, f"{way}{cell.prefix}") for cell in cells)
+    return _joined(_part(cell, way) for cell in cells)
 
 
 def parts_of_space(cells: Sequence[SpaceCell], space: str) -> Markup:
@@ -45,19 +45,24 @@ def _part_of_space(cell: SpaceCell, way: str) -> str:
     if not cell.pool_count:
         return f'<span class="cell void" title="{cell.prefix}: no pool"></span>'
     if cell.pool is None:
-        return _part(cell, f"{way}{cell.prefix}", f", {cell.pool_count} pools")
-    name = cell.pool.name
-    smaller = max(cell.prefix, cell.pool.subnet, key=lambda prefix: prefix.prefixlen)
-    return _part(cell, f"/ui/pools/{quote(name, safe='')}/map?at={smaller}", f", pool {name}")
+        return _part(cell, way, f", {cell.pool_count} pools")
+    name, subnet = cell.pool.name, cell.pool.subnet
+    smaller = None if cell.prefix.length > subnet.prefixlen else str(subnet)
+    return _part(cell, f"/ui/pools/{quote(name, safe='')}/map?at=", f", pool {name}", smaller)
 
 
-def _part(cell: PrefixCell, way: str, also: str = "") -> str:
-    """A cell with its number. `also` is said besides: words of ours, and names of pools, which are plain."""
-    text, says = str(cell.prefix), escape(percent(cell.taken, cell.usable)) if cell.usable else "0"
+def _part(cell: PrefixCell, way: str, also: str = "", picture: str | None = None) -> str:
+    """A cell with its number, and the way to its picture, or to another that has it.
+
+    `also` is said besides: words of ours, and names of pools, which are plain.
+    """
+    start = cell.prefix.start
+    text = f"{start}/{cell.prefix.length}"
+    says = percent(cell.taken, cell.usable).replace("<", "&lt;") if cell.usable else "0"
     none = "" if cell.usable else " none"
     shown = "\u2013" if none else says if cell.taken else "·"
     return (
-        f'<a id="a-{text.partition("/")[0]}" class="cell h-{cell.level}{none}" href="{way}" '
+        f'<a id="a-{start}" class="cell h-{cell.level}{none}" href="{way}{picture or text}" '
         f'title="{text}: {cell.taken} of {cell.usable} taken{also}" '
         f'aria-label="{text}, {says} percent taken{also}">{shown}</a>'
     )

@@ -137,8 +137,7 @@ async def _picture(known: Engine, catalogue: Catalogue, pool: Pool, at: IPNetwor
         found = cells.gaps(addresses)
         return {**given, "addresses": addresses, "prefixes": [], **_largest(found)}
     parts = cells.prefixes_of(at)
-    size = parts[0].num_addresses
-    bounds = [(start, start + size - 1) for start in range(first, last + 1, size)]
+    bounds = [(part.first, part.last) for part in parts]
     prefixes = cells.prefix_cells(at, mask, await taken_in(known, pool, bounds))
     return {**given, "addresses": [], "prefixes": prefixes, **_largest(cells.empty_stretches(prefixes, mask))}
 

@@ -58,7 +58,7 @@ def _picture_of(part: IPNetwork) -> IPNetwork:
 
 async def _in_parts(
     known: Engine, catalogue: Catalogue, row: strips.PoolOrder, at: IPNetwork
-) -> Mapping[IPNetwork, tuple[int, int]]:
+) -> Mapping[cells.CellPrefix, tuple[int, int]]:
     """What is usable and taken in the cells that are parts of one pool: one reading for each such pool."""
     found = {}
     parted = (place for place in row.places(at) if place.around is not None)
@@ -68,7 +68,7 @@ async def _in_parts(
         usable = catalogue.mask(pool).usable
         taken = await taken_in(known, pool, [place.bounds for place in here])
         for place, count in zip(here, taken, strict=True):
-            found[place.prefix] = sum(b - a + 1 for a, b in usable.between(*place.bounds)), count
+            found[place.prefix] = usable.count_between(*place.bounds), count
     return found
 
 

@@ -39,14 +39,14 @@ class Strip:
 class Place:
     """A cell and its pools: those from `begin` to before `end` lie in it, or it lies in `around`."""
 
-    prefix: IPNetwork
+    prefix: cells.CellPrefix
     begin: int
     end: int
     around: Pool | None
 
     @property
     def bounds(self) -> tuple[int, int]:
-        return int(self.prefix[0]), int(self.prefix[-1])
+        return self.prefix.first, self.prefix.last
 
 
 class PoolOrder:
@@ -55,6 +55,7 @@ class PoolOrder:
     def __init__(self, pools: Sequence[Pool]) -> None:
         self.pools = pools
         self._firsts = [int(pool.subnet.network_address) for pool in pools]
+        self._lasts = [int(pool.subnet.broadcast_address) for pool in pools]
 
     @property
     def whole(self) -> IPNetwork | None:
@@ -68,10 +69,10 @@ class PoolOrder:
     def places(self, at: IPNetwork) -> Iterator[Place]:
         """The cells of a picture. Pools and cells are aligned: one of two that meet lies in the other."""
         for prefix in cells.prefixes_of(at):
-            first, last = int(prefix[0]), int(prefix[-1])
-            begin, end = bisect_left(self._firsts, first), bisect_right(self._firsts, last)
-            near = self.pools[bisect_right(self._firsts, first) - 1] if self._firsts else None
-            if near is not None and near.subnet.prefixlen < prefix.prefixlen and prefix[0] in near.subnet:
+            begin, end = bisect_left(self._firsts, prefix.first), bisect_right(self._firsts, prefix.last)
+            behind = bisect_right(self._firsts, prefix.first)
+            near = self.pools[behind - 1] if behind else None
+            if near is not None and near.subnet.prefixlen < prefix.length and self._lasts[behind - 1] >= prefix.last:
                 yield Place(prefix, begin, begin, near)
             else:
                 yield Place(prefix, begin, end, None)
@@ -93,7 +94,7 @@ def strip(
     at: IPNetwork,
     usable: Sequence[int],
     taken: Sequence[int],
-    in_parts: Mapping[IPNetwork, tuple[int, int]],
+    in_parts: Mapping[cells.CellPrefix, tuple[int, int]],
 ) -> Strip:
     """A picture, of what pools have together, and of what is usable and taken in the parts of large ones."""
     made, large = [], set()
