@@ -69,6 +69,14 @@ def page(rows: Sequence[T], limit: int, show: Callable[[T], Any], key: Callable[
     return {"items": [show(row) for row in shown], "next": cursor_of(key(shown[-1])) if more else None}
 
 
+def bounded_page(rows: Sequence[T], following: int | None, show: Callable[[T], Any]) -> dict[str, Any]:
+    """A page for which so much was read at most, and where the next one begins."""
+    return {
+        "items": [show(row) for row in rows],
+        "next": cursor_of(following) if following is not None else None,
+    }
+
+
 def page_of_names(
     rows: Sequence[T],
     query: PageQuery,

@@ -76,6 +76,24 @@ class HistoryQuery:
         return self.space if self.address is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class AllocationPage:
+    """Allocations in the order of their list. The next page begins behind the id `next`; None at the end.
+
+    A page may have fewer rows than were asked for though there is a next one: no more was read for it.
+    """
+
+    rows: Sequence[Allocation]
+    next: int | None
+
+    @classmethod
+    def of(cls, rows: Sequence[Allocation], limit: int, reach: int | None = None) -> AllocationPage:
+        """A page of `limit` rows out of one more, if there are so many. What was read goes up to `reach`."""
+        if len(rows) > limit:
+            return cls(rows[:limit], rows[limit - 1].id)
+        return cls(rows, reach)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactQuery:
     """Which nodes that have called, by cluster and name.

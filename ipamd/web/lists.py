@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
@@ -27,28 +27,15 @@ from ipamd.web.rendering import HEADERS, render
 from ipamd.web.rest import Refused, Rest
 
 LIMIT: Final = 50
-LEFT_OPEN: Final = ("space", "pool", "at", "after", "before")
-"""Filters in whose order a list is anyway."""
-
 FOUND: Final = 10
 """How many of a kind a search shows."""
 
 
-def _listing(template: str, path: str, *filters: str, led_by: Sequence[str] = ()) -> Any:
-    """A view of one list of REST with its filters.
-
-    `led_by` are those of which each finds its rows by an index. Others are compared row by row, so that one
-    of these must be given with them.
-    """
-    others = [name for name in filters if name not in (*led_by, *LEFT_OPEN)]
+def _listing(template: str, path: str, *filters: str) -> Any:
+    """A view of one list of REST with its filters."""
 
     async def show(request: Request) -> Response:
         given = asked(request, *filters, "cursor")
-        alone = [name for name in others if name in given]
-        if led_by and alone and not any(name in given for name in led_by):
-            near = ", ".join(led_by[:-1]) + f" or {led_by[-1]}"
-            why = f"By {alone[0]} alone every row would be compared: add {near}, or search for it above."
-            raise Refused(422, {"detail": why})
         page = await rest(request).get(path, {**given, "limit": LIMIT})
         return render(
             request, template, items=page["items"], given=given, more=next_page(request.url.path, given, page)
@@ -210,18 +197,8 @@ ALLOCATIONS: Final = (
 )
 
 ROUTES: Final = [
-    Route(
-        "/ui/allocations",
-        _listing(
-            "allocations.html",
-            "/v1/allocations",
-            *ALLOCATIONS,
-            led_by=("owner", "node", "namespace", "container_id"),
-        ),
-    ),
-    Route(
-        "/ui/history", _listing("history.html", "/v1/history", *HISTORY, led_by=("address", "name", "node"))
-    ),
+    Route("/ui/allocations", _listing("allocations.html", "/v1/allocations", *ALLOCATIONS)),
+    Route("/ui/history", _listing("history.html", "/v1/history", *HISTORY)),
     Route("/ui/nodes", _listing("nodes.html", "/v1/nodes", "cluster")),
     Route("/ui/nodes/{cluster}/{name}", show_node),
     Route(

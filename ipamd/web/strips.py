@@ -72,7 +72,11 @@ class PoolOrder:
             begin, end = bisect_left(self._firsts, prefix.first), bisect_right(self._firsts, prefix.last)
             behind = bisect_right(self._firsts, prefix.first)
             near = self.pools[behind - 1] if behind else None
-            if near is not None and near.subnet.prefixlen < prefix.length and self._lasts[behind - 1] >= prefix.last:
+            if (
+                near is not None
+                and near.subnet.prefixlen < prefix.length
+                and self._lasts[behind - 1] >= prefix.last
+            ):
                 yield Place(prefix, begin, begin, near)
             else:
                 yield Place(prefix, begin, end, None)

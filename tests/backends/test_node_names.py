@@ -70,7 +70,7 @@ async def goes_on_under_its_new_name(url: str) -> None:
     assert [token.node for token in snapshot.tokens.values()] == [NEW.name]
     assert set(await engine.contacts()) == {NEW}
     query = HistoryQuery(cluster=NEW.cluster, node=NEW.name)
-    known = {row.digest for row in await engine.queries.history(query, None, 9)}
+    known = {row.digest for row in (await engine.queries.history(query, None, 9)).rows}
     assert ask(NEW, "lives", 0).digest in known
     assert len(known) >= 2, "nor is forgotten what had ended"
 

@@ -205,8 +205,8 @@ class World:
 
     def history(self) -> list[Allocation]:
         """Everything that was, earliest first."""
-        rows = self.admin(lambda engine: engine.queries.history(HistoryQuery(), None, EVERYTHING))
-        return list(rows)[::-1]
+        page = self.admin(lambda engine: engine.queries.history(HistoryQuery(), None, EVERYTHING))
+        return list(page.rows)[::-1]
 
     def leased(self) -> int:
         """How many addresses nodes hold in advance."""

@@ -45,8 +45,6 @@ def test_each_view_answers_says_what_it_is_for_and_keeps_foreign_markup_out(page
         ("/ui/nodes/default/gone", 404, "there is no node"),
         ("/ui/allocations?cursor=bent", 422, "cursor"),
         ("/ui/log?kind=weather", 422, "kind"),
-        ("/ui/allocations?pool=pods&name=front", 422, "add owner, node, namespace or container_id"),
-        ("/ui/history?namespace=web", 422, "add address, name or node"),
         ("/ui/live?of=/ui/live?of=/", 404, "This view is not live"),
         ("/ui/live?of=/ui/tables/allocations", 404, "This view is not live"),
         ("/ui/nothing", 404, "There is nothing at this address"),

@@ -10,7 +10,7 @@ import structlog
 from fastapi import APIRouter, Header, Query, Response
 
 from ipamd.api.owner_allocation import AllocationKey, allocate_for_owner
-from ipamd.api.paging import PageQuery, page
+from ipamd.api.paging import PageQuery, bounded_page
 from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, RowId, TheEngine
 from ipamd.api.schemas.allocation import (
     AllocationFilter,
@@ -47,13 +47,14 @@ class AllocationsQuery(AllocationFilter, PageQuery):
 async def list_allocations(query: Annotated[AllocationsQuery, Query()], engine: TheEngine) -> dict[str, Any]:
     """List who has an address now, by address, in a namespace by name.
 
-    `address` is of `space` (`default`).
+    `address` is of `space` (`default`). If few of many allocations match, a page has fewer than `limit`, and
+    `next` goes on.
     """
     given = query.model_dump(exclude={"limit", "cursor", "address"})
     address = parse_address(query.address) if query.address is not None else None
     wanted = AllocationQuery(**given, address=address)
-    rows = await engine.queries.allocations(wanted, query.after_number(), query.limit + 1)
-    return page(rows, query.limit, document_of, lambda row: row.stored_id)
+    found = await engine.queries.bounded_page(wanted, query.after_number(), query.limit)
+    return bounded_page(found.rows, found.next, document_of)
 
 
 @router.post("", status_code=HTTPStatus.CREATED)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from ipamd.api.paging import PageQuery, cursor_of
+from ipamd.api.paging import PageQuery, bounded_page
 from ipamd.api.routers.access import Asker, Page, TheEngine
 from ipamd.api.schemas.change_log import LogFilter, ShownChange, document_of
 from ipamd.models.change_log import LogKind
@@ -33,7 +33,4 @@ async def read_log(
     if asker is not None and asker.role is not Role.ADMIN:
         wanted = replace(wanted, but_not=LogKind.TOKEN)
     found = await engine.queries.log(wanted, query.after_number(), query.limit)
-    return {
-        "items": [document_of(entry) for entry in found.entries],
-        "next": cursor_of(found.next) if found.next is not None else None,
-    }
+    return bounded_page(found.entries, found.next, document_of)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from ipamd.api.paging import PageQuery, page
+from ipamd.api.paging import PageQuery, bounded_page
 from ipamd.api.routers.access import Page, TheEngine
 from ipamd.api.schemas.allocation import HistoryFilter, ShownAllocation, document_of
 from ipamd.api.schemas.text import moment
@@ -25,7 +25,7 @@ async def read_history(query: Annotated[HistoryPageQuery, Query()], engine: TheE
     """List live and ended allocations, latest first.
 
     `at` selects those that held an address at that moment, `after` and `before` those that held it at any
-    moment between.
+    moment between. If few of many allocations match, a page has fewer than `limit`, and `next` goes on.
     """
     moments = {
         name: moment(value)
@@ -41,5 +41,5 @@ async def read_history(query: Annotated[HistoryPageQuery, Query()], engine: TheE
         node=query.node,
         **moments,
     )
-    rows = await engine.queries.history(wanted, query.after_number(), query.limit + 1)
-    return page(rows, query.limit, document_of, lambda row: row.stored_id)
+    found = await engine.queries.history(wanted, query.after_number(), query.limit)
+    return bounded_page(found.rows, found.next, document_of)

@@ -112,6 +112,22 @@ async def test_pages_put_together_are_the_whole_list(
     assert len(whole) > 1
 
 
+@pytest.mark.parametrize("query", [{}, {"cluster": "default"}, {"network": "pods"}, {"name": "web-0"}])
+async def test_bounded_pages_put_together_are_the_whole_list(backend: Backend, query: dict[str, Any]) -> None:
+    await several(backend)
+    whole = list(await backend.ledger.page(AllocationQuery(**query), None, 100))
+
+    page = await backend.ledger.bounded_page(AllocationQuery(**query), None, 1)
+    pages = list(page.rows)
+    while page.next is not None:
+        page = await backend.ledger.bounded_page(AllocationQuery(**query), page.next, 1)
+        assert len(page.rows) <= 1
+        pages += page.rows
+
+    assert pages == whole
+    assert whole
+
+
 async def test_a_page_is_in_the_order_of_addresses_whenever_they_were_taken(backend: Backend) -> None:
     [six] = await begin(backend, allocation("9::", "c1"))
     [second] = await begin(backend, allocation("10.0.0.10", "c2"))
@@ -234,6 +250,22 @@ async def test_pages_of_history_put_together_are_all_of_it(backend: Backend, que
     pages: list[Allocation] = []
     while page := await backend.ledger.history(HistoryQuery(**query), ids(pages)[-1] if pages else None, 1):
         pages += page
+
+    assert pages == whole
+
+
+@pytest.mark.parametrize("query", [{}, {"address": ONE}, {"namespace": "shop"}, {"at": NOW + 250}])
+async def test_bounded_pages_of_history_put_together_are_all_of_it(
+    backend: Backend, query: dict[str, Any]
+) -> None:
+    await past(backend)
+    whole = list(await backend.ledger.history(HistoryQuery(**query), None, 10))
+
+    page = await backend.ledger.bounded_history(HistoryQuery(**query), None, 1)
+    pages = list(page.rows)
+    while page.next is not None:
+        page = await backend.ledger.bounded_history(HistoryQuery(**query), page.next, 1)
+        pages += page.rows
 
     assert pages == whole
 

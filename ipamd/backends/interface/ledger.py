@@ -18,7 +18,15 @@ from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import Announced, NetworkPosition, NodeAddress, NodeBlock
-from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
+from ipamd.models.query import (
+    ALL_CONTACTS,
+    AllocationPage,
+    AllocationQuery,
+    BlocksWanted,
+    ContactQuery,
+    Fill,
+    HistoryQuery,
+)
 from ipamd.models.sample import UsageSample
 
 
@@ -63,6 +71,20 @@ class Ledger(Protocol):
         """Allocations, live and ended, latest first.
 
         `before` is the id of the last allocation of the page before. An unknown id ends the list.
+        """
+        ...
+
+    async def bounded_page(self, query: AllocationQuery, after: int | None, limit: int) -> AllocationPage:
+        """As `page`, but so much is read for a page at most, however little of it matches.
+
+        `after` is `next` of the page before.
+        """
+        ...
+
+    async def bounded_history(self, query: HistoryQuery, before: int | None, limit: int) -> AllocationPage:
+        """As `history`, but so much is read for a page at most, however little of it matches.
+
+        `before` is `next` of the page before.
         """
         ...
 

@@ -19,7 +19,15 @@ from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition, NodeAddress, NodeBlock
-from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
+from ipamd.models.query import (
+    ALL_CONTACTS,
+    AllocationPage,
+    AllocationQuery,
+    BlocksWanted,
+    ContactQuery,
+    Fill,
+    HistoryQuery,
+)
 from ipamd.models.sample import UsageSample
 
 Further = Callable[[Allocation, Allocation], bool]
@@ -47,6 +55,12 @@ class MemoryLedger:
         rows = self._tables.allocations.rows.values()
         matching = sorted((row for row in rows if _remembered(row, query)), key=_age, reverse=True)
         return self._beyond(before, matching, lambda row, last: _age(row) < _age(last))[:limit]
+
+    async def bounded_page(self, query: AllocationQuery, after: int | None, limit: int) -> AllocationPage:
+        return AllocationPage.of(await self.page(query, after, limit + 1), limit)
+
+    async def bounded_history(self, query: HistoryQuery, before: int | None, limit: int) -> AllocationPage:
+        return AllocationPage.of(await self.history(query, before, limit + 1), limit)
 
     def _beyond(self, last: int | None, rows: list[Allocation], further: Further) -> list[Allocation]:
         """The rest of a list beyond the last allocation of the page before; nothing if that is not known."""

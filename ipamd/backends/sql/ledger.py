@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
-from heapq import merge
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.interface import PodNetworkReading
@@ -15,13 +14,15 @@ from ipamd.backends.sql import (
     change_requests,
     holdings,
     leasing,
-    listing,
+    pages,
     samples,
     statements,
 )
 from ipamd.backends.sql.catalogue import blocks_between, load
 from ipamd.backends.sql.entries import pool_of
-from ipamd.backends.sql.rows import allocation_of, block_of, number_bytes
+from ipamd.backends.sql.listing import Rows
+from ipamd.backends.sql.pages import PageOf, allocations
+from ipamd.backends.sql.rows import block_of, number_bytes
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
@@ -35,7 +36,15 @@ from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition
-from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
+from ipamd.models.query import (
+    ALL_CONTACTS,
+    AllocationPage,
+    AllocationQuery,
+    BlocksWanted,
+    ContactQuery,
+    Fill,
+    HistoryQuery,
+)
 from ipamd.models.sample import UsageSample
 
 T = TypeVar("T")
@@ -63,19 +72,35 @@ class SqlLedger:
 
     async def page(self, query: AllocationQuery, after: int | None, limit: int) -> Sequence[Allocation]:
         async def reading(session: DatabaseSession) -> list[Allocation]:
-            given = _filters(query)
-            if query.pool is not None and query.address is None and query.between is None:
-                given = {**await _addresses_of(session, query.pool), **given}
-            values = [*given.values(), *([] if after is None else [after]), limit]
-            pieces = [
-                listing.live_page(tuple(given), part, goes_on=after is not None)
-                for part in listing.parts(given, listing.PAGE_LEADS, deferred=self._deferred)
-            ]
-            return await _merged(session, pieces, values, query.place, limit)
+            wanted = await self._live(session, query, after)
+            return await pages.whole(session, wanted, query.place, limit)
 
         return await self._reader.read(reading)
 
+    async def bounded_page(self, query: AllocationQuery, after: int | None, limit: int) -> AllocationPage:
+        async def reading(session: DatabaseSession) -> AllocationPage:
+            wanted = await self._live(session, query, after)
+            return await pages.bounded(session, wanted, query.place, limit)
+
+        return await self._reader.read(reading)
+
+    async def _live(self, session: DatabaseSession, query: AllocationQuery, after: int | None) -> PageOf:
+        given = _filters(query)
+        if query.pool is not None and query.address is None and query.between is None:
+            given = {**await _addresses_of(session, query.pool), **given}
+        return PageOf(rows=Rows.LIVE, given=given, after=after, deferred=self._deferred)
+
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
+        wanted = self._past(query, before)
+        return await self._reader.read(lambda session: pages.whole(session, wanted, _latest_first, limit))
+
+    async def bounded_history(self, query: HistoryQuery, before: int | None, limit: int) -> AllocationPage:
+        wanted = self._past(query, before)
+        return await self._reader.read(lambda session: pages.bounded(session, wanted, _latest_first, limit))
+
+    def _past(self, query: HistoryQuery, before: int | None) -> PageOf:
+        begun_by = [moment for moment in (query.at, query.before) if moment is not None]
+        held_after = [moment for moment in (query.at, query.after) if moment is not None]
         given = _given(
             space=query.in_space,
             address=query.address and query.address.packed,
@@ -83,16 +108,10 @@ class SqlLedger:
             node=query.node,
             namespace=query.namespace,
             cluster=query.cluster,
+            begun_by=min(begun_by, default=None),
+            held_after=max(held_after, default=None),
         )
-        begun_by = [moment for moment in (query.at, query.before) if moment is not None]
-        held_after = [moment for moment in (query.at, query.after) if moment is not None]
-        moments = _given(begun_by=min(begun_by, default=None), held_after=max(held_after, default=None))
-        values = [*given.values(), *moments.values(), *([] if before is None else [before]), limit]
-        pieces = [
-            listing.history_page(tuple(given), tuple(moments), part, goes_on=before is not None)
-            for part in listing.parts(given, listing.HISTORY_LEADS, deferred=self._deferred)
-        ]
-        return await self._reader.read(lambda session: _merged(session, pieces, values, _latest_first, limit))
+        return PageOf(rows=Rows.PAST, given=given, after=before, deferred=self._deferred)
 
     async def log(self, query: LogQuery, before: int | None, limit: int) -> LogPage:
         return await self._reader.read(lambda session: change_log.page(session, query, before, limit))
@@ -105,7 +124,7 @@ class SqlLedger:
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._reader.read(
-            lambda session: _allocations(session, statements.live_by_digest(1), digest)
+            lambda session: allocations(session, statements.live_by_digest(1), digest)
         )
 
     async def allocation(self, allocation: int) -> Allocation | None:
@@ -115,7 +134,7 @@ class SqlLedger:
         return await self._first(statements.ALLOCATION_BY_KEY, key)
 
     async def _first(self, statement: Statement, *values: Any) -> Allocation | None:
-        rows = await self._reader.read(lambda session: _allocations(session, statement, *values))
+        rows = await self._reader.read(lambda session: allocations(session, statement, *values))
         return rows[0] if rows else None
 
     async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
@@ -272,18 +291,6 @@ async def _addresses_of(session: DatabaseSession, pool: str) -> dict[str, Any]:
     return {}
 
 
-async def _merged(
-    session: DatabaseSession,
-    pieces: Sequence[Statement],
-    values: Sequence[Any],
-    order: Callable[[Allocation], Any],
-    limit: int,
-) -> list[Allocation]:
-    """One page out of statements that each give theirs in the same order, in one reading."""
-    found = [await _allocations(session, piece, *values) for piece in pieces]
-    return list(islice(merge(*found, key=order), limit))
-
-
 async def _in_pieces(
     session: DatabaseSession, statement: Callable[[int], Statement], keys: Sequence[tuple[Any, ...]]
 ) -> list[Sequence[Any]]:
@@ -301,7 +308,3 @@ def _latest_first(row: Allocation) -> tuple[int, int]:
 
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-async def _allocations(session: DatabaseSession, statement: Statement, *values: Any) -> list[Allocation]:
-    return [allocation_of(row) for row in await session.fetch(statement, *values)]

@@ -2,11 +2,12 @@
 
 Of several filters the one that leaves fewest rows leads through its index; the others are compared row by
 row. A database without statistics would choose among indexes by chance, so that here only one may be used.
+A bounded page ends after so many rows that the leading filter finds, however few of them match the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
@@ -29,18 +30,35 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS
 from ipamd.backends.sql.session import Statement
 
-PAGE_LEADS: Final = {
-    "address": ("space", "address"),
-    "digest_from": (),
-    "owner": ("owner",),
-    "namespace": ("namespace", "name"),
-    "node": ("node",),
-    "space": ("space",),
-}
-"""What may lead a page of live allocations, the narrowest first, and the columns of its index to compare."""
 
-HISTORY_LEADS: Final = {"address": ("space", "address"), "name": ("name",), "node": ("node",)}
-"""The same of history."""
+class Rows(Enum):
+    """Which allocations a list is of: those that live, or those that have ended too."""
+
+    LIVE = "live"
+    PAST = "past"
+
+
+LEADS: Final[Mapping[Rows, Mapping[str, tuple[str, ...]]]] = {
+    Rows.LIVE: {
+        "address": ("space", "address"),
+        "digest_from": (),
+        "owner": ("owner",),
+        "namespace": ("namespace", "name"),
+        "node": ("node",),
+        "name": ("name",),
+        "space": ("space",),
+    },
+    Rows.PAST: {"address": ("space", "address"), "name": ("name",), "node": ("node",)},
+}
+"""What may lead a page, the narrowest first, and the columns of its index to compare."""
+
+ALL_READ: Final = {"address", "digest_from", "name"}
+"""Leads of what lives that find few, or not in the order of the list: all that they find is read."""
+
+READ_AT_ONCE: Final = 5_000
+"""So many rows that the leading filter finds are read for a bounded page at most."""
+
+AGE: Final = ("since", "id")
 
 DEFERRED_LEADS: Final = {"name", "namespace", "node"}
 """Filters whose indexes are deferred on SQLite (`ipamd/backends/sql/sqlite/deferred_indexes.py`)."""
@@ -61,6 +79,9 @@ BOUNDS: Final = {
     "last_address": ALLOCATION.c.address <= bindparam("of_last_address", type_=ALLOCATION.c.address.type),
 }
 """Filters that are no equalities: the digests of a container, the addresses of a pool."""
+
+MOMENTS: Final = ("begun_by", "held_after")
+"""Filters of history that are no equalities."""
 
 HOLDERS_AT_ONCE: Final = 16
 """So many may seem to have had one address at one moment, after a clock was set back."""
@@ -87,22 +108,30 @@ def _with_plus(element: Unindexed, compiler: SQLCompiler, **options: Any) -> str
     return "+" + compiler.process(element.column, **options)
 
 
-def parts(
-    filters: Collection[str], leads: Mapping[str, tuple[str, ...]], *, deferred: bool
-) -> tuple[Part, ...]:
+def parts(of: Rows, filters: Collection[str], *, deferred: bool) -> tuple[Part, ...]:
     """What a page is put together from, where there are deferred indexes or none."""
-    leading = next((lead for lead in leads if lead in filters), None)
-    return (Part.LISTED, Part.UNLISTED) if deferred and leading in DEFERRED_LEADS else (Part.ALL,)
+    deferred = deferred and _lead(of, filters) in DEFERRED_LEADS
+    return (Part.LISTED, Part.UNLISTED) if deferred else (Part.ALL,)
 
 
-def _filtered(filters: Collection[str], leads: Mapping[str, tuple[str, ...]], part: Part) -> Select[Any]:
-    indexed = next((columns for lead, columns in leads.items() if lead in filters), ())
-    query = select(*ALLOCATION_COLUMNS)
-    if part is Part.LISTED:
-        query = query.where(text("listed"))
-    elif part is Part.UNLISTED:
-        query, indexed = query.where(ALLOCATION.c.id.in_(_unlisted(filters))), ()
-    return query.where(*(_condition(name, indexed=name in indexed) for name in filters))
+def led(of: Rows, filters: Collection[str]) -> tuple[str, ...] | None:
+    """Those of the filters by which the index of a page finds its rows, if it compares others row by row."""
+    lead = _lead(of, filters)
+    by_index = {*LEADS[of].get(lead or "", ())}
+    apart: set[str] = set()
+    if of is Rows.PAST:
+        by_index |= {"begun_by", "held_after"} if lead == "address" else {"begun_by"}
+    elif lead == "space":
+        by_index |= {"first_address", "last_address"}
+        # Between the addresses of a pool nearly all are of that pool.
+        apart = {"pool"} if "first_address" in filters else set()
+    if (of is Rows.LIVE and lead in ALL_READ) or {*filters} <= by_index | apart:
+        return None
+    return tuple(name for name in filters if name in by_index)
+
+
+def _lead(of: Rows, filters: Collection[str]) -> str | None:
+    return next((lead for lead in LEADS[of] if lead in filters), None)
 
 
 def _unlisted(filters: Collection[str]) -> Select[Any]:
@@ -112,12 +141,6 @@ def _unlisted(filters: Collection[str]) -> Select[Any]:
     return select(waits.c.id).where(text("NOT waits.listed"), *given)
 
 
-def _order(part: Part, *names: str) -> list[ColumnElement[Any]]:
-    """The columns of an order, which no index gives to those that are few and not listed."""
-    waits = part is Part.UNLISTED
-    return [Unindexed(column) if waits else column for column in (ALLOCATION.c[name] for name in names)]
-
-
 def _condition(name: str, *, indexed: bool) -> ColumnElement[bool]:
     if name in BOUNDS:
         return BOUNDS[name]
@@ -125,55 +148,101 @@ def _condition(name: str, *, indexed: bool) -> ColumnElement[bool]:
     return (column if indexed else Unindexed(column)) == bindparam(f"of_{name}", type_=column.type)
 
 
-def _place_of(row: str, *order: str) -> ScalarSelect[Any]:
-    """Where an allocation named by its id stands in a list."""
-    there = ALLOCATION.alias("there")
-    columns = (there.c[name] for name in order)
-    return select(*columns).where(there.c.id == bindparam(row)).scalar_subquery()
-
-
 @lru_cache
-def live_page(filters: tuple[str, ...], part: Part, *, goes_on: bool) -> Statement:
-    """Live allocations in the order of `AllocationQuery.place`.
+def page(of: Rows, filters: tuple[str, ...], part: Part, *, goes_on: bool, ends: bool) -> Statement:
+    """Live allocations in the order of `AllocationQuery.place`, or all, the latest begun first.
 
-    A page that goes on begins after an allocation named by its id, whether it is still live or has ended.
+    Of the filters of history `begun_by` are those that began then or before, `held_after` those that ended
+    later or have not. A page that goes on begins after an allocation named by its id, whether it is still
+    live or has ended; one that `ends` goes as far as another.
     """
-    by_name = "namespace" in filters and "name" not in filters
-    order = ("name", "space", "address") if by_name else ("space", "address")
-    query = _filtered(filters, PAGE_LEADS, part).where(ALLOCATION.c.until.is_(None))
-    names = tuple(f"of_{name}" for name in filters)
-    columns = _order(part, *order)
+    query = _filtered(of, filters, part)
+    order = _order(of, filters, part)
     if goes_on:
-        query = query.where(tuple_(*columns) > _place_of("last_row", *order))
-        names = (*names, "last_row")
-    return Statement(query.order_by(*columns).limit(bindparam("most")), (*names, "most"))
+        query = query.where(order.is_beyond("last_row"))
+    if ends:
+        query = query.where(order.is_up_to("end_row"))
+    names = (*_names(filters, goes_on=goes_on), *(("end_row",) if ends else ()), "most")
+    return Statement(query.order_by(*order.directed).limit(bindparam("most")), names)
 
 
 @lru_cache
-def history_page(
-    filters: tuple[str, ...], moments: tuple[str, ...], part: Part, *, goes_on: bool
-) -> Statement:
-    """Live and ended allocations, the latest begun first.
+def reach(of: Rows, filters: tuple[str, ...], part: Part, *, goes_on: bool) -> Statement:
+    """The id of the last allocation that is read for a bounded page, if there may be more behind it.
 
-    `moments` are `begun_by` (they began then or before) and `held_after` (they ended later, or have not).
-    A page that goes on begins after an allocation named by its id.
+    The filters are those that its index compares (`led`).
     """
-    query = _filtered(filters, HISTORY_LEADS, part)
-    since, number = _order(part, "since", "id")
-    names = tuple(f"of_{name}" for name in filters)
-    if "begun_by" in moments:
-        query = query.where(since <= bindparam("begun_by"))
-    if "held_after" in moments:
-        until = ALLOCATION.c.until
-        query = query.where(or_(until.is_(None), until > bindparam("held_after")))
+    query = _filtered(of, filters, part).with_only_columns(ALLOCATION.c.id)
+    order = _order(of, filters, part)
+    if goes_on:
+        query = query.where(order.is_beyond("last_row"))
+    last: ColumnElement[int] = literal_column(str(READ_AT_ONCE - 1))
+    query = query.order_by(*order.directed).limit(literal_column("1")).offset(last)
+    return Statement(query, _names(filters, goes_on=goes_on))
+
+
+def _names(filters: tuple[str, ...], *, goes_on: bool) -> tuple[str, ...]:
+    return (*(f"of_{name}" for name in filters), *(("last_row",) if goes_on else ()))
+
+
+def _filtered(of: Rows, filters: tuple[str, ...], part: Part) -> Select[Any]:
+    """The allocations of a list that match some filters."""
+    indexed: Sequence[str] = LEADS[of].get(_lead(of, filters) or "", ())
+    query = select(*ALLOCATION_COLUMNS)
+    if part is Part.LISTED:
+        query = query.where(text("listed"))
+    elif part is Part.UNLISTED:
+        query, indexed = query.where(ALLOCATION.c.id.in_(_unlisted(filters))), ()
+    equal = [name for name in filters if name not in MOMENTS]
+    query = query.where(*(_condition(name, indexed=name in indexed) for name in equal))
+    until = ALLOCATION.c.until
+    if of is Rows.LIVE:
+        return query.where(until.is_(None))
+    if "begun_by" in filters:
+        since = Unindexed(ALLOCATION.c.since) if part is Part.UNLISTED else ALLOCATION.c.since
+        query = query.where(since <= bindparam("of_begun_by"))
+    if "held_after" in filters:
+        query = query.where(or_(until.is_(None), until > bindparam("of_held_after")))
         if "address" in filters:
-            query = query.where(ALLOCATION.c.since >= _holder_at("held_after"))
-    names = (*names, *moments)
-    if goes_on:
-        place = tuple_(since, number)
-        query, names = query.where(place < _place_of("last_row", "since", "id")), (*names, "last_row")
-    query = query.order_by(since.desc(), number.desc()).limit(bindparam("most"))
-    return Statement(query, (*names, "most"))
+            query = query.where(ALLOCATION.c.since >= _holder_at("of_held_after"))
+    return query
+
+
+class _Order:
+    """The order of a list, by some columns of its rows."""
+
+    def __init__(self, names: Sequence[str], columns: Sequence[ColumnElement[Any]], *, falling: bool) -> None:
+        self._names = names
+        self._place = tuple_(*columns)
+        self._falling = falling
+        self.directed = [column.desc() if falling else column for column in columns]
+
+    def is_beyond(self, row: str) -> ColumnElement[bool]:
+        """That a row stands behind the one with an id."""
+        return self._place < self._place_of(row) if self._falling else self._place > self._place_of(row)
+
+    def is_up_to(self, row: str) -> ColumnElement[bool]:
+        """That a row stands no further than the one with an id."""
+        return self._place >= self._place_of(row) if self._falling else self._place <= self._place_of(row)
+
+    def _place_of(self, row: str) -> ScalarSelect[Any]:
+        there = ALLOCATION.alias("there")
+        return (
+            select(*(there.c[name] for name in self._names))
+            .where(there.c.id == bindparam(row))
+            .scalar_subquery()
+        )
+
+
+def _order(of: Rows, filters: Collection[str], part: Part) -> _Order:
+    """The order of a list, which no index gives to rows that are few and not listed, or found by name."""
+    names: tuple[str, ...] = AGE
+    if of is Rows.LIVE:
+        by_name = "namespace" in filters and "name" not in filters
+        names = ("name", "space", "address") if by_name else ("space", "address")
+    sorts = part is Part.UNLISTED or (of is Rows.LIVE and _lead(of, filters) == "name")
+    columns = [Unindexed(column) if sorts else column for column in (ALLOCATION.c[name] for name in names)]
+    return _Order(names, columns, falling=of is Rows.PAST)
 
 
 def _holder_at(moment: str) -> ColumnElement[int]:

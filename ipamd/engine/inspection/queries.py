@@ -23,7 +23,7 @@ from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused
 from ipamd.models.pool import Pool, PoolState
-from ipamd.models.query import AllocationQuery, HistoryQuery
+from ipamd.models.query import AllocationPage, AllocationQuery, HistoryQuery
 from ipamd.models.request import PoolNames
 from ipamd.models.sample import DAY, HOUR, UsageSample
 
@@ -48,9 +48,16 @@ class Queries:
         """A page of live allocations. `after` is the id of the last one of the page before."""
         return await self._ledger.page(query, after, limit)
 
-    async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
-        """A page of allocations, live and ended, latest first. `before` is the last id of the page before."""
-        return await self._ledger.history(query, before, limit)
+    async def bounded_page(self, query: AllocationQuery, after: int | None, limit: int) -> AllocationPage:
+        """A page of live allocations; `after` is `next` of the page before. Only so much is read for it."""
+        return await self._ledger.bounded_page(query, after, limit)
+
+    async def history(self, query: HistoryQuery, before: int | None, limit: int) -> AllocationPage:
+        """A page of allocations, live and ended, latest first. `before` is `next` of the page before.
+
+        So much is read for it at most.
+        """
+        return await self._ledger.bounded_history(query, before, limit)
 
     async def log(self, query: LogQuery, before: int | None, limit: int) -> LogPage:
         """A page of the change log, latest first. `before` is `next` of the page before."""

@@ -18,7 +18,15 @@ from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey, count_seats
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import NetworkPosition
-from ipamd.models.query import ALL_CONTACTS, AllocationQuery, BlocksWanted, ContactQuery, Fill, HistoryQuery
+from ipamd.models.query import (
+    ALL_CONTACTS,
+    AllocationPage,
+    AllocationQuery,
+    BlocksWanted,
+    ContactQuery,
+    Fill,
+    HistoryQuery,
+)
 from ipamd.models.sample import UsageSample
 from ipamd_file.announcing import read_network
 from ipamd_file.store import Store
@@ -57,6 +65,12 @@ class FileLedger:
             return self._behind(before, rows, lambda row, last: _age(row) < _age(last))[:limit]
 
         return await self._turn(read)
+
+    async def bounded_page(self, query: AllocationQuery, after: int | None, limit: int) -> AllocationPage:
+        return AllocationPage.of(await self.page(query, after, limit + 1), limit)
+
+    async def bounded_history(self, query: HistoryQuery, before: int | None, limit: int) -> AllocationPage:
+        return AllocationPage.of(await self.history(query, before, limit + 1), limit)
 
     def _rows(self) -> list[Allocation]:
         return self._store.values("allocation")
