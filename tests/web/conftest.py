@@ -109,7 +109,7 @@ VIEWS = {
     f"/ui/tree?free={'9' * 5000}": "pods",
     "/ui/allocations?pool=pods": "10.64.0.9",
     "/ui/allocations?pool=six&name=front": "vm-1",
-    "/ui/allocations?network=nowhere": "There is none.",
+    "/ui/allocations?network=nowhere": "Nobody has such an address",
     "/ui/history": "10.64.0.9",
     "/ui/history?namespace=web": "vm-1",
     "/ui/nodes": "n1",
