@@ -60,7 +60,7 @@ def _made(request: Request, noun: str, document: Mapping[str, Any]) -> Response:
 
 async def edit_pool(request: Request) -> Response:
     """Change a pool."""
-    name = request.path_params["name"]
+    name = quote(request.path_params["name"], safe="")
     return await _edit(request, POOL, f"/v1/pools/{name}", f"/ui/pools/{name}", "PATCH")
 
 

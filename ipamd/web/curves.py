@@ -15,6 +15,7 @@ from starlette.routing import Route
 from ipamd.engine.engine import Engine
 from ipamd.engine.inspection.forecast import Forecast, forecast
 from ipamd.engine.inspection.usage import Usage
+from ipamd.models.errors import NotFound
 from ipamd.models.instant import SECOND
 from ipamd.models.sample import DAY, HOUR, UsageSample
 from ipamd.web.asking import engine
@@ -61,7 +62,10 @@ def days_of(samples: Sequence[UsageSample]) -> list[Day]:
 
 async def show(request: Request) -> Response:
     """The samples of a pool of the last month, for its curve."""
-    samples = await _samples(engine(request), request.path_params["name"])
+    name, catalogue = request.path_params["name"], await engine(request).refresh()
+    if name not in catalogue.pools:
+        raise NotFound("pool", name)
+    samples = await _samples(engine(request), name)
     document = {
         "times": [sample.at // SECOND for sample in samples],
         "allocated": [sample.allocated for sample in samples],

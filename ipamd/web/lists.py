@@ -59,8 +59,9 @@ async def search(request: Request) -> Response:
     direct = await _view_of(request, words) if words else None
     if direct is not None:
         return RedirectResponse(direct, HTTPStatus.SEE_OTHER, HEADERS)
-    found = await _found(rest(request), words) if words else {}
-    names = await _names(request, words) if words else {"pools": [], "nodes": []}
+    is_name = words != "" and words.isprintable()
+    found = await _found(rest(request), words) if is_name else {}
+    names = await _names(request, words) if is_name else {"pools": [], "nodes": []}
     return render(request, "search.html", words=words, found=found, **names)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import StringConstraints
 from typing_extensions import TypedDict
 
-from ipamd.api.schemas.text import Document, Moment, Word, moment
+from ipamd.api.schemas.text import Document, Moment, Note, Word, moment
 from ipamd.models.change_log import LogEntry, LogKind, LogQuery
 from ipamd.models.instant import rfc3339
 
@@ -23,7 +22,7 @@ class LogFilter(Document):
     """
 
     kind: Kind | None = None
-    name: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    name: Note | None = None
     by: Word | None = None
     after: Moment | None = None
     before: Moment | None = None
