@@ -45,6 +45,7 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.SeatLeased: HTTPStatus.CONFLICT,
     errors.NodeMayGive: HTTPStatus.CONFLICT,
     errors.NodeHoldsSeats: HTTPStatus.CONFLICT,
+    errors.NodeDraining: HTTPStatus.CONFLICT,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.NodeAlive: HTTPStatus.CONFLICT,
     errors.NotApplied: HTTPStatus.CONFLICT,

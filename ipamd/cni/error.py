@@ -62,6 +62,7 @@ _CODES: Final[dict[type[errors.DomainError], Code]] = {
     errors.Overtaken: Code.OVERTAKEN,
     errors.NotHeld: Code.ADDRESS_UNAVAILABLE,
     errors.Unavailable: Code.TRY_AGAIN_LATER,
+    errors.NodeDraining: Code.TRY_AGAIN_LATER,
     errors.SchemaUnfit: Code.TRY_AGAIN_LATER,
     errors.DatabaseUnfit: Code.TRY_AGAIN_LATER,
 }

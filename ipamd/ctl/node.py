@@ -1,15 +1,17 @@
-"""`ipamctl node`: the labels of nodes, their last contact, and how to release or forget a node."""
+"""`ipamctl node`: what nodes hold, their labels, and how to drain, release, remove and forget one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 import typer
 
-from ipamd.ctl.client import segment
+from ipamd.ctl.client import RestAnswer, segment
 from ipamd.ctl.failure import CommandFailed
+from ipamd.ctl.local_time import with_local_times
 from ipamd.ctl.paging import Limit
+from ipamd.ctl.render import confirm
 from ipamd.ctl.session import CommandSession, command
 from ipamd.models.pool import DEFAULT_CLUSTER
 
@@ -19,13 +21,20 @@ NODES: Final = "/v1/nodes"
 NODE_ALIVE: Final = "node-alive"
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
+EvenIfAlive = Annotated[
+    bool,
+    typer.Option(
+        "--even-if-alive", help="Do it even if the node called lately, or may still give addresses."
+    ),
+]
 
 
 @command(commands, "list")
 def list_nodes(session: CommandSession, limit: Limit = None) -> None:
     """List nodes, what they hold, and when each was last heard from.
 
-    STATE is `silent` if the node's agent was not heard from for five minutes.
+    STATE is `silent` if the node's agent was not heard from for five minutes, `draining` if its containers
+    get nothing new.
     """
     session.show_list(
         session.client.pages(NODES, limit=limit),
@@ -82,28 +91,70 @@ def release(
     name: Name,
     why: Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.")],
     cluster: Cluster = DEFAULT_CLUSTER,
-    even_if_alive: Annotated[
-        bool,
-        typer.Option(
-            "--even-if-alive", help="Do it even if the node called lately, or may still give addresses."
-        ),
-    ] = False,
+    even_if_alive: EvenIfAlive = False,
 ) -> None:
     """Release all addresses that a dead node has: those of its containers, and those held in advance.
 
     ipamd cannot know that the containers are gone: make sure that the node is down and stays down.
     """
     body = {"why": why, "even_if_alive": even_if_alive}
-    try:
-        answer = session.client.post(f"{_path(cluster, name)}/release", body)
-    except CommandFailed as failure:
-        if failure.problem is None or failure.problem.get("code") != NODE_ALIVE:
-            raise
-        heard = failure.problem["last_contact"]
-        sentence = f"node {name} called at {heard}: make sure that it is down, then add --even-if-alive"
-        raise CommandFailed(sentence, failure.exit_code, failure.problem) from None
+    answer = _if_dead(session, name, f"{_path(cluster, name)}/release", body)
     session.show_done(
         f"{answer.body['released']} addresses of node {name} of cluster {cluster} are free", answer
+    )
+
+
+@command(commands, "drain")
+def drain(session: CommandSession, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
+    """Give the containers of a node nothing new, and take back what it holds in advance.
+
+    What its containers have stays theirs. An ADD there ends with code 11, so that the runtime tries again.
+    `undrain` ends it.
+    """
+    answer = session.client.post(f"{_path(cluster, name)}/drain", {})
+    holds = held(answer.body) or "nothing"
+    session.show_done(f"node {name} of cluster {cluster} gets nothing new; it holds {holds}", answer)
+
+
+@command(commands, "undrain")
+def undrain(session: CommandSession, name: Name, cluster: Cluster = DEFAULT_CLUSTER) -> None:
+    """Give addresses to the containers of a drained node again."""
+    answer = session.client.post(f"{_path(cluster, name)}/undrain", {})
+    session.show_done(f"node {name} of cluster {cluster} gets addresses again", answer)
+
+
+@command(commands, "remove")
+def remove(
+    session: CommandSession,
+    name: Name,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.")],
+    cluster: Cluster = DEFAULT_CLUSTER,
+    even_if_alive: EvenIfAlive = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a node that is gone for good: release what it holds, and forget it.
+
+    Its containers' addresses, those held in advance, its blocks and its address in the pod network are free
+    then. Its tokens are revoked. ipamd cannot know that its containers are gone: make sure that it is down.
+    """
+    if not yes:
+        node = with_local_times(session.client.get(_path(cluster, name)).body, exact=False)
+        holds, heard = held(node) or "nothing", node["last_contact"] or "never"
+        confirm(
+            f"node {name} of cluster {cluster} holds {holds} (last contact: {heard}): release all of it, and "
+            "forget the node?"
+        )
+    body = {"why": why, "even_if_alive": even_if_alive}
+    answer = _if_dead(session, name, f"{_path(cluster, name)}/remove", body)
+    freed = answer.body
+    numbers = (
+        (freed["released"], "address of containers", "addresses of containers"),
+        (freed["seats"], "free seat", "free seats"),
+        (freed["own"], "address of its own", "addresses of its own"),
+        (freed["blocks"], "block", "blocks"),
+    )
+    session.show_done(
+        f"node {name} of cluster {cluster} is removed; it held {_counted(numbers) or 'nothing'}", answer
     )
 
 
@@ -152,12 +203,29 @@ def held(node: Mapping[str, Any]) -> str:
         (holds.get("seats", 0), "free seat", "free seats"),
         (sum(holds.get("blocks", {}).values()), "block", "blocks"),
     )
-    return ", ".join(f"{number} {one if number == 1 else many}" for number, one, many in numbers if number)
+    return _counted(numbers)
 
 
 def state(node: Mapping[str, Any]) -> str | None:
     """What is out of the ordinary about a node, None if nothing is."""
-    return "silent" if node.get("silent") else None
+    states = [word for word in ("draining", "silent") if node.get(word)]
+    return ", ".join(states) or None
+
+
+def _counted(numbers: Iterable[tuple[int, str, str]]) -> str:
+    return ", ".join(f"{number} {one if number == 1 else many}" for number, one, many in numbers if number)
+
+
+def _if_dead(session: CommandSession, name: str, path: str, body: Mapping[str, Any]) -> RestAnswer:
+    """Ask for what is refused if the node called lately; the refusal says what to add."""
+    try:
+        return session.client.post(path, body)
+    except CommandFailed as failure:
+        if failure.problem is None or failure.problem.get("code") != NODE_ALIVE:
+            raise
+        heard = failure.problem["last_contact"]
+        sentence = f"node {name} called at {heard}: make sure that it is down, then add --even-if-alive"
+        raise CommandFailed(sentence, failure.exit_code, failure.problem) from None
 
 
 def _change(text: str) -> tuple[str, str | None]:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import typer
 import yaml
 from rich.console import Console
 from rich.table import Table
@@ -67,6 +68,14 @@ def print_record(record: Mapping[str, Any]) -> None:
 def print_line(text: str) -> None:
     """Print one sentence about what was done."""
     sys.stdout.write(escape(text) + "\n")
+
+
+def confirm(question: str) -> None:
+    """Ask on stderr, and end the command unless the answer is yes."""
+    sys.stderr.write(f"{escape(question)} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise typer.Abort
 
 
 def print_json(value: Any) -> None:

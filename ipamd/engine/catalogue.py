@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
@@ -70,6 +70,11 @@ class Catalogue:
     def has_sticky_pools(self) -> bool:
         """Whether any pool is sticky: else no call looks through the pools that it may have for one."""
         return any(pool.sticky for pool in self.pools.values())
+
+    @cached_property
+    def draining(self) -> Set[NodeKey]:
+        """The nodes whose containers get nothing new."""
+        return {key for key, node in self.snapshot.nodes.items() if node.draining}
 
     def announces(self, pool: str, cluster: str) -> bool:
         """Whether the blocks that nodes of a cluster have of a pool are announced to the other nodes."""

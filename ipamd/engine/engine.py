@@ -13,7 +13,8 @@ from ipamd.engine.administration.pod_networks import PodNetworks
 from ipamd.engine.administration.tokens import Tokens
 from ipamd.engine.allocation.adoption import Adoption
 from ipamd.engine.allocation.allocator import Allocator
-from ipamd.engine.allocation.collection import Collector, Eviction
+from ipamd.engine.allocation.block_returns import BlockReturns
+from ipamd.engine.allocation.collection import Collector
 from ipamd.engine.allocation.workloads import Workloads
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import Catalogue
@@ -39,6 +40,7 @@ from ipamd.engine.leasing.striking_out import StrikingOut
 from ipamd.engine.measures import Measures
 from ipamd.engine.pruning import Pruning
 from ipamd.engine.publishing import Publishing
+from ipamd.engine.removal import Removal
 from ipamd.engine.sampling import Sampling
 from ipamd.engine.setting_back import SettingBack
 from ipamd.engine.upkeep import Upkeep
@@ -46,7 +48,7 @@ from ipamd.models.explanation import Explanation
 from ipamd.models.instant import Instant
 from ipamd.models.limits import LEAK_GRACE_SECONDS, LEASE_SECONDS
 from ipamd.models.node import NodeKey
-from ipamd.models.outcome import Outcome, Refused, Released
+from ipamd.models.outcome import Outcome, Refused
 from ipamd.models.query import ALL_CONTACTS, ContactQuery
 from ipamd.models.request import AllocationRequest, Release
 
@@ -88,6 +90,10 @@ class Engine:
         self.nodes = NodeQueries(backend.ledger, cache, self.upkeep, clock)
         self.publishing = Publishing(
             self.networks, self.administration, self.allocator, self.network_queries, self.upkeep, cache
+        )
+        blocks = BlockReturns(backend, cache, self.announcements)
+        self.removal = Removal(
+            self.collector, self.leases, self.censuses, self.administration, self.publishing, blocks
         )
         self.setting_back = SettingBack(backend, cache, clock, self.tokens.set_back)
         self.consistency = Check(backend, cache, self.upkeep, clock, self.setting_back)
@@ -175,19 +181,6 @@ class Engine:
         """The same; if nodes hold in advance what it needs, it waits for that within its time."""
         outcome = await self.submit(request)
         return await self._recalls.again(request, outcome) if isinstance(outcome, Refused) else outcome
-
-    async def release_node(self, eviction: Eviction, *, even_if_alive: bool) -> Released:
-        """Free what a dead node has: its containers' addresses, and those that it holds in advance.
-
-        Raises NotFound, NodeAlive, NodeMayGive, and the error that stopped it: the same again goes on.
-        """
-        await self.collector.check_dead(eviction, even_if_alive=even_if_alive)
-        epoch = await self.leases.fence(eviction.node, even_if_alive=even_if_alive)
-        released = await self.collector.evict(eviction)
-        if epoch is not None:
-            await self.leases.take_all(eviction.node, epoch)
-        await self.censuses.forget(eviction.node)
-        return released
 
     async def forget_node(
         self, node: NodeKey, expected: int | None, by: str | None, *, keep_lease: bool

@@ -13,7 +13,7 @@ from ipamd.engine.upkeep import Upkeep
 from ipamd.models.allocation import Ending
 from ipamd.models.identity import owner_of_node
 from ipamd.models.node import NodeKey
-from ipamd.models.outcome import Refused
+from ipamd.models.outcome import Refused, Released
 from ipamd.models.pod_network import Published
 from ipamd.models.pool import Pool, PoolState
 from ipamd.models.request import AllocationRequest, Release
@@ -62,11 +62,19 @@ class Publishing:
     async def forget(self, key: NodeKey, expected: int | None, by: str | None) -> None:
         """Forget a node, and free its own addresses. Raises NotFound, StaleRevision, Unavailable."""
         await self._administration.delete_node(key, expected)
+        self._upkeep.forget(key)
+        await self.withdraw(key, by)
+
+    async def withdraw(self, key: NodeKey, by: str | None) -> int:
+        """Free a node's own addresses. Returns how many. Raises Unavailable."""
+        freed = 0
         for family in FAMILIES:
             release = Release(digest=owner_of_node(key, family).digest, ending=Ending.ADMIN, by=by)
             outcome = await self._allocator.submit(release)
             if isinstance(outcome, Refused):
                 raise outcome.error
+            freed += len(outcome.addresses) if isinstance(outcome, Released) else 0
+        return freed
 
     def heard_from(self, key: NodeKey, machine: str | None) -> None:
         """Note that a node follows the changes, unless another machine has its name."""

@@ -61,6 +61,10 @@ class Upkeep:
         """Note that a node called."""
         self._contacts[node] = self._clock()
 
+    def forget(self, node: NodeKey) -> None:
+        """Note nothing of a node that was forgotten."""
+        self._contacts.pop(node, None)
+
     def used(self, token: int) -> None:
         """Note that a token was used."""
         self._uses[token] = self._clock()

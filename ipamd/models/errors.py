@@ -465,3 +465,15 @@ class NodeMayGive(DomainError):
             "--even-if-alive if it is surely off"
         )
         self.until = until
+
+
+class NodeDraining(DomainError):
+    """An address is asked for by a container of a node that gets nothing new."""
+
+    code = "node-draining"
+
+    def __init__(self, cluster: str, node: str) -> None:
+        super().__init__(
+            f"node {node} of cluster {cluster} is draining, so its containers get nothing new: run "
+            f"`ipamctl node undrain {node} --cluster {cluster}`, or begin the container on another node"
+        )

@@ -40,7 +40,8 @@ class Node:
 
     `proof` is the SHA-256 (32 bytes) of the secret with which it joined, None if it did not join.
     `SHUT_OUT` in its place says that an admin revoked the node's last token.
-    `published` is what it last published for the pod network, None if it takes no part.
+    `published` is what it last published for the pod network, None if it takes no part. If it is `draining`,
+    its containers get nothing new.
     """
 
     cluster: str
@@ -48,6 +49,7 @@ class Node:
     labels: Mapping[str, str] = field(default_factory=dict)
     proof: bytes | None = None
     published: Published | None = None
+    draining: bool = False
     revision: int = 0
 
     @property

@@ -105,21 +105,22 @@ async def _of_node(api: Rest, verb: str, cluster: str, name: str) -> Removal:
     node = await api.ask("GET", f"/v1/nodes/{tail}")
     held = await api.get("/v1/allocations", {"cluster": cluster, "node": name, "limit": COUNTED})
     count = f"{len(held['items'])}" + (" and more" if held["next"] else "")
+    dead = "Containers that live are not told: do this for a node that is down for good."
     if verb == "release":
+        effects = [f"{count} addresses that its containers hold are released.", dead]
+        title, view = f"Release what node {name} holds", f"/ui/nodes/{tail}"
+        return Removal(title, "Release", effects, "POST", f"/v1/nodes/{tail}/release", view, reason=True)
+    if verb == "remove":
+        holds = node.document["holds"]
         effects = [
-            f"{count} addresses that its containers hold are released.",
-            "Containers that live are not told: do this for a node that is down for good.",
+            f"{holds['addresses']} addresses of its containers are released.",
+            f"{holds['seats']} seats that it holds in advance are taken back.",
+            f"{sum(holds['blocks'].values())} blocks are given back, and its address in the pod network.",
+            "Its labels and tokens are forgotten.",
+            dead,
         ]
-        view = f"/ui/nodes/{tail}"
-        return Removal(
-            f"Release what node {name} holds",
-            "Release",
-            effects,
-            "POST",
-            f"/v1/nodes/{tail}/release",
-            view,
-            reason=True,
-        )
+        path = f"/v1/nodes/{tail}/remove"
+        return Removal(f"Remove node {name}", "Remove", effects, "POST", path, "/ui/nodes", reason=True)
     if verb != "delete":
         raise Refused(404, {"detail": f"There is no such action: {verb}."})
     effects = [

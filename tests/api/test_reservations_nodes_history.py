@@ -133,6 +133,7 @@ def test_nodes_are_changed_by_version_and_forgotten(http: httpx.Client) -> None:
         "name": "n <b>",
         "labels": {"a": "2"},
         "joined": False,
+        "draining": False,
         "last_contact": None,
         "silent": None,
         "holds": {"addresses": 0, "seats": 0, "blocks": {}},

@@ -92,3 +92,34 @@ def test_the_list_says_what_each_node_holds(service: IpamdProcess, ipamctl: Ipam
     assert holds["dead"] == {"addresses": 3, "seats": 0, "blocks": {}}
     assert "3 addresses" in ipamctl("node", "list")
     assert "1 address " in ipamctl("node", "list")
+
+
+def test_a_node_drains_until_somebody_says_that_it_does_not(service: IpamdProcess, ipamctl: Ipamctl) -> None:
+    printed = ipamctl("node", "drain", "other")
+    states = {row["name"]: row["draining"] for row in ipamctl.json("node", "list")["items"]}
+
+    assert "gets nothing new; it holds 1 address" in printed
+    assert (states["dead"], states["other"]) == (False, True)
+    assert "draining" in ipamctl("node", "list")
+    ipamctl("node", "undrain", "other")
+    assert ipamctl.json("node", "show", "other")["draining"] is False
+    assert "no node" in ipamctl.refused("node", "drain", "othre")
+    entry = ipamctl.json("log", "--kind", "node")["items"][0]
+    assert (entry["before"]["draining"], entry["after"]["draining"]) == (True, False)
+
+
+def test_a_node_is_removed_once_somebody_has_read_what_it_holds(
+    service: IpamdProcess, ipamctl: Ipamctl
+) -> None:
+    asked = ipamctl.run("node", "remove", "dead", "--why", "burnt", "--even-if-alive")
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert "node dead of cluster default holds 3 addresses (last contact: " in asked.stderr
+    assert len(service.allocations(node="dead")) == 3
+
+    assert "--even-if-alive" in ipamctl.refused("node", "remove", "dead", "--why", "burnt", "--yes")
+    printed = ipamctl("node", "remove", "dead", "--why", "burnt", "--even-if-alive", "--yes")
+
+    assert printed == "node dead of cluster default is removed; it held 3 addresses of containers\n"
+    assert "dead" not in {row["name"] for row in ipamctl.json("node", "list")["items"]}
+    assert service.allocations(node="dead") == []
+    assert "burnt" in ipamctl("history", "--node", "dead")

@@ -145,7 +145,7 @@ class LeaseHistory(RuleBasedStateMachine):
                         node.states[number] = SeatState.RETURNING
                 self.converse(node, free=0)
             eviction = Eviction(node=node.key, reason="the end", by=None)
-            self.every(lambda engine, e=eviction: engine.release_node(e, even_if_alive=True))
+            self.every(lambda engine, e=eviction: engine.removal.release(e, even_if_alive=True))
         for pool in POOLS:
             usage = self.every(lambda engine, pool=pool: engine.queries.usage(pool.name))[1]
             assert (usage.leased, usage.allocated) == (0, 0), (pool.name, usage)
@@ -378,14 +378,17 @@ class LeaseHistory(RuleBasedStateMachine):
             self.converse(node, free=2)
             self.now += 10 * SECOND
 
-    @rule(name=st.sampled_from(NODES))
-    def the_node_is_off_and_released(self, name: str) -> None:
+    @rule(name=st.sampled_from(NODES), for_good=st.booleans())
+    def the_node_is_off_and_released(self, name: str, for_good: bool) -> None:
         node = self.nodes[name]
         node.living.clear()
         node.lose_store()
         node.boot += 1
         eviction = Eviction(node=node.key, reason="off", by="ann")
-        self.every(lambda engine: engine.release_node(eviction, even_if_alive=True))
+        if for_good:
+            self.every(lambda engine: engine.removal.remove(eviction, even_if_alive=True))
+        else:
+            self.every(lambda engine: engine.removal.release(eviction, even_if_alive=True))
 
     @rule(seconds=st.sampled_from([1, 3, 11, 3600]))
     def wait(self, seconds: int) -> None:

@@ -87,7 +87,7 @@ class Played:
 
     def release_node(self, machine: Machine, *, even_if_alive: bool) -> None:
         eviction = Eviction(node=NodeKey(CLUSTER, machine.name), reason="it is off", by="ann")
-        self.world.admin(lambda engine: engine.release_node(eviction, even_if_alive=even_if_alive))
+        self.world.admin(lambda engine: engine.removal.release(eviction, even_if_alive=even_if_alive))
 
     def free(self, machine: Machine) -> set[int]:
         """The numbers of the free seats of a node's store."""

@@ -8,6 +8,7 @@ simulated time (`tests/simulation`).
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Final
@@ -19,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from ipamd.engine.allocation.collection import Eviction
 from ipamd.models.address import AddressRange
+from ipamd.models.errors import NotFound
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import PoolState
 from tests.simulation.accounts import Accounts
@@ -175,15 +177,25 @@ class LeasesAsAWhole(RuleBasedStateMachine):
     def lease_nothing_of_the_pool(self, lease: int) -> None:
         self.edit(lease=lease)
 
-    @rule(node=nodes)
-    def a_node_is_off_and_released(self, node: int) -> None:
+    @rule(node=nodes, draining=st.booleans())
+    def a_node_drains_or_not(self, node: int, draining: bool) -> None:
+        if self.is_up:
+            self.drain(self.machine(node), draining=draining)
+
+    def drain(self, machine: Machine, *, draining: bool) -> None:
+        key = NodeKey(CLUSTER, machine.name)
+        with suppress(NotFound):
+            self.world.admin(lambda engine: engine.removal.drain(key, draining=draining))
+
+    @rule(node=nodes, for_good=st.booleans())
+    def a_node_is_off_and_released(self, node: int, for_good: bool) -> None:
         if not self.is_up:
             return
         machine = self.machine(node)
         self.accounts.power_cut(machine)
         machine.kill_agent()
         eviction = Eviction(node=NodeKey(CLUSTER, machine.name), reason="off", by="ann")
-        self.accounts.evict(machine, eviction)
+        self.accounts.evict(eviction, for_good=for_good)
 
     # The end.
 
@@ -195,6 +207,7 @@ class LeasesAsAWhole(RuleBasedStateMachine):
             machine.link.is_cut = False
             machine.link.fates.clear()
             machine.start_agent()
+            self.drain(machine, draining=False)
         self.edit(state=PoolState.ACTIVE, exclusions=(), lease=64)
         self.accounts.settle()
 

@@ -135,10 +135,13 @@ class Accounts:
         self.world.ends(machine, container)
         self.tried.add((machine.identity, container))
 
-    def evict(self, machine: Machine, eviction: Eviction) -> None:
-        """An admin releases a node that is off, if ipamd knows it."""
+    def evict(self, eviction: Eviction, *, for_good: bool) -> None:
+        """An admin releases or removes a node that is off, if ipamd knows it."""
         with suppress(NotFound):
-            self.world.admin(lambda engine: engine.release_node(eviction, even_if_alive=True))
+            if for_good:
+                self.world.admin(lambda engine: engine.removal.remove(eviction, even_if_alive=True))
+            else:
+                self.world.admin(lambda engine: engine.removal.release(eviction, even_if_alive=True))
 
     def settle(self) -> None:
         """Everybody has time, runtimes send DEL for what failed, and spools are delivered."""

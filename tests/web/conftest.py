@@ -125,5 +125,6 @@ VIEWS = {
     "/ui/edit/node/default/n1": "zone",
     "/ui/delete/pool/pods": "256 addresses",
     "/ui/release/node/default/n1": "Release what node n1 holds",
+    "/ui/remove/node/default/n1": "Remove node n1",
 }
 """Each view, and words that it says."""

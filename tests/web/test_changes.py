@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.plugin_call import call
 from tests.service import IpamdProcess
 from tests.web.conftest import Browser
 
@@ -225,6 +226,20 @@ def test_reservations_and_labels(page: Browser, filled: IpamdProcess) -> None:
     assert page.send("/ui/edit/node/default/n2", form).status_code == 303
     assert filled.http.get("/v1/nodes/default/n2").json()["labels"] == {"zone": "b", "rack": "r1"}
     assert "2 labels" in page.get("/ui/delete/node/default/n2").text
+
+
+def test_a_node_that_is_gone_is_removed_with_what_it_holds(page: Browser, filled: IpamdProcess) -> None:
+    filled.http.post("/v1/cni/add", json=call("gone-1", node="gone"))
+    held = len(filled.allocations(node="gone"))
+    assert f"{held} addresses of its containers" in page.get("/ui/remove/node/default/gone").text
+
+    refused = page.send("/ui/remove/node/default/gone", {"why": "burnt"})
+    removed = page.send("/ui/remove/node/default/gone", {"why": "burnt", "alive": "yes"})
+
+    assert refused.status_code == 409
+    assert removed.status_code == 303
+    assert filled.http.get("/v1/nodes/default/gone").status_code == 404
+    assert not filled.allocations(node="gone")
 
 
 def test_what_is_asked_for_is_made_when_an_admin_approves(page: Browser, filled: IpamdProcess) -> None:

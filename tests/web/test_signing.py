@@ -149,6 +149,7 @@ def test_a_form_of_another_site_is_refused_whoever_is_signed_in(
         "/ui/delete/token/1",
         "/ui/delete/node/default/n1",
         "/ui/release/node/default/n1",
+        "/ui/remove/node/default/n1",
         "/ui/bulk/drain",
         "/ui/requests/1/approve",
         "/ui/tables",

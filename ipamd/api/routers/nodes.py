@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from http import HTTPStatus
 from itertools import islice
 from typing import Annotated, Any
@@ -13,12 +14,21 @@ from ipamd.api.paging import PageQuery, page
 from ipamd.api.preconditions import IfMatch, entity_tag, expected_revision
 from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, TheEngine
 from ipamd.api.schemas.census import FreeDead, ShownFreed
-from ipamd.api.schemas.node import Evicted, NodeFilter, NodeLabels, NodeRelease, ShownNode, document_of
+from ipamd.api.schemas.node import (
+    Evicted,
+    NodeFilter,
+    NodeLabels,
+    NodeRelease,
+    ShownNode,
+    ShownRemoved,
+    document_of,
+)
 from ipamd.api.schemas.text import NodeName, Word
 from ipamd.api.schemas.token import Joining, MadeToken
 from ipamd.api.schemas.token import document_of as token_document
 from ipamd.engine.allocation.collection import Eviction
 from ipamd.models.errors import NotAllowed, NotFound
+from ipamd.models.holding import NOTHING
 from ipamd.models.node import Node, NodeKey
 from ipamd.models.query import ContactQuery
 
@@ -82,7 +92,7 @@ async def read_node(
     standing = await engine.nodes.standing(key)
     if node is not None:
         response.headers.update(entity_tag(node.revision))
-    elif standing.heard is None:
+    elif standing.heard is None and standing.holding == NOTHING:
         raise NotFound("node", f"{cluster}/{name}")
     member = await engine.network_queries.member(key)
     return document_of(node or Node(cluster=cluster, name=name), standing, member)
@@ -145,18 +155,48 @@ async def release_node(
     It is refused if the node called lately (409, `node-alive`), or may still give addresses of its lease
     (409, `node-may-give`). If it is interrupted, send it again: it goes on.
     """
+    eviction = _eviction(cluster, name, body, asker)
+    freed = await engine.removal.release(eviction, even_if_alive=body.even_if_alive)
+    log.info("node", outcome="released", cluster=cluster, node=name, addresses=freed.released, why=body.why)
+    return {"cluster": cluster, "name": name, "released": freed.released}
+
+
+@router.post("/{cluster}/{name}/drain")
+async def drain_node(cluster: Segment, name: NodeSegment, engine: TheEngine) -> ShownNode:
+    """Give the containers of a node nothing new, and recall what it holds in advance."""
+    return await _drain(NodeKey(cluster, name), engine, draining=True)
+
+
+@router.post("/{cluster}/{name}/undrain")
+async def undrain_node(cluster: Segment, name: NodeSegment, engine: TheEngine) -> ShownNode:
+    """Give to the containers of a node again."""
+    return await _drain(NodeKey(cluster, name), engine, draining=False)
+
+
+async def _drain(key: NodeKey, engine: TheEngine, *, draining: bool) -> ShownNode:
+    await engine.removal.drain(key, draining=draining)
+    log.info("node", outcome="drained" if draining else "undrained", cluster=key.cluster, node=key.name)
+    node = engine.catalogue.snapshot.nodes.get(key) or Node(cluster=key.cluster, name=key.name)
+    return document_of(node, await engine.nodes.standing(key), await engine.network_queries.member(key))
+
+
+@router.post("/{cluster}/{name}/remove", response_model=ShownRemoved)
+async def remove_node(
+    cluster: Segment, name: NodeSegment, body: NodeRelease, engine: TheEngine, asker: Asker
+) -> dict[str, Any]:
+    """Release all that a node holds that is gone for good, give back its blocks, and forget it.
+
+    It is refused as a release is. If it is interrupted, send it again: it goes on.
+    """
+    eviction = _eviction(cluster, name, body, asker)
+    removed = await engine.removal.remove(eviction, even_if_alive=body.even_if_alive)
+    log.info("node", outcome="removed", cluster=cluster, node=name, why=body.why, **asdict(removed))
+    return {"cluster": cluster, "name": name, **asdict(removed)}
+
+
+def _eviction(cluster: str, name: str, body: NodeRelease, asker: Asker) -> Eviction:
     by = asker.name if asker is not None else None
-    eviction = Eviction(node=NodeKey(cluster, name), reason=body.why, by=by)
-    released = await engine.release_node(eviction, even_if_alive=body.even_if_alive)
-    log.info(
-        "node",
-        outcome="released",
-        cluster=cluster,
-        node=name,
-        addresses=len(released.addresses),
-        why=body.why,
-    )
-    return {"cluster": cluster, "name": name, "released": len(released.addresses)}
+    return Eviction(node=NodeKey(cluster, name), reason=body.why, by=by)
 
 
 @router.post("/{cluster}/{name}/free-dead")

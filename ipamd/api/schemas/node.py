@@ -48,6 +48,8 @@ class ShownHolding(TypedDict):
 class ShownNode(TypedDict):
     """A node as it is shown. `joined` says that it got a token with a proof.
 
+    If it is `draining`, its containers get nothing new.
+
     `silent` says that its agent was not heard from for five minutes; it is null if it has no agent, for then
     it calls only if a pod begins or ends. `network` is what the others hear of it in the pod network, null if
     it takes no part.
@@ -57,10 +59,26 @@ class ShownNode(TypedDict):
     name: str
     labels: dict[str, str]
     joined: bool
+    draining: bool
     last_contact: str | None
     silent: bool | None
     holds: ShownHolding
     network: ShownMember | None
+
+
+class ShownRemoved(TypedDict):
+    """What a node had that was removed.
+
+    `released` are addresses of its containers, `seats` free ones of its lease, `own` its own addresses in the
+    pod network.
+    """
+
+    cluster: str
+    name: str
+    released: int
+    seats: int
+    own: int
+    blocks: int
 
 
 class Evicted(TypedDict):
@@ -78,6 +96,7 @@ def document_of(node: Node, standing: NodeStanding, member: AnnouncedNode | None
         "name": node.name,
         "labels": dict(node.labels),
         "joined": node.proof not in (None, SHUT_OUT),
+        "draining": node.draining,
         "last_contact": rfc3339(standing.heard) if standing.heard is not None else None,
         "silent": standing.silent,
         "holds": {

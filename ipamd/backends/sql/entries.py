@@ -171,18 +171,20 @@ def reservation_of(row: Row) -> Reservation:
 def node_values(node: Node) -> Values:
     """The columns of `node` in their order."""
     published = json.dumps(_published_json(node.published)) if node.published is not None else None
-    return node.cluster, node.name, json.dumps(dict(node.labels)), node.revision, node.proof, published
+    labels = json.dumps(dict(node.labels))
+    return node.cluster, node.name, labels, node.revision, node.proof, published, node.draining
 
 
 def node_of(row: Row) -> Node:
     """A node from its row."""
-    cluster, name, labels, revision, proof, published = row
+    cluster, name, labels, revision, proof, published, draining = row
     return Node(
         cluster=cluster,
         name=name,
         labels=json.loads(labels),
         proof=proof,
         published=None if published is None else _published_of(json.loads(published)),
+        draining=bool(draining),
         revision=revision,
     )
 

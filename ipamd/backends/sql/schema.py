@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 20
+REVISION: Final = 21
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -346,6 +346,7 @@ NODE: Final = Table(
     needed("revision", BigInteger),
     optional("proof", LargeBinary),
     optional("published"),
+    Column("draining", Boolean, nullable=False, server_default=false()),
     PrimaryKeyConstraint("cluster", "name"),
 )
 Index("node_revision", NODE.c.revision)

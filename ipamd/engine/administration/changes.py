@@ -117,6 +117,19 @@ class Administration(CatalogueWriter):
 
         return await self._change(save)
 
+    async def drain_node(self, key: NodeKey, *, draining: bool) -> None:
+        """Have the containers of a node get nothing new, or get addresses again."""
+
+        async def save(catalogue: CatalogueChange) -> Undone[None] | None:
+            _, snapshot = await self._begin(catalogue)
+            known = snapshot.nodes.get(key) or Node(cluster=key.cluster, name=key.name)
+            if known.draining == draining:
+                return Undone(None)
+            await catalogue.save(replace(known, draining=draining))
+            return None
+
+        await self._change(save)
+
     async def delete_node(self, key: NodeKey, expected: int | None = None) -> None:
         """Forget a node: its labels, that it joined, what it published, its tokens.
 

@@ -31,7 +31,8 @@ class Described(NamedTuple):
 def described(entry: Entry) -> Described:
     """Describe an entry.
 
-    Of a node these are its labels and that it joined: what it publishes is no decision of an admin's.
+    Of a node these are its labels, that it joined and whether it drains: what it publishes is no decision of
+    an admin's.
     """
     match entry:
         case Pool():
@@ -54,4 +55,5 @@ def _node(node: Node) -> Description:
         "name": node.name,
         "labels": dict(node.labels),
         "joined": node.proof not in (None, SHUT_OUT),
+        "draining": node.draining,
     }

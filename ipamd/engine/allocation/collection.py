@@ -73,9 +73,14 @@ class Collector:
 
     async def check_dead(self, eviction: Eviction, *, even_if_alive: bool) -> None:
         """Raise if a node lives or is not known: NodeAlive, NotFound."""
-        node, heard = eviction.node, await self._upkeep.contact(eviction.node)
+        heard = await self._upkeep.contact(eviction.node)
         if heard is not None and not even_if_alive and heard > self._clock.read().past(LATELY):
-            raise NodeAlive(node.name, heard)
+            raise NodeAlive(eviction.node.name, heard)
+        await self.check_known(eviction.node)
+
+    async def check_known(self, node: NodeKey) -> None:
+        """Raise NotFound if ipamd never heard of a node: it has not called, holds nothing, has no entry."""
+        heard = await self._upkeep.contact(node)
         holds = await self._ledger.page(AllocationQuery(cluster=node.cluster, node=node.name), None, 1)
         known = heard is not None or holds or await self._ledger.leases(node)
         if not known and node not in (await self._cache.refresh()).snapshot.nodes:

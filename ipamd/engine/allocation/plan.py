@@ -26,6 +26,7 @@ from ipamd.engine.allocation.call import (
     ReportCall,
     Verdict,
 )
+from ipamd.engine.allocation.draining import refuse_draining
 from ipamd.engine.allocation.former_addresses import former_of, with_former, workload_that_asks
 from ipamd.engine.allocation.reports import NO_LEASES, Leased, Reports, locked_for
 from ipamd.engine.allocation.seat_changes import SeatChanges
@@ -170,6 +171,8 @@ class Plan:
                 return
             if self._catalogue.snapshot.restoration.began is not None and call.request.adopted_in is None:
                 raise Unavailable(RESTORING)
+            if self._catalogue.draining:
+                refuse_draining(call.request, self._catalogue)
             wanted = select(call.request, self._catalogue)
             if not wanted:
                 raise NothingFree(())

@@ -19,6 +19,8 @@ SCARCE: Final = 10
 
 def why_not_leased(pool_names: PoolNames, network: str, node: NodeKey, catalogue: Catalogue) -> str | None:
     """Why no seat is granted for a configuration, as a sentence; None if its pools allow it."""
+    if node in catalogue.draining:
+        return f"node {node.name} is draining"
     context = RequestContext(node.cluster, network, node.name, None)
     for pool in _for_some_namespaces(pool_names, context, catalogue):
         return f"pool {pool.name} asks for the namespace of each pod"
@@ -53,6 +55,8 @@ def why_recalled(
 
     `pool_names` are those of its configuration, None if the node does not say what they are.
     """
+    if node in catalogue.draining:
+        return f"node {node.name} is draining"
     if pool_names is not None:
         why = why_not_leased(pool_names, network, node, catalogue)
         if why is not None:

@@ -242,13 +242,15 @@ class Leases:
         if seats:
             raise NodeHoldsSeats(node.name, len(seats))
 
-    async def take_all(self, node: NodeKey, epoch: int) -> None:
+    async def take_all(self, node: NodeKey, epoch: int) -> int:
         """Take the seats of a node that nobody may give since that epoch, if no container has them.
 
-        If somebody has got the lease since, the seats are theirs.
+        If somebody has got the lease since, the seats are theirs. Returns how many were taken.
         """
-        for seat in await self._ledger.seats(node):
-            await self._release(SeatKey(node, seat.number), epoch)
+        taken = [
+            await self._release(SeatKey(node, seat.number), epoch) for seat in await self._ledger.seats(node)
+        ]
+        return sum(taken)
 
     async def recall(self, node: NodeKey) -> int | None:
         """Have a node give back the seats that it has now. Returns how many, None if it has no lease."""
