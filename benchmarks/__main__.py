@@ -24,6 +24,7 @@ from benchmarks import (
     report,
     reports,
     restores,
+    rounds,
     service,
     veth,
 )
@@ -60,7 +61,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, help="default: all of the scale")
     parser.add_argument("--scale", type=Scale, default=Scale.FULL, choices=list(Scale))
+    parser.add_argument(
+        "--repeat-on-noise",
+        action="store_true",
+        help="measure rounds of rates again beside which plain work took a fifth longer than beside others",
+    )
     options = parser.parse_args()
+    if options.repeat_on_noise:
+        rounds.repeat_on_noise()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     began = time.monotonic()

@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 from typing import Any, Final
 
@@ -142,25 +142,30 @@ async def _postgres(url: str, made: list[Batch]) -> float:
 
 
 async def _write(connection: Any, waiting: Iterator[Batch]) -> None:
-    columns = [column.name for column in ALLOCATION_COLUMNS if column.name != "id"]
-    types = await connection.fetch(
-        "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
-        " WHERE attrelid = 'allocation'::regclass"
+    insert = await _insert(
+        connection, "allocation", [column.name for column in ALLOCATION_COLUMNS if column.name != "id"]
     )
-    known = dict(map(tuple, types))
-    arrays = ", ".join(f"${place}::{known[name]}[]" for place, name in enumerate(columns, 1))
-    insert = f"INSERT INTO allocation ({', '.join(columns)}) SELECT * FROM unnest({arrays})"
-    upsert = (
-        "INSERT INTO block SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[], $5::bytea[],"
-        " $6::bigint[], $7::bigint[], $8::bigint[]) ON CONFLICT (pool, first) DO UPDATE SET"
-        " free_since = excluded.free_since, allocated = excluded.allocated,"
-        " next_free_since = excluded.next_free_since"
+    names = [column.name for column in BLOCK.columns]
+    changed = ", ".join(
+        f"{name} = excluded.{name}" for name in names if name not in BLOCK.primary_key.columns
     )
+    upsert = f"{await _insert(connection, 'block', names)} ON CONFLICT (pool, first) DO UPDATE SET {changed}"
     for rows, blocks in waiting:
         async with connection.transaction():
             await connection.execute("SET LOCAL synchronous_commit = on")
             await connection.execute(insert, *map(list, zip(*rows, strict=True)))
             await connection.execute(upsert, *map(list, zip(*map(block_values, blocks), strict=True)))
+
+
+async def _insert(connection: Any, table: str, columns: Sequence[str]) -> str:
+    """A statement that inserts rows, given as an array for each column."""
+    types = await connection.fetch(
+        "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = $1::text::regclass",
+        table,
+    )
+    known = dict(map(tuple, types))
+    arrays = ", ".join(f"${place}::{known[name]}[]" for place, name in enumerate(columns, 1))
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"
 
 
 def measured(url: str, size: int, number: int) -> float:

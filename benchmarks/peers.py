@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +13,7 @@ from benchmarks.etcd import running_etcd, writes
 from benchmarks.filled import check_held, held
 from benchmarks.kea import in_file, in_postgres, running_kea
 from benchmarks.pinning import LOAD_CORE, SERVER_CORE, running_ipamd
+from benchmarks.rounds import measured
 from benchmarks.table import Bar, Row, Scale, Table, figure
 from tests.postgres import running_postgres
 from tests.service import IpamdProcess
@@ -48,7 +48,6 @@ def measure(scale: Scale) -> Table:
     """Run it."""
     rounds, calls, seconds = LOADS[scale]
     table = Table(NAME, "Beside Kea and etcd", ABOUT, notes=list(NOTES))
-    found: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as context:
         os.sched_setaffinity(0, {SERVER_CORE, LOAD_CORE})
         folder = Path(context.enter_context(TemporaryDirectory(prefix="ipamd-bench-")))
@@ -66,15 +65,18 @@ def measure(scale: Scale) -> Table:
             KEA_POSTGRESQL: context.enter_context(in_postgres(postgres)),
         }
         os.sched_setaffinity(0, {LOAD_CORE})
-        for _ in range(rounds):
-            for name, service in services.items():
-                found[name].append(_adds(service, calls))
-            found[ETCD].append(writes(etcd, calls, AT_ONCE))
+
+        def rates_of_each() -> dict[str, float]:
+            found = {name: _adds(service, calls) for name, service in services.items()}
+            found[ETCD] = writes(etcd, calls, AT_ONCE)
             for name, place in leases.items():
                 with running_kea(folder, place) as kea:
-                    found[name].append(kea.rate(seconds))
+                    found[name] = kea.rate(seconds)
+            return found
+
+        found = measured(rounds, rates_of_each)
         os.sched_setaffinity(0, {SERVER_CORE, LOAD_CORE})
-    rates = {name: figure("/s", each) for name, each in found.items()}
+    rates = {name: figure("/s", [rates[name] for rates in found]) for name in found[0]}
     for name in services:
         for peer in (MEMFILE, KEA_POSTGRESQL, ETCD):
             limit = BARS.get((name, peer))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarks import group_commits, load
 from benchmarks.empty_route import running_empty_route
 from benchmarks.filled import check_held, held
 from benchmarks.load import HTTP_OK, NO_CONTENT, Outcome, body, request
 from benchmarks.pinning import LOAD_CORE, SERVER_CORE, running_ipamd
-from benchmarks.table import Bar, Figure, Row, Scale, Table, figure
+from benchmarks.rounds import measured
+from benchmarks.table import Bar, Row, Scale, Table, figure
 from tests.postgres import Postgres, running_postgres
 from tests.service import IpamdProcess
 
@@ -26,8 +27,7 @@ every answer durable but for memory (SQLite: WAL, synchronous=FULL; PostgreSQL: 
 synchronous_commit on). ipamd has one core, the load the other; PostgreSQL runs on both. At a fixed rate
 calls come whether or not the last was answered (open loop), and a call's time begins when it was due.
 Limits of the same run, in the same rounds: the same server with a route that decides and stores nothing,
-and a bare loop of group commits of the same rows into the same tables; the ratio is to the lower of the
-two."""
+and a bare loop of group commits of the same rows into the same tables."""
 KEA: Final = (
     "For comparison, the best that anybody states for a SQL database: Kea DHCP's 10,135 (MySQL) and "
     "7,441 (PostgreSQL) leases a second. What differs: six cores against two that the load shares; DHCP "
@@ -52,17 +52,25 @@ ADDING: Final = "ADD, {} at once"
 TWO_FAMILIES: Final = "ADD of two families, 128 at once"
 MIXED: Final = "ADD and DEL mixed, 128 at once"
 AT_RATE: Final = "ADD at {:,}/s"
+AT_A_QUARTER: Final = "ADD at a quarter of the full rate"
 
-Outcomes = dict[tuple[str, str], list[Outcome]]
+BAR_OF_A_QUARTER: Final = 8.0
+BAR_OVER_THE_EMPTY_ROUTE: Final = 0.25
+
+
+class _Round(NamedTuple):
+    """The rates of the limits, and what each database (its name, with the kind of load) did."""
+
+    empty: float
+    commits: Mapping[str, float]
+    outcomes: Mapping[tuple[str, str], Outcome]
 
 
 def measure(scale: Scale) -> Table:
     """Run it."""
     table = Table(NAME, "The service", ABOUT, notes=[KEA])
     rounds, calls = (1, 600) if scale is Scale.QUICK else (5, 5_000)
-    found: Outcomes = defaultdict(list)
-    empty: list[float] = []
-    commits: dict[str, list[float]] = defaultdict(list)
+    seconds = SECONDS_AT_RATE[scale]
     with ExitStack() as context:
         os.sched_setaffinity(0, {SERVER_CORE, LOAD_CORE})
         postgres = context.enter_context(running_postgres(fsync="on", full_page_writes="on"))
@@ -70,17 +78,31 @@ def measure(scale: Scale) -> Table:
         bare = {name: context.enter_context(_migrated(name, postgres)) for name in WANTED}
         empty_route = context.enter_context(running_empty_route())
         os.sched_setaffinity(0, {LOAD_CORE})
-        for _ in range(rounds):
-            empty.append(_empty(empty_route, calls).rate)
-            for name, url in bare.items():
-                commits[name].append(
-                    group_commits.measured(url, BATCH, BATCHES if scale is Scale.FULL else 20)
-                )
-            for kind in _kinds():
-                for name, service in services.items():
-                    found[name, kind].append(_run(service, kind, calls, SECONDS_AT_RATE[scale]))
-    _report(table, found, figure("/s", empty), {name: figure("/s", each) for name, each in commits.items()})
+
+        def one_of_each() -> _Round:
+            empty = _empty(empty_route, calls).rate
+            batches = BATCHES if scale is Scale.FULL else 20
+            commits = {name: group_commits.measured(url, BATCH, batches) for name, url in bare.items()}
+            return _Round(empty, commits, _outcomes(services, calls, seconds))
+
+        found = measured(rounds, one_of_each)
+    _report(table, found)
     return table
+
+
+def _outcomes(
+    services: Mapping[str, IpamdProcess], calls: int, seconds: float
+) -> Mapping[tuple[str, str], Outcome]:
+    found = {
+        (name, kind): _run(service, kind, calls, seconds)
+        for kind in _kinds()
+        for name, service in services.items()
+    }
+    for name, service in services.items():
+        quarter = found[name, ADDING.format(FULL_LOAD)].rate / 4
+        asked = [["bench"]] * int(seconds * quarter)
+        found[name, AT_A_QUARTER] = load.add(service.port, asked, PACED, rate=quarter)
+    return found
 
 
 def _kinds() -> list[str]:
@@ -163,28 +185,41 @@ def _empty(port: int, calls: int) -> Outcome:
     return outcome
 
 
-def _report(table: Table, found: Outcomes, empty: Figure, commits: dict[str, Figure]) -> None:
+def _report(table: Table, found: Sequence[_Round]) -> None:
+    empty = figure("/s", [each.empty for each in found])
+    commits = {name: figure("/s", [each.commits[name] for each in found]) for name in found[0].commits}
     table.add(Row(f"limit: empty route, {FULL_LOAD} at once", empty))
     for name, limit in commits.items():
         table.add(Row(f"limit: bare group commits of {BATCH} rows, {name}", limit))
-    for (name, kind), outcomes in found.items():
-        measure = f"{kind}, {name}"
+    for name, kind in product(DATABASES, _kinds()):
+        outcomes = [each.outcomes[name, kind] for each in found]
         if kind not in map(AT_RATE.format, RATES):
-            lower = min(empty, commits.get(name, empty), key=lambda limit: limit.median)
-            beside = "empty route" if lower is empty else "group commits"
             rate = figure("/s", [outcome.rate for outcome in outcomes])
-            table.add(Row(measure, rate, beside, lower, _bars_of_rate(name, kind)))
+            bars = _bars_of_rate(name, kind)
+            table.add(Row(f"{kind}, {name}", rate, "empty route", empty, bars))
+            if name in commits:
+                table.add(Row(f"{kind}, {name}", rate, "group commits", commits[name]))
         for share in (0.5, 0.99, 0.999):
             waits = figure("ms", [outcome.percentile(share) for outcome in outcomes])
             bars = _bars_of_wait(name, kind, share)
-            table.add(Row(f"p{100 * share:g} of {measure}", waits, bars=bars))
+            table.add(Row(f"p{100 * share:g} of {kind}, {name}", waits, bars=bars))
+    for name in DATABASES:
+        _report_tail(table, name, [each.outcomes for each in found])
 
 
 def _bars_of_rate(name: str, kind: str) -> tuple[Bar, ...]:
     if kind != ADDING.format(FULL_LOAD) or name not in WANTED:
         return ()
     absolute = Bar(WANTED[name], at_least=True, of_ratio=False)
-    return (absolute, Bar(0.6, at_least=True)) if name == "SQLite" else (absolute,)
+    return (absolute, Bar(BAR_OVER_THE_EMPTY_ROUTE, at_least=True)) if name == "SQLite" else (absolute,)
+
+
+def _report_tail(table: Table, name: str, found: Sequence[Mapping[tuple[str, str], Outcome]]) -> None:
+    """How long the slowest in a hundred wait where there is room, beside a call that is alone."""
+    waits = figure("ms", [each[name, AT_A_QUARTER].percentile(0.99) for each in found])
+    alone = figure("ms", [each[name, ADDING.format(1)].percentile(0.5) for each in found])
+    bars = (Bar(BAR_OF_A_QUARTER, at_least=False),) if name in WANTED else ()
+    table.add(Row(f"p99 of {AT_A_QUARTER}, {name}", waits, "p50 of a call alone", alone, bars, paired=True))
 
 
 def _bars_of_wait(name: str, kind: str, share: float) -> tuple[Bar, ...]:
