@@ -33,6 +33,7 @@ from ipamd.api.routers import (
     network,
     nodes,
     pools,
+    quotas,
     requests,
     reservations,
     restore,
@@ -42,7 +43,7 @@ from ipamd.engine.engine import Engine
 
 _PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}}
 DESCRIPTION = (
-    "Pools, allocations, reservations, nodes and history. Errors are problem documents (RFC 9457) whose "
+    "Pools, reservations, quotas, allocations, nodes, history. Errors are problem documents (RFC 9457) whose "
     "`code` never changes. Lists come in pages: send `next` back as `cursor`. The calls of the plugin, "
     "`POST /v1/cni/{add,del,check,gc,status}`, are not described here."
 )
@@ -72,6 +73,7 @@ def admin_api(engine: Engine, calls: CallMeasures) -> FastAPI:
         pools,
         allocations,
         reservations,
+        quotas,
         requests,
         apply,
         csv,

@@ -29,6 +29,7 @@ class Code(IntEnum):
     TOO_LARGE = 103
     OVERTAKEN = 104
     NOT_ALLOWED = 105
+    QUOTA_EXCEEDED = 106
     INTERNAL = 999
 
 
@@ -46,6 +47,7 @@ _STATUSES: Final = {
     Code.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Code.OVERTAKEN: HTTPStatus.CONFLICT,
     Code.NOT_ALLOWED: HTTPStatus.FORBIDDEN,
+    Code.QUOTA_EXCEEDED: HTTPStatus.CONFLICT,
     Code.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
@@ -57,6 +59,7 @@ _CODES: Final[dict[type[errors.DomainError], Code]] = {
     errors.PoolUnknown: Code.INVALID_CONFIGURATION,
     errors.NotAllowed: Code.NOT_ALLOWED,
     errors.NothingFree: Code.NOTHING_FREE,
+    errors.QuotaExceeded: Code.QUOTA_EXCEEDED,
     errors.AddressTaken: Code.ADDRESS_TAKEN,
     errors.AddressUnavailable: Code.ADDRESS_UNAVAILABLE,
     errors.Overtaken: Code.OVERTAKEN,

@@ -22,6 +22,7 @@ from ipamd.ctl import (
     network,
     node,
     pool,
+    quota,
     request,
     reservation,
     restore,
@@ -82,7 +83,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (pool, allocation, reservation, request, route, node, lease, network, token, restore):
+for group in (pool, allocation, reservation, quota, request, route, node, lease, network, token, restore):
     application.add_typer(group.commands)
 apply.register(application)
 importing.register(application)

@@ -1,4 +1,4 @@
-"""`ipamctl apply` and `ipamctl export`: pools and reservations as a file."""
+"""`ipamctl apply` and `ipamctl export`: pools, reservations and quotas as a file."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from ipamd.models import csv_table
 from ipamd.models.csv_table import CsvKind
 
 PATH: Final = "/v1/apply"
+UNSTATED: Final = ("id", "gateway", "used", "exceeded", "counting")
+"""What of an entry is not stated as it is told: a gateway is handled by itself."""
+
 SIGNS: Final = {"create": "+", "change": "~", "delete": "-"}
 DONE: Final = {"create": "created", "change": "changed", "delete": "deleted"}
 
@@ -34,8 +37,8 @@ def apply(
             "--file",
             "-f",
             metavar="FILE",
-            help="YAML file with the lists `pools` and `reservations`, or CSV of one of them; `-` is stdin; "
-            "repeatable.",
+            help="YAML file with the lists `pools`, `reservations` and `quotas`, or CSV of one of the "
+            "first two; `-` is stdin; repeatable.",
         ),
     ],
     dry_run: Annotated[
@@ -43,10 +46,10 @@ def apply(
     ] = (False),
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="Delete pools and reservations that the files do not list."),
+        typer.Option("--prune", help="Delete what the lists of the files do not name."),
     ] = False,
 ) -> None:
-    """Create and change pools and reservations as files say. If anything is refused, nothing changes."""
+    """Create and change pools, reservations and quotas as files say: all of it, or nothing."""
     wanted = DesiredFiles.read(file)
     try:
         found = session.client.post(PATH, {**wanted.lists, "prune": prune, "dry_run": dry_run}).body
@@ -68,7 +71,7 @@ def export(
         CsvKind | None, typer.Option("--csv", help="Print these as CSV, for spreadsheets and `apply`.")
     ] = None,
 ) -> None:
-    """Print all pools and reservations as a file for `apply`; or a table of them, or of allocations."""
+    """Print all pools, reservations and quotas as a file for `apply`; or one table, as CSV."""
     if kind is not None:
         sys.stdout.writelines(csv_table.written(kind, session.client.each(f"/v1/{kind}")))
         return
@@ -81,7 +84,7 @@ def export(
 
 def _told(entry: dict[str, Any]) -> dict[str, Any]:
     """An entry without its empty fields."""
-    told = {key: _filled(value) for key, value in entry.items() if key not in ("id", "gateway")}
+    told = {key: _filled(value) for key, value in entry.items() if key not in UNSTATED}
     told = {key: value for key, value in told.items() if value not in (None, [], {})}
     if "gateway" in entry:
         told["gateway"] = entry[
@@ -99,7 +102,7 @@ def _filled(value: Any) -> Any:
 def _lines(change: dict[str, Any]) -> Iterator[str]:
     before, after = change["before"] or {}, change["after"] or {}
     entry = after or before
-    name = entry["name"] if change["kind"] == "pool" else entry["address"]
+    name = entry["address"] if change["kind"] == "reservation" else entry["name"]
     yield f"{SIGNS[change['action']]} {change['kind']} {name}"
     if not after:
         return

@@ -20,7 +20,7 @@ from ipamd.models.limits import MOST_ENTRIES
 from ipamd.models.nearest import unknown
 
 STDIN: Final = "-"
-LISTS: Final = ("pools", "reservations")
+LISTS: Final = ("pools", "reservations", "quotas")
 CSV: Final = ".csv"
 MOST_VALUES: Final = 2_000_000
 """A short file whose aliases hold aliases has values without end."""
@@ -58,7 +58,7 @@ class DesiredFiles:
                 read._add(document, name)
         if not read.lists:
             raise CommandFailed(
-                f"the files hold neither of the lists {' and '.join(LISTS)}: write at least one",
+                f"the files hold none of the lists {_named()}: write at least one",
                 ExitCode.USAGE,
             )
         return read
@@ -73,7 +73,7 @@ class DesiredFiles:
 
     def _add(self, document: yaml.Node, name: str) -> None:
         if not isinstance(document, yaml.MappingNode):
-            raise _wrong(document, name, f"expected an object with the lists {' and '.join(LISTS)}")
+            raise _wrong(document, name, f"expected an object with the lists {_named()}")
         for key, value in document.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _wrong(key, name, KEY_NO_TEXT)
@@ -122,6 +122,11 @@ class DesiredFiles:
             seen.add(key.value)
             self._lines.setdefault(f"{path}.{key.value}", _place(key, name))
             yield key.value, self._value(value, f"{path}.{key.value}", name, inside)
+
+
+def _named() -> str:
+    """The lists, as a sentence names them."""
+    return f"{', '.join(LISTS[:-1])} and {LISTS[-1]}"
 
 
 def _text(file: str) -> bytes:

@@ -11,6 +11,7 @@ from ipamd.ctl.client import segment
 from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.pool_options import PoolOptions
+from ipamd.ctl.precondition import IfMatch
 from ipamd.ctl.session import CommandSession, command
 from ipamd.ctl.usage import print_usage, usage_of, usage_of_all
 from ipamd.models.address import AddressRange
@@ -22,10 +23,6 @@ commands = typer.Typer(
 
 POOLS: Final = "/v1/pools"
 Name = Annotated[str, typer.Argument(metavar="NAME")]
-IfMatch = Annotated[
-    str | None,
-    typer.Option("--if-match", metavar="REVISION", help="Do it only if the pool is still at this revision."),
-]
 
 
 class Clearable(StrEnum):

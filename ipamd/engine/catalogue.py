@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from ipamd.addressing.mask import Mask, meets
 from ipamd.engine.principals import principals
+from ipamd.engine.quotas import QuotaIndex
 from ipamd.models.address import IPAddress
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.node import NodeKey
@@ -57,6 +58,11 @@ class Catalogue:
             self._masks = {
                 name: mask for name, mask in previous._masks.items() if snapshot.pools.get(name) is mask.pool
             }
+
+        if previous is not None and previous.snapshot.quotas == snapshot.quotas:
+            self.quotas: QuotaIndex = previous.quotas
+        else:
+            self.quotas = QuotaIndex(snapshot.quotas.values())
 
     @property
     def revision(self) -> int:

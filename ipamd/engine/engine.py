@@ -7,9 +7,11 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from ipamd.backends.interface import Backend
+from ipamd.engine.administration.applying import Applied, DesiredState
 from ipamd.engine.administration.change_requests import ChangeRequests
 from ipamd.engine.administration.changes import Administration
 from ipamd.engine.administration.pod_networks import PodNetworks
+from ipamd.engine.administration.quotas import Quotas
 from ipamd.engine.administration.tokens import Tokens
 from ipamd.engine.allocation.adoption import Adoption
 from ipamd.engine.allocation.allocator import Allocator
@@ -83,6 +85,7 @@ class Engine:
         self.restoring = Restoring(backend, cache, self.announcements, clock, leak_grace)
         self._recalls = Recalls(backend, self.allocator, cache, scarcity)
         self.administration = Administration(backend, cache, self.announcements, clock)
+        self.quotas = Quotas(backend, cache, self.announcements, clock)
         self.requests = ChangeRequests(backend, cache, self.announcements, clock)
         self.tokens = Tokens(backend, cache, self.announcements, clock)
         self.networks = PodNetworks(backend, cache, self.announcements, clock)
@@ -126,6 +129,7 @@ class Engine:
         await self.upkeep.begin()
         await self.setting_back.begin()
         working = [self.upkeep.run(), self.setting_back.run(), self._sampling.run(), self.restoring.run()]
+        working.append(self.quotas.run())
         if self._pruning is not None:
             working.append(self._pruning.run())
         self._tasks += map(asyncio.create_task, working)
@@ -192,6 +196,12 @@ class Engine:
         if not keep_lease:
             await self.leases.check_none(node)
         await self.publishing.forget(node, expected, by)
+
+    async def apply(self, wanted: DesiredState, *, prune: bool, dry_run: bool) -> Applied:
+        """Create and change what a file states, and count for the quotas in it. Raises NotApplied."""
+        applied = await self.administration.apply(wanted, prune=prune, dry_run=dry_run)
+        await self.quotas.go_on()
+        return applied
 
     async def explain(self, request: AllocationRequest) -> Explanation:
         """What a request would get now, and why. Nothing is taken, noted or remembered."""

@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from ipamd.models.node import Node, NodeKey
 from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
 
-Removable = Pool | Reservation | Node | Token
+Removable = Pool | Reservation | Node | Token | Quota
 Entry = Removable | PodNetwork | Restoration
 """An entry of the catalogue: admins create, change and delete it. The last two only change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Pools by name, reservations and tokens by id, nodes by key, as of `revision`.
+    """Pools and quotas by name, reservations and tokens by id, nodes by key, as of `revision`.
 
     `networks` are the settings of pod networks by cluster.
     """
@@ -31,3 +32,4 @@ class Snapshot:
     tokens: Mapping[int, Token] = field(default_factory=dict)
     networks: Mapping[str, PodNetwork] = field(default_factory=dict)
     restoration: Restoration = field(default_factory=Restoration)
+    quotas: Mapping[str, Quota] = field(default_factory=dict)

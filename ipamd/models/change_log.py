@@ -22,6 +22,7 @@ class LogKind(StrEnum):
     TOKEN = "token"  # noqa: S105  # a kind, not a secret
     NETWORK = "network"
     RESTORE = "restore"
+    QUOTA = "quota"
 
 
 class Action(StrEnum):
@@ -36,8 +37,8 @@ class Action(StrEnum):
 class LogEntry:
     """One entry of the catalogue, before and after a change; None if there was none, or is none any more.
 
-    `by` is the principal that changed it. `name` is a pool's name, a reservation's addresses, a node's
-    `CLUSTER/NAME`, a token's id or a pod network's cluster. `id` is None until the entry is stored.
+    `by` is the principal that changed it. `name` is a pool's or a quota's name, a reservation's addresses, a
+    node's `CLUSTER/NAME`, a token's id or a pod network's cluster. `id` is None until the entry is stored.
     """
 
     at: Instant

@@ -1,4 +1,4 @@
-"""Pools, reservations, tokens and settings as JSON: in REST, in files and in the change log. Pure."""
+"""Pools, reservations, quotas, tokens and settings as JSON: in REST, in files and in the change log. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from ipamd.models.instant import rfc3339
 from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Dns, Pool, Route, Selectors
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 from ipamd.models.token import Token
 
@@ -58,6 +59,20 @@ def reservation_document(reservation: Reservation) -> Document:
         "name": reservation.name,
         "owner": reservation.owner,
         "note": reservation.note,
+    }
+
+
+def quota_document(quota: Quota) -> Document:
+    """A quota as an admin states it, every field."""
+    return {
+        "name": quota.name,
+        "limit": quota.limit,
+        "namespaces": list(quota.namespaces),
+        "clusters": list(quota.clusters),
+        "family": quota.family,
+        "pool": quota.pool,
+        "space": quota.space,
+        "shared": quota.shared,
     }
 
 

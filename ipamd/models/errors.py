@@ -105,6 +105,22 @@ class NothingFree(DomainError):
         self.pools = pools
 
 
+class QuotaExceeded(DomainError):
+    """A quota allows no more addresses to whom a request is for."""
+
+    code = "quota-exceeded"
+
+    def __init__(self, quota: str, limit: int, used: int, family: int, whose: str) -> None:
+        super().__init__(
+            f"quota {quota} allows {limit} IPv{family} address{'' if limit == 1 else 'es'} for {whose}, and "
+            f"{used} {'is' if used == 1 else 'are'} used: release what is not needed, or raise the limit "
+            f"(`ipamctl quota edit {quota} --limit NUMBER`)"
+        )
+        self.quota = quota
+        self.limit = limit
+        self.used = used
+
+
 class AddressTaken(DomainError):
     """Somebody else holds the requested or reserved address; `reserved` names the reservation."""
 
@@ -168,6 +184,12 @@ class PoolExists(DomainError):
     """A pool with this name exists already."""
 
     code = "pool-exists"
+
+
+class QuotaExists(DomainError):
+    """A quota with this name exists already."""
+
+    code = "quota-exists"
 
 
 class PoolOverlaps(DomainError):

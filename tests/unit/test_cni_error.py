@@ -27,6 +27,7 @@ ADDRESS = ip_address("10.0.0.5")
         (errors.RequestTooLarge("too many pools"), 103, 413),
         (errors.Overtaken(), 104, 409),
         (errors.NotAllowed("pool a is for node n2"), 105, 403),
+        (errors.QuotaExceeded("team-a", 5, 5, 4, "namespace team-a"), 106, 409),
         (errors.PoolExists("not an error of CNI"), 999, 500),
     ],
 )

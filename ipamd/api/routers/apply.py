@@ -1,4 +1,4 @@
-"""Apply: create and change pools and reservations in one change."""
+"""Apply: create and change pools, reservations and quotas in one change."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ipamd.api.schemas.desired import Desired, ShownApplied, document_of
 from ipamd.api.schemas.reservation import outside_pools
 from ipamd.engine.administration.applying import Applied, Change
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota
 
 router = APIRouter(prefix="/v1/apply", tags=["apply"])
 log = structlog.get_logger()
@@ -17,12 +18,12 @@ log = structlog.get_logger()
 
 @router.post("")
 async def apply(body: Desired, engine: TheEngine) -> ShownApplied:
-    """Create and change pools and reservations as the body says, in one change: all of it, or nothing.
+    """Create and change pools, reservations and quotas as the body says, in one change: all, or nothing.
 
     If anything is refused, `refusals` lists all of it (409, `not-applied`). The same body again changes
     nothing.
     """
-    applied = await engine.administration.apply(body.value(), prune=body.prune, dry_run=body.dry_run)
+    applied = await engine.apply(body.value(), prune=body.prune, dry_run=body.dry_run)
     if not body.dry_run:
         note(applied)
     return document_of(applied, dry_run=body.dry_run)
@@ -40,4 +41,6 @@ def _named(change: Change) -> dict[str, str]:
     entry = change.after or change.before
     if isinstance(entry, Pool):
         return {"pool": entry.name}
+    if isinstance(entry, Quota):
+        return {"quota": entry.name}
     return {"reservation": str(entry.addresses) if entry is not None else ""}

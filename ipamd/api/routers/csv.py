@@ -72,7 +72,7 @@ async def apply_table(kind: AppliedKind, body: Table, engine: TheEngine) -> Show
     names it (422). A table has 20,000 rows at most.
     """
     wanted = body.value(kind)
-    applied = await engine.administration.apply(wanted, prune=body.prune, dry_run=body.dry_run)
+    applied = await engine.apply(wanted, prune=body.prune, dry_run=body.dry_run)
     if not body.dry_run:
         note(applied)
     return applied_document(applied, dry_run=body.dry_run)

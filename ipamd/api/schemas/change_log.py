@@ -10,7 +10,7 @@ from ipamd.api.schemas.text import Document, Moment, Note, Word, moment
 from ipamd.models.change_log import LogEntry, LogKind, LogQuery
 from ipamd.models.instant import rfc3339
 
-Kind = Literal["pool", "reservation", "node", "token", "network", "restore"]
+Kind = Literal["pool", "reservation", "node", "token", "network", "restore", "quota"]
 
 
 class LogFilter(Document):

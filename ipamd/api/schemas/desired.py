@@ -1,10 +1,10 @@
-"""A file of pools and reservations as JSON, and what it changed."""
+"""A file of pools, reservations and quotas as JSON, and what it changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -12,17 +12,20 @@ from typing_extensions import TypedDict
 from ipamd.api.schemas import pool as pools
 from ipamd.api.schemas import reservation as reservations
 from ipamd.api.schemas.pool import NewPool
+from ipamd.api.schemas.quota import NewQuota
 from ipamd.api.schemas.reservation import NewReservation
 from ipamd.api.schemas.text import Document
-from ipamd.engine.administration.applying import Applied, Change, DesiredPool, DesiredState
+from ipamd.engine.administration.applying import Applied, Change, DesiredPool, DesiredState, Stated
+from ipamd.models.documents import quota_document
 from ipamd.models.errors import InvalidValue
 from ipamd.models.limits import MOST_ENTRIES
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 
 
 class Desired(Document):
-    """Pools and reservations as they should be. If a list is absent, nothing of its kind changes.
+    """Pools, reservations and quotas as they should be. If a list is absent, nothing of its kind changes.
 
     An absent field of a pool gets its default, except `gateway` and `block_size` of an existing pool, which
     stay. With `prune` what the lists do not name is deleted. With `dry_run` nothing changes, and the answer
@@ -31,6 +34,7 @@ class Desired(Document):
 
     pools: Annotated[list[NewPool], Field(max_length=MOST_ENTRIES)] | None = None
     reservations: Annotated[list[NewReservation], Field(max_length=MOST_ENTRIES)] | None = None
+    quotas: Annotated[list[NewQuota], Field(max_length=MOST_ENTRIES)] | None = None
     prune: bool = False
     dry_run: bool = False
 
@@ -39,14 +43,22 @@ class Desired(Document):
         return DesiredState(
             pools=None if self.pools is None else list(_wanted_pools(self.pools)),
             reservations=None if self.reservations is None else list(_wanted_reservations(self.reservations)),
+            quotas=None if self.quotas is None else list(_wanted_quotas(self.quotas)),
         )
+
+
+KINDS: Final[Mapping[type[object], Literal["pool", "reservation", "quota"]]] = {
+    Pool: "pool",
+    Reservation: "reservation",
+    Quota: "quota",
+}
 
 
 class ShownChange(TypedDict):
     """An entry before and after the change, null if there is none."""
 
     action: str
-    kind: Literal["pool", "reservation"]
+    kind: Literal["pool", "reservation", "quota"]
     before: dict[str, Any] | None
     after: dict[str, Any] | None
 
@@ -94,21 +106,33 @@ def _wanted_reservations(documents: list[NewReservation]) -> Iterator[Reservatio
             yield reservation
 
 
+def _wanted_quotas(documents: list[NewQuota]) -> Iterator[Quota]:
+    named: set[str] = set()
+    for place, document in enumerate(documents):
+        with _entry(f"quotas[{place}]"):
+            if document.name in named:
+                raise InvalidValue("name", f"quota {document.name} comes twice")
+            named.add(document.name)
+            yield document.value()
+
+
 def _change_document(change: Change) -> ShownChange:
     entry = change.after or change.before
     return {
         "action": change.action.value,
-        "kind": "pool" if isinstance(entry, Pool) else "reservation",
+        "kind": KINDS[type(entry)],
         "before": _shown(change.before),
         "after": _shown(change.after),
     }
 
 
-def _shown(entry: Pool | Reservation | None) -> dict[str, Any] | None:
+def _shown(entry: Stated | None) -> dict[str, Any] | None:
     if entry is None:
         return None
     if isinstance(entry, Pool):
         return dict(pools.document_of(entry))
+    if isinstance(entry, Quota):
+        return quota_document(entry)
     shown = dict(reservations.document_of(entry))
     del shown["id"]  # it is given anew with each change
     return shown

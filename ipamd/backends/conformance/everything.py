@@ -62,6 +62,7 @@ from ipamd.models.lease import Lease, Seat, SeatKey
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind, PodNetwork
 from ipamd.models.query import AllocationQuery, HistoryQuery
+from ipamd.models.quota import Quota, Tally, TallyUse
 from ipamd.models.reservation import Reservation
 from ipamd.models.restoration import Restoration
 from ipamd.models.sample import UsageSample, hour_of
@@ -78,6 +79,8 @@ HOLDERS: Final = ("c1", "c2", "c3", "c4", "c5")
 ASKED: Final = ChangeRequest(
     id=1, kind=RequestKind.ALLOCATION, wanted={"owner": "vm-1"}, note=None, created=NOW, created_by="eve"
 )
+LIMIT: Final = Quota(name="teams", limit=5, namespaces=("team-*",))
+TALLY: Final = Tally("teams", 4, "default", "team-a")
 HAD: Final = FormerAddress(bytes(16), 0, "pods", ip_address("10.0.0.1"), NOW - 9, NOW, NOW + 60)
 OTHERS: Final = Announced("default", AnnouncedKind.NODE, "node-2")
 
@@ -109,6 +112,7 @@ class Everything:
     requests: Sequence[ChangeRequest]
     censuses: Sequence[Census]
     former: Sequence[FormerAddress]
+    tallies: Sequence[TallyUse]
 
 
 async def everything(backend: Backend) -> Everything:
@@ -152,12 +156,13 @@ async def everything(backend: Backend) -> Everything:
         requests=list(await ledger.requests(RequestQuery(), None, MOST)),
         censuses=list(await ledger.censuses(None)),
         former=list(former.get(HAD.workload, ())),
+        tallies=list(await ledger.tallies(LIMIT.name, MOST)),
     )
 
 
 async def furnish(backend: Backend) -> None:
     """Put something of everything into an empty database; the steps below count on it."""
-    await save(backend, PLAIN, SECOND_POOL, LABELLED, KEPT, MADE)
+    await save(backend, PLAIN, SECOND_POOL, LABELLED, KEPT, MADE, LIMIT)
     await carve(backend, block(0), block(64, node=HERE, allocated=2), cursor=128)
     await carve(backend, block(0, pool="other"), cursor=64)
     await begin(backend, allocation("10.0.0.1", "c1"), allocation("10.0.0.2", "c2"))
@@ -166,7 +171,7 @@ async def furnish(backend: Backend) -> None:
     await end(backend, gone)
     await write(backend, Changes(remembered=[release(gone.digest, 30), release(gone.digest, 10, undo=True)]))
     await write(backend, Changes(announced=frozenset({Announced("default", AnnouncedKind.NODE, "node-1")})))
-    await write(backend, Changes(leases=[LEASE], seats=[SEAT], former=[HAD]))
+    await write(backend, Changes(leases=[LEASE], seats=[SEAT], former=[HAD], tallies={TALLY: 2}))
     await write(backend, Changes(censuses=[CENSUS]))
     await backend.change(lambda catalogue: catalogue.save_boot(HERE, Boot("first", 1)))
     await backend.record_contacts({HERE: NOW})
@@ -205,6 +210,9 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     await transaction.former([HAD.workload])
     await transaction.write(Changes(former=[structs.replace(HAD, freed=NOW + 5)]))
     yield "wrote a former address"
+    await transaction.tallies([TALLY], [LIMIT.name])
+    await transaction.write(Changes(tallies={TALLY: 3}))
+    yield "wrote a tally"
     await transaction.leases([HERE])
     await transaction.pinned([SeatKey(HERE, 1)])
     yield "read a lease"
@@ -258,6 +266,12 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "removed a token"
     await catalogue.save(replace(MADE, id=2, hash=hash_of(b"two")))
     yield "added a token"
+    await catalogue.count([LIMIT])
+    yield "counted"
+    await catalogue.remove(LIMIT)
+    yield "removed a quota"
+    await catalogue.save(replace(LIMIT, name="others"))
+    yield "added a quota"
     blocks = await catalogue.blocks_between("pods", 0, 64)
     yield "locked blocks"
     await catalogue.rewrite("pods", [replace(each, next_free_since=None) for each in blocks], 0)
@@ -278,8 +292,8 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "read a request"
 
 
-UNIT_STEPS: Final = 20
-CHANGE_STEPS: Final = 23
+UNIT_STEPS: Final = 21
+CHANGE_STEPS: Final = 26
 """How many steps the two have; a test holds that these are all."""
 
 

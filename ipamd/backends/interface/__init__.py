@@ -35,6 +35,7 @@ from ipamd.backends.interface.transaction import (
     RememberedRelease,
     Repeated,
     SetBack,
+    Tallied,
     Transaction,
 )
 
@@ -67,6 +68,7 @@ __all__ = [
     "RowPosition",
     "SetBack",
     "SkipLocks",
+    "Tallied",
     "Transaction",
     "Undone",
     "WaitForLocks",

@@ -11,6 +11,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,10 @@ class Audit(Protocol):
 
     async def rows(self, begin: RowPosition | None, limit: int) -> AuditedRows:
         """Allocations, live and ended, in the order of their places, from `begin` on."""
+        ...
+
+    async def tallies(self, quota: Quota) -> tuple[Mapping[Tally, int], Mapping[Tally, int]]:
+        """What the tallies of a quota say, and what live allocations say that they should, of one moment."""
         ...
 
     async def counted(self) -> Counted:

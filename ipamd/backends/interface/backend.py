@@ -143,6 +143,14 @@ class Backend(Protocol):
         """
         ...
 
+    async def mark(self) -> int:
+        """A mark behind all that has begun to write, for `has_passed`."""
+        ...
+
+    async def has_passed(self, mark: int) -> bool:
+        """Whether all has ended that had begun to write when a mark was made."""
+        ...
+
     async def count_time(self, until: Instant) -> None:
         """Note how far time has been counted. The note is never lowered here."""
         ...

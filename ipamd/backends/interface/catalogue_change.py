@@ -13,6 +13,7 @@ from ipamd.models.change_log import LogEntry
 from ipamd.models.change_request import ChangeRequest
 from ipamd.models.node import Boot, NodeKey
 from ipamd.models.pod_network import Announced
+from ipamd.models.quota import Quota
 
 KEPT_ANNOUNCEMENTS: Final = 1000
 """How many numbers a reader of changes may be behind before it must read all again."""
@@ -43,7 +44,15 @@ class CatalogueChange(Protocol):
         """Remove an entry.
 
         A pool is removed with its blocks, its cursor and its samples, a node with its contact and its
-        census but not its boots, a token with its last use. History stays.
+        census but not its boots, a token with its last use, a quota with its tallies. History stays.
+        """
+        ...
+
+    async def count(self, quotas: Sequence[Quota]) -> None:
+        """Count the live allocations that quotas count, and write their tallies, and no others of them.
+
+        It waits for the units of work that have taken one of them as counting (`Transaction.tallies`), and
+        keeps others from taking it, until the change ends. It is called once in a change.
         """
         ...
 

@@ -27,6 +27,7 @@ from ipamd.models.query import (
     Fill,
     HistoryQuery,
 )
+from ipamd.models.quota import Tally, TallyUse
 from ipamd.models.sample import UsageSample
 
 
@@ -213,6 +214,18 @@ class Ledger(Protocol):
 
     async def censuses(self, node: NodeKey | None) -> Sequence[Census]:
         """What nodes last said of themselves, all or one, by cluster and node."""
+        ...
+
+    async def tallies(self, quota: str, limit: int) -> Sequence[TallyUse]:
+        """The tallies of a quota that count most, by how much, then by family, cluster and namespace."""
+        ...
+
+    async def used(self, tallies: Sequence[Tally]) -> Mapping[Tally, int]:
+        """What some tallies count."""
+        ...
+
+    async def most_used(self) -> Mapping[str, int]:
+        """What the fullest tally of each quota counts, without quotas of which nothing is used."""
         ...
 
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:

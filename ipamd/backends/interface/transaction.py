@@ -18,6 +18,7 @@ from ipamd.models.lease import Lease, Seat, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import Announced
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Tally
 
 
 class ConstraintViolated(Exception):
@@ -59,6 +60,17 @@ class BlockId:
 
     pool: str
     first: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tallied:
+    """How many addresses some tallies count, as last committed; none in `busy`.
+
+    Tallies and counting quotas in `busy` are locked by another unit of work.
+    """
+
+    used: Mapping[Tally, int]
+    busy: Set[Tally | str] = frozenset()
 
 
 class BlockOwner(Enum):
@@ -161,7 +173,7 @@ class Changes:
     `dropped` are the ids of live rows that leave no history: seats that no container had. `returned` seats
     are forgotten; those of `recalled` that there are become so. `configurations` are stored under their
     digests unless they are known. Of a workload and position the `former` address with the latest `since` is
-    kept.
+    kept. `tallies` are what they count from now on.
     `announced` comes last of all: see `CatalogueChange.announce`.
     """
 
@@ -179,6 +191,7 @@ class Changes:
     configurations: dict[Digest, bytes] = field(default_factory=dict)
     censuses: list[Census] = field(default_factory=list)
     former: list[FormerAddress] = field(default_factory=list)
+    tallies: dict[Tally, int] = field(default_factory=dict)
     announced: frozenset[Announced] = frozenset()
 
 
@@ -209,6 +222,14 @@ class Transaction(Protocol):
 
     async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
         """The addresses that these workloads had, as last committed. One that had none may be missing."""
+        ...
+
+    async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
+        """Lock tallies, and read what they count. It is called after `find` and before `lock`, once.
+
+        `counting` are the names of quotas that do not know yet what is used. Any number of units of work may
+        take them at once, but not while one is counted (`CatalogueChange.count`).
+        """
         ...
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, Counted, RowPosition
@@ -11,6 +11,7 @@ from ipamd.models.address import address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota, Tally
 
 
 class MemoryAudit:
@@ -43,6 +44,10 @@ class MemoryAudit:
         blocks = {each for each in wanted if each.first in self._tables.blocks.rows.get(each.pool, {})}
         snapshot = self._tables.snapshot
         return AuditedRows(snapshot.revision, snapshot.pools, found, blocks)
+
+    async def tallies(self, quota: Quota) -> tuple[Mapping[Tally, int], Mapping[Tally, int]]:
+        said = {tally: used for tally, used in self._tables.tallies.items() if tally.quota == quota.name}
+        return said, self._tables.live_tallies(quota)
 
     async def counted(self) -> Counted:
         return Counted(self._tables.counted, self._tables.forgotten)

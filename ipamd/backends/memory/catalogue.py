@@ -17,6 +17,7 @@ from ipamd.models.change_request import ChangeRequest
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
@@ -46,6 +47,8 @@ class MemoryCatalogueChange:
                 self._tables.snapshot = replace(now, pools={**now.pools, pool.name: pool})
             case Reservation() as kept:
                 self._tables.snapshot = replace(now, reservations={**now.reservations, kept.id: kept})
+            case Quota() as quota:
+                self._tables.snapshot = replace(now, quotas={**now.quotas, quota.name: quota})
             case Node() as node:
                 self._tables.snapshot = replace(now, nodes={**now.nodes, node.key: node})
             case Token() as token:
@@ -68,6 +71,9 @@ class MemoryCatalogueChange:
                 self._tables.snapshot = replace(now, pools=_without(now.pools, entry.name))
             case Reservation():
                 self._tables.snapshot = replace(now, reservations=_without(now.reservations, entry.id))
+            case Quota():
+                self._tables.drop_tallies(entry.name)
+                self._tables.snapshot = replace(now, quotas=_without(now.quotas, entry.name))
             case Node():
                 self._tables.journal.drop(self._tables.contacts, entry.key)
                 self._tables.journal.drop(self._tables.censuses, entry.key)
@@ -75,6 +81,11 @@ class MemoryCatalogueChange:
             case Token():
                 self._tables.journal.drop(self._tables.uses, entry.id)
                 self._tables.snapshot = replace(now, tokens=_without(now.tokens, entry.id))
+
+    async def count(self, quotas: Sequence[Quota]) -> None:
+        for quota in quotas:
+            self._tables.drop_tallies(quota.name)
+            self._tables.write_tallies(self._tables.live_tallies(quota))
 
     async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
         return self._tables.blocks.between(pool, first, last)

@@ -28,6 +28,7 @@ from ipamd.models.query import (
     Fill,
     HistoryQuery,
 )
+from ipamd.models.quota import Tally, TallyUse, fullest, most_used
 from ipamd.models.sample import UsageSample
 
 Further = Callable[[Allocation, Allocation], bool]
@@ -216,6 +217,15 @@ class MemoryLedger:
     async def censuses(self, node: NodeKey | None) -> Sequence[Census]:
         known = self._tables.censuses
         return [known[key] for key in sorted(known) if node in (None, key)]
+
+    async def tallies(self, quota: str, limit: int) -> Sequence[TallyUse]:
+        return fullest(self._tables.tallies, quota)[:limit]
+
+    async def used(self, tallies: Sequence[Tally]) -> Mapping[Tally, int]:
+        return {tally: self._tables.tallies.get(tally, 0) for tally in tallies}
+
+    async def most_used(self) -> Mapping[str, int]:
+        return most_used(self._tables.tallies)
 
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         rows = self._tables.blocks.rows.get(pool, {})

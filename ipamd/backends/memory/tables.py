@@ -35,6 +35,7 @@ from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey, count_seats, seat_owner
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind, NetworkPosition
+from ipamd.models.quota import Quota, Tally, counted
 
 REVISION: Final = "revision"
 
@@ -401,6 +402,7 @@ class Tables:
         self.releases = Releases(self.journal)
         self.leases = Leases(self.journal)
         self.former = FormerAddresses(self.journal)
+        self.tallies: dict[Tally, int] = {}
         self.catalogue: dict[str, Snapshot] = {REVISION: Snapshot()}
         self.boots: dict[NodeKey, tuple[Boot, ...]] = {}
         self.contacts: dict[NodeKey, Instant] = {}
@@ -424,6 +426,22 @@ class Tables:
     @snapshot.setter
     def snapshot(self, snapshot: Snapshot) -> None:
         self.journal.put(self.catalogue, REVISION, snapshot)
+
+    def write_tallies(self, tallies: Mapping[Tally, int]) -> None:
+        """Write what tallies count from now on."""
+        for tally, used in tallies.items():
+            if used:
+                self.journal.put(self.tallies, tally, used)
+            else:
+                self.journal.drop(self.tallies, tally)
+
+    def live_tallies(self, quota: Quota) -> dict[Tally, int]:
+        """What the tallies of a quota should say."""
+        return counted(quota, (row for row in self.allocations.rows.values() if row.until is None))
+
+    def drop_tallies(self, quota: str) -> None:
+        """Forget what a quota counts."""
+        self.write_tallies({tally: 0 for tally in self.tallies if tally.quota == quota})
 
     def seat_rows(self, node: NodeKey) -> list[Allocation]:
         """The live rows of a node's seats."""

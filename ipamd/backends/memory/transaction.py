@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ipamd.backends.interface import BlockId, BlockRecord, BlockSearch, Changes, Found, Locked
+from ipamd.backends.interface import BlockId, BlockRecord, BlockSearch, Changes, Found, Locked, Tallied
 from ipamd.backends.memory.audit import record_of
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import Allocation
@@ -15,6 +15,7 @@ from ipamd.models.identity import Digest
 from ipamd.models.lease import Lease, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Tally
 
 
 class MemoryTransaction:
@@ -41,6 +42,9 @@ class MemoryTransaction:
 
     async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
         return {workload: self._tables.former.of(workload) for workload in workloads}
+
+    async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
+        return Tallied({tally: self._tables.tallies.get(tally, 0) for tally in wanted})
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         return [Locked(self._matching(search)) for search in searches]
@@ -74,6 +78,7 @@ class MemoryTransaction:
             self._tables.releases.remember(release)
         for one in changes.former:
             self._tables.former.write(one)
+        self._tables.write_tallies(changes.tallies)
         self._tables.leases.write(
             changes.leases, changes.seats, changes.returned, changes.recalled, changes.configurations
         )

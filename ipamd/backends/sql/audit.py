@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import bindparam, select, tuple_
 
 from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, Counted, RowPosition
-from ipamd.backends.sql import statements
+from ipamd.backends.sql import statements, tallies
 from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.ledger import Reader
 from ipamd.backends.sql.record import record_of
@@ -20,6 +20,7 @@ from ipamd.backends.sql.statements import BLOCK_COLUMNS
 from ipamd.models.allocation import Allocation
 from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota, Tally
 
 BLOCKS_AFTER: Final = Statement(
     select(*BLOCK_COLUMNS)
@@ -41,10 +42,11 @@ FIRST_PLACE: Final = RowPosition("", b"", 0, 0)
 
 
 class SqlAudit:
-    """See `Audit`."""
+    """See `Audit`; `deferred` as for `SqlLedger`."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, deferred: bool = False) -> None:
         self._reader = reader
+        self._deferred = deferred
 
     async def blocks(self, after: BlockId | None, limit: int) -> AuditedBlocks:
         async def reading(session: DatabaseSession) -> AuditedBlocks:
@@ -65,6 +67,13 @@ class SqlAudit:
             found = [allocation_of(row) for row in rows]
             pools = await _pools(session, {row.pool for row in found if row.until is None})
             return AuditedRows(await _revision(session), pools, found, await _existing(session, found))
+
+        return await self._reader.read(reading)
+
+    async def tallies(self, quota: Quota) -> tuple[Mapping[Tally, int], Mapping[Tally, int]]:
+        async def reading(session: DatabaseSession) -> tuple[dict[Tally, int], dict[Tally, int]]:
+            said = await tallies.recorded(session, quota.name)
+            return said, await tallies.live(session, quota, deferred=self._deferred)
 
         return await self._reader.read(reading)
 

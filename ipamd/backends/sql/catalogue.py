@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import replace
+from typing import ClassVar
 
-from ipamd.backends.sql import change_log, change_requests, samples, statements
+from ipamd.backends.sql import change_log, change_requests, samples, statements, tallies
 from ipamd.backends.sql.announcing import announce, forget_announced, renew_epochs
 from ipamd.backends.sql.entries import (
     network_of,
@@ -14,6 +15,8 @@ from ipamd.backends.sql.entries import (
     node_values,
     pool_of,
     pool_values,
+    quota_of,
+    quota_values,
     reservation_of,
     reservation_values,
     token_of,
@@ -31,6 +34,7 @@ from ipamd.models.change_request import ChangeRequest
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
@@ -38,6 +42,9 @@ from ipamd.models.token import Token
 
 class SqlCatalogueChange:
     """See `CatalogueChange`. What is removed leaves its name and the revision, for those who know it."""
+
+    deferred: ClassVar = True
+    """Whether there are deferred indexes, as on SQLite."""
 
     def __init__(self, session: DatabaseSession) -> None:
         self._session = session
@@ -59,6 +66,9 @@ class SqlCatalogueChange:
                 await self._session.run(statements.SAVE_POOL, *pool_values(pool))
             case Reservation() as reservation:
                 await self._session.run(statements.SAVE_RESERVATION, *reservation_values(reservation))
+            case Quota() as quota:
+                await self._session.run(statements.SAVE_QUOTA, *quota_values(quota))
+                await self._session.run(statements.SHUT_OUT_WHO_KNOWS_NO_QUOTAS)
             case Node() as node:
                 await self._session.run(statements.SAVE_NODE, *node_values(node))
             case Token() as token:
@@ -78,6 +88,10 @@ class SqlCatalogueChange:
             case Reservation():
                 await self._session.run(statements.DROP_RESERVATION, entry.id)
                 gone = ("reservation", "", str(entry.id))
+            case Quota():
+                for statement in (statements.DROP_QUOTA, tallies.DROP_QUOTA):
+                    await self._session.run(statement, entry.name)
+                gone = ("quota", "", entry.name)
             case Node():
                 for statement in statements.DROP_NODE:
                     await self._session.run(statement, *entry.key)
@@ -87,6 +101,10 @@ class SqlCatalogueChange:
                     await self._session.run(statement, entry.id)
                 gone = ("token", "", str(entry.id))
         await self._session.run(statements.NOTE_REMOVAL, *gone, await self._revision())
+
+    async def count(self, quotas: Sequence[Quota]) -> None:
+        for quota in quotas:
+            await tallies.count(self._session, quota, deferred=self.deferred)
 
     async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
         return await blocks_between(self._session, pool, first, last)
@@ -137,7 +155,7 @@ async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
     if revision < known.revision:
         known = Snapshot()
     pools, reservations, nodes = dict(known.pools), dict(known.reservations), dict(known.nodes)
-    tokens, networks = dict(known.tokens), dict(known.networks)
+    tokens, networks, quotas = dict(known.tokens), dict(known.networks), dict(known.quotas)
     # What was removed may have come again since: so removals first.
     for kind, cluster, name, _ in await session.fetch(statements.REMOVED_AFTER, known.revision):
         match kind:
@@ -149,18 +167,21 @@ async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
                 nodes.pop(NodeKey(cluster, name), None)
             case "token":
                 tokens.pop(int(name), None)
+            case "quota":
+                quotas.pop(name, None)
     since = known.revision
     pools |= {each.name: each for each in map(pool_of, await session.fetch(statements.POOLS_AFTER, since))}
     rows = await session.fetch(statements.RESERVATIONS_AFTER, since)
     reservations |= {each.id: each for each in map(reservation_of, rows)}
     nodes |= {each.key: each for each in map(node_of, await session.fetch(statements.NODES_AFTER, since))}
     tokens |= {each.id: each for each in map(token_of, await session.fetch(statements.TOKENS_AFTER, since))}
+    quotas |= {each.name: each for each in map(quota_of, await session.fetch(statements.QUOTAS_AFTER, since))}
     rows = await session.fetch(statements.NETWORKS_AFTER, since)
     networks |= {each.cluster: each for each in map(network_of, rows)}
     restoration = known.restoration
     for _, timeline, began, changed in await session.fetch(statements.RESTORATION_AFTER, since):
         restoration = Restoration(timeline=timeline, began=began, revision=changed)
-    return Snapshot(revision, pools, reservations, nodes, tokens, networks, restoration)
+    return Snapshot(revision, pools, reservations, nodes, tokens, networks, restoration, quotas)
 
 
 async def blocks_between(session: DatabaseSession, pool: str, first: int, last: int) -> list[Block]:

@@ -12,6 +12,7 @@ from ipamd.models.address import AddressRange, parse_address, parse_network
 from ipamd.models.node import Node
 from ipamd.models.pod_network import PodNetwork, PodNetworkMode, Published, Underlay
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 from ipamd.models.token import Role, Token
 
@@ -164,6 +165,39 @@ def reservation_of(row: Row) -> Reservation:
         name=name,
         owner=owner,
         note=note,
+        revision=revision,
+    )
+
+
+def quota_values(quota: Quota) -> Values:
+    """The columns of `quota` in their order."""
+    return (
+        quota.name,
+        quota.limit,
+        json.dumps(quota.namespaces),
+        json.dumps(quota.clusters),
+        quota.family,
+        quota.pool,
+        quota.space,
+        quota.shared,
+        quota.counting,
+        quota.revision,
+    )
+
+
+def quota_of(row: Row) -> Quota:
+    """A quota from its row."""
+    name, limit, namespaces, clusters, family, pool, space, shared, counting, revision = row
+    return Quota(
+        name=name,
+        limit=limit,
+        namespaces=tuple(json.loads(namespaces)),
+        clusters=tuple(json.loads(clusters)),
+        family=family,
+        pool=pool,
+        space=space,
+        shared=bool(shared),
+        counting=bool(counting),
         revision=revision,
     )
 

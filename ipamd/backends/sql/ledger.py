@@ -17,6 +17,7 @@ from ipamd.backends.sql import (
     pages,
     samples,
     statements,
+    tallies,
 )
 from ipamd.backends.sql.catalogue import blocks_between, load
 from ipamd.backends.sql.entries import pool_of
@@ -24,6 +25,7 @@ from ipamd.backends.sql.listing import Rows
 from ipamd.backends.sql.pages import PageOf, allocations
 from ipamd.backends.sql.rows import block_of, number_bytes
 from ipamd.backends.sql.session import DatabaseSession, Statement
+from ipamd.backends.sql.tallies import read as read_tallies
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
@@ -45,6 +47,7 @@ from ipamd.models.query import (
     Fill,
     HistoryQuery,
 )
+from ipamd.models.quota import Tally, TallyUse
 from ipamd.models.sample import UsageSample
 
 T = TypeVar("T")
@@ -256,6 +259,15 @@ class SqlLedger:
 
     async def censuses(self, node: NodeKey | None) -> Sequence[Census]:
         return await self._reader.read(lambda session: census.censuses(session, node))
+
+    async def tallies(self, quota: str, limit: int) -> Sequence[TallyUse]:
+        return await self._reader.read(lambda session: tallies.most(session, quota, limit))
+
+    async def used(self, tallies: Sequence[Tally]) -> Mapping[Tally, int]:
+        return await self._reader.read(lambda session: read_tallies(session, tallies))
+
+    async def most_used(self) -> Mapping[str, int]:
+        return await self._reader.read(tallies.most_used)
 
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         rows = await self._reader.read(lambda session: session.fetch(statements.BLOCKS_OF_NODE, pool, *node))

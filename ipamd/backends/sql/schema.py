@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 21
+REVISION: Final = 22
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -351,6 +351,39 @@ NODE: Final = Table(
 )
 Index("node_revision", NODE.c.revision)
 
+QUOTA: Final = Table(
+    "quota",
+    METADATA,
+    needed("name"),
+    needed("maximum", BigInteger),
+    needed("namespaces"),
+    needed("clusters"),
+    optional("family", BigInteger),
+    optional("pool"),
+    optional("space"),
+    needed("shared", Boolean),
+    needed("counting", Boolean),
+    needed("revision", BigInteger),
+    PrimaryKeyConstraint("name"),
+    CheckConstraint("maximum >= 0 AND (family IS NULL OR family IN (4, 6))", name="counts"),
+)
+Index("quota_revision", QUOTA.c.revision)
+
+TALLY: Final = Table(
+    "tally",
+    METADATA,
+    needed("digest", LargeBinary),
+    needed("quota"),
+    needed("family", BigInteger),
+    needed("cluster"),
+    needed("namespace"),
+    needed("used", BigInteger),
+    PrimaryKeyConstraint("digest"),
+    CheckConstraint("length(digest) = 16 AND used > 0", name="counts"),
+    sqlite_with_rowid=False,
+)
+Index("tally_quota", TALLY.c.quota, TALLY.c.used)
+
 TOKEN: Final = Table(
     "token",
     METADATA,
@@ -393,7 +426,7 @@ REMOVED: Final = Table(
     needed("name"),
     needed("revision", BigInteger),
     PrimaryKeyConstraint("kind", "cluster", "name"),
-    CheckConstraint("kind IN ('pool', 'reservation', 'node', 'token')", name="kind"),
+    CheckConstraint("kind IN ('pool', 'reservation', 'node', 'token', 'quota')", name="kind"),
 )
 Index("removed_revision", REMOVED.c.revision)
 

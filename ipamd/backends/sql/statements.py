@@ -50,6 +50,7 @@ from ipamd.backends.sql.schema import (
     NODE,
     POD_NETWORK,
     POOL,
+    QUOTA,
     RELEASE,
     REMOVED,
     RESERVATION,
@@ -496,6 +497,7 @@ RAISE_REVISION: Final = Statement(
 
 SAVE_POOL: Final = replaced(POOL)
 SAVE_RESERVATION: Final = replaced(RESERVATION)
+SAVE_QUOTA: Final = replaced(QUOTA)
 SAVE_NODE: Final = replaced(NODE)
 SAVE_TOKEN: Final = replaced(TOKEN)
 SAVE_NETWORK: Final = replaced(POD_NETWORK)
@@ -510,6 +512,7 @@ def _changed_after(table: Table) -> Statement:
 POOL_BY_NAME: Final = Statement(select(POOL).where(POOL.c.name == bindparam("of_pool")), ("of_pool",))
 POOLS_AFTER: Final = _changed_after(POOL)
 RESERVATIONS_AFTER: Final = _changed_after(RESERVATION)
+QUOTAS_AFTER: Final = _changed_after(QUOTA)
 NODES_AFTER: Final = _changed_after(NODE)
 TOKENS_AFTER: Final = _changed_after(TOKEN)
 NETWORKS_AFTER: Final = _changed_after(POD_NETWORK)
@@ -527,6 +530,7 @@ DROP_POOL: Final = (
     _drop(delete(POOL).where(POOL.c.name == bindparam("of_pool")), "of_pool"),
 )
 DROP_RESERVATION: Final = _drop(delete(RESERVATION).where(RESERVATION.c.id == bindparam("row")), "row")
+DROP_QUOTA: Final = _drop(delete(QUOTA).where(QUOTA.c.name == bindparam("of_quota")), "of_quota")
 DROP_NODE: Final = (
     _drop(
         delete(NODE).where(NODE.c.cluster == bindparam("of_cluster"), NODE.c.name == bindparam("of_node")),
@@ -594,3 +598,13 @@ def escaped(text: str) -> str:
 USES: Final = Statement(select(TOKEN_USE), ())
 
 SCHEMA: Final = Statement(select(SCHEMA_VERSION.c.revision, SCHEMA_VERSION.c.oldest_code), ())
+
+KNOWS_QUOTAS: Final = 22
+"""The oldest revision whose code counts what quotas limit."""
+
+SHUT_OUT_WHO_KNOWS_NO_QUOTAS: Final = Statement(
+    update(SCHEMA_VERSION)
+    .where(SCHEMA_VERSION.c.oldest_code < literal_column(str(KNOWS_QUOTAS)))
+    .values(oldest_code=literal_column(str(KNOWS_QUOTAS))),
+    (),
+)

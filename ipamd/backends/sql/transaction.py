@@ -17,8 +17,9 @@ from ipamd.backends.interface import (
     Found,
     Locked,
     RememberedRelease,
+    Tallied,
 )
-from ipamd.backends.sql import census, former, leasing, statements
+from ipamd.backends.sql import census, former, leasing, statements, tallies
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
@@ -41,6 +42,7 @@ from ipamd.models.identity import Digest
 from ipamd.models.lease import Lease, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Tally
 
 
 class SqlTransaction:
@@ -75,6 +77,9 @@ class SqlTransaction:
 
     async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
         return await former.read(self._session, workloads)
+
+    async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
+        return Tallied(await tallies.read(self._session, wanted))
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         numbers: dict[str, set[int]] = defaultdict(set)
@@ -142,6 +147,7 @@ class SqlTransaction:
         await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])
         await self._remember(statements.REMEMBER_UNDO, [one for one in changes.remembered if one.undo])
         await former.write(self._session, changes.former)
+        await tallies.write(self._session, changes.tallies)
         await leasing.write(self._session, changes)
         await census.write(self._session, changes.censuses)
         if changes.announced:

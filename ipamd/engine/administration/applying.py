@@ -1,19 +1,25 @@
-"""Create and change pools and reservations as a file says, in one change."""
+"""Create and change pools, reservations and quotas as a file says, in one change."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from ipamd.engine.administration.editing import Editing
 from ipamd.models.change_log import Action
+from ipamd.models.documents import quota_document
 from ipamd.models.errors import DomainError, NotApplied, Refusal, Unavailable
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 
 KEPT_UNSAID: Final = ("gateway", "block_length")
 """Fields whose default follows from the subnet. An existing pool keeps them."""
+
+
+Stated = Pool | Reservation | Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +41,15 @@ class DesiredState:
 
     pools: Sequence[DesiredPool] | None
     reservations: Sequence[Reservation] | None
+    quotas: Sequence[Quota] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """An entry before and after the change; None if there is none."""
 
-    before: Pool | Reservation | None
-    after: Pool | Reservation | None
+    before: Stated | None
+    after: Stated | None
 
     @property
     def action(self) -> Action:
@@ -88,6 +95,8 @@ async def apply(wanted: DesiredState, editing: Editing, *, prune: bool) -> Appli
     # By name, as those lock the blocks of several pools who wait for them.
     for each in sorted(pools or (), key=lambda each: each.pool.name):
         await steps.make(each, old_pools.get(each.pool.name))
+    if wanted.quotas is not None:
+        await steps.make_quotas(wanted.quotas, prune=prune)
     # A step that was refused is not seen by those that depend on it, so that nothing more can be told.
     refusals = steps.refusals or [Refusal(_named(stated), why) for stated, why in editing.conflicts()]
     if refusals:
@@ -133,6 +142,24 @@ class _Steps:
         elif await self._try(_named(new), lambda: self._editing.edit_pool(old, lambda _: new)):
             self.changes.append(Change(old, new))
 
+    async def make_quotas(self, wanted: Sequence[Quota], *, prune: bool) -> None:
+        """Create and change quotas, after the pools that they may name."""
+        old_quotas, names = dict(self._editing.quotas), {quota.name for quota in wanted}
+        for gone in [quota for name, quota in old_quotas.items() if prune and name not in names]:
+            if await self._try(_named(gone), partial(self._editing.delete_quota, gone)):
+                self.changes.append(Change(gone, None))
+        for new in wanted:
+            await self._make_quota(new, old_quotas.get(new.name))
+
+    async def _make_quota(self, new: Quota, old: Quota | None) -> None:
+        if old is not None and quota_document(old) == quota_document(new):
+            self.unchanged += 1
+        elif old is not None:
+            if await self._try(_named(new), lambda: self._editing.edit_quota(old, lambda _: new)):
+                self.changes.append(Change(old, new))
+        elif await self._try(_named(new), lambda: self._editing.create_quota(new)):
+            self.changes.append(Change(None, new))
+
     async def _try(self, what: str, step: Callable[[], Awaitable[object]]) -> bool:
         """Whether a step could be taken; the others are tried all the same, so that all refusals are told."""
         try:
@@ -153,8 +180,10 @@ def _same(wanted: Reservation, old: Reservation) -> bool:
     return replace(wanted, id=old.id, revision=old.revision) == old
 
 
-def _named(entry: Pool | Reservation) -> str:
+def _named(entry: Stated) -> str:
     """An entry as people find it in their file."""
+    if isinstance(entry, Quota):
+        return f"quota {entry.name}"
     if isinstance(entry, Pool):
         return f"pool {entry.name}"
     return f"reservation {entry.addresses}" + (f" of space {entry.space}" if entry.space != "default" else "")

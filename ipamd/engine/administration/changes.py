@@ -88,10 +88,10 @@ class Administration(CatalogueWriter):
         await self._change(delete)
 
     async def apply(self, wanted: DesiredState, *, prune: bool, dry_run: bool) -> Applied:
-        """Create and change pools and reservations as a file says: all of it, or nothing. Raises NotApplied.
+        """Create and change pools, reservations and quotas as a file says: all of it, or nothing.
 
         With `prune` what the file does not name is deleted. With `dry_run` nothing changes, and the answer
-        says what would change. If nothing differs, nothing is written.
+        says what would change. If nothing differs, nothing is written. Raises NotApplied.
         """
 
         async def change(catalogue: CatalogueChange) -> Applied | Undone[Applied]:

@@ -8,6 +8,7 @@ from ipamd.models.catalogue import Entry
 from ipamd.models.change_log import Description, LogKind
 from ipamd.models.documents import (
     pool_document,
+    quota_document,
     reservation_document,
     settings_document,
     token_document,
@@ -15,6 +16,7 @@ from ipamd.models.documents import (
 from ipamd.models.node import SHUT_OUT, Node
 from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
@@ -39,6 +41,8 @@ def described(entry: Entry) -> Described:
             return Described(LogKind.POOL, entry.name, pool_document(entry))
         case Reservation():
             return Described(LogKind.RESERVATION, str(entry.addresses), reservation_document(entry))
+        case Quota():
+            return Described(LogKind.QUOTA, entry.name, quota_document(entry))
         case Node():
             return Described(LogKind.NODE, f"{entry.cluster}/{entry.name}", _node(entry))
         case Token():

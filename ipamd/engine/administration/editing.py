@@ -14,7 +14,12 @@ from ipamd.backends.interface import CatalogueChange
 from ipamd.engine.administration.agreement import why_never
 from ipamd.engine.administration.disjoint import Disjoint
 from ipamd.engine.administration.mask_change import MaskChange
-from ipamd.engine.administration.statements import validate, validate_edit, validate_reservation
+from ipamd.engine.administration.statements import (
+    validate,
+    validate_edit,
+    validate_quota,
+    validate_reservation,
+)
 from ipamd.models.address import AddressRange, IPAddress, IPNetwork, address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
@@ -24,12 +29,14 @@ from ipamd.models.errors import (
     PoolExists,
     PoolInUse,
     PoolOverlaps,
+    QuotaExists,
     ReservationConflicts,
     WouldStrand,
 )
 from ipamd.models.identity import Owner
 from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 
 MOST_SPANS: Final = 64
@@ -37,7 +44,7 @@ MOST_SPANS: Final = 64
 
 
 class Editing:
-    """Pools and reservations after the steps so far. A step that raises changes nothing here.
+    """Pools, reservations and quotas after the steps so far. A step that raises changes nothing here.
 
     The catalogue is locked: nobody else changes it before the transaction ends.
     """
@@ -47,6 +54,7 @@ class Editing:
         self.revision = revision
         self.pools = dict(snapshot.pools)
         self.reservations = dict(snapshot.reservations)
+        self.quotas = dict(snapshot.quotas)
         self._before = snapshot
         self._stated_pools: set[str] = set()
         self._stated_reservations: set[int] = set()
@@ -139,6 +147,34 @@ class Editing:
         await self._catalogue.remove(gone)
         self._kept.remove(gone.space, gone.addresses)
         del self.reservations[gone.id]
+
+    async def create_quota(self, quota: Quota) -> Quota:
+        """Create a quota, which is to be counted. Raises InvalidValue, PoolUnknown, QuotaExists."""
+        if quota.name in self.quotas:
+            raise QuotaExists(f"quota {quota.name!r} exists already: choose another name, or edit the quota")
+        return await self._save_quota(quota, counting=True)
+
+    async def edit_quota(self, old: Quota, edit: Callable[[Quota], Quota]) -> Quota:
+        """Replace a quota by the result of `edit`. It is counted anew if it counts others than before.
+
+        Raises InvalidValue, PoolUnknown, and what `edit` raises.
+        """
+        new = edit(old)
+        if new.name != old.name:
+            raise InvalidValue("name", "the name of a quota cannot be changed: make another quota")
+        return await self._save_quota(new, counting=old.counting or new.scope != old.scope)
+
+    async def delete_quota(self, quota: Quota) -> None:
+        """Delete a quota, and forget what it counted."""
+        await self._catalogue.remove(quota)
+        del self.quotas[quota.name]
+
+    async def _save_quota(self, quota: Quota, *, counting: bool) -> Quota:
+        validate_quota(quota, self.pools)
+        saved = replace(quota, counting=counting, revision=self.revision)
+        await self._catalogue.save(saved)
+        self.quotas[saved.name] = saved
+        return saved
 
     async def announce(self) -> None:
         """Announce the pools to those pod networks that carry others than before. Called last of all."""

@@ -16,6 +16,7 @@ from ipamd.models.instant import Instant
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
@@ -74,6 +75,9 @@ class RecordedChange:
         self._note(entry, None)
         await self._catalogue.remove(entry)
 
+    async def count(self, quotas: Sequence[Quota]) -> None:
+        await self._catalogue.count(quotas)
+
     async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
         return await self._catalogue.blocks_between(pool, first, last)
 
@@ -114,6 +118,8 @@ def _place_of(entry: Entry) -> Hashable:
             return Pool, entry.name
         case Reservation():
             return Reservation, entry.space, entry.addresses
+        case Quota():
+            return Quota, entry.name
         case Node():
             return Node, entry.key
         case Token():
@@ -131,6 +137,8 @@ def _known_as(entry: Entry, known: Snapshot) -> Entry | None:
             return known.pools.get(entry.name)
         case Reservation():
             return known.reservations.get(entry.id)
+        case Quota():
+            return known.quotas.get(entry.name)
         case Node():
             return known.nodes.get(entry.key)
         case Token():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ipamd.addressing.block import effective_block_length
 from ipamd.addressing.gateway import set_apart
 from ipamd.models.address import AddressRange, IPAddress, parse_address
-from ipamd.models.errors import InvalidValue
+from ipamd.models.errors import InvalidValue, PoolUnknown
 from ipamd.models.host_address import why_no_host
 from ipamd.models.pool import Pool
+from ipamd.models.quota import ANY_ENDING, Quota
 from ipamd.models.reservation import Reservation
 
 
@@ -47,6 +48,28 @@ def validate_reservation(reservation: Reservation) -> None:
     why = why_no_host(reservation.addresses)
     if why is not None:
         raise InvalidValue("address", why)
+
+
+def validate_quota(quota: Quota, pools: Mapping[str, Pool]) -> None:
+    """Raise InvalidValue if a quota can count nothing, or PoolUnknown if there is no such pool."""
+    if quota.limit < 0:
+        raise InvalidValue("limit", f"{quota.limit} is negative: write 0 or more")
+    if not quota.namespaces:
+        raise InvalidValue("namespaces", "name at least one, or write * for every namespace")
+    for pattern in quota.namespaces:
+        if ANY_ENDING in pattern[:-1]:
+            raise InvalidValue(
+                "namespaces", f"{pattern}: a * may stand at the end only, as in team-*, which begins a name"
+            )
+    if quota.pool is None:
+        return
+    if quota.space is not None:
+        raise InvalidValue("space", "a quota is for a pool or for a space: leave one of them out")
+    pool = pools.get(quota.pool)
+    if pool is None:
+        raise PoolUnknown(quota.pool)
+    if quota.family not in (None, pool.family):
+        raise InvalidValue("family", f"pool {pool.name} has IPv{pool.family} addresses only")
 
 
 def objections(pool: Pool) -> Iterator[Objection]:

@@ -13,6 +13,7 @@ from ipamd.backends.interface import (
     Locked,
     RememberedRelease,
     SetBack,
+    Tallied,
 )
 from ipamd.engine.allocation import call_order
 from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress
@@ -31,6 +32,7 @@ from ipamd.engine.allocation.former_addresses import former_of, with_former, wor
 from ipamd.engine.allocation.reports import NO_LEASES, Leased, Reports, locked_for
 from ipamd.engine.allocation.seat_changes import SeatChanges
 from ipamd.engine.allocation.selection import AddressRequest, select
+from ipamd.engine.allocation.tallies import BatchTallies
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.allocation import Allocation, Ending, SeatPosition
@@ -84,7 +86,8 @@ class Plan:
         self._announced: set[Announced] = set()
         self._nearly_full: set[NeedsBlock] = set()
         self._verdicts: list[Verdict | None] = [None] * len(calls)
-        self._seats = SeatChanges(self._blocks, self._changes, clock.now)
+        self._tallies = BatchTallies(catalogue.quotas)
+        self._seats = SeatChanges(self._blocks, self._tallies, self._changes, clock.now)
         self._reports = Reports(leased, found, self._blocks, self._changes, self._seats, clock.now)
         self._releases: dict[int, tuple[ReleaseCall, list[Allocation], int]] = {}
         self._allocations: dict[int, tuple[AllocateCall, list[AddressRequest]]] = {}
@@ -95,10 +98,26 @@ class Plan:
                 self._verdicts[at] = Contended()
             elif isinstance(call, ReportCall):
                 self._verdicts[at] = self._reports.begin(at, call)
+                self._tallies.expect_events(at, self._reports.touched(at))
             elif isinstance(call, ReleaseCall):
                 self._begin_release(at, call)
             else:
                 self._begin_allocate(at, call)
+        if not self._tallies.are_needed:
+            self._advance()
+
+    @property
+    def tallies(self) -> BatchTallies:
+        """What must be known of quotas before anything goes on, if any of it is needed."""
+        return self._tallies
+
+    def count(self, found: Tallied) -> None:
+        """Take in what tallies count, and go on."""
+        for at in self._tallies.receive(found):
+            for waiting in (self._releases, self._allocations, self._workloads):
+                waiting.pop(at, None)
+            self._reports.leave(at)
+            self._verdicts[at] = Contended()
         self._advance()
 
     def workloads(self) -> Set[Digest]:
@@ -129,6 +148,7 @@ class Plan:
             self._announce(pool, node)
         self._changes.announced = frozenset(self._announced)
         self._changes.former = list(self._former.values())
+        self._changes.tallies = self._tallies.changed()
         return self._changes
 
     def nearly_full(self) -> frozenset[NeedsBlock]:
@@ -156,6 +176,7 @@ class Plan:
             self._verdicts[at] = Refused(SeatLeased(leased[0].address, leased[0].held_by))
             return
         self._releases[at] = call, ending, len(meant) - len(ending)
+        self._tallies.expect_rows(at, ending)
 
     def _begin_allocate(self, at: int, call: AllocateCall) -> None:
         held = self._held(call)
@@ -177,6 +198,7 @@ class Plan:
             if not wanted:
                 raise NothingFree(())
             self._allocations[at] = call, wanted
+            self._tallies.expect_request(at, call.request, wanted)
             if self._catalogue.has_sticky_pools:
                 workload = workload_that_asks(call.request, wanted)
                 if workload is not None:
@@ -246,6 +268,7 @@ class Plan:
             else:
                 self._blocks.give_back(row.pool, row.block, int(row.address))
                 self._changes.ended.append(ended)
+                self._tallies.end(row)
                 self._remember_former(row)
             self._announce(row.pool, row.announced_for)
             if row.since > self._now:  # nothing ends before it began, though a clock was ahead then
@@ -275,9 +298,10 @@ class Plan:
         verdict: Verdict | None = None
         try:
             for each in wanted:
-                found = self._blocks.take(each, call.node)
+                found = self._blocks.take(self._tallies.allowed(at, each), call.node)
                 if isinstance(found, PickedAddress):
                     taken.append(found)
+                    self._tallies.take(at, found.pool)
                     if call.lease is not None and self._blocks.is_borrowed(found, call.node):
                         raise NothingFree((found.pool.name,))  # announced with its container: too late
                 else:
@@ -289,6 +313,7 @@ class Plan:
         else:
             for picked in reversed(taken):
                 self._blocks.untake(picked)
+                self._tallies.untake(at, picked.pool)
             verdict = verdict or _undecided(lacking)
         if verdict is not None:
             del self._allocations[at]

@@ -111,6 +111,16 @@ class Reports:
         self._waiting[at] = call, lease, events
         return None
 
+    def touched(self, at: int) -> Iterator[tuple[SeatEvent, Sequence[Allocation]]]:
+        """The events of a report that waits, each with the rows of its seat."""
+        if at in self._waiting:
+            call, _, events = self._waiting[at]
+            yield from ((event, self._rows_of(call.node, event)) for event in events)
+
+    def leave(self, at: int) -> None:
+        """Carry nothing of a report out, if it is one: it is contended."""
+        self._waiting.pop(at, None)
+
     def advance(self) -> Iterator[tuple[int, Verdict]]:
         """Decide those reports whose blocks are at hand, or cannot be had."""
         for at, (call, lease, events) in list(self._waiting.items()):

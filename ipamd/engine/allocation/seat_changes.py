@@ -10,6 +10,7 @@ from msgspec import structs
 from ipamd.backends.interface import Changes, Ended, RememberedRelease
 from ipamd.engine.allocation import call_order
 from ipamd.engine.allocation.block_search import BatchBlocks
+from ipamd.engine.allocation.tallies import BatchTallies
 from ipamd.models.allocation import Allocation, Ending, SeatPosition, Workload
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant
@@ -23,8 +24,9 @@ NO_CALL: Final = CallOrder(0, 0)
 class SeatChanges:
     """Writes into a batch's changes what becomes of seats. The blocks of their rows are open."""
 
-    def __init__(self, blocks: BatchBlocks, changes: Changes, now: Instant) -> None:
+    def __init__(self, blocks: BatchBlocks, tallies: BatchTallies, changes: Changes, now: Instant) -> None:
         self._blocks = blocks
+        self._tallies = tallies
         self._changes = changes
         self._now = now
 
@@ -33,6 +35,7 @@ class SeatChanges:
         if row.seat is None or not isinstance(row.holder, Identity):
             raise ValueError(f"{row.address} is no address of a seat that a container has")
         self._changes.ended.append(ended)
+        self._tallies.end(row)
         owner = seat_owner(SeatKey(row.holder.node_key, row.seat.number))
         free = structs.replace(
             row,
@@ -104,6 +107,7 @@ class SeatChanges:
             else:  # its end was lost with a store
                 since = self._now
                 self._changes.ended.append(Ended(row.stored_id, self._now, Ending.RELEASED))
+                self._tallies.end(row)
             begun = structs.replace(
                 row,
                 id=None,
@@ -121,6 +125,7 @@ class SeatChanges:
                 free_since=None,
             )
             self._changes.begun.append(begun)
+            self._tallies.begin(begun)
 
     def _moment(self, event: SeatEvent, earliest: Instant) -> Instant:
         """When something happened: after what its address did before, and not after now."""

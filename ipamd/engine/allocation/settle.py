@@ -58,6 +58,8 @@ async def decide(
         plan = Plan(
             calls, await transaction.find([call.digest for call in calls]), catalogue, carved_out, clock
         )
+    if plan.tallies.are_needed:
+        plan.count(await transaction.tallies(plan.tallies.wanted, plan.tallies.counting))
     if workloads := plan.workloads():
         plan.remember(await transaction.former(list(workloads)))
     while searches := plan.searches():

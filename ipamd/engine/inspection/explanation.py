@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from ipamd.backends.interface import Ledger
 from ipamd.engine.allocation.candidate_pools import Candidate, candidates_of
 from ipamd.engine.allocation.selection import AddressRequest, context_of, select, why_not_had
+from ipamd.engine.allocation.tallies import counts, exceeded, limits_of
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.engine.inspection.usage import fullness
@@ -16,6 +17,7 @@ from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, F
 from ipamd.models.explanation import Considered, Explanation, PoolStanding
 from ipamd.models.outcome import Grant, Granted, Refused
 from ipamd.models.pool import Pool, PoolState
+from ipamd.models.quota import Quota, Tally
 from ipamd.models.request import AllocationRequest
 
 MOST_LISTED: Final = 256
@@ -34,12 +36,13 @@ async def explain(
         return _again(outcome)
     candidates = candidates_of(request.pool_names, context_of(request), catalogue)
     listed = list(islice(candidates, MOST_LISTED))
-    explaining = _Explaining(request, outcome, catalogue)
+    quotas = await _quotas_of(request, catalogue, ledger)
+    explaining = _Explaining(request, outcome, catalogue, quotas)
     counted = [each.name for each in listed if explaining.counts(each)]
     filled = {each.pool: each for each in await fullness(counted, catalogue, ledger, clock)}
     considered = tuple(explaining.considered(each, filled) for each in listed)
     unlisted = sum(1 for _ in candidates)
-    return Explanation(outcome, considered, tuple(_remarks(request, outcome, listed)), unlisted)
+    return Explanation(outcome, considered, tuple(_remarks(request, outcome, quotas)), unlisted)
 
 
 def _again(outcome: Granted) -> Explanation:
@@ -56,23 +59,48 @@ def _again(outcome: Granted) -> Explanation:
 
 
 def _remarks(
-    request: AllocationRequest, outcome: Granted | Refused, listed: Sequence[Candidate]
-) -> Sequence[str]:
+    request: AllocationRequest, outcome: Granted | Refused, quotas: Sequence[_QuotaUse]
+) -> Iterator[str]:
+    for quota, tally, used in quotas:
+        still = ", which ipamd still counts" if quota.counting else ""
+        yield (
+            f"quota {quota.name}: {used} of {quota.limit} IPv{tally.family} addresses of {tally.whose} are "
+            f"used{still}"
+        )
     if request.pool_names or not isinstance(outcome, Granted):
-        return ()
+        return
     served = {grant.pool.family for grant in outcome.grants}
-    return [
-        f"no IPv{family} pool serves this request: the answer has no IPv{family} address"
-        for family in (4, 6)
-        if family not in served
-    ]
+    for family in (4, 6):
+        if family not in served:
+            yield f"no IPv{family} pool serves this request: the answer has no IPv{family} address"
+
+
+class _QuotaUse(NamedTuple):
+    """A quota that counts for a request, where it counts, and how many are used there."""
+
+    quota: Quota
+    tally: Tally
+    used: int
+
+
+async def _quotas_of(request: AllocationRequest, catalogue: Catalogue, ledger: Ledger) -> Sequence[_QuotaUse]:
+    limits = limits_of(request, _selected_or_none(request, catalogue), catalogue.quotas)
+    used = await ledger.used([tally for _, tally in limits]) if limits else {}
+    return [_QuotaUse(quota, tally, used[tally]) for quota, tally in limits]
 
 
 class _Explaining:
     """One request and its outcome, compared with one pool after another."""
 
-    def __init__(self, request: AllocationRequest, outcome: Granted | Refused, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        request: AllocationRequest,
+        outcome: Granted | Refused,
+        catalogue: Catalogue,
+        quotas: Sequence[_QuotaUse],
+    ) -> None:
         self._request = request
+        self._used_up = [each for each in quotas if each.used >= each.quota.limit and not each.quota.counting]
         self._catalogue = catalogue
         self._grants = outcome.grants if isinstance(outcome, Granted) else ()
         self._error = outcome.error if isinstance(outcome, Refused) else None
@@ -122,7 +150,10 @@ class _Explaining:
         return f"it would give {grant.address}{kept}"
 
     def _elsewhere(self, pool: Pool, position: int) -> str | None:
-        """Why a requested or reserved address does not come from a pool, None if it may."""
+        """Why a quota or the place of a requested or reserved address forbids a pool; None if none does."""
+        for quota, tally, used in self._used_up:
+            if counts(quota, pool) and tally.family == pool.family:
+                return str(exceeded(quota, tally, used))
         error = self._error
         if isinstance(error, AddressUnavailable) and error.address.version == pool.family:
             why = why_not_had(error.address, pool, self._request, self._catalogue)

@@ -24,6 +24,7 @@ from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused
 from ipamd.models.pool import Pool, PoolState
 from ipamd.models.query import AllocationPage, AllocationQuery, HistoryQuery
+from ipamd.models.quota import TallyUse
 from ipamd.models.request import PoolNames
 from ipamd.models.sample import DAY, HOUR, UsageSample
 
@@ -73,6 +74,14 @@ class Queries:
         if known is None:
             raise NotFound("request", str(number))
         return known
+
+    async def most_used(self) -> Mapping[str, int]:
+        """What the namespace uses of each quota that uses most, without quotas of which nothing is used."""
+        return await self._ledger.most_used()
+
+    async def uses_of(self, quota: str, limit: int) -> Sequence[TallyUse]:
+        """The namespaces that use most of a quota."""
+        return await self._ledger.tallies(quota, limit)
 
     async def allocation(self, number: int) -> Allocation:
         """One allocation, live or ended. Raises NotFound."""

@@ -31,10 +31,9 @@ def why_not_leased(pool_names: PoolNames, network: str, node: NodeKey, catalogue
     if not chosen:
         return "no pool serves this network on this node"
     for pool in (pool for pools in chosen for pool in pools):
-        if pool.lease == 0:
-            return f"pool {pool.name} leases nothing (its lease is 0)"
-        if pool.sticky:
-            return f"pool {pool.name} is sticky: each address of it may be kept for a workload"
+        own = _why_pool_leases_nothing(pool, node, catalogue)
+        if own is not None:
+            return own
         for reservation in catalogue.reservations_in(pool):
             if reservation.name is not None:
                 return f"a pod may have reservation {reservation.id} in pool {pool.name}"
@@ -66,10 +65,9 @@ def why_recalled(
         pool = catalogue.pools.get(row.pool)
         if pool is None or (pool_names is not None and pool.name not in allowed):
             return f"pool {row.pool} does not serve this network on this node"
-        if pool.lease == 0:
-            return f"pool {pool.name} leases nothing (its lease is 0)"
-        if pool.sticky:
-            return f"pool {pool.name} is sticky"
+        own = _why_pool_leases_nothing(pool, node, catalogue)
+        if own is not None:
+            return own
         if pool.state is PoolState.DRAINING:
             return f"pool {pool.name} is draining"
         mask = catalogue.mask(pool)
@@ -79,6 +77,16 @@ def why_recalled(
         if out is not None:
             return f"{row.address}: {out}"
     return None
+
+
+def _why_pool_leases_nothing(pool: Pool, node: NodeKey, catalogue: Catalogue) -> str | None:
+    """Why no address of a pool may be held in advance, whichever it is."""
+    if pool.lease == 0:
+        return f"pool {pool.name} leases nothing (its lease is 0)"
+    if pool.sticky:
+        return f"pool {pool.name} is sticky: each address of it may be kept for a workload"
+    quota = catalogue.quotas.about(pool, node.cluster)
+    return None if quota is None else f"quota {quota.name} counts who has addresses of pool {pool.name}"
 
 
 def pools_for(pool_names: PoolNames, network: str, node: NodeKey, catalogue: Catalogue) -> list[Pool]:

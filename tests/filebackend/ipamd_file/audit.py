@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, Counted, RowPosition
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota, Tally
 from ipamd_file.ledger import Turn
 from ipamd_file.store import Store
 
@@ -44,6 +47,12 @@ class FileAudit:
             wanted = {(row.pool, row.block) for row in found if row.until is None}
             blocks = {BlockId(*key) for key in wanted if self._store.get("block", key) is not None}
             return AuditedRows(self._store.revision, self._store.snapshot().pools, found, blocks)
+
+        return await self._turn(read)
+
+    async def tallies(self, quota: Quota) -> tuple[Mapping[Tally, int], Mapping[Tally, int]]:
+        def read() -> tuple[dict[Tally, int], dict[Tally, int]]:
+            return self._store.tallies_of(quota.name), self._store.live_tallies(quota)
 
         return await self._turn(read)
 

@@ -16,6 +16,7 @@ from ipamd.models.change_request import ChangeRequest
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
@@ -54,11 +55,18 @@ class FileCatalogueChange:
         if isinstance(entry, Node):
             self._store.drop("contact", entry.key)
             self._store.drop("census", entry.key)
+        if isinstance(entry, Quota):
+            self._store.write_tallies(dict.fromkeys(self._store.tallies_of(entry.name), 0))
         if isinstance(entry, Token):
             self._store.drop("use", entry.id)
 
     def _has_namesake(self, token: Token) -> bool:
         return any(token.hash == other.hash and token.id != other.id for other in self._store.values("token"))
+
+    async def count(self, quotas: Sequence[Quota]) -> None:
+        for quota in quotas:
+            before = dict.fromkeys(self._store.tallies_of(quota.name), 0)
+            self._store.write_tallies({**before, **self._store.live_tallies(quota)})
 
     async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:
         return self._store.blocks_between(pool, first, last)
@@ -111,6 +119,8 @@ def _place(entry: Entry) -> tuple[str, str | int | NodeKey]:
             return "pool", entry.name
         case Reservation():
             return "reservation", entry.id
+        case Quota():
+            return "quota", entry.name
         case Node():
             return "node", entry.key
         case Token():

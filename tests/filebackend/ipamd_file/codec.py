@@ -34,6 +34,7 @@ from ipamd.models.pod_network import (
     Underlay,
 )
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
+from ipamd.models.quota import Quota, Tally
 from ipamd.models.reservation import Reservation
 from ipamd.models.restoration import Restoration
 from ipamd.models.token import Role, Token
@@ -47,6 +48,7 @@ OF_FIELDS: Final = (
     ChangeRequest,
     *(Lease, Seat, SeatKey, SeatPosition),
     *(Census, Suspicion, Conflict, Restoration, FormerAddress),
+    *(Quota, Tally),
 )
 OF_TEXT: Final = (
     *(IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role),

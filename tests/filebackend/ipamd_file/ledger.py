@@ -27,6 +27,7 @@ from ipamd.models.query import (
     Fill,
     HistoryQuery,
 )
+from ipamd.models.quota import Tally, TallyUse, fullest, most_used
 from ipamd.models.sample import UsageSample
 from ipamd_file.announcing import read_network
 from ipamd_file.store import Store
@@ -243,6 +244,15 @@ class FileLedger:
             return sorted((each for each in known if node in (None, each.node)), key=lambda each: each.node)
 
         return await self._turn(read)
+
+    async def tallies(self, quota: str, limit: int) -> Sequence[TallyUse]:
+        return await self._turn(lambda: fullest(self._store.tallies_of(quota), quota)[:limit])
+
+    async def used(self, tallies: Sequence[Tally]) -> Mapping[Tally, int]:
+        return await self._turn(lambda: {tally: self._store.get("tally", tally, 0) for tally in tallies})
+
+    async def most_used(self) -> Mapping[str, int]:
+        return await self._turn(lambda: most_used(self._store.tables["tally"]))  # type: ignore[arg-type]  # as put
 
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         def read() -> list[Block]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.lease import Seat, SeatKey, seat_owner
 from ipamd.models.node import NodeKey
+from ipamd.models.quota import Quota, Tally, counted
 from ipamd.models.restoration import Restoration
 
 Change = tuple[Any, ...]
@@ -80,6 +81,23 @@ class Store:
         """The catalogue's."""
         return int(self.get("number", "revision", 0))
 
+    def write_tallies(self, tallies: Mapping[Tally, int]) -> None:
+        """Write what tallies count from now on."""
+        for tally, used in tallies.items():
+            if used:
+                self.put("tally", tally, used)
+            else:
+                self.drop("tally", tally)
+
+    def tallies_of(self, quota: str) -> dict[Tally, int]:
+        """What the tallies of a quota say."""
+        every: dict[Tally, int] = self.tables["tally"]  # type: ignore[assignment]  # as above
+        return {tally: used for tally, used in every.items() if tally.quota == quota}
+
+    def live_tallies(self, quota: Quota) -> dict[Tally, int]:
+        """What they should say."""
+        return counted(quota, (row for row in self.values("allocation") if row.until is None))
+
     def snapshot(self) -> Snapshot:
         """The catalogue as it stands. All of it is at hand, so that what a caller knows saves nothing."""
         return Snapshot(
@@ -90,6 +108,7 @@ class Store:
             dict(self.tables["token"]),  # type: ignore[arg-type]  # the same
             dict(self.tables["network"]),  # type: ignore[arg-type]  # the same
             self.get("restoration", 1, Restoration()),
+            dict(self.tables["quota"]),  # type: ignore[arg-type]  # the same
         )
 
     def held_by(self, digest: bytes) -> list[Any]:

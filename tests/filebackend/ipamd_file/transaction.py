@@ -20,6 +20,7 @@ from ipamd.backends.interface import (
     RememberedRelease,
     Repeated,
     SetBack,
+    Tallied,
 )
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
@@ -29,6 +30,7 @@ from ipamd.models.identity import Digest, Identity
 from ipamd.models.lease import Lease, SeatKey
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
+from ipamd.models.quota import Tally
 from ipamd_file.announcing import announce
 from ipamd_file.audit import record_of
 from ipamd_file.store import Store, copy_of
@@ -60,6 +62,9 @@ class FileTransaction:
     async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
         known = self._store.values("former")
         return {workload: [one for one in known if one.workload == workload] for workload in workloads}
+
+    async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
+        return Tallied({tally: self._store.get("tally", tally, 0) for tally in wanted})
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         return [Locked(self._matching(search)) for search in searches]
@@ -100,6 +105,7 @@ class FileTransaction:
         for release in changes.remembered:
             self._remember(release)
         self._write_of_nodes(changes)
+        self._store.write_tallies(changes.tallies)
         for one in changes.former:
             self._keep_former(one)
         announce(self._store, changes.announced)

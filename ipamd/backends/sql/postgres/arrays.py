@@ -100,6 +100,12 @@ TRY_LOCKS: Final = Statement(
 WAIT_FOR_LOCKS: Final = Statement(
     select(func.pg_advisory_xact_lock(_KEYS.c.key)).select_from(_KEYS), _KEY_NAMES
 )
+TRY_SHARED_LOCKS: Final = Statement(
+    select(_KEYS.c.key, func.pg_try_advisory_xact_lock_shared(_KEYS.c.key)).select_from(_KEYS), _KEY_NAMES
+)
+WAIT_FOR_SHARED_LOCKS: Final = Statement(
+    select(func.pg_advisory_xact_lock_shared(_KEYS.c.key)).select_from(_KEYS), _KEY_NAMES
+)
 
 _DIGESTS: Final = bindparam("digests", type_=ARRAY(LargeBinary()))
 
@@ -333,3 +339,8 @@ def _save_uses() -> Statement:
 
 SAVE_CONTACTS: Final = _save_contacts()
 SAVE_USES: Final = _save_uses()
+
+# Marks behind all that has begun to write: what begins to write later has a higher number.
+
+MARK: Final = Statement(select(func.pg_current_xact_id().cast(Text)), ())
+OLDEST_WRITER: Final = Statement(select(func.pg_snapshot_xmin(func.pg_current_snapshot()).cast(Text)), ())

@@ -194,6 +194,15 @@ class PostgresBackend:
     async def forget_samples(self, before: Instant) -> bool:
         return await self._run(Purpose.CHANGE, BATCH_BOUNDS, lambda session: samples.forget(session, before))
 
+    async def mark(self) -> int:
+        # It takes a number itself: numbers are given in order, and whoever has a lower one began before.
+        [(mark,)] = await self._run(Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.fetch(arrays.MARK))
+        return int(mark)
+
+    async def has_passed(self, mark: int) -> bool:
+        [(oldest,)] = await self._reader.read(lambda session: session.fetch(arrays.OLDEST_WRITER))
+        return int(oldest) > mark
+
     async def count_time(self, until: Instant) -> None:
         await self._run(
             Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(statements.COUNT_TIME, until)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from ipamd.backends.sql import change_log, statements
 from ipamd.backends.sql.catalogue import SqlCatalogueChange
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
-from ipamd.backends.sql.postgres.locking import key_of_boots
+from ipamd.backends.sql.postgres.locking import key_of_boots, key_of_counting
 from ipamd.backends.sql.postgres.transaction import fitting_revision, write_blocks
 from ipamd.backends.sql.rows import block_of, cursor_bytes, number_bytes
 from ipamd.models.block import Block
 from ipamd.models.change_log import LogEntry
 from ipamd.models.node import Boot, NodeKey
+from ipamd.models.quota import Quota
 
 
 class PostgresCatalogueChange(SqlCatalogueChange):
     """See `CatalogueChange`. Its one row is locked first, then blocks in the order of their numbers."""
+
+    deferred: ClassVar = False
 
     def __init__(self, session: PostgresSession) -> None:
         super().__init__(session)
@@ -36,6 +40,12 @@ class PostgresCatalogueChange(SqlCatalogueChange):
         await write_blocks(self._connection, blocks)
         if cursor is not None:
             await self._connection.run(statements.LOWER_CURSOR, pool, cursor_bytes(cursor))
+
+    async def count(self, quotas: Sequence[Quota]) -> None:
+        # In a statement of its own: the next one sees what those committed who had taken one as counting.
+        keys = sorted(key_of_counting(quota.name) for quota in quotas)
+        await self._connection.fetch(arrays.WAIT_FOR_LOCKS, keys)
+        await super().count(quotas)
 
     async def boots(self, node: NodeKey) -> Sequence[Boot]:
         # Who numbers a node's boots waits for who does: two that add the same ones see each other's.

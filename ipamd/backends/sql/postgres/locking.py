@@ -12,6 +12,7 @@ from typing import Final
 
 from ipamd.models.identity import Digest
 from ipamd.models.node import NodeKey
+from ipamd.models.quota import Tally
 
 KEY_BYTES: Final = 8
 
@@ -22,6 +23,8 @@ class LockKind(Enum):
     HOLDER = b"ipamd.holder"
     CARVING = b"ipamd.carving"
     BOOTS = b"ipamd.boots"
+    TALLY = b"ipamd.tally"
+    COUNTING = b"ipamd.counting"
     MIGRATION = b"ipamd.migration"
 
 
@@ -40,6 +43,16 @@ def key_of(kind: LockKind, *parts: bytes) -> int:
 def keys_of_holders(digests: Iterable[Digest]) -> dict[Digest, int]:
     """The numbers of some holders' locks."""
     return {digest: key_of(LockKind.HOLDER, digest) for digest in digests}
+
+
+def keys_of_tallies(tallies: Iterable[Tally]) -> dict[Tally, int]:
+    """The numbers of some tallies' locks."""
+    return {tally: key_of(LockKind.TALLY, tally.digest) for tally in tallies}
+
+
+def key_of_counting(quota: str) -> int:
+    """The number under which a quota is counted: many units of work share it, or one change has it."""
+    return key_of(LockKind.COUNTING, quota.encode())
 
 
 def key_of_boots(node: NodeKey) -> int:

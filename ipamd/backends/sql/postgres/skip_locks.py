@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree, Found, Locked
+from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree, Found, Locked, Tallied
+from ipamd.backends.sql import tallies
 from ipamd.backends.sql.postgres import arrays
-from ipamd.backends.sql.postgres.locking import keys_of_holders
+from ipamd.backends.sql.postgres.locking import key_of_counting, keys_of_holders, keys_of_tallies
 from ipamd.backends.sql.postgres.searching import (
     BlockKey,
     by_owner,
@@ -17,8 +19,12 @@ from ipamd.backends.sql.postgres.searching import (
 )
 from ipamd.backends.sql.postgres.transaction import PostgresTransaction
 from ipamd.backends.sql.rows import block_of
+from ipamd.backends.sql.session import Statement
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
+from ipamd.models.quota import Tally
+
+K = TypeVar("K")
 
 
 class SkippingTransaction(PostgresTransaction):
@@ -28,12 +34,24 @@ class SkippingTransaction(PostgresTransaction):
         keys = keys_of_holders(digests)
         if not keys:
             return Found({}, {})
-        # In a statement of its own, so that the next one sees what the last holder of a lock committed.
-        rows = await self._session.fetch(arrays.TRY_LOCKS, list(keys.values()))
-        locked = {key for key, got in rows if got}
-        return await self._found(
-            digests, frozenset(digest for digest, key in keys.items() if key not in locked)
-        )
+        return await self._found(digests, await self._busy(arrays.TRY_LOCKS, keys))
+
+    async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
+        shared = {quota: key_of_counting(quota) for quota in counting}
+        being_counted = await self._busy(arrays.TRY_SHARED_LOCKS, shared)
+        busy = await self._busy(arrays.TRY_LOCKS, keys_of_tallies(wanted))
+        used = await tallies.read(self._session, [each for each in wanted if each not in busy])
+        return Tallied(used, being_counted | busy)
+
+    async def _busy(self, statement: Statement, keys: Mapping[K, int]) -> frozenset[K]:
+        """Try to lock keys; those that others have.
+
+        In a statement of its own, so that the next one sees what the last holder of a lock committed.
+        """
+        if not keys:
+            return frozenset()
+        locked = {key for key, got in await self._session.fetch(statement, list(keys.values())) if got}
+        return frozenset(one for one, key in keys.items() if key not in locked)
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         answers = await self._numbered(searches)

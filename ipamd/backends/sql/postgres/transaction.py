@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ipamd.backends.interface import BlockRecord, Changes, ConstraintViolated, Found, RememberedRelease
-from ipamd.backends.sql import census, former, leasing, statements
+from ipamd.backends.sql import census, former, leasing, statements, tallies
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
@@ -94,6 +94,7 @@ class PostgresTransaction:
         await self._remember(arrays.REMEMBER_RELEASES, latest(changes.remembered, undo=False))
         await self._remember(arrays.REMEMBER_UNDOS, latest(changes.remembered, undo=True))
         await former.write(self._session, changes.former)
+        await tallies.write(self._session, changes.tallies)
         await leasing.write(self._session, changes)
         await census.write(self._session, changes.censuses)
         if changes.announced:

@@ -1,8 +1,9 @@
 """The unit of work of a call that met the lock of another: it waits, always in the same order.
 
-Identities come first, in the order of their numbers, then blocks, in the order of pool and number. Whoever
-waits for a block holds only blocks before it, so that no two wait for each other. A block before one that is
-held already is tried, not waited for; where others have it, all is undone and begun again, that block first.
+Identities come first, in the order of their numbers, then tallies in the order of theirs, then blocks, in the
+order of pool and number. Whoever waits for a block holds only blocks before it, so that no two wait for each
+other. A block before one that is held already is tried, not waited for; where others have it, all is undone
+and begun again, that block first.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ipamd.backends.interface import BlockId, BlockSearch, BlocksWithFree, Changes, Found, Locked
+from ipamd.backends.interface import BlockId, BlockSearch, BlocksWithFree, Changes, Found, Locked, Tallied
+from ipamd.backends.sql import tallies
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
-from ipamd.backends.sql.postgres.locking import keys_of_holders
+from ipamd.backends.sql.postgres.locking import key_of_counting, keys_of_holders, keys_of_tallies
 from ipamd.backends.sql.postgres.searching import (
     BlockKey,
     by_owner,
@@ -30,6 +32,7 @@ from ipamd.backends.sql.rows import block_of
 from ipamd.backends.sql.session import Statement
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
+from ipamd.models.quota import Tally
 
 
 class OutOfOrder(Exception):
@@ -50,11 +53,19 @@ class WaitingTransaction(PostgresTransaction):
         self._held: dict[BlockKey, Block | None] = {}
 
     async def find(self, digests: Sequence[Digest]) -> Found:
-        keys = sorted(set(keys_of_holders(digests).values()))
-        if keys:
-            await self._deadline.bound(self._session)
-            await self._session.fetch(arrays.WAIT_FOR_LOCKS, keys)
+        await self._wait(arrays.WAIT_FOR_LOCKS, keys_of_holders(digests).values())
         return await self._found(digests)
+
+    async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
+        await self._wait(arrays.WAIT_FOR_SHARED_LOCKS, map(key_of_counting, counting))
+        await self._wait(arrays.WAIT_FOR_LOCKS, keys_of_tallies(wanted).values())
+        return Tallied(await tallies.read(self._session, wanted))
+
+    async def _wait(self, statement: Statement, keys: Iterable[int]) -> None:
+        ordered = sorted(set(keys))
+        if ordered:
+            await self._deadline.bound(self._session)
+            await self._session.fetch(statement, ordered)
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         if self._held:

@@ -1,0 +1,133 @@
+"""What quotas count, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from sqlalchemy import ColumnElement, bindparam, delete, func, literal_column, select, text
+
+from ipamd.backends.sql import statements
+from ipamd.backends.sql.rows import Row
+from ipamd.backends.sql.schema import ALLOCATION, TALLY
+from ipamd.backends.sql.session import DatabaseSession, Statement, Values
+from ipamd.models.quota import Quota, Tally, TallyUse, beginning_of
+
+LAST: Final = "\U0010ffff"
+"""Behind a beginning it is behind all names that begin so."""
+
+SAVE: Final = statements.replaced(TALLY)
+DROP: Final = Statement(delete(TALLY).where(TALLY.c.digest == bindparam("tally")), ("tally",))
+DROP_QUOTA: Final = Statement(delete(TALLY).where(TALLY.c.quota == bindparam("of_quota")), ("of_quota",))
+
+_ORDER: Final = (TALLY.c.used.desc(), TALLY.c.family, TALLY.c.cluster, TALLY.c.namespace)
+OF_QUOTA: Final = Statement(
+    select(TALLY).where(TALLY.c.quota == bindparam("of_quota")).order_by(*_ORDER).limit(bindparam("most")),
+    ("of_quota", "most"),
+)
+ALL_OF_QUOTA: Final = Statement(select(TALLY).where(TALLY.c.quota == bindparam("of_quota")), ("of_quota",))
+MOST_USED: Final = Statement(select(TALLY.c.quota, func.max(TALLY.c.used)).group_by(TALLY.c.quota), ())
+
+
+@lru_cache
+def by_digest(length: int) -> Statement:
+    """What some tallies count."""
+    keys, names = statements.numbered(length)
+    return Statement(select(TALLY.c.digest, TALLY.c.used).where(TALLY.c.digest.in_(keys)), names)
+
+
+def _live(pattern: ColumnElement[bool], names: tuple[str, ...], *listed: str) -> Statement:
+    columns = (ALLOCATION.c.cluster, ALLOCATION.c.namespace, ALLOCATION.c.pool, ALLOCATION.c.space)
+    groups = (*columns, func.length(ALLOCATION.c.address))
+    return Statement(
+        select(*groups, func.count())
+        .where(ALLOCATION.c.until.is_(None), pattern, *map(text, listed))
+        .group_by(*(literal_column(str(place)) for place in range(1, len(groups) + 1))),
+        names,
+    )
+
+
+_NAMED: Final = (ALLOCATION.c.namespace == bindparam("named"), ("named",))
+_BEGUN: Final = (
+    (ALLOCATION.c.namespace >= bindparam("first")) & (ALLOCATION.c.namespace < bindparam("last")),
+    ("first", "last"),
+)
+LIVE_NAMED: Final = {False: (_live(*_NAMED),), True: (_live(*_NAMED, "listed"), _live(*_NAMED, "NOT listed"))}
+LIVE_BEGUN: Final = {False: (_live(*_BEGUN),), True: (_live(*_BEGUN, "listed"), _live(*_BEGUN, "NOT listed"))}
+"""How many live allocations there are of a namespace, or of those whose names begin so. With deferred indexes
+those that are listed are found by their index, and the few others by their own."""
+
+
+async def read(session: DatabaseSession, wanted: Sequence[Tally]) -> dict[Tally, int]:
+    """What tallies count."""
+    by_key = {tally.digest: tally for tally in wanted}
+    used = dict.fromkeys(wanted, 0)
+    for keys in statements.in_pieces(list(by_key)):
+        for digest, count in await session.fetch(by_digest(len(keys)), *keys):
+            used[by_key[bytes(digest)]] = count
+    return used
+
+
+async def write(session: DatabaseSession, tallies: Mapping[Tally, int]) -> None:
+    """Write what tallies count from now on. One that counts nothing has no row."""
+    rows = [_values(tally, used) for tally, used in tallies.items() if used]
+    if rows:
+        await session.run_many(SAVE, rows)
+    empty: list[Values] = [(tally.digest,) for tally, used in tallies.items() if not used]
+    if empty:
+        await session.run_many(DROP, empty)
+
+
+async def most(session: DatabaseSession, quota: str, limit: int) -> list[TallyUse]:
+    """The tallies of a quota that count most."""
+    return [_of(row) for row in await session.fetch(OF_QUOTA, quota, limit)]
+
+
+async def most_used(session: DatabaseSession) -> dict[str, int]:
+    """What the fullest tally of each quota counts."""
+    return dict(map(tuple, await session.fetch(MOST_USED)))
+
+
+async def recorded(session: DatabaseSession, quota: str) -> dict[Tally, int]:
+    """What the tallies of a quota say."""
+    return dict(map(_of, await session.fetch(ALL_OF_QUOTA, quota)))
+
+
+async def live(session: DatabaseSession, quota: Quota, *, deferred: bool) -> dict[Tally, int]:
+    """What the tallies of a quota should say by the live allocations."""
+    found: dict[Tally, int] = {}
+    for pattern in quota.patterns:
+        beginning = beginning_of(pattern)
+        named = LIVE_NAMED if beginning is None else LIVE_BEGUN
+        values = (pattern,) if beginning is None else (beginning, beginning + LAST)
+        for statement in named[deferred]:
+            for row in await session.fetch(statement, *values):
+                for tally, count in _counted(quota, row):
+                    found[tally] = found.get(tally, 0) + count
+    return found
+
+
+async def count(session: DatabaseSession, quota: Quota, *, deferred: bool) -> None:
+    """Write the tallies of a quota by the live allocations, and no others of it."""
+    found = await live(session, quota, deferred=deferred)
+    await session.run(DROP_QUOTA, quota.name)
+    await write(session, found)
+
+
+def _counted(quota: Quota, row: Row) -> Iterator[tuple[Tally, int]]:
+    """Where a quota counts the allocations of a group, if it does."""
+    cluster, namespace, pool, space, length, count = row
+    family = 4 if length == 4 else 6
+    cluster = cluster or ""
+    if namespace and quota.counts(pool, space, family) and quota.matches(cluster, namespace):
+        yield quota.tally(cluster, namespace, family), count
+
+
+def _values(tally: Tally, used: int) -> Values:
+    return (tally.digest, tally.quota, tally.family, tally.cluster, tally.namespace, used)
+
+
+def _of(row: Row) -> TallyUse:
+    _, quota, family, cluster, namespace, used = row
+    return TallyUse(Tally(quota, family, cluster, namespace), used)

@@ -1,0 +1,79 @@
+"""Counts what quotas limit, before they limit it (docs/decisions/0041-quotas.md)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+import structlog
+
+from ipamd.backends.interface import CatalogueChange, InDoubt
+from ipamd.engine.administration.catalogue_writer import CatalogueWriter
+from ipamd.engine.rounds import go_on
+from ipamd.models.errors import DomainError
+
+LOOK_EVERY: Final = 5.0
+"""Seconds between two looks for quotas whose counting was broken off."""
+
+WAIT_SECONDS: Final = 3.0
+"""How long others' transactions are waited for, before a later look does it."""
+
+PAUSE: Final = 0.02
+
+AT_ONCE: Final = 200
+"""How many quotas one change counts."""
+
+log = structlog.get_logger()
+
+
+class QuotaCounting(CatalogueWriter):
+    """Finishes what the change of a quota began. Each process does it, without a leader."""
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        await go_on(self.finish, LOOK_EVERY, "quotas could not be counted; ipamd tries again")
+
+    async def go_on(self) -> None:
+        """Finish what a change has just begun. If that fails, the change stands, and a later look does it."""
+        try:
+            await self.finish()
+        except (DomainError, InDoubt) as error:
+            log.warning("a quota could not be counted; ipamd tries again", error=str(error))
+
+    async def finish(self) -> None:
+        """Count for all quotas that are counting; later, if what began before them goes on for long.
+
+        Raises Unavailable, InDoubt.
+        """
+        quotas = self._cache.catalogue.snapshot.quotas.values()
+        waiting = sorted((quota.name, quota.revision) for quota in quotas if quota.counting)
+        if not waiting or not await self._all_before_has_ended():
+            return
+        for first in range(0, len(waiting), AT_ONCE):
+            await self._change(partial(self._count, dict(waiting[first : first + AT_ONCE])))
+
+    async def _all_before_has_ended(self) -> bool:
+        """Whether all transactions have ended that may not know the quotas that are counting."""
+        clock = asyncio.get_running_loop().time
+        mark, until = await self._backend.mark(), clock() + WAIT_SECONDS
+        while not await self._backend.has_passed(mark):
+            if clock() > until:
+                log.warning("transactions go on that began before a quota: it is counted later")
+                return False
+            await asyncio.sleep(PAUSE)
+        return True
+
+    async def _count(self, known: Mapping[str, int], catalogue: CatalogueChange) -> None:
+        _, snapshot = await self._begin(catalogue)
+        # One that was changed since waits for another mark.
+        same = [
+            quota
+            for quota in map(snapshot.quotas.get, known)
+            if quota is not None and quota.counting and quota.revision == known[quota.name]
+        ]
+        await catalogue.count(same)
+        for quota in same:
+            await catalogue.save(replace(quota, counting=False))
