@@ -172,6 +172,12 @@ class _Now(Collector):
             self._dead.rivalries,
         )
 
+        yield _gauge(
+            "ipamd_restoring",
+            "1 while nothing is given to anybody new, since the database is an older one; 0 else.",
+            int(self._dead.is_restoring),
+        )
+
     def _of_silent_nodes(self) -> Iterator[Metric]:
         yield _gauge(
             "ipamd_silent_nodes",

@@ -23,6 +23,8 @@ def status(session: CommandSession) -> None:
         session.show_done("nobody is waited for: ipamd gives addresses to all", found)
         return
     said = [f"since {found.body['began']} nothing is given to anybody new"]
+    if found.body.get("cause"):
+        said.append(f"the database is an older one: {found.body['cause']}")
     for key, text in (
         ("silent", "no word yet from"),
         ("conflicting", "conflicts, as `ipamctl check` tells, on"),

@@ -81,8 +81,10 @@ class Engine:
         self._striking_out = StrikingOut(backend, self._news)
         self.leases = Leases(backend, self.allocator, granting, cache, self._news, clock, lease_seconds)
         living = Living(self.adoption, cache)
-        self.censuses = Censuses(backend, self.allocator, living, cache, clock, self.measures, leak_grace)
         self.restoring = Restoring(backend, cache, self.announcements, clock, leak_grace)
+        self.censuses = Censuses(
+            backend, self.allocator, living, self.restoring, cache, clock, self.measures, leak_grace
+        )
         self._recalls = Recalls(backend, self.allocator, cache, scarcity)
         self.administration = Administration(backend, cache, self.announcements, clock)
         self.quotas = Quotas(backend, cache, self.announcements, clock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
@@ -32,12 +32,13 @@ class Conflict(Struct, frozen=True):
     why: str
 
 
-class Census(Struct, frozen=True, kw_only=True):
+class Census(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a node last said of itself.
 
     `machine` and `boot` are whose word counts, since the instant `since`. Another machine or boot that
     speaks for the node is noted beside them: at `noted` first after a word of theirs, at `rival_heard` last.
     `waiting` counts suspicions that wait for an admin. `timeline` is the one in which the node last spoke.
+    `told` is the highest id of an allocation that the node says it was told of in the timeline `told_in`.
     """
 
     node: NodeKey
@@ -52,16 +53,22 @@ class Census(Struct, frozen=True, kw_only=True):
     waiting: int = 0
     timeline: str = ""
     conflicts: tuple[Conflict, ...] = ()
+    told: int = 0
+    told_in: str = ""
+
+    def told_within(self, timeline: str) -> int:
+        """The highest id that the node was told of in a timeline, 0 if it was told of none."""
+        return self.told if self.told_in == timeline else 0
 
 
 _DECODER = msgspec.json.Decoder(Census)
 
 
 def encoded(census: Census) -> str:
-    """A census as one line of JSON."""
-    return msgspec.json.encode(census).decode()
+    """A census as one line of JSON, but for what the node was told of: older code would not keep that."""
+    return msgspec.json.encode(structs.replace(census, told=0, told_in="")).decode()
 
 
-def decoded(line: str) -> Census:
-    """The census of such a line."""
-    return _DECODER.decode(line)
+def decoded(line: str, told: int, told_in: str) -> Census:
+    """The census of such a line, with what the node was told of."""
+    return structs.replace(_DECODER.decode(line), told=told, told_in=told_in)

@@ -28,6 +28,7 @@ class FindingKind(StrEnum):
     NODE_SILENT = "node-silent"
     MOMENT_AHEAD = "moment-ahead"
     LIVING_CONFLICT = "living-conflict"
+    PUT_BACK = "put-back"
 
 
 REPAIRABLE = frozenset(

@@ -60,6 +60,21 @@ class Told(NamedTuple):
     rows: list[Held]
 
 
+class Speaker(NamedTuple):
+    """Who speaks for the node: this machine in this boot."""
+
+    machine: str
+    boot: str
+
+
+class Known(NamedTuple):
+    """What the node was told: the highest id of an allocation in a timeline, and what ipamd signed of it."""
+
+    timeline: str
+    told: int
+    receipt: str | None
+
+
 class Answer(Struct, frozen=True):
     """What became of a census."""
 
@@ -69,6 +84,7 @@ class Answer(Struct, frozen=True):
     waiting: int
     adopted: int = 0
     conflicts: list[ConflictTold] = []
+    receipt: str | None = None
 
 
 _ROWS: Final = msgspec.json.Decoder(Rows)
@@ -104,24 +120,23 @@ class Centre:
             more = part.more and bool(part.rows)
         return Told(timeline or "", found)
 
-    async def say(self, machine: str, boot: str, uptime_ns: int, timeline: str, seen: Seen) -> Answer:
-        """Say which of the node's allocations are dead, and what lives, by a look begun at this uptime.
-
-        The timeline is that of what the node was told. With it the node says that it names all that lives.
-        """
+    async def say(self, speaker: Speaker, uptime_ns: int, known: Known, seen: Seen) -> Answer:
+        """Say which of the node's allocations are dead, and what lives, by a look begun at this uptime."""
         document: dict[str, Any] = {
             "cluster": self._node.cluster,
             "node": self._node.name,
-            "machine": machine,
-            "issued": {"boot": boot, "uptime_ns": uptime_ns},
+            "machine": speaker.machine,
+            "issued": {"boot": speaker.boot, "uptime_ns": uptime_ns},
+            "timeline": known.timeline,
+            "told": known.told,
+            "receipt": known.receipt,
+            "is_whole": seen.unseen is None and len(seen.living) <= MOST_LIVING,
             "dead": [
                 {"id": row.id, "generation": row.generation, "taken": row.taken}
                 for row in seen.dead[:MOST_DEAD]
             ],
             "living": seen.living[:MOST_LIVING],
         }
-        if seen.unseen is None and len(seen.living) <= MOST_LIVING:
-            document["timeline"] = timeline
         answer = await self._ask("POST", _PATH, msgspec.json.encode(document))
         return _decoded(_ANSWER, answer)
 

@@ -17,9 +17,10 @@ from node_agent.pod_network import files
 from node_agent.relay.membership import Membership
 from node_agent.relay.own_calls import OwnCalls
 from node_agent.relay.upstream import Silent, Upstream
-from node_agent.watching.centre import Centre, Refused, Unknown
+from node_agent.watching.centre import Centre, Known, Refused, Speaker, Unknown
 from node_agent.watching.dead import Held
 from node_agent.watching.looking import look
+from node_agent.watching.receipt import KeptReceipt
 
 LOOK_EVERY: Final = 60
 """Seconds between two looks, at most: ipamd hears of another boot of a node only if the former one is silent
@@ -53,12 +54,13 @@ class Watching:
         self._centre = Centre(node, OwnCalls(upstream, membership))
         self._facts = facts
         self._until_told = until_told
-        self._boot = files.boot()
-        self._machine = files.machine(node.state_dir)
+        self._speaker = Speaker(files.machine(node.state_dir), files.boot())
+        self._receipt = KeptReceipt(node.state_dir)
         self._rows: dict[int, Held] = {}
         self._timeline: str | None = None
         self._read_from = 0
         self._highest = 0
+        self._told = 0
         self._all_read_at = -_ALL_EVERY
         self._looks = 0
         self._dead = 0
@@ -90,10 +92,12 @@ class Watching:
     async def _look_and_tell(self) -> None:
         began = uptime_ns()
         timeline = await self._read()
-        seen = await asyncio.to_thread(look, list(self._rows.values()), self._boot)
+        seen = await asyncio.to_thread(look, list(self._rows.values()), self._speaker.boot)
         self._dead = len(seen.dead)
         self._why = seen.unseen
-        answer = await self._centre.say(self._machine, self._boot, began, timeline, seen)
+        known = Known(timeline, self._told, self._receipt.text)
+        answer = await self._centre.say(self._speaker, began, known, seen)
+        self._receipt.keep(answer.receipt)
         self._looks += 1
         for number in answer.gone:
             self._rows.pop(number, None)
@@ -124,11 +128,12 @@ class Watching:
             self._all_read_at = time.monotonic()
         told = await self._centre.held_after(self._read_from, self._timeline)
         if told.timeline != self._timeline:
-            self._rows, self._read_from, self._highest = {}, 0, 0
+            self._rows, self._read_from, self._highest, self._told = {}, 0, 0, 0
             self._timeline = told.timeline
         self._rows |= {row.id: row for row in told.rows}
         self._read_from = self._highest
         self._highest = max((row.id for row in told.rows), default=self._highest)
+        self._told = max(self._told, self._highest)
         return told.timeline
 
     def _read_all_again(self) -> None:

@@ -33,6 +33,8 @@ class Agent:
         self.node = name or f"node-{next(_nodes)}"
         self.uptime = 100
         self.timeline: str | None = None
+        self.told = 0
+        self.receipt: str | None = None
         for number in range(containers):
             self.add(f"c{number}")
 
@@ -53,8 +55,10 @@ class Agent:
     def held(self, **query: Any) -> list[dict[str, Any]]:
         """What its containers hold, as an agent reads it."""
         answer = self.http.get("/v1/census", params={"cluster": "default", "node": self.node, **query})
-        self.timeline = answer.json()["timeline"]
         rows: list[dict[str, Any]] = answer.json()["rows"]
+        if self.timeline != answer.json()["timeline"]:
+            self.timeline, self.told = answer.json()["timeline"], 0
+        self.told = max([self.told, *(row["id"] for row in rows)])
         return rows
 
     def containers(self) -> set[str]:
@@ -71,7 +75,11 @@ class Agent:
         self.uptime += 1
         body = {"cluster": "default", "node": self.node, "machine": machine, "dead": dead, **more}
         moment = {"boot": boot, "uptime_ns": self.uptime}
-        return self.http.post("/v1/census", json={**body, "timeline": self.timeline, "issued": moment})
+        known = {"timeline": self.timeline, "told": self.told, "receipt": self.receipt, "is_whole": True}
+        answer = self.http.post("/v1/census", json={**known, **body, "issued": moment})
+        if answer.status_code == httpx.codes.OK:
+            self.receipt = answer.json()["receipt"]
+        return answer
 
     def say(self, dead: list[dict[str, Any]]) -> dict[str, Any]:
         answer = self.post(dead)
@@ -97,6 +105,11 @@ class Agent:
         assert answer.status_code == httpx.codes.OK, answer.text
         said: dict[str, Any] = answer.json()
         return said
+
+    def speaks(self) -> None:
+        """Read what it holds, then say that nothing is dead, as an agent does."""
+        self.held()
+        self.say([])
 
     def say_twice(self, dead: list[dict[str, Any]]) -> dict[str, Any]:
         self.say(dead)

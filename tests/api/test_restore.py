@@ -28,17 +28,17 @@ def back_up(service: IpamdProcess, copy: Path) -> None:
         source.backup(target)
 
 
-def put_back(service: IpamdProcess, copy: Path) -> None:
-    """What docs/operations.md says: stop, put the file back, serve with --after-restore once."""
+def put_back(service: IpamdProcess, copy: Path, *options: str) -> None:
+    """Stop, put the file in its place, and serve with these options once."""
     service.stop()
     path = database(service)
     for name in ("", "-wal", "-shm"):
         Path(f"{path}{name}").unlink(missing_ok=True)
     path.write_bytes(copy.read_bytes())
-    options = service.options
-    service.options = (*options, "--after-restore")
+    usual = service.options
+    service.options = (*usual, *options)
     service.start()
-    service.options = options
+    service.options = usual
 
 
 def database(service: IpamdProcess) -> Path:
@@ -66,7 +66,7 @@ def test_no_living_address_is_given_again_by_a_database_from_before(
         for agent in (early, late)
     }
 
-    put_back(service, scratch / "copy")
+    put_back(service, scratch / "copy", "--after-restore")
 
     for agent in (early, late):
         agent.http = service.http
@@ -133,3 +133,118 @@ def test_nobody_waits_for_a_node_that_an_admin_has_released(service: IpamdProces
 
     eventually(lambda: service.http.get("/v1/restore").json()["began"] is None)
     assert add(spoken, "new").status_code == httpx.codes.OK
+
+
+def test_ipamd_notices_that_its_database_is_older_than_what_a_node_was_told(
+    service: IpamdProcess, scratch: Path
+) -> None:
+    service.create_pool("pods", "10.0.0.0/24", cooldown=0)
+    told, idle = Agent(service.http, BEFORE), Agent(service.http, BEFORE)
+    for agent in (told, idle):
+        agent.speaks()
+    back_up(service, scratch / "copy")
+    since = told.add("since")
+    for agent in (told, idle):
+        agent.speaks()
+
+    put_back(service, scratch / "copy")
+    told.http = idle.http = service.http
+    idle.speaks()
+    assert service.http.get("/v1/restore").json()["began"] is None, "nothing is known of it yet"
+    told.speaks()
+
+    restore = service.http.get("/v1/restore").json()
+    assert f"node {told.node} of cluster default was told of allocation" in restore["cause"]
+    refused = add(idle, "new")
+    assert (refused.status_code, refused.json()["code"]) == (503, 11)
+    assert "is an older one" in refused.json()["msg"]
+    assert "ipamctl restore finish" in refused.json()["msg"]
+    assert add(told, "c0").status_code == httpx.codes.OK, "a repeat"
+    assert service.logged("the database is an older one")
+    assert "ipamd_restoring 1.0" in service.http.get("/metrics").text
+    assert [finding["kind"] for finding in service.contradictions()] == ["put-back"]
+    told.held()
+    told.lives(since=since)
+    idle.speaks()
+    eventually(lambda: service.http.get("/v1/restore").json()["began"] is None)
+    assert add(idle, "new").status_code == httpx.codes.OK
+    assert since in {row["address"] for row in told.held()}
+    assert "ipamd_restoring 0.0" in service.http.get("/metrics").text
+    assert service.contradictions() == []
+
+
+def test_ipamd_notices_that_a_change_by_an_admin_was_lost(service: IpamdProcess, scratch: Path) -> None:
+    service.create_pool("pods", "10.0.0.0/24", cooldown=0)
+    agent = Agent(service.http, 1)
+    agent.speaks()
+    back_up(service, scratch / "copy")
+    service.create_pool("more", "10.0.1.0/24", cooldown=0)
+    agent.speaks()
+
+    put_back(service, scratch / "copy")
+    agent.http = service.http
+    agent.speaks()
+
+    assert "of change" in service.http.get("/v1/restore").json()["cause"]
+
+
+def test_ipamd_notices_that_the_restore_itself_was_lost(service: IpamdProcess, scratch: Path) -> None:
+    service.create_pool("pods", "10.0.0.0/24", cooldown=0)
+    agent = Agent(service.http, 1)
+    agent.speaks()
+    back_up(service, scratch / "copy")
+    put_back(service, scratch / "copy", "--after-restore")
+    agent.http = service.http
+    agent.speaks()
+    first = agent.timeline
+
+    put_back(service, scratch / "copy")
+    agent.http = service.http
+    agent.speaks()
+    agent.speaks()
+
+    assert "put back" in service.http.get("/v1/restore").json()["cause"]
+    assert first is not None
+    assert agent.timeline is not None
+    assert int(agent.timeline.split("-")[0]) == int(first.split("-")[0]) + 1
+
+
+@pytest.mark.parametrize("lie", ["a huge id", "another node's receipt", "a receipt of its own making"])
+def test_no_agent_can_have_ipamd_believe_that_its_database_is_older(service: IpamdProcess, lie: str) -> None:
+    service.create_pool("pods", "10.0.0.0/24", cooldown=0)
+    other, liar = Agent(service.http, 3), Agent(service.http, 1)
+    for agent in (other, liar):
+        agent.speaks()
+    if lie == "a huge id":
+        liar.told = (1 << 62) - 1
+        liar.say([])
+    elif lie == "another node's receipt":
+        liar.receipt = other.receipt
+    else:
+        assert liar.receipt is not None
+        liar.receipt = f".9999.9999.{liar.receipt.rpartition('.')[2]}"
+
+    for _ in range(2):
+        liar.say([])
+
+    assert service.http.get("/v1/restore").json()["began"] is None
+    assert add(other, "new").status_code == httpx.codes.OK
+
+
+def test_a_node_that_was_forgotten_and_one_that_was_released_may_come_back(service: IpamdProcess) -> None:
+    service.create_pool("pods", "10.0.0.0/24", cooldown=0)
+    forgotten, released = Agent(service.http, 3), Agent(service.http, 3)
+    for agent in (forgotten, released):
+        agent.speaks()
+    labels = {"labels": {"rack": "r1"}}
+    assert service.http.put(f"/v1/nodes/default/{forgotten.node}", json=labels).is_success
+
+    assert service.http.delete(f"/v1/nodes/default/{forgotten.node}").is_success
+    body = {"why": "it burnt", "even_if_alive": True}
+    assert service.http.post(f"/v1/nodes/default/{released.node}/release", json=body).is_success
+    for agent in (forgotten, released):
+        agent.told = 0
+        agent.say([])
+        agent.speaks()
+
+    assert service.http.get("/v1/restore").json()["began"] is None

@@ -106,7 +106,7 @@ async def test_a_journal_that_is_damaged_in_the_middle_is_refused_and_left_alone
     damaged = journal.read_bytes().replace(b"10.0.0.2", b"10.0.0.7", 1)
     journal.write_bytes(damaged)
 
-    with pytest.raises(DatabaseUnfit, match="is damaged in line 2"):
+    with pytest.raises(DatabaseUnfit, match="is damaged in line 3"):
         await open_backend(f"file://{folder}")
 
     assert journal.read_bytes() == damaged

@@ -24,11 +24,13 @@ class ShownNodeKey(TypedDict):
 class ShownRestore(TypedDict):
     """Since when nodes are waited for, null if they are not.
 
+    `cause` says by what ipamd noticed that its database is an older one, null if an admin said so.
     `silent` nodes have not said yet what lives on them. On `conflicting` ones something uses an address that
     is another's: `POST /v1/check` names it.
     """
 
     began: str | None
+    cause: str | None
     silent: list[ShownNodeKey]
     conflicting: list[ShownNodeKey]
 
@@ -39,6 +41,7 @@ async def standing(engine: TheEngine) -> ShownRestore:
     found = await engine.restoring.standing()
     return {
         "began": rfc3339(found.began) if found.began is not None else None,
+        "cause": found.cause,
         "silent": list(map(_shown, found.silent)),
         "conflicting": list(map(_shown, found.conflicting)),
     }

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from ipamd.api.schemas.text import Document, NodeName, Note, Word
 from ipamd.engine.allocation.adoption import Attachment
 from ipamd.engine.census.censuses import Answered, Spoken
+from ipamd.engine.census.receipt import LONGEST
 from ipamd.engine.census.verdict import Named
 from ipamd.models.address import parse_address
 from ipamd.models.allocation import Allocation, NetworkNamespace, Workload
@@ -29,6 +30,7 @@ LARGEST: Final = (1 << 62) - 1
 _Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z", max_length=LONGEST_NAME)]
 _Boot = Annotated[str, Meta(pattern=r"^[!-~]+\Z", max_length=128)]
 _Timeline = Annotated[str, Meta(pattern=r"^[!-~]*\Z", max_length=128)]
+_Receipt = Annotated[str, Meta(pattern=r"^[!-~]+\Z", max_length=LONGEST)]
 _Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 
 
@@ -83,6 +85,9 @@ class CensusBody(Struct, forbid_unknown_fields=True):
     machine: _Name
     issued: IssuedBody
     timeline: _Timeline | None = None
+    told: _Count = 0
+    is_whole: bool = False
+    receipt: _Receipt | None = None
     dead: Annotated[list[DeadBody], Meta(max_length=MOST_DEAD)] = []
     living: Annotated[list[LivingBody], Meta(max_length=MOST_LIVING)] = []
 
@@ -135,7 +140,8 @@ class ShownAnswer(TypedDict):
     """What became of a census. `adopted` living interfaces have their addresses from now on.
 
     `gone` are ids that have ended, `changed` are not what the node has seen: it reads them again. `waiting`
-    counts those that wait for an admin, since more than half of what the node holds would go.
+    counts those that wait for an admin, since more than half of what the node holds would go. The agent
+    shows the `receipt` with its next census.
     """
 
     freed: int
@@ -144,6 +150,7 @@ class ShownAnswer(TypedDict):
     waiting: int
     adopted: int
     conflicts: list[ShownConflict]
+    receipt: str
 
 
 class ShownFreed(TypedDict):
@@ -165,7 +172,8 @@ BODY: Final = {
                     "when the look began, `dead` are all allocations whose containers are gone: with `id`, "
                     "`generation` and `taken`. `living` are interfaces that live and are not in the list, "
                     "with `network`, `container_id`, `ifname` and `addresses`. `timeline` is that of the "
-                    "list, and left out if not all that lives is seen and named.",
+                    "list, `told` its highest id ever in it, and `is_whole` says that all that lives is seen "
+                    "and named. `receipt` is the one of the last answer.",
                     "required": ["cluster", "node", "machine", "issued"],
                 }
             }
@@ -189,6 +197,9 @@ def read(raw: bytes) -> Spoken:
         dead=[Named(each.id, each.generation, each.taken) for each in body.dead],
         living=[_attachment(each, body) for each in body.living],
         timeline=body.timeline,
+        told=body.told,
+        is_whole=body.is_whole,
+        receipt=body.receipt,
     )
 
 
@@ -223,6 +234,7 @@ def answer_document(answered: Answered) -> bytes:
             "waiting": answered.waiting,
             "adopted": answered.adopted,
             "conflicts": answered.conflicts,
+            "receipt": answered.receipt,
         }
     )
 

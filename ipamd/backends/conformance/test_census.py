@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from msgspec import structs
 
@@ -18,7 +20,7 @@ from ipamd.backends.conformance.examples import (
     save,
     write,
 )
-from ipamd.backends.interface import Backend, Changes
+from ipamd.backends.interface import Backend, CatalogueChange, Changes
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import Owner
 from ipamd.models.node import Node
@@ -40,6 +42,23 @@ async def test_a_census_is_found_by_its_node_and_written_again(backend: Backend)
     assert await backend.ledger.censuses(THERE) == [OTHERS]
     assert await backend.transact(lambda transaction: transaction.census(HERE)) == changed
     assert await backend.transact(lambda transaction: transaction.census(HERE._replace(name="no"))) is None
+
+
+async def test_what_a_node_was_told_is_kept_with_its_census(backend: Backend) -> None:
+    told = structs.replace(CENSUS, told=1 << 40, told_in="1-x")
+
+    await write(backend, Changes(censuses=[told, OTHERS]))
+
+    assert await backend.ledger.censuses(None) == [told, OTHERS]
+
+
+async def test_the_key_of_receipts_never_changes(backend: Backend) -> None:
+    key = await backend.ledger.receipt_key()
+
+    await backend.change(lambda catalogue: catalogue.raise_revision())
+
+    assert len(key) == 32
+    assert await backend.ledger.receipt_key() == key
 
 
 async def test_a_node_is_removed_with_its_census(backend: Backend) -> None:
@@ -73,14 +92,35 @@ async def test_what_a_nodes_containers_hold_is_read_by_id(backend: Backend) -> N
 async def test_that_a_database_was_put_back_is_part_of_the_catalogue(backend: Backend) -> None:
     before = await backend.ledger.snapshot(Snapshot())
 
-    revision = await save(backend, Restoration(timeline="t1", began=NOW))
+    revision = await save(backend, Restoration(timeline="t1", began=NOW, cause="a node said so"))
     during = await backend.ledger.snapshot(before)
     await save(backend, Restoration(timeline="t1"))
 
     assert before.restoration == Restoration()
-    assert during.restoration == Restoration(timeline="t1", began=NOW, revision=revision)
+    assert during.restoration == Restoration(
+        timeline="t1", began=NOW, cause="a node said so", revision=revision
+    )
     assert (await backend.ledger.snapshot(during)).restoration.began is None
     assert (await backend.ledger.snapshot(Snapshot())).restoration.timeline == "t1"
+
+
+async def test_what_was_known_in_another_timeline_is_read_again(backend: Backend) -> None:
+    """A replica may know what was lost, under a number that is lower than that of the new timeline."""
+    kept, lost = Node(cluster="default", name="kept"), Node(cluster="default", name="lost", revision=1)
+    await save(backend, kept)
+    known = await backend.ledger.snapshot(Snapshot())
+    known = replace(known, nodes={**known.nodes, lost.key: lost})
+
+    async def change(catalogue: CatalogueChange) -> int:
+        revision = await catalogue.raise_revision(1000)
+        await catalogue.save(Restoration(timeline="1-x", began=NOW))
+        return revision
+
+    revision = await backend.change(change)
+
+    found = await backend.ledger.snapshot(known)
+    assert (found.revision, known.revision + 1000) == (revision, revision)
+    assert found.nodes.keys() == {kept.key}
 
 
 async def test_a_new_epoch_leaves_the_numbers_and_changes_their_name(backend: Backend) -> None:

@@ -22,14 +22,15 @@ KEPT_ANNOUNCEMENTS: Final = 1000
 class CatalogueChange(Protocol):
     """One change of the catalogue. Changes come one after another."""
 
-    async def raise_revision(self) -> int:
+    async def raise_revision(self, by: int = 1) -> int:
         """Lock the catalogue for this change. Returns the new revision."""
         ...
 
     async def load(self, known: Snapshot) -> Snapshot:
         """The current catalogue. Only what changed after `known` is read.
 
-        If `known` is later than the catalogue (a database was restored), all of it is read.
+        If `known` is later than the catalogue, or of another timeline (a database was put back), all of it is
+        read.
         """
         ...
 

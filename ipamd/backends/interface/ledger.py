@@ -228,6 +228,13 @@ class Ledger(Protocol):
         """What the fullest tally of each quota counts, without quotas of which nothing is used."""
         ...
 
+    async def receipt_key(self) -> bytes:
+        """The secret that signs what nodes are told: 32 random bytes, made with the database for good.
+
+        A copy of the database has the same.
+        """
+        ...
+
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         """The blocks of a pool that belong to a node, by number."""
         ...

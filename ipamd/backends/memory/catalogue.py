@@ -32,10 +32,10 @@ class MemoryCatalogueChange:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def raise_revision(self) -> int:
+    async def raise_revision(self, by: int = 1) -> int:
         before = self._tables.snapshot
-        self._tables.snapshot = replace(before, revision=before.revision + 1)
-        return before.revision + 1
+        self._tables.snapshot = replace(before, revision=before.revision + by)
+        return before.revision + by
 
     async def load(self, known: Snapshot) -> Snapshot:
         return self._tables.snapshot

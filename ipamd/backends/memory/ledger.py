@@ -227,6 +227,9 @@ class MemoryLedger:
     async def most_used(self) -> Mapping[str, int]:
         return most_used(self._tables.tallies)
 
+    async def receipt_key(self) -> bytes:
+        return self._tables.receipt_key
+
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         rows = self._tables.blocks.rows.get(pool, {})
         return self._tables.blocks_numbered(pool, sorted(first for first in rows if rows[first].node == node))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
@@ -407,6 +408,7 @@ class Tables:
         self.boots: dict[NodeKey, tuple[Boot, ...]] = {}
         self.contacts: dict[NodeKey, Instant] = {}
         self.censuses: dict[NodeKey, Census] = {}
+        self.receipt_key = secrets.token_bytes(32)
         self.uses: dict[int, Instant] = {}
         self.removed_pools: dict[str, None] = {}
         self.announcing = Announcing(self.journal)

@@ -49,8 +49,8 @@ class SqlCatalogueChange:
     def __init__(self, session: DatabaseSession) -> None:
         self._session = session
 
-    async def raise_revision(self) -> int:
-        await self._session.run(statements.RAISE_REVISION)
+    async def raise_revision(self, by: int = 1) -> int:
+        await self._session.run(statements.RAISE_REVISION, by)
         return await self._revision()
 
     async def _revision(self) -> int:
@@ -76,7 +76,7 @@ class SqlCatalogueChange:
             case PodNetwork() as network:
                 await self._session.run(statements.SAVE_NETWORK, *network_values(network))
             case Restoration() as restoration:
-                row = (1, restoration.timeline, restoration.began, restoration.revision)
+                row = (1, restoration.timeline, restoration.began, restoration.revision, restoration.cause)
                 await self._session.run(statements.SAVE_RESTORATION, *row)
 
     async def remove(self, entry: Removable) -> None:
@@ -147,12 +147,20 @@ class SqlCatalogueChange:
 async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
     """The catalogue, from what is known of it and what changed since.
 
-    What is known may be later than the database: then the database was put back, and all of it is read.
+    What is known may be later than the database, or of another timeline: then the database was put back, and
+    all of it is read.
     """
     [(revision,)] = await session.fetch(statements.REVISION)
     if revision == known.revision:
         return known
     if revision < known.revision:
+        known = Snapshot()
+    restoration = known.restoration
+    for _, timeline, began, changed, cause in await session.fetch(
+        statements.RESTORATION_AFTER, known.revision
+    ):
+        restoration = Restoration(timeline=timeline, began=began, cause=cause, revision=changed)
+    if restoration.timeline != known.restoration.timeline:
         known = Snapshot()
     pools, reservations, nodes = dict(known.pools), dict(known.reservations), dict(known.nodes)
     tokens, networks, quotas = dict(known.tokens), dict(known.networks), dict(known.quotas)
@@ -178,9 +186,6 @@ async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
     quotas |= {each.name: each for each in map(quota_of, await session.fetch(statements.QUOTAS_AFTER, since))}
     rows = await session.fetch(statements.NETWORKS_AFTER, since)
     networks |= {each.cluster: each for each in map(network_of, rows)}
-    restoration = known.restoration
-    for _, timeline, began, changed in await session.fetch(statements.RESTORATION_AFTER, since):
-        restoration = Restoration(timeline=timeline, began=began, revision=changed)
     return Snapshot(revision, pools, reservations, nodes, tokens, networks, restoration, quotas)
 
 

@@ -9,20 +9,22 @@ from sqlalchemy import BigInteger, bindparam, select, text
 
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.rows import allocation_of
-from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, CENSUS
+from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, CENSUS, RECEIPT_KEY
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.census import Census, decoded, encoded
 from ipamd.models.node import NodeKey
 
-ALL: Final = Statement(select(CENSUS.c.census).order_by(CENSUS.c.cluster, CENSUS.c.node), ())
+COLUMNS: Final = (CENSUS.c.census, CENSUS.c.told, CENSUS.c.told_in)
+ALL: Final = Statement(select(*COLUMNS).order_by(CENSUS.c.cluster, CENSUS.c.node), ())
 OF_NODE: Final = Statement(
-    select(CENSUS.c.census).where(
+    select(*COLUMNS).where(
         CENSUS.c.cluster == bindparam("of_cluster"), CENSUS.c.node == bindparam("of_node")
     ),
     ("of_cluster", "of_node"),
 )
 SAVE: Final = statements.replaced(CENSUS)
+KEY: Final = Statement(select(RECEIPT_KEY.c.key), ())
 
 
 def _held_on(listed: str) -> Statement:
@@ -49,13 +51,19 @@ DEFERRED: Final = (_held_on(" AND listed"), _held_on(" AND NOT listed"))
 async def censuses(session: DatabaseSession, node: NodeKey | None) -> list[Census]:
     """The censuses of all nodes, or of one."""
     rows = await (session.fetch(ALL) if node is None else session.fetch(OF_NODE, *node))
-    return [decoded(line) for (line,) in rows]
+    return [decoded(*row) for row in rows]
 
 
 async def write(session: DatabaseSession, changed: Sequence[Census]) -> None:
     """Write censuses, in the order of nodes: so do all who write several."""
     for census in sorted(changed, key=lambda each: each.node):
-        await session.run(SAVE, *census.node, encoded(census))
+        await session.run(SAVE, *census.node, encoded(census), census.told, census.told_in)
+
+
+async def receipt_key(session: DatabaseSession) -> bytes:
+    """See `Ledger.receipt_key`."""
+    [(key,)] = await session.fetch(KEY)
+    return bytes(key)
 
 
 async def held_on(

@@ -269,6 +269,9 @@ class SqlLedger:
     async def most_used(self) -> Mapping[str, int]:
         return await self._reader.read(tallies.most_used)
 
+    async def receipt_key(self) -> bytes:
+        return await self._reader.read(census.receipt_key)
+
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         rows = await self._reader.read(lambda session: session.fetch(statements.BLOCKS_OF_NODE, pool, *node))
         return [block_of(row) for row in rows]

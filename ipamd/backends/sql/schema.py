@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 22
+REVISION: Final = 23
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -437,6 +437,16 @@ RESTORATION: Final = Table(
     needed("timeline"),
     optional("began", BigInteger),
     needed("revision", BigInteger),
+    optional("cause"),
+    PrimaryKeyConstraint("id"),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+RECEIPT_KEY: Final = Table(
+    "receipt_key",
+    METADATA,
+    needed("id", Integer),
+    needed("key", LargeBinary),  # made with the table, and never changed
     PrimaryKeyConstraint("id"),
     CheckConstraint("id = 1", name="one_row"),
 )
@@ -558,6 +568,8 @@ CENSUS: Final = Table(
     needed("cluster"),
     needed("node"),
     needed("census"),  # one line of JSON: it is read and written as a whole
+    Column("told", BigInteger, nullable=False, server_default="0"),
+    Column("told_in", WORDS, nullable=False, server_default=""),
     PrimaryKeyConstraint("cluster", "node"),
 )
 

@@ -492,7 +492,8 @@ LOWER_CURSOR: Final = Statement(
 
 REVISION: Final = Statement(select(CATALOGUE.c.revision), ())
 RAISE_REVISION: Final = Statement(
-    update(CATALOGUE).values(revision=CATALOGUE.c.revision + literal_column("1")), ()
+    update(CATALOGUE).values(revision=CATALOGUE.c.revision + bindparam("raised_by", type_=BigInteger())),
+    ("raised_by",),
 )
 
 SAVE_POOL: Final = replaced(POOL)

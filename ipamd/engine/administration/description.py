@@ -50,7 +50,8 @@ def described(entry: Entry) -> Described:
         case PodNetwork():
             return Described(LogKind.NETWORK, entry.cluster, settings_document(entry))
         case Restoration():
-            return Described(LogKind.RESTORE, entry.timeline, {"waits": entry.began is not None})
+            waits = {"waits": entry.began is not None, "cause": entry.cause}
+            return Described(LogKind.RESTORE, entry.timeline, waits)
 
 
 def _node(node: Node) -> Description:

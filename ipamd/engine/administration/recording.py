@@ -60,8 +60,8 @@ class RecordedChange:
         self._before.setdefault(place, _known_as(entry, self._known))
         self._after[place] = after
 
-    async def raise_revision(self) -> int:
-        return await self._catalogue.raise_revision()
+    async def raise_revision(self, by: int = 1) -> int:
+        return await self._catalogue.raise_revision(by)
 
     async def load(self, known: Snapshot) -> Snapshot:
         self._known = await self._catalogue.load(known)

@@ -56,8 +56,8 @@ from ipamd.models.pool import Affinity
 from ipamd.models.request import Release
 
 RESTORING: Final = (
-    "the database was put back, and not all nodes have said yet what lives on them: nothing is given to "
-    "anybody new until then (`ipamctl restore status`)"
+    "and not all nodes have said yet what lives on them: nothing is given to anybody new until then, or an "
+    "admin says `ipamctl restore finish` (`ipamctl restore status` tells who is waited for)"
 )
 
 
@@ -190,8 +190,12 @@ class Plan:
             if held:
                 self._verdicts[at] = self._repeat(call, held)
                 return
-            if self._catalogue.snapshot.restoration.began is not None and call.request.adopted_in is None:
-                raise Unavailable(RESTORING)
+            restoration = self._catalogue.snapshot.restoration
+            if restoration.began is not None and call.request.adopted_in is None:
+                older = (
+                    "was put back" if restoration.cause is None else f"is an older one ({restoration.cause})"
+                )
+                raise Unavailable(f"the database {older}, {RESTORING}")
             if self._catalogue.draining:
                 refuse_draining(call.request, self._catalogue)
             wanted = select(call.request, self._catalogue)

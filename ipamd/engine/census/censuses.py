@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,12 +15,15 @@ from ipamd.engine.allocation.adoption import Attachment
 from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.census.living import Living
+from ipamd.engine.census.receipt import Receipt, signed, verified, what_is_lacking
+from ipamd.engine.census.restoring import Restoring
 from ipamd.engine.census.verdict import ENOUGH, FORMER_BOOT, GONE, Look, Named, Verdict, judge
 from ipamd.engine.census.word import Speaker, has_rival, released
 from ipamd.engine.clock import Clock
 from ipamd.engine.measures import Measures
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.census import Census, Conflict
+from ipamd.models.errors import Unavailable
 from ipamd.models.identity import digest_of
 from ipamd.models.instant import SECOND
 from ipamd.models.issued import Issued
@@ -40,8 +43,8 @@ log = structlog.get_logger()
 class Spoken:
     """What a node's agent says. `issued` is when its look began.
 
-    `timeline` is the one in which it was told of all that its containers hold, None if it could not see all
-    that lives, or does not name it all.
+    `timeline` is the one in which it was told of its allocations, up to the id `told`. `is_whole` says that
+    it sees all that lives, and names it. `receipt` is what ipamd signed for it last.
     """
 
     node: NodeKey
@@ -51,6 +54,9 @@ class Spoken:
     living: Sequence[Attachment] = ()
     """What lives, and is not among the allocations that the agent was told of."""
     timeline: str | None = None
+    told: int = 0
+    is_whole: bool = False
+    receipt: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +64,8 @@ class Answered:
     """What became of it.
 
     `gone` have ended, `changed` are not what the agent has seen. `waiting` is how many wait for an admin.
-    `adopted` are interfaces that have their addresses in the tables now, `conflicts` those that cannot.
+    `adopted` are interfaces that have their addresses in the tables now, `conflicts` those that cannot. The
+    node keeps the `receipt`, and shows it the next time.
     """
 
     freed: int
@@ -67,14 +74,19 @@ class Answered:
     gone: Sequence[int]
     changed: Sequence[int]
     waiting: int
+    receipt: str
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Sums over nodes: allocations that wait for an admin, and nodes for which two machines speak."""
+    """Sums over nodes: allocations that wait for an admin, and nodes for which two machines speak.
+
+    `is_restoring` says that nothing is given to anybody new, as after a database was put back.
+    """
 
     waiting: int = 0
     rivalries: int = 0
+    is_restoring: bool = False
 
 
 class Censuses:
@@ -85,6 +97,7 @@ class Censuses:
         backend: Backend,
         allocator: Allocator,
         living: Living,
+        restoring: Restoring,
         cache: CatalogueCache,
         clock: Clock,
         measures: Measures,
@@ -94,10 +107,12 @@ class Censuses:
         self._ledger = backend.ledger
         self._allocator = allocator
         self._living = living
+        self._restoring = restoring
         self._cache = cache
         self._clock = clock
         self._measures = measures
         self._grace = round(grace * SECOND)
+        self._receipt_key: bytes | None = None
 
     async def held_on(self, node: NodeKey, after: int, limit: int) -> tuple[str, Sequence[Allocation]]:
         """The timeline, and what a node's containers hold, by id: the rows above `after`. Raises Unavailable.
@@ -108,20 +123,18 @@ class Censuses:
         return timeline, await self._ledger.held_on(node, after, limit)
 
     async def hear(self, spoken: Spoken) -> Answered:
-        """Free what is surely dead. Raises CensusSettling, CensusSuperseded, Unavailable, InDoubt."""
+        """Free what is surely dead. Raises CensusSettling, CensusSuperseded, Unavailable, InDoubt.
+
+        If the node was told what the database does not know, the database is an older one: then nothing is
+        given to anybody new from here on.
+        """
+        receipt = await self._shown(spoken)
         order = await self._allocator.order_of(spoken.node, spoken.issued)
         rows = {row.stored_id: row async for row in self._all_on(spoken.node)} if spoken.dead else {}
         speaker = Speaker(spoken.node, spoken.machine, spoken.issued.boot)
         look = Look(speaker, order, spoken.dead)
 
-        async def work(transaction: Transaction) -> Verdict:
-            known = await _locked(transaction, spoken.node)
-            verdict = judge(known, look, rows, self._clock.read(), self._grace)
-            if verdict.census != known:
-                await transaction.write(Changes(censuses=[verdict.census]))
-            return verdict
-
-        verdict = await self._backend.transact(work, LOCKS)
+        verdict = await self._judge(spoken, look, rows, receipt)
         if verdict.refusal is not None:
             log.warning("census", outcome="refused", node=spoken.node.name, why=str(verdict.refusal))
             raise verdict.refusal
@@ -138,7 +151,7 @@ class Censuses:
         freed = await self._free(spoken, verdict.former, FORMER_BOOT, "boot")
         freed += await self._free(spoken, verdict.dead, GONE, "namespace")
         adopted, conflicts = await self._living.adopt(spoken.living)
-        timeline = await self._timeline_of(spoken, verdict.census.timeline)
+        timeline = self._timeline_of(spoken, verdict.census.timeline)
         if (conflicts, timeline) != (verdict.census.conflicts, verdict.census.timeline):
             await self._note(spoken.node, conflicts, timeline)
         return Answered(
@@ -148,6 +161,7 @@ class Censuses:
             gone=verdict.gone,
             changed=verdict.changed,
             waiting=verdict.census.waiting,
+            receipt=await self._signed(verdict.census),
         )
 
     async def free_dead(self, node: NodeKey, by: str | None, reason: str) -> int:
@@ -181,21 +195,80 @@ class Censuses:
             if known is not None or restoration.began is not None:
                 since = known.since if known is not None else self._clock()
                 census = released(node, since, restoration.timeline)
+                if known is not None:
+                    census = structs.replace(census, told=known.told, told_in=known.told_in)
                 await transaction.write(Changes(censuses=[census]))
 
         await self._backend.transact(work, LOCKS)
 
-    async def _timeline_of(self, spoken: Spoken, known: str) -> str:
+    async def _judge(
+        self, spoken: Spoken, look: Look, rows: Mapping[int, Allocation], receipt: Receipt | None
+    ) -> Verdict:
+        """Judge a look, and store what the node says. In an older database a new timeline begins first."""
+
+        async def work(transaction: Transaction) -> Verdict | str:
+            known = await _locked(transaction, spoken.node)
+            snapshot = self._cache.catalogue.snapshot
+            timeline = snapshot.restoration.timeline
+            if receipt is not None:
+                lacking = what_is_lacking(receipt, timeline, snapshot.revision, known)
+                if lacking is not None:
+                    return lacking
+            verdict = judge(known, look, rows, self._clock.read(), self._grace)
+            verdict.census = _with_told(verdict.census, known, spoken, receipt, timeline)
+            if verdict.census != known:
+                await transaction.write(Changes(censuses=[verdict.census]))
+            return verdict
+
+        judged: Verdict | str = await self._backend.transact(work, LOCKS)
+        if isinstance(judged, str):
+            # Another replica may have changed the catalogue: a forgotten node takes its census along.
+            await self._cache.refresh()
+            judged = await self._backend.transact(work, LOCKS)
+        if isinstance(judged, str):
+            assert receipt is not None  # nothing else says so
+            node = f"node {spoken.node.name} of cluster {spoken.node.cluster}"
+            await self._restoring.notice(f"{node} was told {judged}", receipt.timeline)
+            judged = await self._backend.transact(work, LOCKS)
+        if isinstance(judged, str):
+            raise Unavailable("the database is put back again and again: try again")
+        return judged
+
+    def _timeline_of(self, spoken: Spoken, known: str) -> str:
         """In which timeline a node has last said all that lives on it.
 
         An agent that knows rows of a former one takes for known what the tables may lack.
         """
-        if spoken.timeline is None or spoken.timeline == known:
-            return known
         present = self._cache.catalogue.snapshot.restoration.timeline
-        if spoken.timeline != present:
-            present = (await self._cache.refresh()).snapshot.restoration.timeline
-        return present if spoken.timeline == present else known
+        return present if spoken.is_whole and spoken.timeline == present else known
+
+    async def _shown(self, spoken: Spoken) -> Receipt | None:
+        """What the node was told, by the receipt that it shows.
+
+        If another replica told it more than this one knows, this one reads the catalogue first.
+        """
+        receipt = None
+        if spoken.receipt is not None:
+            receipt = verified(await self._key(), spoken.node, spoken.receipt)
+            if receipt is None:
+                log.warning("census", outcome="receipt not ours", node=spoken.node.name)
+        snapshot = self._cache.catalogue.snapshot
+        known = snapshot.restoration.timeline
+        told = {spoken.timeline, receipt.timeline if receipt is not None else None}
+        if told - {None, known} or (receipt is not None and receipt.revision > snapshot.revision):
+            await self._cache.refresh()
+        return receipt
+
+    async def _signed(self, census: Census) -> str:
+        snapshot = self._cache.catalogue.snapshot
+        timeline = snapshot.restoration.timeline
+        receipt = Receipt(timeline, snapshot.revision, census.told_within(timeline))
+        return signed(await self._key(), census.node, receipt)
+
+    async def _key(self) -> bytes:
+        if self._receipt_key is None:
+            self._receipt_key = await self._ledger.receipt_key()
+        return self._receipt_key
 
     async def _note(self, node: NodeKey, conflicts: tuple[Conflict, ...], timeline: str) -> None:
         """Keep that a node has spoken, and what lives on it and cannot have its address."""
@@ -227,7 +300,9 @@ class Censuses:
         censuses = await self._ledger.censuses(None)
         clock = self._clock.read()
         rivalries = sum(has_rival(census, clock) for census in censuses)
-        return Counts(sum(census.waiting for census in censuses), rivalries)
+        restoration = self._cache.catalogue.snapshot.restoration
+        waiting = sum(census.waiting for census in censuses)
+        return Counts(waiting, rivalries, restoration.began is not None)
 
     async def _all_on(self, node: NodeKey) -> AsyncIterator[Allocation]:
         after: int | None = 0
@@ -275,6 +350,22 @@ class Censuses:
                 why=release.reason,
             )
         return freed
+
+
+def _with_told(
+    census: Census, known: Census | None, spoken: Spoken, receipt: Receipt | None, timeline: str
+) -> Census:
+    """A census with what its node was told of, in a timeline. It never falls: receipts of it are about."""
+    told = before = known.told_within(timeline) if known is not None else 0
+    if spoken.timeline == timeline:
+        told = max(told, spoken.told)
+    if receipt is not None and receipt.timeline == timeline:
+        told = max(told, receipt.told)
+    if told > before:
+        return structs.replace(census, told=told, told_in=timeline)
+    if known is None:
+        return census
+    return structs.replace(census, told=known.told, told_in=known.told_in)
 
 
 async def _locked(transaction: Transaction, node: NodeKey) -> Census | None:

@@ -1,16 +1,19 @@
-"""After a database was put back: who is still to say what lives on it, and when all have."""
+"""After a database was put back: who is still to say what lives on it, and when all have.
+
+An admin says so, or ipamd sees it by what a node was told.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import uuid4
 
 import structlog
 
-from ipamd.backends.interface import Backend, CatalogueChange
+from ipamd.backends.interface import Backend, CatalogueChange, Undone
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue_cache import CatalogueCache
@@ -18,7 +21,7 @@ from ipamd.engine.clock import Clock
 from ipamd.engine.rounds import go_on
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.node import NodeKey
-from ipamd.models.restoration import Restoration
+from ipamd.models.restoration import Restoration, order_of, timeline_after
 
 SHORTEST: Final = 120 * SECOND
 """Two times as long as an agent rests at most between two looks. If less lies between two reports that free
@@ -26,14 +29,24 @@ an allocation, ipamd waits two times that."""
 
 LOOK_EVERY: Final = 5.0
 
+PAST_WHAT_IS_KNOWN: Final = 1000
+"""By so much the revision grows, for a replica may know revisions that were lost. It would take a new one of
+the same number for known."""
+
+TODO: Final = "see `ipamctl restore status`"
+
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Since when nodes are waited for, None if they are not; who has not spoken, and who has conflicts."""
+    """Since when nodes are waited for, None if they are not; who has not spoken, and who has conflicts.
+
+    `cause` says by what ipamd noticed that its database is an older one, None if an admin said so.
+    """
 
     began: Instant | None
+    cause: str | None = None
     silent: Sequence[NodeKey] = ()
     conflicting: Sequence[NodeKey] = ()
 
@@ -54,18 +67,34 @@ class Restoring(CatalogueWriter):
 
     async def begin(self) -> None:
         """Give nothing to anybody new from now on, unless that is so. Raises Unavailable, InDoubt."""
+        if await self._begin_timeline(None, lambda known: known.began is not None, ""):
+            log.warning("restore", outcome="begun", todo=TODO)
+
+    async def notice(self, cause: str, told_in: str) -> None:
+        """Begin by itself, for a node was told in this timeline what the database does not know.
+
+        Raises Unavailable, InDoubt.
+        """
+        later = order_of(told_in) + 1
+        if await self._begin_timeline(cause, lambda known: order_of(known.timeline) >= later, told_in):
+            log.error("restore", outcome="the database is an older one", cause=cause, todo=TODO)
+
+    async def _begin_timeline(
+        self, cause: str | None, is_enough: Callable[[Restoration], bool], known: str
+    ) -> bool:
         began = self._clock()
 
-        async def change(catalogue: CatalogueChange) -> bool:
-            _, snapshot = await self._begin(catalogue)
-            if snapshot.restoration.began is not None:
-                return False
-            await catalogue.save(Restoration(timeline=str(uuid4()), began=began))
+        async def change(catalogue: CatalogueChange) -> bool | Undone[bool]:
+            await catalogue.raise_revision(PAST_WHAT_IS_KNOWN)
+            before = (await catalogue.load(self._cache.catalogue.snapshot)).restoration
+            if is_enough(before):
+                return Undone(False)
+            timeline = timeline_after(before.timeline, known, name=str(uuid4()))
+            await catalogue.save(Restoration(timeline=timeline, began=began, cause=cause))
             await catalogue.renew_epochs()
             return True
 
-        if await self._change(change):
-            log.warning("restore", outcome="begun", todo="see `ipamctl restore status`")
+        return await self._change(change)
 
     async def finish(self) -> None:
         """Give addresses to all again. Raises Unavailable, InDoubt."""
@@ -91,7 +120,9 @@ class Restoring(CatalogueWriter):
         known = {census.node for census in censuses} | (await ledger.contacts()).keys()
         known |= {lease.node for lease in await ledger.leases(None)}
         conflicting = [node for node, census in spoken.items() if census.conflicts]
-        return Standing(restoration.began, sorted(known - spoken.keys()), sorted(conflicting))
+        return Standing(
+            restoration.began, restoration.cause, sorted(known - spoken.keys()), sorted(conflicting)
+        )
 
     async def run(self) -> None:
         """Finish when all have spoken, until cancelled."""

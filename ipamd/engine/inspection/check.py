@@ -33,6 +33,7 @@ from ipamd.models.census import Census
 from ipamd.models.errors import Unavailable
 from ipamd.models.finding import Finding, FindingKind
 from ipamd.models.instant import LATEST, Instant
+from ipamd.models.restoration import Restoration
 
 BLOCKS_AT_ONCE: Final = 32
 ROWS_AT_ONCE: Final = 1000
@@ -94,6 +95,7 @@ class Check:
         # Before the rest: what is ahead beside blocks and allocations is little, and needs no cursor.
         apart = (
             [
+                *_put_back((await self._cache.refresh()).snapshot.restoration),
                 *await self._apart.findings(repair=repair),
                 *_conflicts(await self._backend.ledger.censuses(None)),
             ]
@@ -202,6 +204,17 @@ async def _carve(at: BlockId, catalogue: Catalogue, now: Instant, transaction: T
     block = new_block(pool.name, at.first, pool.block_size, None)
     rebuilt = Comparison(block, record, pool, catalogue.mask(pool).assignable_in(at.first), now).rebuilt()
     await transaction.carve(pool.name, [rebuilt], None)
+
+
+def _put_back(restoration: Restoration) -> list[Finding]:
+    """That nothing is given to anybody new, and why."""
+    if restoration.began is None:
+        return []
+    cause = f": {restoration.cause}" if restoration.cause is not None else ""
+    what = (
+        f"the database is an older one{cause}; nothing is given to anybody new: see `ipamctl restore status`"
+    )
+    return [Finding(kind=FindingKind.PUT_BACK, what=what)]
 
 
 def _conflicts(censuses: Sequence[Census]) -> list[Finding]:

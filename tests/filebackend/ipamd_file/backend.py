@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -36,6 +37,8 @@ class FileBackend:
         self._store = Store()
         for change in journal.read():
             self._store.make(change)
+        if self._store.get("number", "receipt key") is None:
+            self._store.make(("number", "receipt key", secrets.token_hex(32)))
         journal.rewrite(self._store.everything())
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ipamd-file")
         self._closed = False

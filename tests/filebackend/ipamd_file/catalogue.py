@@ -31,8 +31,8 @@ class FileCatalogueChange:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def raise_revision(self) -> int:
-        self._store.put("number", "revision", self._store.revision + 1)
+    async def raise_revision(self, by: int = 1) -> int:
+        self._store.put("number", "revision", self._store.revision + by)
         return self._store.revision
 
     async def load(self, known: Snapshot) -> Snapshot:

@@ -254,6 +254,9 @@ class FileLedger:
     async def most_used(self) -> Mapping[str, int]:
         return await self._turn(lambda: most_used(self._store.tables["tally"]))  # type: ignore[arg-type]  # as put
 
+    async def receipt_key(self) -> bytes:
+        return await self._turn(lambda: bytes.fromhex(self._store.get("number", "receipt key")))
+
     async def blocks_of_node(self, pool: str, node: NodeKey) -> Sequence[Block]:
         def read() -> list[Block]:
             return [block for block in self._store.blocks_of(pool) if block.node == node]

@@ -27,8 +27,8 @@ class PostgresCatalogueChange(SqlCatalogueChange):
         super().__init__(session)
         self._connection = session
 
-    async def raise_revision(self) -> int:
-        await self._connection.run(statements.RAISE_REVISION)
+    async def raise_revision(self, by: int = 1) -> int:
+        await self._connection.run(statements.RAISE_REVISION, by)
         return await fitting_revision(self._connection, arrays.REVISION)
 
     async def blocks_between(self, pool: str, first: int, last: int) -> Sequence[Block]:

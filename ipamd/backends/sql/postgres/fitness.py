@@ -9,7 +9,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.postgres.connection import PostgresSession
-from ipamd.backends.sql.schema import ALLOCATION, CATALOGUE, METADATA, RELEASE, SCHEMA_VERSION
+from ipamd.backends.sql.schema import (
+    ALLOCATION,
+    CATALOGUE,
+    METADATA,
+    RECEIPT_KEY,
+    RELEASE,
+    SCHEMA_VERSION,
+)
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.backends.sql.version import NO_SCHEMA, SchemaVersion, misfit
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
@@ -52,7 +59,11 @@ HAS_SCHEMA: Final = Statement(
 )
 
 SERIALS: Final = (ALLOCATION.name, RELEASE.name)
-READ_ONLY_TABLES: Final = {SCHEMA_VERSION.name: ("SELECT",), CATALOGUE.name: ("SELECT", "UPDATE")}
+READ_ONLY_TABLES: Final = {
+    SCHEMA_VERSION.name: ("SELECT",),
+    RECEIPT_KEY.name: ("SELECT",),
+    CATALOGUE.name: ("SELECT", "UPDATE"),
+}
 ALL: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 NEEDED: Final = tuple(
