@@ -51,6 +51,7 @@ VIEWS: Final = (
     "/ui/requests",
     "/ui/tables",
     "/ui/new/pool",
+    "/ui/new/node",
     "/ui/edit/pool/small-00001",
     "/ui/edit/node/default/node-1",
     "/ui/delete/pool/small-00001",

@@ -12,11 +12,25 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.web import removals
 from ipamd.web.asking import asked, fields, form, rest
-from ipamd.web.forms import FORMS, NODE, POOL, Form, Texts, body_of, by_field, patch_of, plain, texts_of
+from ipamd.web.bulk import BULK, chosen
+from ipamd.web.forms import (
+    FORMS,
+    NEW_NODE,
+    NODE,
+    POOL,
+    Form,
+    Texts,
+    body_of,
+    by_field,
+    patch_of,
+    plain,
+    texts_of,
+)
 from ipamd.web.rendering import HEADERS, render
-from ipamd.web.rest import Refused
+from ipamd.web.rest import Refused, Rest
 
 WAS: Final = "was:"
 """Before the names of hidden fields: what the field said when the form was shown."""
@@ -45,6 +59,41 @@ async def new(request: Request) -> Response:
     except Refused as refused:
         return _show(request, shape, given, refused, key=key)
     return _made(request, noun, made.document)
+
+
+async def new_node(request: Request) -> Response:
+    """Make a node that is not known yet, with its labels."""
+    given = await form(request) if request.method == "POST" else {}
+    if request.method != "POST":
+        return _show(request, NEW_NODE, given)
+    try:
+        tail = await _make_node(rest(request), given)
+    except Refused as refused:
+        return _show(request, NEW_NODE, given, refused)
+    return _to(f"/ui/nodes/{tail}")
+
+
+async def _make_node(api: Rest, given: Texts) -> str:
+    """Make it; where it is. Raises Refused, also if it is known: this would set its labels anew."""
+    cluster, name = given.get("cluster", DEFAULT_CLUSTER), given.get("name", "")
+    if name == "":
+        raise Refused(422, {"errors": [{"field": "name", "why": "is missing"}]})
+    tail = f"{quote(cluster, safe='')}/{quote(name, safe='')}"
+    if await _is_known(api, f"/v1/nodes/{tail}"):
+        why = "is a node already: change its labels there"
+        raise Refused(409, {"errors": [{"field": "name", "why": why}]})
+    await api.ask("PUT", f"/v1/nodes/{tail}", {"labels": body_of(NODE, given).get("labels", {})})
+    return tail
+
+
+async def _is_known(api: Rest, path: str) -> bool:
+    try:
+        await api.get(path)
+    except Refused as refused:
+        if refused.status == HTTPStatus.NOT_FOUND:
+            return False
+        raise
+    return True
 
 
 def _made(request: Request, noun: str, document: Mapping[str, Any]) -> Response:
@@ -174,20 +223,22 @@ async def bulk(request: Request) -> Response:
     """Do the same to many things: asked once with their number, answered with what became of each."""
     sent = await fields(request)
     what = request.path_params["what"]
-    chosen = list(dict.fromkeys(value for name, value in sent if name == "id"))[:MOST_SELECTED]
-    action = removals.BULK.get(what)
+    ticked = list(dict.fromkeys(value for name, value in sent if name == "id"))[:MOST_SELECTED]
+    action = BULK.get(what)
     if action is None:
         raise Refused(404, {"detail": f"There is no such action: {what}."})
-    if not chosen:
+    if not ticked:
         raise Refused(422, {"detail": "Nothing was chosen: tick what is meant, then send the form again."})
     if ("confirmed", "yes") not in sent:
-        return render(request, "bulk.html", what=what, action=action, chosen=chosen, results=None)
+        named = [(text, chosen(text).called) for text in ticked]
+        return render(request, "bulk.html", action=action, chosen=named, results=None)
     api = rest(request)
-    results = [(each, await action.carry_out(api, each)) for each in chosen]
-    return render(request, "bulk.html", what=what, action=action, chosen=chosen, results=results)
+    results = [(each.called, await action.carry_out(api, each.key)) for each in map(chosen, ticked)]
+    return render(request, "bulk.html", action=action, results=results)
 
 
 ROUTES: Final = [
+    Route("/ui/new/node", new_node, methods=["GET", "POST"]),
     Route("/ui/new/{noun}", new, methods=["GET", "POST"]),
     Route("/ui/edit/pool/{name}", edit_pool, methods=["GET", "POST"]),
     Route("/ui/edit/node/{cluster}/{name}", edit_node, methods=["GET", "POST"]),

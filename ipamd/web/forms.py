@@ -113,8 +113,14 @@ TOKEN: Final = Form(
     ),
     "The first token ends that everybody on this machine may do everything: keep it before you go on.",
 )
-NODE: Final = Form(
-    "node", "/v1/nodes", "/ui/nodes", (Field("labels", "Labels", "pairs", "One a line: KEY=VALUE"),)
+LABELS: Final = Field("labels", "Labels", "pairs", "One a line: KEY=VALUE")
+NODE: Final = Form("node", "/v1/nodes", "/ui/nodes", (LABELS,))
+NEW_NODE: Final = Form(
+    "node",
+    "/v1/nodes",
+    "/ui/nodes",
+    (Field("cluster", "Cluster", help="default, if left out"), Field("name", "Name"), LABELS),
+    "A node is known once it calls. If it is made before that, its first container finds its labels.",
 )
 SPOKEN: Final = {"true": "yes", "false": "no"}
 FORMS: Final = {form.noun: form for form in (POOL, RESERVATION, ALLOCATION, TOKEN)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from ipamd.web.rest import Refused, Rest
@@ -130,59 +130,3 @@ async def _of_node(api: Rest, verb: str, cluster: str, name: str) -> Removal:
     return Removal(
         f"Forget node {name}", "Forget", effects, "DELETE", f"/v1/nodes/{tail}", "/ui/nodes", node.tag
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Bulk:
-    """One action on many things. `effect` says what becomes of each."""
-
-    title: str
-    button: str
-    effect: str
-    method: str
-    path: str
-    body: Mapping[str, Any] | None
-    done: str
-    back: str
-
-    async def carry_out(self, api: Rest, name: str) -> str:
-        """Do it to one of them; a sentence that says what became of it."""
-        try:
-            await api.ask(self.method, self.path + quote(name, safe=""), self.body)
-        except Refused as refused:
-            return f"refused: {refused.detail}"
-        return self.done
-
-
-BULK: Final = {
-    "release": Bulk(
-        "Release allocations",
-        "Release",
-        "loses its holder. Whoever uses it is not told.",
-        "DELETE",
-        "/v1/allocations/",
-        None,
-        "released",
-        "/ui/allocations",
-    ),
-    "drain": Bulk(
-        "Drain pools",
-        "Drain",
-        "keeps its allocations and gives nothing new.",
-        "PATCH",
-        "/v1/pools/",
-        {"state": "draining"},
-        "draining",
-        "/",
-    ),
-    "activate": Bulk(
-        "Activate pools",
-        "Activate",
-        "gives addresses again.",
-        "PATCH",
-        "/v1/pools/",
-        {"state": "active"},
-        "active",
-        "/",
-    ),
-}

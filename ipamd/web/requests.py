@@ -21,8 +21,8 @@ _FIELDS: Final = ("address", "pool", "space", "owner", "namespace", "name")
 
 
 async def show(request: Request) -> Response:
-    """What was asked for, the latest first."""
-    return await _list(request, None, {})
+    """What was asked for, the latest first; and a form to ask, filled in as a link says."""
+    return await _list(request, None, asked(request, *_FIELDS, "kind"))
 
 
 async def ask(request: Request) -> Response:

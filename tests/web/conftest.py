@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
@@ -13,6 +14,8 @@ from tests.api.plugin_call import call
 from tests.service import IpamdProcess, running_service
 
 HOSTILE = "<script>alert(1)</script>&'\""
+HOSTILE_WORD = "<b>bold&'\""
+"""Without a slash, so that it can be a part of a path."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class Browser:
             {"Sec-Fetch-Site": "same-origin", "Content-Type": kind, "Content-Length": "0"} if not form else {}
         )
         return self.http.post(path, data=form, headers={"Sec-Fetch-Site": "same-origin", **ours, **headers})
+
+    def send_fields(self, path: str, fields: list[tuple[str, str]]) -> str:
+        """Send a form whose fields come several times; the text of the answer."""
+        headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}
+        return self.http.post(path, content=urlencode(fields), headers=headers).text
 
 
 def browser(service: IpamdProcess) -> Browser:
@@ -54,6 +62,12 @@ def fill(http: httpx.Client) -> None:
     post("/v1/allocations", {"owner": "far", "pool": "wide", "address": "11.200.3.4"})
     pod = f"K8S_POD_NAMESPACE={HOSTILE};K8S_POD_NAME={HOSTILE};K8S_POD_UID={HOSTILE}"
     post("/v1/cni/add", call("hostile", ipam={"pools": ["pods"]}, node=HOSTILE, args=pod))
+    far = call(
+        "far-1", ipam={"pools": ["six"]}, node="afar", cluster=HOSTILE_WORD, ifname="<b>&'\"", args=pod
+    )
+    post("/v1/cni/add", far)
+    post("/v1/cni/add", call("far-2", ipam={"pools": ["six"]}, node="burnt", args=pod))
+    post("/v1/nodes/default/burnt/release", {"why": HOSTILE, "even_if_alive": True})
     asked = post("/v1/requests", {"allocation": {"owner": HOSTILE, "pool": "pods"}, "note": HOSTILE})
     post(f"/v1/requests/{asked['id']}/refuse", {"reason": HOSTILE})
     post("/v1/requests", {"reservation": {"address": "10.64.0.77", "owner": "\U0001f980 crab"}})
@@ -98,6 +112,8 @@ VIEWS = {
     "/ui/addresses/10.64.0.65": "reserved for",
     "/ui/addresses/10.64.0.255": "Nobody can have it",
     "/ui/addresses/192.0.2.1": "outside",
+    "/ui/addresses/fd00::3": "Interface",
+    "/ui/history?node=burnt": "admin: &lt;script",
     "/ui/search?q=front": "Workloads",
     "/ui/search?q=vm-1": "Owners",
     "/ui/search?q=n1": "Nodes",
@@ -114,6 +130,7 @@ VIEWS = {
     "/ui/history?namespace=web": "vm-1",
     "/ui/nodes": "n1",
     "/ui/nodes/default/n1": "zone",
+    f"/ui/nodes/{quote(HOSTILE_WORD, safe='')}/afar": "Who lives there",
     "/ui/reservations": "10.64.0.64/29",
     "/ui/tokens": "There is none",
     "/ui/log": "create pool",
@@ -121,6 +138,8 @@ VIEWS = {
     "/ui/tables": "Apply a table",
     "/ui/new/pool": "Exclusions",
     "/ui/new/token": "Role",
+    "/ui/new/node": "Labels",
+    "/ui/requests?pool=pods": 'value="pods"',
     "/ui/edit/pool/pods": "10.64.0.0/24",
     "/ui/edit/node/default/n1": "zone",
     "/ui/delete/pool/pods": "256 addresses",

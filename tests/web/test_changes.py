@@ -199,18 +199,52 @@ def test_many_are_released_after_one_question_with_what_became_of_each(
     chosen = [str(held["id"]) for number in range(2) for held in filled.allocations(owner=f"many-{number}")]
     form = [("id", chosen[0]), ("id", chosen[1]), ("id", "9999999")]
 
-    def send(fields: list[tuple[str, str]]) -> str:
-        body = "&".join(f"{name}={value}" for name, value in fields)
-        headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}
-        return page.http.post("/ui/bulk/release", content=body, headers=headers).text
-
-    assert "3 are chosen" in send(form)
+    assert "3 are chosen" in page.send_fields("/ui/bulk/release", form)
     assert filled.allocations(owner="many-0")
-    done = send([*form, ("confirmed", "yes")])
+    done = page.send_fields("/ui/bulk/release", [*form, ("confirmed", "yes")])
 
     assert "2 of 3 released" in done
     assert "there is no allocation" in done
     assert not filled.allocations(owner="many-1")
+
+
+def test_holders_keep_their_addresses_and_reservations_end_many_at_once(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    """What is ticked is named by its address, before and after; what has no name is refused by itself."""
+    filled.create_pool("kept", "10.94.0.0/24")
+    filled.create_pool("kept-six", "fd94::/64")
+    pod = "K8S_POD_NAMESPACE=web;K8S_POD_NAME=ledger"
+    for container, args in (("kept-1", pod), ("kept-2", "")):
+        ipam = {"pools": ["kept", "kept-six"]}
+        assert filled.http.post("/v1/cni/add", json=call(container, ipam=ipam, args=args)).is_success
+    rows = filled.allocations(pool="kept") + filled.allocations(pool="kept-six")
+    ticked = [("id", f"{row['id']} {row['address']}") for row in rows]
+
+    asked = page.send_fields("/ui/bulk/keep", ticked)
+    done = page.send_fields("/ui/bulk/keep", [*ticked, ("confirmed", "yes")])
+
+    assert "10.94.0.2" in asked
+    assert "2 of 4 reserved" in done
+    assert "has no name that a later one could come back under" in done
+    kept = filled.http.get("/v1/reservations", params={"namespace": "web", "name": "ledger"}).json()["items"]
+    assert {each["address"] for each in kept} == {row["address"] for row in rows if row["name"] == "ledger"}
+    ends = [("id", f"{each['id']} {each['address']}") for each in kept]
+    assert "2 of 2 ended" in page.send_fields("/ui/bulk/end", [*ends, ("confirmed", "yes")])
+
+
+def test_a_node_is_made_before_it_calls_and_no_known_one_is_changed_by_that(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    form = {"name": "to-come", "labels": "zone=c"}
+    made = page.send("/ui/new/node", form)
+    again = page.send("/ui/new/node", {**form, "labels": "zone=d"})
+
+    assert (made.status_code, made.headers["location"]) == (303, "/ui/nodes/default/to-come")
+    assert again.status_code == 409
+    assert "is a node already" in again.text
+    assert filled.http.get("/v1/nodes/default/to-come").json()["labels"] == {"zone": "c"}
+    assert page.send("/ui/new/node", {"labels": "zone=c"}).status_code == 422
 
 
 def test_reservations_and_labels(page: Browser, filled: IpamdProcess) -> None:

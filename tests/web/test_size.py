@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.page_views import VIEWS
 from benchmarks.population import Population, running_populated
-from ipamd.web import changes, lists, pools, requests, transfer
+from ipamd.web import changes, curves, lists, pools, requests, transfer
 from tests.counting import Cost, Counted
 
 SMALL = Population(pools=110, reservations=1_100, addresses=14_080, nodes=30)
@@ -62,7 +62,7 @@ def test_no_view_takes_more_of_the_database_where_three_times_as_much_is_stored(
 
 
 def test_each_view_is_counted() -> None:
-    routes = [route for part in (pools, lists, changes, requests, transfer) for route in part.ROUTES]
+    routes = [route for part in (pools, curves, lists, changes, requests, transfer) for route in part.ROUTES]
     paths = [view.partition("?")[0] for view in VIEWS]
     for route in routes:
         if route.path not in (*SENT_BY_A_FORM, PASSED_ON):

@@ -15,7 +15,7 @@ from ipamd.web.windows import MOST_OF_ONE
 from tests.api.lease_holder import LeaseHolder
 from tests.service import IpamdProcess, running_service
 from tests.waiting import eventually
-from tests.web.conftest import HOSTILE, VIEWS, Browser
+from tests.web.conftest import HOSTILE, HOSTILE_WORD, VIEWS, Browser
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +27,7 @@ def test_each_view_answers_says_what_it_is_for_and_keeps_foreign_markup_out(page
     assert answer.status_code == 200, answer.text
     assert VIEWS[path] in answer.text
     assert HOSTILE not in answer.text
+    assert HOSTILE_WORD not in answer.text
     assert "\u202e" not in answer.text
     assert not re.search(r"<script(?! src=\"/ui/static/)|\sstyle=|\son[a-z]+=|javascript:", answer.text)
     assert len(answer.content) < 500_000

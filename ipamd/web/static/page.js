@@ -112,3 +112,13 @@ for (const input of document.querySelectorAll("input[data-into]")) {
     if (file && fits) document.getElementById(input.dataset.into).value = await file.text();
   });
 }
+
+// Tick all boxes of a form at once, or none if all are ticked.
+for (const button of document.querySelectorAll("[data-all]")) {
+  const boxes = () => [...button.form.querySelectorAll('input[type="checkbox"][name="id"]')];
+  button.hidden = boxes().length === 0;
+  button.addEventListener("click", () => {
+    const none = boxes().every((box) => box.checked);
+    for (const box of boxes()) box.checked = !none;
+  });
+}
