@@ -22,6 +22,8 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.NothingFree: HTTPStatus.CONFLICT,
     errors.QuotaExceeded: HTTPStatus.CONFLICT,
     errors.AddressTaken: HTTPStatus.CONFLICT,
+    errors.OwnerFull: HTTPStatus.CONFLICT,
+    errors.OwnerHeld: HTTPStatus.CONFLICT,
     errors.AddressUnavailable: HTTPStatus.CONFLICT,
     errors.Overtaken: HTTPStatus.CONFLICT,
     errors.NotHeld: HTTPStatus.NOT_FOUND,

@@ -61,6 +61,7 @@ _CODES: Final[dict[type[errors.DomainError], Code]] = {
     errors.NothingFree: Code.NOTHING_FREE,
     errors.QuotaExceeded: Code.QUOTA_EXCEEDED,
     errors.AddressTaken: Code.ADDRESS_TAKEN,
+    errors.OwnerFull: Code.ADDRESS_TAKEN,
     errors.AddressUnavailable: Code.ADDRESS_UNAVAILABLE,
     errors.Overtaken: Code.OVERTAKEN,
     errors.NotHeld: Code.ADDRESS_UNAVAILABLE,

@@ -116,14 +116,16 @@ def _add(body: Body) -> Add:
     identity = caller.identity
     args = read_args(body.get("args"))
     requested = Requested(body.config, args, identity.network, identity.ifname)
+    workload = read_workload(args)
     request = AllocationRequest(
         holder=identity,
         pool_names=requested.pools(),
         requested=requested.addresses(),
-        workload=read_workload(args),
+        workload=workload,
         issued=body.issued("issued"),
         netns=body.netns(),
         timeout=body.timeout(),
+        for_owner=requested.owner(identity.cluster, workload.namespace),
     )
     return Add(caller, request, body.config.additions, body.issued("ended"))
 

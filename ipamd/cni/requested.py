@@ -1,4 +1,4 @@
-"""Which addresses and pools a container asks for.
+"""Which addresses and pools a container asks for, and for which owner.
 
 A request stands in `runtimeConfig`, in `args.cni` of the configuration, in `CNI_ARGS` or in an annotation of
 the pod. The first that is present counts; they are never merged.
@@ -15,7 +15,8 @@ from ipamd.cni.arguments import ADDRESSES
 from ipamd.cni.configuration import Configuration, read_pool_names
 from ipamd.cni.error import CniError, Code, invalid, too_large
 from ipamd.models.address import IPAddress
-from ipamd.models.limits import CNI_NAME, MOST_ADDRESSES
+from ipamd.models.identity import Owner, owner_in
+from ipamd.models.limits import CNI_NAME, LONGEST_NAME, MOST_ADDRESSES, OWNER_NAME
 from ipamd.models.nearest import nearest
 from ipamd.models.request import PoolNames
 from ipamd.models.strict_json import parse_json
@@ -25,12 +26,14 @@ ANNOTATIONS: Final = "io.kubernetes.cri.pod-annotations"
 
 ADDRESSES_ANNOTATION: Final = "ipamd.io/addresses"
 POOLS_ANNOTATION: Final = "ipamd.io/pools"
+OWNER_ANNOTATION: Final = "ipamd.io/owner"
 
 FIRST_INTERFACE: Final = "eth0"
 """The interface of a pod's main network. An annotation without a network's name is for it."""
 
 _OWN: Final = "ipamd.io/"
-_ANNOTATIONS: Final = (ADDRESSES_ANNOTATION, POOLS_ANNOTATION)
+_ANNOTATIONS: Final = (ADDRESSES_ANNOTATION, POOLS_ANNOTATION, OWNER_ANNOTATION)
+_OWNER: Final = re.compile(OWNER_NAME)
 _NETWORK: Final = re.compile(CNI_NAME)
 
 
@@ -48,6 +51,8 @@ class Requested:
         self._annotations = reading.mapping(self._runtime.get(ANNOTATIONS), f"runtimeConfig.{ANNOTATIONS}")
         _check_annotations(self._annotations)
         self._config = config
+        arguments = reading.mapping(config.values.get("args"), "args")
+        self._cni = reading.mapping(arguments.get("cni"), "args.cni")
         self._args = args
         self._network = network
         self._ifname = ifname
@@ -64,11 +69,28 @@ class Requested:
         key, value = self._annotation(POOLS_ANNOTATION)
         return read_pool_names(_listed(key, value), key) if value else self._config.pool_names
 
+    def owner(self, cluster: str, namespace: str | None) -> Owner | None:
+        """The owner whose addresses the container asks for, in the namespace of its workload."""
+        given = self._cni.get("owner")
+        key = "args.cni.owner"
+        if given is None:
+            key, given = self._annotation(OWNER_ANNOTATION)
+        if not given:
+            return None
+        if not isinstance(given, str) or len(given) > LONGEST_NAME or _OWNER.fullmatch(given) is None:
+            raise invalid(
+                key,
+                f"{reading.shown(given)} is no name of an owner: write letters, digits, `_`, `.` or `-`",
+            )
+        if namespace is None:
+            raise invalid(
+                key, f"owner {given} is of the workload's namespace, and CNI_ARGS have no K8S_POD_NAMESPACE"
+            )
+        return owner_in(cluster, namespace, given)
+
     def _sources(self) -> Iterator[tuple[str, Sequence[Any]]]:
         yield "runtimeConfig.ips", reading.listing(self._runtime.get("ips"), "runtimeConfig.ips")
-        arguments = reading.mapping(self._config.values.get("args"), "args")
-        cni = reading.mapping(arguments.get("cni"), "args.cni")
-        yield "args.cni.ips", reading.listing(cni.get("ips"), "args.cni.ips")
+        yield "args.cni.ips", reading.listing(self._cni.get("ips"), "args.cni.ips")
         yield "CNI_ARGS IP", _commas(self._args.get(ADDRESSES, ""))
         key, value = self._annotation(ADDRESSES_ANNOTATION)
         yield key, _listed(key, value)

@@ -127,6 +127,14 @@ class PoolOptions:
             help="Whether a workload that comes back within the cooldown gets the address that it had.",
         ),
     ] = None
+    owner_keep: Annotated[
+        int | None,
+        typer.Option(
+            "--owner-keep",
+            metavar="SECONDS",
+            help="How long an owner keeps its address after its last holder left. Default: 86400.",
+        ),
+    ] = None
     clusters: Annotated[
         list[str] | None,
         typer.Option("--cluster", metavar="NAME", help="Serve only this cluster; repeatable."),
@@ -170,6 +178,7 @@ class PoolOptions:
             "borrow": self.borrow,
             "lease": self.lease,
             "sticky": self.sticky,
+            "owner_keep": self.owner_keep,
         }
         body = _given(fields)
         if self.no_gateway:

@@ -17,6 +17,7 @@ from ipamd.engine.allocation.adoption import Adoption
 from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.allocation.block_returns import BlockReturns
 from ipamd.engine.allocation.collection import Collector
+from ipamd.engine.allocation.owners import Owners
 from ipamd.engine.allocation.workloads import Workloads
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import Catalogue
@@ -72,6 +73,7 @@ class Engine:
         self.adoption = Adoption(self.allocator, backend.ledger, cache)
         self.collector = Collector(self.allocator, backend.ledger, cache, clock, self.upkeep)
         self.workloads = Workloads(self.allocator, backend.ledger)
+        self.owners = Owners(self.allocator, backend.ledger, cache, clock)
         self.queries = Queries(backend, cache, clock, refusals)
         self.reporting = Reporting(self.allocator)
         scarcity = Scarcity(self.queries, cache, clock)
@@ -131,7 +133,7 @@ class Engine:
         await self.upkeep.begin()
         await self.setting_back.begin()
         working = [self.upkeep.run(), self.setting_back.run(), self._sampling.run(), self.restoring.run()]
-        working.append(self.quotas.run())
+        working += [self.quotas.run(), self.owners.run()]
         if self._pruning is not None:
             working.append(self._pruning.run())
         self._tasks += map(asyncio.create_task, working)

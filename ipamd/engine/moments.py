@@ -18,18 +18,21 @@ PAGE: Final = 200
 
 def is_wrong(row: Allocation, now: Instant) -> bool:
     """Whether an allocation begins or ends ahead of the clock."""
-    return max(row.since, row.until or 0) > now + AHEAD
+    return max(row.since, row.until or 0, row.away_since or 0) > now + AHEAD
 
 
 def earlier_moments(rows: Iterable[Allocation], now: Instant, latest: Instant) -> list[SetBack]:
     """What the wrong ones of an address's allocations are set back to; the last one at most to `latest`.
 
     Their ids say in which order an address was held, whatever the clock was. So each ends before the next
-    one begins.
+    one begins, but for those who hold it beside its owner.
     """
     found = []
     for row in sorted(rows, key=lambda row: row.stored_id, reverse=True):
-        if is_wrong(row, now):
+        if row.held_for is not None:
+            if is_wrong(row, now):
+                found.append(SetBack(row.stored_id, now, now))
+        elif is_wrong(row, now):
             until = min(row.until, latest) if row.until is not None else latest
             found.append(SetBack(row.stored_id, min(row.since, until), until))
             latest = found[-1].since

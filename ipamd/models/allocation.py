@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -44,6 +45,13 @@ class NetworkNamespace(Struct, frozen=True, gc=False):
     inode: int
 
 
+NEVER_CAME: Final[Instant] = 0
+"""Since when an owner is away of whose address nobody has been a holder."""
+
+SLOTS: Final = (1, 2)
+"""An owner's address has so many living holders at most: a VM has two while it migrates."""
+
+
 class Idempotency(Struct, frozen=True, gc=False):
     """An admin's `Idempotency-Key`, with the hash of the body it came with.
 
@@ -70,6 +78,10 @@ class Allocation(Struct, frozen=True, kw_only=True):
     did it, None for the plugin's calls; `reason` is what was given for the end, if anything was. `borrowed`
     says that a node took it out of a block that was not the node's. A live row with a `seat` belongs to its
     node's lease. While no container has it, `free_since` says since when the address is free.
+
+    An address that workloads' owner has may be held by two containers beside it: they have `slot` 1 and 2 of
+    the address as long as they live, every other row has 0, and `held_for` is the owner's name. `away_since`
+    is of such an owner: when its last holder left, `NEVER_CAME` if there was none, None while there is one.
     """
 
     id: int | None
@@ -96,6 +108,21 @@ class Allocation(Struct, frozen=True, kw_only=True):
     borrowed: bool = False
     seat: SeatPosition | None = None
     free_since: Instant | None = None
+    slot: int = 0
+    held_for: str | None = None
+    away_since: Instant | None = None
+
+    @property
+    def owner_name(self) -> str | None:
+        """The name of the owner who has it, or for whom a container holds it; None of a seat."""
+        if isinstance(self.holder, Owner):
+            return self.holder.name if self.seat is None else None
+        return self.held_for
+
+    @property
+    def is_of_owner(self) -> bool:
+        """Whether it is the address of an owner whom workloads name, and who may have holders."""
+        return isinstance(self.holder, Owner) and self.holder.cluster is not None
 
     @property
     def announced_for(self) -> NodeKey | None:
@@ -120,7 +147,19 @@ class Allocation(Struct, frozen=True, kw_only=True):
     def held_by(self) -> str:
         """The holder as a sentence names it."""
         if isinstance(self.holder, Owner):
-            return self.holder.name
+            of_namespace = self.holder.cluster is not None
+            return f"owner {self.workload.namespace}/{self.holder.name}" if of_namespace else self.holder.name
         container = f"container {self.holder.container_id} on node {self.holder.node}"
         workload = self.workload.title
         return f"{workload} ({container})" if workload else container
+
+
+def youngest_holders(live: Iterable[Allocation]) -> list[Allocation]:
+    """Live allocations, but of two holders of an owner's address only the younger: it moves there."""
+    rows = list(live)
+    youngest = {(row.space, row.address): row.stored_id for row in sorted(rows, key=_id) if row.slot}
+    return [row for row in rows if not row.slot or youngest[row.space, row.address] == row.stored_id]
+
+
+def _id(row: Allocation) -> int:
+    return row.stored_id

@@ -32,7 +32,7 @@ COLUMNS: Final[Mapping[CsvKind, tuple[str, ...]]] = {
     CsvKind.POOLS: (
         *("name", "space", "subnet", "ranges", "exclusions", "gateway", "gateway_on_link", "block_size"),
         *("affinity", "cooldown", "state", "priority", "auto_assign", "masquerade", "borrow", "sticky"),
-        *("lease", "routes", "dns", "selectors"),
+        *("lease", "owner_keep", "routes", "dns", "selectors"),
     ),
     CsvKind.RESERVATIONS: ("id", "address", "space", "namespace", "name", "owner", "note"),
     CsvKind.ALLOCATIONS: (
@@ -192,13 +192,13 @@ def _gateway(cell: str) -> str | None:
 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("ranges", "exclusions"), str.split),
-    **dict.fromkeys(("block_size", "cooldown", "priority", "lease"), _whole),
+    **dict.fromkeys(("block_size", "cooldown", "priority", "lease", "owner_keep"), _whole),
     **dict.fromkeys(("gateway_on_link", "auto_assign", "masquerade", "borrow", "sticky"), _truth),
     **dict.fromkeys(("routes", "dns", "selectors"), json.loads),
     "gateway": _gateway,
 }
 _WANTED: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("block_size", "cooldown", "priority", "lease"), "a whole number"),
+    **dict.fromkeys(("block_size", "cooldown", "priority", "lease", "owner_keep"), "a whole number"),
     **dict.fromkeys(("gateway_on_link", "auto_assign", "masquerade", "borrow", "sticky"), "true or false"),
     **dict.fromkeys(("routes", "dns", "selectors"), "JSON"),
 }

@@ -36,6 +36,7 @@ def pool_document(pool: Pool) -> Document:
         "borrow": pool.borrow,
         "lease": pool.lease,
         "sticky": pool.sticky,
+        "owner_keep": pool.owner_keep,
         "selectors": _selectors(pool.selectors),
     }
 

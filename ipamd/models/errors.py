@@ -145,6 +145,31 @@ class AddressTaken(DomainError):
         self.reserved = reserved
 
 
+class OwnerFull(DomainError):
+    """An owner's address has as many living holders as it may have."""
+
+    code = "owner-full"
+
+    def __init__(self, owner: str, address: IPAddress, holders: Sequence[str]) -> None:
+        super().__init__(
+            f"{owner} has {address}, and it is held by {' and by '.join(holders)}: one of them must end first"
+        )
+        self.address = address
+
+
+class OwnerHeld(DomainError):
+    """An owner shall lose an address that somebody holds."""
+
+    code = "owner-held"
+
+    def __init__(self, owner: str, address: IPAddress, holders: Sequence[str]) -> None:
+        super().__init__(
+            f"{owner} has {address}, and it is held by {' and by '.join(holders)}: end them first, or "
+            "release the owner with its holders"
+        )
+        self.address = address
+
+
 class AddressUnavailable(DomainError):
     """The requested address is not available to this request, whoever holds it."""
 

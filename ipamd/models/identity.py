@@ -70,11 +70,13 @@ class Owner(Struct, frozen=True, gc=False):
     """A holder that is not a container: a VM, a device, a load balancer.
 
     The digest is made before the request is queued, from the idempotency key if there is one. So a repeated
-    request is recognised, like that of a container.
+    request is recognised, like that of a container. With a `cluster` it is an owner whom the workloads of a
+    namespace may name: see `owner_in`.
     """
 
     name: str
     digest: Digest
+    cluster: str | None = None
 
     @property
     def node_key(self) -> NodeKey | None:
@@ -88,6 +90,11 @@ def owner_of_node(node: NodeKey, family: int) -> Owner:
     """The owner of a node's own address of a family: the same whenever it is asked for."""
     name = f"{NODE_OWNER}:{node.cluster}/{node.name}"
     return Owner(name, digest_of(name, str(family)))
+
+
+def owner_in(cluster: str, namespace: str, name: str) -> Owner:
+    """The owner whom workloads of a namespace name so."""
+    return Owner(name, digest_of("owner", cluster, namespace, name), cluster)
 
 
 Holder = Identity | Owner

@@ -40,6 +40,12 @@ MOST_ENTRIES: Final = 20_000
 LEAK_GRACE_SECONDS: Final = 300
 """How long lies at least between two reports that a container is dead, before its address is freed."""
 
+LONGEST_OWNER_KEEP: Final = 315_360_000
+"""Seconds, ten years: whoever wants more makes a reservation."""
+
+OWNER_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+"""The name of an owner whom workloads name."""
+
 LEASE_SECONDS: Final = 86_400
 """How long a node may give after its last grant, at most and by default. It counts from its asking."""
 

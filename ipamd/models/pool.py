@@ -14,6 +14,7 @@ DEFAULT_SPACE: Final = "default"
 DEFAULT_CLUSTER: Final = "default"
 DEFAULT_COOLDOWN: Final = 60
 DEFAULT_LEASE: Final = 64
+DEFAULT_OWNER_KEEP: Final = 86_400
 DEFAULT_BLOCK_LENGTH: Final = MappingProxyType({4: 26, 6: 122})
 LARGEST_BLOCK_BITS: Final = 10
 """A block has at most 2 ** this many addresses: each change reads and writes all of its state."""
@@ -95,8 +96,8 @@ class Pool:
     `block_length` is the prefix length of its blocks, and `cooldown` is in seconds. `gateway` is what
     containers get, None for none. With affinity `node`, `borrow` allows a node single addresses out of
     another node's block. A node may have `lease` free seats of it in advance. If the pool is `sticky`, an
-    address that cools down is only for the workload that had it. `revision` is that of the catalogue when the
-    pool last changed.
+    address that cools down is only for the workload that had it. An owner keeps its address for `owner_keep`
+    seconds after its last holder left. `revision` is that of the catalogue when the pool last changed.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Pool:
     borrow: bool = True
     lease: int = DEFAULT_LEASE
     sticky: bool = False
+    owner_keep: int = DEFAULT_OWNER_KEEP
     selectors: Selectors = Selectors()
     revision: int = 0
 

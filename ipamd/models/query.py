@@ -46,10 +46,10 @@ class AllocationQuery:
         first, last = self.between
         return address.version == first.version and int(first) <= int(address) <= int(last)
 
-    def place(self, row: Allocation) -> tuple[str, str, bytes]:
+    def place(self, row: Allocation) -> tuple[str, str, bytes, int]:
         """Where an allocation stands in the list: by space and address; in a namespace by name first."""
         name = (row.workload.name or "") if self.namespace is not None else ""
-        return name, row.space, row.address.packed
+        return name, row.space, row.address.packed, row.slot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class HistoryQuery:
     """Which allocations, live and ended, latest first.
 
     `at` selects those that held an address at that moment, `after` and `before` those that held it at any
-    moment between.
+    moment between. `owner` selects those of an owner, and of its holders.
     """
 
     address: IPAddress | None = None
@@ -66,6 +66,7 @@ class HistoryQuery:
     name: str | None = None
     cluster: str | None = None
     node: str | None = None
+    owner: str | None = None
     at: Instant | None = None
     after: Instant | None = None
     before: Instant | None = None

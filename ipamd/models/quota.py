@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ipamd.models.allocation import Allocation
-from ipamd.models.identity import Digest, Identity, digest_of
+from ipamd.models.identity import Digest, digest_of
 
 ANY_ENDING: Final = "*"
 """At the end of a pattern: any text, or none."""
@@ -110,14 +110,14 @@ def beginning_of(pattern: str) -> str | None:
 
 
 def cluster_of(row: Allocation) -> str:
-    """The cluster of an allocation as quotas read it: empty if its holder is no container."""
-    return row.holder.cluster if isinstance(row.holder, Identity) else ""
+    """The cluster of an allocation as quotas read it: empty if its holder is in none."""
+    return row.holder.cluster or ""
 
 
 def tally_of(quota: Quota, row: Allocation) -> Tally | None:
-    """Where a quota counts an allocation, None if it does not."""
+    """Where a quota counts an allocation, None if it does not: of an owner's address it counts the owner."""
     namespace, cluster = row.workload.namespace, cluster_of(row)
-    if not namespace or not quota.matches(cluster, namespace):
+    if row.slot or not namespace or not quota.matches(cluster, namespace):
         return None
     if not quota.counts(row.pool, row.space, row.address.version):
         return None

@@ -7,6 +7,7 @@ from msgspec import Struct
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Ending, Idempotency, NetworkNamespace, Workload
 from ipamd.models.identity import Digest, Holder, Identity, Owner
+from ipamd.models.instant import Instant
 from ipamd.models.issued import Issued
 from ipamd.models.lease import SeatKey
 from ipamd.models.node import NodeKey
@@ -49,6 +50,8 @@ class AllocationRequest(Struct, frozen=True, kw_only=True):
     whatever their selectors, `auto_assign` and state say of new ones."""
     seat: SeatRequest | None = None
     """What the addresses are for, if a node is to hold them in advance."""
+    for_owner: Owner | None = None
+    """The owner whom the workload names: the addresses are the owner's. It may be the `holder` itself."""
 
     @property
     def digest(self) -> Digest:
@@ -60,7 +63,8 @@ class AllocationRequest(Struct, frozen=True, kw_only=True):
 
     @property
     def owner(self) -> str | None:
-        return self.holder.name if isinstance(self.holder, Owner) else None
+        """The name of an owner that is the holder, but of one whom workloads name: anybody could."""
+        return self.holder.name if isinstance(self.holder, Owner) and self.for_owner is None else None
 
 
 class Release(Struct, frozen=True, kw_only=True):
@@ -69,8 +73,9 @@ class Release(Struct, frozen=True, kw_only=True):
     With `undo` it frees only what the ADD with this very `issued` took, and only if nobody has repeated it
     since. `delivered` is the moment when a spooled release is delivered. `allocation` restricts it to one
     row, `generation` to rows of which nobody was told since. `issued` orders the calls of `node`. `seat` is
-    one that goes back to the pool, unless a container has it, or its lease has another `epoch`. `by` is the
-    principal if an admin releases, and `reason` is why.
+    one that goes back to the pool, unless a container has it, or its lease has another `epoch`. With
+    `away_since` an owner loses only what nobody has held since this very moment. `by` is the principal if an
+    admin releases, and `reason` is why.
     """
 
     digest: Digest
@@ -83,6 +88,7 @@ class Release(Struct, frozen=True, kw_only=True):
     generation: int | None = None
     seat: SeatKey | None = None
     epoch: int | None = None
+    away_since: Instant | None = None
     timeout: float = 10.0
     by: str | None = None
     reason: str | None = None

@@ -28,7 +28,7 @@ class LostUniqueness(Variant):
         async def write(self, changes: Changes) -> None:
             by_address = self._tables.allocations.by_address
             for row in changes.begun:
-                held = by_address.get((row.space, row.address))
+                held = by_address.get((row.space, row.address), {}).get(0)
                 if held is not None and self._tables.allocations.rows[held].pool != row.pool:
                     self._tables.journal.drop(by_address, (row.space, row.address))
             await super().write(changes)

@@ -59,9 +59,9 @@ def test_the_migrated_schema_is_the_one_that_the_code_knows(scratch: Path) -> No
 
     assert found == expected
     # The comparison has teeth: it sees predicates of partial indexes and checks.
-    assert found["allocation_one_owner"][1].endswith("WHERE until IS NULL")
+    assert found["allocation_one_in_slot"][1].endswith("WHERE until IS NULL")
     assert any("CHECK (length(digest) = 16)" in part for part in found["allocation"][0])
-    assert "UNIQUE" in found["allocation_one_owner"][1]
+    assert "UNIQUE" in found["allocation_one_in_slot"][1]
 
 
 def test_the_numbers_of_the_migrations_follow_one_another_up_to_the_codes_own() -> None:

@@ -213,6 +213,6 @@ def test_the_migrated_schema_of_postgresql_is_the_one_that_the_code_knows(postgr
     assert found == expected
     # The comparison has teeth: it sees predicates of partial indexes and checks.
     definitions = {name: definition for _, name, definition, *_ in found}
-    assert definitions["allocation_one_owner"].endswith("WHERE (until IS NULL)")
-    assert "UNIQUE" in definitions["allocation_one_owner"]
+    assert definitions["allocation_one_in_slot"].endswith("WHERE (until IS NULL)")
+    assert "UNIQUE" in definitions["allocation_one_in_slot"]
     assert definitions["allocation_digest"] == "CHECK ((length(digest) = 16))"

@@ -132,7 +132,7 @@ NO_KEY = {"idempotency_key": "NULL", "idempotency_body": "NULL"}
 @pytest.mark.parametrize(
     ("changed", "constraint"),
     [
-        ({"digest": r"'\x00000000000000000000000000000000'", **NO_KEY}, "allocation_one_owner"),
+        ({"digest": r"'\x00000000000000000000000000000000'", **NO_KEY}, "allocation_one_in_slot"),
         ({"address": r"'\x00000000'", **NO_KEY}, "allocation_one_answer"),
         (
             {"address": r"'\x00000000'", "digest": r"'\x00000000000000000000000000000000'"},

@@ -25,7 +25,8 @@ async def read_history(query: Annotated[HistoryPageQuery, Query()], engine: TheE
     """List live and ended allocations, latest first.
 
     `at` selects those that held an address at that moment, `after` and `before` those that held it at any
-    moment between. If few of many allocations match, a page has fewer than `limit`, and `next` goes on.
+    moment between. `owner` selects those of an owner, and of the containers that held them for it. If few of
+    many allocations match, a page has fewer than `limit`, and `next` goes on.
     """
     moments = {
         name: moment(value)
@@ -39,6 +40,7 @@ async def read_history(query: Annotated[HistoryPageQuery, Query()], engine: TheE
         name=query.name,
         cluster=query.cluster,
         node=query.node,
+        owner=query.owner,
         **moments,
     )
     found = await engine.queries.history(wanted, query.after_number(), query.limit)

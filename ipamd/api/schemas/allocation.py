@@ -83,6 +83,7 @@ class HistoryFilter(Document):
     space: Word = DEFAULT_SPACE
     namespace: Word | None = None
     name: Word | None = None
+    owner: Word | None = None
     cluster: Word | None = None
     node: NodeName | None = None
     at: Moment | None = None
@@ -103,6 +104,7 @@ class ShownAllocation(TypedDict):
     container_id: str | None
     ifname: str | None
     owner: str | None
+    held_for: str | None
     namespace: str | None
     name: str | None
     uid: str | None
@@ -119,18 +121,18 @@ def document_of(allocation: Allocation) -> ShownAllocation:
     """An allocation as it is shown; what its holder does not have is null."""
     holder = allocation.holder
     identity = holder if isinstance(holder, Identity) else None
-    owner = None if isinstance(holder, Identity) else holder.name
     return {
         "id": allocation.id,
         "space": allocation.space,
         "address": str(allocation.address),
         "pool": allocation.pool,
-        "cluster": identity.cluster if identity else None,
+        "cluster": holder.cluster,
         "network": identity.network if identity else None,
         "node": identity.node if identity else None,
         "container_id": identity.container_id if identity else None,
         "ifname": identity.ifname if identity else None,
-        "owner": owner,
+        "owner": None if isinstance(holder, Identity) else holder.name,
+        "held_for": allocation.held_for,
         "namespace": allocation.workload.namespace,
         "name": allocation.workload.name,
         "uid": allocation.workload.uid,

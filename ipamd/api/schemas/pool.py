@@ -15,10 +15,11 @@ from ipamd.api.schemas.text import Address, Document, Name, Prefix, Range, Word,
 from ipamd.models.address import AddressRange, parse_address, parse_network
 from ipamd.models.documents import pool_document, route_document
 from ipamd.models.errors import InvalidValue
-from ipamd.models.limits import LONGEST_NAME, MOST_LEASED, MOST_ROUTES
+from ipamd.models.limits import LONGEST_NAME, LONGEST_OWNER_KEEP, MOST_LEASED, MOST_ROUTES
 from ipamd.models.pool import (
     DEFAULT_COOLDOWN,
     DEFAULT_LEASE,
+    DEFAULT_OWNER_KEEP,
     DEFAULT_SPACE,
     Affinity,
     Dns,
@@ -113,6 +114,10 @@ class _Settings(Document):
         description="Whether a workload that comes back within the cooldown gets the address that it had, and"
         " nobody else does.",
     )
+    owner_keep: Annotated[int, Field(ge=0, le=LONGEST_OWNER_KEEP)] | None = Field(
+        None,
+        description="Seconds for which an owner keeps its address after its last holder left. Default 86400.",
+    )
     selectors: SelectorsDocument | None = None
 
 
@@ -156,6 +161,7 @@ class NewPool(_Settings):
             borrow=self.borrow is not False,
             lease=DEFAULT_LEASE if self.lease is None else self.lease,
             sticky=bool(self.sticky),
+            owner_keep=DEFAULT_OWNER_KEEP if self.owner_keep is None else self.owner_keep,
             selectors=_selectors(self.selectors or SelectorsDocument()),
         )
 
@@ -238,6 +244,7 @@ class ShownPool(TypedDict):
     borrow: bool
     lease: int
     sticky: bool
+    owner_keep: int
     selectors: ShownSelectors
 
 

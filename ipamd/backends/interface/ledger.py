@@ -104,6 +104,13 @@ class Ledger(Protocol):
         """One request."""
         ...
 
+    async def owners_away(self, before: Mapping[str, Instant], limit: int) -> Sequence[Allocation]:
+        """Some addresses of owners whose last holder left long ago: each pool has a moment of its own.
+
+        Of owners who never had a holder there are none.
+        """
+        ...
+
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         """The live allocations of one holder, by position."""
         ...

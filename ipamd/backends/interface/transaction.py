@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation, Ending, NetworkNamespace
 from ipamd.models.block import Block
 from ipamd.models.census import Census
@@ -52,6 +53,23 @@ class Found:
     held: Mapping[Digest, Sequence[Allocation]]
     releases: Mapping[Digest, Sequence[RememberedRelease]]
     busy: Set[Digest] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAddress:
+    """An address of a space."""
+
+    space: str
+    address: IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerChange:
+    """What becomes of the live allocation of an owner whom workloads name: see `Allocation.away_since`."""
+
+    id: int
+    away_since: Instant | None
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +136,9 @@ class BlockRecord:
     """The allocations of the addresses of one block.
 
     `live` are the live ones of its pool. `ended` says for an address (its value) when its last allocation
-    ended, if that was of this pool too. What ended until `forgotten` may have been dropped. `reused` says
-    that an earlier pool of this name was removed with its blocks, but not its history.
+    ended, if that was of this pool too. Holders of an owner's address are in neither, for the address is the
+    owner's. What ended until `forgotten` may have been dropped. `reused` says that an earlier pool of this
+    name was removed with its blocks, but not its history.
     """
 
     live: Sequence[Allocation]
@@ -170,6 +189,7 @@ class Changes:
     """Everything that a unit of work writes.
 
     Endings are written before beginnings, so that an address may pass on. What is set back may be what ends.
+    `owners` come before both: an owner ends only while it is away.
     `dropped` are the ids of live rows that leave no history: seats that no container had. `returned` seats
     are forgotten; those of `recalled` that there are become so. `configurations` are stored under their
     digests unless they are known. Of a workload and position the `former` address with the latest `since` is
@@ -192,6 +212,7 @@ class Changes:
     censuses: list[Census] = field(default_factory=list)
     former: list[FormerAddress] = field(default_factory=list)
     tallies: dict[Tally, int] = field(default_factory=dict)
+    owners: list[OwnerChange] = field(default_factory=list)
     announced: frozenset[Announced] = frozenset()
 
 
@@ -232,6 +253,13 @@ class Transaction(Protocol):
         """
         ...
 
+    async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
+        """The live allocations of some addresses: of an address its owner comes first, then its holders.
+
+        It is called after the addresses' blocks are locked.
+        """
+        ...
+
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         """Lock blocks and read them as last committed. There is one answer for each search, in order.
 
@@ -251,11 +279,12 @@ class Transaction(Protocol):
     async def write(self, changes: Changes) -> None:
         """Write everything. Raises `ConstraintViolated` if the schema forbids it.
 
-        The schema forbids: a second live row with the same space and address, or with the same digest and
-        position, or of containers of one node with the same seat; a second row, live or ended, with the same
-        idempotency key and position; the end or repeat of a row that is not live, or to drop it; to write a
-        block that does not exist. Each new row gets an id above all earlier ones. A row that ends belongs to
-        no seat any more.
+        The schema forbids: a second live row with the same space, address and slot, or with the same digest
+        and position, or of containers of one node with the same seat; a second row, live or ended, with the
+        same idempotency key and position; the end, repeat or change of a row that is not live, or to drop it;
+        the end of an owner whom workloads name while it is not away; a slot beyond 2; to write a block that
+        does not exist. Each new row gets an id above all earlier ones. A row that ends belongs to no seat any
+        more, and has slot 0.
         """
         ...
 

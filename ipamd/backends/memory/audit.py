@@ -67,7 +67,7 @@ def record_of(tables: Tables, pool: Pool, first: int) -> BlockRecord:
     inside = {address_in(pool.family, first + offset) for offset in range(pool.block_size)}
     rows = [row for row in tables.allocations.rows.values() if _is_of(row, pool) and row.address in inside]
     return BlockRecord(
-        live=[row for row in rows if row.until is None],
+        live=[row for row in rows if row.until is None and not row.slot],
         ended=latest_endings(rows),
         forgotten=tables.forgotten,
         reused=pool.name in tables.removed_pools,
@@ -76,7 +76,7 @@ def record_of(tables: Tables, pool: Pool, first: int) -> BlockRecord:
 
 def latest_endings(rows: Iterable[Allocation]) -> dict[int, int]:
     """When of each address the allocation ended that was the last to end."""
-    over = sorted((row for row in rows if row.until is not None), key=place_of)
+    over = sorted((row for row in rows if row.until is not None and not row.held_for), key=place_of)
     return {int(row.address): row.until for row in over if row.until is not None}
 
 

@@ -97,8 +97,7 @@ class MemoryCatalogueChange:
             self._tables.journal.put(self._tables.blocks.cursors, pool, cursor)
 
     async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:
-        held = self._tables.allocations.by_address.get((space, address))
-        return None if held is None else self._tables.allocations.rows[held]
+        return next(iter(self._tables.allocations.of_address(space, address)), None)
 
     async def boots(self, node: NodeKey) -> Sequence[Boot]:
         return self._tables.boots.get(node, ())

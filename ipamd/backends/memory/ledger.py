@@ -7,7 +7,7 @@ from itertools import islice
 
 from ipamd.backends.interface import PodNetworkReading
 from ipamd.backends.memory.tables import Tables
-from ipamd.models.allocation import Allocation
+from ipamd.models.allocation import NEVER_CAME, Allocation, youngest_holders
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
@@ -47,8 +47,7 @@ class MemoryLedger:
         rows = self._tables.allocations.rows
         live: Iterable[Allocation] = (row for row in rows.values() if row.until is None)
         if query.address is not None:
-            held = self._tables.allocations.by_address.get((query.in_space or "", query.address))
-            live = () if held is None else (rows[held],)
+            live = self._tables.allocations.of_address(query.in_space or "", query.address)
         matching = sorted((row for row in live if _asked_for(row, query)), key=query.place)
         return self._beyond(after, matching, lambda row, last: query.place(row) > query.place(last))[:limit]
 
@@ -83,6 +82,10 @@ class MemoryLedger:
 
     async def request(self, number: int) -> ChangeRequest | None:
         return self._tables.requests.get(number)
+
+    async def owners_away(self, before: Mapping[str, Instant], limit: int) -> Sequence[Allocation]:
+        rows = self._tables.allocations.rows.values()
+        return list(islice((row for row in rows if _is_away(row, before.get(row.pool))), limit))
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return self._tables.allocations.held_by(digest)
@@ -157,7 +160,7 @@ class MemoryLedger:
         pools = [name for name, pool in snapshot.pools.items() if pool.is_announced_in(cluster)]
         blocks = [block for pool in pools for block in self._tables.blocks.rows.get(pool, {}).values()]
         live = [row for row in self._tables.allocations.rows.values() if row.until is None]
-        singles = [(row.announced_for, row) for row in live if row.pool in pools]
+        singles = [(row.announced_for, row) for row in youngest_holders(live) if row.pool in pools]
         of_cluster = [(node, row) for node, row in singles if node is not None and node.cluster == cluster]
         return PodNetworkReading(
             announcing.positions.get(cluster, NetworkPosition()),
@@ -240,6 +243,12 @@ def _id(row: Allocation) -> int:
     return row.id
 
 
+def _is_away(row: Allocation, before: Instant | None) -> bool:
+    if row.until is not None or row.away_since is None or before is None:
+        return False
+    return NEVER_CAME < row.away_since <= before
+
+
 def _lives_on(row: Allocation, node: NodeKey) -> bool:
     return row.until is None and isinstance(row.holder, Identity) and row.holder.node_key == node
 
@@ -255,7 +264,7 @@ def _asked_for(row: Allocation, query: AllocationQuery) -> bool:
     asked = (
         (query.in_space, row.space),
         (query.pool, row.pool),
-        (query.cluster, identity and identity.cluster),
+        (query.cluster, holder.cluster),
         (query.node, identity and identity.node),
         (query.network, identity and identity.network),
         (query.container_id, identity and identity.container_id),
@@ -271,8 +280,9 @@ def _remembered(row: Allocation, query: HistoryQuery) -> bool:
     asked = (
         (query.namespace, row.workload.namespace),
         (query.name, row.workload.name),
-        (query.cluster, holder and holder.cluster),
+        (query.cluster, row.holder.cluster),
         (query.node, holder and holder.node),
+        (query.owner, row.owner_name),
     )
     if not all(wanted is None or wanted == there for wanted, there in asked):
         return False

@@ -18,13 +18,14 @@ from ipamd.backends.interface import (
     BlocksWithFree,
     ConstraintViolated,
     Ended,
+    OwnerChange,
     RememberedRelease,
     Repeated,
     SetBack,
 )
 from ipamd.backends.memory.journal import Journal, RoomEntry
 from ipamd.models.address import IPAddress
-from ipamd.models.allocation import Allocation
+from ipamd.models.allocation import SLOTS, Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
@@ -47,7 +48,7 @@ class Allocations:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.rows: dict[int, Allocation] = {}
-        self.by_address: dict[tuple[str, IPAddress], int] = {}
+        self.by_address: dict[tuple[str, IPAddress], dict[int, int]] = {}
         self.by_holder: dict[Digest, dict[int, int]] = {}
         self.by_key: dict[tuple[str, int], int] = {}
         self.by_seat: dict[SeatKey, dict[int, int]] = {}
@@ -61,7 +62,8 @@ class Allocations:
     def begin(self, allocation: Allocation) -> None:
         """Add a row; its address and its holder's position must be free, its idempotency key new."""
         address, positions = (allocation.space, allocation.address), self.by_holder.get(allocation.digest, {})
-        if address in self.by_address:
+        slots = self.by_address.get(address, {})
+        if allocation.slot in slots or allocation.slot not in (0, *SLOTS):
             raise ConstraintViolated(f"{allocation.address} is held in space {allocation.space}")
         if allocation.position in positions:
             raise ConstraintViolated(f"the holder has an address at position {allocation.position}")
@@ -79,13 +81,15 @@ class Allocations:
             if key in self.by_key:
                 raise ConstraintViolated("the idempotency key has been used")
             self.journal.put(self.by_key, key, self._last_id)
-        self.journal.put(self.by_address, address, self._last_id)
+        self.journal.put(self.by_address, address, {**slots, row.slot: self._last_id})
         self.journal.put(self.by_holder, row.digest, {**positions, row.position: self._last_id})
         self.journal.put(self.rows, self._last_id, row)
 
     def end(self, ended: Ended) -> None:
         """End a live row; its address and its holder's position are free from here on."""
         row = self._live(ended.id)
+        if row.is_of_owner and row.away_since is None:
+            raise ConstraintViolated(f"the owner of {row.address} is not away")
         self.journal.put(self.rows, ended.id, _over(row, ended))
         self._vacate(row)
 
@@ -104,7 +108,12 @@ class Allocations:
         if seat is not None and row.seat is not None:
             others = {at: other for at, other in self.by_seat[seat].items() if at != row.seat.position}
             self.journal.put(self.by_seat, seat, others)
-        self.journal.drop(self.by_address, (row.space, row.address))
+        address = row.space, row.address
+        slots = {slot: other for slot, other in self.by_address[address].items() if slot != row.slot}
+        if slots:
+            self.journal.put(self.by_address, address, slots)
+        else:
+            self.journal.drop(self.by_address, address)
         left = {at: other for at, other in self.by_holder[row.digest].items() if at != row.position}
         if left:
             self.journal.put(self.by_holder, row.digest, left)
@@ -123,12 +132,25 @@ class Allocations:
         )
         self.journal.put(self.rows, repeated.id, again)
 
+    def of_address(self, space: str, address: IPAddress) -> list[Allocation]:
+        """The live rows of an address, by slot."""
+        slots = self.by_address.get((space, address), {})
+        return [self.rows[slots[slot]] for slot in sorted(slots)]
+
+    def change_owner(self, change: OwnerChange) -> None:
+        """Write what becomes of an owner."""
+        row = self._live(change.id)
+        changed = structs.replace(row, away_since=change.away_since, generation=change.generation)
+        self.journal.put(self.rows, change.id, changed)
+
     def set_back(self, earlier: SetBack) -> None:
         """Lower the moments of a row, if it exists."""
         row = self.rows.get(earlier.id)
         if row is not None:
             until = row.until if row.until is None else min(row.until, earlier.until)
-            lowered = structs.replace(row, since=min(row.since, earlier.since), until=until)
+            away = row.away_since if row.away_since is None else min(row.away_since, earlier.until)
+            since = min(row.since, earlier.since)
+            lowered = structs.replace(row, since=since, until=until, away_since=away)
             self.journal.put(self.rows, earlier.id, lowered)
 
     def forget(self, before: Instant) -> None:
@@ -148,7 +170,13 @@ class Allocations:
 
 def _over(row: Allocation, ended: Ended) -> Allocation:
     return structs.replace(
-        row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason, seat=None
+        row,
+        until=ended.until,
+        ending=ended.ending,
+        ended_by=ended.by,
+        reason=ended.reason,
+        seat=None,
+        slot=0,
     )
 
 

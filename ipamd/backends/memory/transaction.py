@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ipamd.backends.interface import BlockId, BlockRecord, BlockSearch, Changes, Found, Locked, Tallied
+from ipamd.backends.interface import (
+    BlockId,
+    BlockRecord,
+    BlockSearch,
+    Changes,
+    Found,
+    HeldAddress,
+    Locked,
+    Tallied,
+)
 from ipamd.backends.memory.audit import record_of
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import Allocation
@@ -46,6 +55,10 @@ class MemoryTransaction:
     async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
         return Tallied({tally: self._tables.tallies.get(tally, 0) for tally in wanted})
 
+    async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
+        allocations = self._tables.allocations
+        return [row for each in addresses for row in allocations.of_address(each.space, each.address)]
+
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         return [Locked(self._matching(search)) for search in searches]
 
@@ -62,6 +75,8 @@ class MemoryTransaction:
 
     async def write(self, changes: Changes) -> None:
         allocations = self._tables.allocations
+        for change in changes.owners:
+            allocations.change_owner(change)
         for ended in changes.ended:
             allocations.end(ended)
         for number in changes.dropped:

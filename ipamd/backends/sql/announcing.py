@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import bindparam, delete, exists, literal_column, select, text, update
+from sqlalchemy import bindparam, delete, exists, literal_column, or_, select, text, update
 from sqlalchemy.dialects.postgresql import Insert as Upsert
 
 from ipamd.backends.interface import KEPT_ANNOUNCEMENTS, PodNetworkReading
@@ -106,7 +106,22 @@ def blocks_of_nodes(length: int) -> Statement:
 
 
 _SINGLE: Final = (ALLOCATION.c.node, ALLOCATION.c.pool, ALLOCATION.c.address)
-_BORROWED: Final = (text("until IS NULL AND borrowed"), ALLOCATION.c.cluster == bindparam("of_cluster"))
+_YOUNGER: Final = ALLOCATION.alias("younger")
+_IS_NEWEST: Final = or_(
+    ALLOCATION.c.slot == literal_column("0"),
+    ~exists().where(  # of two holders of an owner's address it moves to the younger
+        _YOUNGER.c.space == ALLOCATION.c.space,
+        _YOUNGER.c.address == ALLOCATION.c.address,
+        _YOUNGER.c.until.is_(None),
+        _YOUNGER.c.slot > literal_column("0"),
+        _YOUNGER.c.id > ALLOCATION.c.id,
+    ),
+)
+_BORROWED: Final = (
+    text("allocation.until IS NULL AND allocation.borrowed"),
+    ALLOCATION.c.cluster == bindparam("of_cluster"),
+    _IS_NEWEST,
+)
 BORROWED: Final = Statement(select(*_SINGLE).where(*_BORROWED), ("of_cluster",))
 
 

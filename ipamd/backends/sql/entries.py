@@ -39,6 +39,7 @@ def pool_values(pool: Pool) -> Values:
         pool.borrow,
         pool.lease,
         pool.sticky,
+        pool.owner_keep,
         json.dumps(_selectors_json(pool.selectors)),
         pool.revision,
     )
@@ -66,6 +67,7 @@ def pool_of(row: Row) -> Pool:
         borrow,
         lease,
         sticky,
+        owner_keep,
         selectors,
         revision,
     ) = row
@@ -89,6 +91,7 @@ def pool_of(row: Row) -> Pool:
         borrow=bool(borrow),
         lease=lease,
         sticky=bool(sticky),
+        owner_keep=owner_keep,
         selectors=_selectors_of(json.loads(selectors)),
         revision=revision,
     )

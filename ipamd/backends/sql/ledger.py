@@ -14,6 +14,7 @@ from ipamd.backends.sql import (
     change_requests,
     holdings,
     leasing,
+    owning,
     pages,
     samples,
     statements,
@@ -111,6 +112,7 @@ class SqlLedger:
             node=query.node,
             namespace=query.namespace,
             cluster=query.cluster,
+            held_for=query.owner,
             begun_by=min(begun_by, default=None),
             held_after=max(held_after, default=None),
         )
@@ -124,6 +126,9 @@ class SqlLedger:
 
     async def request(self, number: int) -> ChangeRequest | None:
         return await self._reader.read(lambda session: change_requests.read(session, number))
+
+    async def owners_away(self, before: Mapping[str, Instant], limit: int) -> Sequence[Allocation]:
+        return await self._reader.read(lambda session: owning.away(session, before, limit))
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._reader.read(

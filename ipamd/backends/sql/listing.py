@@ -48,7 +48,12 @@ LEADS: Final[Mapping[Rows, Mapping[str, tuple[str, ...]]]] = {
         "name": ("name",),
         "space": ("space",),
     },
-    Rows.PAST: {"address": ("space", "address"), "name": ("name",), "node": ("node",)},
+    Rows.PAST: {
+        "address": ("space", "address"),
+        "held_for": ("held_for",),
+        "name": ("name",),
+        "node": ("node",),
+    },
 }
 """What may lead a page, the narrowest first, and the columns of its index to compare."""
 
@@ -239,7 +244,7 @@ def _order(of: Rows, filters: Collection[str], part: Part) -> _Order:
     names: tuple[str, ...] = AGE
     if of is Rows.LIVE:
         by_name = "namespace" in filters and "name" not in filters
-        names = ("name", "space", "address") if by_name else ("space", "address")
+        names = ("name", "space", "address", "slot") if by_name else ("space", "address", "slot")
     sorts = part is Part.UNLISTED or (of is Rows.LIVE and _lead(of, filters) == "name")
     columns = [Unindexed(column) if sorts else column for column in (ALLOCATION.c[name] for name in names)]
     return _Order(names, columns, falling=of is Rows.PAST)

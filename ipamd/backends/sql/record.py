@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, ScalarSelect, bindparam, literal_column, select, text
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, literal_column, or_, select, text
 
 from ipamd.backends.interface import BlockRecord
 from ipamd.backends.sql.rows import allocation_of
@@ -19,6 +19,7 @@ LIVE_BETWEEN: Final = Statement(
         ALLOCATION.c.address >= bindparam("first"),
         ALLOCATION.c.address <= bindparam("last"),
         ALLOCATION.c.until.is_(None),
+        ALLOCATION.c.slot == literal_column("0"),
     ),
     ("in_space", "first", "last"),
 )
@@ -49,6 +50,7 @@ def _ended_between() -> Statement:
             past.c.space == bindparam("in_space"),
             past.c.address == had.c.address,
             past.c.until.is_not(None),
+            or_(past.c.held_for.is_(None), past.c.owner.is_not(None)),  # a holder gave no address back
         )
         .order_by(past.c.since.desc(), past.c.id.desc())
         .limit(literal_column("1"))

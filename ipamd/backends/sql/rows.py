@@ -46,9 +46,14 @@ def cursor_bytes(cursor: int) -> bytes:
 def allocation_values(allocation: Allocation) -> Values:
     """A row to add: the columns of `allocation` in their order, without `id`."""
     holder, workload = allocation.holder, allocation.workload
+    owner, held_for = None, allocation.held_for
     identity: tuple[str | None, ...] = _NO_IDENTITY
     if isinstance(holder, Identity):
         identity = (holder.cluster, holder.network, holder.node, holder.container_id, holder.ifname)
+    else:
+        owner = holder.name
+        if allocation.seat is None:
+            identity, held_for = (holder.cluster, *_NO_IDENTITY[1:]), owner  # its history goes by this
     idempotency = allocation.idempotency
     return (
         allocation.space,
@@ -58,7 +63,7 @@ def allocation_values(allocation: Allocation) -> Values:
         allocation.digest,
         allocation.position,
         *identity,
-        holder.name if isinstance(holder, Owner) else None,
+        owner,
         workload.namespace,
         _listed_name(workload),
         workload.uid,
@@ -78,6 +83,9 @@ def allocation_values(allocation: Allocation) -> Values:
         allocation.borrowed,
         *(allocation.seat or (None, None)),
         allocation.free_since,
+        allocation.slot,
+        held_for,
+        allocation.away_since,
     )
 
 
@@ -125,6 +133,9 @@ def allocation_of(row: Row) -> Allocation:
         seat,
         seat_position,
         free_since,
+        slot,
+        held_for,
+        away_since,
     ) = row
     address = address_of(packed)
     return Allocation(
@@ -135,7 +146,7 @@ def allocation_of(row: Row) -> Allocation:
         block=int(address) - place,
         holder=Identity(cluster, network, node, container_id, ifname)
         if owner is None
-        else Owner(owner, digest),
+        else Owner(owner, digest, cluster),
         digest=digest,
         position=position,
         workload=Workload(namespace, name or None, uid),
@@ -154,6 +165,9 @@ def allocation_of(row: Row) -> Allocation:
         borrowed=bool(borrowed),
         seat=None if seat is None else SeatPosition(seat, seat_position),
         free_since=free_since,
+        slot=slot,
+        held_for=held_for if owner is None else None,
+        away_since=away_since,
     )
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -99,6 +100,25 @@ ALLOCATION: Final = Table(
     Column("seat", BigInteger, CheckConstraint("seat IS NULL OR until IS NULL", name="seat"), nullable=True),
     optional("seat_position", BigInteger),
     optional("free_since", BigInteger),
+    # Holders of an owner's address have the slots 1 and 2 while they live. Code that knows no owners ends no
+    # such row: it would give the address to others.
+    Column(
+        "slot",
+        SmallInteger,
+        CheckConstraint("slot BETWEEN 0 AND 2 AND (slot = 0 OR until IS NULL)", name="slot"),
+        nullable=False,
+        server_default=text("0"),
+    ),
+    optional("held_for"),
+    # An owner whom workloads name ends only while it is away. Such an owner has a cluster.
+    Column(
+        "away_since",
+        BigInteger,
+        CheckConstraint(
+            "owner IS NULL OR cluster IS NULL OR until IS NULL OR away_since IS NOT NULL", name="owner_away"
+        ),
+        nullable=True,
+    ),
     CheckConstraint("length(address) IN (4, 16)", name="address"),
     CheckConstraint("length(digest) = 16", name="digest"),
     CheckConstraint("place >= 0 AND position >= 0 AND generation >= 1", name="counts"),
@@ -138,8 +158,9 @@ def _partial(
     )
 
 
-# An address has one owner at a time; a holder has one address at each position.
-_live("allocation_one_owner", "space", "address", unique=True)
+# An address has one owner at a time. Beside one whom workloads name there are at most two holders: there are
+# two more slots. A holder has one address at each position.
+_live("allocation_one_in_slot", "space", "address", "slot", unique=True)
 _live("allocation_one_answer", "digest", "position", unique=True)
 _partial(
     ALLOCATION,
@@ -171,6 +192,9 @@ _partial(
 _partial(
     ALLOCATION, "allocation_borrowed", ("cluster", "node", "space", "address"), "until IS NULL AND borrowed"
 )
+# Who is away for long enough, by pool; and what an owner and its holders had.
+_partial(ALLOCATION, "allocation_away", ("pool", "away_since"), "until IS NULL AND away_since IS NOT NULL")
+_partial(ALLOCATION, "allocation_of_held_for", ("held_for", "since", "id"), "held_for IS NOT NULL")
 # A seat has one container at a time.
 _partial(
     ALLOCATION,
@@ -311,6 +335,7 @@ POOL: Final = Table(
     Column("borrow", Boolean, nullable=False, server_default=true()),
     Column("lease", BigInteger, nullable=False, server_default=text("64")),
     Column("sticky", Boolean, nullable=False, server_default=false()),
+    Column("owner_keep", BigInteger, nullable=False, server_default=text("86400")),
     needed("selectors"),
     needed("revision", BigInteger),
     PrimaryKeyConstraint("name"),

@@ -146,6 +146,7 @@ END_ALLOCATION: Final = Statement(
         ended_by=bindparam("by"),
         reason=bindparam("why"),
         seat=null(),
+        slot=literal_column("0"),
     ),
     ("ended", "how", "by", "why", "row"),
 )
@@ -169,6 +170,14 @@ REPEAT_ALLOCATION: Final = Statement(
 )
 
 
+SAVE_OWNER: Final = Statement(
+    update(ALLOCATION)
+    .where(ALLOCATION.c.id == bindparam("row"), ALLOCATION.c.until.is_(None))
+    .values(away_since=bindparam("away"), generation=bindparam("count")),
+    ("away", "count", "row"),
+)
+
+
 def _lowered(column: ColumnElement[Any], name: str) -> ColumnElement[Any]:
     """A value, or the given one if that is less."""
     given = bindparam(name, type_=BigInteger())
@@ -178,7 +187,11 @@ def _lowered(column: ColumnElement[Any], name: str) -> ColumnElement[Any]:
 SET_BACK_ALLOCATION: Final = Statement(
     update(ALLOCATION)
     .where(ALLOCATION.c.id == bindparam("row"))
-    .values(since=_lowered(ALLOCATION.c.since, "begun"), until=_lowered(ALLOCATION.c.until, "ended")),
+    .values(
+        since=_lowered(ALLOCATION.c.since, "begun"),
+        until=_lowered(ALLOCATION.c.until, "ended"),
+        away_since=_lowered(ALLOCATION.c.away_since, "ended"),
+    ),
     ("begun", "ended", "row"),
 )
 
@@ -187,9 +200,26 @@ LIVE_BY_ADDRESS: Final = Statement(
         ALLOCATION.c.space == bindparam("in_space"),
         ALLOCATION.c.address == bindparam("bytes"),
         ALLOCATION.c.until.is_(None),
+        ALLOCATION.c.slot == literal_column("0"),
     ),
     ("in_space", "bytes"),
 )
+
+
+@lru_cache
+def live_by_address(length: int) -> Statement:
+    """The owners of some addresses of a space, and their holders."""
+    keys, names = numbered(length)
+    return Statement(
+        select(*ALLOCATION_COLUMNS)
+        .where(
+            ALLOCATION.c.space == bindparam("in_space"),
+            ALLOCATION.c.address.in_(keys),
+            ALLOCATION.c.until.is_(None),
+        )
+        .order_by(ALLOCATION.c.address, ALLOCATION.c.slot),
+        ("in_space", *names),
+    )
 
 
 @lru_cache
@@ -408,7 +438,7 @@ BLOCKS_FREED_AFTER: Final = Statement(
 MOST_STRETCHES: Final = 256
 
 
-def _asked(length: int, **columns: TypeEngine[Any]) -> tuple[Subquery, tuple[str, ...]]:
+def given_rows(length: int, **columns: TypeEngine[Any]) -> tuple[Subquery, tuple[str, ...]]:
     """A small table of what is asked about, out of parameters, and their names: each row is one search."""
     rows = [
         select(
@@ -427,7 +457,7 @@ def fill_of_pools(length: int) -> Statement:
 
     SQLite adds up two columns in one go more slowly than each by itself.
     """
-    asked, names = _asked(length, pool=BLOCK.c.pool.type)
+    asked, names = given_rows(length, pool=BLOCK.c.pool.type)
     of_pool = BLOCK.c.pool == asked.c.pool
     ready = BLOCK.c.next_free_since.is_not(None)
     facts = (
@@ -442,7 +472,7 @@ def fill_of_pools(length: int) -> Statement:
 @lru_cache
 def blocks_freed_after(length: int) -> Statement:
     """The blocks of some pools, each named with a moment, that were freed after it."""
-    asked, names = _asked(length, pool=BLOCK.c.pool.type, moment=BLOCK.c.last_freed.type)
+    asked, names = given_rows(length, pool=BLOCK.c.pool.type, moment=BLOCK.c.last_freed.type)
     return Statement(
         select(*BLOCK_COLUMNS).select_from(
             asked.join(BLOCK, and_(BLOCK.c.pool == asked.c.pool, BLOCK.c.last_freed > asked.c.moment))
@@ -455,7 +485,7 @@ def blocks_freed_after(length: int) -> Statement:
 def blocks_in(length: int) -> Statement:
     """The blocks in some stretches, each of a pool."""
     kind = BLOCK.c.first.type
-    asked, names = _asked(length, pool=BLOCK.c.pool.type, begin=kind, finish=kind)
+    asked, names = given_rows(length, pool=BLOCK.c.pool.type, begin=kind, finish=kind)
     within = BLOCK.c.first.between(asked.c.begin, asked.c.finish)
     return Statement(
         select(*BLOCK_COLUMNS).select_from(asked.join(BLOCK, and_(BLOCK.c.pool == asked.c.pool, within))),
@@ -469,7 +499,7 @@ def allocated_in(length: int) -> Statement:
 
     The bounds are one small table, so that each stretch is one search in the index of the pool's blocks.
     """
-    asked, names = _asked(length, begin=BLOCK.c.first.type, finish=BLOCK.c.first.type)
+    asked, names = given_rows(length, begin=BLOCK.c.first.type, finish=BLOCK.c.first.type)
     there = (BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.first.between(asked.c.begin, asked.c.finish))
     allocated = select(func.sum(BLOCK.c.allocated)).where(*there).scalar_subquery()
     return Statement(

@@ -42,7 +42,7 @@ def _live(pattern: ColumnElement[bool], names: tuple[str, ...], *listed: str) ->
     groups = (*columns, func.length(ALLOCATION.c.address))
     return Statement(
         select(*groups, func.count())
-        .where(ALLOCATION.c.until.is_(None), pattern, *map(text, listed))
+        .where(ALLOCATION.c.until.is_(None), pattern, text("slot = 0"), *map(text, listed))
         .group_by(*(literal_column(str(place)) for place in range(1, len(groups) + 1))),
         names,
     )

@@ -15,11 +15,12 @@ from ipamd.backends.interface import (
     Changes,
     ConstraintViolated,
     Found,
+    HeldAddress,
     Locked,
     RememberedRelease,
     Tallied,
 )
-from ipamd.backends.sql import census, former, leasing, statements, tallies
+from ipamd.backends.sql import census, former, leasing, owning, statements, tallies
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
@@ -75,6 +76,9 @@ class SqlTransaction:
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         return await leasing.pinned(self._session, seats)
 
+    async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
+        return await owning.of_addresses(self._session, addresses)
+
     async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
         return await former.read(self._session, workloads)
 
@@ -123,6 +127,7 @@ class SqlTransaction:
         return int(revision)
 
     async def write(self, changes: Changes) -> None:
+        await owning.write(self._session, changes.owners)
         if changes.ended:
             await self._write_live(
                 statements.END_ALLOCATION,

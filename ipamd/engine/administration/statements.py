@@ -89,6 +89,8 @@ def objections(pool: Pool) -> Iterator[Objection]:
             yield Objection("dns.nameservers", why)
     if pool.cooldown < 0:
         yield Objection("cooldown", f"{pool.cooldown} is negative: write seconds, 0 or more")
+    if pool.owner_keep < 0:
+        yield Objection("owner_keep", f"{pool.owner_keep} is negative: write seconds, 0 or more")
     try:
         effective_block_length(pool.subnet, pool.block_length)
     except ValueError as error:

@@ -46,6 +46,8 @@ class PickedAddress(NamedTuple):
     pool: Pool
     block: int
     address: IPAddress
+    owned: Allocation | None = None
+    """What the owner has whom the request names, if it is that very address."""
 
 
 class NotYet(Enum):
@@ -133,6 +135,15 @@ class BatchBlocks:
         block = self._open[pool][number]
         block.give_back(address, self._clock.now)
         self._await_turn(block)
+
+    def move(self, row: Allocation, pool: Pool, asking: NodeKey | None) -> None:
+        """Let a node hold an address that is allocated in an open block. Raises AddressUnavailable."""
+        block = self._open[row.pool][row.block]
+        node = asking if pool.affinity is Affinity.NODE else None
+        owner = owner_asked(block.block, node)
+        if owner is BlockOwner.ANY and not pool.lends:
+            raise not_lent(row.address, block.block, pool)
+        self._hand_over(block, owner, node)
 
     def lease(self, picked: PickedAddress) -> Instant:
         """Make a picked address a free seat. Returns since when it was free."""

@@ -29,7 +29,8 @@ class AllocateCall(Struct, frozen=True):
 
     @property
     def holders(self) -> tuple[Digest, ...]:
-        return (self.digest,)
+        owner = self.request.for_owner
+        return (self.digest,) if owner is None or owner.digest == self.digest else (self.digest, owner.digest)
 
 
 class ReleaseCall(Struct, frozen=True):

@@ -10,6 +10,7 @@ from ipamd.backends.interface import (
     Changes,
     Ended,
     Found,
+    HeldAddress,
     Locked,
     RememberedRelease,
     SetBack,
@@ -29,6 +30,7 @@ from ipamd.engine.allocation.call import (
 )
 from ipamd.engine.allocation.draining import refuse_draining
 from ipamd.engine.allocation.former_addresses import former_of, with_former, workload_that_asks
+from ipamd.engine.allocation.owned_addresses import OwnedAddresses, with_owned
 from ipamd.engine.allocation.reports import NO_LEASES, Leased, Reports, locked_for
 from ipamd.engine.allocation.seat_changes import SeatChanges
 from ipamd.engine.allocation.selection import AddressRequest, select
@@ -42,11 +44,12 @@ from ipamd.models.errors import (
     LeaseOver,
     NothingFree,
     Overtaken,
+    OwnerHeld,
     SeatLeased,
     Unavailable,
 )
 from ipamd.models.former_address import FormerAddress
-from ipamd.models.identity import Digest
+from ipamd.models.identity import Digest, Owner
 from ipamd.models.issued import REMEMBERED_FOR
 from ipamd.models.lease import Seat, SeatKey
 from ipamd.models.node import NodeKey
@@ -88,13 +91,14 @@ class Plan:
         self._verdicts: list[Verdict | None] = [None] * len(calls)
         self._tallies = BatchTallies(catalogue.quotas)
         self._seats = SeatChanges(self._blocks, self._tallies, self._changes, clock.now)
+        self._owned = OwnedAddresses(self._blocks, self._tallies, self._changes, clock.now)
         self._reports = Reports(leased, found, self._blocks, self._changes, self._seats, clock.now)
         self._releases: dict[int, tuple[ReleaseCall, list[Allocation], int]] = {}
         self._allocations: dict[int, tuple[AllocateCall, list[AddressRequest]]] = {}
         self._workloads: dict[int, Digest] = {}
         self._former: dict[tuple[Digest, int], FormerAddress] = {}
         for at, call in enumerate(calls):
-            if call.digest in found.busy or (call.lease is not None and _is_busy(call, found)):
+            if found.busy and _is_busy(call, found):
                 self._verdicts[at] = Contended()
             elif isinstance(call, ReportCall):
                 self._verdicts[at] = self._reports.begin(at, call)
@@ -141,8 +145,18 @@ class Plan:
         self._blocks.receive(searches, locked)
         self._advance()
 
+    def unread(self) -> list[HeldAddress]:
+        """The addresses of owners whose holders undecided calls must know, before the next search."""
+        return self._owned.unread()
+
+    def receive_owned(self, addresses: Sequence[HeldAddress], rows: Sequence[Allocation]) -> None:
+        """Take in who has these addresses, and go on."""
+        self._owned.receive(addresses, rows)
+        self._advance()
+
     def changes(self) -> Changes:
         """All that the verdicts make necessary to write."""
+        self._owned.write()
         self._changes.blocks = self._blocks.changed()
         for pool, node in self._blocks.handed_over():
             self._announce(pool, node)
@@ -154,6 +168,11 @@ class Plan:
     def nearly_full(self) -> frozenset[NeedsBlock]:
         """The blocks that nodes will lack soon, where a block is to be announced before it is needed."""
         return frozenset(self._nearly_full)
+
+    def _announce_holders(self, row: Allocation) -> None:
+        """Announce an owner's address: of those who hold it now, the youngest has it."""
+        for other in self._owned.holders(row):
+            self._announce(row.pool, other.announced_for)
 
     def _announce(self, pool: str, node: NodeKey | None) -> None:
         if node is not None and self._catalogue.announces(pool, node.cluster):
@@ -168,7 +187,7 @@ class Plan:
         if release.seat is not None and self._is_over(release.seat.node, release.epoch):
             self._verdicts[at] = Refused(LeaseOver(release.seat.node.name))
             return
-        held = self._held(call)
+        held = self._held_by(call.digest)
         meant = held if release.allocation is None else _meant(release, held)
         ending = [row for row in meant if call_order.frees(call.order, release.undo, row)]
         leased = [row for row in ending if row.is_free_seat] if release.seat is None else None
@@ -179,7 +198,7 @@ class Plan:
         self._tallies.expect_rows(at, ending)
 
     def _begin_allocate(self, at: int, call: AllocateCall) -> None:
-        held = self._held(call)
+        held = self._held_by(call.digest)
         try:
             releases = self._found.releases.get(call.digest)
             if releases and call_order.overtaken(call.order, releases, self._now):
@@ -187,7 +206,7 @@ class Plan:
             leased = call.request.seat
             if leased is not None and self._is_over(leased.seat.node, leased.epoch):
                 raise LeaseOver(leased.seat.node.name)
-            if held:
+            if held and call.request.for_owner != call.request.holder:
                 self._verdicts[at] = self._repeat(call, held)
                 return
             restoration = self._catalogue.snapshot.restoration
@@ -201,9 +220,12 @@ class Plan:
             wanted = select(call.request, self._catalogue)
             if not wanted:
                 raise NothingFree(())
+            owner = call.request.for_owner
+            if owner is not None:
+                wanted = with_owned(wanted, self._held_by(owner.digest))
             self._allocations[at] = call, wanted
             self._tallies.expect_request(at, call.request, wanted)
-            if self._catalogue.has_sticky_pools:
+            if owner is None and self._catalogue.has_sticky_pools:
                 workload = workload_that_asks(call.request, wanted)
                 if workload is not None:
                     self._workloads[at] = workload
@@ -215,8 +237,8 @@ class Plan:
         lease = self._leases.get(node)
         return lease is None or lease.epoch != epoch
 
-    def _held(self, call: Call) -> Sequence[Allocation]:
-        held = self._found.held.get(call.digest, ())
+    def _held_by(self, digest: Digest) -> Sequence[Allocation]:
+        held = self._found.held.get(digest, ())
         if held and any(row.pool not in self._catalogue.pools for row in held):
             raise StaleCatalogue
         return held
@@ -250,15 +272,31 @@ class Plan:
                 self._try_allocate(at, ask, wanted)
 
     def _try_release(self, at: int, call: ReleaseCall, rows: list[Allocation], spared: int) -> None:
-        lacking = {self._blocks.lacks(row.pool, row.block) for row in rows}
+        lacking = {self._lacks(row) for row in rows}
         if NotYet.CONTENDED in lacking:
             self._verdicts[at] = Contended()
         elif NotYet.SEARCHING in lacking:
             return
         else:
-            self._release(call, rows)
-            self._verdicts[at] = Released(tuple(row.address for row in rows), spared)
+            self._verdicts[at] = self._released(call, rows, spared)
         del self._releases[at]
+
+    def _lacks(self, row: Allocation) -> NotYet | None:
+        if row.slot or row.is_of_owner:
+            return self._owned.lacks(row)
+        return self._blocks.lacks(row.pool, row.block)
+
+    def _released(self, call: ReleaseCall, rows: list[Allocation], spared: int) -> Released | Refused:
+        away_since = call.release.away_since
+        if away_since is not None:
+            ending = [row for row in rows if row.is_of_owner and self._owned.is_away(row, away_since)]
+            rows, spared = ending, spared + len(rows) - len(ending)
+        try:
+            self._owned.check_unheld(rows)
+        except OwnerHeld as held:
+            return Refused(held)
+        self._release(call, rows)
+        return Released(tuple(row.address for row in rows), spared)
 
     def _release(self, call: ReleaseCall, rows: list[Allocation]) -> None:
         ending = Ending.UNDONE if call.release.undo else call.release.ending
@@ -269,6 +307,11 @@ class Plan:
             ended = Ended(row.stored_id, self._now, ending, call.release.by, call.release.reason)
             if row.seat is not None:
                 self._seats.end(row, ended)
+            elif row.slot:
+                self._owned.end(row, ended, self._catalogue.pools.get(row.pool))
+                self._announce_holders(row)
+            elif row.is_of_owner:
+                self._owned.end_owner(row, ended)
             else:
                 self._blocks.give_back(row.pool, row.block, int(row.address))
                 self._changes.ended.append(ended)
@@ -302,10 +345,11 @@ class Plan:
         verdict: Verdict | None = None
         try:
             for each in wanted:
-                found = self._blocks.take(self._tallies.allowed(at, each), call.node)
+                found = self._take(at, each, call)
                 if isinstance(found, PickedAddress):
                     taken.append(found)
-                    self._tallies.take(at, found.pool)
+                    if found.owned is None:
+                        self._tallies.take(at, found.pool)
                     if call.lease is not None and self._blocks.is_borrowed(found, call.node):
                         raise NothingFree((found.pool.name,))  # announced with its container: too late
                 else:
@@ -316,12 +360,21 @@ class Plan:
             verdict = self._grant(call, taken)
         else:
             for picked in reversed(taken):
-                self._blocks.untake(picked)
-                self._tallies.untake(at, picked.pool)
+                if picked.owned is None:
+                    self._blocks.untake(picked)
+                    self._tallies.untake(at, picked.pool)
             verdict = verdict or _undecided(lacking)
         if verdict is not None:
             del self._allocations[at]
             self._verdicts[at] = verdict
+
+    def _take(
+        self, at: int, wanted: AddressRequest, call: AllocateCall
+    ) -> PickedAddress | NotYet | NeedsBlock:
+        owned = wanted.owned
+        if owned is None:
+            return self._blocks.take(self._tallies.allowed(at, wanted), call.node)
+        return self._owned.take(owned, call.request.holder, self._catalogue.pools[owned.pool], call.node)
 
     def _grant(self, call: AllocateCall, taken: list[PickedAddress]) -> Granted:
         request = call.request
@@ -338,7 +391,7 @@ class Plan:
                 )
             )
         for position, picked in enumerate(taken):
-            pool, block, address = picked
+            pool, block, address, owned = picked
             begun = Allocation(
                 id=None,
                 space=pool.space,
@@ -363,11 +416,21 @@ class Plan:
                 seat=SeatPosition(wanted.seat.number, position) if wanted is not None else None,
                 free_since=self._blocks.lease(picked) if wanted is not None else None,
             )
-            self._changes.begun.append(begun)
+            self._begin(begun, request.for_owner, owned)
             self._announce(pool.name, begun.announced_for)
-            if self._is_running_short(picked, call.node):
+            if owned is None and self._is_running_short(picked, call.node):
                 self._nearly_full.add(NeedsBlock(pool.name, call.node))
-        return Granted(tuple(Grant(picked.address, picked.pool) for picked in taken), repeated=False)
+        repeated = request.for_owner == request.holder and all(picked.owned for picked in taken)
+        return Granted(tuple(Grant(picked.address, picked.pool) for picked in taken), repeated)
+
+    def _begin(self, begun: Allocation, owner: Owner | None, owned: Allocation | None) -> None:
+        if owner is None:
+            self._changes.begun.append(begun)
+        elif owned is None:
+            self._owned.begin_owner(owner, begun, self._held_by(owner.digest))
+        elif begun.holder != owner:
+            self._announce_holders(owned)
+            self._owned.begin_holder(owner, begun)
 
     def _is_running_short(self, picked: PickedAddress, node: NodeKey | None) -> bool:
         """Whether a node should have its next block before it has used up this one."""
@@ -389,7 +452,7 @@ def _meant(release: Release, held: Sequence[Allocation]) -> list[Allocation]:
 
 
 def _is_busy(call: Call, found: Found) -> bool:
-    """Whether another transaction holds what a call that depends on a lease needs."""
+    """Whether another transaction holds what a call needs."""
     return any(digest in found.busy for digest in locked_for(call))
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from ipamd.addressing.mask import meets
 from ipamd.engine.catalogue import KEPT_CHOICES, Catalogue, RequestContext
 from ipamd.models.address import AddressRange, IPAddress
+from ipamd.models.allocation import Allocation
 from ipamd.models.errors import AddressUnavailable, InvalidValue, NotAllowed, PoolUnknown
 from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Identity
@@ -35,6 +36,8 @@ class AddressRequest:
     """What put it there, if the holder did not ask for it."""
     former: FormerAddress | None = None
     """What its workload had, if one of the pools is sticky."""
+    owned: Allocation | None = None
+    """What its owner has there already."""
 
 
 def select(request: AllocationRequest, catalogue: Catalogue) -> list[AddressRequest]:
@@ -76,7 +79,9 @@ def context_of(request: AllocationRequest) -> RequestContext:
         return RequestContext(cluster, request.seat.network, name, None)
     if isinstance(holder, Identity):
         return RequestContext(holder.cluster, holder.network, holder.node, namespace)
-    return RequestContext(node.cluster if node else None, None, node.name if node else None, namespace)
+    return RequestContext(
+        node.cluster if node else holder.cluster, None, node.name if node else None, namespace
+    )
 
 
 def alternatives(

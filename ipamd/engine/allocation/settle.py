@@ -55,15 +55,16 @@ async def decide(
         found, leased = await find_leased(calls, depending, transaction)
         plan = Plan(calls, found, catalogue, carved_out, clock, leased)
     else:
-        plan = Plan(
-            calls, await transaction.find([call.digest for call in calls]), catalogue, carved_out, clock
-        )
+        holders = [digest for call in calls for digest in call.holders]
+        plan = Plan(calls, await transaction.find(holders), catalogue, carved_out, clock)
     if plan.tallies.are_needed:
         plan.count(await transaction.tallies(plan.tallies.wanted, plan.tallies.counting))
     if workloads := plan.workloads():
         plan.remember(await transaction.former(list(workloads)))
     while searches := plan.searches():
         plan.receive(searches, await transaction.lock(searches))
+        if owned := plan.unread():
+            plan.receive_owned(owned, await transaction.of_addresses(owned))
     if await transaction.revision() != catalogue.revision:
         raise StaleCatalogue
     return plan

@@ -11,7 +11,6 @@ from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.quotas import QuotaIndex
 from ipamd.models.allocation import Allocation
 from ipamd.models.errors import QuotaExceeded
-from ipamd.models.identity import Identity
 from ipamd.models.lease import SeatEvent
 from ipamd.models.pool import Pool
 from ipamd.models.quota import Quota, Tally, cluster_of
@@ -151,8 +150,7 @@ def limits_of(
     request: AllocationRequest, wanted: Sequence[AddressRequest], quotas: QuotaIndex
 ) -> tuple[Limit, ...]:
     """The quotas that count for a request, by what it asks for."""
-    holder, namespace = request.holder, request.workload.namespace
-    cluster = holder.cluster if isinstance(holder, Identity) else ""
+    cluster, namespace = request.holder.cluster or "", request.workload.namespace
     limits = {
         quota.tally(cluster, namespace or "", asked.pools[0].family): quota
         for quota in quotas.of(cluster, namespace)

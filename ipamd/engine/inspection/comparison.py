@@ -194,10 +194,11 @@ def of_rows(
 ) -> Iterator[Finding]:
     """What contradicts what among allocations in the order of their places.
 
-    The first `known` of them have been looked at, and are there for those that follow. `heard` says when each
+    The first `known` of them have been looked at, and are there for those that follow. Holders of an owner's
+    address hold it beside the owner. `heard` says when each
     node was last heard from; one not heard from after `silent` should hold nothing (None: it may).
     """
-    for before, row in pairwise(rows.rows):
+    for before, row in pairwise(row for row in rows.rows if row.held_for is None):
         same = (before.space, before.address) == (row.space, row.address)
         if same and not is_wrong(before, now) and not is_wrong(row, now):
             yield from _overlap(before, row)
@@ -224,6 +225,8 @@ def _wrong_moment(row: Allocation, now: Instant) -> str:
     of = f"allocation {row.stored_id} of {row.address}, held by {row.held_by},"
     if row.since > now + AHEAD:
         return f"{of} began {ahead(row.since, now)}"
+    if row.away_since is not None and row.away_since > now + AHEAD:
+        return f"{of} has been without a holder since {ahead(row.away_since, now)}"
     return f"{of} ended {ahead(row.until or 0, now)}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Set
 from uuid import uuid4
 
 from ipamd.backends.interface import KEPT_ANNOUNCEMENTS, PodNetworkReading
-from ipamd.models.allocation import Allocation
+from ipamd.models.allocation import Allocation, youngest_holders
 from ipamd.models.identity import Owner
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind, NetworkPosition, NodeAddress, NodeBlock
@@ -40,7 +40,8 @@ def read_network(store: Store, cluster: str, after: int | None) -> PodNetworkRea
     snapshot = store.snapshot()
     pools = {name for name, pool in snapshot.pools.items() if pool.is_announced_in(cluster)}
     known = store.tables["announced"].items()
-    live = [row for row in store.values("allocation") if row.until is None and row.pool in pools]
+    rows = [row for row in store.values("allocation") if row.until is None and row.pool in pools]
+    live = youngest_holders(rows)
     of_node = [row for row in live if row.announced_for is not None and row.announced_for.cluster == cluster]
     return PodNetworkReading(
         store.get("position", cluster, NetworkPosition()),

@@ -79,8 +79,10 @@ def record_of(store: Store, pool: Pool, first: int) -> BlockRecord:
         if (row.space, row.pool) == (pool.space, pool.name) and int(row.address) in values
     ]
     return BlockRecord(
-        live=[row for row in rows if row.until is None],
-        ended={int(row.address): row.until for row in rows if row.until is not None},  # the last one stays
+        live=[row for row in rows if row.until is None and not row.slot],
+        ended={  # the last one stays
+            int(row.address): row.until for row in rows if row.until is not None and not row.held_for
+        },
         forgotten=store.get("number", "forgotten", 0),
         reused=store.get("removed", pool.name) is not None,
     )

@@ -78,8 +78,7 @@ class FileCatalogueChange:
             self._store.put("cursor", pool, cursor)
 
     async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:
-        held: Allocation | None = self._store.get("allocation", self._store.get("owner", (space, address)))
-        return held
+        return next(iter(self._store.of_address(space, address)), None)
 
     async def boots(self, node: NodeKey) -> Sequence[Boot]:
         return sorted(self._store.get("boots", node, ()), key=lambda boot: boot.number)

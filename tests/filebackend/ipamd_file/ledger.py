@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.interface import PodNetworkReading
-from ipamd.models.allocation import Allocation
+from ipamd.models.allocation import NEVER_CAME, Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
@@ -104,6 +104,13 @@ class FileLedger:
 
     async def request(self, number: int) -> ChangeRequest | None:
         return await self._turn(lambda: self._store.get("request", number))
+
+    async def owners_away(self, before: Mapping[str, Instant], limit: int) -> Sequence[Allocation]:
+        def read() -> list[Allocation]:
+            away = [row for row in self._rows() if row.until is None and row.away_since is not None]
+            return [row for row in away if NEVER_CAME < (row.away_since or 0) <= before.get(row.pool, 0)]
+
+        return (await self._turn(read))[:limit]
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._turn(lambda: self._store.held_by(digest))
@@ -284,9 +291,10 @@ def _matches(row: Allocation, query: AllocationQuery | HistoryQuery, *names: str
         "owner": holder.name if isinstance(holder, Owner) else None,
         "namespace": workload.namespace,
         "name": workload.name,
+        "cluster": holder.cluster,
     }
     if isinstance(holder, Identity):
-        there |= {name: getattr(holder, name) for name in ("cluster", "node", "network", "container_id")}
+        there |= {name: getattr(holder, name) for name in ("node", "network", "container_id")}
     if query.in_space not in (None, row.space) or query.address not in (None, row.address):
         return False
     return all(getattr(query, name) in (None, there.get(name)) for name in names)
@@ -303,6 +311,7 @@ def _held_then(row: Allocation, query: HistoryQuery) -> bool:
     ends = [moment for moment in (query.at, query.after) if moment is not None]
     return (
         _matches(row, query, "cluster", "node", "namespace", "name")
+        and query.owner in (None, row.owner_name)
         and all(row.since <= moment for moment in begins)
         and all(row.until is None or row.until > moment for moment in ends)
     )

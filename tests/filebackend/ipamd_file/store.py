@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ipamd.models.address import IPAddress
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.lease import Seat, SeatKey, seat_owner
@@ -115,6 +116,11 @@ class Store:
         """The live allocations of a holder, by position."""
         rows = [self.get("allocation", number) for number in self.get("holder", digest, ())]
         return sorted(rows, key=lambda row: row.position)
+
+    def of_address(self, space: str, address: IPAddress) -> list[Any]:
+        """The live allocations of an address, by slot."""
+        rows = [self.get("allocation", number) for number in self.get("owner", (space, address), ())]
+        return sorted(rows, key=lambda row: row.slot)
 
     def pinned(self, seat: SeatKey) -> list[Any]:
         """The live allocations of containers on a seat."""

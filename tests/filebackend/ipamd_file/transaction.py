@@ -16,13 +16,14 @@ from ipamd.backends.interface import (
     ConstraintViolated,
     Ended,
     Found,
+    HeldAddress,
     Locked,
     RememberedRelease,
     Repeated,
     SetBack,
     Tallied,
 )
-from ipamd.models.allocation import Allocation
+from ipamd.models.allocation import SLOTS, Allocation
 from ipamd.models.block import Block
 from ipamd.models.census import Census
 from ipamd.models.former_address import FormerAddress
@@ -66,6 +67,9 @@ class FileTransaction:
     async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
         return Tallied({tally: self._store.get("tally", tally, 0) for tally in wanted})
 
+    async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
+        return [row for each in addresses for row in self._store.of_address(each.space, each.address)]
+
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         return [Locked(self._matching(search)) for search in searches]
 
@@ -90,6 +94,11 @@ class FileTransaction:
         return self._store.revision
 
     async def write(self, changes: Changes) -> None:
+        for change in changes.owners:
+            changed = structs.replace(
+                self._live(change.id), away_since=change.away_since, generation=change.generation
+            )
+            self._store.put("allocation", change.id, changed)
         for ended in changes.ended:
             self._end(ended)
         for number in changes.dropped:
@@ -129,7 +138,8 @@ class FileTransaction:
     def _begin(self, allocation: Allocation) -> None:
         store = self._store
         address = allocation.space, allocation.address
-        if store.get("owner", address) is not None:
+        taken = [row.slot for row in store.of_address(*address)]
+        if allocation.slot in taken or allocation.slot not in (0, *SLOTS):
             raise ConstraintViolated(f"{allocation.address} is held in space {allocation.space}")
         if any(row.position == allocation.position for row in store.held_by(allocation.digest)):
             raise ConstraintViolated(f"the holder has an address at position {allocation.position}")
@@ -143,7 +153,7 @@ class FileTransaction:
         number = store.get("number", "allocation", 0) + 1
         store.put("number", "allocation", number)
         store.put("allocation", number, structs.replace(allocation, id=number))
-        store.put("owner", address, number)
+        store.put("owner", address, (*store.get("owner", address, ()), number))
         store.put("holder", allocation.digest, (*store.get("holder", allocation.digest, ()), number))
         if allocation.idempotency is not None:
             store.put("key", key, number)
@@ -159,6 +169,8 @@ class FileTransaction:
 
     def _end(self, ended: Ended) -> None:
         row = self._live(ended.id)
+        if row.is_of_owner and row.away_since is None:
+            raise ConstraintViolated(f"the owner of {row.address} is not away")
         self._vacate(row)
         self._store.put("allocation", row.id, _over(row, ended))
 
@@ -173,7 +185,9 @@ class FileTransaction:
             others = tuple(other for other in self._store.get("pinned", seat) if other != row.id)
             self._store.put("pinned", seat, others)
         left = tuple(other for other in self._store.get("holder", row.digest) if other != row.id)
-        self._store.drop("owner", (row.space, row.address))
+        address = row.space, row.address
+        beside = tuple(other for other in self._store.get("owner", address) if other != row.id)
+        self._store.put("owner", address, beside)
         if left:
             self._store.put("holder", row.digest, left)
         else:
@@ -194,7 +208,9 @@ class FileTransaction:
         row = self._store.get("allocation", earlier.id)
         if row is not None:
             until = row.until if row.until is None else min(row.until, earlier.until)
-            lowered = structs.replace(row, since=min(row.since, earlier.since), until=until)
+            away = row.away_since if row.away_since is None else min(row.away_since, earlier.until)
+            since = min(row.since, earlier.since)
+            lowered = structs.replace(row, since=since, until=until, away_since=away)
             self._store.put("allocation", row.id, lowered)
 
     def _live(self, number: int) -> Allocation:
@@ -235,7 +251,13 @@ def write_block(store: Store, block: Block) -> None:
 
 def _over(row: Allocation, ended: Ended) -> Allocation:
     return structs.replace(
-        row, until=ended.until, ending=ended.ending, ended_by=ended.by, reason=ended.reason, seat=None
+        row,
+        until=ended.until,
+        ending=ended.ending,
+        ended_by=ended.by,
+        reason=ended.reason,
+        seat=None,
+        slot=0,
     )
 
 

@@ -132,7 +132,12 @@ def _end() -> Statement:
         update(ALLOCATION)
         .where(live)
         .values(
-            until=given.c.ended, ending=given.c.how, ended_by=given.c.by, reason=given.c.why, seat=null()
+            until=given.c.ended,
+            ending=given.c.how,
+            ended_by=given.c.by,
+            reason=given.c.why,
+            seat=null(),
+            slot=literal_column("0"),
         ),
         names,
     )

@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ipamd.backends.interface import BlockRecord, Changes, ConstraintViolated, Found, RememberedRelease
-from ipamd.backends.sql import census, former, leasing, statements, tallies
+from ipamd.backends.interface import (
+    BlockRecord,
+    Changes,
+    ConstraintViolated,
+    Found,
+    HeldAddress,
+    RememberedRelease,
+)
+from ipamd.backends.sql import census, former, leasing, owning, statements, tallies
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
@@ -68,6 +75,9 @@ class PostgresTransaction:
     async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
         return await leasing.pinned(self._session, seats)
 
+    async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
+        return await owning.of_addresses(self._session, addresses)
+
     async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
         return await former.read(self._session, workloads)
 
@@ -82,6 +92,7 @@ class PostgresTransaction:
             (one.until, one.ending.value, one.by, one.reason, one.id) for one in changes.ended
         ]
         repeated = [repeat_values(one) for one in changes.repeated]
+        await owning.write(self._session, changes.owners)
         await self._write_live(arrays.END_ALLOCATIONS, ended)
         await self._write_live(arrays.DROP_ALLOCATIONS, [(row,) for row in changes.dropped])
         await self._write_live(arrays.REPEAT_ALLOCATIONS, repeated)
