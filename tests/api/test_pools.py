@@ -34,6 +34,7 @@ def test_a_pool_that_says_nothing_gets_the_defaults(http: httpx.Client) -> None:
         "borrow": True,
         "lease": 64,
         "sticky": False,
+        "owner_keep": 86400,
         "selectors": {"clusters": [], "networks": [], "nodes": [], "node_labels": {}, "namespaces": []},
     }
     assert http.get("/v1/pools/plain").json() == answer.json()
@@ -65,6 +66,7 @@ def test_a_pool_that_says_everything_is_shown_as_it_was_said(http: httpx.Client)
         "borrow": False,
         "lease": 8,
         "sticky": True,
+        "owner_keep": 600,
         "selectors": {
             "clusters": ["east"],
             "networks": ["pods"],

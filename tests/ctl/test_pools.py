@@ -27,6 +27,8 @@ def test_every_option_of_a_pool_reaches_the_service(ipamctl: Ipamctl) -> None:
             "--masquerade",
             "--no-borrow",
             "--sticky",
+            "--owner-keep",
+            "600",
             "--cluster",
             "east",
             "--network",
@@ -50,7 +52,7 @@ def test_every_option_of_a_pool_reaches_the_service(ipamctl: Ipamctl) -> None:
     numbers = [made[field] for field in ("block_size", "affinity", "cooldown", "priority")]
     assert numbers == [28, "node", 5, 7]
     assert (made["auto_assign"], made["masquerade"], made["borrow"]) == (False, True, False)
-    assert made["sticky"] is True
+    assert (made["sticky"], made["owner_keep"]) == (True, 600)
     assert made["selectors"] == {
         "clusters": ["east"],
         "networks": ["pods"],

@@ -22,6 +22,19 @@ class Holding:
     repeated: Moment
     since: Instant
     told_others: bool = False
+    owner: int | None = None
+
+
+@dataclass
+class Owned:
+    """An address of an owner: who holds it, how often it was held or made, since when nobody has."""
+
+    owner: int
+    pool: str
+    holders: set[int]
+    told: int = 1
+    away: Instant | None = None
+    never_held: bool = False
 
 
 @dataclass
@@ -53,6 +66,7 @@ class Model:
     deletes: dict[int, list[Moment]] = field(default_factory=dict)
     undone: dict[int, list[Moment]] = field(default_factory=dict)
     boots: dict[str, list[str]] = field(default_factory=dict)
+    owned: dict[IPAddress, Owned] = field(default_factory=dict)
     former: dict[tuple[str, int], Former] = field(default_factory=dict)
     freed_at: dict[tuple[str, IPAddress], Instant] = field(default_factory=dict)
     now: Instant = 0
@@ -96,7 +110,51 @@ class Model:
         return {a for a in pool.subnet if a not in never}
 
     def held(self, pool: str) -> set[IPAddress]:
-        return {a for holding in self.holdings.values() for name, a in holding.addresses if name == pool}
+        owned = {address for address, owned in self.owned.items() if owned.pool == pool}
+        return owned | {
+            a for holding in self.holdings.values() for name, a in holding.addresses if name == pool
+        }
+
+    def owned_by(self, owner: int, pool_names: list[list[str]]) -> list[IPAddress | None]:
+        """What an owner has at each place of an answer already. No two places have a pool in common."""
+        return [
+            next((a for a, each in self.owned.items() if each.owner == owner and each.pool in slot), None)
+            for slot in pool_names
+        ]
+
+    def given_to_owner(
+        self, container: int | None, owner: int, addresses: list[tuple[str, IPAddress]], moment: Moment
+    ) -> None:
+        """An owner has these from now on, and a container holds them, unless an admin made them."""
+        for pool, address in addresses:
+            self.freed.pop((pool, address), None)
+            self.freed_at.pop((pool, address), None)
+            if address not in self.owned:
+                self.owned[address] = Owned(owner, pool, set(), never_held=container is None)
+            elif container is not None:
+                self.owned[address].told += 1
+            if container is not None:
+                known = self.owned[address]
+                known.holders.add(container)
+                known.away, known.never_held = None, False
+        if container is not None:
+            self.holdings[container] = Holding(addresses, moment, moment, self.wall, owner=owner)
+
+    def release_those_away(self) -> int:
+        """End the owners who were away for long enough; how many addresses that are."""
+        over = [
+            address
+            for address, owned in self.owned.items()
+            if owned.away is not None and owned.away <= self.now - self.pools[owned.pool].owner_keep * SECOND
+        ]
+        for address in over:
+            self.end_owner(address)
+        return len(over)
+
+    def end_owner(self, address: IPAddress) -> None:
+        pool = self.owned.pop(address).pool
+        self.freed[pool, address] = self.now
+        self.freed_at[pool, address] = self.wall
 
     def keeper(self, address: IPAddress) -> Kept | None:
         return next((kept for kept in self.kept.values() if kept.addresses.contains(address)), None)
@@ -199,11 +257,20 @@ class Model:
             return set()
         own = holding.taken == moment and not holding.told_others
         if own if undo else holding.repeated < moment:
-            return self.end(container)
+            return self.end(container, undo=undo)
         return set()
 
-    def end(self, container: int) -> set[IPAddress]:
+    def end(self, container: int, undo: bool = False) -> set[IPAddress]:
         holding = self.holdings.pop(container)
+        if holding.owner is not None:
+            for _, address in holding.addresses:
+                owned = self.owned[address]
+                owned.holders.remove(container)
+                if not owned.holders:
+                    owned.away = self.now
+                    if undo and owned.told == 1:
+                        self.end_owner(address)
+            return {address for _, address in holding.addresses}
         self.freed |= dict.fromkeys(holding.addresses, self.now)
         self.freed_at |= dict.fromkeys(holding.addresses, self.wall)
         for position, (pool, address) in enumerate(holding.addresses):

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Coroutine
 from contextlib import ExitStack
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,18 +15,20 @@ import uvloop
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from ipamd.addressing.gateway import default_gateway
 from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
 from ipamd.engine.allocation.collection import Collection
+from ipamd.engine.allocation.owners import OwnerKey
 from ipamd.engine.clock import MOST_STEPS, Clock
 from ipamd.engine.engine import Engine
 from ipamd.models.address import AddressRange, IPAddress
-from ipamd.models.allocation import Workload
+from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.errors import DomainError
 from ipamd.models.finding import Finding
-from ipamd.models.identity import Identity
+from ipamd.models.identity import Identity, Owner, owner_in
 from ipamd.models.instant import SECOND
 from ipamd.models.issued import Issued
 from ipamd.models.node import NodeKey
@@ -55,6 +57,10 @@ SLOTS = st.sampled_from(
         [["plain", "sticky"], ["six"]],
     ]
 )
+OWNERS = st.integers(0, 1)
+OWNED_SLOTS = st.sampled_from(
+    [[["plain"]], [["six"]], [["affine"]], [["plain"], ["six"]], [["six"], ["affine"]]]
+)
 LATE = st.one_of(st.just(0), st.just(0), st.integers(1, 12))
 """How many calls ago a call was issued: most are in order."""
 
@@ -64,7 +70,15 @@ POOLS = ["tiny", "plain", "affine", "six", "sticky"]
 def pool(name: str, subnet: str, block_length: int, **fields: Any) -> Pool:
     network = ip_network(subnet)
     gateway = default_gateway(network)
-    return Pool(name=name, subnet=network, gateway=gateway, block_length=block_length, cooldown=5, **fields)
+    return Pool(
+        name=name,
+        subnet=network,
+        gateway=gateway,
+        block_length=block_length,
+        cooldown=5,
+        owner_keep=4,
+        **fields,
+    )
 
 
 class History(RuleBasedStateMachine):
@@ -184,6 +198,77 @@ class History(RuleBasedStateMachine):
         else:
             assert answer == ("granted", [address], False)
             self.model.granted(container, [(name, address)], moment)
+
+    @rule(container=CONTAINERS, owner=OWNERS, pool_names=OWNED_SLOTS, late=LATE)
+    def add_for_an_owner(self, container: int, owner: int, pool_names: list[list[str]], late: int) -> None:
+        issued = self.issued(node_of(container), late)
+        moment = self.model.moment(node_of(container), issued)
+        request = structs.replace(ask(container, pool_names, issued), for_owner=owner_named(owner))
+        answer = self.every(lambda engine: explained_then_asked(engine, request))
+        owned = self.model.owned_by(owner, pool_names)
+        missing = [slot for slot, address in zip(pool_names, owned, strict=True) if address is None]
+        full = [address for address in owned if address and len(self.model.owned[address].holders) == 2]
+        if self.model.overtaken(container, moment):
+            assert answer == ("refused", "overtaken")
+        elif container in self.model.holdings:
+            held = [address for _, address in self.model.holdings[container].addresses]
+            assert answer == ("granted", held, True)
+            self.model.repeated(container, moment)
+        elif full or not self.model.serves(container, missing):
+            codes = {"owner-full"} if full else set()
+            if missing and not self.model.serves(container, missing):
+                codes |= {"nothing-free", "address-taken", "address-unavailable"}
+            assert answer[0] == "refused"
+            assert answer[1] in codes
+        else:
+            kind, addresses, repeated = answer
+            assert (kind, repeated) == ("granted", False)
+            given = list(zip(addresses, owned, strict=True))
+            assert all(address == known for address, known in given if known is not None)
+            new = [address for address, known in given if known is None]
+            assert self.model.fits(container, missing, new)
+            self.model.given_to_owner(container, owner, [(self.pool_of(a), a) for a in addresses], moment)
+
+    @rule(owner=OWNERS, name=st.sampled_from(["plain", "six"]))
+    def make_in_advance(self, owner: int, name: str) -> None:
+        holder = owner_named(owner)
+        request = AllocationRequest(
+            holder=holder, for_owner=holder, pool_names=((name,),), workload=Workload("default")
+        )
+        answer = self.every(lambda engine: explained_then_asked(engine, request))
+        [known] = self.model.owned_by(owner, [[name]])
+        if known is not None:
+            assert answer == ("granted", [known], True)
+        elif not self.model.ready(self.model.pools[name]):
+            assert answer == ("refused", "nothing-free")
+        else:
+            assert answer[0] == "granted"
+            assert answer[1][0] in self.model.ready(self.model.pools[name])
+            self.model.given_to_owner(None, owner, [(name, answer[1][0])], (0, 0))
+
+    @rule()
+    def release_owners_who_were_away_for_long(self) -> None:
+        answer = self.every(lambda engine: engine.owners.release_away())
+        assert answer == ("value", self.model.release_those_away())
+
+    @precondition(lambda self: self.model.owned)
+    @rule(data=st.data(), with_holders=st.booleans())
+    def release_an_owner(self, data: st.DataObject, with_holders: bool) -> None:
+        owner = data.draw(st.sampled_from(sorted({owned.owner for owned in self.model.owned.values()})))
+        key = OwnerKey("default", "default", f"vm{owner}")
+        answer = self.every(
+            lambda engine: engine.owners.release(key, with_holders=with_holders, by=None, reason=None)
+        )
+        mine = {address: each for address, each in self.model.owned.items() if each.owner == owner}
+        holders = {container for each in mine.values() for container in each.holders}
+        if holders and not with_holders:
+            assert answer == ("refused", "owner-held")
+            return
+        assert answer == ("addresses", set(mine))
+        for container in holders:
+            self.model.end(container)
+        for address in mine:
+            self.model.end_owner(address)
 
     @rule(container=CONTAINERS, late=LATE)
     def delete(self, container: int, late: int) -> None:
@@ -323,7 +408,7 @@ class History(RuleBasedStateMachine):
             addresses.contains(address) and workload != workload_of(holder)
             for holder, holding in self.model.holdings.items()
             for _, address in holding.addresses
-        )
+        ) or any(map(addresses.contains, self.model.owned))
         if taken or foreign or self.model.in_vain(addresses, self.model.pools["plain"]):
             assert answer == ("refused", "reservation-conflicts")
         else:
@@ -343,7 +428,7 @@ class History(RuleBasedStateMachine):
             (f"c{container}", address)
             for container, holding in self.model.holdings.items()
             for _, address in holding.addresses
-        }
+        } | {(f"vm{owned.owner}", address) for address, owned in self.model.owned.items()}
         assert listed == ("rows", expected)
 
     @invariant()
@@ -408,6 +493,14 @@ async def explained_then_asked(engine: Engine, request: AllocationRequest) -> Ou
     return outcome
 
 
+def owner_named(owner: int) -> Owner:
+    return owner_in("default", "default", f"vm{owner}")
+
+
+def name_of(row: Allocation) -> str:
+    return row.holder.container_id if isinstance(row.holder, Identity) else row.holder.name
+
+
 def release(
     container: int, issued: Issued, *, undo: bool = False, delivered: Issued | None = None
 ) -> Release:
@@ -443,8 +536,10 @@ async def told(work: Coroutine[Any, Any, Any]) -> Answer:
             return "pool", answer
         case Reservation():
             return "reservation", answer.id
+        case [IPv4Address() | IPv6Address(), *_]:
+            return "addresses", set(answer)
         case list() | tuple():
-            return "rows", {(row.holder.container_id, row.address) for row in answer}
+            return "rows", {(name_of(row), row.address) for row in answer}
         case _:
             return "value", answer
 
