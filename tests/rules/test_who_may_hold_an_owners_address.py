@@ -77,7 +77,7 @@ class Story:
                     return error.code
                 return f"released {' '.join(map(str, freed))}"
             case "had":
-                rows = await engine.queries.history(HistoryQuery(owner=words[0]), None, 99)
+                rows = (await engine.queries.history(HistoryQuery(owner=words[0]), None, 99)).rows
                 return ", ".join(map(short, rows))
         raise ValueError(said)
 
