@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from msgspec import structs
+
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation, Ending, NetworkNamespace
 from ipamd.models.block import Block
@@ -160,6 +162,18 @@ class Ended:
     by: str | None = None
     reason: str | None = None
 
+    def over(self, row: Allocation) -> Allocation:
+        """The allocation as it is stored once it has ended."""
+        return structs.replace(
+            row,
+            until=self.until,
+            ending=self.ending,
+            ended_by=self.by,
+            reason=self.reason,
+            seat=None,
+            slot=0,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
@@ -182,6 +196,15 @@ class SetBack:
     id: int
     since: Instant
     until: Instant
+
+    def lowered(self, row: Allocation) -> Allocation:
+        """The allocation as it is stored then."""
+        return structs.replace(
+            row,
+            since=min(row.since, self.since),
+            until=None if row.until is None else min(row.until, self.until),
+            away_since=None if row.away_since is None else min(row.away_since, self.until),
+        )
 
 
 @dataclass(slots=True)

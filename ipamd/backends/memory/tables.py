@@ -90,7 +90,7 @@ class Allocations:
         row = self._live(ended.id)
         if row.is_of_owner and row.away_since is None:
             raise ConstraintViolated(f"the owner of {row.address} is not away")
-        self.journal.put(self.rows, ended.id, _over(row, ended))
+        self.journal.put(self.rows, ended.id, ended.over(row))
         self._vacate(row)
 
     def drop(self, allocation: int) -> None:
@@ -147,11 +147,7 @@ class Allocations:
         """Lower the moments of a row, if it exists."""
         row = self.rows.get(earlier.id)
         if row is not None:
-            until = row.until if row.until is None else min(row.until, earlier.until)
-            away = row.away_since if row.away_since is None else min(row.away_since, earlier.until)
-            since = min(row.since, earlier.since)
-            lowered = structs.replace(row, since=since, until=until, away_since=away)
-            self.journal.put(self.rows, earlier.id, lowered)
+            self.journal.put(self.rows, earlier.id, earlier.lowered(row))
 
     def forget(self, before: Instant) -> None:
         """Drop what has ended by then, outside any unit of work."""
@@ -166,18 +162,6 @@ class Allocations:
         if row is None or row.until is not None:
             raise ConstraintViolated(f"allocation {allocation} is not live")
         return row
-
-
-def _over(row: Allocation, ended: Ended) -> Allocation:
-    return structs.replace(
-        row,
-        until=ended.until,
-        ending=ended.ending,
-        ended_by=ended.by,
-        reason=ended.reason,
-        seat=None,
-        slot=0,
-    )
 
 
 def _pinned_to(row: Allocation) -> SeatKey | None:

@@ -172,7 +172,7 @@ class FileTransaction:
         if row.is_of_owner and row.away_since is None:
             raise ConstraintViolated(f"the owner of {row.address} is not away")
         self._vacate(row)
-        self._store.put("allocation", row.id, _over(row, ended))
+        self._store.put("allocation", row.id, ended.over(row))
 
     def _drop(self, number: int) -> None:
         row = self._live(number)
@@ -207,11 +207,7 @@ class FileTransaction:
     def _set_back(self, earlier: SetBack) -> None:
         row = self._store.get("allocation", earlier.id)
         if row is not None:
-            until = row.until if row.until is None else min(row.until, earlier.until)
-            away = row.away_since if row.away_since is None else min(row.away_since, earlier.until)
-            since = min(row.since, earlier.since)
-            lowered = structs.replace(row, since=since, until=until, away_since=away)
-            self._store.put("allocation", row.id, lowered)
+            self._store.put("allocation", row.id, earlier.lowered(row))
 
     def _live(self, number: int) -> Allocation:
         row: Allocation | None = self._store.get("allocation", number)
@@ -247,18 +243,6 @@ def write_block(store: Store, block: Block) -> None:
     if store.get("block", (block.pool, block.first)) is None:
         raise ConstraintViolated(f"pool {block.pool} has no block {block.first}")
     store.put("block", (block.pool, block.first), copy_of(block))
-
-
-def _over(row: Allocation, ended: Ended) -> Allocation:
-    return structs.replace(
-        row,
-        until=ended.until,
-        ending=ended.ending,
-        ended_by=ended.by,
-        reason=ended.reason,
-        seat=None,
-        slot=0,
-    )
 
 
 def _pinned_to(row: Allocation) -> SeatKey | None:
