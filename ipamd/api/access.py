@@ -34,6 +34,7 @@ OF_NODES: Final = ("/v1/leases", "/v1/leases/report", CENSUS)
 """A node tells in the body which one it is; the router compares."""
 
 NETWORK_NODES: Final = "/v1/network/nodes"
+INVENTORY: Final = "/v1/inventory"
 REQUESTS: Final = "/v1/requests"
 ASKED_ONLY: Final = frozenset(("/v1/check", "/v1/explain"))
 """Requests by POST that change nothing."""
@@ -53,7 +54,7 @@ class Unknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenFile:
-    """A file with a token that the operator chose. `cluster` is that of a join token."""
+    """A file with a token that the operator chose. `cluster` is that of a join or inventory token."""
 
     role: Role
     path: Path
@@ -172,6 +173,8 @@ def may(principal: Principal, method: str, path: str, query: bytes) -> bool:
             )
         case Role.JOIN:
             return method == "POST" and path == JOIN
+        case Role.INVENTORY:
+            return method == "PUT" and path == INVENTORY
         case Role.NODE:
             if method == "PUT":
                 return path.startswith(NETWORK_NODES) and _is_own(principal, path, query)

@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ipamd.api.access import Access, Gate
+from ipamd.api.access import INVENTORY, Access, Gate
 from ipamd.api.body import (
     LARGEST_BODY,
     LARGEST_COLLECTION,
@@ -34,6 +34,7 @@ _LARGER: Final = dict.fromkeys(
         "/v1/leases",
         "/v1/leases/report",
         "/v1/census",
+        INVENTORY,
     ),
     LARGEST_COLLECTION,
 )

@@ -25,6 +25,7 @@ from ipamd.engine.census.censuses import Counts as DeadCounts
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.nodes import SilentNodes
 from ipamd.engine.inspection.usage import Usage
+from ipamd.engine.inventory import GoneNodes
 from ipamd.engine.leasing.standings import Counts as LeaseCounts
 from ipamd.engine.measures import Histogram, Measures
 from ipamd.models.instant import SECOND
@@ -46,6 +47,7 @@ class _Now(Collector):
         leases: LeaseCounts,
         dead: DeadCounts,
         silent: SilentNodes,
+        gone: GoneNodes,
         ready: bool,
     ) -> None:
         self._calls = calls
@@ -56,6 +58,7 @@ class _Now(Collector):
         self._leases = leases
         self._dead = dead
         self._silent = silent
+        self._gone = gone
         self._ready = ready
 
     def collect(self) -> Iterator[Metric]:
@@ -190,6 +193,12 @@ class _Now(Collector):
         for kind in ("addresses", "seats", "blocks"):
             held.add_metric((kind,), getattr(self._silent, kind))
         yield held
+        yield _gauge("ipamd_gone_nodes", "Nodes that their clusters do not have any more.", self._gone.gone)
+        yield _gauge(
+            "ipamd_gone_nodes_waiting",
+            "Nodes that are gone and wait for an admin: more than half of those that their cluster had.",
+            self._gone.waiting,
+        )
 
 
 def exposition(
@@ -201,12 +210,13 @@ def exposition(
     leases: LeaseCounts,
     dead: DeadCounts,
     silent: SilentNodes,
+    gone: GoneNodes,
     *,
     ready: bool,
 ) -> bytes:
     """The page of a scrape."""
     registry = CollectorRegistry()
-    registry.register(_Now(calls, engine, clock, waiting, usage, leases, dead, silent, ready))
+    registry.register(_Now(calls, engine, clock, waiting, usage, leases, dead, silent, gone, ready))
     for of_process in (ProcessCollector, PlatformCollector, GCCollector):
         of_process(registry=registry)
     return generate_latest(registry)

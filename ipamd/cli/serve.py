@@ -13,6 +13,7 @@ from ipamd.cli.settings import (
     Format,
     HistoryDays,
     Host,
+    InventoryTokenFile,
     JoinTokenCluster,
     JoinTokenFile,
     LeakGrace,
@@ -42,6 +43,7 @@ def serve(
     reader_token_file: ReaderTokenFile = None,
     join_token_file: JoinTokenFile = None,
     join_token_cluster: JoinTokenCluster = DEFAULT_CLUSTER,
+    inventory_token_file: InventoryTokenFile = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
@@ -63,6 +65,7 @@ def serve(
         (Role.ADMIN, admin_token_file, None),
         (Role.READER, reader_token_file, None),
         (Role.JOIN, join_token_file, join_token_cluster),
+        (Role.INVENTORY, inventory_token_file, join_token_cluster),
     )
     settings = ServeSettings(
         host=host,

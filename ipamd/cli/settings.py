@@ -96,7 +96,17 @@ JoinTokenCluster = Annotated[
         envvar="IPAMD_JOIN_TOKEN_CLUSTER",
         show_envvar=True,
         metavar="NAME",
-        help="Cluster that nodes join with --join-token-file.",
+        help="Cluster that nodes join with --join-token-file, and of which --inventory-token-file speaks.",
+    ),
+]
+InventoryTokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--inventory-token-file",
+        envvar="IPAMD_INVENTORY_TOKEN_FILE",
+        show_envvar=True,
+        metavar="PATH",
+        help="Accept the token in this file from who says which nodes the cluster has.",
     ),
 ]
 TlsCert = Annotated[

@@ -34,7 +34,7 @@ def list_nodes(session: CommandSession, limit: Limit = None) -> None:
     """List nodes, what they hold, and when each was last heard from.
 
     STATE is `silent` if the node's agent was not heard from for five minutes, `draining` if its containers
-    get nothing new.
+    get nothing new, `gone` if its cluster does not have it any more.
     """
     session.show_list(
         session.client.pages(NODES, limit=limit),
@@ -208,7 +208,8 @@ def held(node: Mapping[str, Any]) -> str:
 
 def state(node: Mapping[str, Any]) -> str | None:
     """What is out of the ordinary about a node, None if nothing is."""
-    states = [word for word in ("draining", "silent") if node.get(word)]
+    words = (("gone_since", "gone"), ("draining", "draining"), ("silent", "silent"))
+    states = [word for field, word in words if node.get(field)]
     return ", ".join(states) or None
 
 

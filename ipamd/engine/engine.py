@@ -32,6 +32,7 @@ from ipamd.engine.inspection.nodes import NodeQueries
 from ipamd.engine.inspection.pod_network import NetworkQueries
 from ipamd.engine.inspection.queries import Queries
 from ipamd.engine.inspection.refusals import Refusals
+from ipamd.engine.inventory import Inventories
 from ipamd.engine.leasing.granting import Granting
 from ipamd.engine.leasing.leases import Leases
 from ipamd.engine.leasing.news import News
@@ -102,6 +103,7 @@ class Engine:
         self.removal = Removal(
             self.collector, self.leases, self.censuses, self.administration, self.publishing, blocks
         )
+        self.inventories = Inventories(backend, cache, self.announcements, clock, self.removal, self.upkeep)
         self.setting_back = SettingBack(backend, cache, clock, self.tokens.set_back)
         self.consistency = Check(backend, cache, self.upkeep, clock, self.setting_back)
         self._sampling = Sampling(backend, clock)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from ipamd.models.instant import Instant
 from ipamd.models.pod_network import Published
 
 _LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -41,7 +42,8 @@ class Node:
     `proof` is the SHA-256 (32 bytes) of the secret with which it joined, None if it did not join.
     `SHUT_OUT` in its place says that an admin revoked the node's last token.
     `published` is what it last published for the pod network, None if it takes no part. If it is `draining`,
-    its containers get nothing new.
+    its containers get nothing new. It is `listed` if an inventory of its cluster has named it, and gone since
+    `gone_since` if the last one does not any more.
     """
 
     cluster: str
@@ -50,6 +52,8 @@ class Node:
     proof: bytes | None = None
     published: Published | None = None
     draining: bool = False
+    listed: bool = False
+    gone_since: Instant | None = None
     revision: int = 0
 
     @property

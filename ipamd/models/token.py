@@ -25,6 +25,7 @@ class Role(StrEnum):
     READER = "reader"  # whatever only reads
     NODE = "node"  # the plugin's calls of one node
     JOIN = "join"  # a node token for a node of one cluster that has none
+    INVENTORY = "inventory"  # to say which nodes one cluster has; such a token is in a file, never in a table
 
 
 def looks_like_token(text: bytes) -> bool:

@@ -134,6 +134,7 @@ def test_nodes_are_changed_by_version_and_forgotten(http: httpx.Client) -> None:
         "labels": {"a": "2"},
         "joined": False,
         "draining": False,
+        "gone_since": None,
         "last_contact": None,
         "silent": None,
         "holds": {"addresses": 0, "seats": 0, "blocks": {}},

@@ -41,6 +41,7 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
         leases,
         dead,
         silent,
+        engine.inventories.count(),
         ready=ready,
     )
     return Response(page, media_type=MEDIA_TYPE)

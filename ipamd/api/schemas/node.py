@@ -48,7 +48,8 @@ class ShownHolding(TypedDict):
 class ShownNode(TypedDict):
     """A node as it is shown. `joined` says that it got a token with a proof.
 
-    If it is `draining`, its containers get nothing new.
+    If it is `draining`, its containers get nothing new. `gone_since` is since when the inventory of its
+    cluster does not name it any more.
 
     `silent` says that its agent was not heard from for five minutes; it is null if it has no agent, for then
     it calls only if a pod begins or ends. `network` is what the others hear of it in the pod network, null if
@@ -60,6 +61,7 @@ class ShownNode(TypedDict):
     labels: dict[str, str]
     joined: bool
     draining: bool
+    gone_since: str | None
     last_contact: str | None
     silent: bool | None
     holds: ShownHolding
@@ -97,6 +99,7 @@ def document_of(node: Node, standing: NodeStanding, member: AnnouncedNode | None
         "labels": dict(node.labels),
         "joined": node.proof not in (None, SHUT_OUT),
         "draining": node.draining,
+        "gone_since": rfc3339(node.gone_since) if node.gone_since is not None else None,
         "last_contact": rfc3339(standing.heard) if standing.heard is not None else None,
         "silent": standing.silent,
         "holds": {

@@ -209,12 +209,13 @@ def node_values(node: Node) -> Values:
     """The columns of `node` in their order."""
     published = json.dumps(_published_json(node.published)) if node.published is not None else None
     labels = json.dumps(dict(node.labels))
-    return node.cluster, node.name, labels, node.revision, node.proof, published, node.draining
+    states = node.draining, node.listed, node.gone_since
+    return node.cluster, node.name, labels, node.revision, node.proof, published, *states
 
 
 def node_of(row: Row) -> Node:
     """A node from its row."""
-    cluster, name, labels, revision, proof, published, draining = row
+    cluster, name, labels, revision, proof, published, draining, listed, gone_since = row
     return Node(
         cluster=cluster,
         name=name,
@@ -222,6 +223,8 @@ def node_of(row: Row) -> Node:
         proof=proof,
         published=None if published is None else _published_of(json.loads(published)),
         draining=bool(draining),
+        listed=bool(listed),
+        gone_since=gone_since,
         revision=revision,
     )
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 23
+REVISION: Final = 25
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -372,6 +372,8 @@ NODE: Final = Table(
     optional("proof", LargeBinary),
     optional("published"),
     Column("draining", Boolean, nullable=False, server_default=false()),
+    Column("listed", Boolean, nullable=False, server_default=false()),
+    optional("gone_since", BigInteger),
     PrimaryKeyConstraint("cluster", "name"),
 )
 Index("node_revision", NODE.c.revision)

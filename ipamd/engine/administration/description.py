@@ -13,6 +13,7 @@ from ipamd.models.documents import (
     settings_document,
     token_document,
 )
+from ipamd.models.instant import rfc3339
 from ipamd.models.node import SHUT_OUT, Node
 from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Pool
@@ -33,8 +34,8 @@ class Described(NamedTuple):
 def described(entry: Entry) -> Described:
     """Describe an entry.
 
-    Of a node these are its labels, that it joined and whether it drains: what it publishes is no decision of
-    an admin's.
+    Of a node these are its labels, that it joined, whether it drains, and since when its cluster does not
+    have it any more: what it publishes is no decision of anybody's.
     """
     match entry:
         case Pool():
@@ -61,4 +62,5 @@ def _node(node: Node) -> Description:
         "labels": dict(node.labels),
         "joined": node.proof not in (None, SHUT_OUT),
         "draining": node.draining,
+        "gone_since": rfc3339(node.gone_since) if node.gone_since is not None else None,
     }

@@ -205,6 +205,8 @@ def _refuse_stranger(known: Node, shown: bytes, own: list[Token], principal: Pri
 
 
 def _validate(request: TokenRequest, now: Instant) -> None:
+    if request.role is Role.INVENTORY:
+        raise InvalidValue("role", "such a token is in a file: see `ipamd serve --inventory-token-file`")
     if request.role is Role.NODE and request.node is None:
         raise InvalidValue("node", "a node token needs a node: name it")
     if request.role in (Role.NODE, Role.JOIN) and request.cluster is None:
