@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
@@ -42,4 +42,4 @@ def upgrade() -> None:
         )
     # The new one enforces as much of an older ipamd, and serves its lists.
     op.drop_index("allocation_one_owner", "allocation")
-    op.execute("UPDATE schema_version SET revision = 23")
+    op.execute("UPDATE schema_version SET revision = 24")
