@@ -25,6 +25,7 @@ LONGEST_NAME: Final = 253
 LONGEST_INTERFACE: Final = 15
 """Characters of an interface's name: the kernel's IFNAMSIZ without its end."""
 
+LONGEST_POOL_NAME: Final = 63
 POOL_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 CNI_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 """A network's name, and a container ID (CNI specification 1.1.0, "Parameters")."""

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ipamd.models.address import AddressRange, parse_address, parse_network
 from ipamd.models.instant import Instant, from_datetime
-from ipamd.models.limits import LONGEST_NAME, POOL_NAME
+from ipamd.models.limits import LONGEST_NAME, LONGEST_POOL_NAME, POOL_NAME
 from ipamd.models.node import node_name
 
 NO_MOMENT: Final = "is not a time such as 2026-01-31T12:00:00Z or 2026-01-31T12:00:00.5+01:00"
@@ -20,6 +20,9 @@ _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 """RFC 3339, section 5.6, which is stricter than what Python reads."""
+
+
+_NAME: Final = re.compile(POOL_NAME)
 
 
 class Document(BaseModel):
@@ -42,6 +45,15 @@ def _storable(text: str) -> str:
 def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("holds characters that cannot be printed")
+    return text
+
+
+def _name(text: str) -> str:
+    if _NAME.fullmatch(text) is None:
+        raise ValueError(
+            f"{text[:LONGEST_POOL_NAME]!r} is not a name: write letters, digits, `.`, `_` or `-`, "
+            f"{LONGEST_POOL_NAME} at most, the first a letter or a digit"
+        )
     return text
 
 
@@ -79,7 +91,11 @@ NodeName = Annotated[Word, AfterValidator(node_name)]
 Note = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_storable)]
 """Free text for people."""
 
-Name = Annotated[str, StringConstraints(pattern=f"^{POOL_NAME}$", max_length=63)]
+Name = Annotated[
+    str,
+    AfterValidator(_name),
+    Field(json_schema_extra={"pattern": f"^{POOL_NAME}$", "maxLength": LONGEST_POOL_NAME}),
+]
 """A name in ipamd: of a pool, an address space, a cluster."""
 
 Address = Annotated[
