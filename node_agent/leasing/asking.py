@@ -176,7 +176,7 @@ class Asking:
             told = structs.replace(told, seats=[], grant=view.grant, revision=self._revision)
         confirmed = self._confirmed or told.identities is not None
         opens = self._most > 0 and may_open and confirmed
-        news = await asyncio.to_thread(self._holding.take, told, asked_at, may_open=opens)
+        news = await asyncio.to_thread(self._holding.take, told, view, asked_at, may_open=opens)
         if self._most == 0 and not view.seats and not told.seats:
             await asyncio.to_thread(self._former.forget_seats)
         self._confirmed = confirmed

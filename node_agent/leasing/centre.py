@@ -104,6 +104,7 @@ class Told(Struct, frozen=True):
     recall: list[int] = []
     void: list[int] = []
     ended: list[ContainerTold] = []
+    untaken: list[int] = []
     refused: dict[str, str] = {}
     identities: list[ContainerTold] | None = None
 

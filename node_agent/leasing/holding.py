@@ -201,8 +201,11 @@ class Holding:
             for seat in seats:
                 seating.take_back(store, seat.place)
 
-    def take(self, told: Told, asked_at: int, *, may_open: bool) -> bool:
-        """Do all that ipamd said to an asking at that CLOCK_BOOTTIME. Was it news? Raises NoStore."""
+    def take(self, told: Told, view: View, asked_at: int, *, may_open: bool) -> bool:
+        """Do all that ipamd said to an asking at that CLOCK_BOOTTIME. Was it news? Raises NoStore.
+
+        `view` is what it was told.
+        """
         known = told.identities or []
         for first in range(0, len(known), _PIECE):
             with self._usable() as store:
@@ -222,6 +225,10 @@ class Holding:
             done += [seating.take_back(store, place) for place in back]
             gone = [places[number] for number in told.returned if number in places]
             done += [seating.forget(store, place) for place in gone]
+            if told.untaken and view.reported == view.last == store.number(layout.EVENT):
+                done += [
+                    self._tell_again(store, places[number]) for number in told.untaken if number in places
+                ]
             until = asked_at + told.seconds * 1_000_000_000
             seating.renew(store, epoch=told.epoch, grant=grant, until=until)
             seating.set_open(store, is_open=may_open)
@@ -248,6 +255,15 @@ class Holding:
         moment = f'{{"boot":{quote(maker.boot)},"uptime_ns":{issued.uptime_ns}}}'
         who = ended.identity
         return seating.end(store, maker.cluster, maker.node, who, issued.uptime_ns, moment, changes.RELEASED)
+
+    def _tell_again(self, store: Store, place: int) -> bool:
+        """Report what holds a seat once more: a database that was put back lacks it."""
+        maker = self._maker
+        is_told = seating.tell_again(store, maker.cluster, maker.node, place, maker.boot)
+        if is_told:
+            who = seating.holder(store, place)
+            log.warning("ipamd has lost a container of the lease", container_id=who.container_id)
+        return is_told
 
     def _uptime(self, container: ContainerTold) -> int:
         """When its last ADD was issued, 0 if that was in another boot."""

@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from cni_plugin.platform import uptime_ns
+from cni_plugin.quoting import quote
 from ipam_plugin.leases import changes, identities, layout, log, seats
 from ipam_plugin.leases.seats import Seat
 from ipam_plugin.leases.store import Store
@@ -166,6 +167,25 @@ def end(store: Store, cluster: str, node: str, one: Identity, issued: int, momen
         return False
     seat = seats.read(store, found.seat)
     changes.end(store, found, seat, issued, moment, ending, uptime_ns())
+    return True
+
+
+def tell_again(store: Store, cluster: str, node: str, place: int, boot: str) -> bool:
+    """Log the begin of what holds a seat once more, for ipamd has lost it. False if the log has no room.
+
+    What else the first one said of the container is not known here any more.
+    """
+    seat = seats.read(store, place)
+    found = identities.find(store, _key(cluster, node, holder(store, place)))
+    if seat.state != layout.HELD or found.state != identities.SEATED or found.seat != place:
+        return False
+    who = seats.holder_of(store, place).decode()
+    issued = f'{{"boot":{quote(boot)},"uptime_ns":{found.issued}}}'
+    event = f'{{"kind":"begin","seat":{seat.number},"issued":{issued},"request":{who}}}'.encode()
+    if not log.has_room(store, event, store.number(layout.TAKEN)):
+        return False
+    log.append(store, event, found.issued)
+    store.change([])
     return True
 
 

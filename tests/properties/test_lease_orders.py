@@ -526,6 +526,24 @@ def test_a_database_that_is_put_back_behind_a_node(played: Played, are_told: boo
     played.accounts.forget(played.node)
 
 
+@pytest.mark.parametrize("is_asked_later", [False, True])
+def test_a_database_that_is_put_back_hears_again_what_was_taken_and_told(
+    played: Played, is_asked_later: bool
+) -> None:
+    """The seat is free there, and its container's begin was acknowledged before."""
+    played.world.service.back_up()
+    address = played.add("c")
+    played.tell()
+    if is_asked_later:  # then it has a grant of which that database knows nothing
+        played.world.pass_time(60)
+
+    assert played.world.run(played.world.service.put_back())
+    played.world.pass_time(60)
+
+    assert played.world.held()["n0", "c"] == {address}
+    assert not played.node.unreported()
+
+
 def test_a_lost_store_had_given_what_nobody_was_told_of(played: Played) -> None:
     played.node.kill_agent()
     given = {played.add("c0"), played.add("c1")}

@@ -24,7 +24,7 @@ from ipamd.models.errors import NotFound
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import PoolState
 from tests.simulation.accounts import Accounts
-from tests.simulation.machine import AT_THE_NETWORK, CLUSTER, Call, Machine
+from tests.simulation.machine import AT_THE_NETWORK, CLUSTER, Call, Machine, Snapshot
 from tests.simulation.network import Fate
 from tests.simulation.world import World
 
@@ -40,13 +40,17 @@ kills = st.one_of(st.none(), st.none(), st.integers(AT_THE_NETWORK, MOST_WRITES)
 class LeasesAsAWhole(RuleBasedStateMachine):
     """Runtimes, admins, and whatever breaks."""
 
+    on_postgres = False
+
     def __init__(self) -> None:
         super().__init__()
         self.started: list[tuple[Machine, Call, int]] = []
+        self.snapshots: dict[int, Snapshot] = {}
+        self.clones = 0
 
     @initialize(subnet=st.sampled_from(["10.0.0.0/28", "10.0.0.0/29"]), cooldown=st.sampled_from([0, 0, 3]))
     def begin(self, subnet: str, cooldown: int) -> None:
-        self.world = World(NODES, subnet, cooldown=cooldown)
+        self.world = World(NODES, subnet, cooldown=cooldown, on_postgres=self.on_postgres)
         self.accounts = Accounts(self.world)
 
     def teardown(self) -> None:
@@ -149,6 +153,40 @@ class LeasesAsAWhole(RuleBasedStateMachine):
     def a_store_is_lost(self, node: int) -> None:
         self.accounts.lose_store(self.machine(node))
 
+    @rule(node=nodes)
+    def a_snapshot_is_taken(self, node: int) -> None:
+        """Of a virtual machine, with its memory."""
+        self.snapshots[node] = self.machine(node).take_snapshot()
+
+    @rule(node=nodes)
+    def a_snapshot_is_put_back(self, node: int) -> None:
+        """While ipamd is there: until it hears of the machine, this may give an address that is another's."""
+        if node in self.snapshots:
+            self.world.run(self.world.service.start())
+            self.machine(node).link.is_cut = False
+            self.machine(node).link.fates.clear()
+            self.accounts.put_back(self.machine(node), self.snapshots.pop(node))
+
+    @rule(
+        node=nodes,
+        seconds=st.sampled_from([1.0, 12.0, 40.0]),
+        adds=st.lists(st.tuples(st.booleans(), containers), max_size=4),
+    )
+    def a_disk_is_cloned(self, node: int, seconds: float, adds: list[tuple[bool, int]]) -> None:
+        """Two machines think for a while that they are the same node."""
+        machine = self.machine(node)
+        self.clones += 1
+        clone = self.world.add_machine(machine.name, f"clone-{self.clones}", disk_of=machine)
+        self.world.pass_time(seconds)
+        for is_of_the_clone, container in adds:
+            who = f"k{self.clones}-{container}" if is_of_the_clone else f"c{container}"
+            self.accounts.add(clone if is_of_the_clone else machine, who)
+            self.world.pass_time(1)
+        self.world.run(self.world.service.start())
+        self.accounts.remove(clone)
+        if self.world.machine_with_lease(machine.name) == clone.identity:  # nobody else could give it back
+            self.a_node_is_off_and_released(node, for_good=False)
+
     # Admins.
 
     @rule(node=nodes, container=containers)
@@ -233,10 +271,25 @@ class LeasesAsAWhole(RuleBasedStateMachine):
 
 pytestmark = pytest.mark.timeout(300)
 
+
+class LeasesOnPostgres(LeasesAsAWhole):
+    """The same, with a real PostgreSQL."""
+
+    on_postgres = True
+
+
+def times(examples: int) -> settings:
+    """So many histories, more in a campaign."""
+    return settings(
+        max_examples=examples * int(os.environ.get("CAMPAIGN", "1")),
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
 TestLeasesAsAWhole = LeasesAsAWhole.TestCase
-TestLeasesAsAWhole.settings = settings(
-    max_examples=10 * int(os.environ.get("CAMPAIGN", "1")),
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+TestLeasesAsAWhole.settings = times(10)
+
+TestLeasesOnPostgres = pytest.mark.faults(LeasesOnPostgres.TestCase)
+TestLeasesOnPostgres.settings = times(4)

@@ -16,8 +16,9 @@ from ipamd.models.errors import NotFound
 from ipamd.models.identity import Identity
 from ipamd.models.query import AllocationQuery
 from ipamd.models.request import Release
-from tests.simulation.machine import Call, Ended, Machine
+from tests.simulation.machine import Call, Ended, Machine, Snapshot
 from tests.simulation.network import LATER
+from tests.simulation.time import NS
 from tests.simulation.world import Stay, World
 
 LATER_US: Final = int(LATER * 1_000_000)
@@ -98,12 +99,35 @@ class Accounts:
         machine.path.unlink()
 
     def retire(self, machine: Machine) -> None:
-        """A machine gives all back, and is there no more."""
+        """A machine ends its containers, and its agent."""
         for identity, container in [*self.world.living, *self.tried]:
             if identity == machine.identity:
                 self.delete(machine, container)
         self.world.pass_time(5)
         machine.kill_agent()
+
+    def remove(self, machine: Machine) -> None:
+        """A machine ends its containers, and never comes back."""
+        self.retire(machine)
+        self.world.machines.remove(machine)
+        self.world.retired.append(machine)
+
+    def put_back(self, machine: Machine, snapshot: Snapshot) -> None:
+        """A virtual machine is put back with its memory. Of what it did since nobody is left on it.
+
+        Its containers end, for the addresses that they had then may be others' by now. Until its clock has
+        come to where it was, ipamd takes what it says for old.
+        """
+        rewound = machine.uptime - snapshot.uptime
+        for stay in list(self.world.living.values()):
+            if stay.machine is machine:
+                self.world.ends(machine, stay.container)
+        self.forget(machine)
+        machine.put_back(snapshot)
+        self.world.pass_time(60 + rewound / NS)
+        for identity, container in sorted(self.tried):
+            if identity == machine.identity:
+                self.delete(machine, container)
 
     def forget(self, machine: Machine) -> None:
         """What a machine did until now nobody may ever hear, and its lease is another one from now on."""
@@ -185,7 +209,7 @@ class Accounts:
     def _nobody_else(self, past: Collection[Allocation]) -> None:
         """History has no container that nobody asked for."""
         asked = {(stay.machine.name, stay.container) for stay in self.world.stays}
-        names = {machine.identity: machine.name for machine in self.world.machines}
+        names = {each.identity: each.name for each in (*self.world.machines, *self.world.retired)}
         asked |= {(names[identity], container) for identity, container in self.tried}
         for row in past:
             if isinstance(row.holder, Identity):

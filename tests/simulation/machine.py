@@ -112,6 +112,11 @@ class Machine:
     def is_agent_there(self) -> bool:
         return self._life is not None
 
+    @property
+    def uptime(self) -> int:
+        """Its CLOCK_BOOTTIME, in nanoseconds."""
+        return self._time.now - self.booted
+
     def boot_up(self) -> None:
         """Begin a boot, with empty memory."""
         self._boots += 1
@@ -132,7 +137,7 @@ class Machine:
         number = len(list(self._memory.parent.glob("snapshot-*")))
         folder = self._memory.with_name(f"snapshot-{number}")
         shutil.copytree(self._memory.parent, folder, ignore=shutil.ignore_patterns("snapshot-*"))
-        return Snapshot(folder, self.boot, self._time.now - self.booted)
+        return Snapshot(folder, self.boot, self.uptime)
 
     def put_back(self, snapshot: Snapshot) -> None:
         """Go on as it was. Its clock since boot goes on from then, and so does its agent."""

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import sqlite3
 from collections.abc import Callable, Coroutine
-from contextlib import closing
 from contextvars import copy_context
-from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
@@ -21,36 +17,22 @@ from ipamd.api.cni import Calls
 from ipamd.api.problem_handlers import install as install_problems
 from ipamd.api.routers import leases
 from ipamd.backends.registry import open_backend
-from ipamd.backends.sql.sqlite.writer import Writer
 from ipamd.engine.clock import Clock
 from ipamd.engine.engine import Engine
 from node_agent.relay.upstream import Response
+from tests.simulation.database import Database
 from tests.simulation.time import Life, Time
 
 T = TypeVar("T")
 
 
-class SameThread(Writer):
-    """SQLite's writer, without a thread of its own: so each history is the same each time."""
-
-    def __init__(self) -> None:
-        pass
-
-    async def run(self, call: Callable[[], T]) -> T:
-        return call()
-
-    async def end(self) -> None:
-        pass
-
-
 class Service:
     """A service that can be stopped, killed, and started on an older database."""
 
-    def __init__(self, passing: Time, database: Path) -> None:
+    def __init__(self, passing: Time, database: Database) -> None:
         self._time = passing
         self._database = database
         self._life: Life | None = None
-        self._backups: list[Path] = []
         self.engine: Engine | None = None
 
     async def start(self) -> None:
@@ -64,7 +46,8 @@ class Service:
 
     async def _open(self) -> Engine:
         clock = Clock(lambda: self._time.wall_ns() // 1000, lambda: self._time.now // 1000)
-        self._backend = await open_backend(f"sqlite:///{self._database}")
+        with self._database.at_work():
+            self._backend = await open_backend(self._database.url)
         return await Engine.open(self._backend, clock=clock)
 
     async def stop(self, *, kill: bool = False) -> None:
@@ -75,28 +58,22 @@ class Service:
         self._life = self.engine = None
         if kill:
             await life.kill()
-            await self._backend.close()
+            with self._database.at_work():
+                await self._backend.close()
         else:
             await engine.close()
             await life.kill()
 
     def back_up(self) -> None:
         """Keep the database as it is now."""
-        backup = self._database.with_name(f"backup-{len(self._backups)}")
-        with closing(sqlite3.connect(self._database)) as source, closing(sqlite3.connect(backup)) as target:
-            source.backup(target)
-        self._backups.append(backup)
+        self._database.back_up()
 
     async def put_back(self) -> bool:
         """Start on the last backup. Whether there is one."""
-        if not self._backups:
-            return False
         await self.stop(kill=True)
-        for ending in ("-wal", "-shm"):
-            self._database.with_name(self._database.name + ending).unlink(missing_ok=True)
-        shutil.copyfile(self._backups.pop(), self._database)
+        is_back = self._database.put_back()
         await self.start()
-        return True
+        return is_back
 
     async def serve(self, path: str, body: bytes) -> Response:
         """Answer a request. Raises ConnectionError if nobody listens."""

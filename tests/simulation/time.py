@@ -15,6 +15,7 @@ from unittest.mock import patch
 NS: Final = 1_000_000_000
 _BEGIN: Final = 1_000_000 * NS
 _WALL: Final = 1_800_000_000 * NS
+_OUTSIDE_SECONDS: Final = 60.0
 
 booted: ContextVar[int] = ContextVar("booted", default=0)
 """When the machine booted whose code runs."""
@@ -55,9 +56,20 @@ class Time:
     def __init__(self) -> None:
         self.now = _BEGIN
         self.ahead = 0
+        self.standing = 0
+        """How many wait for something outside, which takes no time here."""
 
     def advance(self, seconds: float) -> None:
         self.now += math.ceil(seconds * NS) + 1000
+
+    @contextmanager
+    def stands(self) -> Iterator[None]:
+        """Let no time pass while something outside is waited for."""
+        self.standing += 1
+        try:
+            yield
+        finally:
+            self.standing -= 1
 
     def wall_ns(self) -> int:
         return _WALL + self.now + self.ahead
@@ -89,6 +101,10 @@ class _Selector(selectors.EpollSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if ready or timeout == 0:
+            return ready
+        if self._time.standing:
+            ready = super().select(_OUTSIDE_SECONDS)
+            assert ready, "what is outside does not answer"
             return ready
         if timeout is None:
             raise RuntimeError("everybody waits for somebody else")

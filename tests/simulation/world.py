@@ -7,26 +7,25 @@ import logging
 import random
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from unittest.mock import patch
 
 import structlog
 
 from ipamd.backends.registry import open_backend
-from ipamd.backends.sql.sqlite import backend as sqlite_backend
 from ipamd.engine.engine import Engine
 from ipamd.models.allocation import Allocation
 from ipamd.models.identity import Identity
 from ipamd.models.pool import Pool
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from tests.properties.test_history import contradictions
-from tests.simulation.machine import Ended, Machine
-from tests.simulation.service import SameThread, Service
+from tests.simulation.database import Database, postgres_database, sqlite_file
+from tests.simulation.machine import CLUSTER, Ended, Machine
+from tests.simulation.service import Service
 from tests.simulation.time import NS, Loop, Time
 
 T = TypeVar("T")
@@ -64,22 +63,32 @@ class Stay:
 class World:
     """ipamd, one pool, and some nodes."""
 
-    def __init__(self, nodes: int, subnet: str = "10.0.0.0/28", *, seats: int = 4, cooldown: int = 0) -> None:
+    def __init__(
+        self,
+        nodes: int,
+        subnet: str = "10.0.0.0/28",
+        *,
+        seats: int = 4,
+        cooldown: int = 0,
+        on_postgres: bool = False,
+    ) -> None:
         random.seed(0)  # pauses of the agent
         self._closing = ExitStack()
-        empty = _empty_database()
-        self.folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(dir=MEMORY)))
         self.time = Time()
+        self.folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(dir=MEMORY)))
+        made: AbstractContextManager[Database] = (
+            postgres_database(self.time) if on_postgres else sqlite_file(self.folder, _empty_database())
+        )
+        database = self._closing.enter_context(made)
         self._closing.enter_context(self.time.replaced(self.pass_time))
-        self._closing.enter_context(patch.object(sqlite_backend, "Writer", SameThread))
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         self._closing.callback(structlog.reset_defaults)
         self.loop = Loop(self.time)
-        database = self.folder / "ipamd.sqlite"
-        database.write_bytes(empty)
         self.service = Service(self.time, database)
         self._seats = seats
         self.machines: list[Machine] = []
+        self.retired: list[Machine] = []
+        """Those that were there, and will not come back."""
         self.living: dict[tuple[str, str], Stay] = {}
         self.stays: list[Stay] = []
         """What was, in the order in which it began."""
@@ -104,7 +113,7 @@ class World:
     def close(self) -> None:
         """End everything."""
         try:
-            for machine in self.machines:
+            for machine in (*self.machines, *self.retired):
                 machine.kill_agent()
                 self.run(machine.link.close())
             self.run(self.service.stop())
@@ -211,6 +220,11 @@ class World:
     def leased(self) -> int:
         """How many addresses nodes hold in advance."""
         return self.admin(lambda engine: engine.queries.usage("pods")).leased
+
+    def machine_with_lease(self, name: str) -> str | None:
+        """The identity of the machine that has a node's lease."""
+        leases = self.admin(lambda engine: engine.standings.of_nodes(CLUSTER, name, None))
+        return next((lease.machine for lease in leases), None)
 
     def contradictions(self) -> list[Any]:
         return self.admin(contradictions)

@@ -114,6 +114,7 @@ class ShownTold(TypedDict):
     recall: list[int]
     void: list[int]
     ended: list[ShownEnded]
+    untaken: list[int]
     refused: dict[str, str]
     identities: list[ShownContainer] | None
 
@@ -168,6 +169,7 @@ def told_document(told: Told) -> dict[str, Any]:
         "recall": list(told.recalled),
         "void": list(told.void),
         "ended": list(map(_ended, told.ended)),
+        "untaken": list(told.untaken),
         "refused": dict(told.refused),
         "identities": None if identities is None else list(map(_container, identities)),
     }

@@ -88,6 +88,8 @@ class Told:
 
     Seats that are `recalled` are to be given back as soon as they are free; `void` ones are not the node's.
     `reported` is the number of the store's last event that ipamd has: a store with fewer is one of the past.
+    Those seats are `untaken` that the node says are taken, and that are free at ipamd: their containers are
+    `ended`, or ipamd has lost what it was told of them.
     `refused` says of a configuration why no seat is granted. `is_news`: there is something to do now.
     `pools` are those of the node's free seats.
     """
@@ -102,6 +104,7 @@ class Told:
     recalled: Sequence[int]
     void: Sequence[int]
     ended: Sequence[EndedContainer]
+    untaken: Sequence[int]
     refused: Mapping[str, str]
     identities: Sequence[KnownContainer] | None = None
     is_news: bool

@@ -19,7 +19,7 @@ from ipamd.engine.leasing.conversation import Asking, SeatState, Told
 from ipamd.engine.leasing.granting import Granting
 from ipamd.engine.leasing.locking import LOCKS, locked_lease
 from ipamd.engine.leasing.news import News
-from ipamd.engine.leasing.telling import Telling
+from ipamd.engine.leasing.telling import Telling, untaken
 from ipamd.engine.leasing.tenancy import Decided, decide, fenced, may_give_until
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import NodeHoldsSeats, NodeMayGive, Unavailable
@@ -116,7 +116,8 @@ class Leases:
             number += 1
             await self._note_grant(lease, number)
         recalled &= {*asking.seats, *(answer.number for answer in answers)}
-        ended = await self._telling.ended(asking, seats, rows)
+        free_here = untaken(asking, lease, seats, rows)
+        ended = await self._telling.ended(asking, free_here, rows)
         free = [number for number, state in asking.seats.items() if state is SeatState.FREE]
         return Told(
             epoch=lease.epoch,
@@ -129,6 +130,7 @@ class Leases:
             recalled=sorted(recalled),
             void=void,
             ended=ended,
+            untaken=free_here,
             refused=granted.refused,
             identities=await self._telling.identities(asking, rows) if asking.confirm else None,
             is_news=bool(answers or returned or ended or asking.confirm or recalled.union(void) & set(free)),

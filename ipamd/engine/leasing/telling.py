@@ -61,22 +61,15 @@ class Telling:
         return answers
 
     async def ended(
-        self, asking: Asking, seats: Mapping[int, Seat], rows: Mapping[int, Sequence[Allocation]]
+        self, asking: Asking, untaken: Sequence[int], rows: Mapping[int, Sequence[Allocation]]
     ) -> list[EndedContainer]:
         """The last containers of seats that a node says are taken, and that are free at ipamd.
 
         If the node has given a seat to another container since, it does not find this one there.
         """
         found = []
-        for number, state in asking.seats.items():
-            own = rows.get(number, ())
-            if (
-                state is not SeatState.TAKEN
-                or number not in seats
-                or not all(row.is_free_seat for row in own)
-            ):
-                continue
-            for row in own[:1]:
+        for number in untaken:
+            for row in rows.get(number, ())[:1]:
                 query = HistoryQuery(address=row.address, space=row.space)
                 for past in await self._ledger.history(query, row.id, 1):
                     if isinstance(past.holder, Identity) and past.holder.node_key == asking.node:
@@ -104,6 +97,20 @@ class Telling:
                     other = latest.setdefault(row.holder, row)
                     latest[row.holder] = max(row, other, key=lambda each: each.repeated)
         return [KnownContainer(who, row.boot, row.repeated.uptime_ns) for who, row in latest.items()]
+
+
+def untaken(
+    asking: Asking, lease: Lease, seats: Mapping[int, Seat], rows: Mapping[int, Sequence[Allocation]]
+) -> list[int]:
+    """The seats that a node says are taken, and that are free at ipamd."""
+    return [
+        number
+        for number, state in asking.seats.items()
+        if state is SeatState.TAKEN
+        and number in seats
+        and seats[number].void_in != lease.boot
+        and all(row.is_free_seat for row in rows.get(number, ()))
+    ]
 
 
 def _is_news(asking: Asking, number: int, own: Sequence[Allocation], catalogue: Catalogue) -> bool:
