@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -62,7 +62,8 @@ async def search(request: Request) -> Response:
     is_name = words != "" and words.isprintable()
     found = await _found(rest(request), words) if is_name else {}
     names = await _names(request, words) if is_name else {"pools": [], "nodes": []}
-    return render(request, "search.html", words=words, found=found, **names)
+    kept = await _kept(rest(request), words) if is_name else []
+    return render(request, "search.html", words=words, found=found, kept=kept, **names)
 
 
 async def _view_of(request: Request, words: str) -> str | None:
@@ -87,17 +88,27 @@ async def _view_of(request: Request, words: str) -> str | None:
 
 
 async def _found(api: Rest, words: str) -> Mapping[str, Any]:
-    """Who bears a name: a workload, an owner, a container, a reservation's holder. All by an index."""
-    namespace, slash, name = words.partition("/")
-    workload = {"namespace": namespace, "name": name} if slash and namespace and name else {"name": words}
+    """Who bears or bore a name: a workload, an owner, a container, a node. All by an index."""
     asked_for = {
-        "Workloads": ("/v1/history", workload),
-        "Owners": ("/v1/allocations", {"owner": words}),
+        "Workloads": ("/v1/history", _workload(words) or {"name": words}),
+        "Owners": ("/v1/history", {"owner": words}),
         "Containers": ("/v1/allocations", {"container_id": words}),
         "On the node": ("/v1/allocations", {"node": words}),
     }
     answers = await asyncio.gather(*(_or_none(api, *each) for each in asked_for.values()))
     return {title: answer for title, answer in zip(asked_for, answers, strict=True) if answer["items"]}
+
+
+async def _kept(api: Rest, words: str) -> Sequence[Mapping[str, Any]]:
+    """What is reserved for an owner or a workload of this name."""
+    page = await _or_none(api, "/v1/reservations", _workload(words) or {"owner": words})
+    return cast(Sequence[Mapping[str, Any]], page["items"])
+
+
+def _workload(words: str) -> Mapping[str, str] | None:
+    """A workload that is named with its namespace."""
+    namespace, _, name = words.partition("/")
+    return {"namespace": namespace, "name": name} if namespace and name else None
 
 
 async def _or_none(api: Rest, path: str, query: Mapping[str, str]) -> Any:
@@ -184,7 +195,18 @@ def _lines(value: Any) -> list[str]:
     return [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)]
 
 
-HISTORY: Final = ("address", "space", "namespace", "name", "cluster", "node", "at", "after", "before")
+HISTORY: Final = (
+    "address",
+    "space",
+    "namespace",
+    "name",
+    "owner",
+    "cluster",
+    "node",
+    "at",
+    "after",
+    "before",
+)
 ALLOCATIONS: Final = (
     "pool",
     "cluster",

@@ -70,6 +70,7 @@ def fill(http: httpx.Client) -> None:
     post("/v1/nodes/default/burnt/release", {"why": HOSTILE, "even_if_alive": True})
     asked = post("/v1/requests", {"allocation": {"owner": HOSTILE, "pool": "pods"}, "note": HOSTILE})
     post(f"/v1/requests/{asked['id']}/refuse", {"reason": HOSTILE})
+    post("/v1/reservations", {"address": "10.64.0.78", "owner": "\U0001f980 crab", "note": HOSTILE})
     post("/v1/requests", {"reservation": {"address": "10.64.0.77", "owner": "\U0001f980 crab"}})
     assert http.put("/v1/nodes/default/n1", json={"labels": {"zone": HOSTILE}}).is_success
 
@@ -116,6 +117,7 @@ VIEWS = {
     "/ui/history?node=burnt": "admin: &lt;script",
     "/ui/search?q=front": "Workloads",
     "/ui/search?q=vm-1": "Owners",
+    "/ui/search?q=%F0%9F%A6%80%20crab": "10.64.0.78",
     "/ui/search?q=n1": "Nodes",
     "/ui/search?q=%3Cb%3E%E2%80%AEnonsense": "Nothing is called that",
     "/ui/explain?node=n1&pools=pods": "It would get",

@@ -76,6 +76,16 @@ def test_search_leads_to_what_alone_can_be_meant(page: Browser, words: str, lead
     assert (answer.status_code, answer.headers["location"]) == (303, leads_to)
 
 
+def test_search_finds_who_had_an_address_by_the_name_of_an_owner(page: Browser, filled: IpamdProcess) -> None:
+    held = filled.http.post("/v1/allocations", json={"owner": "former", "pool": "wide"}).json()
+    assert filled.http.delete(f"/v1/allocations/{held['id']}").is_success
+
+    text = page.get("/ui/search?q=former").text
+
+    assert f"/ui/addresses/{held['address']}" in text
+    assert held["address"] in page.get("/ui/history?owner=former").text
+
+
 def test_a_picture_tells_each_address_of_a_small_prefix_and_the_gaps(page: Browser) -> None:
     text = page.get("/ui/pools/pods/map?at=10.64.0.0/24").text
 
@@ -84,7 +94,7 @@ def test_a_picture_tells_each_address_of_a_small_prefix_and_the_gaps(page: Brows
     assert states["10.64.0.0"] == states["10.64.0.1"] == states["10.64.0.255"] == "excluded"
     assert states["10.64.0.9"] == "allocated"
     assert {states[f"10.64.0.{last}"] for last in range(64, 72)} == {"reserved"}
-    assert list(states.values()).count("free") == 256 - 3 - 2 - 8
+    assert list(states.values()).count("free") == 256 - 3 - 2 - 9
     assert re.search(r"10\.64\.0\.10</a>.*10\.64\.0\.63.*<small>54<", text)
 
 
