@@ -5,15 +5,13 @@ Cloud controllers set the condition at a new node, and wait for whoever makes it
 
 import asyncio
 import json
-import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+from asking import NODES, complain, of_ipamd, of_kubernetes
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CONDITION = "NetworkUnavailable"
 LOOK_SECONDS = 5
 WATCH_SECONDS = 300
@@ -21,25 +19,12 @@ AT_ONCE = 50
 MISSING = 404
 
 
-async def main(cluster: str, token: str) -> None:
+async def main(cluster: str) -> None:
     """Go on until the pod ends."""
     unavailable: set[str] = set()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(keep_watching(unavailable))
-        tasks.create_task(keep_clearing(unavailable, cluster, token))
-
-
-def of_kubernetes() -> httpx.AsyncClient:
-    """Ask the cluster's API by its address, for DNS may have no network yet, with the token of now."""
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
-    place = f"[{host}]" if ":" in host else host
-    token = (ACCOUNT / "token").read_text()
-    return httpx.AsyncClient(
-        base_url=f"https://{place}:{port}",
-        headers={"Authorization": f"Bearer {token}"},
-        verify=str(ACCOUNT / "ca.crt"),
-        timeout=httpx.Timeout(10, read=WATCH_SECONDS + 30),
-    )
+        tasks.create_task(keep_clearing(unavailable, cluster))
 
 
 async def keep_watching(unavailable: set[str]) -> None:
@@ -48,8 +33,8 @@ async def keep_watching(unavailable: set[str]) -> None:
     while True:
         try:
             async with (
-                of_kubernetes() as kubernetes,
-                kubernetes.stream("GET", "/api/v1/nodes", params=asked) as told,
+                of_kubernetes(WATCH_SECONDS + 30) as kubernetes,
+                kubernetes.stream("GET", NODES, params=asked) as told,
             ):
                 told.raise_for_status()
                 unavailable.clear()
@@ -73,14 +58,9 @@ def note(event: dict, unavailable: set[str]) -> None:
         unavailable.discard(node["metadata"]["name"])
 
 
-async def keep_clearing(unavailable: set[str], cluster: str, token: str) -> None:
+async def keep_clearing(unavailable: set[str], cluster: str) -> None:
     """Clear the condition of each node that takes part in the pod network."""
-    ipamd = httpx.AsyncClient(
-        base_url=os.environ["IPAMD_ENDPOINT"],
-        headers={"Authorization": f"Bearer {token}"},
-        verify=os.environ["SSL_CERT_FILE"],
-        timeout=10,
-    )
+    ipamd = of_ipamd()
     while True:
         for name in sorted(unavailable)[:AT_ONCE]:
             try:
@@ -110,9 +90,9 @@ async def clear(name: str) -> None:
         "lastHeartbeatTime": now,
         "lastTransitionTime": now,
     }
-    async with of_kubernetes() as kubernetes:
+    async with of_kubernetes(10) as kubernetes:
         answer = await kubernetes.patch(
-            f"/api/v1/nodes/{quote(name, safe='')}/status",
+            f"{NODES}/{quote(name, safe='')}/status",
             content=json.dumps({"status": {"conditions": [condition]}}),
             headers={"Content-Type": "application/strategic-merge-patch+json"},
         )
@@ -120,10 +100,5 @@ async def clear(name: str) -> None:
     print(f"node {name}: {CONDITION} is cleared", flush=True)
 
 
-def complain(of: str, error: httpx.HTTPError) -> None:
-    """Say what went wrong; it is tried again."""
-    print(f"{of}: {error!r}; trying again", file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(os.environ["IPAMD_TOKEN_FILE"]).read_text().strip()))
+    asyncio.run(main(sys.argv[1]))

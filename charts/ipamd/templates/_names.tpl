@@ -153,3 +153,9 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
     defaultMode: 0440
 {{- end }}
 {{- end }}
+
+{{/* After how many seconds a node that is gone is removed. */}}
+{{- define "ipamd.removeAfterSeconds" -}}
+{{- $units := dict "m" 60 "h" 3600 "d" 86400 }}
+{{- with .Values.nodes.removeAfter }}{{ mul (regexFind "^[0-9]+" . | int) (get $units (regexFind "[mhd]$" .)) }}{{ end }}
+{{- end }}

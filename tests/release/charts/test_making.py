@@ -147,6 +147,27 @@ def test_one_pod_may_write_the_status_of_nodes_and_none_if_nobody_waits_for_that
     assert [key for key in manifests("-f", example, values=without) if key[0] == "ClusterRole"] == []
 
 
+def test_one_pod_may_read_the_nodes_if_what_is_gone_is_to_be_removed() -> None:
+    made = manifests(values=merged(LEAST, {"nodes": {"removeAfter": "36h"}}))
+
+    assert made["ClusterRole", "net-ipamd-inventory"]["rules"] == [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}
+    ]
+    pod = pods(made)["Deployment", "ipamd-inventory"]
+    [container] = pod["containers"]
+    assert container["command"][-2:] == ["default", str(36 * 3600)]
+    tokens = next(volume["secret"]["items"] for volume in pod["volumes"] if volume["name"] == "tokens")
+    assert [item["key"] for item in tokens] == ["inventory"]
+    assert "inventory" in made["Secret", "ipamd-tokens"]["data"]
+    [server] = pods(made)["Deployment", "ipamd"]["containers"]
+    assert any(each["name"] == "IPAMD_INVENTORY_TOKEN_FILE" for each in server["env"])
+
+    without = manifests(values=LEAST)
+    assert [key for key in without if "inventory" in key[1]] == []
+    [server] = pods(without)["Deployment", "ipamd"]["containers"]
+    assert not any(each["name"] == "IPAMD_INVENTORY_TOKEN_FILE" for each in server["env"])
+
+
 def test_every_mount_names_a_volume_and_the_installation_sees_who_manages_the_network() -> None:
     for (kind, name), pod in pods(manifests(*OPERATOR, values=EVERYTHING)).items():
         volumes = {one["name"]: one.get("hostPath", {}).get("path") for one in pod.get("volumes", [])}
