@@ -1,7 +1,7 @@
 """Metrics for Prometheus. Names follow its conventions: base units, and `_total` for counters.
 
 The rest of ipamd counts in plain numbers, which become metrics at a scrape. No value of a label comes from a
-caller: admins name pools, and all others are fixed words.
+caller: admins name pools and quotas, and all others are fixed words.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ipamd.api.call_measures import CallMeasures
 from ipamd.engine.census.censuses import Counts as DeadCounts
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.nodes import SilentNodes
+from ipamd.engine.inspection.queries import QuotaUse
 from ipamd.engine.inspection.usage import Usage
 from ipamd.engine.inventory import GoneNodes
 from ipamd.engine.leasing.standings import Counts as LeaseCounts
@@ -48,6 +49,7 @@ class _Now(Collector):
         dead: DeadCounts,
         silent: SilentNodes,
         gone: GoneNodes,
+        quotas: Mapping[str, QuotaUse],
         ready: bool,
     ) -> None:
         self._calls = calls
@@ -59,6 +61,7 @@ class _Now(Collector):
         self._dead = dead
         self._silent = silent
         self._gone = gone
+        self._quotas = quotas
         self._ready = ready
 
     def collect(self) -> Iterator[Metric]:
@@ -68,6 +71,7 @@ class _Now(Collector):
         yield from self._of_engine()
         yield from self._of_clock()
         yield from self._of_pools()
+        yield from self._of_quotas()
 
     def _of_calls(self) -> Iterator[Metric]:
         answers = CounterMetricFamily(
@@ -157,6 +161,21 @@ class _Now(Collector):
         yield from self._of_the_dead()
         yield from self._of_silent_nodes()
 
+    def _of_quotas(self) -> Iterator[Metric]:
+        limits = GaugeMetricFamily(
+            "ipamd_quota_limit_addresses", "Addresses that a quota allows.", labels=("quota",)
+        )
+        used = GaugeMetricFamily(
+            "ipamd_quota_used_addresses",
+            "Addresses that the namespace uses of a quota that uses most, or all that share it.",
+            labels=("quota",),
+        )
+        for quota, use in self._quotas.items():
+            limits.add_metric((quota,), use.limit)
+            used.add_metric((quota,), use.used)
+        yield limits
+        yield used
+
     def _of_the_dead(self) -> Iterator[Metric]:
         yield _counter(
             "ipamd_dead_addresses",
@@ -211,12 +230,13 @@ def exposition(
     dead: DeadCounts,
     silent: SilentNodes,
     gone: GoneNodes,
+    quotas: Mapping[str, QuotaUse],
     *,
     ready: bool,
 ) -> bytes:
     """The page of a scrape."""
     registry = CollectorRegistry()
-    registry.register(_Now(calls, engine, clock, waiting, usage, leases, dead, silent, gone, ready))
+    registry.register(_Now(calls, engine, clock, waiting, usage, leases, dead, silent, gone, quotas, ready))
     for of_process in (ProcessCollector, PlatformCollector, GCCollector):
         of_process(registry=registry)
     return generate_latest(registry)

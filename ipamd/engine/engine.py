@@ -105,7 +105,9 @@ class Engine:
         )
         self.inventories = Inventories(backend, cache, self.announcements, clock, self.removal, self.upkeep)
         self.setting_back = SettingBack(backend, cache, clock, self.tokens.set_back)
-        self.consistency = Check(backend, cache, self.upkeep, clock, self.setting_back)
+        self.consistency = Check(
+            backend, cache, self.upkeep, clock, self.setting_back, self.quotas.count_again
+        )
         self._sampling = Sampling(backend, clock)
         self._pruning = Pruning(backend, clock, history_days) if history_days else None
         self._tasks = [asyncio.create_task(each.run()) for each in (cache, self.announcements, self._news)]

@@ -29,6 +29,7 @@ class FindingKind(StrEnum):
     MOMENT_AHEAD = "moment-ahead"
     LIVING_CONFLICT = "living-conflict"
     PUT_BACK = "put-back"
+    TALLY = "tally"
 
 
 REPAIRABLE = frozenset(
@@ -42,6 +43,7 @@ REPAIRABLE = frozenset(
         FindingKind.NEXT_FREE_SINCE,
         FindingKind.ALLOCATION_WITHOUT_BLOCK,
         FindingKind.MOMENT_AHEAD,
+        FindingKind.TALLY,
     }
 )
 """What the allocations alone decide: a block says of its addresses what they say, or it is wrong.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -13,7 +15,7 @@ from tests.api.conftest import NewPool
 from tests.api.lease_holder import LeaseHolder
 from tests.api.plugin_call import call
 from tests.postgres import Postgres
-from tests.service import running_replicas
+from tests.service import IpamdProcess, running_replicas
 
 _numbers = itertools.count(1)
 
@@ -208,3 +210,33 @@ def test_replicas_begin_to_count_while_pods_come_and_go(postgres: Postgres) -> N
         assert (made["used"], made["counting"]) == (2, False)
         codes = [add((here, there)[turn % 2].http, f"more{turn}", "team-a", "pods") for turn in range(3)]
         assert codes == [0, 106, 106]
+
+
+def test_a_count_that_differs_from_the_allocations_is_found_and_repaired(ipamd_process: IpamdProcess) -> None:
+    ipamd_process.create_pool("pods", "10.0.0.0/24")
+    state(ipamd_process.http, "team-a", 3)
+    assert add(ipamd_process.http, "a", "team-a", "pods") == 0
+    ipamd_process.stop()
+    with closing(sqlite3.connect(ipamd_process.database)) as database, database:
+        database.execute("UPDATE tally SET used = 3")
+    ipamd_process.start()
+    assert add(ipamd_process.http, "b", "team-a", "pods") == 106
+
+    [finding] = ipamd_process.contradictions()
+    assert finding["kind"] == "tally"
+    assert finding["what"].startswith("quota team-a counts 3 IPv4 addresses of namespace team-a")
+    [repaired] = ipamd_process.contradictions(repair=True)
+    assert repaired["repaired"] is True
+    assert ipamd_process.contradictions() == []
+    assert add(ipamd_process.http, "b", "team-a", "pods") == 0
+
+
+def test_metrics_tell_what_is_used_of_each_quota(http: httpx.Client, team: str, new_pool: NewPool) -> None:
+    pods = new_pool()["name"]
+    state(http, team, 7)
+    assert add(http, "a", team, pods) == 0
+
+    lines = http.get("/metrics").text.splitlines()
+
+    assert f'ipamd_quota_limit_addresses{{quota="{team}"}} 7.0' in lines
+    assert f'ipamd_quota_used_addresses{{quota="{team}"}} 1.0' in lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ipamd.models.address import AddressRange, IPAddress
@@ -56,6 +57,18 @@ class Kept:
 
 
 @dataclass
+class Limit:
+    """A quota of the one namespace: how many addresses of each family, maybe of one pool or one family."""
+
+    limit: int
+    pool: str | None
+    family: int | None
+
+    def counts(self, pool: Pool) -> bool:
+        return self.pool in (None, pool.name) and self.family in (None, pool.family)
+
+
+@dataclass
 class Model:
     """Pools, what is held in them, and since when the rest is free."""
 
@@ -69,6 +82,7 @@ class Model:
     owned: dict[IPAddress, Owned] = field(default_factory=dict)
     former: dict[tuple[str, int], Former] = field(default_factory=dict)
     freed_at: dict[tuple[str, IPAddress], Instant] = field(default_factory=dict)
+    limits: dict[str, Limit] = field(default_factory=dict)
     now: Instant = 0
     ahead: Instant = 0
 
@@ -192,10 +206,31 @@ class Model:
         )
         return pool.sticky and address in self.cooling(pool) and not own and not self.keeper(address)
 
+    def used(self, limit: Limit, family: int, more: Sequence[str] = ()) -> int:
+        """How many addresses of a family a quota counts, with one more of each of these pools."""
+        held = [name for holding in self.holdings.values() for name, _ in holding.addresses]
+        counted = [self.pools[name] for name in (*held, *more)]
+        return sum(limit.counts(pool) and pool.family == family for pool in counted)
+
+    def open(self, slot: list[str], before: Sequence[str] = ()) -> list[str]:
+        """The pools that quotas leave open to an answer that has addresses of some pools already."""
+        return [
+            name
+            for name in slot
+            if not any(
+                limit.counts(self.pools[name])
+                and self.used(limit, self.pools[name].family, before) >= limit.limit
+                for limit in self.limits.values()
+            )
+        ]
+
     def fits(self, container: int, pool_names: list[list[str]], addresses: list[IPAddress]) -> bool:
         """Whether these addresses, in the order of the pool_names, are an answer that the promises allow."""
         own = self.reserved_for(container)
-        for position, (slot, address) in enumerate(zip(pool_names, addresses, strict=True)):
+        before: list[str] = []
+        for position, (wanted, address) in enumerate(zip(pool_names, addresses, strict=True)):
+            slot = self.open(wanted, before)
+            before += [name for name in wanted if address in self.pools[name].subnet]
             pools = [self.pools[name] for name in slot]
             reserved = [p for p in pools if any(r.first in p.subnet for r in own)]
             if reserved:
@@ -218,13 +253,20 @@ class Model:
     def serves(self, container: int, pool_names: list[list[str]]) -> bool:
         """Whether every slot has something to give, when nothing in particular is asked for."""
         own = self.reserved_for(container)
-        for position, slot in enumerate(pool_names):
+        before: list[str] = []
+        for position, wanted in enumerate(pool_names):
+            named = [self.pools[name] for name in wanted]
+            reserved = next((p for p in named if any(r.first in p.subnet for r in own)), None)
+            slot = self.open(wanted if reserved is None else [reserved.name], before)
+            if not slot:
+                return False
             pools = [self.pools[name] for name in slot]
-            reserved = next((p for p in pools if any(r.first in p.subnet for r in own)), None)
             if reserved is None:
                 again = self.again(container, slot, position)
-                if again is None and not any(self.ready(pool) for pool in pools):
+                ready = next((pool.name for pool in pools if self.ready(pool)), None)
+                if again is None and ready is None:
                     return False
+                before.append(self.former[workload_of(container), position].pool if again else ready or "")
             elif reserved.state is PoolState.DRAINING or not any(
                 a in self.usable(reserved) and a not in self.held(reserved.name)
                 for r in own[:1]
@@ -232,6 +274,8 @@ class Model:
                 if r.contains(a)
             ):
                 return False
+            else:
+                before.append(reserved.name)
         return True
 
     def overtaken(self, container: int, moment: Moment) -> bool:

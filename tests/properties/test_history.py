@@ -35,11 +35,12 @@ from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Granted, Outcome, Refused, Released
 from ipamd.models.pool import Affinity, Pool, PoolState
 from ipamd.models.query import AllocationQuery
+from ipamd.models.quota import Quota
 from ipamd.models.request import AllocationRequest, Release
 from ipamd.models.reservation import Reservation
 from tests.backends.suite import IN_MEMORY
 from tests.postgres import shared_postgres
-from tests.properties.model import Answer, Kept, Model, node_of, workload_of
+from tests.properties.model import Answer, Kept, Limit, Model, node_of, workload_of
 
 T = TypeVar("T")
 
@@ -161,6 +162,7 @@ class History(RuleBasedStateMachine):
                 ("refused", "nothing-free"),
                 ("refused", "address-taken"),
                 ("refused", "address-unavailable"),
+                *([("refused", "quota-exceeded")] if self.model.limits else []),
             ]
         else:
             kind, addresses, repeated = answer
@@ -189,6 +191,8 @@ class History(RuleBasedStateMachine):
                 assert answer == ("refused", "address-unavailable")
         elif address not in self.model.usable(pool) or foreign:
             assert answer == ("refused", "address-unavailable")
+        elif not self.model.open([name]):
+            assert answer == ("refused", "quota-exceeded")
         elif pool.state is PoolState.DRAINING:
             assert answer == ("refused", "nothing-free")
         elif address in self.model.held(name):
@@ -386,6 +390,33 @@ class History(RuleBasedStateMachine):
     def stick_or_not(self, sticky: bool) -> None:
         self.edit("sticky", sticky=sticky)
 
+    @rule(
+        name=st.sampled_from(["q", "r"]),
+        limit=st.integers(0, 4),
+        pool=st.sampled_from([None, None, "plain", "tiny"]),
+        family=st.sampled_from([None, None, 4]),
+        pattern=st.sampled_from(["default", "def*", "*"]),
+        shared=st.booleans(),
+    )
+    def limit(
+        self, name: str, limit: int, pool: str | None, family: int | None, pattern: str, shared: bool
+    ) -> None:
+        """State a quota, or change it: it counts what is held by then."""
+        stated = Quota(name=name, limit=limit, namespaces=(pattern,), pool=pool, family=family, shared=shared)
+        if name in self.model.limits:
+            answer = self.every(lambda engine: engine.quotas.edit(name, lambda _: stated, None))
+        else:
+            answer = self.every(lambda engine: engine.quotas.create(stated))
+        assert answer == ("quota", name, limit, False)
+        self.model.limits[name] = Limit(limit, pool, family)
+
+    @precondition(lambda self: self.model.limits)
+    @rule(data=st.data())
+    def limit_no_longer(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.model.limits)))
+        self.every(lambda engine: engine.quotas.delete(name, None))
+        del self.model.limits[name]
+
     @rule()
     def grow(self) -> None:
         self.edit("tiny", subnet=ip_network("10.0.0.0/29"))
@@ -430,6 +461,13 @@ class History(RuleBasedStateMachine):
             for _, address in holding.addresses
         } | {(f"vm{owned.owner}", address) for address, owned in self.model.owned.items()}
         assert listed == ("rows", expected)
+
+    @invariant()
+    def quotas_count_what_is_held(self) -> None:
+        for name, limit in self.model.limits.items():
+            _, uses = self.every(lambda engine, name=name: uses_of(engine, name))
+            expected = {family: self.model.used(limit, family) for family in (4, 6)}
+            assert uses == {family: used for family, used in expected.items() if used}
 
     @invariant()
     def usage_adds_up(self) -> None:
@@ -519,6 +557,11 @@ async def contradictions(engine: Engine) -> list[Finding]:
     return found
 
 
+async def uses_of(engine: Engine, quota: str) -> dict[int, int]:
+    """How many addresses of each family a quota counts."""
+    return {tally.family: used for tally, used in await engine.queries.uses_of(quota, 9)}
+
+
 async def told(work: Coroutine[Any, Any, Any]) -> Answer:
     """What an engine answered, as a value that two engines can be compared by."""
     try:
@@ -538,6 +581,8 @@ async def told(work: Coroutine[Any, Any, Any]) -> Answer:
             return "reservation", answer.id
         case [IPv4Address() | IPv6Address(), *_]:
             return "addresses", set(answer)
+        case Quota():
+            return "quota", answer.name, answer.limit, answer.counting
         case list() | tuple():
             return "rows", {(name_of(row), row.address) for row in answer}
         case _:

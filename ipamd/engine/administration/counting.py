@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 import structlog
 
-from ipamd.backends.interface import CatalogueChange, InDoubt
+from ipamd.backends.interface import CatalogueChange, InDoubt, Undone
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.rounds import go_on
 from ipamd.models.errors import DomainError
@@ -43,6 +43,17 @@ class QuotaCounting(CatalogueWriter):
         except (DomainError, InDoubt) as error:
             log.warning("a quota could not be counted; ipamd tries again", error=str(error))
 
+    async def count_again(self, names: Collection[str]) -> None:
+        """Count quotas anew. They refuse nobody meanwhile. Raises Unavailable, InDoubt."""
+
+        async def begin(catalogue: CatalogueChange) -> None:
+            _, snapshot = await self._begin(catalogue)
+            for quota in filter(None, map(snapshot.quotas.get, sorted(names))):
+                await catalogue.save(replace(quota, counting=True))
+
+        await self._change(begin)
+        await self.finish()
+
     async def finish(self) -> None:
         """Count for all quotas that are counting; later, if what began before them goes on for long.
 
@@ -66,7 +77,7 @@ class QuotaCounting(CatalogueWriter):
             await asyncio.sleep(PAUSE)
         return True
 
-    async def _count(self, known: Mapping[str, int], catalogue: CatalogueChange) -> None:
+    async def _count(self, known: Mapping[str, int], catalogue: CatalogueChange) -> Undone[None] | None:
         _, snapshot = await self._begin(catalogue)
         # One that was changed since waits for another mark.
         same = [
@@ -74,6 +85,9 @@ class QuotaCounting(CatalogueWriter):
             for quota in map(snapshot.quotas.get, known)
             if quota is not None and quota.counting and quota.revision == known[quota.name]
         ]
+        if not same:
+            return Undone(None)
         await catalogue.count(same)
         for quota in same:
             await catalogue.save(replace(quota, counting=False))
+        return None

@@ -23,6 +23,7 @@ from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.comparison import Comparison, mask_of, misplaced, of_rows
 from ipamd.engine.inspection.moments_apart import MomentsApart
+from ipamd.engine.inspection.tallies_apart import CountAgain, TalliesApart
 from ipamd.engine.moments import set_back_address
 from ipamd.engine.setting_back import SettingBack
 from ipamd.engine.upkeep import Upkeep
@@ -78,12 +79,14 @@ class Check:
         upkeep: Upkeep,
         clock: Clock,
         setting_back: SettingBack,
+        count_again: CountAgain,
     ) -> None:
         self._backend = backend
         self._cache = cache
         self._upkeep = upkeep
         self._clock = clock
         self._apart = MomentsApart(backend, cache, clock, setting_back)
+        self._tallies = TalliesApart(backend, cache, count_again)
 
     async def portion(self, cursor: Cursor | None, silent: Instant | None, *, repair: bool) -> Portion:
         """Look at what comes after a cursor, and repair what can be repaired.
@@ -97,6 +100,7 @@ class Check:
             [
                 *_put_back((await self._cache.refresh()).snapshot.restoration),
                 *await self._apart.findings(repair=repair),
+                *await self._tallies.findings(repair=repair),
                 *_conflicts(await self._backend.ledger.censuses(None)),
             ]
             if cursor is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from ipamd.backends.interface import Backend
 from ipamd.engine.allocation.selection import alternatives
@@ -27,6 +28,13 @@ from ipamd.models.query import AllocationPage, AllocationQuery, HistoryQuery
 from ipamd.models.quota import TallyUse
 from ipamd.models.request import PoolNames
 from ipamd.models.sample import DAY, HOUR, UsageSample
+
+
+class QuotaUse(NamedTuple):
+    """A limit, and how many addresses are used of it."""
+
+    limit: int
+    used: int
 
 
 class Queries:
@@ -78,6 +86,12 @@ class Queries:
     async def most_used(self) -> Mapping[str, int]:
         """What the namespace uses of each quota that uses most, without quotas of which nothing is used."""
         return await self._ledger.most_used()
+
+    async def quota_uses(self) -> Mapping[str, QuotaUse]:
+        """The limit of each quota, and what the namespace uses of it that uses most, by name."""
+        quotas = self._cache.catalogue.snapshot.quotas
+        used = await self._ledger.most_used() if quotas else {}
+        return {name: QuotaUse(quotas[name].limit, used.get(name, 0)) for name in sorted(quotas)}
 
     async def uses_of(self, quota: str, limit: int) -> Sequence[TallyUse]:
         """The namespaces that use most of a quota."""

@@ -36,6 +36,8 @@ def asked_for(expression: str) -> set[str]:
 def told(ipamd_process: IpamdProcess) -> set[str]:
     """The names of all samples of an ipamd that has answered a call."""
     ipamd_process.create_pool("pods", "10.0.0.0/24")
+    quota = {"name": "team-a", "limit": 5, "namespaces": ["team-a"]}
+    ipamd_process.http.post("/v1/quotas", json=quota)
     ipamd_process.http.post("/v1/cni/add", json=call())
     page = ipamd_process.http.get("/metrics").text
     families = list(text_string_to_metric_families(page))

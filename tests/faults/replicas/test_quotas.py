@@ -1,0 +1,142 @@
+"""32 clients of four replicas that are killed: no quota is passed by one, and all of it can be had."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.faults.clients import TRY_AGAIN, Caller, Node, Unanswered
+from tests.faults.replicas.cluster import PostgresTables
+from tests.postgres import Postgres
+from tests.service import IpamdProcess, running_replicas
+from tests.waiting import eventually
+
+CLIENTS = 32
+TEAMS = 4
+LIMIT = 6
+SHARED = 20
+USED_UP = 106
+KILLS = 4
+ANSWERS = 150  # between two kills
+
+HELD = "SELECT namespace, count(*) FROM allocation WHERE until IS NULL GROUP BY namespace"
+
+
+class Client:
+    """Adds and deletes its containers in the namespaces of all teams, each time at any of the replicas."""
+
+    def __init__(self, number: int, ports: Sequence[int]) -> None:
+        self.answered = 0
+        self.used_up = 0
+        node = Node(f"node-{number}")
+        self._callers = [Caller(port, node, ["pods"]) for port in ports]
+        self._random = random.Random(number)
+        self._names = [f"c{number}-{each}" for each in range(4)]
+        self._teams = dict(zip(self._names, range(TEAMS), strict=True))
+
+    def run(self, enough: threading.Event) -> None:
+        while not enough.is_set():
+            name = self._random.choice(self._names)
+            try:
+                self._call(self._random.choice(self._callers), name)
+            except Unanswered:
+                time.sleep(0.02)
+
+    def _call(self, caller: Caller, name: str) -> None:
+        team = {"args": f"K8S_POD_NAMESPACE=team-{self._teams[name]};K8S_POD_NAME={name}"}
+        answer = caller.add(name, **team) if self._random.random() < 0.7 else caller.delete(name, **team)
+        assert answer.code in (0, TRY_AGAIN, USED_UP), answer
+        self.used_up += answer.code == USED_UP
+        self.answered += 1
+
+
+class Watch:
+    """Reads again and again who holds how many, as PostgreSQL says."""
+
+    def __init__(self, tables: PostgresTables) -> None:
+        self._tables = tables
+        self.looks = 0
+
+    def run(self, enough: threading.Event) -> None:
+        while not enough.is_set():
+            held = self.held()
+            assert max(held.values(), default=0) <= LIMIT, held
+            assert sum(held.values()) <= SHARED, held
+            self.looks += 1
+            time.sleep(0.05)
+
+    def held(self) -> dict[str, int]:
+        """How many addresses each team has."""
+        return {str(team): int(str(count)) for team, count in self._tables.rows(HELD)}
+
+
+def state(replica: IpamdProcess, name: str, limit: int, *, shared: bool = False) -> None:
+    body = {"name": name, "limit": limit, "namespaces": ["team-*"], "shared": shared}
+    made = replica.http.post("/v1/quotas", json=body).json()
+    assert made["counting"] is False, made
+
+
+def fill(port: int) -> None:
+    """Add containers of all teams until each is refused."""
+    caller = Caller(port, Node("last"), ["pods"])
+    for team in range(TEAMS):
+        for number in range(LIMIT + 1):
+            named = f"K8S_POD_NAMESPACE=team-{team};K8S_POD_NAME=last"
+            if caller.add(f"last-{team}-{number}", args=named).code == USED_UP:
+                break
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(300)
+def test_no_quota_is_passed_by_one_while_replicas_are_killed(postgres: Postgres) -> None:
+    with postgres.migrated() as database, running_replicas(postgres.url(database), 4) as replicas:
+        replicas[0].create_pool("pods", "10.1.0.0/24", cooldown=0)
+        state(replicas[0], "each", LIMIT)
+        state(replicas[1], "all", SHARED, shared=True)
+        watch = Watch(PostgresTables(postgres, database))
+        clients = [Client(number, [each.port for each in replicas]) for number in range(CLIENTS)]
+        enough = threading.Event()
+        with ThreadPoolExecutor(CLIENTS + 1) as threads:
+            running = [threads.submit(run, enough) for run in (watch.run, *(each.run for each in clients))]
+            try:
+                for number in range(KILLS):
+                    wanted = sum(client.answered for client in clients) + ANSWERS
+                    eventually(lambda: sum(client.answered for client in clients) >= wanted)  # noqa: B023
+                    replicas[number].kill()
+                    replicas[number].start()
+            finally:
+                enough.set()
+        for each in running:
+            each.result()
+
+        assert watch.looks > KILLS
+        assert sum(client.used_up for client in clients) > 0
+        fill(replicas[0].port)
+        held = watch._tables.rows(HELD)
+        assert sum(int(str(count)) for _, count in held) == SHARED
+        assert replicas[0].contradictions() == []
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(300)
+def test_counting_begins_exactly_while_pods_come_and_go(postgres: Postgres) -> None:
+    with postgres.migrated() as database, running_replicas(postgres.url(database), 2) as replicas:
+        replicas[0].create_pool("pods", "10.1.0.0/24", cooldown=0)
+        clients = [Client(number, [each.port for each in replicas]) for number in range(8)]
+        enough = threading.Event()
+        with ThreadPoolExecutor(len(clients)) as threads:
+            running = [threads.submit(each.run, enough) for each in clients]
+            try:
+                for number in range(6):
+                    state(replicas[number % 2], f"q{number}", 10 * number, shared=number % 2 == 0)
+            finally:
+                enough.set()
+        for each in running:
+            each.result()
+
+        assert replicas[0].contradictions() == []
