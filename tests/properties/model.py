@@ -208,7 +208,9 @@ class Model:
 
     def used(self, limit: Limit, family: int, more: Sequence[str] = ()) -> int:
         """How many addresses of a family a quota counts, with one more of each of these pools."""
-        held = [name for holding in self.holdings.values() for name, _ in holding.addresses]
+        held = [owned.pool for owned in self.owned.values()]
+        for holding in self.holdings.values():
+            held += [name for name, _ in holding.addresses] if holding.owner is None else []
         counted = [self.pools[name] for name in (*held, *more)]
         return sum(limit.counts(pool) and pool.family == family for pool in counted)
 

@@ -222,6 +222,7 @@ class History(RuleBasedStateMachine):
             codes = {"owner-full"} if full else set()
             if missing and not self.model.serves(container, missing):
                 codes |= {"nothing-free", "address-taken", "address-unavailable"}
+                codes |= {"quota-exceeded"} if self.model.limits else set()
             assert answer[0] == "refused"
             assert answer[1] in codes
         else:
@@ -243,6 +244,8 @@ class History(RuleBasedStateMachine):
         [known] = self.model.owned_by(owner, [[name]])
         if known is not None:
             assert answer == ("granted", [known], True)
+        elif not self.model.open([name]):
+            assert answer == ("refused", "quota-exceeded")
         elif not self.model.ready(self.model.pools[name]):
             assert answer == ("refused", "nothing-free")
         else:
