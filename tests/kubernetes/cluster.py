@@ -16,7 +16,10 @@ from tests.release.charts.chart import HELMS
 ROOT: Final = Path(__file__).parent.parent.parent
 BINARIES: Final = ROOT / "build" / "kubernetes" / "bin"
 KUBECTL: Final = HELMS[0].parent / "kubectl"
-HELM: Final = {"3": HELMS[0], "4": HELMS[1]}[os.environ.get("IPAMD_HELM", "4")]
+_HELM: Final = os.environ.get("IPAMD_HELM", "4")
+HELM: Final = {"3": HELMS[0], "4": HELMS[1]}[_HELM]
+OVER_OTHERS: Final = ["--force-conflicts"] if _HELM == "4" else []
+"""What helm has to be told if somebody else has changed a field of the release; Helm 3 never minds."""
 SERVICES: Final = "10.98.0.0/24"
 SERVICES6: Final = "fd00:98::/112"
 PLUGINS: Final = Path("/usr/lib/cni")
@@ -168,9 +171,8 @@ class Cluster:
         for plugin in PLUGINS.iterdir():
             machine.run("ln", "-s", str(plugin), "/opt/cni/bin/")
         (folder / "containerd.toml").write_text(CONTAINERD.format(folder=folder, image=image.REFERENCE))
-        machine.start("/usr/bin/containerd", "-c", str(folder / "containerd.toml"))
+        self._start_containerd(machine)
         socket = str(folder / "containerd.sock")
-        wait_for(lambda: _succeeds(machine, "ctr", "-a", socket, "version"), "containerd")
         for archive in self._archives:
             machine.run("ctr", "-a", socket, "-n", NAMESPACE, "image", "import", str(archive), timeout=300)
         (folder / "kubelet.json").write_text(json.dumps({**KUBELET, "address": machine.address}))
@@ -185,6 +187,17 @@ class Cluster:
             "--healthz-bind-address=127.0.0.1:10256",
         ]
         machine.start(str(BINARIES / "kube-proxy"), kubeconfig, *names, *conntrack, *self._gates())
+
+    def _start_containerd(self, machine: Machine) -> None:
+        folder = machine.folder
+        machine.start("/usr/bin/containerd", "-c", str(folder / "containerd.toml"))
+        socket = str(folder / "containerd.sock")
+        wait_for(lambda: _succeeds(machine, "ctr", "-a", socket, "version"), "containerd")
+
+    def restart_containerd(self, machine: Machine) -> None:
+        """Let it read from its database again what there is; what runs in containers goes on."""
+        machine.stop("containerd")
+        self._start_containerd(machine)
 
     def start_kubelet(self, machine: Machine) -> None:
         """Start what makes a machine a node; one that it started before has been ended."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tests.kubernetes.cluster import Cluster, wait_for
+from tests.kubernetes.cluster import OVER_OTHERS, Cluster, wait_for
 from tests.kubernetes.machine import OWN
 from tests.release.charts.chart import CHART, merged
 
@@ -28,9 +28,10 @@ class Release:
         self.values = merged(COMMON, values)
         self.before = (self.files(), self.interfaces())
 
-    def upgrade(self, change: Mapping[str, Any] | None = None) -> None:
+    def upgrade(self, change: Mapping[str, Any] | None = None, *, over_others: bool = False) -> None:
         """Install it, or upgrade it with other values, and wait until all of it is ready."""
         told = ["upgrade", "--install", "ipamd", str(CHART), "--wait", "--timeout", "240s", "-f", "-"]
+        told += OVER_OTHERS if over_others else []
         self.helm(*told, given=json.dumps(merged(self.values, change or {})))
         self._wait()
 
@@ -50,6 +51,14 @@ class Release:
     def kubectl(self, *arguments: str, check: bool = True) -> str:
         """What kubectl says in the release's namespace."""
         return self.cluster.kubectl("-n", "ipamd", *arguments, check=check)
+
+    def scale(self, replicas: int) -> None:
+        """Have so many replicas of ipamd, and wait until it is so."""
+        self.kubectl("scale", "deployment/ipamd", f"--replicas={replicas}")
+        servers = ("pod", "-l", "app.kubernetes.io/component=server")
+        if replicas == 0:
+            self.kubectl("wait", "--for=delete", *servers, "--timeout=60s")
+        self.kubectl("rollout", "status", "deployment/ipamd", "--timeout=110s")
 
     def ipamctl(self, *arguments: str) -> Any:
         inside = ("exec", "deployment/ipamd", "-c", "ipamd", "--", "ipamctl", "-o", "json")

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from tests.kubernetes.cluster import NAMESPACE, Cluster
+from tests.kubernetes.cluster import NAMESPACE, Cluster, wait_for
 from tests.kubernetes.workload import Pod
 
 
@@ -12,6 +13,7 @@ class Sandbox:
     """A pod's network on its node, as the container runtime has it."""
 
     def __init__(self, cluster: Cluster, pod: Pod) -> None:
+        self._cluster = cluster
         self._pod = pod["metadata"]
         [self._machine] = [one for one in cluster.machines if one.name == pod["spec"]["nodeName"]]
         self._ctr = ["ctr", "-a", str(self._machine.folder / "containerd.sock"), "-n", NAMESPACE]
@@ -21,6 +23,28 @@ class Sandbox:
         which = f'labels."io.kubernetes.pod.uid"=={self._pod["uid"]}'
         kind = 'labels."io.cri-containerd.kind"==sandbox'
         return self._machine.run(*self._ctr, "containers", "list", "--quiet", f"{which},{kind}").strip()
+
+    def die_unseen(self) -> None:
+        """End it, with all that the runtime knows of it. So neither runtime nor kubelet sends a DEL."""
+        self._machine.stop("kubelet")
+        [namespace] = [
+            one["path"]
+            for one in json.loads(self._machine.run(*self._ctr, "containers", "info", self._container))[
+                "Spec"
+            ]["linux"]["namespaces"]
+            if one["type"] == "network"
+        ]
+        which = f'labels."io.kubernetes.pod.uid"=={self._pod["uid"]}'
+        for container in self._machine.run(*self._ctr, "containers", "list", "--quiet", which).split():
+            self._machine.run(*self._ctr, "tasks", "kill", "--signal", "SIGKILL", container)
+            wait_for(partial(self._has_ended, container), "the end of a container")
+            self._machine.run(*self._ctr, "containers", "delete", container)
+        self._machine.run("umount", namespace)
+        self._cluster.restart_containerd(self._machine)
+        self._cluster.start_kubelet(self._machine)
+
+    def _has_ended(self, container: str) -> bool:
+        return container not in self._machine.run(*self._ctr, "tasks", "list")
 
     def _process(self) -> str:
         tasks = self._machine.run(*self._ctr, "tasks", "list").splitlines()

@@ -99,9 +99,7 @@ def test_service_and_agents_that_are_restarted_know_what_they_gave(release: Rele
 
 
 def test_pods_end_while_ipamd_is_away_and_everything_is_released_when_it_is_back(release: Release) -> None:
-    servers = ("pod", "-l", "app.kubernetes.io/component=server")
-    release.kubectl("scale", "deployment/ipamd", "--replicas=0")
-    release.kubectl("wait", "--for=delete", *servers, "--timeout=60s")
+    release.scale(0)
     back = time.monotonic() + AWAY_SECONDS
 
     release.cluster.kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=110s")
@@ -110,8 +108,7 @@ def test_pods_end_while_ipamd_is_away_and_everything_is_released_when_it_is_back
         assert not_ready(release.cluster) == []
         time.sleep(1)
 
-    release.kubectl("scale", "deployment/ipamd", "--replicas=1")
-    release.kubectl("rollout", "status", "deployment/ipamd", "--timeout=100s")
+    release.scale(1)
     wait_for(lambda: release.held() == [], "all released")
 
 

@@ -3,16 +3,16 @@
 import json
 from collections.abc import Iterable
 from contextlib import ExitStack
-from ipaddress import ip_address, ip_network
-from typing import Any, Final
+from ipaddress import ip_address
+from typing import Final
 
 import pytest
-import yaml
 
 from tests.kubernetes.cluster import Cluster, wait_for
 from tests.kubernetes.conftest import MakeClaim
 from tests.kubernetes.machine import Machine
-from tests.kubernetes.release import POSTGRES, Release
+from tests.kubernetes.pod_network import POSTGRES_USER, SUBNETS, make_whole, wait_for_agents
+from tests.kubernetes.release import Release
 from tests.kubernetes.talking import (
     PORT,
     PROTOCOLS,
@@ -26,14 +26,10 @@ from tests.kubernetes.talking import (
     service,
 )
 from tests.kubernetes.workload import Pod, not_ready, on_both_nodes
-from tests.release.charts.chart import CHART, merged
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 
 DUAL_STACK: Final = True
-EXAMPLE: Final[dict[str, Any]] = yaml.safe_load((CHART / "examples" / "pod-network.yaml").read_text())
-SUBNETS: Final = [ip_network(pool["subnet"]) for pool in EXAMPLE["pools"]]
-POSTGRES_USER: Final = 999
 PODS: Final = 4
 HOST_PORT: Final = 8123
 NODE_PORTS: Final = {"cluster": 30080, "local": 30180}
@@ -44,21 +40,10 @@ BY_TUNNEL: Final = {"nodes": {"podNetwork": {"settings": {"mode": "vxlan"}}}}
 
 @pytest.fixture(scope="module")
 def release(cluster: Cluster, make_claim: MakeClaim) -> Release:
-    """The example's values, but for the database, in a cluster whose cloud awaits somebody's routes."""
+    """In a cluster whose cloud awaits somebody's routes."""
     for machine in cluster.machines:
         wait_for_routes(cluster, machine.name)
-    database = {
-        "kind": "trial",
-        "existingSecret": None,
-        "trial": {"image": POSTGRES},
-        "storage": {"existingClaim": make_claim(POSTGRES_USER)},
-    }
-    own = {"database": database, "service": {"clusterIP": "10.98.0.77"}}
-    made = Release(cluster, merged(EXAMPLE, own))
-    made.upgrade()
-    wait_for(lambda: not_ready(cluster) == [], "ready nodes")
-    wait_for(lambda: unavailable(cluster) == [], "available nodes")
-    return made
+    return make_whole(cluster, make_claim(POSTGRES_USER))
 
 
 def wait_for_routes(cluster: Cluster, node: str) -> None:
@@ -66,19 +51,6 @@ def wait_for_routes(cluster: Cluster, node: str) -> None:
     condition = {"type": "NetworkUnavailable", "status": "True", "reason": "NoRouteCreated"}
     patch = json.dumps({"status": {"conditions": [condition]}})
     cluster.kubectl("patch", "node", node, "--subresource=status", "--type=strategic", "-p", patch)
-
-
-def unavailable(cluster: Cluster) -> list[str]:
-    """The nodes on which no pod may begin for want of a network, by condition or taint."""
-    return [
-        node["metadata"]["name"]
-        for node in cluster.get("nodes")["items"]
-        if any(
-            one["type"] == "NetworkUnavailable" and one["status"] != "False"
-            for one in node["status"]["conditions"]
-        )
-        or any(one["key"].endswith("network-unavailable") for one in node["spec"].get("taints", []))
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -117,32 +89,6 @@ def of_both(hosts: Iterable[str], port: int = PORT) -> list[Target]:
 def service_addresses(cluster: Cluster, of: str) -> list[str]:
     found: list[str] = cluster.get("service", of)["spec"]["clusterIPs"]
     return found
-
-
-def agents_status(release: Release) -> list[str]:
-    """What the agents say of the network; raises with it if one of them says that something is wrong."""
-    found = release.cluster.get("-n", "ipamd", "pods", "-l", "app.kubernetes.io/component=node")["items"]
-    return [release.kubectl("exec", name(pod), "-c", "agent", "--", "ipamd-agent", "status") for pod in found]
-
-
-def wait_for_agents(release: Release, mode: str) -> None:
-    """Wait until the agents have nothing to complain of, and reach each other in a mode."""
-    said = ""
-
-    def are_well() -> bool:
-        nonlocal said
-        try:
-            told = agents_status(release)
-        except AssertionError as error:
-            said = str(error)
-            return False
-        said = "\n".join(told)
-        return len(told) == len(release.cluster.machines) and all(mode in one for one in told)
-
-    try:
-        wait_for(are_well, f"agents that are well, peers by {mode}")
-    except AssertionError as error:
-        raise AssertionError(f"{error}: {said}") from None
 
 
 def each_reaches_each(cluster: Cluster, found: list[Pod]) -> None:

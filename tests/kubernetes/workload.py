@@ -45,6 +45,29 @@ def run_deployment(
     return pods(cluster, name)
 
 
+def run_stateful_set(cluster: Cluster, name: str, replicas: int) -> list[Pod]:
+    """Have pods that sleep and keep their names; return them when all of them run."""
+    labels = {"app": name}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [_container()]},
+    }
+    document = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": name},
+        "spec": {
+            "serviceName": name,
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": template,
+        },
+    }
+    cluster.kubectl("apply", "-f", "-", given=json.dumps(document))
+    cluster.kubectl("rollout", "status", f"statefulset/{name}", "--timeout=170s", seconds=180)
+    return pods(cluster, name)
+
+
 def start_churn(cluster: Cluster, name: str) -> None:
     """Have pods of which each ends after a second and makes way for the next."""
     container = {**_container(), "command": ["sleep", "1"]}

@@ -289,6 +289,14 @@ def test_a_node_holds_as_many_addresses_in_advance_as_the_value_says(
     assert [option for option in install["command"] if option.startswith("--leases")] == given
 
 
+@pytest.mark.parametrize(("is_put_back", "given"), [(False, []), (True, ["--after-restore"])])
+def test_every_replica_hears_that_the_database_was_put_back(is_put_back: bool, given: list[str]) -> None:
+    made = manifests(values=merged(LEAST, {"server": {"afterRestore": is_put_back}}))
+
+    [server] = made["Deployment", "ipamd"]["spec"]["template"]["spec"]["containers"]
+    assert server["command"] == ["ipamd", "serve", *given]
+
+
 def test_who_uninstalls_a_node_can_ask_ipamd_as_its_agent_does() -> None:
     made = manifests(values=LEAST)
 

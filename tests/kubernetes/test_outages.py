@@ -1,0 +1,140 @@
+"""What fails in a cluster, and what the docs say becomes of it: one story, in its tests' order."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+
+from tests.kubernetes.cluster import Cluster, wait_for
+from tests.kubernetes.conftest import MakeClaim
+from tests.kubernetes.pod_network import POSTGRES_USER, make_whole
+from tests.kubernetes.release import Release
+from tests.kubernetes.sandbox import Sandbox
+from tests.kubernetes.talking import addresses
+from tests.kubernetes.workload import Pod, not_ready, pods, run_deployment, run_stateful_set
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
+
+DUAL_STACK: Final = True
+PODS: Final = 20
+GRACE: Final = 45
+CENSUS_SECONDS: Final = 60
+"""An agent looks as often at least."""
+DATABASE: Final = "ipamd-postgres-0"
+SECOND: Final = timedelta(seconds=1)
+
+
+@pytest.fixture(scope="module")
+def release(cluster: Cluster, make_claim: MakeClaim) -> Release:
+    return make_whole(cluster, make_claim(POSTGRES_USER), {"server": {"leakGrace": GRACE}})
+
+
+def held(release: Release) -> set[str]:
+    """The addresses that ipamd says containers have."""
+    return {one["address"] for one in release.held()}
+
+
+def living(cluster: Cluster) -> list[str]:
+    """The addresses of all pods that have some of the pod network."""
+    found = cluster.get("pods")["items"]
+    return [address for pod in found for address in addresses(pod)]
+
+
+def free_seats(release: Release) -> dict[str, int]:
+    """How many addresses each node holds in advance, for nobody yet."""
+    return {one["node"]: one["seats"] - one["taken"] for one in release.ipamctl("lease", "list")["items"]}
+
+
+def moment(told: str) -> datetime:
+    return datetime.fromisoformat(told)
+
+
+def test_pods_begin_while_ipamd_is_away_and_it_hears_when(release: Release) -> None:
+    cluster = release.cluster
+    run_deployment(cluster, "web", PODS)
+    run_stateful_set(cluster, "db", 1)
+    families = len(addresses(pods(cluster, "web")[0]))
+    wait_for(
+        lambda: all(seats >= PODS // 2 * families for seats in free_seats(release).values()),
+        "as many addresses in advance as there were ADDs",
+    )
+
+    release.scale(0)
+    away = datetime.now(UTC)
+    begun = run_deployment(cluster, "more", PODS)
+    cluster.kubectl("delete", "pod", "db-0", "--timeout=60s")
+    [again] = run_stateful_set(cluster, "db", 1)
+    assert not_ready(cluster) == []
+    back = datetime.now(UTC)
+    release.scale(2)
+
+    expected = {(address, name(pod)) for pod in [*begun, again] for address in addresses(pod)}
+    wait_for(
+        lambda: expected <= {(one["address"], one["name"]) for one in release.held()}, "reports of both nodes"
+    )
+    since = {one["address"]: moment(one["since"]) for one in release.held()}
+    for pod in [*begun, again]:
+        running = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+        for address in addresses(pod):
+            assert away < since[address] < back
+            assert moment(pod["status"]["startTime"]) <= since[address] <= moment(running) + SECOND
+    wait_for(lambda: held(release) == set(living(cluster)), "nothing of the pod that ended")
+
+
+def name(pod: Pod) -> str:
+    found: str = pod["metadata"]["name"]
+    return found
+
+
+def test_the_address_of_a_pod_that_died_without_a_del_is_free_after_two_reports(release: Release) -> None:
+    cluster = release.cluster
+    pod = pods(cluster, "web")[0]
+    was = set(addresses(pod))
+
+    Sandbox(cluster, pod).die_unseen()
+    wait_for(lambda: was.isdisjoint(living(cluster)), "another sandbox for the pod")
+
+    wait_for(lambda: was.isdisjoint(held(release)), "the second report", GRACE + 3 * CENSUS_SECONDS)
+    assert held(release) == set(living(cluster))
+    assert {last(release, address)["ending"] for address in was} == {"dead"}
+
+
+def last(release: Release, address: str) -> dict[str, Any]:
+    """Who had an address last."""
+    items: list[dict[str, Any]] = release.ipamctl("history", address)["items"]
+    return max(items, key=lambda one: moment(one["since"]))
+
+
+def test_a_database_put_back_gives_no_living_address_to_a_second_pod(release: Release) -> None:
+    cluster = release.cluster
+    run_deployment(cluster, "ending", 4)
+    dump = in_database(release, "pg_dump --username=ipamd ipamd")
+    cluster.kubectl("delete", "deployment", "ending", "--cascade=foreground", "--timeout=110s")
+    run_deployment(cluster, "since", PODS)
+    before = living(cluster)
+
+    release.scale(0)
+    restored = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;\n" + dump
+    in_database(release, "psql --quiet --set=ON_ERROR_STOP=1 --username=ipamd ipamd", restored)
+    release.upgrade({"server": {"afterRestore": True}}, over_others=True)
+
+    assert release.ipamctl("restore", "status")["began"] is not None
+    cluster.kubectl("scale", "deployment/since", f"--replicas={PODS + 30}")
+    wait_for(lambda: release.ipamctl("restore", "status")["began"] is None, "the word of both nodes", 300)
+    release.upgrade({"server": {"afterRestore": False}})
+    cluster.kubectl("rollout", "status", "deployment/since", "--timeout=290s", seconds=300)
+    after = living(cluster)
+    assert set(before) < set(after)
+    assert len(after) == len(set(after))
+    wait_for(
+        lambda: held(release) == set(after), "all that lives, and nothing else", GRACE + 3 * CENSUS_SECONDS
+    )
+    assert "0 contradictions" in release.kubectl(
+        "exec", "deployment/ipamd", "-c", "ipamd", "--", "ipamctl", "check"
+    )
+
+
+def in_database(release: Release, command: str, given: str = "") -> str:
+    """Run a command of PostgreSQL's as its owner."""
+    shell = ("sh", "-c", f"PGPASSWORD=$POSTGRES_PASSWORD {command}")
+    return release.cluster.kubectl("-n", "ipamd", "exec", "-i", DATABASE, "--", *shell, given=given)
