@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from tests.kubernetes.machine import Machine, attach, connect
+from tests.kubernetes.machine import Machine, Switch
 from tests.network import image, leftovers
 from tests.network.namespace import run
 from tests.release.charts.chart import HELMS
@@ -78,6 +78,7 @@ class Cluster:
         self.machines = [Machine(f"node{n}", f"10.99.0.{n}", folder / f"node{n}") for n in (1, 2)]
         self.outside = Machine("outside", "10.99.0.9", folder / "outside")
         """No node, and on the nodes' network."""
+        self._switch = Switch()
         self._archives = archives
         self._dual_stack = dual_stack
         self._kernel: dict[str, str] = {}
@@ -89,9 +90,10 @@ class Cluster:
     def start(self) -> None:
         """Return when the API answers and both nodes are known."""
         self._kernel = {key: run("sysctl", "-n", key).strip() for key in KERNEL}
+        self._switch.create()
         for machine in [*self.machines, self.outside]:
             machine.create()
-        connect(self.control, [*self.machines[1:], self.outside])
+            self._switch.attach(machine)
         self._write_credentials()
         self._start_control_plane()
         wait_for(lambda: self.kubectl("get", "--raw", "/readyz", check=False) == "ok", "the API")
@@ -232,7 +234,7 @@ class Cluster:
         leftovers.end_monitors(machine.folder)
         machine.folder.rename(machine.folder.with_name(f"{machine.name}-that-died"))
         machine.create()
-        attach(self.control, machine)
+        self._switch.attach(machine)
         self._start_node(machine)
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True, seconds: float = 120) -> str:
@@ -273,6 +275,7 @@ class Cluster:
         """End everything, in whatever state it is, and take away what it left outside of its folder."""
         for machine in reversed([*self.machines, self.outside]):
             machine.end()
+        self._switch.end()
         leftovers.end_processes(self.folder, NAMESPACE)
         leftovers.remove_cgroups(NAMESPACE)
         for key, value in self._kernel.items():

@@ -105,20 +105,43 @@ class Machine:
             self._holder.wait()
 
 
-def connect(first: Machine, others: list[Machine]) -> None:
-    """A bridge on the first machine, to which all are connected: 10.99.0.0/24 and fd00:99::/64."""
-    first.run("ip", "link", "add", "lan", "up", "type", "bridge")
-    _address(first)
-    for other in others:
-        attach(first, other)
+class Switch:
+    """A bridge in a network of its own: 10.99.0.0/24 and fd00:99::/64.
 
+    It is no interface of a node's: where br_netfilter is loaded, the rules of kube-proxy would see what it
+    carries, and the bridge would drop what they send back to the port that it came from.
+    """
 
-def attach(first: Machine, other: Machine) -> None:
-    """Connect one machine more to the bridge on the first."""
-    port = f"lan{other.process}"
-    _cable(first, port, other, "lan")
-    first.run("ip", "link", "set", port, "master", "lan")
-    _address(other)
+    def __init__(self) -> None:
+        self._holder: subprocess.Popen[str] | None = None
+
+    def create(self) -> None:
+        """Begin it, without anybody."""
+        bridge = "ip link add lan up type bridge; echo ready; exec sleep infinity"
+        self._holder = subprocess.Popen(
+            ["unshare", "--net", "sh", "-euc", bridge], stdout=subprocess.PIPE, text=True
+        )
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.readline() == "ready\n"
+
+    def attach(self, machine: Machine) -> None:
+        """Connect a machine, in the place of a former one of its name if there was one."""
+        port = f"to-{machine.name}"
+        self.run("sh", "-c", f"! ip link show {port} > /dev/null 2>&1 || ip link delete {port}")
+        _cable(self, port, machine, "lan")
+        self.run("ip", "link", "set", port, "master", "lan")
+        _address(machine)
+
+    def run(self, *command: str) -> str:
+        """Run a command in its network to its end; raise with its words where it fails."""
+        assert self._holder is not None
+        return run("nsenter", "--target", str(self._holder.pid), "--net", "--", *command)
+
+    def end(self) -> None:
+        """End it, in whatever state it is."""
+        if self._holder is not None:
+            self._holder.kill()
+            self._holder.wait()
 
 
 def _address(machine: Machine) -> None:
@@ -139,7 +162,7 @@ def join_bridges(machines: list[Machine], bridge: str) -> None:
         other.run("ip", "link", "set", "uplink", "master", bridge)
 
 
-def _cable(one: Machine, port: str, other: Machine, its: str) -> None:
+def _cable(one: Machine | Switch, port: str, other: Machine, its: str) -> None:
     one.run("ip", "link", "add", port, "type", "veth", "peer", "name", its, "netns", str(other.process))
     one.run("ip", "link", "set", port, "up")
     other.run("ip", "link", "set", its, "up")
