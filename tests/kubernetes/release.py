@@ -84,8 +84,7 @@ class Release:
     def forget(self, node: str) -> None:
         """Let another machine join under a node's name. What the old one held dies with it."""
         inside = ("exec", "deployment/ipamd", "-c", "ipamd", "--", "ipamctl", "node")
-        self.kubectl(*inside, "release", node, "--why", "made anew", "--even-if-alive")
-        self.kubectl(*inside, "forget", node)
+        self.kubectl(*inside, "remove", node, "--why", "made anew", "--even-if-alive", "--yes")
 
     def uninstall(self) -> None:
         """Uninstall it, and see that nothing of it is left, in the cluster and on the nodes."""
