@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipamd.api.access import Access
 from ipamd.api.problems import Problem
@@ -21,7 +21,7 @@ from ipamd.web import changes, curves, files, lists, live, pools, requests, sign
 from ipamd.web.origin import SAFE, comes_from_elsewhere, is_our_own
 from ipamd.web.rendering import HEADERS, VISITOR, render
 from ipamd.web.rest import Refused
-from ipamd.web.sums import SpaceSums
+from ipamd.web.sums import SharedSums
 from ipamd.web.visitor import NotWelcome, visitor_of
 from ipamd.web.windows import Windows
 
@@ -61,7 +61,8 @@ class Page:
             },
         )
         state = self._views.state
-        state.windows, state.space_sums = Windows(), SpaceSums()
+        self._sums = SharedSums()
+        state.windows, state.sums = Windows(), self._sums
         state.engine, state.access, state.rest, state.views = engine, access, rest, self._views
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,8 +78,19 @@ class Page:
             answer = await _domain_error(request, error)
         if answer is not None:
             await answer(scope, receive, send)
-        else:
+        elif request.method in SAFE:
             await self._views(scope, receive, send)
+        else:
+            await self._change(scope, receive, send)
+
+    async def _change(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whoever has changed something sees it, also in what is counted once for all."""
+
+        async def answer(message: Message) -> None:
+            self._sums.forget()
+            await send(message)
+
+        await self._views(scope, receive, answer)
 
     def _refusal(self, request: Request) -> Response | None:
         """Refuse what no page of ours has sent."""

@@ -12,6 +12,7 @@ from ipamd.api.access import Access
 from ipamd.engine.engine import Engine
 from ipamd.web.rendering import VISITOR
 from ipamd.web.rest import Refused, Rest
+from ipamd.web.sums import SharedSums
 from ipamd.web.visitor import Visitor
 
 MOST_FIELDS = 5000
@@ -32,6 +33,11 @@ def engine(request: Request) -> Engine:
 def access(request: Request) -> Access:
     """The look-up of tokens."""
     return cast(Access, request.app.state.access)
+
+
+def shared_sums(request: Request) -> SharedSums:
+    """What is counted once for all who look."""
+    return cast(SharedSums, request.app.state.sums)
 
 
 def rest(request: Request) -> Rest:

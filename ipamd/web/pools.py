@@ -18,16 +18,16 @@ from ipamd.engine.inspection.usage import Usage
 from ipamd.models.address import IPAddress, IPNetwork, parse_address, parse_network
 from ipamd.models.block import Block
 from ipamd.models.errors import NotFound
-from ipamd.models.instant import SECOND
+from ipamd.models.instant import SECOND, Instant
 from ipamd.models.pool import DEFAULT_SPACE, Pool
 from ipamd.models.query import AllocationQuery
 from ipamd.web import cells
-from ipamd.web.asking import asked, engine, read, rest
+from ipamd.web.asking import asked, engine, read, rest, shared_sums
 from ipamd.web.bars import Piece, pieces, share_used
 from ipamd.web.curves import curve
 from ipamd.web.forms import POOL, shown
 from ipamd.web.rendering import HEADERS, render
-from ipamd.web.sums import taken_in
+from ipamd.web.sums import is_large
 
 PAGE: Final = 25
 """Pools on one page: each is a bar, out of sums."""
@@ -40,12 +40,13 @@ MOST_GAPS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A pool with its bar."""
+    """A pool with its bar, and as of when it was counted if not now."""
 
     pool: Pool
     usage: Usage
     bar: Sequence[Piece]
     used: str
+    as_of: Instant | None
 
 
 async def overview(request: Request) -> Response:
@@ -58,7 +59,7 @@ async def overview(request: Request) -> Response:
     ]
     begin = bisect_right(matching, given.get("after", ""), key=lambda pool: pool.name)
     later = matching[begin : begin + PAGE + 1]
-    rows = await _rows(engine(request), later[:PAGE])
+    rows = await _rows(request, later[:PAGE])
     return render(
         request,
         "overview.html",
@@ -66,21 +67,34 @@ async def overview(request: Request) -> Response:
         given=given,
         total=len(matching),
         more=later[PAGE - 1].name if len(later) > PAGE else None,
+        as_of=_as_of(rows),
         spaces=list(catalogue.pools_by_space),
     )
 
 
-async def _rows(known: Engine, pools: Sequence[Pool]) -> list[Row]:
-    counted = await known.queries.usage_of(pools)
-    usages = [(pool, counted[pool.name]) for pool in pools]
-    return [Row(pool, usage, pieces(usage), share_used(usage)) for pool, usage in usages]
+async def _rows(request: Request, pools: Sequence[Pool]) -> list[Row]:
+    known, large = engine(request), [pool for pool in pools if is_large(pool)]
+    usages = await known.queries.usage_of([pool for pool in pools if pool not in large])
+    shared = {pool.name: await shared_sums(request).counted(known, pool) for pool in large}
+    rows = []
+    for pool in pools:
+        counted = shared.get(pool.name)
+        usage = usages[pool.name] if counted is None else counted.usage
+        as_of = None if counted is None else counted.at
+        rows.append(Row(pool, usage, pieces(usage), share_used(usage), as_of))
+    return rows
+
+
+def _as_of(rows: Sequence[Row]) -> Instant | None:
+    """As of when the oldest count of some pools is, None if all are counted now."""
+    return min((row.as_of for row in rows if row.as_of is not None), default=None)
 
 
 async def show_pool(request: Request) -> Response:
     """One pool: how full it is and will be, its rules, and its picture."""
     catalogue = await engine(request).refresh()
     pool = _pool(catalogue, request.path_params["name"])
-    [row] = await _rows(engine(request), [pool])
+    [row] = await _rows(request, [pool])
     month = await curve(engine(request), pool.name, row.usage)
     return render(
         request,
@@ -89,7 +103,7 @@ async def show_pool(request: Request) -> Response:
         rules=shown(POOL, await rest(request).get(f"/v1/pools/{pool.name}")),
         days=month.days,
         forecast=month.forecast,
-        **await _picture(engine(request), catalogue, pool, pool.subnet),
+        **await _picture(request, catalogue, pool, pool.subnet),
     )
 
 
@@ -107,7 +121,7 @@ async def show_map(request: Request) -> Response:
             f"/ui/pools/{pool.name}/map?at={where}#a-{address}", headers=HEADERS, status_code=303
         )
     at = _part(given.get("at"), pool)
-    return render(request, "map.html", **await _picture(engine(request), catalogue, pool, at))
+    return render(request, "map.html", **await _picture(request, catalogue, pool, at))
 
 
 def _part(text: str | None, pool: Pool) -> IPNetwork:
@@ -124,8 +138,9 @@ def _part(text: str | None, pool: Pool) -> IPNetwork:
     return part
 
 
-async def _picture(known: Engine, catalogue: Catalogue, pool: Pool, at: IPNetwork) -> Mapping[str, Any]:
+async def _picture(request: Request, catalogue: Catalogue, pool: Pool, at: IPNetwork) -> Mapping[str, Any]:
     """The cells of a prefix, the gaps in it, and the way to it."""
+    known = engine(request)
     mask = catalogue.mask(pool)
     given: dict[str, Any] = {"at": at, "trail": cells.trail(at, pool.subnet), "pool": pool}
     first, last = int(at[0]), int(at[-1])
@@ -135,11 +150,13 @@ async def _picture(known: Engine, catalogue: Catalogue, pool: Pool, at: IPNetwor
         cooled = known.clock.read().past(pool.cooldown * SECOND)
         addresses = cells.address_cells(at, mask, blocks, leased, cooled)
         found = cells.gaps(addresses)
-        return {**given, "addresses": addresses, "prefixes": [], **_largest(found)}
+        return {**given, "addresses": addresses, "prefixes": [], "as_of": None, **_largest(found)}
     parts = cells.prefixes_of(at)
     bounds = [(part.first, part.last) for part in parts]
-    prefixes = cells.prefix_cells(at, mask, await taken_in(known, pool, bounds))
-    return {**given, "addresses": [], "prefixes": prefixes, **_largest(cells.empty_stretches(prefixes, mask))}
+    taken, as_of = await shared_sums(request).taken_in(known, pool, bounds)
+    prefixes = cells.prefix_cells(at, mask, taken)
+    free = _largest(cells.empty_stretches(prefixes, mask))
+    return {**given, "addresses": [], "prefixes": prefixes, "as_of": as_of, **free}
 
 
 async def _leased(
@@ -208,14 +225,13 @@ async def show_tree(request: Request) -> Response:
     begin = next((place + 1 for place, pool in enumerate(ordered) if pool.name == given.get("after")), 0)
     if opened in ordered and "after" not in given and "free" not in given:
         begin = ordered.index(opened) // PAGE * PAGE
-    known = engine(request)
     least = int(given["free"]) if re.fullmatch(r"[0-9]{1,39}", given.get("free", "")) else 0
     portion = ordered[begin : begin + (PORTION if least else PAGE)]
-    fitting = [row for row in await _rows(known, portion) if row.usage.free >= least]
+    fitting = [row for row in await _rows(request, portion) if row.usage.free >= least]
     rows = fitting[:PAGE]
     last = rows[-1].pool.name if len(fitting) > PAGE else portion[-1].name if portion else None
     picture = (
-        await _picture(known, catalogue, opened, _part(given.get("at"), opened))
+        await _picture(request, catalogue, opened, _part(given.get("at"), opened))
         if opened is not None
         else None
     )
@@ -229,6 +245,7 @@ async def show_tree(request: Request) -> Response:
         opened=opened,
         picture=picture,
         more=last if ordered and last != ordered[-1].name else None,
+        as_of=_as_of(rows),
     )
 
 

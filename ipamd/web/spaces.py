@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_network
 from itertools import groupby
-from typing import Final, cast
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -16,9 +16,9 @@ from ipamd.engine.engine import Engine
 from ipamd.models.address import IPNetwork, parse_address, parse_network
 from ipamd.models.pool import DEFAULT_SPACE
 from ipamd.web import cells, strips
-from ipamd.web.asking import asked, engine, read
+from ipamd.web.asking import asked, engine, read, shared_sums
 from ipamd.web.rendering import HEADERS, render
-from ipamd.web.sums import SpaceSums, taken_in
+from ipamd.web.sums import SharedSums
 
 FAMILIES: Final = (4, 6)
 
@@ -34,16 +34,16 @@ async def show_space(request: Request) -> Response:
     if part is not None and inside is not None and part[-1] in inside.subnet:
         where = f"/ui/pools/{inside.name}/map?at={part}"
         return RedirectResponse(where, status_code=303, headers=HEADERS)
-    space_sums = cast(SpaceSums, request.app.state.space_sums)
-    shown = []
+    known_sums = shared_sums(request)
+    shown, as_of = [], None
     for family in FAMILIES if part is None else (part.version,):
-        row, usable = await space_sums.row(catalogue, space, family)
+        row, usable = await known_sums.row(catalogue, space, family)
         at = row.whole if part is None else _picture_of(part)
         if at is not None:
-            taken = await space_sums.taken(engine(request), row)
-            in_parts = await _in_parts(engine(request), catalogue, row, at)
+            taken, as_of = await known_sums.taken(engine(request), row)
+            in_parts = await _in_parts(engine(request), known_sums, catalogue, row, at)
             shown.append(strips.strip(row, at, usable, taken, in_parts))
-    return render(request, "space.html", space=space, spaces=spaces, strips=shown, given=given)
+    return render(request, "space.html", space=space, spaces=spaces, strips=shown, given=given, as_of=as_of)
 
 
 def _prefix(text: str) -> IPNetwork:
@@ -57,7 +57,7 @@ def _picture_of(part: IPNetwork) -> IPNetwork:
 
 
 async def _in_parts(
-    known: Engine, catalogue: Catalogue, row: strips.PoolOrder, at: IPNetwork
+    known: Engine, known_sums: SharedSums, catalogue: Catalogue, row: strips.PoolOrder, at: IPNetwork
 ) -> Mapping[cells.CellPrefix, tuple[int, int]]:
     """What is usable and taken in the cells that are parts of one pool: one reading for each such pool."""
     found = {}
@@ -66,7 +66,7 @@ async def _in_parts(
         assert pool is not None
         here = list(places)
         usable = catalogue.mask(pool).usable
-        taken = await taken_in(known, pool, [place.bounds for place in here])
+        taken, _ = await known_sums.taken_in(known, pool, [place.bounds for place in here])
         for place, count in zip(here, taken, strict=True):
             found[place.prefix] = usable.count_between(*place.bounds), count
     return found

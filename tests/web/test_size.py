@@ -1,15 +1,17 @@
 """What a view takes of the database does not grow with what is stored there."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.page_views import VIEWS
 from benchmarks.population import Population, running_populated
-from ipamd.web import changes, curves, lists, pools, requests, transfer
+from ipamd.web import changes, curves, lists, pools, requests, spaces, transfer
 from tests.counting import Cost, Counted
+from tests.service import IpamdProcess
 
 SMALL = Population(pools=110, reservations=1_100, addresses=14_080, nodes=30)
 LARGE = Population(pools=330, reservations=3_300, addresses=42_240, nodes=120)
@@ -28,12 +30,15 @@ def costs(population: Population) -> Iterator[dict[str, Cost]]:
         counted = Counted(service)
         with counted.counting():
             service.start()
-            # Twice each: once may fall together with what ipamd reads for itself.
-            yield {view: min((counted.asked(view) for _ in range(2)), key=steps_of) for view in VIEWS}
+            # Several times each: one may fall together with what ipamd reads for itself.
+            yield {view: least(counted, view) for view in VIEWS}
 
 
-def steps_of(cost: Cost) -> int:
-    return cost.steps
+def least(counted: Counted, view: str) -> Cost:
+    """The fewest statements and steps that a view was seen to take."""
+    seen = [counted.asked(view) for _ in range(2)]
+    fewest = min(seen, key=lambda cost: cost.statements)
+    return replace(fewest, steps=min(cost.steps for cost in seen))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,7 @@ def large() -> Iterator[dict[str, Cost]]:
 def test_no_view_takes_more_of_the_database_where_three_times_as_much_is_stored(
     small: dict[str, Cost], large: dict[str, Cost]
 ) -> None:
-    sums_of_large_pools = ("wide", "to-nodes", "/ui/tree")
+    sums_of_large_pools = ("wide", "to-nodes", "/ui/tree", "/ui/map")
     counts_so_far = ("/ui/release/",)
     for view in VIEWS:
         one, other = small[view], large[view]
@@ -61,8 +66,35 @@ def test_no_view_takes_more_of_the_database_where_three_times_as_much_is_stored(
         assert len(other.answer) <= MOST_BYTES, view
 
 
+ADDS_UP = re.compile(r"sum\(block\.allocated\)", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("views", [("/ui/pools/wide", "/ui/tree?open=wide", "/"), ("/ui/map",)])
+def test_a_large_pool_is_added_up_once_for_all_who_look_until_one_of_them_changes_something(
+    ipamd_process: IpamdProcess, views: Sequence[str]
+) -> None:
+    ipamd_process.create_pool("wide", "10.0.0.0/8")
+    ipamd_process.stop()
+    counted = Counted(ipamd_process)
+    with counted.counting():
+        ipamd_process.start()
+
+    def sums(view: str) -> int:
+        return len([text for text in counted.asked(view, times=1).ran if ADDS_UP.search(text)])
+
+    assert [sums(view) for view in views] == [1] + [0] * (len(views) - 1)
+    before = ipamd_process.http.get(views[0]).text
+    given = {"owner": "vm-1", "pool": "wide"}
+    kind = {"Sec-Fetch-Site": "same-origin"}
+    assert ipamd_process.http.post("/ui/new/allocation", data=given, headers=kind).is_redirect
+    assert [sums(view) for view in views] == [1] + [0] * (len(views) - 1)
+    assert "1 of 65534 taken" not in before
+    assert re.search(r"\b1 of \d+ taken", ipamd_process.http.get(views[0]).text)
+
+
 def test_each_view_is_counted() -> None:
-    routes = [route for part in (pools, curves, lists, changes, requests, transfer) for route in part.ROUTES]
+    parts = (pools, curves, spaces, lists, changes, requests, transfer)
+    routes = [route for part in parts for route in part.ROUTES]
     paths = [view.partition("?")[0] for view in VIEWS]
     for route in routes:
         if route.path not in (*SENT_BY_A_FORM, PASSED_ON):

@@ -331,6 +331,18 @@ async def test_fill_adds_up_the_blocks_of_each_pool(backend: Backend) -> None:
     assert fill["pods"] == Fill(allocated=97, last_freed=NOW + 5, next_free_since=NOW)
     assert fill["full"] == Fill(allocated=64, last_freed=0, next_free_since=None)
     assert dict(await backend.ledger.fill([])) == {}
+    assert await backend.ledger.allocated() == {"pods": 97, "full": 64}
+
+
+async def test_fill_takes_what_is_added_up_already(backend: Backend) -> None:
+    await carve(backend, block(0, allocated=64), block(64, allocated=32, last_freed=NOW))
+    await carve(backend, block(0, pool="other", allocated=3))
+
+    fill = await backend.ledger.fill(["pods", "other", "empty"], {"pods": 90, "empty": 0})
+
+    assert fill["pods"] == Fill(allocated=90, last_freed=NOW, next_free_since=0)
+    assert fill["other"].allocated == 3
+    assert "empty" not in fill
 
 
 async def test_stretches_of_a_pool_are_added_up_by_whole_blocks(backend: Backend) -> None:

@@ -20,7 +20,7 @@ from ipamd.backends.interface.backend import (
     Work,
 )
 from ipamd.backends.interface.catalogue_change import KEPT_ANNOUNCEMENTS, CatalogueChange
-from ipamd.backends.interface.ledger import Ledger, PodNetworkReading
+from ipamd.backends.interface.ledger import NOT_ADDED_UP, Ledger, PodNetworkReading
 from ipamd.backends.interface.transaction import (
     BlockId,
     BlockOwner,
@@ -43,6 +43,7 @@ from ipamd.backends.interface.transaction import (
 
 __all__ = [
     "KEPT_ANNOUNCEMENTS",
+    "NOT_ADDED_UP",
     "SKIP_LOCKS",
     "Audit",
     "AuditedBlocks",

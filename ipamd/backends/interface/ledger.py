@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
@@ -29,6 +30,8 @@ from ipamd.models.query import (
 )
 from ipamd.models.quota import Tally, TallyUse
 from ipamd.models.sample import UsageSample
+
+NOT_ADDED_UP: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,17 @@ class Ledger(Protocol):
         """The row of a request with this key, live or ended. If there are several, the first by position."""
         ...
 
-    async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
-        """Sums over the blocks of some pools, without pools that have no blocks."""
+    async def fill(
+        self, pools: Sequence[str], allocated: Mapping[str, int] = NOT_ADDED_UP
+    ) -> Mapping[str, Fill]:
+        """Sums over the blocks of some pools, without pools that have no blocks.
+
+        Of pools in `allocated` the caller has added up already what is allocated.
+        """
+        ...
+
+    async def allocated(self) -> Mapping[str, int]:
+        """What is allocated in each pool that has blocks, by one sum over all blocks."""
         ...
 
     async def samples(self, pool: str, begin: Instant, end: Instant, limit: int) -> Sequence[UsageSample]:

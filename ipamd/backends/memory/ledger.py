@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import islice
 
-from ipamd.backends.interface import PodNetworkReading
+from ipamd.backends.interface import NOT_ADDED_UP, PodNetworkReading
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import NEVER_CAME, Allocation, youngest_holders
 from ipamd.models.block import Block
@@ -98,11 +98,13 @@ class MemoryLedger:
         made = {position: row for (used, position), row in allocations.by_key.items() if used == key}
         return allocations.rows[made[min(made)]] if made else None
 
-    async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
+    async def fill(
+        self, pools: Sequence[str], allocated: Mapping[str, int] = NOT_ADDED_UP
+    ) -> Mapping[str, Fill]:
         blocks = self._tables.blocks
         return {
             pool: Fill(
-                allocated=sum(block.allocated for block in blocks.rows[pool].values()),
+                allocated=allocated[pool] if pool in allocated else self._allocated(pool),
                 last_freed=max(block.last_freed for block in blocks.rows[pool].values()),
                 next_free_since=blocks.longest_free(pool),
                 leased=sum(block.leased for block in blocks.rows[pool].values()),
@@ -110,6 +112,12 @@ class MemoryLedger:
             for pool in pools
             if blocks.rows.get(pool)
         }
+
+    async def allocated(self) -> Mapping[str, int]:
+        return {pool: self._allocated(pool) for pool, rows in self._tables.blocks.rows.items() if rows}
+
+    def _allocated(self, pool: str) -> int:
+        return sum(block.allocated for block in self._tables.blocks.rows[pool].values())
 
     async def samples(self, pool: str, begin: Instant, end: Instant, limit: int) -> Sequence[UsageSample]:
         known = sorted(self._tables.samples.items())

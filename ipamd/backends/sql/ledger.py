@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, S
 from itertools import chain
 from typing import Any, Protocol, TypeVar
 
-from ipamd.backends.interface import PodNetworkReading
+from ipamd.backends.interface import NOT_ADDED_UP, PodNetworkReading
 from ipamd.backends.sql import (
     announcing,
     census,
@@ -145,16 +145,33 @@ class SqlLedger:
         rows = await self._reader.read(lambda session: allocations(session, statement, *values))
         return rows[0] if rows else None
 
-    async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
+    async def fill(
+        self, pools: Sequence[str], allocated: Mapping[str, int] = NOT_ADDED_UP
+    ) -> Mapping[str, Fill]:
+        others = [(pool,) for pool in pools if pool not in allocated]
+        known = [(pool,) for pool in pools if pool in allocated]
+
         async def reading(session: DatabaseSession) -> dict[str, Fill]:
-            rows = await _in_pieces(session, statements.fill_of_pools, [(pool,) for pool in pools])
+            rows = [
+                *await _in_pieces(session, statements.fill_of_pools, others),
+                *await _in_pieces(session, statements.rest_of_fill, known),
+            ]
             return {
-                pool: Fill(int(allocated), last_freed, next_free, int(leased or 0))
-                for pool, allocated, last_freed, next_free, leased in rows
-                if allocated is not None
+                pool: Fill(
+                    allocated[pool] if pool in allocated else int(added_up),
+                    last_freed,
+                    next_free,
+                    int(leased or 0),
+                )
+                for pool, last_freed, next_free, leased, added_up in rows
+                if last_freed is not None
             }
 
         return await self._reader.read(reading)
+
+    async def allocated(self) -> Mapping[str, int]:
+        rows = await self._reader.read(lambda session: session.fetch(statements.ALLOCATED))
+        return {pool: int(allocated) for pool, allocated in rows}
 
     async def samples(self, pool: str, begin: Instant, end: Instant, limit: int) -> Sequence[UsageSample]:
         return await self._reader.read(lambda session: samples.read(session, pool, begin, end, limit))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ipamd.backends.interface import Backend
+from ipamd.backends.interface import NOT_ADDED_UP, Backend
 from ipamd.engine.allocation.selection import alternatives
 from ipamd.engine.catalogue import RequestContext
 from ipamd.engine.catalogue_cache import CatalogueCache
@@ -132,9 +132,9 @@ class Queries:
         """How many addresses are allocated in each stretch of whole blocks."""
         return await self._ledger.allocated_in(pool, stretches)
 
-    async def allocated(self, pools: Sequence[str]) -> Mapping[str, int]:
-        """How many addresses of some pools are held, also in advance; nothing of pools without blocks."""
-        return {name: fill.allocated for name, fill in (await self._ledger.fill(pools)).items()}
+    async def allocated(self) -> Mapping[str, int]:
+        """How many addresses of each pool are held, also in advance; nothing of pools without blocks."""
+        return await self._ledger.allocated()
 
     async def usage(self, pool: str) -> Usage:
         """How full a pool is. Raises NotFound."""
@@ -158,9 +158,11 @@ class Queries:
         samples = await self._ledger.samples(pool, now - days * DAY, now + 1, days * (DAY // HOUR) + 1)
         return forecast(samples, counted.free + counted.cooling, now)
 
-    async def usage_of(self, pools: Sequence[Pool]) -> Mapping[str, Usage]:
-        """How full some pools are."""
-        return await usage_of(pools, self._cache.catalogue, self._ledger, self._clock.read())
+    async def usage_of(
+        self, pools: Sequence[Pool], allocated: Mapping[str, int] = NOT_ADDED_UP
+    ) -> Mapping[str, Usage]:
+        """How full some pools are. Of those in `allocated` the caller knows what is held, also in advance."""
+        return await usage_of(pools, self._cache.catalogue, self._ledger, self._clock.read(), allocated)
 
     async def usage_of_all(self) -> Mapping[str, Usage]:
         """How full every pool is."""

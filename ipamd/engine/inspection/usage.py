@@ -10,7 +10,7 @@ from typing import Final
 from ipamd.addressing.block import count_freed_after, count_held
 from ipamd.addressing.mask import Mask
 from ipamd.addressing.ranges import Spans
-from ipamd.backends.interface import Ledger
+from ipamd.backends.interface import NOT_ADDED_UP, Ledger
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.block import Block
@@ -55,11 +55,18 @@ async def usage_of_all(catalogue: Catalogue, ledger: Ledger, clock: Reading) -> 
 
 
 async def usage_of(
-    pools: Sequence[Pool], catalogue: Catalogue, ledger: Ledger, clock: Reading
+    pools: Sequence[Pool],
+    catalogue: Catalogue,
+    ledger: Ledger,
+    clock: Reading,
+    allocated: Mapping[str, int] = NOT_ADDED_UP,
 ) -> Mapping[str, Usage]:
-    """Count the addresses of some pools, by one sum for all. Other tasks run in between."""
+    """Count the addresses of some pools, by one sum for all. Other tasks run in between.
+
+    Of pools in `allocated` the caller has added up already what is allocated.
+    """
     counted = {}
-    fills = await ledger.fill([pool.name for pool in pools])
+    fills = await ledger.fill([pool.name for pool in pools], allocated)
     for begin in range(0, len(pools), AT_ONCE):
         portion = pools[begin : begin + AT_ONCE]
         wanted = [

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from ipamd.backends.interface import PodNetworkReading
+from ipamd.backends.interface import NOT_ADDED_UP, PodNetworkReading
 from ipamd.models.allocation import NEVER_CAME, Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
@@ -125,10 +126,24 @@ class FileLedger:
 
         return await self._turn(read)
 
-    async def fill(self, pools: Sequence[str]) -> Mapping[str, Fill]:
+    async def fill(
+        self, pools: Sequence[str], allocated: Mapping[str, int] = NOT_ADDED_UP
+    ) -> Mapping[str, Fill]:
         def read() -> dict[str, Fill]:
             blocks = {pool: self._store.blocks_of(pool) for pool in pools}
-            return {pool: _fill(those) for pool, those in blocks.items() if those}
+            found = {pool: _fill(those) for pool, those in blocks.items() if those}
+            for pool in found.keys() & allocated.keys():
+                found[pool] = replace(found[pool], allocated=allocated[pool])
+            return found
+
+        return await self._turn(read)
+
+    async def allocated(self) -> Mapping[str, int]:
+        def read() -> dict[str, int]:
+            sums: dict[str, int] = {}
+            for block in self._store.values("block"):
+                sums[block.pool] = sums.get(block.pool, 0) + block.allocated
+            return sums
 
         return await self._turn(read)
 
