@@ -18,6 +18,9 @@ LARGE = Population(pools=330, reservations=3_300, addresses=42_240, nodes=120)
 MOST_STATEMENTS = 14
 MOST_BYTES = 500_000
 SENT_BY_A_FORM = ("/ui/bulk/{what}", "/ui/requests/new", "/ui/requests/{number}/{decision}")
+OWN_LOOK = re.compile(r"WHERE allocation\.id > \d+ ORDER BY allocation\.id")
+"""What ipamd reads for itself after its start, a piece at a time."""
+
 PASSED_ON = "/ui/tables/{kind}"
 """A table for a spreadsheet, sent piece by piece as REST does."""
 
@@ -37,8 +40,8 @@ def costs(population: Population) -> Iterator[dict[str, Cost]]:
 def least(counted: Counted, view: str) -> Cost:
     """The fewest statements and steps that a view was seen to take."""
     seen = [counted.asked(view) for _ in range(2)]
-    fewest = min(seen, key=lambda cost: cost.statements)
-    return replace(fewest, steps=min(cost.steps for cost in seen))
+    fewest = min(([text for text in cost.ran if not OWN_LOOK.search(text)] for cost in seen), key=len)
+    return replace(seen[0], ran=tuple(fewest), steps=min(cost.steps for cost in seen))
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +86,11 @@ def test_a_large_pool_is_added_up_once_for_all_who_look_until_one_of_them_change
         return len([text for text in counted.asked(view, times=1).ran if ADDS_UP.search(text)])
 
     assert [sums(view) for view in views] == [1] + [0] * (len(views) - 1)
-    before = ipamd_process.http.get(views[0]).text
     given = {"owner": "vm-1", "pool": "wide"}
     kind = {"Sec-Fetch-Site": "same-origin"}
     assert ipamd_process.http.post("/ui/new/allocation", data=given, headers=kind).is_redirect
     assert [sums(view) for view in views] == [1] + [0] * (len(views) - 1)
-    assert "1 of 65534 taken" not in before
-    assert re.search(r"\b1 of \d+ taken", ipamd_process.http.get(views[0]).text)
+    assert re.search(r"[^\d]1 of \d+ taken", ipamd_process.http.get("/ui/pools/wide").text)
 
 
 def test_each_view_is_counted() -> None:
