@@ -36,6 +36,9 @@ BLOCKS: Final = (
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
 REACHED: Final = "INSERT OR REPLACE INTO carving (pool, reached) VALUES (?, ?)"
+NODES: Final = 100
+"""Those who hold the addresses, if nothing else is said: node-0 and so on."""
+
 COLUMNS: Final = """
   space, address, pool, place, digest, position, cluster, network, node, container_id, ifname, namespace,
   name, uid, boot, netns_device, netns_inode, since, generation,
@@ -43,7 +46,7 @@ COLUMNS: Final = """
 """
 ALLOCATIONS: Final = f"""
 INSERT INTO allocation ({COLUMNS}) VALUES (
-  'default', ?2, ?1, ?3, randomblob(16), 0, 'default', 'pods', 'node-' || (abs(random()) % 100),
+  'default', ?2, ?1, ?3, randomblob(16), 0, 'default', 'pods', 'node-' || (abs(random()) % {{nodes}}),
   lower(hex(randomblob(32))), 'eth0', 'ns-' || (abs(random()) % 20), 'pod-' || lower(hex(randomblob(5))),
   lower(hex(randomblob(16))), '5afbf9ad-2078-45d6-888a-9b7fab4c0d3e', 4, 4026532000,
   {TAKEN_AT} + abs(random()) % 1000000000, 1, 1, 1, 1, 1
@@ -114,11 +117,14 @@ def at_random(pool: str, subnet: IPv4Network, free: int) -> Filling:
     return Filling(pool, int(subnet[0]), bytes(state))
 
 
-def fill_sqlite(database: Path, fillings: Iterable[Filling], *, past: bool = False) -> None:
+def fill_sqlite(
+    database: Path, fillings: Iterable[Filling], *, past: bool = False, nodes: int = NODES
+) -> None:
     """Fill a migrated database that no ipamd has open; its pools exist already, and have no blocks.
 
     With a `past`, every second address had a holder before.
     """
+    allocations = ALLOCATIONS.format(nodes=nodes)
     connection = sqlite3.connect(database, isolation_level=None)
     try:
         for setting in BULK_SETTINGS:
@@ -130,7 +136,7 @@ def fill_sqlite(database: Path, fillings: Iterable[Filling], *, past: bool = Fal
         for filling in fillings:
             connection.executemany(BLOCKS, filling.block_rows())
             connection.execute(REACHED, (filling.pool, cursor_bytes(filling.beyond)))
-            connection.executemany(ALLOCATIONS, filling.address_rows())
+            connection.executemany(allocations, filling.address_rows())
         if past:
             connection.execute(ENDED)
         for _, statement in indexes:

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 from typing import Any, Final
 
+from benchmarks.copied import copy_to_postgres
 from benchmarks.fill import BLOCK_SIZE, Filling, fill_sqlite, full_blocks
 from benchmarks.fill_postgres import fill_postgres
 from benchmarks.filled import check_held
@@ -77,17 +78,21 @@ def _reservation(address: int, number: int) -> dict[str, Any]:
 @contextmanager
 def running_populated(population: Population, database_url: str | None = None) -> Iterator[IpamdProcess]:
     """A service on one core, with all of them in its database."""
-    with running_ipamd(database_url, pinned=False) as service:
+    with running_ipamd(pinned=False) as service:
         service.create_pool(**NODES)
         publish(service, population.nodes)
         _apply(service, "pools", population.pool_documents())
         _apply(service, "reservations", list(population.reservation_documents()))
         service.stop()
         if database_url is None:
-            fill_sqlite(service.database, population.fillings(), past=True)
-        else:
-            fill_postgres(database_url, population.fillings(), past=True)
-        service.start()
+            fill_sqlite(service.database, population.fillings(), past=True, nodes=population.nodes)
+            service.start()
+            check_held(service, WIDE, next(population.fillings()).taken)
+            yield service
+            return
+        copy_to_postgres(service.database, database_url)
+    fill_postgres(database_url, population.fillings(), past=True, nodes=population.nodes)
+    with running_ipamd(database_url, pinned=False) as service:
         check_held(service, WIDE, next(population.fillings()).taken)
         yield service
 

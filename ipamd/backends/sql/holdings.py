@@ -15,9 +15,9 @@ from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.holding import NodeHolding
 from ipamd.models.node import NodeKey
 
-LIVE: Final = ("until IS NULL",)
-DEFERRED: Final = ("until IS NULL AND listed", "until IS NULL AND NOT listed")
-"""On SQLite: what stands in the deferred index, and what waits to."""
+LIVE: Final = "until IS NULL"
+LISTED: Final = "until IS NULL AND listed"
+"""On SQLite: what stands in the deferred index. What waits to is counted by itself."""
 
 TAKEN: Final = "seat IS NOT NULL AND node IS NOT NULL AND seat_position = 0"
 
@@ -31,6 +31,24 @@ def counted(table: Table, length: int, which: str = "true") -> Statement:
         .where(table.c.cluster == bindparam("of_cluster"), table.c.node.in_(keys), text(which))
         .group_by(table.c.node),
         ("of_cluster", *names),
+    )
+
+
+@lru_cache
+def waiting(length: int) -> Statement:
+    """How many allocations some nodes have that wait to be listed: a small index of their own has them."""
+    keys, names = statements.numbered(length)
+    waits = ALLOCATION.alias("waits")
+    there = select(waits.c.id).where(text("NOT waits.listed"), waits.c.node.in_(keys))
+    return Statement(
+        select(ALLOCATION.c.node, func.count())
+        .where(
+            ALLOCATION.c.id.in_(there),
+            ALLOCATION.c.cluster == bindparam("of_cluster"),
+            ALLOCATION.c.until.is_(None),
+        )
+        .group_by(ALLOCATION.c.node),
+        (*names, "of_cluster"),
     )
 
 
@@ -65,9 +83,10 @@ async def _of_some(
     session: DatabaseSession, cluster: str, names: Sequence[str], pools: Sequence[str], *, deferred: bool
 ) -> dict[NodeKey, NodeHolding]:
     length = len(names)
-    addresses: Counter[str] = Counter()
-    for which in DEFERRED if deferred else LIVE:
-        addresses += await _counts(session, counted(ALLOCATION, length, which), cluster, *names)
+    live = counted(ALLOCATION, length, LISTED if deferred else LIVE)
+    addresses = await _counts(session, live, cluster, *names)
+    if deferred:
+        addresses += await _counts(session, waiting(length), *names, cluster)
     seats = await _counts(session, counted(SEAT, length), cluster, *names)
     seats -= await _counts(session, counted(ALLOCATION, length, TAKEN), cluster, *names)
     blocks: defaultdict[str, dict[str, int]] = defaultdict(dict)

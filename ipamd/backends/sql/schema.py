@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 25
+REVISION: Final = 26
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -173,7 +173,15 @@ _partial(
 # pool; a container is found by how its digests begin. Each further index costs every ADD and DEL a page.
 # On SQLite those with random or many places are deferred: a row enters them with thousands of others at once,
 # and is found by `allocation_unlisted` until then (docs/decisions/0022-deferred-indexes.md).
-_partial(ALLOCATION, "allocation_live_node", ("node", "space", "address"), "until IS NULL", deferred=True)
+# It has the clusters, so that what nodes hold is counted without a look at a row. SQLite needs the columns of
+# the condition for that too.
+_partial(
+    ALLOCATION,
+    "allocation_live_node",
+    ("node", "space", "address", "cluster", "until", "listed"),
+    "until IS NULL",
+    deferred=True,
+)
 _partial(
     ALLOCATION,
     "allocation_live_workload",
