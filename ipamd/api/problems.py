@@ -45,6 +45,7 @@ _STATUSES: Final[dict[type[errors.DomainError], HTTPStatus]] = {
     errors.SeveralWorkloads: HTTPStatus.CONFLICT,
     errors.CensusSuperseded: HTTPStatus.CONFLICT,
     errors.CensusSettling: HTTPStatus.CONFLICT,
+    errors.CensusTooOften: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ReportGap: HTTPStatus.CONFLICT,
     errors.SeatLeased: HTTPStatus.CONFLICT,
     errors.NodeMayGive: HTTPStatus.CONFLICT,
@@ -100,7 +101,7 @@ class Problem(Exception):
         if isinstance(error, errors.ReportGap):
             members["wanted"] = error.wanted
         headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-        if isinstance(error, errors.LeaseSettling | errors.CensusSettling):
+        if isinstance(error, errors.LeaseSettling | errors.CensusSettling | errors.CensusTooOften):
             headers["Retry-After"] = str(error.seconds)
         return cls(status, error.code, str(error), members, headers)
 

@@ -25,6 +25,7 @@ from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.census.censuses import Censuses
 from ipamd.engine.census.living import Living
 from ipamd.engine.census.restoring import Restoring
+from ipamd.engine.census.share import Shares
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.check import Check
 from ipamd.engine.inspection.explanation import explain
@@ -85,6 +86,7 @@ class Engine:
         self.leases = Leases(backend, self.allocator, granting, cache, self._news, clock, lease_seconds)
         living = Living(self.adoption, cache)
         self.restoring = Restoring(backend, cache, self.announcements, clock, leak_grace)
+        self.census_shares = Shares()
         self.censuses = Censuses(
             backend, self.allocator, living, self.restoring, cache, clock, self.measures, leak_grace
         )

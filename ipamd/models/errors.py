@@ -455,6 +455,16 @@ class CensusSettling(DomainError):
         self.seconds = seconds
 
 
+class CensusTooOften(DomainError):
+    """The agent of a node speaks again and again."""
+
+    code = "census-too-often"
+
+    def __init__(self, node: str, seconds: int) -> None:
+        super().__init__(f"the agent of node {node} speaks too often: speak again in {seconds} seconds")
+        self.seconds = seconds
+
+
 class CensusSuperseded(DomainError):
     """Another machine speaks for a node."""
 

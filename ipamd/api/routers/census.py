@@ -16,6 +16,7 @@ from ipamd.api.schemas.census import (
     answer_document,
     held_document,
     read,
+    who_speaks,
 )
 from ipamd.models.errors import NotAllowed
 from ipamd.models.node import NodeKey
@@ -31,7 +32,8 @@ JSON: Final = "application/json"
 async def list_held(query: Annotated[HeldQuery, Query()], engine: TheEngine) -> Response:
     """List what the containers of a node hold, by id: an agent reads what is new after its last row."""
     node = NodeKey(query.cluster, query.node)
-    timeline, rows = await engine.censuses.held_on(node, query.after, query.limit + 1)
+    with engine.census_shares.taken(node):
+        timeline, rows = await engine.censuses.held_on(node, query.after, query.limit + 1)
     return Response(held_document(timeline, rows, query.limit), media_type=JSON)
 
 
@@ -41,12 +43,16 @@ async def take(call: Request, engine: TheEngine, asker: Asker) -> Response:
 
     What is of an earlier boot is freed as soon as the new boot is heard, other allocations with the second
     report, a grace after the first. Another boot is heard after a while (409, `census-settling`), another
-    machine when an admin has released the node (409, `census-superseded`).
+    machine when an admin has released the node (409, `census-superseded`). An agent that speaks again and
+    again is told to wait (429, `census-too-often`).
     """
-    spoken = read(await call.body())
-    if asker is not None and asker.role is Role.NODE and asker.node != spoken.node:
-        raise NotAllowed(f"{asker.name} speaks for node {spoken.node.name} of cluster {spoken.node.cluster}")
-    answered = await engine.censuses.hear(spoken)
+    body = await call.body()
+    node = who_speaks(body)
+    if asker is not None and asker.role is Role.NODE and asker.node != node:
+        raise NotAllowed(f"{asker.name} speaks for node {node.name} of cluster {node.cluster}")
+    with engine.census_shares.taken(node):
+        spoken = read(body)
+        answered = await engine.censuses.hear(spoken)
     engine.heard_from(spoken.node)
     if answered.freed or answered.waiting:
         log.info(

@@ -77,11 +77,20 @@ class LivingBody(Struct, forbid_unknown_fields=True):
     uid: _Name | None = None
 
 
-class CensusBody(Struct, forbid_unknown_fields=True):
-    """What a node says of itself."""
+class Speaking(Struct):
+    """Who speaks. All else in a body is left out."""
 
     cluster: _Name
     node: _Name
+
+    @property
+    def node_key(self) -> NodeKey:
+        return NodeKey(self.cluster, node_name(self.node))
+
+
+class CensusBody(Speaking, forbid_unknown_fields=True):
+    """What a node says of itself."""
+
     machine: _Name
     issued: IssuedBody
     timeline: _Timeline | None = None
@@ -90,10 +99,6 @@ class CensusBody(Struct, forbid_unknown_fields=True):
     receipt: _Receipt | None = None
     dead: Annotated[list[DeadBody], Meta(max_length=MOST_DEAD)] = []
     living: Annotated[list[LivingBody], Meta(max_length=MOST_LIVING)] = []
-
-    @property
-    def node_key(self) -> NodeKey:
-        return NodeKey(self.cluster, node_name(self.node))
 
 
 class ShownHeld(TypedDict):
@@ -182,6 +187,15 @@ BODY: Final = {
 }
 
 _BODY: Final = msgspec.json.Decoder(CensusBody)
+_SPEAKING: Final = msgspec.json.Decoder(Speaking)
+
+
+def who_speaks(raw: bytes) -> NodeKey:
+    """Whose census a body is, which costs a tenth of reading all of it. Raises InvalidValue."""
+    try:
+        return _SPEAKING.decode(raw).node_key
+    except ValueError as error:
+        raise InvalidValue("body", str(error)) from None
 
 
 def read(raw: bytes) -> Spoken:
