@@ -91,6 +91,8 @@ def test_the_curve_fits_its_window_and_is_there_in_numbers_without_scripts(
     expect(curve).to_have_css("width", "344px")
     context = chromium.new_context(java_script_enabled=False)
     plain = Watched(context, filled.tcp_endpoint).open("/ui/pools/pods")
+    expect(plain.locator("#zone")).to_be_hidden()
+    expect(plain.locator(".live")).to_be_hidden()
     plain.get_by_text("Day by day").click()
     expect(plain.locator("details td").last).to_have_text("172")
     context.close()
