@@ -33,6 +33,7 @@ from ipamd.api.routers import (
     metrics,
     network,
     nodes,
+    owners,
     pools,
     quotas,
     requests,
@@ -44,9 +45,9 @@ from ipamd.engine.engine import Engine
 
 _PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}}
 DESCRIPTION = (
-    "Pools, reservations, quotas, allocations, nodes, history. Errors are problem documents (RFC 9457) whose "
-    "`code` never changes. Lists come in pages: send `next` back as `cursor`. The calls of the plugin, "
-    "`POST /v1/cni/{add,del,check,gc,status}`, are not described here."
+    "Pools, reservations, quotas, owners, allocations, nodes, history. Errors are problem documents "
+    "(RFC 9457) whose `code` never changes. Lists come in pages: send `next` back as `cursor`. The calls of "
+    "the plugin, `POST /v1/cni/{add,del,check,gc,status}`, are not described here."
 )
 BEARER: Final = HTTPBearer(
     auto_error=False,
@@ -75,6 +76,7 @@ def admin_api(engine: Engine, calls: CallMeasures) -> FastAPI:
         allocations,
         reservations,
         quotas,
+        owners,
         requests,
         apply,
         csv,

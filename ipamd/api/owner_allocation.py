@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import structlog
+from msgspec import structs
 
 from ipamd.api.schemas.allocation import NewAllocation
+from ipamd.engine.allocation.owners import OwnerKey
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 from ipamd.models.address import AddressRange, IPAddress, parse_address
@@ -100,6 +102,22 @@ async def allocate_for_owner(
     key.check(rows[0])
     log.info("allocate", outcome="granted", owner=body.owner, address=str(rows[0].address), pool=rows[0].pool)
     return rows[0]
+
+
+async def allocate_for_named_owner(
+    key: OwnerKey, body: NewAllocation, engine: Engine, catalogue: Catalogue, by: str | None
+) -> None:
+    """Give an owner whom workloads name an address, unless it has one there.
+
+    Raises what the engine refuses with.
+    """
+    holder = key.owner
+    plain = _request(body, holder, AllocationKey(None, b""), catalogue, by)
+    outcome = await engine.allocate(structs.replace(plain, for_owner=holder))
+    if isinstance(outcome, Refused):
+        log.info("owner", outcome=outcome.error.code, owner=body.owner, why=str(outcome.error))
+        raise outcome.error
+    log.info("owner", outcome="granted", owner=body.owner, namespace=body.namespace)
 
 
 async def try_for_owner(body: NewAllocation, engine: Engine, catalogue: Catalogue) -> None:

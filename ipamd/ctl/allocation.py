@@ -147,9 +147,13 @@ def release(
 
 def holder_of(allocation: dict[str, Any]) -> str:
     """The holder as people name it: its owner, else its workload, else its container."""
-    if allocation["owner"] is not None:
-        return f"{allocation['owner']}"
-    return workload_of(allocation) or f"{allocation['network']}/{allocation['ifname']}"
+    owner = allocation["owner"]
+    if owner is not None:
+        # Only owners whom pods name are in a cluster: their names are those of a namespace.
+        return f"{allocation['namespace']}/{owner}" if allocation["cluster"] is not None else f"{owner}"
+    holder = workload_of(allocation) or f"{allocation['network']}/{allocation['ifname']}"
+    owner = allocation["held_for"]
+    return holder if owner is None else f"{holder} for {owner}"
 
 
 def workload_of(item: dict[str, Any]) -> str | None:

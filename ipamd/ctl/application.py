@@ -21,6 +21,7 @@ from ipamd.ctl import (
     log,
     network,
     node,
+    owner,
     pool,
     quota,
     request,
@@ -83,7 +84,20 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (pool, allocation, reservation, quota, request, route, node, lease, network, token, restore):
+for group in (
+    pool,
+    allocation,
+    reservation,
+    quota,
+    owner,
+    request,
+    route,
+    node,
+    lease,
+    network,
+    token,
+    restore,
+):
     application.add_typer(group.commands)
 apply.register(application)
 importing.register(application)

@@ -31,6 +31,9 @@ class Question:
     space: Annotated[str | None, typer.Option("--space", metavar="NAME")] = None
     namespace: Annotated[str | None, typer.Option("--namespace", metavar="NAME")] = None
     name: Annotated[str | None, typer.Option("--name", metavar="NAME")] = None
+    owner: Annotated[
+        str | None, typer.Option("--owner", metavar="NAME", help="An owner, and those who held it for it.")
+    ] = None
     cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME")] = None
     node: Annotated[str | None, typer.Option("--node", metavar="NAME")] = None
 
@@ -43,6 +46,7 @@ class Question:
             "space": self.space,
             "namespace": self.namespace,
             "name": self.name,
+            "owner": self.owner,
             "cluster": self.cluster,
             "node": self.node,
         }

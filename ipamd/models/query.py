@@ -96,6 +96,28 @@ class AllocationPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerQuery:
+    """Which owners whom workloads name: those that match all given fields."""
+
+    cluster: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+
+    def matches(self, row: Allocation) -> bool:
+        """Whether an allocation is of such an owner."""
+        if row.until is not None or not row.is_of_owner:
+            return False
+        namespace, name, cluster, _ = self.place(row)
+        wanted = ((self.namespace, namespace), (self.name, name), (self.cluster, cluster))
+        return all(asked in (None, there) for asked, there in wanted)
+
+    @staticmethod
+    def place(row: Allocation) -> tuple[str, str, str, int]:
+        """Where an owner's address stands in the list: by namespace, name and cluster, then by position."""
+        return row.workload.namespace or "", row.owner_name or "", row.holder.cluster or "", row.position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContactQuery:
     """Which nodes that have called, by cluster and name.
 

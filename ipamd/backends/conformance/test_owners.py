@@ -35,7 +35,7 @@ from ipamd.models.allocation import NEVER_CAME, Allocation, Workload
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import owner_in
 from ipamd.models.pool import Affinity
-from ipamd.models.query import AllocationQuery, HistoryQuery
+from ipamd.models.query import AllocationQuery, HistoryQuery, OwnerQuery
 
 pytestmark = pytest.mark.asyncio
 
@@ -157,6 +157,34 @@ async def test_the_history_of_an_owner_has_its_holders(backend: Backend) -> None
     assert [row.stored_id for row in found] == [second.stored_id, first.stored_id, owner.stored_id]
     assert not await backend.ledger.history(HistoryQuery(owner="vm-1", namespace="other"), None, 10)
     assert not await backend.ledger.history(HistoryQuery(owner="vm-2"), None, 10)
+
+
+async def test_owners_are_listed_by_name_page_by_page(backend: Backend) -> None:
+    named = [("b", "10.0.0.1"), ("a", "10.0.0.2"), ("c", "10.0.0.3")]
+    for name, address in named:
+        await begin(backend, owned(address, name))
+    await begin(backend, owned("10.0.0.4", "a", position=1), allocation("10.0.0.9", "c9"))
+    [gone] = await begin(backend, owned("10.0.0.5", "b2", away_since=NOW))
+
+    async def listed(query: OwnerQuery, after: int | None = None, limit: int = 10) -> list[str]:
+        found = await backend.ledger.owners(query, after, limit)
+        return [f"{row.owner_name} {row.address}" for row in found]
+
+    every = ["a 10.0.0.2", "a 10.0.0.4", "b 10.0.0.1", "b2 10.0.0.5", "c 10.0.0.3"]
+    assert await listed(OwnerQuery()) == every
+    assert await listed(OwnerQuery(), limit=2) == every[:2]
+    await end(backend, gone)
+    assert await listed(OwnerQuery(), gone.id) == every[4:]
+    assert await listed(OwnerQuery(name="a", namespace="team", cluster="default")) == every[:2]
+    assert await listed(OwnerQuery(namespace="other")) == await listed(OwnerQuery(cluster="east")) == []
+
+
+async def test_who_has_some_addresses_is_read_without_a_unit_of_work(backend: Backend) -> None:
+    stored = await begin(backend, owned(), holder("c1", 1), owned("10.0.0.2", "vm-2"))
+    asked = [HeldAddress("default", ip_address(f"10.0.0.{number}")) for number in (1, 2, 3)]
+
+    assert list(await backend.ledger.of_addresses(asked)) == stored
+    assert not await backend.ledger.of_addresses([])
 
 
 async def test_a_list_by_cluster_has_owners(backend: Backend) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from ipamd.backends.interface.transaction import HeldAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
@@ -27,6 +28,7 @@ from ipamd.models.query import (
     ContactQuery,
     Fill,
     HistoryQuery,
+    OwnerQuery,
 )
 from ipamd.models.quota import Tally, TallyUse
 from ipamd.models.sample import UsageSample
@@ -105,6 +107,17 @@ class Ledger(Protocol):
 
     async def request(self, number: int) -> ChangeRequest | None:
         """One request."""
+        ...
+
+    async def owners(self, query: OwnerQuery, after: int | None, limit: int) -> Sequence[Allocation]:
+        """Addresses of owners whom workloads name, in the order of `OwnerQuery.place`.
+
+        `after` is the id of the last one of the page before, live or ended. An unknown id ends the list.
+        """
+        ...
+
+    async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
+        """The live allocations of some addresses: of an address its owner comes first, then its holders."""
         ...
 
     async def owners_away(self, before: Mapping[str, Instant], limit: int) -> Sequence[Allocation]:

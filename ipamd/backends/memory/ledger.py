@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import islice
 
-from ipamd.backends.interface import NOT_ADDED_UP, PodNetworkReading
+from ipamd.backends.interface import NOT_ADDED_UP, HeldAddress, PodNetworkReading
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import NEVER_CAME, Allocation, youngest_holders
 from ipamd.models.block import Block
@@ -27,6 +27,7 @@ from ipamd.models.query import (
     ContactQuery,
     Fill,
     HistoryQuery,
+    OwnerQuery,
 )
 from ipamd.models.quota import Tally, TallyUse, fullest, most_used
 from ipamd.models.sample import UsageSample
@@ -82,6 +83,15 @@ class MemoryLedger:
 
     async def request(self, number: int) -> ChangeRequest | None:
         return self._tables.requests.get(number)
+
+    async def owners(self, query: OwnerQuery, after: int | None, limit: int) -> Sequence[Allocation]:
+        rows = self._tables.allocations.rows.values()
+        matching = sorted(filter(query.matches, rows), key=query.place)
+        return self._beyond(after, matching, lambda row, last: query.place(row) > query.place(last))[:limit]
+
+    async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
+        allocations = self._tables.allocations
+        return [row for each in addresses for row in allocations.of_address(each.space, each.address)]
 
     async def owners_away(self, before: Mapping[str, Instant], limit: int) -> Sequence[Allocation]:
         rows = self._tables.allocations.rows.values()

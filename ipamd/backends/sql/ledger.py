@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, S
 from itertools import chain
 from typing import Any, Protocol, TypeVar
 
-from ipamd.backends.interface import NOT_ADDED_UP, PodNetworkReading
+from ipamd.backends.interface import NOT_ADDED_UP, HeldAddress, PodNetworkReading
 from ipamd.backends.sql import (
     announcing,
     census,
@@ -47,6 +47,7 @@ from ipamd.models.query import (
     ContactQuery,
     Fill,
     HistoryQuery,
+    OwnerQuery,
 )
 from ipamd.models.quota import Tally, TallyUse
 from ipamd.models.sample import UsageSample
@@ -126,6 +127,12 @@ class SqlLedger:
 
     async def request(self, number: int) -> ChangeRequest | None:
         return await self._reader.read(lambda session: change_requests.read(session, number))
+
+    async def owners(self, query: OwnerQuery, after: int | None, limit: int) -> Sequence[Allocation]:
+        return await self._reader.read(lambda session: owning.owners(session, query, after, limit))
+
+    async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
+        return await self._reader.read(lambda session: owning.of_addresses(session, addresses))
 
     async def owners_away(self, before: Mapping[str, Instant], limit: int) -> Sequence[Allocation]:
         return await self._reader.read(lambda session: owning.away(session, before, limit))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import and_, bindparam, select, text
+from sqlalchemy import and_, bindparam, select, text, tuple_
 
 from ipamd.backends.interface import ConstraintViolated, HeldAddress, OwnerChange
 from ipamd.backends.sql import statements
@@ -15,8 +15,30 @@ from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import NEVER_CAME, Allocation
 from ipamd.models.instant import Instant
+from ipamd.models.query import OwnerQuery
 
 _AWAY: Final = text("until IS NULL AND away_since IS NOT NULL")
+
+
+_OWNED: Final = text("until IS NULL AND owner IS NOT NULL AND cluster IS NOT NULL")
+_PLACE: Final = ("namespace", "owner", "cluster", "position")
+"""See `OwnerQuery.place`."""
+
+
+@lru_cache
+def owners_page(filters: tuple[str, ...], *, goes_on: bool) -> Statement:
+    """Addresses of owners in the order of their names; a page that goes on begins after a row's id."""
+    place = tuple_(*(ALLOCATION.c[name] for name in _PLACE))
+    query = select(*ALLOCATION_COLUMNS).where(
+        _OWNED, *(ALLOCATION.c[name] == bindparam(f"of_{name}") for name in filters)
+    )
+    names = tuple(f"of_{name}" for name in filters)
+    if goes_on:
+        there = ALLOCATION.alias("there")
+        last = select(*(there.c[name] for name in _PLACE)).where(there.c.id == bindparam("last_row"))
+        query, names = query.where(place > last.scalar_subquery()), (*names, "last_row")
+    ordered = query.order_by(*(ALLOCATION.c[name] for name in _PLACE)).limit(bindparam("most"))
+    return Statement(ordered, (*names, "most"))
 
 
 @lru_cache
@@ -35,6 +57,17 @@ def away_since(length: int) -> Statement:
         .limit(bindparam("most")),
         (*names, "never_came", "most"),
     )
+
+
+async def owners(
+    session: DatabaseSession, query: OwnerQuery, after: int | None, limit: int
+) -> list[Allocation]:
+    """See `Ledger.owners`."""
+    asked = {"namespace": query.namespace, "owner": query.name, "cluster": query.cluster}
+    given = {name: value for name, value in asked.items() if value is not None}
+    statement = owners_page(tuple(given), goes_on=after is not None)
+    rows = await session.fetch(statement, *given.values(), *([] if after is None else [after]), limit)
+    return [allocation_of(row) for row in rows]
 
 
 async def of_addresses(session: DatabaseSession, addresses: Sequence[HeldAddress]) -> list[Allocation]:

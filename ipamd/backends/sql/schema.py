@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = 26
+REVISION: Final = 27
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 METADATA: Final = MetaData(
@@ -203,6 +203,12 @@ _partial(
 # Who is away for long enough, by pool; and what an owner and its holders had.
 _partial(ALLOCATION, "allocation_away", ("pool", "away_since"), "until IS NULL AND away_since IS NOT NULL")
 _partial(ALLOCATION, "allocation_of_held_for", ("held_for", "since", "id"), "held_for IS NOT NULL")
+_partial(
+    ALLOCATION,
+    "allocation_owners",
+    ("namespace", "owner", "cluster", "position"),
+    "until IS NULL AND owner IS NOT NULL AND cluster IS NOT NULL",
+)
 # A seat has one container at a time.
 _partial(
     ALLOCATION,

@@ -9,18 +9,18 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from ipamd.backends.interface import Ledger
+from ipamd.backends.interface import HeldAddress, Ledger
 from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.rounds import go_on
 from ipamd.models.address import IPAddress
-from ipamd.models.allocation import SLOTS, Allocation, Ending
+from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import NotFound, OwnerHeld
 from ipamd.models.identity import Owner, owner_in
 from ipamd.models.instant import SECOND
 from ipamd.models.outcome import Refused, Released
-from ipamd.models.query import AllocationQuery
+from ipamd.models.query import OwnerQuery
 from ipamd.models.request import Release
 
 ROUND_EVERY: Final = 30.0
@@ -96,11 +96,20 @@ class Owners:
         rows = await self._ledger.held_by(key.owner.digest)
         if not rows:
             raise NotFound("owner", f"{key.namespace}/{key.name}")
-        return [OwnedAddress(row, await self._holders(row)) for row in rows]
+        return await self._with_holders(rows)
 
-    async def _holders(self, row: Allocation) -> list[Allocation]:
-        query = AllocationQuery(address=row.address, space=row.space)
-        return [each for each in await self._ledger.page(query, None, 1 + len(SLOTS)) if each.slot]
+    async def page(self, query: OwnerQuery, after: int | None, limit: int) -> Sequence[OwnedAddress]:
+        """Addresses of owners, in the order of `OwnerQuery.place`. Raises Unavailable."""
+        return await self._with_holders(await self._ledger.owners(query, after, limit))
+
+    async def _with_holders(self, rows: Sequence[Allocation]) -> list[OwnedAddress]:
+        holders: dict[HeldAddress, list[Allocation]] = {
+            HeldAddress(row.space, row.address): [] for row in rows
+        }
+        for row in await self._ledger.of_addresses(list(holders)):
+            if row.slot:
+                holders[HeldAddress(row.space, row.address)].append(row)
+        return [OwnedAddress(row, holders[HeldAddress(row.space, row.address)]) for row in rows]
 
     async def release(
         self, key: OwnerKey, *, with_holders: bool, by: str | None, reason: str | None

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from ipamd.backends.interface import NOT_ADDED_UP, PodNetworkReading
+from ipamd.backends.interface import NOT_ADDED_UP, HeldAddress, PodNetworkReading
 from ipamd.models.allocation import NEVER_CAME, Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
@@ -27,6 +27,7 @@ from ipamd.models.query import (
     ContactQuery,
     Fill,
     HistoryQuery,
+    OwnerQuery,
 )
 from ipamd.models.quota import Tally, TallyUse, fullest, most_used
 from ipamd.models.sample import UsageSample
@@ -105,6 +106,19 @@ class FileLedger:
 
     async def request(self, number: int) -> ChangeRequest | None:
         return await self._turn(lambda: self._store.get("request", number))
+
+    async def owners(self, query: OwnerQuery, after: int | None, limit: int) -> Sequence[Allocation]:
+        def read() -> list[Allocation]:
+            rows = sorted(filter(query.matches, self._rows()), key=query.place)
+            return self._behind(after, rows, lambda row, last: query.place(row) > query.place(last))[:limit]
+
+        return await self._turn(read)
+
+    async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
+        def read() -> list[Allocation]:
+            return [row for each in addresses for row in self._store.of_address(each.space, each.address)]
+
+        return await self._turn(read)
 
     async def owners_away(self, before: Mapping[str, Instant], limit: int) -> Sequence[Allocation]:
         def read() -> list[Allocation]:
