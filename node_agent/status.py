@@ -47,6 +47,9 @@ def status(node_json: Path, socket: Path) -> None:
     for line in _lease_lines(document["leases"]):
         say(line)
     say(_containers_line(document["containers"]))
+    conflicts = document["containers"]["conflicts"]
+    for conflict in conflicts:
+        say(f"{'  conflict:':<15} {conflict}")
     network = document.get("pod_network")
     for drop in document["dropping"]:
         say(f"{'firewall:':<15} {drop}; see `ipamd-agent install --allow-forwarding`")
@@ -56,6 +59,8 @@ def status(node_json: Path, socket: Path) -> None:
         raise CommandFailed("the agent does not reach ipamd: see `last error`", ExitCode.UNREACHABLE)
     if network and network["faults"]:
         raise CommandFailed("something is wrong with the pod network: see `wrong`")
+    if conflicts:
+        raise CommandFailed("containers use addresses that are others': see `conflict`, and end them")
 
 
 def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:

@@ -85,6 +85,7 @@ class Answer(Struct, frozen=True):
     adopted: int = 0
     conflicts: list[ConflictTold] = []
     receipt: str | None = None
+    is_anew: bool = False
 
 
 _ROWS: Final = msgspec.json.Decoder(Rows)

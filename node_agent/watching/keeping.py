@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import structlog
@@ -17,7 +17,7 @@ from node_agent.pod_network import files
 from node_agent.relay.membership import Membership
 from node_agent.relay.own_calls import OwnCalls
 from node_agent.relay.upstream import Silent, Upstream
-from node_agent.watching.centre import Centre, Known, Refused, Speaker, Unknown
+from node_agent.watching.centre import Centre, ConflictTold, Known, Refused, Speaker, Unknown
 from node_agent.watching.dead import Held
 from node_agent.watching.looking import look
 from node_agent.watching.receipt import KeptReceipt
@@ -65,10 +65,15 @@ class Watching:
         self._looks = 0
         self._dead = 0
         self._why: str | None = None
+        self._conflicts: list[str] = []
 
     def status(self) -> dict[str, Any]:
-        """How many looks were told, how many addresses are known and dead, and what stands in the way."""
-        return {"looks": self._looks, "known": len(self._rows), "dead": self._dead, "why": self._why}
+        """How many looks were told, how many addresses are known and dead, and what stands in the way.
+
+        `conflicts` are the containers that use an address that is another's.
+        """
+        counts = {"looks": self._looks, "known": len(self._rows), "dead": self._dead}
+        return {**counts, "why": self._why, "conflicts": self._conflicts}
 
     async def keep(self) -> None:
         """Look and tell, until cancelled."""
@@ -101,22 +106,29 @@ class Watching:
         self._looks += 1
         for number in answer.gone:
             self._rows.pop(number, None)
-        if answer.changed:
+        if answer.changed or answer.is_anew:
             self._read_all_again()
         if answer.adopted:
             log.warning(
                 "ipamd did not know of containers that live here, and does now", adopted=answer.adopted
             )
-        for conflict in answer.conflicts:
-            self._why = (
-                f"container {conflict.container_id} uses {conflict.address}, and must not: {conflict.why}"
-            )
-            self._facts.fail("what lives on this node", self._why)
+        self._tell_conflicts(answer.conflicts)
         if answer.freed:
             log.info("containers are gone without a DEL", freed=answer.freed)
         if answer.waiting:
             self._why = f"{answer.waiting} addresses of dead containers wait for an admin"
             self._facts.fail("what is dead on this node", self._why)
+
+    def _tell_conflicts(self, conflicts: Sequence[ConflictTold]) -> None:
+        """Name each container that uses what is another's: in `status`, and once in the log."""
+        before = self._conflicts
+        self._conflicts = [
+            f"container {each.container_id} uses {each.address}, and must not: {each.why}"
+            for each in conflicts
+        ]
+        for sentence in self._conflicts:
+            if sentence not in before:
+                log.error("an address that is used here is another's", why=sentence, todo="end the container")
 
     async def _read(self) -> str:
         """Read what is new, and return its timeline. Rows of calls that were under way may have lower ids.

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.api.lease_holder import LeaseHolder
 from tests.api.plugin_call import call
 from tests.api.test_census import Agent
 from tests.service import IpamdProcess, running_service
@@ -116,9 +117,13 @@ def test_an_admin_ends_the_waiting(service: IpamdProcess, scratch: Path) -> None
     assert kinds[:2] == ["restore", "restore"]
 
 
-def test_nobody_waits_for_a_node_that_an_admin_has_released(service: IpamdProcess) -> None:
+@pytest.mark.parametrize("verb", ["release", "remove"])
+def test_nobody_waits_for_a_node_that_an_admin_has_released(service: IpamdProcess, verb: str) -> None:
     service.create_pool("pods", "10.0.0.0/24", cooldown=0)
     gone, spoken = Agent(service.http, 1), Agent(service.http, 1)
+    holder = LeaseHolder(service.http, "pods")
+    holder.node = gone.node
+    holder.ask()
     spoken.say([])
     service.stop()
     service.options = (*service.options, "--after-restore")
@@ -129,7 +134,7 @@ def test_nobody_waits_for_a_node_that_an_admin_has_released(service: IpamdProces
     assert [each["name"] for each in service.http.get("/v1/restore").json()["silent"]] == [gone.node]
 
     body = {"why": "it burnt", "even_if_alive": True}
-    assert service.http.post(f"/v1/nodes/default/{gone.node}/release", json=body).is_success
+    assert service.http.post(f"/v1/nodes/default/{gone.node}/{verb}", json=body).is_success
 
     eventually(lambda: service.http.get("/v1/restore").json()["began"] is None)
     assert add(spoken, "new").status_code == httpx.codes.OK
@@ -233,18 +238,20 @@ def test_no_agent_can_have_ipamd_believe_that_its_database_is_older(service: Ipa
 
 def test_a_node_that_was_forgotten_and_one_that_was_released_may_come_back(service: IpamdProcess) -> None:
     service.create_pool("pods", "10.0.0.0/24", cooldown=0)
-    forgotten, released = Agent(service.http, 3), Agent(service.http, 3)
-    for agent in (forgotten, released):
+    forgotten, released, removed = (Agent(service.http, 3) for _ in range(3))
+    for agent in (forgotten, released, removed):
         agent.speaks()
     labels = {"labels": {"rack": "r1"}}
     assert service.http.put(f"/v1/nodes/default/{forgotten.node}", json=labels).is_success
 
     assert service.http.delete(f"/v1/nodes/default/{forgotten.node}").is_success
     body = {"why": "it burnt", "even_if_alive": True}
-    assert service.http.post(f"/v1/nodes/default/{released.node}/release", json=body).is_success
-    for agent in (forgotten, released):
+    for agent, verb in ((released, "release"), (removed, "remove")):
+        assert service.http.post(f"/v1/nodes/default/{agent.node}/{verb}", json=body).is_success
+    for agent in (forgotten, released, removed):
         agent.told = 0
-        agent.say([])
+        assert agent.say([])["is_anew"] is True
+        assert agent.say([])["is_anew"] is False
         agent.speaks()
 
     assert service.http.get("/v1/restore").json()["began"] is None

@@ -146,7 +146,8 @@ class ShownAnswer(TypedDict):
 
     `gone` are ids that have ended, `changed` are not what the node has seen: it reads them again. `waiting`
     counts those that wait for an admin, since more than half of what the node holds would go. The agent
-    shows the `receipt` with its next census.
+    shows the `receipt` with its next census. If the census `is_anew`, as after an admin has removed the node,
+    the agent reads all again.
     """
 
     freed: int
@@ -156,6 +157,7 @@ class ShownAnswer(TypedDict):
     adopted: int
     conflicts: list[ShownConflict]
     receipt: str
+    is_anew: bool
 
 
 class ShownFreed(TypedDict):
@@ -249,6 +251,7 @@ def answer_document(answered: Answered) -> bytes:
             "adopted": answered.adopted,
             "conflicts": answered.conflicts,
             "receipt": answered.receipt,
+            "is_anew": answered.is_anew,
         }
     )
 

@@ -18,7 +18,7 @@ from ipamd.engine.census.living import Living
 from ipamd.engine.census.receipt import Receipt, signed, verified, what_is_lacking
 from ipamd.engine.census.restoring import Restoring
 from ipamd.engine.census.verdict import ENOUGH, FORMER_BOOT, GONE, Look, Named, Verdict, judge
-from ipamd.engine.census.word import Speaker, has_rival, released
+from ipamd.engine.census.word import NOBODY, Speaker, has_rival, released
 from ipamd.engine.clock import Clock
 from ipamd.engine.measures import Measures
 from ipamd.models.allocation import Allocation, Ending
@@ -65,7 +65,8 @@ class Answered:
 
     `gone` have ended, `changed` are not what the agent has seen. `waiting` is how many wait for an admin.
     `adopted` are interfaces that have their addresses in the tables now, `conflicts` those that cannot. The
-    node keeps the `receipt`, and shows it the next time.
+    node keeps the `receipt`, and shows it the next time. If the census `is_anew`, the node reads all again:
+    what it knew may have been released.
     """
 
     freed: int
@@ -75,6 +76,7 @@ class Answered:
     changed: Sequence[int]
     waiting: int
     receipt: str
+    is_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ class Censuses:
             changed=verdict.changed,
             waiting=verdict.census.waiting,
             receipt=await self._signed(verdict.census),
+            is_anew=verdict.is_anew,
         )
 
     async def free_dead(self, node: NodeKey, by: str | None, reason: str) -> int:
@@ -215,6 +218,7 @@ class Censuses:
                 if lacking is not None:
                     return lacking
             verdict = judge(known, look, rows, self._clock.read(), self._grace)
+            verdict.is_anew = known is None or known.machine == NOBODY
             verdict.census = _with_told(verdict.census, known, spoken, receipt, timeline)
             if verdict.census != known:
                 await transaction.write(Changes(censuses=[verdict.census]))

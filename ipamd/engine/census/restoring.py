@@ -118,7 +118,8 @@ class Restoring(CatalogueWriter):
         censuses = await ledger.censuses(None)
         spoken = {each.node: each for each in censuses if each.timeline == restoration.timeline}
         known = {census.node for census in censuses} | (await ledger.contacts()).keys()
-        known |= {lease.node for lease in await ledger.leases(None)}
+        # A lease that was fenced is all that is left of a node that was removed.
+        known |= {lease.node for lease in await ledger.leases(None) if lease.until}
         conflicting = [node for node, census in spoken.items() if census.conflicts]
         return Standing(
             restoration.began, restoration.cause, sorted(known - spoken.keys()), sorted(conflicting)

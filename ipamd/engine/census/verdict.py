@@ -48,7 +48,8 @@ class Verdict:
     """What is to be stored and freed.
 
     `gone` are named allocations that have ended, `changed` those that are not what the node has seen. With a
-    `refusal` nothing else is decided. `waits` says that more than half of the node's allocations would go.
+    `refusal` nothing else is decided. `is_anew` says that the node's census begins, as after an admin has
+    released or removed the node. `waits` says that more than half of the node's allocations would go.
     """
 
     census: Census
@@ -57,6 +58,7 @@ class Verdict:
     dead: list[Allocation] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
     changed: list[int] = field(default_factory=list)
+    is_anew: bool = False
 
     @property
     def waits(self) -> bool:
