@@ -1,8 +1,10 @@
 """What is PostgreSQL's own: databases that do not fit, constraints that plain SQL meets, waits and plans."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,8 +12,15 @@ import pytest
 from ipamd.backends.conformance.examples import allocation
 from ipamd.backends.interface import Backend, BlockId, Changes, Transaction, WaitForLocks
 from ipamd.backends.registry import open_backend
-from ipamd.backends.sql.postgres.connections import MOST
+from ipamd.backends.sql import statements
+from ipamd.backends.sql.postgres import unit
+from ipamd.backends.sql.postgres.address import Address
+from ipamd.backends.sql.postgres.backend import PostgresReader
+from ipamd.backends.sql.postgres.connection import Door, ready
+from ipamd.backends.sql.postgres.connections import MOST, Connections
+from ipamd.backends.sql.rows import number_bytes
 from ipamd.backends.sql.schema import METADATA, REVISION
+from ipamd.backends.sql.session import DatabaseSession
 from ipamd.models.allocation import Idempotency
 from ipamd.models.block import new_block
 from ipamd.models.errors import DatabaseUnfit, DomainError, SchemaUnfit, Unavailable
@@ -222,6 +231,31 @@ async def test_no_more_connections_are_opened_than_the_bound(postgres: Postgres,
     [[count]] = postgres.sql(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'")
     assert int(count) <= MOST
     await backend.close()
+
+
+async def test_a_reading_may_be_silent_while_it_makes_values_out_of_many_rows(
+    postgres: Postgres, database: str
+) -> None:
+    connections = Connections(Door(Address.read(postgres.url(database))))
+
+    async def reading(session: DatabaseSession) -> Any:
+        await session.fetch(statements.REVISION)
+        time.sleep(1.5 * unit.IDLE_SECONDS)  # as one that is busy
+        return await session.fetch(statements.REVISION)
+
+    assert await PostgresReader(connections).read(reading)
+    await connections.close()
+
+
+def test_the_plan_of_a_question_about_many_is_no_longer_than_that_about_two(
+    postgres: Postgres, database: str
+) -> None:
+    def steps(length: int) -> int:
+        asked = ready(statements.allocated_in(length))
+        bounds = [number_bytes(64 * number) for number in range(2 * length)]
+        return len(postgres.rows(f"EXPLAIN {asked.text}", database, *asked.arranged(("pods", *bounds))))
+
+    assert steps(256) == steps(2)
 
 
 async def test_a_bad_value_is_not_taken_for_a_database_that_does_not_answer(backend: Backend) -> None:
