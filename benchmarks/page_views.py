@@ -48,6 +48,8 @@ VIEWS: Final = (
     "/ui/history?address=10.0.3.4",
     "/ui/reservations",
     "/ui/reservations?address=11.0.7.0",
+    "/ui/quotas",
+    "/ui/edit/quota/team-1",
     "/ui/tokens",
     "/ui/log",
     "/ui/requests",

@@ -75,6 +75,9 @@ def _reservation(address: int, number: int) -> dict[str, Any]:
     return {"address": str(IPv4Address(address)), "owner": f"kept-{number}"}
 
 
+QUOTA: Final = {"name": "team-1", "limit": 50, "namespaces": ["team-1"]}
+
+
 @contextmanager
 def running_populated(population: Population, database_url: str | None = None) -> Iterator[IpamdProcess]:
     """A service on one core, with all of them in its database."""
@@ -83,6 +86,7 @@ def running_populated(population: Population, database_url: str | None = None) -
         publish(service, population.nodes)
         _apply(service, "pools", population.pool_documents())
         _apply(service, "reservations", list(population.reservation_documents()))
+        _apply(service, "quotas", [QUOTA])
         service.stop()
         if database_url is None:
             fill_sqlite(service.database, population.fillings(), past=True, nodes=population.nodes)

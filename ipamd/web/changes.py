@@ -21,6 +21,7 @@ from ipamd.web.forms import (
     NEW_NODE,
     NODE,
     POOL,
+    QUOTA,
     Form,
     Texts,
     body_of,
@@ -104,6 +105,8 @@ def _made(request: Request, noun: str, document: Mapping[str, Any]) -> Response:
             return _to(f"/ui/pools/{document['name']}")
         case "allocation":
             return _to(f"/ui/addresses/{document['address']}?space={quote(document['space'])}")
+        case "quota":
+            return _to("/ui/quotas")
     return _to("/ui/reservations")
 
 
@@ -111,6 +114,12 @@ async def edit_pool(request: Request) -> Response:
     """Change a pool."""
     name = quote(request.path_params["name"], safe="")
     return await _edit(request, POOL, f"/v1/pools/{name}", f"/ui/pools/{name}", "PATCH")
+
+
+async def edit_quota(request: Request) -> Response:
+    """Change a quota."""
+    name = quote(request.path_params["name"], safe="")
+    return await _edit(request, QUOTA, f"/v1/quotas/{name}", "/ui/quotas", "PATCH")
 
 
 async def edit_node(request: Request) -> Response:
@@ -241,6 +250,7 @@ ROUTES: Final = [
     Route("/ui/new/node", new_node, methods=["GET", "POST"]),
     Route("/ui/new/{noun}", new, methods=["GET", "POST"]),
     Route("/ui/edit/pool/{name}", edit_pool, methods=["GET", "POST"]),
+    Route("/ui/edit/quota/{name}", edit_quota, methods=["GET", "POST"]),
     Route("/ui/edit/node/{cluster}/{name}", edit_node, methods=["GET", "POST"]),
     Route("/ui/{verb:str}/node/{cluster}/{name}", remove, methods=["GET", "POST"]),
     Route("/ui/delete/{noun}/{name}", remove, methods=["GET", "POST"]),

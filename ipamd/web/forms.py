@@ -87,6 +87,22 @@ RESERVATION: Final = Form(
     ),
     "Name an owner, or a workload; nobody gets the addresses if you name none.",
 )
+QUOTA: Final = Form(
+    "quota",
+    "/v1/quotas",
+    "/ui/quotas",
+    (
+        Field("name", "Name", fixed=True),
+        Field("limit", "Limit", "number", "How many addresses of each family."),
+        Field("namespaces", "Namespaces", "lines", "One a line: a name, a beginning such as team-*, or *."),
+        Field("shared", "They share the limit", "yes or no", "Otherwise each has it for itself."),
+        Field("clusters", "Only in clusters", "lines"),
+        Field("family", "Only IPv", "number", "4 or 6."),
+        Field("pool", "Only of pool"),
+        Field("space", "Only of space"),
+    ),
+    "What is used already counts. Nothing is freed if that is more than the limit.",
+)
 ALLOCATION: Final = Form(
     "allocation",
     "/v1/allocations",
@@ -124,7 +140,7 @@ NEW_NODE: Final = Form(
     "A node is known once it calls. If it is made before that, its first container finds its labels.",
 )
 SPOKEN: Final = {"true": "yes", "false": "no"}
-FORMS: Final = {form.noun: form for form in (POOL, RESERVATION, ALLOCATION, TOKEN)}
+FORMS: Final = {form.noun: form for form in (POOL, RESERVATION, QUOTA, ALLOCATION, TOKEN)}
 
 Texts = Mapping[str, str]
 Difference = tuple[str, list[str], list[str]]

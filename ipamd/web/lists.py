@@ -1,4 +1,4 @@
-"""Lists: allocations, history, nodes, reservations, tokens, the change log; and search and explain.
+"""Lists: allocations, history, nodes, reservations, quotas, tokens, the change log; and search and explain.
 
 Each is a page of REST: it reads as many rows as it shows.
 """
@@ -228,6 +228,7 @@ ROUTES: Final = [
         "/ui/reservations",
         _listing("reservations.html", "/v1/reservations", "space", "namespace", "name", "owner", "address"),
     ),
+    Route("/ui/quotas", _listing("quotas.html", "/v1/quotas")),
     Route("/ui/tokens", _listing("tokens.html", "/v1/tokens")),
     Route("/ui/log", show_log),
     Route("/ui/search", search),

@@ -39,9 +39,14 @@ async def removal_of(api: Rest, named: Mapping[str, str]) -> Removal:
     """What a path of the page names. Raises Refused."""
     if "cluster" in named:
         return await _of_node(api, named["verb"], named["cluster"], named["name"])
-    made = {"pool": _pool, "allocation": _allocation, "reservation": _reservation, "token": _token}.get(
-        named["noun"]
-    )
+    nouns = {
+        "pool": _pool,
+        "allocation": _allocation,
+        "reservation": _reservation,
+        "quota": _quota,
+        "token": _token,
+    }
+    made = nouns.get(named["noun"])
     if made is None:
         raise Refused(404, {"detail": f"Nothing that is called {named['noun']} can be removed here."})
     return await made(api, quote(named["name"], safe=""))
@@ -87,6 +92,17 @@ async def _reservation(api: Rest, number: str) -> Removal:
     return Removal(
         f"End reservation {document['address']}", "End it", effects, "DELETE", path, view, kept.tag
     )
+
+
+async def _quota(api: Rest, name: str) -> Removal:
+    quota = await api.ask("GET", f"/v1/quotas/{name}")
+    document = quota.document
+    effects = [
+        f"The limit of {document['limit']} ends, of which {document['used']} are used.",
+        "Nobody loses an address.",
+    ]
+    title, path = f"Delete quota {document['name']}", f"/v1/quotas/{name}"
+    return Removal(title, "Delete", effects, "DELETE", path, "/ui/quotas", quota.tag)
 
 
 async def _token(api: Rest, number: str) -> Removal:

@@ -71,6 +71,7 @@ def fill(http: httpx.Client) -> None:
     asked = post("/v1/requests", {"allocation": {"owner": HOSTILE, "pool": "pods"}, "note": HOSTILE})
     post(f"/v1/requests/{asked['id']}/refuse", {"reason": HOSTILE})
     post("/v1/reservations", {"address": "10.64.0.78", "owner": "\U0001f980 crab", "note": HOSTILE})
+    post("/v1/quotas", {"name": "web", "limit": 50, "namespaces": ["web"], "pool": "pods"})
     post("/v1/requests", {"reservation": {"address": "10.64.0.77", "owner": "\U0001f980 crab"}})
     assert http.put("/v1/nodes/default/n1", json={"labels": {"zone": HOSTILE}}).is_success
 
@@ -134,6 +135,10 @@ VIEWS = {
     "/ui/nodes/default/n1": "zone",
     f"/ui/nodes/{quote(HOSTILE_WORD, safe='')}/afar": "Who lives there",
     "/ui/reservations": "10.64.0.64/29",
+    "/ui/quotas": "each of web",
+    "/ui/new/quota": "They share the limit",
+    "/ui/edit/quota/web": "Only in clusters",
+    "/ui/delete/quota/web": "The limit of 50 ends",
     "/ui/tokens": "There is none",
     "/ui/log": "create pool",
     "/ui/requests": "Ask for an address",

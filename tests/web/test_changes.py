@@ -248,6 +248,27 @@ def test_a_node_is_made_before_it_calls_and_no_known_one_is_changed_by_that(
     assert page.send("/ui/new/node", {"labels": "zone=c"}).status_code == 422
 
 
+def test_quotas(page: Browser, filled: IpamdProcess) -> None:
+    form = {
+        "name": "team-a",
+        "limit": "50",
+        "namespaces": "team-a\nteam-b-*",
+        "shared": "true",
+        "pool": "pods",
+    }
+    assert page.send("/ui/new/quota", {**form, "namespaces": "a*b"}).status_code == 422
+    assert page.send("/ui/new/quota", form).status_code == 303
+    assert "all of team-a team-b-*" in page.get("/ui/quotas").text
+    was = {f"was:{name}": text for name, text in form.items()}
+    changed = page.send("/ui/edit/quota/team-a", {**form, **was, "limit": "60", "pool": ""})
+    assert changed.status_code == 303, changed.text
+    quota = filled.http.get("/v1/quotas/team-a").json()
+    assert (quota["limit"], quota["pool"], quota["shared"]) == (60, None, True)
+    assert "The limit of 60 ends, of which 0 are used" in page.get("/ui/delete/quota/team-a").text
+    assert page.send("/ui/delete/quota/team-a", {}).status_code == 303
+    assert filled.http.get("/v1/quotas/team-a").status_code == 404
+
+
 def test_reservations_and_labels(page: Browser, filled: IpamdProcess) -> None:
     assert page.send("/ui/new/reservation", {"address": "10.64.0.200", "owner": "kept"}).status_code == 303
     refused = page.send("/ui/new/reservation", {"address": "10.64.0.200", "owner": "other"})

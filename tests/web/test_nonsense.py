@@ -33,6 +33,7 @@ FILTERS = {
     "/ui/addresses/10.64.0.9": ("space", "cursor"),
     "/ui/nodes/default/n1": ("cursor",),
     "/ui/new/allocation": ("pool", "address", "owner"),
+    "/ui/quotas": ("cursor",),
     "/ui/sign-in": ("next",),
 }
 
@@ -44,7 +45,7 @@ def paths() -> Iterator[str]:
             path = re.sub(r"\{[^}]+\}", nonsense, route.path)
             if path != route.path:
                 yield path
-        for noun in ("pool", "allocation", "reservation", "token"):
+        for noun in ("pool", "allocation", "reservation", "quota", "token"):
             yield f"/ui/delete/{noun}/{nonsense}"
         for verb in ("release", "delete"):
             yield f"/ui/{verb}/node/default/{nonsense}"
