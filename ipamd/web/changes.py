@@ -59,7 +59,7 @@ async def new(request: Request) -> Response:
         made = await rest(request).ask("POST", shape.path, body_of(shape, given), headers=headers)
     except Refused as refused:
         return _show(request, shape, given, refused, key=key)
-    return _made(request, noun, made.document)
+    return _made(request, shape, made.document)
 
 
 async def new_node(request: Request) -> Response:
@@ -97,17 +97,15 @@ async def _is_known(api: Rest, path: str) -> bool:
     return True
 
 
-def _made(request: Request, noun: str, document: Mapping[str, Any]) -> Response:
-    match noun:
+def _made(request: Request, shape: Form, document: Mapping[str, Any]) -> Response:
+    match shape.noun:
         case "token":
             return render(request, "token_made.html", made=document)
         case "pool":
             return _to(f"/ui/pools/{document['name']}")
         case "allocation":
             return _to(f"/ui/addresses/{document['address']}?space={quote(document['space'])}")
-        case "quota":
-            return _to("/ui/quotas")
-    return _to("/ui/reservations")
+    return _to(shape.view)
 
 
 async def edit_pool(request: Request) -> Response:
@@ -252,6 +250,7 @@ ROUTES: Final = [
     Route("/ui/edit/pool/{name}", edit_pool, methods=["GET", "POST"]),
     Route("/ui/edit/quota/{name}", edit_quota, methods=["GET", "POST"]),
     Route("/ui/edit/node/{cluster}/{name}", edit_node, methods=["GET", "POST"]),
+    Route("/ui/release/owner/{cluster}/{namespace}/{name}", remove, methods=["GET", "POST"]),
     Route("/ui/{verb:str}/node/{cluster}/{name}", remove, methods=["GET", "POST"]),
     Route("/ui/delete/{noun}/{name}", remove, methods=["GET", "POST"]),
     Route("/ui/bulk/{what}", bulk, methods=["POST"]),

@@ -97,7 +97,7 @@ QUOTA: Final = Form(
         Field("namespaces", "Namespaces", "lines", "One a line: a name, a beginning such as team-*, or *."),
         Field("shared", "They share the limit", "yes or no", "Otherwise each has it for itself."),
         Field("clusters", "Only in clusters", "lines"),
-        Field("family", "Only IPv", "number", "4 or 6."),
+        Field("family", "Only of family", "number", "4 or 6."),
         Field("pool", "Only of pool"),
         Field("space", "Only of space"),
     ),
@@ -116,6 +116,21 @@ ALLOCATION: Final = Form(
         Field("node", "Node"),
     ),
     "For what is no container. Containers get theirs from their runtime.",
+)
+OWNER: Final = Form(
+    "owner",
+    "/v1/owners",
+    "/ui/owners",
+    (
+        Field("name", "Name", help="As its pods name it: ipamd.io/owner."),
+        Field("namespace", "Namespace"),
+        Field("cluster", "Cluster", help="default, if left out"),
+        Field("pool", "Pool", help="Any that gives addresses unasked, if left out."),
+        Field("address", "Address", help="The next one, if left out."),
+        Field("space", "Space"),
+        Field("node", "Node", help="Whose block it is to come from."),
+    ),
+    "It has its address before its first pod starts, and keeps it until a pod has had it and is gone.",
 )
 TOKEN: Final = Form(
     "token",
@@ -140,7 +155,7 @@ NEW_NODE: Final = Form(
     "A node is known once it calls. If it is made before that, its first container finds its labels.",
 )
 SPOKEN: Final = {"true": "yes", "false": "no"}
-FORMS: Final = {form.noun: form for form in (POOL, RESERVATION, QUOTA, ALLOCATION, TOKEN)}
+FORMS: Final = {form.noun: form for form in (POOL, RESERVATION, QUOTA, ALLOCATION, OWNER, TOKEN)}
 
 Texts = Mapping[str, str]
 Difference = tuple[str, list[str], list[str]]

@@ -229,6 +229,7 @@ ROUTES: Final = [
         _listing("reservations.html", "/v1/reservations", "space", "namespace", "name", "owner", "address"),
     ),
     Route("/ui/quotas", _listing("quotas.html", "/v1/quotas")),
+    Route("/ui/owners", _listing("owners.html", "/v1/owners", "cluster", "namespace", "name")),
     Route("/ui/tokens", _listing("tokens.html", "/v1/tokens")),
     Route("/ui/log", show_log),
     Route("/ui/search", search),

@@ -19,7 +19,7 @@ from ipamd.web.rest import Refused
 from ipamd.web.visitor import NotWelcome, visitor_of
 from ipamd.web.windows import NoRoom, Windows
 
-LIVE_VIEWS: Final = ("/", "/ui/map", "/ui/allocations", "/ui/nodes")
+LIVE_VIEWS: Final = ("/", "/ui/map", "/ui/allocations", "/ui/nodes", "/ui/owners")
 LIVE_FOLDERS: Final = ("/ui/pools/", "/ui/nodes/")
 
 EVERY: Final = 2.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
@@ -14,8 +14,20 @@ COUNTED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """What a form asks besides why: a box to tick, REST's field of it, and what else is sent."""
+
+    says: str
+    key: str
+    body: Mapping[str, str] = field(default_factory=dict)
+
+
+EVEN_IF_ALIVE: Final = Consent("Also if it called in the last 15 minutes", "even_if_alive")
+
+
+@dataclass(frozen=True, slots=True)
 class Removal:
-    """One removal. `reason` says that its form asks why; `then` is the view that follows."""
+    """One removal. With `consent` its form asks why too; `then` is the view that follows."""
 
     title: str
     button: str
@@ -24,19 +36,22 @@ class Removal:
     path: str
     then: str
     tag: str | None = None
-    reason: bool = False
+    consent: Consent | None = None
 
     async def carry_out(self, api: Rest, given: Mapping[str, str]) -> None:
         """Do it. Raises Refused."""
         body = None
-        if self.reason:
-            body = {"why": given.get("why", ""), "even_if_alive": given.get("alive") == "yes"}
+        if self.consent is not None:
+            agrees = given.get("consent") == "yes"
+            body = {**self.consent.body, "why": given.get("why", ""), self.consent.key: agrees}
         tag = given.get("tag")
         await api.ask(self.method, self.path, body, headers={"If-Match": tag} if tag else None)
 
 
 async def removal_of(api: Rest, named: Mapping[str, str]) -> Removal:
     """What a path of the page names. Raises Refused."""
+    if "namespace" in named:
+        return await _owner(api, named["cluster"], named["namespace"], named["name"])
     if "cluster" in named:
         return await _of_node(api, named["verb"], named["cluster"], named["name"])
     nouns = {
@@ -116,6 +131,20 @@ async def _token(api: Rest, number: str) -> Removal:
     return Removal(f"Revoke {named}", "Revoke", effects, "DELETE", f"/v1/tokens/{number}", "/ui/tokens")
 
 
+async def _owner(api: Rest, cluster: str, namespace: str, name: str) -> Removal:
+    path = f"/v1/owners/{quote(namespace, safe='')}/{quote(name, safe='')}"
+    owned = (await api.get(path, {"cluster": cluster}))["items"]
+    holders = sum(len(each["holders"]) for each in owned)
+    effects = [
+        f"It loses what it has, {len(owned)} in all: {', '.join(each['address'] for each in owned)}.",
+        f"Held by containers now: {holders}." + (" It is refused unless you agree below." if holders else ""),
+        "After their cooldown others may get them.",
+    ]
+    consent = Consent("Also if containers hold them, who lose them too", "holders", {"cluster": cluster})
+    title, view = f"Release owner {namespace}/{name}", "/ui/owners"
+    return Removal(title, "Release", effects, "POST", f"{path}/release", view, consent=consent)
+
+
 async def _of_node(api: Rest, verb: str, cluster: str, name: str) -> Removal:
     tail = f"{quote(cluster, safe='')}/{quote(name, safe='')}"
     node = await api.ask("GET", f"/v1/nodes/{tail}")
@@ -125,7 +154,9 @@ async def _of_node(api: Rest, verb: str, cluster: str, name: str) -> Removal:
     if verb == "release":
         effects = [f"{count} addresses that its containers hold are released.", dead]
         title, view = f"Release what node {name} holds", f"/ui/nodes/{tail}"
-        return Removal(title, "Release", effects, "POST", f"/v1/nodes/{tail}/release", view, reason=True)
+        return Removal(
+            title, "Release", effects, "POST", f"/v1/nodes/{tail}/release", view, consent=EVEN_IF_ALIVE
+        )
     if verb == "remove":
         holds = node.document["holds"]
         effects = [
@@ -136,7 +167,9 @@ async def _of_node(api: Rest, verb: str, cluster: str, name: str) -> Removal:
             dead,
         ]
         path = f"/v1/nodes/{tail}/remove"
-        return Removal(f"Remove node {name}", "Remove", effects, "POST", path, "/ui/nodes", reason=True)
+        return Removal(
+            f"Remove node {name}", "Remove", effects, "POST", path, "/ui/nodes", consent=EVEN_IF_ALIVE
+        )
     if verb != "delete":
         raise Refused(404, {"detail": f"There is no such action: {verb}."})
     effects = [

@@ -68,6 +68,9 @@ def fill(http: httpx.Client) -> None:
     post("/v1/cni/add", far)
     post("/v1/cni/add", call("far-2", ipam={"pools": ["six"]}, node="burnt", args=pod))
     post("/v1/nodes/default/burnt/release", {"why": HOSTILE, "even_if_alive": True})
+    pod = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=orders-db-0"
+    owned = {"args": {"cni": {"owner": "orders-db"}}}
+    post("/v1/cni/add", call("owned", ipam={"pools": ["six"]}, config=owned, node="n1", args=pod))
     asked = post("/v1/requests", {"allocation": {"owner": HOSTILE, "pool": "pods"}, "note": HOSTILE})
     post(f"/v1/requests/{asked['id']}/refuse", {"reason": HOSTILE})
     post("/v1/reservations", {"address": "10.64.0.78", "owner": "\U0001f980 crab", "note": HOSTILE})
@@ -139,6 +142,8 @@ VIEWS = {
     "/ui/new/quota": "They share the limit",
     "/ui/edit/quota/web": "Only in clusters",
     "/ui/delete/quota/web": "The limit of 50 ends",
+    "/ui/owners": "shop/orders-db",
+    "/ui/release/owner/default/shop/orders-db": "Held by containers now: 1.",
     "/ui/tokens": "There is none",
     "/ui/log": "create pool",
     "/ui/requests": "Ask for an address",

@@ -234,6 +234,38 @@ def test_holders_keep_their_addresses_and_reservations_end_many_at_once(
     assert "2 of 2 ended" in page.send_fields("/ui/bulk/end", [*ends, ("confirmed", "yes")])
 
 
+def test_an_owner_is_made_before_its_first_pod_and_released(page: Browser, filled: IpamdProcess) -> None:
+    form = {"name": "mail", "namespace": "post", "pool": "pods", "address": "10.64.0.210"}
+    made = page.send("/ui/new/owner", form)
+    wrong = page.send("/ui/new/owner", {**form, "pool": "gone"})
+    view = "/ui/release/owner/default/post/mail"
+
+    assert (made.status_code, made.headers["location"]) == (303, "/ui/owners")
+    assert wrong.status_code == 422
+    assert "10.64.0.210" in page.get("/ui/owners?namespace=post").text
+    assert "1 in all: 10.64.0.210" in page.get(view).text
+    assert page.send(view, {"why": "moved"}).status_code == 303
+    assert filled.http.get("/v1/owners", params={"namespace": "post"}).json()["items"] == []
+    assert page.get(view).status_code == 404
+
+
+def test_what_containers_hold_for_an_owner_is_released_only_if_one_agrees(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    pod = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=cart-0"
+    config = {"args": {"cni": {"owner": "cart"}}}
+    body = call("cart", ipam={"pools": ["six"]}, config=config, args=pod)
+    assert filled.http.post("/v1/cni/add", json=body).is_success
+    view = "/ui/release/owner/default/shop/cart"
+
+    refused = page.send(view, {"why": "moved"})
+
+    assert refused.status_code == 409
+    assert filled.http.get("/v1/owners", params={"name": "cart"}).json()["items"] != []
+    assert page.send(view, {"why": "moved", "consent": "yes"}).status_code == 303
+    assert filled.http.get("/v1/owners", params={"name": "cart"}).json()["items"] == []
+
+
 def test_a_node_is_made_before_it_calls_and_no_known_one_is_changed_by_that(
     page: Browser, filled: IpamdProcess
 ) -> None:
@@ -290,7 +322,7 @@ def test_a_node_that_is_gone_is_removed_with_what_it_holds(page: Browser, filled
     assert f"{held} addresses of its containers" in page.get("/ui/remove/node/default/gone").text
 
     refused = page.send("/ui/remove/node/default/gone", {"why": "burnt"})
-    removed = page.send("/ui/remove/node/default/gone", {"why": "burnt", "alive": "yes"})
+    removed = page.send("/ui/remove/node/default/gone", {"why": "burnt", "consent": "yes"})
 
     assert refused.status_code == 409
     assert removed.status_code == 303
