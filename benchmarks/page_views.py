@@ -36,6 +36,7 @@ VIEWS: Final = (
     "/ui/search?q=kept-1",
     "/ui/explain?node=node-1&pools=small-00001",
     "/ui/explain?node=node-1&namespace=web",
+    "/ui/explain?node=node-1&namespace=web&all=1",
     "/ui/tree",
     "/ui/tree?open=wide",
     "/ui/tree?free=600",

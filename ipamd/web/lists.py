@@ -27,6 +27,9 @@ from ipamd.web.rendering import HEADERS, render
 from ipamd.web.rest import Refused, Rest
 
 LIMIT: Final = 50
+SHOWN: Final = 50
+"""How many pools an explanation shows at first."""
+
 FOUND: Final = 10
 """How many of a kind a search shows."""
 
@@ -135,13 +138,16 @@ async def explain(request: Request) -> Response:
     """What a container would get, and why: the question is in the address, so it can be sent on."""
     names = ("network", "cluster", "node", "namespace", "name", "pools", "addresses")
     given = asked(request, *names)
+    shown = None if asked(request, "all") else SHOWN
     answer, refused = None, None
     if given:
         try:
             answer = (await rest(request).ask("POST", "/v1/explain", _add(given))).document
         except Refused as error:
             refused = error
-    return render(request, "explain.html", given=given, answer=answer, refused=refused, names=names)
+    return render(
+        request, "explain.html", given=given, answer=answer, refused=refused, shown=shown, names=names
+    )
 
 
 def _add(given: Mapping[str, str]) -> dict[str, Any]:

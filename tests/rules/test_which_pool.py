@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ipamd.engine.allocation.candidate_pools import candidates_of, why_nothing
+from ipamd.engine.allocation.candidate_pools import candidates_of, count_candidates, why_nothing
 from ipamd.engine.allocation.selection import (
     AddressRequest,
     context_of,
@@ -465,8 +465,10 @@ def test_when_a_used_address_is_not_taken_over(address: str, space: str, why: st
     },
 )
 def test_which_pools_a_request_looks_at(named: tuple[tuple[str, ...], ...], expected: Sequence[str]) -> None:
-    looked_at = list(candidates_of(named, WEB, catalogue(*EXAMPLE)))
+    asked = named, WEB, catalogue(*EXAMPLE)
+    looked_at = list(candidates_of(*asked))
 
+    assert count_candidates(*asked) == len(looked_at)
     assert len(looked_at) == len(expected)
     for candidate, said in zip(looked_at, expected, strict=True):
         which, _, why = said.partition(": ")

@@ -71,6 +71,17 @@ def test_no_view_takes_more_of_the_database_where_three_times_as_much_is_stored(
         assert len(other.answer) <= MOST_BYTES, view
 
 
+def test_an_explanation_shows_the_first_pools_and_leads_to_all_that_are_listed(
+    large: dict[str, Cost],
+) -> None:
+    some, every = (large[f"/ui/explain?node=node-1&namespace=web{also}"].answer for also in ("", "&all=1"))
+
+    assert b"The first 50 pools of 256" in some
+    assert b'href="/ui/explain?node=node-1&amp;namespace=web&amp;all=1"' in some
+    assert (some.count(b'class="badge'), every.count(b'class="badge')) == (50, 256)
+    assert b"The first" not in every
+
+
 ADDS_UP = re.compile(r"sum\(block\.allocated\)", re.IGNORECASE)
 
 

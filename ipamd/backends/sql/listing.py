@@ -44,7 +44,7 @@ LEADS: Final[Mapping[Rows, Mapping[str, tuple[str, ...]]]] = {
         "digest_from": (),
         "owner": ("owner",),
         "namespace": ("namespace", "name"),
-        "node": ("node",),
+        "node": ("node", "cluster"),
         "name": ("name",),
         "space": ("space",),
     },

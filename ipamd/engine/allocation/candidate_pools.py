@@ -44,9 +44,17 @@ def candidates_of(
     for position, pools in enumerate(chosen):
         yield from (Candidate(pool.name, pool, position, None) for pool in pools)
     taken = {pool.name for pools in chosen for pool in pools}
-    for name in sorted(catalogue.pools.keys() - taken):
-        pool = catalogue.pools[name]
-        yield Candidate(name, pool, None, why_not_unasked(pool, context, catalogue))
+    for _, pool in catalogue.pools_by_name:
+        if pool.name not in taken:
+            yield Candidate(pool.name, pool, None, why_not_unasked(pool, context, catalogue))
+
+
+def count_candidates(pool_names: PoolNames, context: RequestContext, catalogue: Catalogue) -> int:
+    """How many `candidates_of` gives, without looking at each."""
+    if pool_names:
+        return sum(map(len, pool_names))
+    chosen = [pool.name for pools in alternatives((), context, catalogue) for pool in pools]
+    return len(chosen) + len(catalogue.pools) - len(set(chosen))
 
 
 def _named(name: str, position: int, context: RequestContext, catalogue: Catalogue) -> Candidate:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from ipamd.backends.interface import Ledger
-from ipamd.engine.allocation.candidate_pools import Candidate, candidates_of
+from ipamd.engine.allocation.candidate_pools import Candidate, candidates_of, count_candidates
 from ipamd.engine.allocation.selection import AddressRequest, context_of, select, why_not_had
 from ipamd.engine.allocation.tallies import counts, exceeded, limits_of
 from ipamd.engine.catalogue import Catalogue
@@ -34,14 +34,14 @@ async def explain(
     """Explain the outcome of a dry run, pool by pool."""
     if isinstance(outcome, Granted) and outcome.repeated:
         return _again(outcome)
-    candidates = candidates_of(request.pool_names, context_of(request), catalogue)
-    listed = list(islice(candidates, MOST_LISTED))
+    asked = request.pool_names, context_of(request), catalogue
+    listed = list(islice(candidates_of(*asked), MOST_LISTED))
     quotas = await _quotas_of(request, catalogue, ledger)
     explaining = _Explaining(request, outcome, catalogue, quotas)
     counted = [each.name for each in listed if explaining.counts(each)]
     filled = {each.pool: each for each in await fullness(counted, catalogue, ledger, clock)}
     considered = tuple(explaining.considered(each, filled) for each in listed)
-    unlisted = sum(1 for _ in candidates)
+    unlisted = count_candidates(*asked) - len(listed)
     return Explanation(outcome, considered, tuple(_remarks(request, outcome, quotas)), unlisted)
 
 
