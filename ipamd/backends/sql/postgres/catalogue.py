@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ipamd.backends.sql import change_log, statements
 from ipamd.backends.sql.catalogue import SqlCatalogueChange
@@ -11,11 +11,15 @@ from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.locking import key_of_boots, key_of_counting
 from ipamd.backends.sql.postgres.transaction import fitting_revision, write_blocks
+from ipamd.backends.sql.postgres.unit import milliseconds
 from ipamd.backends.sql.rows import block_of, cursor_bytes, number_bytes
 from ipamd.models.block import Block
 from ipamd.models.change_log import LogEntry
 from ipamd.models.node import Boot, NodeKey
 from ipamd.models.quota import Quota
+
+COUNTING_SECONDS: Final = 50.0
+"""How long one statement may count. A change as a whole may take a minute."""
 
 
 class PostgresCatalogueChange(SqlCatalogueChange):
@@ -45,6 +49,8 @@ class PostgresCatalogueChange(SqlCatalogueChange):
         # In a statement of its own: the next one sees what those committed who had taken one as counting.
         keys = sorted(key_of_counting(quota.name) for quota in quotas)
         await self._connection.fetch(arrays.WAIT_FOR_LOCKS, keys)
+        # Ten million rows take longer than a statement of a change otherwise may.
+        await self._connection.say(f"SET LOCAL statement_timeout = {milliseconds(COUNTING_SECONDS)}")
         await super().count(quotas)
 
     async def boots(self, node: NodeKey) -> Sequence[Boot]:
