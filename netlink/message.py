@@ -31,6 +31,8 @@ class Request:
 class Message:
     """One message of the kernel's."""
 
+    __slots__ = ("body", "flags", "kind", "sequence")  # there may be thousands in a list
+
     def __init__(self, kind: int, flags: int, sequence: int, body: bytes) -> None:
         self.kind = kind
         self.flags = flags

@@ -23,6 +23,8 @@ class Neighbour:
     `of` is the family: of the address, or BRIDGE for where a device sends what is for a MAC.
     """
 
+    __slots__ = ("address", "flags", "index", "mac", "of", "state")
+
     def __init__(
         self,
         index: int,

@@ -28,6 +28,22 @@ class Route:
     `source` is the address that the node itself takes towards the prefix.
     """
 
+    __slots__ = (
+        "advmss",
+        "destination",
+        "flags",
+        "gateway",
+        "index",
+        "kind",
+        "length",
+        "mtu",
+        "priority",
+        "protocol",
+        "scope",
+        "source",
+        "table",
+    )
+
     def __init__(
         self,
         destination: bytes,

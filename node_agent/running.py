@@ -25,6 +25,7 @@ from node_agent.relay.membership import Membership
 from node_agent.relay.passing_on import Relay
 from node_agent.relay.probing import keep_probing
 from node_agent.relay.upstream import Upstream
+from node_agent.run_options import RunOptions
 from node_agent.watching.keeping import LOOK_EVERY, Watching
 
 log = structlog.get_logger()
@@ -42,6 +43,18 @@ class Settings:
     """How this node takes part in the pod network; None if the agent is to carry none."""
     look_every: int = LOOK_EVERY
     """Seconds between two looks at what lives here."""
+
+    @classmethod
+    def of(cls, options: RunOptions) -> Settings:
+        """What the command line says."""
+        return cls(
+            node_json=Path(options.node_json),
+            socket=Path(options.socket),
+            port=options.port,
+            join_token=Path(options.join_token) if options.join_token else None,
+            network=None if options.addresses is None else Options(options.addresses),
+            look_every=options.look_every,
+        )
 
 
 async def run(settings: Settings) -> None:

@@ -33,7 +33,14 @@ COMMANDS: Final = {
     ),
     "ipamctl": ("ipamd.ctl", "anyio", "h11", "httpcore", "pydantic.type_adapter", "pydantic.types"),
     "ipamd-agent": (
-        *("node_agent.command", "node_agent.running", "node_agent.status", "hosting.logs", "uvloop"),
+        *(
+            "node_agent.command",
+            "node_agent.command_line",
+            "node_agent.running",
+            "node_agent.status",
+            "hosting.logs",
+            "uvloop",
+        ),
         *("anyio._backends._asyncio", "certifi", "h11", "httpcore", "pydantic.type_adapter"),
         *("pydantic.types", "uvicorn.lifespan.off", "uvicorn.protocols.http.httptools_impl"),
     ),

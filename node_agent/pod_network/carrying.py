@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
@@ -23,12 +23,13 @@ from netlink.connection import ROUTE, Interrupted
 from node_agent.facts import Facts, rfc3339
 from node_agent.node import Node
 from node_agent.pod_network import files, probing, services, uplink
+from node_agent.pod_network.announced import Malformed
 from node_agent.pod_network.centre import Centre, Refused, TooOld
 from node_agent.pod_network.convergence import Convergence
-from node_agent.pod_network.desired import Conflict, Desired, compute, mac_of
+from node_agent.pod_network.desired import Conflict, compute, mac_of
 from node_agent.pod_network.events import Events
 from node_agent.pod_network.hearing import Hearing
-from node_agent.pod_network.network import Address, Malformed, Mode, Network
+from node_agent.pod_network.network import Address, Mode, Network
 from node_agent.pod_network.probing import Prober
 from node_agent.pod_network.standing import Standing
 from node_agent.pod_network.uplink import NoAddress, Uplink
@@ -63,7 +64,12 @@ class _Pass:
     """What one pass found and did."""
 
     uplink: Uplink | None
-    desired: Desired
+    mtu: int
+    """The MTU of pods."""
+    modes: Mapping[str, Mode]
+    """How packets go to each peer."""
+    conflicts: Sequence[str]
+    """What stands in the way of more."""
     outcome: Outcome
     seconds: float
 
@@ -121,10 +127,9 @@ class PodNetwork:
     def status(self) -> dict[str, Any]:
         """How the network is, for `ipamd-agent status`."""
         last, network = self._last, self._network
-        desired = last.desired if last else None
         peers = dict(network.nodes) if network else {}
         own = peers.pop(self._node.name, None)
-        modes = desired.modes if desired else {}
+        modes = last.modes if last else {}
         return {
             "number": network.number if network else None,
             "mode": network.settings.mode if network else None,
@@ -135,7 +140,7 @@ class PodNetwork:
             "pools": [{"name": one.name, "subnet": str(one.subnet)} for one in network.pools]
             if network
             else [],
-            "mtu": desired.mtu if desired else None,
+            "mtu": last.mtu if last else None,
             "stands": self._standing.stands,
             "waits_for": list(self._standing.waits_for),
             "routes": dict(zip(("wanted", "there"), self.routes(), strict=True)),
@@ -165,7 +170,7 @@ class PodNetwork:
 
     def peers(self, mode: Mode) -> int:
         """How many other nodes are reached in a mode."""
-        return sum(one is mode for one in self._last.desired.modes.values()) if self._last else 0
+        return sum(one is mode for one in self._last.modes.values()) if self._last else 0
 
     def faults(self) -> list[str]:
         """What is wrong now."""
@@ -174,7 +179,7 @@ class PodNetwork:
             return found or ["nothing was written yet: ipamd has not said what"]
         return [
             *found,
-            *self._last.desired.faults,
+            *self._last.conflicts,
             *self._last.outcome.faults,
         ]
 
@@ -301,7 +306,7 @@ class PodNetwork:
         self._last, self._last_at = last, time.time()
         self._aim(network)
         if not last.outcome.faults:
-            self._hearing.wrote(network, last.desired.modes)
+            self._hearing.wrote(network, last.modes)
             self._standing.wrote()
             self._convergence.wrote()
         if last.uplink is not None and last.uplink != self._published:
@@ -324,7 +329,8 @@ class PodNetwork:
         desired = compute(network, self._node.name, direct, services.address())
         outcome = self._kernel.apply(desired)
         files.write_mtu(desired.mtu)
-        return _Pass(found, desired, outcome, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return _Pass(found, desired.mtu, desired.modes, desired.faults, outcome, seconds)
 
     def _find_uplink(self, family: int) -> Uplink:
         """Raises NoAddress or Unread."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from node_agent.node import Node
-from node_agent.pod_network.network import Malformed, Network, changes, read
+from node_agent.pod_network.announced import changes, read
+from node_agent.pod_network.network import Network
 from node_agent.pod_network.uplink import Uplink
 from node_agent.relay.membership import Membership
 from node_agent.relay.own_calls import OwnCalls, sentence_of
-from node_agent.relay.upstream import Response, Upstream
+from node_agent.relay.upstream import Upstream
 
 _SECONDS: Final = 10.0
 _WAIT_SECONDS: Final = 30
@@ -78,23 +79,11 @@ class Centre:
         path = f"/v1/network/nodes/{quote(self._node.cluster)}/{quote(self._node.name)}"
         await self._ask("PUT", path, document)
 
-    async def _ask(
-        self, method: str, path: str, document: object = None, seconds: float = _SECONDS
-    ) -> dict[str, Any]:
+    async def _ask(self, method: str, path: str, document: object = None, seconds: float = _SECONDS) -> bytes:
         body = b"" if document is None else json.dumps(document).encode()
         answer = await self._calls.ask(method, path, body, seconds)
         if answer.status == _TOO_OLD:
             raise TooOld
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise Refused(sentence_of(answer))
-        return _object(answer)
-
-
-def _object(answer: Response) -> dict[str, Any]:
-    try:
-        document = json.loads(answer.body)
-    except ValueError as error:
-        raise Malformed(f"ipamd's answer is no JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise Malformed("ipamd's answer is no JSON object")
-    return document
+        return answer.body

@@ -7,8 +7,10 @@ its routes along.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
+from itertools import chain
 
 from netlink import address, family, neighbour, route
 from netlink.address import Address as LinkAddress
@@ -36,40 +38,42 @@ class Change:
     passed: tuple[int, ...] = ()
 
 
-def changes(desired: Desired, reading: Reading) -> list[Change]:
+def changes(desired: Desired, reading: Reading) -> Iterator[Change]:
     """All that is to be written, in order. What needs a link that is not there is left out."""
-    return [*_new_on_tunnel(desired, reading), *_routes(desired, reading), *_old_on_tunnel(desired, reading)]
+    yield from _new_on_tunnel(desired, reading)
+    yield from _routes(desired, reading)
+    yield from _old_on_tunnel(desired, reading)
 
 
 def missing(desired: Desired, reading: Reading) -> int:
     """How many routes are not there as they shall be."""
     there = {_key(one): one for one in reading.routes}
-    wanted = _wanted(desired, reading)
-    return len(desired.routes) - sum(_is(there.get(key), one) for key, one in wanted.items())
+    return len(desired.routes) - sum(_is(there.get(_key(one)), one) for one in _wanted(desired, reading))
 
 
-def _routes(desired: Desired, reading: Reading) -> list[Change]:
-    wanted = _wanted(desired, reading)
-    there: dict[_Key, list[KernelRoute]] = {}
+def _routes(desired: Desired, reading: Reading) -> Iterator[Change]:
+    """What routes are to be written over, and then which are too much.
+
+    Of thousands nearly all are right as a rule, so no second list of them is made.
+    """
+    left: dict[_Key, list[KernelRoute]] = {}
     for one in reading.routes:
-        there.setdefault(_key(one), []).append(one)
-    found = []
-    for key, one in wanted.items():
-        if not any(_is(other, one) for other in there.get(key, [])):
-            found.append(Change(route.put(one), f"put {_text(one)}"))
-    for key, others in there.items():
-        right = wanted.get(key)
-        # One that is written over is gone by then; of several only what is right stays.
-        surplus = others if right is None else [one for one in others if not _is(one, right)]
-        if right is not None and len(surplus) == len(others):
-            surplus = surplus[1:]
-        found += [Change(route.delete(named(one)), f"removed {_text(one)}", _GONE) for one in surplus]
-    return found
+        left.setdefault(_key(one), []).append(one)
+    surplus: list[KernelRoute] = []
+    for wanted in _wanted(desired, reading):
+        others = left.pop(_key(wanted), [])
+        wrong = [one for one in others if not _is(one, wanted)]
+        if len(wrong) == len(others):
+            yield Change(route.put(wanted), f"put {_text(wanted)}")
+            wrong = wrong[1:]  # the first is written over
+        surplus += wrong  # of several only what is right stays
+    for one in chain(surplus, *left.values()):
+        yield Change(route.delete(named(one)), f"removed {_text(one)}", _GONE)
 
 
-def _wanted(desired: Desired, reading: Reading) -> dict[_Key, KernelRoute]:
+def _wanted(desired: Desired, reading: Reading) -> Iterator[KernelRoute]:
     made = (_made(one, reading) for one in desired.routes.values())
-    return {_key(one): one for one in made if one is not None}
+    return (one for one in made if one is not None)
 
 
 def _made(wanted: Route, reading: Reading) -> KernelRoute | None:
@@ -129,51 +133,47 @@ def _text(one: KernelRoute) -> str:
     return said if one.mtu is None else f"{said}, mtu {one.mtu}"
 
 
-def _new_on_tunnel(desired: Desired, reading: Reading) -> list[Change]:
+def _new_on_tunnel(desired: Desired, reading: Reading) -> Iterator[Change]:
     if reading.tunnel is None or desired.tunnel is None:
-        return []
+        return
     index = reading.tunnel.index
-    found = []
     sending = {one.mac: one for one in reading.forwarding}
     for mac, node in desired.forwarding.items():
         old = sending.get(mac)
         if old is None or old.address != node.packed or not old.state & neighbour.PERMANENT:
             new = Neighbour(index, node.packed, mac, of=family.BRIDGE, flags=neighbour.SELF)
-            found.append(Change(neighbour.put(new), f"put {mac.hex(':')} in {TUNNEL} to {node}"))
+            yield Change(neighbour.put(new), f"put {mac.hex(':')} in {TUNNEL} to {node}")
     known = {one.address: one for one in reading.neighbours}
     for pod_address, mac in desired.neighbours.items():
         old = known.get(pod_address.packed)
         if old is None or old.mac != mac or not old.state & neighbour.PERMANENT:
             new = Neighbour(index, pod_address.packed, mac)
-            found.append(Change(neighbour.put(new), f"put neighbour {pod_address} with {mac.hex(':')}"))
+            yield Change(neighbour.put(new), f"put neighbour {pod_address} with {mac.hex(':')}")
     there = {(one.address, one.length) for one in reading.addresses}
     for own in desired.tunnel.addresses:
         if (own.packed, own.max_prefixlen) not in there:
             made = LinkAddress(
                 index, own.packed, own.max_prefixlen, address.NO_DETECTION | address.NO_PREFIX_ROUTE
             )
-            found.append(Change(address.put(made), f"put address {own} on {TUNNEL}"))
-    return found
+            yield Change(address.put(made), f"put address {own} on {TUNNEL}")
 
 
-def _old_on_tunnel(desired: Desired, reading: Reading) -> list[Change]:
+def _old_on_tunnel(desired: Desired, reading: Reading) -> Iterator[Change]:
     """What is too much on the device, which is the agent's alone."""
     if reading.tunnel is None or desired.tunnel is None:
-        return []
-    found = []
+        return
     known = {one.packed for one in desired.neighbours}
     for one in reading.neighbours:
         # The kernel itself keeps those for multicast, which need no ARP.
         if one.address is not None and one.address not in known and not one.state & neighbour.NO_ARP:
             said = f"removed neighbour {ip_address(one.address)}"
-            found.append(Change(neighbour.delete(one), said, _GONE))
+            yield Change(neighbour.delete(one), said, _GONE)
     for one in reading.forwarding:
         if one.mac is not None and one.mac not in desired.forwarding:
             said = f"removed {one.mac.hex(':')} from {TUNNEL}"
-            found.append(Change(neighbour.delete(one), said, _GONE))
+            yield Change(neighbour.delete(one), said, _GONE)
     own = {(one.packed, one.max_prefixlen) for one in desired.tunnel.addresses}
     for other in reading.addresses:
         if (other.address, other.length) not in own:
             said = f"removed address {ip_address(other.address)}/{other.length} from {TUNNEL}"
-            found.append(Change(address.delete(other), said, _GONE))
-    return found
+            yield Change(address.delete(other), said, _GONE)

@@ -1,13 +1,11 @@
-"""What ipamd announces of a cluster's pod network: settings, pools, nodes; and what changes of these mean."""
+"""What ipamd announces of a cluster's pod network: settings, pools, nodes."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
 Prefix = IPv4Network | IPv6Network
@@ -22,10 +20,6 @@ class Mode(StrEnum):
     DIRECT = "direct"
     VXLAN = "vxlan"
     NONE = "none"
-
-
-class Malformed(ValueError):
-    """What ipamd announces cannot be read: says which part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,79 +79,3 @@ class Network:
     def is_before(self, other: Network | None) -> bool:
         """Whether this is older than another one of the same epoch."""
         return other is not None and self.epoch == other.epoch and self.number < other.number
-
-    def changed(self, document: Mapping[str, Any]) -> Network:
-        """The network after a list of changes. Raises Malformed."""
-        nodes = {name: one for name, one in self.nodes.items() if name not in document["removed"]}
-        nodes.update(_by_name(document["nodes"]))
-        changed = replace(self, number=document["number"], nodes=nodes)
-        if document.get("settings") is not None:
-            changed = replace(changed, settings=_settings(document["settings"]))
-        if document.get("pools") is not None:
-            changed = replace(changed, pools=tuple(map(_pool, document["pools"])))
-        return changed
-
-
-def read(document: Mapping[str, Any]) -> Network:
-    """The network as `GET /v1/network` tells it. Raises Malformed."""
-    with _reading("the network"):
-        return Network(
-            document["epoch"],
-            document["number"],
-            _settings(document["settings"]),
-            tuple(map(_pool, document["pools"])),
-            _by_name(document["nodes"]),
-        )
-
-
-def changes(network: Network, document: Mapping[str, Any]) -> Network:
-    """The network after what `GET /v1/network/changes` tells. Raises Malformed."""
-    with _reading("the changes"):
-        return network.changed(document)
-
-
-@contextlib.contextmanager
-def _reading(what: str) -> Iterator[None]:
-    try:
-        yield
-    except KeyError as error:
-        raise Malformed(f"{what} that ipamd announces: {error} is missing") from error
-    except (AttributeError, TypeError, ValueError) as error:
-        raise Malformed(f"{what} that ipamd announces: {error}") from error
-
-
-def _peer(document: Mapping[str, Any]) -> Peer:
-    return Peer(
-        document["name"],
-        document["machine"],
-        ip_address(document["address"]),
-        _prefixes(document["prefixes"]),
-        document["mtu"],
-        bytes.fromhex(document["mac"].replace(":", "")),
-        tuple(ip_address(one.partition("/")[0]) for one in document["pod_addresses"]),
-        _prefixes(document["blocks"]),
-        _prefixes(document["borrowed"]),
-    )
-
-
-def _settings(document: Mapping[str, Any]) -> Settings:
-    return Settings(
-        Mode(document["mode"]),
-        IPV6 if document["underlay"] == "ipv6" else IPV4,
-        document["vxlan"]["port"],
-        document["vxlan"]["vni"],
-        _prefixes(document["masquerade_except"]),
-        document["check_sources"],
-    )
-
-
-def _pool(document: Mapping[str, Any]) -> Pool:
-    return Pool(document["name"], ip_network(document["subnet"]), document["masquerade"])
-
-
-def _by_name(documents: Iterable[Mapping[str, Any]]) -> dict[str, Peer]:
-    return {one.name: one for one in map(_peer, documents)}
-
-
-def _prefixes(texts: Iterable[str]) -> tuple[Prefix, ...]:
-    return tuple(map(ip_network, texts))

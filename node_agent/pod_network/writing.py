@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
 
 from cni_plugin.failure import Failure
 from netlink.attribute import Malformed
@@ -13,8 +15,11 @@ from node_agent.pod_network import device, difference, filters
 from node_agent.pod_network.desired import Desired
 from node_agent.pod_network.difference import Change
 from node_agent.pod_network.network import Peer
-from node_agent.pod_network.reading import reached_directly, read, routes
+from node_agent.pod_network.reading import Reading, reached_directly, read, routes
 from veth_plugin.kernel.asking import connect
+
+_AT_ONCE: Final = 500
+"""So many changes are made of what differs, and written, before the next: at a start there are thousands."""
 
 
 class Unread(Exception):
@@ -92,12 +97,21 @@ def _apply_rest(routing: Connection, desired: Desired, outcome: Outcome) -> None
     if before.uplink is None:
         outcome.faults.append(f"this node's address {desired.filters.own} is on none of its links")
     changes = difference.changes(desired, before)
-    _write(routing, changes, outcome)
-    after = read(routing, desired.filters.own) if changes else before
-    outcome.uplink = after.uplink.name if after.uplink else None
-    outcome.tunnel = after.tunnel.index if after.tunnel else None
+    is_changed = False
+    while portion := list(islice(changes, _AT_ONCE)):
+        is_changed = True
+        _write(routing, portion, outcome)
+    if is_changed:
+        del before, changes, portion  # there may be thousands of routes
+        before = read(routing, desired.filters.own)
+    _tell(before, desired, outcome)
+
+
+def _tell(there: Reading, desired: Desired, outcome: Outcome) -> None:
+    outcome.uplink = there.uplink.name if there.uplink else None
+    outcome.tunnel = there.tunnel.index if there.tunnel else None
     outcome.wanted = len(desired.routes)
-    outcome.there = outcome.wanted - difference.missing(desired, after)
+    outcome.there = outcome.wanted - difference.missing(desired, there)
 
 
 def _write(routing: Connection, changes: list[Change], outcome: Outcome) -> None:

@@ -4,8 +4,10 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from msgspec.json import encode
 
-from node_agent.pod_network.network import Malformed, Mode, changes, read
+from node_agent.pod_network.announced import Malformed, changes, read
+from node_agent.pod_network.network import Mode
 
 NODE = {
     "name": "node-1",
@@ -39,11 +41,11 @@ NOTHING: dict[str, Any] = {
 
 
 def test_what_is_told_is_read() -> None:
-    network = read(WHOLE)
+    network = read(encode(WHOLE))
 
     assert (network.number, network.settings.mode, network.settings.vni) == (7, Mode.AUTO, 8752)
     assert str(network.nodes["node-1"].blocks[1]) == "fd00:64::/122"
-    assert changes(network, NOTHING) == network
+    assert changes(network, encode(NOTHING)) == network
 
 
 @pytest.mark.parametrize(
@@ -58,10 +60,10 @@ def test_what_is_told_is_read() -> None:
     ],
 )
 def test_changes_alter_what_they_name(changed: dict[str, Any], names: set[str], mode: Mode) -> None:
-    after = changes(read(WHOLE), {**NOTHING, "number": 8, **changed})
+    after = changes(read(encode(WHOLE)), encode({**NOTHING, "number": 8, **changed}))
 
     assert (set(after.nodes), after.settings.mode, after.number) == (names, mode, 8)
-    assert after != read(WHOLE)
+    assert after != read(encode(WHOLE))
 
 
 @pytest.mark.parametrize(
@@ -89,4 +91,4 @@ def test_what_cannot_be_read_is_refused(path: tuple[str | int, ...], value: str 
         part[path[-1]] = value
 
     with pytest.raises(Malformed):
-        read(document)
+        read(encode(document))

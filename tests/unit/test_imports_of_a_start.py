@@ -16,6 +16,7 @@ MIGRATION = {"alembic", "mako"}
         (["ipamd.cli.serving"], {*ADMIN_API, *MIGRATION}),
         (["ipamd.cli.serving", "ipamd.backends.sql.sqlite.backend"], {*ADMIN_API, *MIGRATION}),
         (["ipamd.cli.serving", "ipamd.backends.sql.postgres.backend"], {*ADMIN_API, *MIGRATION}),
+        (["node_agent.command", "node_agent.running"], {"pydantic", "typer"}),
         (["ipamd.backends.migrations"], {*ADMIN_API, *MIGRATION, "uvicorn"}),
     ],
 )
