@@ -66,6 +66,7 @@ KUBELET: Final[dict[str, Any]] = {
     "enforceNodeAllocatable": [],
     "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
     "authorization": {"mode": "AlwaysAllow"},
+    "imageGCHighThresholdPercent": 100,  # no registry has the images again
     "evictionHard": {"imagefs.available": "1%", "nodefs.available": "1%", "memory.available": "50Mi"},
 }
 
@@ -223,8 +224,8 @@ class Cluster:
         machine.stop("kubelet")
         self.start_kubelet(machine)
 
-    def renew(self, machine: Machine) -> None:
-        """Have another machine under a node's name and address, empty, in the place of the one that died."""
+    def lose(self, machine: Machine) -> None:
+        """Let a machine die, with all that runs on it."""
         tasks = machine.run(
             "ctr", "-a", str(machine.folder / "containerd.sock"), "-n", NAMESPACE, "tasks", "list"
         )
@@ -232,6 +233,9 @@ class Cluster:
             run("kill", "-9", line.split()[1])
         machine.end()
         leftovers.end_monitors(machine.folder)
+
+    def renew(self, machine: Machine) -> None:
+        """Have another machine under a node's name and address, empty, in the place of the lost one."""
         machine.folder.rename(machine.folder.with_name(f"{machine.name}-that-died"))
         machine.create()
         self._switch.attach(machine)

@@ -81,10 +81,10 @@ class Release:
         which = ("-l", "app.kubernetes.io/component=node", "-c", "agent", "--tail=20")
         return self.kubectl("logs", *which, check=False)
 
-    def forget(self, node: str) -> None:
-        """Let another machine join under a node's name. What the old one held dies with it."""
+    def remove(self, node: str) -> None:
+        """Free what a machine held that is gone, and let another one join under its name."""
         inside = ("exec", "deployment/ipamd", "-c", "ipamd", "--", "ipamctl", "node")
-        self.kubectl(*inside, "remove", node, "--why", "made anew", "--even-if-alive", "--yes")
+        self.kubectl(*inside, "remove", node, "--why", "it is lost", "--even-if-alive", "--yes")
 
     def uninstall(self) -> None:
         """Uninstall it, and see that nothing of it is left, in the cluster and on the nodes."""

@@ -20,6 +20,7 @@ PODS: Final = 20
 GRACE: Final = 45
 CENSUS_SECONDS: Final = 60
 """An agent looks as often at least."""
+DATABASE: Final = "ipamd-postgres-0"
 SECOND: Final = timedelta(seconds=1)
 
 
@@ -78,7 +79,8 @@ def test_pods_begin_while_ipamd_is_away_and_it_hears_when(release: Release) -> N
         for address in addresses(pod):
             assert away < since[address] < back
             assert moment(pod["status"]["startTime"]) <= since[address] <= moment(running) + SECOND
-    wait_for(lambda: held(release) == set(living(cluster)), "nothing of the pod that ended")
+    cluster.kubectl("delete", "deployment", "more", "--cascade=foreground", "--timeout=110s")
+    wait_for(lambda: held(release) == set(living(cluster)), "nothing of pods that ended")
 
 
 def name(pod: Pod) -> str:
@@ -104,3 +106,39 @@ def endings(release: Release, address: str, of: Pod) -> set[str | None]:
     """How a pod's times with an address have ended, None if one has not."""
     items = release.ipamctl("history", address)["items"]
     return {one["ending"] for one in items if one["name"] == name(of)}
+
+
+def test_a_database_put_back_gives_no_living_address_to_a_second_pod(release: Release) -> None:
+    cluster = release.cluster
+    run_deployment(cluster, "ending", 4)
+    dump = in_database(release, "pg_dump --username=ipamd ipamd")
+    cluster.kubectl("delete", "deployment", "ending", "--cascade=foreground", "--timeout=110s")
+    run_deployment(cluster, "since", PODS)
+    before = living(cluster)
+
+    release.scale(0)
+    restored = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;\n" + dump
+    in_database(release, "psql --quiet --set=ON_ERROR_STOP=1 --username=ipamd ipamd", restored)
+    release.upgrade({"server": {"afterRestore": True}}, over_others=True)
+
+    assert release.ipamctl("restore", "status")["began"] is not None
+    cluster.kubectl("scale", "deployment/since", f"--replicas={PODS + 30}")
+    wait_for(lambda: release.ipamctl("restore", "status")["began"] is None, "the word of both nodes", 300)
+    release.upgrade({"server": {"afterRestore": False}})
+    cluster.kubectl("rollout", "status", "deployment/since", "--timeout=290s", seconds=300)
+    after = living(cluster)
+    assert set(before) < set(after)
+    assert len(after) == len(set(after))
+    wait_for(lambda: held(release) >= set(after), "all that lives")
+    # The nodes have one kernel here: a new namespace on one may have the inode of a dead one on the other.
+    cluster.kubectl("delete", "deployment", "since", "--cascade=foreground", "--timeout=110s")
+    wait_for(lambda: held(release) == set(living(cluster)), "nothing else", GRACE + 3 * CENSUS_SECONDS)
+    assert "0 contradictions" in release.kubectl(
+        "exec", "deployment/ipamd", "-c", "ipamd", "--", "ipamctl", "check"
+    )
+
+
+def in_database(release: Release, command: str, given: str = "") -> str:
+    """Run a command of PostgreSQL's as its owner."""
+    shell = ("sh", "-c", f"PGPASSWORD=$POSTGRES_PASSWORD {command}")
+    return release.cluster.kubectl("-n", "ipamd", "exec", "-i", DATABASE, "--", *shell, given=given)

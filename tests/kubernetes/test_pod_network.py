@@ -219,12 +219,13 @@ def test_a_machine_that_is_made_anew_under_a_nodes_name_joins_after_the_old_one_
 ) -> None:
     cluster, node = release.cluster, release.cluster.machines[1]
     cluster.kubectl("delete", "node", node.name)
+    cluster.lose(node)
     cluster.renew(node)
     answer_on(node)
     refusal = f"ipamctl node forget {node.name}"
     wait_for(lambda: refusal in release.log_of_agents(), "the refusal of a name that is taken")
 
-    release.forget(node.name)
+    release.remove(node.name)
 
     is_whole_again(release)
 
