@@ -8,7 +8,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tests.agent.process import AgentProcess
-from tests.network.namespace import NAMED, run
+from tests.network.namespace import NAMED, Namespace, run
+from tests.network.spare_inodes import SpareInodes
 from tests.service import IpamdProcess
 from tests.waiting import eventually
 
@@ -16,10 +17,13 @@ from tests.waiting import eventually
 class Node:
     """A node with an agent, whose containers are namespaces and processes."""
 
-    def __init__(self, service: IpamdProcess, agent: AgentProcess, stack: ExitStack) -> None:
+    def __init__(
+        self, service: IpamdProcess, agent: AgentProcess, spare: SpareInodes, stack: ExitStack
+    ) -> None:
         self.service = service
         self.agent = agent
         self.plugin = agent.plugin(endpoints=[service.endpoint])  # whether the agent runs or not
+        self._spare = spare
         self._stack = stack
 
     def add(self, container: str, netns: Path | str) -> str:
@@ -28,6 +32,15 @@ class Node:
         assert ended.code == 0, ended
         address: str = ended.json["ips"][0]["address"]
         return address.partition("/")[0]
+
+    def dies(self, namespace: Namespace) -> None:
+        """The namespace of a container goes, and its runtime says nothing."""
+        self.lets_inodes_go()
+        run("umount", str(namespace.path))
+
+    def lets_inodes_go(self) -> None:
+        """Before namespaces go: strangers shall take other inodes than theirs."""
+        self._spare.free()
 
     def delete(self, container: str) -> None:
         """A container ends, and its runtime says so."""
@@ -127,6 +140,7 @@ class Kept:
 
     def let_go(self) -> None:
         """Keep none."""
+        self._node.lets_inodes_go()
         for kind, inside, file, keeper in self._made:
             end(inside)
             if kind == "by-a-mount":
@@ -141,11 +155,10 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def namespaces_in_use() -> set[int]:
-    """The inodes of network namespaces that live, as lsns sees them, or have a name."""
-    listed = run("lsns", "--noheadings", "--type", "net", "--output", "NS").split()
-    found = {int(inode) for inode in listed}
-    for path in NAMED.iterdir():
-        with suppress(FileNotFoundError):
+    """The inodes of network namespaces in which a process is, or which have a name."""
+    found = set()
+    for path in (*Path("/proc").glob("[0-9]*/ns/net"), *NAMED.iterdir()):
+        with suppress(OSError):  # it has ended meanwhile
             found.add(path.stat().st_ino)
     return found
 

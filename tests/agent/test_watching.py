@@ -15,6 +15,7 @@ from tests.agent.process import AgentProcess
 from tests.api.plugin_call import call, issued
 from tests.network.conftest import DEBIAN_PLUGINS, plugin_folder
 from tests.network.namespace import MakeNamespace, run
+from tests.network.spare_inodes import spare_inodes
 from tests.node_executable import node_plugin
 from tests.service import running_service
 from tests.veth.executable import MainPlugin, put
@@ -27,12 +28,13 @@ LOOKS: str = "1"
 @pytest.fixture
 def node(scratch: Path) -> Iterator[Node]:
     with ExitStack() as stack:
+        spare = stack.enter_context(spare_inodes())
         service = stack.enter_context(running_service(None, "--leak-grace", LOOKS))
         service.create_pool("pods", "10.0.0.0/16", cooldown=0)
         agent = AgentProcess(scratch, service.endpoint)
         agent.options = ("--look-every", LOOKS)
         stack.callback(agent.kill)
-        yield Node(service, agent, stack)
+        yield Node(service, agent, spare, stack)
 
 
 def test_a_container_without_a_namespace_is_freed_and_the_others_live(
@@ -45,7 +47,7 @@ def test_a_container_without_a_namespace_is_freed_and_the_others_live(
     doomed = make_namespace("doomed")
     node.add("doomed", doomed.path)
 
-    run("umount", str(doomed.path))
+    node.dies(doomed)
 
     eventually(lambda: node.held() == {"a", "b", "c"})
     eventually(lambda: "3 of containers, 0 of dead ones" in node.agent.status().out)
@@ -138,7 +140,7 @@ def test_what_lived_while_the_agent_was_away_lives_on(node: Node, make_namespace
     living, doomed, other = (make_namespace(name) for name in ("living", "doomed", "other"))
     for namespace in (living, doomed, other):
         node.add(namespace.name, namespace.path)
-    run("umount", str(doomed.path))
+    node.dies(doomed)
 
     node.agent.start()
 

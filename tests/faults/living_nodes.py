@@ -8,7 +8,7 @@ from typing import Final
 from tests.agent.process import AgentProcess
 from tests.cni.executable import Finished
 from tests.network.conftest import DEBIAN_PLUGINS, plugin_folder
-from tests.network.namespace import MakeNamespace
+from tests.network.namespace import MakeNamespace, Namespace
 from tests.node_executable import node_plugin
 from tests.veth.executable import MainPlugin, put
 from tests.waiting import eventually
@@ -24,6 +24,7 @@ class LivingNode:
         folder.mkdir()
         self.name = name
         self.addresses: dict[str, str] = {}
+        self.namespaces: dict[str, Namespace] = {}
         self._make = make
         self._endpoint = endpoint
         self.agent = AgentProcess(folder, endpoint, name)
@@ -41,7 +42,14 @@ class LivingNode:
 
     def tries(self, container: str, pool: str, seconds: int = 1) -> Finished:
         """A container wants to start, and waits so long for an address."""
-        namespace = self._make(f"{self.name}-{container}")
+        self.namespaces[container] = self._make(f"{self.name}-{container}")
+        return self._call("ADD", container, pool, seconds)
+
+    def ends(self, container: str, pool: str) -> Finished:
+        """A container ends, and its runtime says so."""
+        return self._call("DEL", container, pool, 1)
+
+    def _call(self, verb: str, container: str, pool: str, seconds: int) -> Finished:
         ipam = {
             "type": "ipamd-ipam",
             "endpoint": self._endpoint,
@@ -50,8 +58,12 @@ class LivingNode:
             "pools": [pool],
             "timeout": seconds,
         }
-        given = {"CNI_CONTAINERID": container, "CNI_NETNS": str(namespace.path)}
-        return self._plugin.call("ADD", self._plugin.config(name=pool, ipam=ipam), **given)
+        given = {
+            "CNI_CONTAINERID": container,
+            "CNI_NETNS": str(self.namespaces[container].path),
+            "CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME={container}",
+        }
+        return self._plugin.call(verb, self._plugin.config(name=pool, ipam=ipam), **given)
 
     def looks(self) -> None:
         """Wait until its agent has told once more what lives."""
