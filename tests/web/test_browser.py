@@ -74,6 +74,22 @@ def test_the_keyboard_alone_finds_an_address_and_releases_it(watched: Watched, f
     assert not filled.allocations(owner="typed")
 
 
+def test_the_keyboard_alone_ticks_all_that_is_shown_and_reads_what_became_of_each(
+    watched: Watched, filled: IpamdProcess
+) -> None:
+    for number in range(3):
+        given = {"owner": "ticked", "pool": "wide", "address": f"11.9.9.{number + 1}"}
+        assert filled.http.post("/v1/allocations", json=given).is_success
+    page = watched.open("/ui/allocations?owner=ticked")
+    for button in ("Choose all shown", "Release what is chosen", "Release 3"):
+        page.get_by_role("button", name=button).focus()
+        page.keyboard.press("Enter")
+
+    expect(page.get_by_text("3 of 3 released.")).to_be_visible(timeout=PATIENCE)
+    assert page.get_by_role("cell", name="11.9.9.2").is_visible()
+    assert not filled.allocations(owner="ticked")
+
+
 def test_the_curve_fits_its_window_and_is_there_in_numbers_without_scripts(
     chromium: Browser, watched: Watched, filled: IpamdProcess
 ) -> None:
