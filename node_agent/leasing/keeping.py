@@ -25,8 +25,9 @@ from node_agent.leasing.holding import Holding, NoStore
 from node_agent.leasing.making import Maker
 from node_agent.leasing.state import State
 from node_agent.leasing.unreported import Unreported
+from node_agent.machine import boot
+from node_agent.machine import machine as machine_of
 from node_agent.node import LEASE_EVENTS, LEASED, Node
-from node_agent.pod_network import files
 from node_agent.relay.holding_back import UntilKnown
 from node_agent.relay.membership import Membership
 from node_agent.relay.upstream import Upstream
@@ -90,8 +91,8 @@ class Leasing:
         self._most = most
         self._facts = facts
         self.state = State()
-        machine = files.machine(node.state_dir)
-        maker = Maker(node.cluster, node.name, files.boot(), machine)
+        machine = machine_of(node.state_dir)
+        maker = Maker(node.cluster, node.name, boot(), machine)
         centre = Centre(upstream, membership)
         self._demand = Demand(most)
         path = Path(leases.PATH)

@@ -21,6 +21,7 @@ from cni_plugin.failure import Failure
 from netlink import attribute
 from netlink.connection import ROUTE, Interrupted
 from node_agent.facts import Facts, rfc3339
+from node_agent.machine import machine
 from node_agent.node import Node
 from node_agent.pod_network import files, probing, services, uplink
 from node_agent.pod_network.announced import Malformed
@@ -86,7 +87,7 @@ class PodNetwork:
     ) -> None:
         self._node = node
         self._options = options
-        self._centre = Centre(node, files.machine(node.state_dir), upstream, membership)
+        self._centre = Centre(node, machine(node.state_dir), upstream, membership)
         self._facts = facts
         self._mac = mac_of(node.cluster, node.name)
         self._kernel = Kernel()

@@ -7,15 +7,12 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
-from node_agent.node import MACHINE
+from node_agent.machine import boot
 from node_agent.pod_network.network import Address
 from veth_plugin.kernel.carried import FOLDER, MTU_FILE, READY_FILE
 
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _ADDRESSES: Final = Path(FOLDER, "addresses")
-_MACHINES: Final = (Path("/sys/class/dmi/id/product_uuid"), Path("/etc/machine-id"))
 
 
 def write_mtu(mtu: int) -> None:
@@ -53,27 +50,6 @@ def remove() -> None:
     Path(MTU_FILE).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):
         Path(FOLDER).rmdir()
-
-
-def machine(state_dir: Path) -> str:
-    """What tells this machine from another of the same node name. Raises OSError."""
-    for path in _MACHINES:
-        try:
-            text = path.read_text().strip()
-        except OSError:
-            continue
-        if text:
-            return text
-    own = state_dir / MACHINE  # of a machine that says nothing of itself
-    if not own.exists():
-        state_dir.mkdir(parents=True, exist_ok=True)
-        _write(own, str(uuid4()))
-    return own.read_text().strip()
-
-
-def boot() -> str:
-    """The boot that the node is in. Raises OSError."""
-    return _BOOT.read_text().strip()
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,8 +12,9 @@ import structlog
 
 from cni_plugin.platform import uptime_ns
 from node_agent.facts import Facts
+from node_agent.machine import boot
+from node_agent.machine import machine as machine_of
 from node_agent.node import Node
-from node_agent.pod_network import files
 from node_agent.relay.membership import Membership
 from node_agent.relay.own_calls import OwnCalls
 from node_agent.relay.upstream import Silent, Upstream
@@ -54,7 +55,7 @@ class Watching:
         self._centre = Centre(node, OwnCalls(upstream, membership))
         self._facts = facts
         self._until_told = until_told
-        self._speaker = Speaker(files.machine(node.state_dir), files.boot())
+        self._speaker = Speaker(machine_of(node.state_dir), boot())
         self._receipt = KeptReceipt(node.state_dir)
         self._rows: dict[int, Held] = {}
         self._timeline: str | None = None

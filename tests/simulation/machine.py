@@ -20,10 +20,10 @@ from cni_plugin.environment import Invocation
 from cni_plugin.reply import Reply
 from cni_plugin.response import Response
 from ipam_plugin import command, last_add, leases
+from node_agent import machine as own_machine
 from node_agent.facts import Facts
 from node_agent.leasing.keeping import Leasing
 from node_agent.node import MACHINE, Node
-from node_agent.pod_network import files
 from node_agent.relay.holding_back import at_once
 from node_agent.relay.membership import Membership
 from node_agent.relay.upstream import Silent
@@ -304,8 +304,8 @@ class Machine:
         (self.disk / MACHINE).write_text(self.identity)
         with ExitStack() as stack:
             stack.enter_context(patch.object(leases, "PATH", str(self.path)))
-            stack.enter_context(patch.object(files, "_BOOT", self._memory / "boot_id"))
+            stack.enter_context(patch.object(own_machine, "_BOOT", self._memory / "boot_id"))
             stack.enter_context(patch.object(clock, "_BOOT_ID", str(self._memory / "boot_id")))
-            stack.enter_context(patch.object(files, "_MACHINES", ()))
+            stack.enter_context(patch.object(own_machine, "_IDENTITIES", ()))
             stack.enter_context(patch.object(last_add, "STATE_DIR", str(self.disk)))
             yield
