@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Sequence
@@ -10,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.faults.clients import TRY_AGAIN, Caller, Node, Unanswered
+from tests.faults.clients import TRY_AGAIN, Caller, Node
 from tests.faults.replicas.cluster import PostgresTables
+from tests.faults.replicas.killing import RandomClient, run_while_replicas_are_killed
 from tests.postgres import Postgres
 from tests.service import IpamdProcess, running_replicas
-from tests.waiting import eventually
 
 CLIENTS = 32
 TEAMS = 4
@@ -22,37 +21,23 @@ LIMIT = 6
 SHARED = 20
 USED_UP = 106
 KILLS = 4
-ANSWERS = 150  # between two kills
 
 HELD = "SELECT namespace, count(*) FROM allocation WHERE until IS NULL GROUP BY namespace"
 
 
-class Client:
-    """Adds and deletes its containers in the namespaces of all teams, each time at any of the replicas."""
+class Client(RandomClient):
+    """Its containers are of the namespaces of all teams."""
 
     def __init__(self, number: int, ports: Sequence[int]) -> None:
-        self.answered = 0
+        super().__init__(number, ports)
         self.used_up = 0
-        node = Node(f"node-{number}")
-        self._callers = [Caller(port, node, ["pods"]) for port in ports]
-        self._random = random.Random(number)
-        self._names = [f"c{number}-{each}" for each in range(4)]
-        self._teams = dict(zip(self._names, range(TEAMS), strict=True))
+        self._teams = dict(zip(self.names, range(TEAMS), strict=True))
 
-    def run(self, enough: threading.Event) -> None:
-        while not enough.is_set():
-            name = self._random.choice(self._names)
-            try:
-                self._call(self._random.choice(self._callers), name)
-            except Unanswered:
-                time.sleep(0.02)
-
-    def _call(self, caller: Caller, name: str) -> None:
+    def call(self, caller: Caller, name: str) -> None:
         team = {"args": f"K8S_POD_NAMESPACE=team-{self._teams[name]};K8S_POD_NAME={name}"}
-        answer = caller.add(name, **team) if self._random.random() < 0.7 else caller.delete(name, **team)
+        answer = caller.add(name, **team) if self.random.random() < 0.7 else caller.delete(name, **team)
         assert answer.code in (0, TRY_AGAIN, USED_UP), answer
         self.used_up += answer.code == USED_UP
-        self.answered += 1
 
 
 class Watch:
@@ -100,19 +85,8 @@ def test_no_quota_is_passed_by_one_while_replicas_are_killed(postgres: Postgres)
         state(replicas[1], "all", SHARED, shared=True)
         watch = Watch(PostgresTables(postgres, database))
         clients = [Client(number, [each.port for each in replicas]) for number in range(CLIENTS)]
-        enough = threading.Event()
-        with ThreadPoolExecutor(CLIENTS + 1) as threads:
-            running = [threads.submit(run, enough) for run in (watch.run, *(each.run for each in clients))]
-            try:
-                for number in range(KILLS):
-                    wanted = sum(client.answered for client in clients) + ANSWERS
-                    eventually(lambda: sum(client.answered for client in clients) >= wanted)  # noqa: B023
-                    replicas[number].kill()
-                    replicas[number].start()
-            finally:
-                enough.set()
-        for each in running:
-            each.result()
+
+        run_while_replicas_are_killed(replicas, clients, watch.run, KILLS)
 
         assert watch.looks > KILLS
         assert sum(client.used_up for client in clients) > 0
