@@ -71,6 +71,8 @@ class Requested:
 
     def owner(self, cluster: str, namespace: str | None) -> Owner | None:
         """The owner whose addresses the container asks for, in the namespace of its workload."""
+        if not (self._cni or self._annotations):
+            return None
         given = self._cni.get("owner")
         key = "args.cni.owner"
         if given is None:

@@ -32,7 +32,7 @@ from ipamd.models.census import Census
 from ipamd.models.change_log import LogEntry
 from ipamd.models.change_request import ChangeRequest
 from ipamd.models.former_address import FormerAddress
-from ipamd.models.identity import Digest, Identity
+from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.lease import Lease, Seat, SeatCount, SeatKey, count_seats, seat_owner
 from ipamd.models.node import Boot, Node, NodeKey
@@ -88,7 +88,7 @@ class Allocations:
     def end(self, ended: Ended) -> None:
         """End a live row; its address and its holder's position are free from here on."""
         row = self._live(ended.id)
-        if row.is_of_owner and row.away_since is None:
+        if row.away_since is None and isinstance(row.holder, Owner) and row.is_of_owner:
             raise ConstraintViolated(f"the owner of {row.address} is not away")
         self.journal.put(self.rows, ended.id, ended.over(row))
         self._vacate(row)

@@ -94,6 +94,7 @@ class Plan:
         self._owned = OwnedAddresses(self._blocks, self._tallies, self._changes, clock.now)
         self._reports = Reports(leased, found, self._blocks, self._changes, self._seats, clock.now)
         self._releases: dict[int, tuple[ReleaseCall, list[Allocation], int]] = {}
+        self._of_owners: set[int] = set()
         self._allocations: dict[int, tuple[AllocateCall, list[AddressRequest]]] = {}
         self._workloads: dict[int, Digest] = {}
         self._former: dict[tuple[Digest, int], FormerAddress] = {}
@@ -195,6 +196,8 @@ class Plan:
             self._verdicts[at] = Refused(SeatLeased(leased[0].address, leased[0].held_by))
             return
         self._releases[at] = call, ending, len(meant) - len(ending)
+        if any(row.slot or row.is_of_owner for row in ending):
+            self._of_owners.add(at)
         self._tallies.expect_rows(at, ending)
 
     def _begin_allocate(self, at: int, call: AllocateCall) -> None:
@@ -272,31 +275,35 @@ class Plan:
                 self._try_allocate(at, ask, wanted)
 
     def _try_release(self, at: int, call: ReleaseCall, rows: list[Allocation], spared: int) -> None:
-        lacking = {self._lacks(row) for row in rows}
+        of_owners = at in self._of_owners
+        if of_owners:
+            lacking = {self._owned.lacks(row) for row in rows}
+        else:
+            lacking = {self._blocks.lacks(row.pool, row.block) for row in rows}
         if NotYet.CONTENDED in lacking:
             self._verdicts[at] = Contended()
         elif NotYet.SEARCHING in lacking:
             return
         else:
-            self._verdicts[at] = self._released(call, rows, spared)
+            try:
+                if of_owners:
+                    rows, spared = self._checked(call, rows, spared)
+                self._release(call, rows)
+                self._verdicts[at] = Released(tuple(row.address for row in rows), spared)
+            except OwnerHeld as held:
+                self._verdicts[at] = Refused(held)
         del self._releases[at]
 
-    def _lacks(self, row: Allocation) -> NotYet | None:
-        if row.slot or row.is_of_owner:
-            return self._owned.lacks(row)
-        return self._blocks.lacks(row.pool, row.block)
-
-    def _released(self, call: ReleaseCall, rows: list[Allocation], spared: int) -> Released | Refused:
+    def _checked(
+        self, call: ReleaseCall, rows: list[Allocation], spared: int
+    ) -> tuple[list[Allocation], int]:
+        """Which of owners' addresses a release ends, and how many it spares. Raises OwnerHeld."""
         away_since = call.release.away_since
         if away_since is not None:
             ending = [row for row in rows if row.is_of_owner and self._owned.is_away(row, away_since)]
             rows, spared = ending, spared + len(rows) - len(ending)
-        try:
-            self._owned.check_unheld(rows)
-        except OwnerHeld as held:
-            return Refused(held)
-        self._release(call, rows)
-        return Released(tuple(row.address for row in rows), spared)
+        self._owned.check_unheld(rows)
+        return rows, spared
 
     def _release(self, call: ReleaseCall, rows: list[Allocation]) -> None:
         ending = Ending.UNDONE if call.release.undo else call.release.ending
@@ -345,7 +352,10 @@ class Plan:
         verdict: Verdict | None = None
         try:
             for each in wanted:
-                found = self._take(at, each, call)
+                if each.owned is None:
+                    found = self._blocks.take(self._tallies.allowed(at, each), call.node)
+                else:
+                    found = self._take_owned(each.owned, call)
                 if isinstance(found, PickedAddress):
                     taken.append(found)
                     if found.owned is None:
@@ -368,12 +378,7 @@ class Plan:
             del self._allocations[at]
             self._verdicts[at] = verdict
 
-    def _take(
-        self, at: int, wanted: AddressRequest, call: AllocateCall
-    ) -> PickedAddress | NotYet | NeedsBlock:
-        owned = wanted.owned
-        if owned is None:
-            return self._blocks.take(self._tallies.allowed(at, wanted), call.node)
+    def _take_owned(self, owned: Allocation, call: AllocateCall) -> PickedAddress | NotYet:
         return self._owned.take(owned, call.request.holder, self._catalogue.pools[owned.pool], call.node)
 
     def _grant(self, call: AllocateCall, taken: list[PickedAddress]) -> Granted:
@@ -416,17 +421,19 @@ class Plan:
                 seat=SeatPosition(wanted.seat.number, position) if wanted is not None else None,
                 free_since=self._blocks.lease(picked) if wanted is not None else None,
             )
-            self._begin(begun, request.for_owner, owned)
+            if request.for_owner is None:
+                self._changes.begun.append(begun)
+            else:
+                self._begin_for(request.for_owner, begun, owned)
             self._announce(pool.name, begun.announced_for)
             if owned is None and self._is_running_short(picked, call.node):
                 self._nearly_full.add(NeedsBlock(pool.name, call.node))
         repeated = request.for_owner == request.holder and all(picked.owned for picked in taken)
         return Granted(tuple(Grant(picked.address, picked.pool) for picked in taken), repeated)
 
-    def _begin(self, begun: Allocation, owner: Owner | None, owned: Allocation | None) -> None:
-        if owner is None:
-            self._changes.begun.append(begun)
-        elif owned is None:
+    def _begin_for(self, owner: Owner, begun: Allocation, owned: Allocation | None) -> None:
+        """Begin a time with an address of an owner, `owned` if the owner had it before."""
+        if owned is None:
             self._owned.begin_owner(owner, begun, self._held_by(owner.digest))
         elif begun.holder != owner:
             self._announce_holders(owned)
