@@ -12,14 +12,14 @@ import structlog
 from msgspec import Raw, structs
 
 from cni_plugin.platform import uptime_ns
-from node_agent.leasing.centre import Centre, NotAdmitted, NotOurs, Over, Refused
+from node_agent.leasing.centre import Centre, NotAdmitted, NotOurs, Over
 from node_agent.leasing.demand import Demand
 from node_agent.leasing.former import Former
 from node_agent.leasing.holding import Holding, NoStore
 from node_agent.leasing.making import Maker
 from node_agent.leasing.state import State
 from node_agent.relay.holding_back import UntilKnown
-from node_agent.relay.upstream import Silent
+from node_agent.relay.upstream import Refused, Silent
 
 _WAIT_SECONDS: Final = 10.0
 """So late a node hears at most of what ipamd ended. Of a change of the catalogue it hears at once."""

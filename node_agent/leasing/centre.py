@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,8 +11,8 @@ from msgspec import Raw, Struct, structs
 
 from node_agent.leasing.seating import Identity
 from node_agent.relay.membership import Membership
-from node_agent.relay.own_calls import OwnCalls, problem_of, sentence_of
-from node_agent.relay.upstream import Response, Upstream
+from node_agent.relay.own_calls import OwnCalls, decoded, problem_of, sentence_of
+from node_agent.relay.upstream import Refused, Response, Upstream
 
 _SECONDS: Final = 10.0
 _ASK: Final = "/v1/leases"
@@ -21,10 +20,6 @@ _REPORT: Final = "/v1/leases/report"
 MOST_EVENTS: Final = 500
 """So many events are in one report."""
 _UNACCEPTABLE: Final = (400, 413, 422)
-
-
-class Refused(Exception):
-    """ipamd says no. `str()` is its sentence."""
 
 
 class NotOurs(Refused):
@@ -109,7 +104,14 @@ class Told(Struct, frozen=True):
     identities: list[ContainerTold] | None = None
 
 
+class Reported(Struct, frozen=True):
+    """The number of the last event that ipamd has."""
+
+    acknowledged: int
+
+
 _TOLD: Final = msgspec.json.Decoder(Told)
+_REPORTED: Final = msgspec.json.Decoder(Reported)
 
 
 class Centre:
@@ -122,10 +124,7 @@ class Centre:
         """Say all that the node has, and hear all that is its. Raises NotOurs and Over."""
         body = msgspec.json.encode(document | {"wait": wait})
         answer = await self._post(_ASK, body, wait + _SECONDS)
-        try:
-            return _TOLD.decode(answer.body)
-        except ValueError as error:
-            raise Refused(f"ipamd's answer about leases cannot be read: {error}") from None
+        return decoded(_TOLD, answer)
 
     async def report(self, reporter: Reporter, first: int, events: Sequence[tuple[int, bytes]]) -> int:
         """Report events with their ages in nanoseconds, from number `first` on.
@@ -136,10 +135,7 @@ class Centre:
         aged = [b'{"age_ns":%d,' % max(0, age) + event[1:] for age, event in events]
         body = head[:-1] + b',"events":[' + b",".join(aged) + b"]}"
         answer = await self._post(_REPORT, body, _SECONDS)
-        try:
-            return int(json.loads(answer.body)["acknowledged"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise Refused(f"ipamd's answer to a report cannot be read: {error}") from None
+        return decoded(_REPORTED, answer).acknowledged
 
     async def _post(self, path: str, body: bytes, seconds: float) -> Response:
         answer = await self._calls.ask("POST", path, body, seconds)

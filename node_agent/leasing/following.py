@@ -9,12 +9,12 @@ from typing import Final
 from cni_plugin.platform import uptime_ns
 from ipam_plugin.leases import layout
 from node_agent.leasing.asking import Asking
-from node_agent.leasing.centre import MOST_EVENTS, Centre, Gap, NotAdmitted, Over, Refused, Reporter
+from node_agent.leasing.centre import MOST_EVENTS, Centre, Gap, NotAdmitted, Over, Reporter
 from node_agent.leasing.demand import Demand
 from node_agent.leasing.holding import Holding, NoStore, View
 from node_agent.leasing.making import Maker
 from node_agent.leasing.state import State
-from node_agent.relay.upstream import Silent
+from node_agent.relay.upstream import Refused, Silent
 
 _LOOK_EVERY: Final = 0.5
 _WAKE_EVERY: Final = 2.0

@@ -25,7 +25,7 @@ from node_agent.machine import machine
 from node_agent.node import Node
 from node_agent.pod_network import files, probing, services, uplink
 from node_agent.pod_network.announced import Malformed
-from node_agent.pod_network.centre import Centre, Refused, TooOld
+from node_agent.pod_network.centre import Centre, TooOld
 from node_agent.pod_network.convergence import Convergence
 from node_agent.pod_network.desired import Conflict, compute, mac_of
 from node_agent.pod_network.events import Events
@@ -36,7 +36,7 @@ from node_agent.pod_network.standing import Standing
 from node_agent.pod_network.uplink import NoAddress, Uplink
 from node_agent.pod_network.writing import Kernel, Outcome, Unread
 from node_agent.relay.membership import Membership
-from node_agent.relay.upstream import Silent, Upstream
+from node_agent.relay.upstream import Refused, Silent, Upstream
 from veth_plugin.kernel.asking import connect
 
 _WHOLE_SECONDS: Final = 300.0

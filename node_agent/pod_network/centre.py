@@ -14,15 +14,11 @@ from node_agent.pod_network.network import Network
 from node_agent.pod_network.uplink import Uplink
 from node_agent.relay.membership import Membership
 from node_agent.relay.own_calls import OwnCalls, sentence_of
-from node_agent.relay.upstream import Upstream
+from node_agent.relay.upstream import Refused, Upstream
 
 _SECONDS: Final = 10.0
 _WAIT_SECONDS: Final = 30
 _TOO_OLD: Final = HTTPStatus.GONE
-
-
-class Refused(Exception):
-    """ipamd refuses what was asked or published. `str()` is its sentence."""
 
 
 class TooOld(Exception):

@@ -24,7 +24,7 @@ from ipam_plugin.credentials import Credentials, is_token
 from node_agent.facts import Facts, rfc3339
 from node_agent.failure import CommandFailed, ExitCode
 from node_agent.node import RECORD, SECRET, Node
-from node_agent.relay.upstream import Silent, Upstream
+from node_agent.relay.upstream import Refused, Silent, Upstream
 from node_agent.staging import Staging
 
 _JOIN: Final = "/v1/nodes/join"
@@ -36,10 +36,6 @@ _LONGEST_PAUSE: Final = 300.0
 _LOOK_AGAIN: Final = 3600.0
 
 log = structlog.get_logger()
-
-
-class Refused(Exception):
-    """ipamd has refused. `str()` is its sentence."""
 
 
 class Membership:

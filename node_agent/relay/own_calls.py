@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from node_agent.relay.membership import Membership
-from node_agent.relay.upstream import Response, Upstream
+from node_agent.relay.upstream import Refused, Response, Upstream
+
+T = TypeVar("T")
 
 
 class OwnCalls:
@@ -26,6 +30,14 @@ class OwnCalls:
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self._membership.was_refused()
         return answer
+
+
+def decoded(decoder: msgspec.json.Decoder[T], answer: Response) -> T:
+    """An answer as a value. Raises Refused if it cannot be read."""
+    try:
+        return decoder.decode(answer.body)
+    except ValueError as error:
+        raise Refused(f"ipamd's answer cannot be read: {error}") from None
 
 
 def problem_of(answer: Response) -> dict[str, Any]:

@@ -36,6 +36,14 @@ class Silent(Exception):
         self.doubtful = doubtful
 
 
+class Refused(Exception):
+    """ipamd says no. `str()` is its sentence; `seconds` is after how long it wants to be asked again."""
+
+    def __init__(self, sentence: str, seconds: float | None = None) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """What came back."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
 
 from node_agent.node import Node
-from node_agent.relay.own_calls import OwnCalls, sentence_of
-from node_agent.relay.upstream import Response
+from node_agent.relay.own_calls import OwnCalls, decoded, sentence_of
+from node_agent.relay.upstream import Refused, Response
 from node_agent.watching.dead import Held
 from node_agent.watching.looking import Seen
-
-T = TypeVar("T")
 
 _PATH: Final = "/v1/census"
 _SECONDS: Final = 10.0
@@ -23,14 +21,6 @@ _AT_ONCE: Final = 1000
 MOST_DEAD: Final = 5000
 MOST_LIVING: Final = 2000
 """So many are named at once; the rest follows when these are free, or known."""
-
-
-class Refused(Exception):
-    """ipamd says no. `str()` is its sentence; `seconds` is after how long it wants to be asked again."""
-
-    def __init__(self, sentence: str, seconds: float | None = None) -> None:
-        super().__init__(sentence)
-        self.seconds = seconds
 
 
 class Unknown(Refused):
@@ -112,7 +102,7 @@ class Centre:
                 "limit": _AT_ONCE,
             }
             answer = await self._ask("GET", f"{_PATH}?{urlencode(query)}", b"")
-            part = _decoded(_ROWS, answer)
+            part = decoded(_ROWS, answer)
             if part.timeline != timeline and after:
                 found, last, timeline = [], 0, part.timeline
                 continue
@@ -139,7 +129,7 @@ class Centre:
             "living": seen.living[:MOST_LIVING],
         }
         answer = await self._ask("POST", _PATH, msgspec.json.encode(document))
-        return _decoded(_ANSWER, answer)
+        return decoded(_ANSWER, answer)
 
     async def _ask(self, method: str, path: str, body: bytes) -> Response:
         answer = await self._calls.ask(method, path, body, _SECONDS)
@@ -149,11 +139,3 @@ class Centre:
             raise Unknown("this ipamd takes no census: update it")
         after = answer.headers.get("retry-after", "")
         raise Refused(sentence_of(answer), float(after) if after.isdigit() else None)
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], answer: Response) -> T:
-    """An answer as a value. Raises Refused if it is none."""
-    try:
-        return decoder.decode(answer.body)
-    except ValueError as error:
-        raise Refused(f"ipamd's answer cannot be read: {error}") from None

@@ -17,8 +17,8 @@ from node_agent.machine import machine as machine_of
 from node_agent.node import Node
 from node_agent.relay.membership import Membership
 from node_agent.relay.own_calls import OwnCalls
-from node_agent.relay.upstream import Silent, Upstream
-from node_agent.watching.centre import Centre, ConflictTold, Known, Refused, Speaker, Unknown
+from node_agent.relay.upstream import Refused, Silent, Upstream
+from node_agent.watching.centre import Centre, ConflictTold, Known, Speaker, Unknown
 from node_agent.watching.dead import Held
 from node_agent.watching.looking import look
 from node_agent.watching.receipt import KeptReceipt
