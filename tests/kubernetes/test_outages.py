@@ -7,7 +7,7 @@ import pytest
 
 from tests.kubernetes.cluster import Cluster, wait_for
 from tests.kubernetes.conftest import MakeClaim
-from tests.kubernetes.pod_network import POSTGRES_USER, make_whole
+from tests.kubernetes.pod_network import POSTGRES_USER, make_whole, wait_for_agents
 from tests.kubernetes.release import Release
 from tests.kubernetes.sandbox import Sandbox
 from tests.kubernetes.talking import addresses
@@ -26,7 +26,9 @@ SECOND: Final = timedelta(seconds=1)
 
 @pytest.fixture(scope="module")
 def release(cluster: Cluster, make_claim: MakeClaim) -> Release:
-    return make_whole(cluster, make_claim(POSTGRES_USER), {"server": {"leakGrace": GRACE}})
+    return make_whole(
+        cluster, make_claim(POSTGRES_USER), {"server": {"leakGrace": GRACE}, "nodes": {"removeAfter": "24h"}}
+    )
 
 
 def held(release: Release) -> set[str]:
@@ -142,3 +144,34 @@ def in_database(release: Release, command: str, given: str = "") -> str:
     """Run a command of PostgreSQL's as its owner."""
     shell = ("sh", "-c", f"PGPASSWORD=$POSTGRES_PASSWORD {command}")
     return release.cluster.kubectl("-n", "ipamd", "exec", "-i", DATABASE, "--", *shell, given=given)
+
+
+def test_of_a_node_that_is_deleted_ipamd_hears_and_when_it_is_removed_another_joins_under_its_name(
+    release: Release,
+) -> None:
+    cluster, node = release.cluster, release.cluster.machines[1]
+    assert holders_on(release, node.name) != []
+
+    cluster.lose(node)
+    cluster.kubectl("delete", "node", node.name)
+
+    def is_gone() -> bool:
+        try:
+            return release.ipamctl("node", "show", node.name)["gone_since"] is not None
+        except AssertionError:  # ipamd, or its database, is about to begin anew on the other node
+            return False
+
+    wait_for(is_gone, "the inventory", 200)
+    assert holders_on(release, node.name) != [], "its containers may run on"
+    release.remove(node.name)
+    assert holders_on(release, node.name) == []
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=170s", seconds=180)
+    wait_for(lambda: held(release) == set(living(cluster)), "nothing but what lives on the other node")
+
+    cluster.renew(node)
+    wait_for_agents(release, "direct")
+
+
+def holders_on(release: Release, node: str) -> list[str]:
+    """The pods that have addresses on a node, says ipamd."""
+    return [one["name"] for one in release.held() if one["node"] == node]
