@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.web import removals
-from ipamd.web.asking import asked, fields, form, rest
+from ipamd.web.asking import asked, fields, form, rest, visitor
 from ipamd.web.bulk import BULK, chosen
 from ipamd.web.forms import (
     FORMS,
@@ -32,6 +32,8 @@ from ipamd.web.forms import (
 )
 from ipamd.web.rendering import HEADERS, render
 from ipamd.web.rest import Refused, Rest
+
+View = Callable[[Request], Awaitable[Response]]
 
 WAS: Final = "was:"
 """Before the names of hidden fields: what the field said when the form was shown."""
@@ -244,14 +246,28 @@ async def bulk(request: Request) -> Response:
     return render(request, "bulk.html", action=action, results=results)
 
 
+def _for_admins(show: View) -> View:
+    """A form that only admins may send is shown to nobody else. What is sent is judged by REST."""
+
+    async def shown(request: Request) -> Response:
+        if request.method != "POST" and not visitor(request).may_change:
+            why = (
+                f"{visitor(request).name} may only read: ask for an address under Requests, or ask an admin."
+            )
+            raise Refused(HTTPStatus.FORBIDDEN, {"detail": why})
+        return await show(request)
+
+    return shown
+
+
 ROUTES: Final = [
-    Route("/ui/new/node", new_node, methods=["GET", "POST"]),
-    Route("/ui/new/{noun}", new, methods=["GET", "POST"]),
-    Route("/ui/edit/pool/{name}", edit_pool, methods=["GET", "POST"]),
-    Route("/ui/edit/quota/{name}", edit_quota, methods=["GET", "POST"]),
-    Route("/ui/edit/node/{cluster}/{name}", edit_node, methods=["GET", "POST"]),
-    Route("/ui/release/owner/{cluster}/{namespace}/{name}", remove, methods=["GET", "POST"]),
-    Route("/ui/{verb:str}/node/{cluster}/{name}", remove, methods=["GET", "POST"]),
-    Route("/ui/delete/{noun}/{name}", remove, methods=["GET", "POST"]),
+    Route("/ui/new/node", _for_admins(new_node), methods=["GET", "POST"]),
+    Route("/ui/new/{noun}", _for_admins(new), methods=["GET", "POST"]),
+    Route("/ui/edit/pool/{name}", _for_admins(edit_pool), methods=["GET", "POST"]),
+    Route("/ui/edit/quota/{name}", _for_admins(edit_quota), methods=["GET", "POST"]),
+    Route("/ui/edit/node/{cluster}/{name}", _for_admins(edit_node), methods=["GET", "POST"]),
+    Route("/ui/release/owner/{cluster}/{namespace}/{name}", _for_admins(remove), methods=["GET", "POST"]),
+    Route("/ui/{verb:str}/node/{cluster}/{name}", _for_admins(remove), methods=["GET", "POST"]),
+    Route("/ui/delete/{noun}/{name}", _for_admins(remove), methods=["GET", "POST"]),
     Route("/ui/bulk/{what}", bulk, methods=["POST"]),
 ]

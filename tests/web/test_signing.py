@@ -117,6 +117,11 @@ def test_a_reader_sees_no_tokens_and_no_way_to_change(guarded: IpamdProcess) -> 
 
     assert visitor.get("/ui/tokens").status_code == 403
     assert "/ui/edit/" not in visitor.get("/ui/pools/pods").text
+    for form in ("/ui/new/pool", "/ui/edit/pool/pods", "/ui/delete/pool/pods", "/ui/release/node/default/n1"):
+        answer = visitor.get(form)
+        assert answer.status_code == 403
+        assert "may only read" in answer.text
+        assert 'class="sheet"' not in answer.text
 
 
 @pytest.mark.parametrize(
