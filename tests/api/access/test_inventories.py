@@ -146,10 +146,15 @@ def test_its_token_is_for_inventories_of_its_cluster_alone(service: IpamdProcess
     assert refused.status_code == httpx.codes.FORBIDDEN
 
 
-@pytest.mark.parametrize(
-    "changes", [{"remove_after": 899}, {"remove_after": 0}, {"nodes": [""]}, {"nodes": "n1"}, {"all": True}]
-)
-def test_an_inventory_that_cannot_be_meant_is_refused(service: IpamdProcess, changes: dict[str, Any]) -> None:
-    answer = say(service, **changes)
+def test_an_inventory_that_cannot_be_meant_is_refused(service: IpamdProcess) -> None:
+    nonsense: list[dict[str, Any]] = [
+        {"remove_after": 899},
+        {"remove_after": 0},
+        {"nodes": [""]},
+        {"nodes": "n1"},
+        {"all": True},
+    ]
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    for changes in nonsense:
+        answer = say(service, **changes)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), changes
