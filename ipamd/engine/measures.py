@@ -43,6 +43,6 @@ class Measures:
         self.database_seconds = Histogram(SECONDS)
         self.contended = 0
         self.carvings = 0
-        self.retries: Counter[str] = Counter(catalogue=0, constraint=0, doubt=0)
+        self.retries: Counter[str] = Counter(catalogue=0, constraint=0, doubt=0, quota=0)
         self.failures: Counter[str] = Counter()
         self.dead: Counter[str] = Counter(admin=0, boot=0, namespace=0)

@@ -45,6 +45,7 @@ from ipamd.backends.interface import (
     RememberedRelease,
     Repeated,
     SetBack,
+    TallyChange,
     Transaction,
 )
 from ipamd.models.address import AddressRange
@@ -171,7 +172,7 @@ async def furnish(backend: Backend) -> None:
     await end(backend, gone)
     await write(backend, Changes(remembered=[release(gone.digest, 30), release(gone.digest, 10, undo=True)]))
     await write(backend, Changes(announced=frozenset({Announced("default", AnnouncedKind.NODE, "node-1")})))
-    await write(backend, Changes(leases=[LEASE], seats=[SEAT], former=[HAD], tallies={TALLY: 2}))
+    await write(backend, Changes(leases=[LEASE], seats=[SEAT], former=[HAD], tallies={TALLY: TallyChange(2)}))
     await write(backend, Changes(censuses=[CENSUS]))
     await backend.change(lambda catalogue: catalogue.save_boot(HERE, Boot("first", 1)))
     await backend.record_contacts({HERE: NOW})
@@ -211,7 +212,7 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     await transaction.write(Changes(former=[structs.replace(HAD, freed=NOW + 5)]))
     yield "wrote a former address"
     await transaction.tallies([TALLY], [LIMIT.name])
-    await transaction.write(Changes(tallies={TALLY: 3}))
+    await transaction.write(Changes(tallies={TALLY: TallyChange(1, 2)}))
     yield "wrote a tally"
     await transaction.leases([HERE])
     await transaction.pinned([SeatKey(HERE, 1)])

@@ -1,16 +1,25 @@
-"""Quotas: what they count is written with the rows, locked like a holder, and counted anew from the rows."""
+"""Quotas: what they count is written with the rows, and counted anew from the rows."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
 from ipamd.backends.conformance.examples import WAIT, allocation, begin, end, remove, save, write
-from ipamd.backends.interface import SKIP_LOCKS, Backend, CatalogueChange, Changes, LockPolicy, Transaction
+from ipamd.backends.interface import (
+    SKIP_LOCKS,
+    Backend,
+    CatalogueChange,
+    Changes,
+    LockPolicy,
+    TallyChange,
+    TallyMoved,
+    Transaction,
+)
 from ipamd.models.allocation import Workload
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.quota import Quota, Tally, TallyUse
@@ -39,6 +48,11 @@ async def tallies(
     found = await backend.transact(lambda transaction: transaction.tallies(wanted, counting), policy)
     assert not found.busy
     return dict(found.used)
+
+
+async def move(backend: Backend, by: Mapping[Tally, int]) -> None:
+    """Change what tallies count, whatever it is."""
+    await write(backend, Changes(tallies={tally: TallyChange(more) for tally, more in by.items()}))
 
 
 async def count(backend: Backend, *quotas: Quota) -> None:
@@ -86,18 +100,18 @@ async def test_what_changed_of_quotas_is_read_after_what_is_known(backend: Backe
 
 
 async def test_tallies_are_what_was_written_last(backend: Backend) -> None:
-    await write(backend, Changes(tallies={A: 2, B: 1}))
-    await write(backend, Changes(tallies={A: 3, B: 0}))
+    await move(backend, {A: 2, B: 1})
+    await move(backend, {A: 1, B: -1})
 
     assert await tallies(backend, A, B) == {A: 3, B: 0}
     assert await tallies(backend, B, A, policy=WAIT) == {A: 3, B: 0}
 
 
 async def test_a_unit_of_work_that_fails_leaves_tallies_as_they_were(backend: Backend) -> None:
-    await write(backend, Changes(tallies={A: 2}))
+    await move(backend, {A: 2})
 
     async def fail(transaction: Transaction) -> None:
-        await transaction.write(Changes(tallies={A: 9, B: 9}))
+        await transaction.write(Changes(tallies={A: TallyChange(7), B: TallyChange(9)}))
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -107,7 +121,7 @@ async def test_a_unit_of_work_that_fails_leaves_tallies_as_they_were(backend: Ba
 
 async def test_the_fullest_tallies_come_first(backend: Backend) -> None:
     other = Tally("other", 6, "", "")
-    await write(backend, Changes(tallies={A: 2, B: 5, other: 1}))
+    await move(backend, {A: 2, B: 5, other: 1})
 
     assert list(await backend.ledger.tallies("teams", 9)) == [TallyUse(B, 5), TallyUse(A, 2)]
     assert list(await backend.ledger.tallies("teams", 1)) == [TallyUse(B, 5)]
@@ -147,7 +161,7 @@ async def test_counting_finds_the_live_rows_that_match(backend: Backend) -> None
 async def test_a_quota_is_counted_from_the_rows_whatever_was_written_of_it(backend: Backend) -> None:
     await save(backend, STATED)
     other = Tally("other", 4, "default", "team-b")
-    await write(backend, Changes(tallies={A: 9, B: 9, other: 4}))
+    await move(backend, {A: 9, B: 9, other: 4})
     await begin(backend, of("team-a", "10.0.0.1"))
 
     await count(backend, STATED)
@@ -159,33 +173,50 @@ async def test_a_quota_is_counted_from_the_rows_whatever_was_written_of_it(backe
 async def test_a_quota_that_goes_takes_its_tallies_along(backend: Backend) -> None:
     await save(backend, STATED)
     other = Tally("other", 4, "default", "team-b")
-    await write(backend, Changes(tallies={A: 9, other: 4}))
+    await move(backend, {A: 9, other: 4})
 
     await remove(backend, STATED)
 
     assert await tallies(backend, A, other) == {A: 0, other: 4}
 
 
-async def test_of_many_that_count_at_once_none_is_lost(backend: Backend, replica: Backend) -> None:
-    async def one_more(each: Backend, tally: Tally) -> None:
+async def test_a_tally_is_not_raised_beyond_what_its_change_allows(backend: Backend) -> None:
+    await move(backend, {A: 2})
+
+    with pytest.raises(TallyMoved):
+        await write(backend, Changes(tallies={A: TallyChange(1, 1), B: TallyChange(1)}))
+    with pytest.raises(TallyMoved):
+        await write(backend, Changes(begun=[of("team-a", "10.0.0.1")], tallies={A: TallyChange(1, 0)}))
+    await write(backend, Changes(tallies={A: TallyChange(1, 2), B: TallyChange(1, 0)}))
+
+    assert await tallies(backend, A, B) == {A: 3, B: 1}
+    assert await live(backend, STATED) == {}
+
+
+async def test_of_many_that_count_at_once_none_is_lost_and_none_passes_the_limit(
+    backend: Backend, replica: Backend
+) -> None:
+    limit, other = 10, Tally("teams", 4, "default", "team-c")
+
+    async def one_more(each: Backend) -> bool:
         async def work(transaction: Transaction) -> bool:
-            found = await transaction.tallies([tally, B], [])
-            if found.busy:
+            used = (await transaction.tallies([A, other], [])).used[A]
+            if used >= limit:
                 return False
-            await transaction.write(Changes(tallies={one: used + 1 for one, used in found.used.items()}))
+            changes = {A: TallyChange(1, limit - 1), other: TallyChange(1)}
+            await transaction.write(Changes(tallies=changes))
             return True
 
-        for policy in (SKIP_LOCKS, SKIP_LOCKS, WAIT):
-            if await each.transact(work, policy):
-                return
-        raise AssertionError("who waits for locks has them")
+        while True:
+            try:
+                return await each.transact(work)
+            except TallyMoved:
+                pass  # others have taken the last ones
 
-    other = Tally("teams", 4, "default", "team-c")
-    await asyncio.gather(
-        *(one_more((backend, replica)[turn % 2], (A, other)[turn % 3 == 0]) for turn in range(24))
-    )
+    given = await asyncio.gather(*(one_more((backend, replica)[turn % 2]) for turn in range(24)))
 
-    assert await tallies(backend, A, B, other) == {A: 16, B: 24, other: 8}
+    assert sum(given) == limit
+    assert await tallies(backend, A, other) == {A: limit, other: limit}
 
 
 async def test_who_counts_waits_for_those_that_took_the_quota_as_counting(

@@ -38,6 +38,8 @@ from ipamd.backends.interface.transaction import (
     Repeated,
     SetBack,
     Tallied,
+    TallyChange,
+    TallyMoved,
     Transaction,
 )
 
@@ -74,6 +76,8 @@ __all__ = [
     "SetBack",
     "SkipLocks",
     "Tallied",
+    "TallyChange",
+    "TallyMoved",
     "Transaction",
     "Undone",
     "WaitForLocks",

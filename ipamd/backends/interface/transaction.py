@@ -84,13 +84,28 @@ class BlockId:
 
 @dataclass(frozen=True, slots=True)
 class Tallied:
-    """How many addresses some tallies count, as last committed; none in `busy`.
+    """How many addresses some tallies count, as last committed.
 
-    Tallies and counting quotas in `busy` are locked by another unit of work.
+    The counting quotas in `busy` are being counted by a change.
     """
 
     used: Mapping[Tally, int]
-    busy: Set[Tally | str] = frozenset()
+    busy: Set[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class TallyChange:
+    """How many more addresses a tally counts. `most` is what it may count before, None if any number."""
+
+    by: int
+    most: int | None = None
+
+
+class TallyMoved(Exception):
+    """Others have raised a tally beyond what a change of it allows, so nothing of the unit of work is stored.
+
+    It ends the unit of work, which must not go on. Read again, the tally says what is left.
+    """
 
 
 class BlockOwner(Enum):
@@ -216,7 +231,8 @@ class Changes:
     `dropped` are the ids of live rows that leave no history: seats that no container had. `returned` seats
     are forgotten; those of `recalled` that there are become so. `configurations` are stored under their
     digests unless they are known. Of a workload and position the `former` address with the latest `since` is
-    kept. `tallies` are what they count from now on.
+    kept. `tallies` are changed last but for `announced`: who
+    changes the same waits until this unit of work ends, and sees its change.
     `announced` comes last of all: see `CatalogueChange.announce`.
     """
 
@@ -234,7 +250,7 @@ class Changes:
     configurations: dict[Digest, bytes] = field(default_factory=dict)
     censuses: list[Census] = field(default_factory=list)
     former: list[FormerAddress] = field(default_factory=list)
-    tallies: dict[Tally, int] = field(default_factory=dict)
+    tallies: dict[Tally, TallyChange] = field(default_factory=dict)
     owners: list[OwnerChange] = field(default_factory=list)
     announced: frozenset[Announced] = frozenset()
 
@@ -269,7 +285,7 @@ class Transaction(Protocol):
         ...
 
     async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
-        """Lock tallies, and read what they count. It is called after `find` and before `lock`, once.
+        """Read what tallies count, and take quotas that are counting. Called between `find` and `lock`.
 
         `counting` are the names of quotas that do not know yet what is used. Any number of units of work may
         take them at once, but not while one is counted (`CatalogueChange.count`).
@@ -300,7 +316,7 @@ class Transaction(Protocol):
         ...
 
     async def write(self, changes: Changes) -> None:
-        """Write everything. Raises `ConstraintViolated` if the schema forbids it.
+        """Write everything. Raises `ConstraintViolated` if the schema forbids it, and `TallyMoved`.
 
         The schema forbids: a second live row with the same space, address and slot, or with the same digest
         and position, or of containers of one node with the same seat; a second row, live or ended, with the

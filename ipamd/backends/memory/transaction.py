@@ -16,6 +16,7 @@ from ipamd.backends.interface import (
 )
 from ipamd.backends.memory.audit import record_of
 from ipamd.backends.memory.tables import Tables
+from ipamd.backends.tallies import changed
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.census import Census
@@ -93,7 +94,7 @@ class MemoryTransaction:
             self._tables.releases.remember(release)
         for one in changes.former:
             self._tables.former.write(one)
-        self._tables.write_tallies(changes.tallies)
+        self._tables.write_tallies(changed(changes.tallies, self._tables.tallies))
         self._tables.leases.write(
             changes.leases, changes.seats, changes.returned, changes.recalled, changes.configurations
         )

@@ -8,16 +8,25 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, literal_column, select, text
 
+from ipamd.backends.interface import TallyChange, TallyMoved
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.rows import Row
 from ipamd.backends.sql.schema import ALLOCATION, TALLY
 from ipamd.backends.sql.session import DatabaseSession, Statement, Values
+from ipamd.backends.tallies import changed
 from ipamd.models.quota import Quota, Tally, TallyUse, beginning_of
 
 LAST: Final = "\U0010ffff"
 """Behind a beginning it is behind all names that begin so."""
 
+
+def _added() -> Statement:
+    upsert, names = statements.upsert_into(TALLY)
+    return Statement(upsert.on_conflict_do_nothing(index_elements=["digest"]), names)
+
+
 SAVE: Final = statements.replaced(TALLY)
+ADD: Final = _added()
 DROP: Final = Statement(delete(TALLY).where(TALLY.c.digest == bindparam("tally")), ("tally",))
 DROP_QUOTA: Final = Statement(delete(TALLY).where(TALLY.c.quota == bindparam("of_quota")), ("of_quota",))
 
@@ -35,6 +44,14 @@ def by_digest(length: int) -> Statement:
     """What some tallies count."""
     keys, names = statements.numbered(length)
     return Statement(select(TALLY.c.digest, TALLY.c.used).where(TALLY.c.digest.in_(keys)), names)
+
+
+@lru_cache
+def locked(length: int) -> Statement:
+    """The same, locked in the order of their digests: so do all who change several."""
+    keys, names = statements.numbered(length)
+    rows = select(TALLY.c.digest, TALLY.c.used).where(TALLY.c.digest.in_(keys))
+    return Statement(rows.order_by(TALLY.c.digest).with_for_update(), names)
 
 
 def _live(pattern: ColumnElement[bool], names: tuple[str, ...], *listed: str) -> Statement:
@@ -77,6 +94,23 @@ async def write(session: DatabaseSession, tallies: Mapping[Tally, int]) -> None:
     empty: list[Values] = [(tally.digest,) for tally, used in tallies.items() if not used]
     if empty:
         await session.run_many(DROP, empty)
+
+
+async def change(session: DatabaseSession, changes: Mapping[Tally, TallyChange]) -> None:
+    """Change what tallies count. Raises TallyMoved if one counts more than it may by then.
+
+    Who changes the same tally waits here until the other has committed, and then sees what it counts.
+    """
+    by_key = {tally.digest: tally for tally in changes}
+    found: dict[Tally, int] = {}
+    for keys in statements.in_pieces(sorted(by_key)):
+        for digest, used in await session.fetch(locked(len(keys)), *keys):
+            found[by_key[bytes(digest)]] = used
+    after = changed(changes, found)
+    new = [_values(tally, used) for tally, used in after.items() if used and tally not in found]
+    if new and await session.run_many(ADD, new) != len(new):
+        raise TallyMoved  # somebody has counted the first one meanwhile
+    await write(session, {tally: used for tally, used in after.items() if tally in found})
 
 
 async def most(session: DatabaseSession, quota: str, limit: int) -> list[TallyUse]:

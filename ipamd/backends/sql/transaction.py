@@ -152,9 +152,9 @@ class SqlTransaction:
         await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])
         await self._remember(statements.REMEMBER_UNDO, [one for one in changes.remembered if one.undo])
         await former.write(self._session, changes.former)
-        await tallies.write(self._session, changes.tallies)
         await leasing.write(self._session, changes)
         await census.write(self._session, changes.censuses)
+        await tallies.change(self._session, changes.tallies)
         if changes.announced:
             await announce(self._session, changes.announced)
 

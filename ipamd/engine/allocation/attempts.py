@@ -14,6 +14,7 @@ from ipamd.backends.interface import (
     ConstraintViolated,
     InDoubt,
     LockPolicy,
+    TallyMoved,
     Transaction,
     Undone,
     WaitForLocks,
@@ -84,6 +85,8 @@ class Attempts:
             except StaleCatalogue:
                 self._measures.retries["catalogue"] += 1
                 await self._cache.refresh()
+            except TallyMoved:
+                self._measures.retries["quota"] += 1
             except ConstraintViolated:
                 self._measures.retries["constraint"] += 1
                 violations += 1

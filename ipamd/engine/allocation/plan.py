@@ -163,7 +163,7 @@ class Plan:
             self._announce(pool, node)
         self._changes.announced = frozenset(self._announced)
         self._changes.former = list(self._former.values())
-        self._changes.tallies = self._tallies.changed()
+        self._changes.tallies = self._tallies.changes()
         return self._changes
 
     def nearly_full(self) -> frozenset[NeedsBlock]:
@@ -359,7 +359,7 @@ class Plan:
                 if isinstance(found, PickedAddress):
                     taken.append(found)
                     if found.owned is None:
-                        self._tallies.take(at, found.pool)
+                        self._tallies.take(at, found.pool, adopted=each.adopted)
                     if call.lease is not None and self._blocks.is_borrowed(found, call.node):
                         raise NothingFree((found.pool.name,))  # announced with its container: too late
                 else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import chain
 
-from ipamd.backends.interface import Tallied
+from ipamd.backends.interface import Tallied, TallyChange
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.quotas import QuotaIndex
 from ipamd.models.allocation import Allocation
@@ -21,14 +21,19 @@ Limit = tuple[Quota, Tally]
 
 
 class BatchTallies:
-    """The tallies that one batch has locked. A quota that is counting is locked whole, and limits nobody."""
+    """The tallies of one batch, as they were read and as it changes them.
+
+    Others may change them until this batch writes. So a change says up to which number it is right. A quota
+    that is counting is taken whole, and limits nobody.
+    """
 
     def __init__(self, quotas: QuotaIndex) -> None:
         self._quotas = quotas
         self._needed: dict[int, set[Tally | str]] = {}
         self._limits: dict[int, tuple[Limit, ...]] = {}
+        self._read: Mapping[Tally, int] = {}
         self._used: dict[Tally, int] = {}
-        self._changed: set[Tally] = set()
+        self._most: list[tuple[int, Tally, int]] = []
 
     def expect_rows(self, at: int, rows: Iterable[Allocation]) -> None:
         """Note what a call needs whose rows end."""
@@ -53,22 +58,22 @@ class BatchTallies:
 
     @property
     def wanted(self) -> list[Tally]:
-        """The tallies to lock."""
+        """The tallies to read."""
         return sorted({each for each in chain(*self._needed.values()) if isinstance(each, Tally)})
 
     @property
     def counting(self) -> list[str]:
-        """The quotas to lock as a whole."""
+        """The quotas to take as counting."""
         return sorted({each for each in chain(*self._needed.values()) if isinstance(each, str)})
 
     @property
     def are_needed(self) -> bool:
-        """Whether anything is to be locked."""
+        """Whether anything is to be read or taken."""
         return bool(self._needed)
 
     def receive(self, found: Tallied) -> Set[int]:
-        """Take in what was locked. Returns the calls that others stand in the way of."""
-        self._used = dict(found.used)
+        """Take in what was read. Returns the calls that others stand in the way of."""
+        self._read, self._used = found.used, dict(found.used)
         return {at for at, needed in self._needed.items() if not found.busy.isdisjoint(needed)}
 
     def allowed(self, at: int, asked: AddressRequest) -> AddressRequest:
@@ -95,17 +100,19 @@ class BatchTallies:
             raise exceeded(quota, tally, self._used[tally])
         return replace(asked, pools=left)
 
-    def take(self, at: int, pool: Pool) -> None:
+    def take(self, at: int, pool: Pool, *, adopted: bool) -> None:
         """Count an address that a call takes."""
-        for quota, tally in self._limits.get(at, ()):
-            if tally.family == pool.family and counts(quota, pool):
-                self._move(quota, tally, 1)
+        for quota, tally in self._counting_in(at, pool):
+            if not adopted:
+                self._most.append((at, tally, self._read[tally] + quota.limit - 1 - self._used[tally]))
+            self._move(quota, tally, 1)
 
     def untake(self, at: int, pool: Pool) -> None:
-        """Count it no more, since the call gets nothing in this round."""
-        for quota, tally in self._limits.get(at, ()):
-            if tally.family == pool.family and counts(quota, pool):
-                self._move(quota, tally, -1)
+        """Count it no more, since the call gets nothing in this round. What was taken last comes first."""
+        for quota, tally in reversed(self._counting_in(at, pool)):
+            self._move(quota, tally, -1)
+            if self._most and self._most[-1][:2] == (at, tally):
+                self._most.pop()
 
     def begin(self, row: Allocation) -> None:
         """Count a row that begins."""
@@ -117,9 +124,21 @@ class BatchTallies:
         for quota, tally in self._limits_of(row):
             self._move(quota, tally, -1)
 
-    def changed(self) -> dict[Tally, int]:
-        """The tallies to write."""
-        return {tally: self._used[tally] for tally in self._changed}
+    def changes(self) -> dict[Tally, TallyChange]:
+        """The changes to write."""
+        most: dict[Tally, int] = {}
+        for _, tally, bound in self._most:
+            most[tally] = min(bound, most.get(tally, bound))
+        moved = ((tally, used - self._read[tally]) for tally, used in self._used.items())
+        return {tally: TallyChange(by, most.get(tally)) for tally, by in moved if by}
+
+    def _counting_in(self, at: int, pool: Pool) -> list[Limit]:
+        """The quotas that count a call's address of a pool, and know what is used."""
+        return [
+            (quota, tally)
+            for quota, tally in self._limits.get(at, ())
+            if tally.family == pool.family and not quota.counting and counts(quota, pool)
+        ]
 
     def _strictness(self, limit: Limit) -> tuple[int, int]:
         """How much a limit leaves; of two that leave the same the lower one is told."""
@@ -143,7 +162,6 @@ class BatchTallies:
     def _move(self, quota: Quota, tally: Tally, by: int) -> None:
         if not quota.counting:
             self._used[tally] += by
-            self._changed.add(tally)
 
 
 def limits_of(

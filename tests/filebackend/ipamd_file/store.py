@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ipamd.backends.interface import TallyChange, TallyMoved
 from ipamd.models.address import IPAddress
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
@@ -89,6 +90,13 @@ class Store:
                 self.put("tally", tally, used)
             else:
                 self.drop("tally", tally)
+
+    def change_tallies(self, changes: Mapping[Tally, TallyChange]) -> None:
+        """Change what tallies count, unless one counts too much by now."""
+        used = {tally: self.get("tally", tally, 0) for tally in changes}
+        if any(one.most is not None and used[tally] > one.most for tally, one in changes.items()):
+            raise TallyMoved
+        self.write_tallies({tally: used[tally] + one.by for tally, one in changes.items()})
 
     def tallies_of(self, quota: str) -> dict[Tally, int]:
         """What the tallies of a quota say."""

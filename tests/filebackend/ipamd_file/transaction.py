@@ -114,7 +114,7 @@ class FileTransaction:
         for release in changes.remembered:
             self._remember(release)
         self._write_of_nodes(changes)
-        self._store.write_tallies(changes.tallies)
+        self._store.change_tallies(changes.tallies)
         for one in changes.former:
             self._keep_former(one)
         announce(self._store, changes.announced)

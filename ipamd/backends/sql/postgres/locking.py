@@ -12,7 +12,6 @@ from typing import Final
 
 from ipamd.models.identity import Digest
 from ipamd.models.node import NodeKey
-from ipamd.models.quota import Tally
 
 KEY_BYTES: Final = 8
 
@@ -23,7 +22,6 @@ class LockKind(Enum):
     HOLDER = b"ipamd.holder"
     CARVING = b"ipamd.carving"
     BOOTS = b"ipamd.boots"
-    TALLY = b"ipamd.tally"
     COUNTING = b"ipamd.counting"
     MIGRATION = b"ipamd.migration"
 
@@ -43,11 +41,6 @@ def key_of(kind: LockKind, *parts: bytes) -> int:
 def keys_of_holders(digests: Iterable[Digest]) -> dict[Digest, int]:
     """The numbers of some holders' locks."""
     return {digest: key_of(LockKind.HOLDER, digest) for digest in digests}
-
-
-def keys_of_tallies(tallies: Iterable[Tally]) -> dict[Tally, int]:
-    """The numbers of some tallies' locks."""
-    return {tally: key_of(LockKind.TALLY, tally.digest) for tally in tallies}
 
 
 def key_of_counting(quota: str) -> int:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree, Found, Locked, Tallied
 from ipamd.backends.sql import tallies
 from ipamd.backends.sql.postgres import arrays
-from ipamd.backends.sql.postgres.locking import key_of_counting, keys_of_holders, keys_of_tallies
+from ipamd.backends.sql.postgres.locking import key_of_counting, keys_of_holders
 from ipamd.backends.sql.postgres.searching import (
     BlockKey,
     by_owner,
@@ -38,10 +38,8 @@ class SkippingTransaction(PostgresTransaction):
 
     async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
         shared = {quota: key_of_counting(quota) for quota in counting}
-        being_counted = await self._busy(arrays.TRY_SHARED_LOCKS, shared)
-        busy = await self._busy(arrays.TRY_LOCKS, keys_of_tallies(wanted))
-        used = await tallies.read(self._session, [each for each in wanted if each not in busy])
-        return Tallied(used, being_counted | busy)
+        busy = await self._busy(arrays.TRY_SHARED_LOCKS, shared)
+        return Tallied(await tallies.read(self._session, wanted), busy)
 
     async def _busy(self, statement: Statement, keys: Mapping[K, int]) -> frozenset[K]:
         """Try to lock keys; those that others have.

@@ -105,9 +105,9 @@ class PostgresTransaction:
         await self._remember(arrays.REMEMBER_RELEASES, latest(changes.remembered, undo=False))
         await self._remember(arrays.REMEMBER_UNDOS, latest(changes.remembered, undo=True))
         await former.write(self._session, changes.former)
-        await tallies.write(self._session, changes.tallies)
         await leasing.write(self._session, changes)
         await census.write(self._session, changes.censuses)
+        await tallies.change(self._session, changes.tallies)
         if changes.announced:
             await announce(self._session, changes.announced)
 

@@ -1,9 +1,9 @@
 """The unit of work of a call that met the lock of another: it waits, always in the same order.
 
-Identities come first, in the order of their numbers, then tallies in the order of theirs, then blocks, in the
-order of pool and number. Whoever waits for a block holds only blocks before it, so that no two wait for each
-other. A block before one that is held already is tried, not waited for; where others have it, all is undone
-and begun again, that block first.
+Identities come first, in the order of their numbers, then quotas that are counting, then blocks, in the order
+of pool and number, then tallies. Whoever waits for a block holds only blocks before it, so that no two wait
+for each other. A block before one that is held already is tried, not waited for; where others have it, all is
+undone and begun again, that block first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ipamd.backends.interface import BlockId, BlockSearch, BlocksWithFree, Chang
 from ipamd.backends.sql import tallies
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
-from ipamd.backends.sql.postgres.locking import key_of_counting, keys_of_holders, keys_of_tallies
+from ipamd.backends.sql.postgres.locking import key_of_counting, keys_of_holders
 from ipamd.backends.sql.postgres.searching import (
     BlockKey,
     by_owner,
@@ -58,7 +58,6 @@ class WaitingTransaction(PostgresTransaction):
 
     async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
         await self._wait(arrays.WAIT_FOR_SHARED_LOCKS, map(key_of_counting, counting))
-        await self._wait(arrays.WAIT_FOR_LOCKS, keys_of_tallies(wanted).values())
         return Tallied(await tallies.read(self._session, wanted))
 
     async def _wait(self, statement: Statement, keys: Iterable[int]) -> None:
