@@ -27,7 +27,7 @@ from ipamd.engine.inspection.nodes import SilentNodes
 from ipamd.engine.inspection.queries import QuotaUse
 from ipamd.engine.inspection.usage import Usage
 from ipamd.engine.inventory import GoneNodes
-from ipamd.engine.leasing.standings import Counts as LeaseCounts
+from ipamd.engine.leasing.lease_uses import Counts as LeaseCounts
 from ipamd.engine.measures import Histogram, Measures
 from ipamd.models.instant import SECOND
 

@@ -35,12 +35,12 @@ from ipamd.engine.inspection.queries import Queries
 from ipamd.engine.inspection.refusals import Refusals
 from ipamd.engine.inventory import Inventories
 from ipamd.engine.leasing.granting import Granting
+from ipamd.engine.leasing.lease_uses import LeaseUses
 from ipamd.engine.leasing.leases import Leases
 from ipamd.engine.leasing.news import News
 from ipamd.engine.leasing.recalls import Recalls
 from ipamd.engine.leasing.reporting import Reporting
 from ipamd.engine.leasing.scarcity import Scarcity
-from ipamd.engine.leasing.standings import Standings
 from ipamd.engine.leasing.striking_out import StrikingOut
 from ipamd.engine.measures import Measures
 from ipamd.engine.pruning import Pruning
@@ -80,7 +80,7 @@ class Engine:
         self.reporting = Reporting(self.allocator)
         scarcity = Scarcity(self.queries, cache, clock)
         granting = Granting(backend, self.allocator, scarcity)
-        self.standings = Standings(backend.ledger, clock)
+        self.lease_uses = LeaseUses(backend.ledger, clock)
         self._news = News(backend.ledger)
         self._striking_out = StrikingOut(backend, self._news)
         self.leases = Leases(backend, self.allocator, granting, cache, self._news, clock, lease_seconds)

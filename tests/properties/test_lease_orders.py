@@ -16,7 +16,7 @@ import pytest
 from ipam_plugin.leases import layout
 from ipamd.engine.allocation.collection import Eviction
 from ipamd.engine.engine import Engine
-from ipamd.engine.leasing.conversation import Standing
+from ipamd.engine.leasing.conversation import LeaseUse
 from ipamd.models.address import AddressRange
 from ipamd.models.errors import NodeMayGive
 from ipamd.models.identity import Identity
@@ -55,12 +55,12 @@ class Played:
             lambda engine: engine.administration.edit_pool("pods", lambda old: replace(old, **fields), None)
         )
 
-    def lease(self) -> Standing:
+    def lease(self) -> LeaseUse:
         """The first node's lease, as ipamd knows it."""
 
-        async def standing(engine: Engine) -> Standing:
-            [lease] = await engine.standings.of_nodes(CLUSTER, self.node.name, None)
-            return await engine.standings.standing(lease)
+        async def standing(engine: Engine) -> LeaseUse:
+            [lease] = await engine.lease_uses.of_nodes(CLUSTER, self.node.name, None)
+            return await engine.lease_uses.use_of(lease)
 
         return self.world.admin(standing)
 

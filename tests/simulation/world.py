@@ -223,7 +223,7 @@ class World:
 
     def machine_with_lease(self, name: str) -> str | None:
         """The identity of the machine that has a node's lease."""
-        leases = self.admin(lambda engine: engine.standings.of_nodes(CLUSTER, name, None))
+        leases = self.admin(lambda engine: engine.lease_uses.of_nodes(CLUSTER, name, None))
         return next((lease.machine for lease in leases), None)
 
     def contradictions(self) -> list[Any]:

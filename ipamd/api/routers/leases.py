@@ -74,10 +74,10 @@ async def report(call: Request, engine: TheEngine, asker: Asker) -> Response:
 @router.get("", response_model=Page[ShownLease])
 async def list_leases(query: Annotated[LeasesQuery, Query()], engine: TheEngine) -> dict[str, Any]:
     """List the nodes with a lease, by cluster and name, with their seats."""
-    leases = await engine.standings.of_nodes(query.cluster, query.node, query.pool)
+    leases = await engine.lease_uses.of_nodes(query.cluster, query.node, query.pool)
     page = page_of_names(leases, query, lambda lease: lease, lambda lease: lease.node)
     nodes = engine.catalogue.snapshot.nodes
-    shown = [await engine.standings.standing(lease) for lease in page["items"]]
+    shown = [await engine.lease_uses.use_of(lease) for lease in page["items"]]
     return {**page, "items": [document_of(each, nodes.get(each.node)) for each in shown]}
 
 

@@ -13,7 +13,7 @@ from ipamd.api.metrics import MEDIA_TYPE, exposition
 from ipamd.api.routers.access import TheEngine
 from ipamd.engine.census.censuses import Counts as DeadCounts
 from ipamd.engine.inspection.nodes import SilentNodes
-from ipamd.engine.leasing.standings import Counts as LeaseCounts
+from ipamd.engine.leasing.lease_uses import Counts as LeaseCounts
 
 router = APIRouter(tags=["health"])
 
@@ -27,7 +27,7 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
     calls = cast(CallMeasures, request.app.state.calls)
     ready = await engine.queries.ready() is None
     usage = await engine.queries.usage_of_all() if ready else {}
-    leases = await engine.standings.count() if ready else LeaseCounts()
+    leases = await engine.lease_uses.count() if ready else LeaseCounts()
     dead = await engine.censuses.count() if ready else DeadCounts()
     silent = await engine.nodes.silent() if ready else SilentNodes()
     quotas = await engine.queries.quota_uses() if ready else {}

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Document, NodeName, Word
 from ipamd.cni import leasing
-from ipamd.engine.leasing.conversation import EndedContainer, KnownContainer, SeatAnswer, Standing, Told
+from ipamd.engine.leasing.conversation import EndedContainer, KnownContainer, LeaseUse, SeatAnswer, Told
 from ipamd.models.instant import Instant, rfc3339
 from ipamd.models.node import SHUT_OUT, Node
 from ipamd.models.pool import DEFAULT_CLUSTER
@@ -137,21 +137,21 @@ REPORT: Final = _takes(
 )
 
 
-def document_of(standing: Standing, node: Node | None) -> ShownLease:
+def document_of(use: LeaseUse, node: Node | None) -> ShownLease:
     """A lease as it is shown, with what the catalogue has of its node."""
     return {
-        "cluster": standing.node.cluster,
-        "node": standing.node.name,
-        "epoch": standing.epoch,
-        "machine": standing.machine,
-        "boot": standing.boot,
-        "until": rfc3339(standing.until) if standing.until else None,
+        "cluster": use.node.cluster,
+        "node": use.node.name,
+        "epoch": use.epoch,
+        "machine": use.machine,
+        "boot": use.boot,
+        "until": rfc3339(use.until) if use.until else None,
         "token_revoked": node is not None and node.proof == SHUT_OUT,
-        "last_contact": rfc3339(standing.heard),
-        "reported": standing.reported,
-        "seats": standing.seats,
-        "taken": standing.taken,
-        "pools": dict(standing.pools),
+        "last_contact": rfc3339(use.heard),
+        "reported": use.reported,
+        "seats": use.seats,
+        "taken": use.taken,
+        "pools": dict(use.pools),
     }
 
 

@@ -112,7 +112,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LeaseUse:
     """The lease of a node in a list: its seats, and how many of them containers have."""
 
     node: NodeKey

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ipamd.backends.interface import Ledger
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.nodes import SILENT
-from ipamd.engine.leasing.conversation import Standing
+from ipamd.engine.leasing.conversation import LeaseUse
 from ipamd.engine.leasing.leases import by_seat
 from ipamd.models.lease import Lease
 
@@ -20,7 +20,7 @@ class Counts(NamedTuple):
     silent: int = 0
 
 
-class Standings:
+class LeaseUses:
     """Reads leases for lists and metrics. All methods raise Unavailable."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
@@ -46,11 +46,11 @@ class Standings:
             and (holders is None or lease.node in holders)
         ]
 
-    async def standing(self, lease: Lease) -> Standing:
+    async def use_of(self, lease: Lease) -> LeaseUse:
         """A lease with its seats."""
         rows = by_seat(await self._ledger.seat_rows(lease.node))
         taken = sum(not all(row.is_free_seat for row in own) for own in rows.values())
-        return Standing(
+        return LeaseUse(
             node=lease.node,
             epoch=lease.epoch,
             machine=lease.machine,
