@@ -144,6 +144,28 @@ def test_code_that_knows_no_leases_cannot_end_a_row_of_one(empty: Database) -> N
     empty.run("UPDATE allocation SET until = 9, ending = 'released', seat = NULL")
 
 
+def test_code_that_knows_no_owners_ends_no_holder_and_no_owner_that_has_one(empty: Database) -> None:
+    """It would give an address to others that a VM has."""
+    migrations.upgrade(empty.url)
+    columns = "space, address, pool, place, digest, position, since, generation, taken_boot, taken_uptime"
+    values = f"'default', X'0a000001', 'pods', 1, X'{'01' * 16}', 0, 5, 1, 0, 0, 0, 0, 'default'"
+    allocation = f"INSERT INTO allocation ({columns}, repeated_boot, repeated_uptime, cluster"
+    holder = "network, node, container_id, ifname, held_for, slot"
+    empty.run(f"{allocation}, owner, namespace) VALUES ({values}, 'vm', 'team')")
+    values = values.replace("01" * 16, "02" * 16)
+    with pytest.raises(Exception, match="slot"):
+        empty.run(f"{allocation}, {holder}) VALUES ({values}, 'pods', 'n1', 'c1', 'eth0', 'vm', 3)")
+    empty.run(f"{allocation}, {holder}) VALUES ({values}, 'pods', 'n1', 'c1', 'eth0', 'vm', 1)")
+
+    for whose in ("owner IS NOT NULL", "node IS NOT NULL"):
+        with pytest.raises(Exception, match=r"allocation_(owner_away|slot)"):
+            empty.run(f"UPDATE allocation SET until = 9, ending = 'released' WHERE {whose}")
+
+    empty.run("UPDATE allocation SET until = 9, ending = 'released', slot = 0 WHERE node IS NOT NULL")
+    empty.run("UPDATE allocation SET away_since = 9 WHERE owner IS NOT NULL")
+    empty.run("UPDATE allocation SET until = 9, ending = 'released' WHERE owner IS NOT NULL")
+
+
 def test_migrating_again_changes_nothing(empty: Database) -> None:
     for step in steps.history():
         migrations.upgrade(empty.url, step.revision)

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
+from ipamd.backends.conformance.examples import save
 from ipamd.backends.memory.backend import MemoryBackend
 from ipamd.engine.allocation.owners import OwnerKey
 from ipamd.engine.clock import Clock
 from ipamd.engine.engine import Engine
 from ipamd.models.allocation import Allocation, Workload
+from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import DomainError
 from ipamd.models.identity import Identity, owner_in
 from ipamd.models.instant import SECOND
 from ipamd.models.issued import Issued
 from ipamd.models.outcome import Granted, Outcome, Refused, Released
+from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Affinity, Pool, PoolState
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from ipamd.models.request import AllocationRequest, Release
@@ -35,13 +38,19 @@ class Story:
 
     now: int = 1_000 * SECOND
     calls: int = 0
+    seen: int | None = None
+    backend: MemoryBackend = field(default_factory=MemoryBackend)
     taken: dict[str, Issued] = field(default_factory=dict)
 
-    async def told(self, entries: Sequence[Pool | Reservation], steps: Sequence[str]) -> list[str]:
-        engine = await Engine.open(MemoryBackend(), clock=Clock(lambda: self.now, lambda: self.now))
+    async def told(
+        self, entries: Sequence[Pool | Reservation | PodNetwork], steps: Sequence[str]
+    ) -> list[str]:
+        engine = await Engine.open(self.backend, clock=Clock(lambda: self.now, lambda: self.now))
         try:
             for entry in entries:
-                if isinstance(entry, Pool):
+                if isinstance(entry, PodNetwork):
+                    await save(self.backend, entry)
+                elif isinstance(entry, Pool):
                     await engine.administration.create_pool(entry)
                 else:
                     await engine.administration.create_reservation(entry)
@@ -76,10 +85,21 @@ class Story:
                 except DomainError as error:
                     return error.code
                 return f"released {' '.join(map(str, freed))}"
+            case "announced":
+                return await self.announced(engine)
             case "had":
                 rows = (await engine.queries.history(HistoryQuery(owner=words[0]), None, 99)).rows
                 return ", ".join(map(short, rows))
         raise ValueError(said)
+
+    async def announced(self, engine: Engine) -> str:
+        """Which addresses are announced singly, and which nodes have changed since the last look."""
+        view = await engine.network_queries.whole("default")
+        reading = await self.backend.ledger.pod_network("default", Snapshot(), self.seen)
+        self.seen = view.position.number
+        singles = " ".join(f"{each.address} on {each.node}" for each in reading.singles) or "nothing"
+        changed = " ".join(sorted(each.name for each in reading.changed if each.name)) or "nobody"
+        return f"{singles}; changed: {changed}"
 
     def issued(self) -> Issued:
         self.calls += 1
@@ -154,7 +174,9 @@ def shown(outcome: Outcome) -> str:
     raise ValueError(outcome)
 
 
-def told(*steps: tuple[str, str], entries: Sequence[Pool | Reservation] = (PODS, SIX, OTHER)) -> None:
+def told(
+    *steps: tuple[str, str], entries: Sequence[Pool | Reservation | PodNetwork] = (PODS, SIX, OTHER)
+) -> None:
     """Go through the steps; each comes to what stands beside it."""
     answers = asyncio.run(Story().told(entries, [said for said, _ in steps]))
     assert list(zip((said for said, _ in steps), answers, strict=True)) == list(steps)
@@ -342,4 +364,24 @@ def test_a_block_without_a_node_goes_to_the_first_holders() -> None:
         ("add c1@n1 for vm", "10.0.0.2"),
         ("add c2@n1", "10.0.0.3"),
         entries=[replace(AFFINE, borrow=False)],
+    )
+
+
+def test_the_younger_of_two_holders_is_announced_and_the_older_again_if_the_move_is_cancelled() -> None:
+    told(
+        ("add c1@n1 for vm", "10.0.0.2"),
+        ("announced", "nothing; changed: n1"),
+        ("add c2@n2 for vm", "10.0.0.2"),
+        ("announced", "10.0.0.2 on n2; changed: n2"),
+        ("del c1@n1", "released 10.0.0.2"),
+        ("announced", "10.0.0.2 on n2; changed: n2"),
+        ("add c3@n3 for vm", "10.0.0.2"),
+        ("announced", "10.0.0.2 on n3; changed: n2 n3"),
+        ("del c3@n3", "released 10.0.0.2"),
+        ("announced", "10.0.0.2 on n2; changed: n2 n3"),
+        ("add c4@n1 for vm", "10.0.0.2"),
+        ("announced", "nothing; changed: n2"),
+        ("del c2@n2", "released 10.0.0.2"),
+        ("announced", "nothing; changed: n2"),
+        entries=[PodNetwork(cluster="default"), AFFINE],
     )
