@@ -15,7 +15,7 @@ from tests.service import IpamdProcess
 
 SMALL = Population(pools=110, reservations=1_100, addresses=14_080, nodes=30)
 LARGE = Population(pools=330, reservations=3_300, addresses=42_240, nodes=120)
-MOST_STATEMENTS = 18
+MOST_STATEMENTS = 16
 MOST_BYTES = 500_000
 SENT_BY_A_FORM = ("/ui/bulk/{what}", "/ui/requests/new", "/ui/requests/{number}/{decision}")
 OF_AN_OWNER = "/ui/release/owner/{cluster}/{namespace}/{name}"

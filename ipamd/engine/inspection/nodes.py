@@ -84,11 +84,12 @@ class NodeQueries:
 
     async def _with_agent(self, nodes: Sequence[NodeKey]) -> set[NodeKey]:
         """Those nodes that have an agent: without one a node calls only if a pod begins or ends."""
-        if not nodes:
-            return set()
-        one = nodes[0] if len(nodes) == 1 else None
         known = self._cache.catalogue.snapshot.nodes
         published = {node for node in nodes if node in known and known[node].published is not None}
+        others = [node for node in nodes if node not in published]
+        if not others:
+            return published
+        one = others[0] if len(others) == 1 else None
         spoken = {census.node for census in await self._ledger.censuses(one) if census.machine}
         leased = {lease.node for lease in await self._ledger.leases(one) if lease.until}
         return published | ((spoken | leased) & set(nodes))
