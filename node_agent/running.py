@@ -101,6 +101,7 @@ async def run(settings: Settings) -> None:
                     firewalls.keep(),
                     leasing.keep(),
                     watching.keep(),
+                    watching.show_receipt_when(leasing.state.over),
                     *([network.keep()] if network else []),
                 ],
             )

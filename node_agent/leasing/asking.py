@@ -90,6 +90,7 @@ class Asking:
         """Give nothing until ipamd has confirmed the store under another epoch."""
         self._confirmed = False
         await self._close(is_over=True)
+        self._state.over.set()
         self._state.wake.set()
 
     async def be_refused(self, refusal: Refused) -> None:

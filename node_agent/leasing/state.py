@@ -17,6 +17,8 @@ class State:
     def __init__(self) -> None:
         self.wake = asyncio.Event()
         """Set if ipamd is to be asked now."""
+        self.over = asyncio.Event()
+        """Set if ipamd has said that the lease is over: its database may be an older one."""
         self.there = asyncio.Event()
         """Set while the store is there."""
         self.view: View | None = None

@@ -20,7 +20,7 @@ from node_agent.relay.own_calls import OwnCalls
 from node_agent.relay.upstream import Refused, Silent, Upstream
 from node_agent.watching.centre import Centre, ConflictTold, Known, Speaker, Unknown
 from node_agent.watching.dead import Held
-from node_agent.watching.looking import look
+from node_agent.watching.looking import Seen, look
 from node_agent.watching.receipt import KeptReceipt
 
 LOOK_EVERY: Final = 60
@@ -31,6 +31,7 @@ _LEAST_REST: Final = 0.85
 _ALL_EVERY: Final = 3600.0
 """Seconds after which everything is read again, should a change ever have been missed."""
 _WHILE_UNKNOWN: Final = 3600.0
+_BEFORE_NEXT_SHOWING: Final = 5.0
 
 log = structlog.get_logger()
 
@@ -94,6 +95,24 @@ class Watching:
                 if refusal.seconds is not None:
                     pause = refusal.seconds
             await asyncio.sleep(pause)
+
+    async def show_receipt_when(self, doubted: asyncio.Event) -> None:
+        """Show the receipt at once each time that ipamd does not know what it knew, until cancelled.
+
+        It may have an older database, and give to others what is used here. The next look comes too late, and
+        waits until the lease is told.
+        """
+        unseen = Seen([], [], "nothing was looked at")
+        while True:
+            await doubted.wait()
+            doubted.clear()
+            known = Known(self._timeline or "", self._told, self._receipt.text)
+            try:
+                answer = await self._centre.say(self._speaker, uptime_ns(), known, unseen)
+                self._receipt.keep(answer.receipt)
+            except (Silent, Refused) as error:
+                log.warning("ipamd was not shown what it told this node", why=str(error))
+                await asyncio.sleep(_BEFORE_NEXT_SHOWING)
 
     async def _look_and_tell(self) -> None:
         began = uptime_ns()

@@ -319,6 +319,8 @@ def test_what_lives_with_anothers_address_is_named_by_the_check_until_it_ends(
     assert finding["kind"] == "living-conflict"
     assert "twin" in finding["what"]
     assert agent.node in finding["what"]
+    assert other.post([], is_whole=False).status_code == httpx.codes.OK
+    assert service.contradictions() == [finding], "who does not see all does not see that it has ended"
     agent.delete("c1")
     assert other.lives(twin=address)["adopted"] == 1
     assert service.contradictions() == []

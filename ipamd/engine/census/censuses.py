@@ -153,6 +153,8 @@ class Censuses:
         freed = await self._free(spoken, verdict.former, FORMER_BOOT, "boot")
         freed += await self._free(spoken, verdict.dead, GONE, "namespace")
         adopted, conflicts = await self._living.adopt(spoken.living)
+        if not spoken.is_whole and not conflicts:
+            conflicts = verdict.census.conflicts  # who does not see all does not see that one has ended
         timeline = self._timeline_of(spoken, verdict.census.timeline)
         if (conflicts, timeline) != (verdict.census.conflicts, verdict.census.timeline):
             await self._note(spoken.node, conflicts, timeline)
