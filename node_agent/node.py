@@ -26,10 +26,11 @@ MACHINE: Final = "machine"
 MOST_SEATS: Final = 64
 LEASED: Final = "leased"
 LEASE_EVENTS: Final = "lease-events"
-OWN_FILES: Final = (SECRET, "token", RECORD, MACHINE, LEASED, LEASE_EVENTS)
+CENSUS_RECEIPT: Final = "census-receipt"
+OWN_FILES: Final = (SECRET, "token", RECORD, MACHINE, LEASED, LEASE_EVENTS, CENSUS_RECEIPT)
 """What the agent keeps in the state folder: its secret, the node's token, when that expires, what tells
-this machine from others if nothing else does, that the node has a lease, and what that did without ipamd's
-knowledge."""
+this machine from others if nothing else does, that the node has a lease, what that did without ipamd's
+knowledge, and what ipamd signed of the last census."""
 
 
 @dataclass(frozen=True, slots=True)

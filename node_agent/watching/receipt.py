@@ -7,7 +7,8 @@ from typing import Final
 
 import structlog
 
-NAME: Final = "census-receipt"
+from node_agent.node import CENSUS_RECEIPT
+
 _LARGEST: Final = 256
 
 log = structlog.get_logger()
@@ -17,7 +18,7 @@ class KeptReceipt:
     """The file. A node without it, or one whose disk takes nothing, shows none: it speaks all the same."""
 
     def __init__(self, state_dir: Path) -> None:
-        self._path = state_dir / NAME
+        self._path = state_dir / CENSUS_RECEIPT
         self.text = self._read()
 
     def _read(self) -> str | None:
@@ -35,7 +36,7 @@ class KeptReceipt:
         if text is None or text == self.text:
             return
         self.text = text
-        waiting = self._path.with_name(f".{NAME}.new")
+        waiting = self._path.with_name(f".{CENSUS_RECEIPT}.new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             waiting.write_text(text, encoding="ascii")

@@ -111,7 +111,7 @@ def test_uninstall_leaves_what_somebody_changed_and_what_the_plugin_keeps(node_r
 def test_purge_waits_for_the_spool_and_then_leaves_no_trace(node_root: NodeRoot) -> None:
     assert node_root.install("--node", "n1").code == 0
     entry = node_root.foreign("var/lib/ipamd-node/spool/1-2-3.json", "{}")
-    for kept in ("secret", "machine"):
+    for kept in ("secret", "machine", "census-receipt"):
         node_root.foreign(f"var/lib/ipamd-node/{kept}", kept)
     before = node_root.snapshot()
 
