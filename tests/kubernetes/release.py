@@ -93,7 +93,18 @@ class Release:
         kinds = "pods,daemonsets,deployments,statefulsets,services,jobs,configmaps,secrets,serviceaccounts"
         kinds += ",roles,rolebindings,poddisruptionbudgets,networkpolicies"
         wait_for(lambda: "ipamd" not in self.kubectl("get", kinds, "-o", "name"), "an empty namespace")
-        wait_for(lambda: (self.files(), self.interfaces()) == self.before, "nodes as they were")
+        try:
+            wait_for(lambda: (self.files(), self.interfaces()) == self.before, "nodes as they were")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self._left()}") from None
+
+    def _left(self) -> list[set[str]]:
+        """The files and interfaces of each node that were not there before."""
+        files, interfaces = self.before
+        left = [
+            set(now.split()) - set(before.split()) for now, before in zip(self.files(), files, strict=True)
+        ]
+        return left + [now - before for now, before in zip(self.interfaces(), interfaces, strict=True)]
 
     def files(self) -> list[str]:
         """What stands in the nodes' own folders."""
