@@ -49,8 +49,8 @@ class Scope:
         bool | None,
         typer.Option(
             "--shared/--each",
-            help="All namespaces share the limit, or each has it for itself.",
-            show_default="each",
+            help="All namespaces share the limit, or each has it for itself, as in a quota that is new.",
+            show_default=False,
         ),
     ] = None
 

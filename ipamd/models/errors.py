@@ -165,7 +165,7 @@ class OwnerHeld(DomainError):
     def __init__(self, owner: str, address: IPAddress, holders: Sequence[str]) -> None:
         super().__init__(
             f"{owner} has {address}, and it is held by {' and by '.join(holders)}: end them first, or "
-            "release the owner with its holders"
+            "release the owner with its holders (`ipamctl owner release --holders`)"
         )
         self.address = address
 
@@ -224,7 +224,7 @@ class PoolOverlaps(DomainError):
 
 
 class PoolInUse(DomainError):
-    """A pool cannot be deleted because some of its addresses are held."""
+    """A pool cannot be deleted: some of its addresses are held, or a quota is for it alone."""
 
     code = "pool-in-use"
 

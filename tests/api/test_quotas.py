@@ -109,6 +109,18 @@ def test_a_pool_that_is_used_up_is_passed_by_and_explain_says_so(
     assert any("1 of 1 IPv4" in remark for remark in explained["remarks"])
 
 
+def test_a_pool_is_kept_while_a_quota_is_for_it(http: httpx.Client, team: str, new_pool: NewPool) -> None:
+    pods = new_pool()["name"]
+    state(http, team, 1, pool=pods)
+
+    refused = http.delete(f"/v1/pools/{pods}")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "pool-in-use")
+    assert f"quota {team} is for pool {pods} alone" in refused.json()["detail"]
+    http.patch(f"/v1/quotas/{team}", json={"pool": None})
+    assert http.delete(f"/v1/pools/{pods}").status_code == 204
+
+
 def test_an_allocation_by_rest_counts_too(http: httpx.Client, team: str, new_pool: NewPool) -> None:
     pods = new_pool()["name"]
     state(http, team, 1)

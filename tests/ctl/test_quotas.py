@@ -43,3 +43,18 @@ def test_what_is_exported_can_be_applied(ipamctl: Ipamctl) -> None:
     assert "limit: 50 -> 60" in ipamctl("apply", "-f", str(file))
     file.write_text("quotas: []")
     assert "- quota team-a" in ipamctl("apply", "-f", str(file), "--prune")
+
+
+def test_a_file_takes_a_pool_away_only_with_its_quota(ipamctl: Ipamctl) -> None:
+    ipamctl("pool", "create", "pods", "--subnet", "10.1.0.0/24")
+    ipamctl("quota", "create", "team-a", "--limit", "50", "--namespace", "team-a", "--pool", "pods")
+    file = ipamctl.home / "network.yaml"
+
+    file.write_text("pools: []")
+    refused = ipamctl.run("apply", "-f", str(file), "--prune")
+    assert refused.returncode == 1
+    assert "pool pods: quota team-a is for pool pods alone" in refused.stderr
+
+    file.write_text("pools: []\nquotas: [{name: team-a, limit: 50, namespaces: [team-a]}]")
+    assert "- pool pods" in ipamctl("apply", "-f", str(file), "--prune")
+    assert ipamctl.json("quota", "show", "team-a")["pool"] is None

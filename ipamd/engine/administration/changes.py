@@ -54,11 +54,15 @@ class Administration(CatalogueWriter):
         return await self._change(change)
 
     async def delete_pool(self, name: str, expected: int | None) -> None:
-        """Delete a pool of which nothing is held. Raises NotFound, StaleRevision, PoolInUse."""
+        """Delete a pool of which nothing is held, and for which no quota is.
+
+        Raises NotFound, StaleRevision, PoolInUse.
+        """
 
         async def delete(catalogue: CatalogueChange) -> None:
             editing = await self._edit(catalogue)
             await editing.delete_pool(_entry(editing.pools.get(name), "pool", name, expected))
+            editing.agree()
             await editing.announce()
 
         await self._change(delete)

@@ -113,7 +113,7 @@ class Editing:
         return await self._save_pool(new)
 
     async def delete_pool(self, pool: Pool) -> None:
-        """Delete a pool of which nothing is held. Raises PoolInUse."""
+        """Delete a pool of which nothing is held. Raises PoolInUse; `agree` does if a quota is for it."""
         held = sum(block.allocated for block in await blocks_of(pool, self._catalogue))
         if held:
             raise PoolInUse(f"pool {pool.name} has {held} allocated addresses: drain it, or release them")
@@ -187,16 +187,17 @@ class Editing:
         )
 
     def agree(self) -> None:
-        """Raise ReservationConflicts if what was stated in these steps cannot be meant together."""
+        """Raise ReservationConflicts or PoolInUse if these steps together cannot be meant."""
         for _, conflict in self.conflicts():
             raise conflict
 
-    def conflicts(self) -> Iterator[tuple[Pool | Reservation, ReservationConflicts]]:
-        """What was stated in these steps, if it leaves a reservation no address to be had.
+    def conflicts(self) -> Iterator[tuple[Pool | Reservation, ReservationConflicts | PoolInUse]]:
+        """What these steps leave without a sense: reservations without an address, quotas without their pool.
 
         Called after the last step: the order of steps is ours, and no step is judged by what the next mends.
         What stood before is let be, as an older ipamd took it.
         """
+        yield from self._quotas_without_pool()
         concerned: dict[int, Pool | Reservation] = {}
         for name in sorted(self._stated_pools & self.pools.keys()):
             pool = self.pools[name]
@@ -214,6 +215,16 @@ class Editing:
                 continue
             remedy = "reserve another" if stated is reservation else "delete the reservation first"
             yield stated, ReservationConflicts(f"{why}; {remedy}, or change the pool")
+
+    def _quotas_without_pool(self) -> Iterator[tuple[Pool, PoolInUse]]:
+        for quota in self.quotas.values():
+            pool = self._before.pools.get(quota.pool) if quota.pool is not None else None
+            if pool is not None and pool.name not in self.pools:
+                sentence = (
+                    f"quota {quota.name} is for pool {pool.name} alone: delete the quota first, or let it "
+                    f"count every pool (`ipamctl quota edit {quota.name} --clear pool`)"
+                )
+                yield pool, PoolInUse(sentence)
 
     def outside(self) -> Iterator[Reservation]:
         """The reservations that were stated in these steps, or lost their pool in them, and lie in none."""
