@@ -15,8 +15,8 @@ from ipamd.cni.arguments import ADDRESSES
 from ipamd.cni.configuration import Configuration, read_pool_names
 from ipamd.cni.error import CniError, Code, invalid, too_large
 from ipamd.models.address import IPAddress
-from ipamd.models.identity import Owner, owner_in
-from ipamd.models.limits import CNI_NAME, LONGEST_NAME, MOST_ADDRESSES, OWNER_NAME
+from ipamd.models.identity import OWNER_NAMES, Owner, is_owner_name, owner_in
+from ipamd.models.limits import CNI_NAME, MOST_ADDRESSES
 from ipamd.models.nearest import nearest
 from ipamd.models.request import PoolNames
 from ipamd.models.strict_json import parse_json
@@ -33,7 +33,6 @@ FIRST_INTERFACE: Final = "eth0"
 
 _OWN: Final = "ipamd.io/"
 _ANNOTATIONS: Final = (ADDRESSES_ANNOTATION, POOLS_ANNOTATION, OWNER_ANNOTATION)
-_OWNER: Final = re.compile(OWNER_NAME)
 _NETWORK: Final = re.compile(CNI_NAME)
 
 
@@ -79,11 +78,8 @@ class Requested:
             key, given = self._annotation(OWNER_ANNOTATION)
         if not given:
             return None
-        if not isinstance(given, str) or len(given) > LONGEST_NAME or _OWNER.fullmatch(given) is None:
-            raise invalid(
-                key,
-                f"{reading.shown(given)} is no name of an owner: write letters, digits, `_`, `.` or `-`",
-            )
+        if not isinstance(given, str) or not is_owner_name(given):
+            raise invalid(key, f"{reading.shown(given)} is not a name of an owner: {OWNER_NAMES}")
         if namespace is None:
             raise invalid(
                 key, f"owner {given} is of the workload's namespace, and CNI_ARGS have no K8S_POD_NAMESPACE"

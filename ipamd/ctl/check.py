@@ -54,12 +54,14 @@ def check(
     if trust_clock:
         wanted["trust_clock"] = True
     counts = {"blocks": 0, "allocations": 0, "findings": 0, "repaired": 0}
+    repairable = False
     shown: list[dict[str, Any]] = []
     for portion in _portions(session, REPAIR if repair else CHECK, wanted):
         found = portion["items"]
         shown += found[: MOST_SHOWN - len(shown)]
         counts["findings"] += len(found)
         counts["repaired"] += sum(finding["repaired"] for finding in found)
+        repairable |= any(finding["repairable"] for finding in found)
         counts["blocks"] += portion["blocks"]
         counts["allocations"] += portion["allocations"]
     if not session.for_people:
@@ -70,7 +72,8 @@ def check(
         print_line(_summary(counts))
     left = counts["findings"] - counts["repaired"]
     if left:
-        raise CommandFailed(_what_is_left(left, counts, len(shown), repair=repair), ExitCode.REFUSED)
+        sentence = _what_is_left(left, counts, len(shown), repairable=repairable and not repair)
+        raise CommandFailed(sentence, ExitCode.REFUSED)
 
 
 def _portions(session: CommandSession, path: str, wanted: dict[str, int]) -> Iterator[dict[str, Any]]:
@@ -95,9 +98,10 @@ def _summary(counts: dict[str, int]) -> str:
     )
 
 
-def _what_is_left(left: int, counts: dict[str, int], shown: int, *, repair: bool) -> str:
+def _what_is_left(left: int, counts: dict[str, int], shown: int, *, repairable: bool) -> str:
+    """What to do about what is left. If it is `repairable`, --repair mends some of it."""
     sentence = f"{left} contradictions are left"
     if shown < counts["findings"]:
         sentence += f" ({shown} of {counts['findings']} are listed)"
-    advice = "docs/operations.md says what to do about each kind" if repair else "add --repair"
+    advice = "add --repair" if repairable else "docs/operations.md says what to do about each kind"
     return f"{sentence}: {advice}"

@@ -44,7 +44,7 @@ def list_nodes(session: CommandSession, limit: Limit = None) -> None:
             node["name"],
             (node.get("network") or {}).get("address"),
             (node.get("network") or {}).get("blocks"),
-            held(node),
+            held(node) or None,
             node["labels"],
             node.get("last_contact"),
             state(node),

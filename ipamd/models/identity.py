@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 from msgspec import Struct
 
+from ipamd.models.limits import LONGEST_NAME, OWNER_NAME
 from ipamd.models.node import NodeKey
 
 Digest = bytes
@@ -90,6 +92,17 @@ def owner_of_node(node: NodeKey, family: int) -> Owner:
     """The owner of a node's own address of a family: the same whenever it is asked for."""
     name = f"{NODE_OWNER}:{node.cluster}/{node.name}"
     return Owner(name, digest_of(name, str(family)))
+
+
+OWNER_NAMES: Final = (
+    f"write letters, digits, `.`, `_` or `-`, {LONGEST_NAME} at most, the first a letter or a digit"
+)
+"""Which names an owner may have whom workloads name."""
+
+
+def is_owner_name(text: str) -> bool:
+    """Tell whether workloads may name an owner so."""
+    return len(text) <= LONGEST_NAME and re.fullmatch(OWNER_NAME, text) is not None
 
 
 def owner_in(cluster: str, namespace: str, name: str) -> Owner:

@@ -98,10 +98,10 @@ def test_usage_counts_an_owners_address_once(http: httpx.Client) -> None:
     ("owner", "namespace", "code", "says"),
     [
         ("vm", "", 7, "K8S_POD_NAMESPACE"),
-        ("other/vm", "team", 7, "is no name of an owner"),
-        ("node:default/n1", "team", 7, "is no name of an owner"),
-        ("-vm", "team", 7, "is no name of an owner"),
-        ("v" * 254, "team", 7, "is no name of an owner"),
+        ("other/vm", "team", 7, "is not a name of an owner"),
+        ("node:default/n1", "team", 7, "is not a name of an owner"),
+        ("-vm", "team", 7, "is not a name of an owner"),
+        ("v" * 254, "team", 7, "is not a name of an owner"),
         (7, "team", 7, "a string"),
     ],
 )

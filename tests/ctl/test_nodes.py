@@ -92,6 +92,8 @@ def test_the_list_says_what_each_node_holds(service: IpamdProcess, ipamctl: Ipam
     assert holds["dead"] == {"addresses": 3, "seats": 0, "blocks": {}}
     assert "3 addresses" in ipamctl("node", "list")
     assert "1 address " in ipamctl("node", "list")
+    ipamctl("node", "label", "idle", "rack=r1")
+    assert ["default", "idle", "-", "-", "-", "rack=r1", "-", "-"] in ipamctl.rows("node", "list")
 
 
 def test_a_node_drains_until_somebody_says_that_it_does_not(service: IpamdProcess, ipamctl: Ipamctl) -> None:

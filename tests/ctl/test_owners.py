@@ -21,3 +21,4 @@ def test_an_owner_is_made_listed_and_released(ipamctl: Ipamctl) -> None:
     assert "it is gone" in ipamctl("history", "--owner", "vm")
     assert "there is no owner" in ipamctl.refused("owner", "release", "team/vm")
     assert ipamctl.run("owner", "show", "vm").returncode == 2
+    assert "'a/b' is not a name of an owner" in ipamctl.refused("owner", "create", "team/a/b")

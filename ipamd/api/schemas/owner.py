@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from ipamd.api.schemas.allocation import NewAllocation, ShownAllocation
@@ -14,11 +14,23 @@ from ipamd.engine.allocation.owners import OwnedAddress, OwnerKey
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.allocation import NEVER_CAME
+from ipamd.models.identity import OWNER_NAMES, is_owner_name
 from ipamd.models.instant import SECOND, rfc3339
 from ipamd.models.limits import LONGEST_NAME, OWNER_NAME
 from ipamd.models.pool import DEFAULT_CLUSTER
 
-OwnerName = Annotated[str, StringConstraints(pattern=f"^{OWNER_NAME}$", max_length=LONGEST_NAME)]
+
+def _owner_name(text: str) -> str:
+    if not is_owner_name(text):
+        raise ValueError(f"{text[:LONGEST_NAME]!r} is not a name of an owner: {OWNER_NAMES}")
+    return text
+
+
+OwnerName = Annotated[
+    str,
+    AfterValidator(_owner_name),
+    Field(json_schema_extra={"pattern": f"^{OWNER_NAME}$", "maxLength": LONGEST_NAME}),
+]
 
 
 class NewOwner(Document):
