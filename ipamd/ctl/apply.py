@@ -75,7 +75,9 @@ def export(
     if kind is not None:
         sys.stdout.writelines(csv_table.written(kind, session.client.each(f"/v1/{kind}")))
         return
-    lists = {name: [_told(each) for each in session.client.pages(f"/v1/{name}").items] for name in LISTS}
+    # An ipamd of the version before knows no quotas.
+    kept = [name for name in LISTS if session.client.find(f"/v1/{name}") is not None]
+    lists = {name: [_told(each) for each in session.client.pages(f"/v1/{name}").items] for name in kept}
     if session.output is Output.JSON:
         print_json(lists)
     else:
