@@ -49,7 +49,7 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class WhichAddress:
     """Which address an owner asks for, and what selectors compare."""
 
     pool: Annotated[
@@ -82,7 +82,7 @@ def show(session: CommandSession, which: Which, space: Space = None) -> None:
 def create(
     session: CommandSession,
     owner: Annotated[str, typer.Argument(metavar="OWNER", help="Who holds the address: a VM, a device.")],
-    wish: Wish,
+    which: WhichAddress,
     idempotency_key: Annotated[
         str | None,
         typer.Option("--idempotency-key", metavar="KEY", help="The same key gives the same address again."),
@@ -90,7 +90,7 @@ def create(
 ) -> None:
     """Give an address to something other than a container."""
     key = idempotency_key or str(uuid4())
-    body = {"owner": owner, **{field: value for field, value in asdict(wish).items() if value is not None}}
+    body = {"owner": owner, **{field: value for field, value in asdict(which).items() if value is not None}}
     try:
         answer = session.client.post(ALLOCATIONS, body, {"Idempotency-Key": key})
     except CommandFailed as failure:

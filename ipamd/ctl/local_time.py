@@ -9,7 +9,19 @@ from typing import Any, Final
 import typer
 
 TIMES: Final = frozenset(
-    ("at", "since", "until", "last_contact", "created", "decided", "expires", "last_used")
+    (
+        "at",
+        "away_since",
+        "created",
+        "decided",
+        "expires",
+        "gone_since",
+        "kept_until",
+        "last_contact",
+        "last_used",
+        "since",
+        "until",
+    )
 )
 """The fields of REST that hold a time."""
 

@@ -18,7 +18,7 @@ commands = typer.Typer(
 )
 
 OWNERS: Final = "/v1/owners"
-COLUMNS: Final = ("NAMESPACE", "OWNER", "ADDRESS", "POOL", "HOLDERS", "AWAY SINCE", "KEPT UNTIL")
+COLUMNS: Final = ("CLUSTER", "NAMESPACE", "OWNER", "ADDRESS", "POOL", "HOLDERS", "AWAY SINCE", "KEPT UNTIL")
 Which = Annotated[
     str, typer.Argument(metavar="NAMESPACE/NAME", help="The owner, in the namespace of its pods.")
 ]
@@ -26,7 +26,7 @@ Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class WhichAddress:
     """Which address the owner is to have."""
 
     pool: Annotated[
@@ -64,10 +64,12 @@ def show(session: CommandSession, owner: Which, cluster: Cluster = DEFAULT_CLUST
 
 
 @command(commands, "create")
-def create(session: CommandSession, owner: Which, wish: Wish, cluster: Cluster = DEFAULT_CLUSTER) -> None:
+def create(
+    session: CommandSession, owner: Which, which: WhichAddress, cluster: Cluster = DEFAULT_CLUSTER
+) -> None:
     """Give an owner an address before its first pod starts. It stays until a pod has had it."""
     namespace, name = _parts(owner)
-    given = {field: value for field, value in asdict(wish).items() if value is not None}
+    given = {field: value for field, value in asdict(which).items() if value is not None}
     answer = session.client.post(OWNERS, {"namespace": namespace, "name": name, "cluster": cluster, **given})
     addresses = " ".join(item["address"] for item in answer.body["items"])
     session.show_done(f"owner {owner} has {addresses}", answer)
@@ -103,6 +105,7 @@ def _parts(owner: str) -> tuple[str, str]:
 def _row(item: dict[str, Any]) -> tuple[Any, ...]:
     held = ", ".join(f"{holder_of(holder)} on {holder['node']}" for holder in item["holders"])
     return (
+        item["cluster"],
         item["namespace"],
         item["name"],
         item["address"],

@@ -50,3 +50,14 @@ def test_a_name_that_looks_like_a_time_stays_as_it_is() -> None:
     item = {"owner": "2026-01-31T12:00:00Z", "since": "2026-01-31T12:00:00Z", "until": None}
 
     assert with_local_times(item, exact=False) == {**item, "since": "2026-01-31T13:00:00+01:00"}
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin"], indirect=True)
+@pytest.mark.usefixtures("zone")
+@pytest.mark.parametrize(
+    "field", ["since", "until", "last_contact", "gone_since", "away_since", "kept_until"]
+)
+def test_each_time_of_rest_is_the_readers_own(field: str) -> None:
+    item = {field: "2026-01-31T12:00:00.25Z"}
+
+    assert with_local_times(item, exact=False) == {field: "2026-01-31T13:00:00+01:00"}

@@ -95,7 +95,7 @@ class Owners:
         """What an owner has, by position. Raises NotFound, Unavailable."""
         rows = await self._ledger.held_by(key.owner.digest)
         if not rows:
-            raise NotFound("owner", f"{key.namespace}/{key.name}")
+            raise NotFound("owner", "/".join(key))
         return await self._with_holders(rows)
 
     async def page(self, query: OwnerQuery, after: int | None, limit: int) -> Sequence[OwnedAddress]:
