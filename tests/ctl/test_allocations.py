@@ -135,7 +135,7 @@ def test_a_node_gets_labels_one_by_one(ipamctl: Ipamctl) -> None:
 
     assert said == "node n1 of cluster default has rack=r2\n"
     assert ipamctl.json("node", "show", "n1")["labels"] == {"rack": "r2"}
-    assert sorted([*row[:2], row[4]] for row in ipamctl.rows("node", "list")) == [
+    assert sorted([*row[:2], row[5]] for row in ipamctl.rows("node", "list")) == [
         ["default", "n1", "rack=r2"],
         ["east", "n1", "disk=ssd"],
     ]
