@@ -92,6 +92,7 @@ def test_the_engine_says_how_it_worked(ipamd_process: IpamdProcess) -> None:
         "catalogue",
         "constraint",
         "doubt",
+        "quota",
     }
     assert of(samples, "process_resident_memory_bytes") > 0
 

@@ -37,6 +37,7 @@ def test_leases_are_listed_shown_recalled_and_ended(ipamctl: Ipamctl, ipamd_proc
     ipamctl("node", "label", holder.node, "rack=1")
     assert "add --keep-lease" in ipamctl.refused("node", "forget", holder.node)
     assert "is forgotten" in ipamctl("node", "forget", holder.node, "--keep-lease")
+    holder.ask()
     refused = ipamctl.refused("node", "release", holder.node, "--why", "off")
     assert "called at" in refused
     done = ipamctl("node", "release", holder.node, "--why", "off", "--even-if-alive")
