@@ -1,12 +1,13 @@
 """Nodes whose containers really live: each has an agent, our main plugin, and network namespaces."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from tests.agent.process import AgentProcess
 from tests.cni.executable import Finished
+from tests.faults.machine import in_another_boot
 from tests.network.conftest import DEBIAN_PLUGINS, plugin_folder
 from tests.network.namespace import MakeNamespace, Namespace
 from tests.node_executable import node_plugin
@@ -17,6 +18,17 @@ LOOKS: Final = "1"
 """Seconds between two looks of an agent. Services here free after a grace that is as short."""
 
 
+class Booted:
+    """A machine's network, in a boot of its own."""
+
+    def __init__(self, machine: Namespace, boot: Sequence[str]) -> None:
+        self._machine = machine
+        self._boot = boot
+
+    def prefix(self) -> list[str]:
+        return [*self._machine.prefix(), *self._boot]
+
+
 class LivingNode:
     """A node, and which container has which address on it. Each pool has a network of its own."""
 
@@ -25,7 +37,7 @@ class LivingNode:
         self.name = name
         self.addresses: dict[str, str] = {}
         self.namespaces: dict[str, Namespace] = {}
-        self._make = make
+        self.make = make  # makes the namespaces of its containers
         self._endpoint = endpoint
         self.agent = AgentProcess(folder, endpoint, name)
         self.agent.options = ("--look-every", LOOKS)
@@ -42,7 +54,7 @@ class LivingNode:
 
     def tries(self, container: str, pool: str, seconds: int = 1) -> Finished:
         """A container wants to start, and waits so long for an address."""
-        self.namespaces[container] = self._make(f"{self.name}-{container}")
+        self.namespaces[container] = self.make(f"{self.name}-{container}")
         return self._call("ADD", container, pool, seconds)
 
     def ends(self, container: str, pool: str) -> Finished:
@@ -65,12 +77,19 @@ class LivingNode:
         }
         return self._plugin.call(verb, self._plugin.config(name=pool, ipam=ipam), **given)
 
+    def reboots(self, machine: Namespace, run: Path, boot_id: Path) -> None:
+        """Be in another boot, with a network and a /run that are new; its agent does not run yet."""
+        self.agent.kill()
+        self.agent.machine, self.agent.run, self.agent.boot_id = machine, run, boot_id
+        self._plugin.node = Booted(machine, in_another_boot(boot_id))
+
     def looks(self) -> None:
         """Wait until its agent has told once more what lives."""
-        first = self._told()
-        eventually(lambda: self._told() > first)
+        first = self.told()
+        eventually(lambda: self.told() > first)
 
-    def _told(self) -> int:
+    def told(self) -> int:
+        """How often its agent has told what lives, since that started."""
         found: int = self.agent.ask("GET", "/status").json()["containers"]["looks"]
         return found
 

@@ -16,6 +16,17 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 UPTIME_AFTER_BOOT = 30  # seconds
 
 
+def in_another_boot(boot_id: Path) -> tuple[str, ...]:
+    """Give what runs commands in a boot that has just begun, whose identity is to be in a file."""
+    boot_id.write_text(f"{uuid4()}\n")
+    offset = UPTIME_AFTER_BOOT - int(time.clock_gettime(time.CLOCK_BOOTTIME))
+    user = () if os.geteuid() == 0 else ("--map-root-user",)
+    return (
+        *("unshare", *user, "--mount", "--time", "--boottime", str(offset)),
+        *("sh", "-c", f'mount --bind "$0" {BOOT_ID} && exec "$@"', str(boot_id)),
+    )
+
+
 class Machine:
     """One node that runs the plugin. Its state folder outlives its reboots."""
 
@@ -29,14 +40,7 @@ class Machine:
     def reboot(self) -> None:
         """Start again: another boot identity, and a CLOCK_BOOTTIME that has just begun."""
         self._boots += 1
-        boot_id = self._folder / f"boot_id-{self.name}-{self._boots}"
-        boot_id.write_text(f"{uuid4()}\n")
-        offset = UPTIME_AFTER_BOOT - int(time.clock_gettime(time.CLOCK_BOOTTIME))
-        user = () if os.geteuid() == 0 else ("--map-root-user",)
-        self.plugin.before = (
-            *("unshare", *user, "--mount", "--time", "--boottime", str(offset)),
-            *("sh", "-c", f'mount --bind "$0" {BOOT_ID} && exec "$@"', str(boot_id)),
-        )
+        self.plugin.before = in_another_boot(self._folder / f"boot_id-{self.name}-{self._boots}")
 
     def set_wall_clock(self, seconds: int) -> None:
         """Let the wall clock stand at so many seconds after 1970. No namespace has one: so under CPython."""
