@@ -120,10 +120,10 @@ class IpamdProcess:
         assert answer.status_code == httpx.codes.CREATED, answer.text
 
     def empty(self) -> None:
-        """Release what is held, and delete all pools and reservations, so that another test may begin."""
+        """Release what is held, and delete pools, reservations and quotas, so that another test may begin."""
         for held in self.allocations():
             assert self.http.delete(f"/v1/allocations/{held['id']}").is_success
-        nothing = {"pools": [], "reservations": [], "prune": True}
+        nothing = {"pools": [], "reservations": [], "quotas": [], "prune": True}
         assert self.http.post("/v1/apply", json=nothing).is_success
 
     def allocations(self, **filters: str) -> list[dict[str, Any]]:

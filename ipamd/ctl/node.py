@@ -15,7 +15,11 @@ from ipamd.ctl.render import confirm
 from ipamd.ctl.session import CommandSession, command
 from ipamd.models.pool import DEFAULT_CLUSTER
 
-commands = typer.Typer(name="node", help="Nodes, their labels and their last contact.", no_args_is_help=True)
+commands = typer.Typer(
+    name="node",
+    help="Nodes: what they hold, and how to drain, release and remove them.",
+    no_args_is_help=True,
+)
 
 NODES: Final = "/v1/nodes"
 NODE_ALIVE: Final = "node-alive"

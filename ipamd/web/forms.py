@@ -62,7 +62,12 @@ POOL: Final = Form(
         Field("borrow", "Borrow", "yes or no", "With affinity node: single addresses of another's block."),
         Field("lease", "Lease", "number", "Free addresses that a node may hold in advance; 0: none."),
         Field("sticky", "Sticky", "yes or no", "A workload that comes back gets the address that it had."),
-        Field("owner_keep", "Owner keep", "number", "Seconds that an owner keeps its address without a pod."),
+        Field(
+            "owner_keep",
+            "Owner keep in seconds",
+            "number",
+            "How long an owner keeps its address without a pod; 0: not at all.",
+        ),
         Field("selectors.clusters", "Only for clusters", "lines"),
         Field("selectors.networks", "Only for networks", "lines"),
         Field("selectors.nodes", "Only for nodes", "lines"),

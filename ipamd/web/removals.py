@@ -22,7 +22,7 @@ class Consent:
     body: Mapping[str, str] = field(default_factory=dict)
 
 
-EVEN_IF_ALIVE: Final = Consent("Also if it called in the last 15 minutes", "even_if_alive")
+EVEN_IF_ALIVE: Final = Consent("Also if it called lately, or may still give addresses", "even_if_alive")
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,8 @@ def test_an_admin_ends_the_waiting(service: IpamdProcess, scratch: Path) -> None
     service.start()
     agent.http = service.http
     assert add(agent, "new").status_code == 503
+    [finding] = service.contradictions()
+    assert finding["what"].startswith("the database was put back; nothing is given")
 
     assert service.http.post("/v1/restore/finish", json={}).status_code == httpx.codes.NO_CONTENT
 

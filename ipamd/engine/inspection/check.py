@@ -214,10 +214,9 @@ def _put_back(restoration: Restoration) -> list[Finding]:
     """That nothing is given to anybody new, and why."""
     if restoration.began is None:
         return []
-    cause = f": {restoration.cause}" if restoration.cause is not None else ""
-    what = (
-        f"the database is an older one{cause}; nothing is given to anybody new: see `ipamctl restore status`"
-    )
+    noticed = f"is an older one: {restoration.cause}"
+    older = "was put back" if restoration.cause is None else noticed
+    what = f"the database {older}; nothing is given to anybody new: see `ipamctl restore status`"
     return [Finding(kind=FindingKind.PUT_BACK, what=what)]
 
 
