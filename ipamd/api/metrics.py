@@ -167,7 +167,7 @@ class _Now(Collector):
         )
         used = GaugeMetricFamily(
             "ipamd_quota_used_addresses",
-            "Addresses that the namespace uses of a quota that uses most, or all that share it.",
+            "Addresses that the fullest namespace uses of a quota, or all that share it.",
             labels=("quota",),
         )
         for quota, use in self._quotas.items():

@@ -73,7 +73,7 @@ class Clearable(StrEnum):
 
 @command(commands, "list")
 def list_quotas(session: CommandSession, limit: Limit = None) -> None:
-    """List all quotas. USED is what the namespace uses that uses most, or all that share the limit."""
+    """List all quotas. USED is what the fullest namespace uses, or all that share the limit."""
     session.show_list(
         session.client.pages(QUOTAS, limit=limit),
         ("NAME", "NAMESPACES", "OF", "LIMIT", "USED", "STATE"),
@@ -183,7 +183,7 @@ def _state(item: dict[str, Any]) -> str:
 
 
 def _standing(item: dict[str, Any]) -> str:
-    whose = "all together use" if item["shared"] else "the namespace that uses most uses"
+    whose = "all together use" if item["shared"] else "the fullest namespace uses"
     return f"{whose} {item['used']} of {item['limit']}"
 
 

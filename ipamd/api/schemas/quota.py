@@ -73,7 +73,7 @@ class QuotaPatch(Document):
 class ShownQuota(TypedDict):
     """A quota as it is shown.
 
-    `used` is what the namespace uses that uses most, or all that share the limit. `exceeded` says that it is
+    `used` is what the fullest namespace uses, or all that share the limit. `exceeded` says that it is
     more than the limit. While it is `counting`, it refuses nobody.
     """
 

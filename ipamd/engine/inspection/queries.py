@@ -84,11 +84,11 @@ class Queries:
         return known
 
     async def most_used(self) -> Mapping[str, int]:
-        """What the namespace uses of each quota that uses most, without quotas of which nothing is used."""
+        """What the fullest namespace uses of each quota, without quotas of which nothing is used."""
         return await self._ledger.most_used()
 
     async def quota_uses(self) -> Mapping[str, QuotaUse]:
-        """The limit of each quota, and what the namespace uses of it that uses most, by name."""
+        """The limit of each quota, and what the fullest namespace uses of it, by name."""
         quotas = self._cache.catalogue.snapshot.quotas
         used = await self._ledger.most_used() if quotas else {}
         return {name: QuotaUse(quotas[name].limit, used.get(name, 0)) for name in sorted(quotas)}
