@@ -52,8 +52,11 @@ class Asked:
         owned = {"owner": "somebody", "pool": "known"}
         made = ask.post("/v1/allocations", json=owned, headers={**self.admin, "Idempotency-Key": "known"})
         ask.put("/v1/nodes/default/known", json={"labels": {}}, headers=self.admin)
+        owner = {"name": "known", "namespace": "known", "pool": "known"}
+        ask.post("/v1/owners", json=owner, headers=self.admin)
         number = made.json()["id"] if made.is_success else 1
-        return {"name": "known", "cluster": "default", "number": number, "kind": "pools"}
+        names = {"name": "known", "namespace": "known", "cluster": "default"}
+        return {**names, "number": number, "kind": "pools"}
 
 
 BOUND = {"node": {"cluster": "default", "node": "known"}, "join": {"cluster": "default"}}
