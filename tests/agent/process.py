@@ -30,7 +30,7 @@ import os, time
 assert _libc.mount({path!r}, b"/proc/sys/kernel/random/boot_id", None, 4096, None) == 0
 assert _libc.unshare(0x80) == 0
 with open("/proc/self/timens_offsets", "w") as _offsets:
-    _offsets.write(f"boottime -{{int(time.clock_gettime(time.CLOCK_BOOTTIME)) - 1}} 0")
+    _offsets.write(f"boottime -{{int(time.clock_gettime(time.CLOCK_BOOTTIME)) - {uptime}}} 0")
 assert _libc.setns(os.open("/proc/self/ns/time_for_children", os.O_RDONLY), 0x80) == 0
 """
 _ENTER: Final = """
@@ -64,6 +64,7 @@ class AgentProcess:
         self.machine: Namespace | None = None
         self.run: Path | None = None  # what stands in the place of /run
         self.boot_id: Path | None = None  # what tells in which boot it is, if it has a /run of its own
+        self.uptime = 1  # seconds since that boot when the agent starts
         self.process: Process | None = None
 
     @property
@@ -86,7 +87,7 @@ class AgentProcess:
             if self.run is not None:
                 first += _BIND.format(path=os.fsencode(self.run))
             if self.boot_id is not None:
-                first += _REBOOT.format(path=os.fsencode(self.boot_id))
+                first += _REBOOT.format(path=os.fsencode(self.boot_id), uptime=self.uptime)
             self.process = loaded.start(AGENT, *command, stdout=log, first=first)
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():

@@ -17,6 +17,9 @@ from tests.waiting import eventually
 LOOKS: Final = "1"
 """Seconds between two looks of an agent. Services here free after a grace that is as short."""
 
+AGENT_STARTS: Final = 600
+"""Seconds after a boot: later than all containers that begin before it, as their plugin's clock has it."""
+
 
 class Booted:
     """A machine's network, in a boot of its own."""
@@ -81,6 +84,7 @@ class LivingNode:
         """Be in another boot, with a network and a /run that are new; its agent does not run yet."""
         self.agent.kill()
         self.agent.machine, self.agent.run, self.agent.boot_id = machine, run, boot_id
+        self.agent.uptime = AGENT_STARTS
         self._plugin.node = Booted(machine, in_another_boot(boot_id))
 
     def looks(self) -> None:
