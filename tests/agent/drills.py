@@ -23,8 +23,13 @@ SECONDS: Final = 60
 class Drill:
     """A chapter of the page, run beside a service. On the page its files stand where a package has them."""
 
-    def __init__(self, title: str, service: IpamdProcess) -> None:
+    def __init__(self, title: str, service: IpamdProcess, **replicas: IpamdProcess) -> None:
+        """Replicas are by the names of their hosts on the page, with `_` for `-`."""
         self._service = service
+        self._places = {
+            f"//{name.replace('_', '-')}:8750": f"//127.0.0.1:{replica.port}"
+            for name, replica in replicas.items()
+        }
         self.agent: AgentProcess | None = None  # whose status is asked for
         _, found, rest = PAGE.read_text().partition(f"\n## {title}\n")
         assert found, f"{PAGE} has no chapter {title!r}"
@@ -48,6 +53,8 @@ class Drill:
     def answers(self, printed: str) -> None:
         """Compare what a plugin printed with the next answer on the page."""
         shown = self._answers.pop(0)
+        for place, here in self._places.items():
+            printed = printed.replace(here, place)
         assert _comparable(printed) == _comparable(shown), printed
 
     def ends(self) -> None:
@@ -56,6 +63,8 @@ class Drill:
 
     def _printed(self, command: str) -> str:
         service = self._service
+        for place, here in self._places.items():
+            command = command.replace(place, here)
         if command == "ipamd-agent status":
             assert self.agent is not None
             ended = self.agent.status()
@@ -64,9 +73,11 @@ class Drill:
         if command.startswith("ipamctl ") and ("remove" not in command or "--yes" in command):
             done = loaded.run(EXECUTABLES / "ipamctl", *shlex.split(command)[1:], env=variables)
             return done.stdout + done.stderr
-        here = command.replace(":8750/", f":{service.port}/").replace("/var/lib/ipamd/", f"{service.folder}/")
+        command = command.replace(":8750/", f":{service.port}/").replace(
+            "/var/lib/ipamd/", f"{service.folder}/"
+        )
         done = subprocess.run(
-            ["bash", "-c", here.replace("/backup/", f"{service.folder}/backup-")],
+            ["bash", "-c", command.replace("/backup/", f"{service.folder}/backup-")],
             env=variables | {"PATH": f"{EXECUTABLES}:{os.environ['PATH']}"},
             cwd=service.folder,
             input="y\n",

@@ -10,10 +10,14 @@ from uuid import uuid4
 import pytest
 
 from tests.agent.drills import Drill
+from tests.cni.executable import Finished, Plugin
 from tests.faults.living_nodes import LivingNode, living_nodes
+from tests.faults.replicas.relay import relay
 from tests.network.namespace import MakeNamespace, run
 from tests.network.spare_inodes import SpareInodes, spare_inodes
-from tests.service import IpamdProcess, running_service
+from tests.node_executable import node_plugin
+from tests.postgres import Postgres
+from tests.service import IpamdProcess, running_service, scratch_folder
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
@@ -180,6 +184,50 @@ def test_a_network_is_cut(stage: Stage) -> None:
     for _ in range(3):
         drill.goes_on()
     drill.ends()
+
+
+def test_postgresql_is_cut_off(postgres: Postgres) -> None:
+    with ExitStack() as stack:
+        database = stack.enter_context(postgres.migrated())
+        way = stack.enter_context(relay(postgres.folder))
+        url = f"{way.url(database)}?connect_timeout=2"
+        first = stack.enter_context(running_service(database_url=url))
+        second = stack.enter_context(running_service(database_url=postgres.url(database)))
+        first.create_pool("pods", "10.42.0.0/24", cooldown=0)
+        worker_1 = Caller(stack.enter_context(scratch_folder()), "worker-1", first, second)
+        worker_2 = Caller(stack.enter_context(scratch_folder()), "worker-2", first)
+        drill = Drill("PostgreSQL is cut off", second, ipamd_1=first, ipamd_2=second)
+        for caller, pod in ((worker_1, "w1-1"), (worker_2, "w2-1"), (worker_2, "w2-2")):
+            assert caller("ADD", pod).code == 0
+
+        way.cut()
+        eventually(lambda: "cannot be reached" in first.http.get("/readyz").text)
+        for _ in range(2):
+            drill.goes_on()
+        assert worker_1("ADD", "w1-2").code == 0
+        drill.answers(worker_2("ADD", "w2-3").stdout.decode())
+        assert worker_2("DEL", "w2-1").code == 0
+        drill.goes_on()
+
+        way.mend()
+        drill.goes_on()
+        assert worker_2("ADD", "w2-3").code == 0
+        for _ in range(2):
+            drill.goes_on()
+        drill.ends()
+
+
+class Caller:
+    """The plugin of a node that knows some of the replicas."""
+
+    def __init__(self, state: Path, node: str, *replicas: IpamdProcess) -> None:
+        endpoints = [replica.tcp_endpoint for replica in replicas]
+        self._plugin = Plugin((str(node_plugin()),), state, endpoints, more={"NODE_NAME": node})
+
+    def __call__(self, verb: str, pod: str) -> Finished:
+        named = f"IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME={pod}"
+        config = self._plugin.config(pools=["pods"], timeout=3)
+        return self._plugin.call(verb, config, CNI_CONTAINERID=pod, CNI_ARGS=named)
 
 
 def test_ipamd_is_away(stage: Stage) -> None:
