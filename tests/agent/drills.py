@@ -15,6 +15,9 @@ PAGE: Final = ROOT / "docs" / "drills.md"
 SOCKET: Final = re.compile(r"unix://[^ :]*/")
 MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 BLOCK: Final = re.compile(r"```(console|json)\n(.*?)```", re.DOTALL)
+NO_TIME: Final = re.compile(r"; [^ ;]+: no time left")
+"""Of an attempt of the plugin that began as its time was over, as happens now and then."""
+
 LEFT_OUT: Final = "…\n"
 """In the place of first lines that do not matter."""
 SECONDS: Final = 60
@@ -55,7 +58,7 @@ class Drill:
         shown = self._answers.pop(0)
         for place, here in self._places.items():
             printed = printed.replace(here, place)
-        assert _comparable(printed) == _comparable(shown), printed
+        assert _comparable(NO_TIME.sub("", printed)) == _comparable(shown), printed
 
     def ends(self) -> None:
         """Nothing of the chapter is left."""
