@@ -239,6 +239,8 @@ class Cluster:
         machine.folder.rename(machine.folder.with_name(f"{machine.name}-that-died"))
         machine.create()
         self._switch.attach(machine)
+        # As of any machine that boots, its word gives others its new MAC address; in IPv4 broadcasts do.
+        machine.run("ping", "-6", "-c", "5", "-i", "0.5", self.outside.address6)
         self._start_node(machine)
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True, seconds: float = 120) -> str:
