@@ -138,6 +138,7 @@ def test_a_token_that_is_revoked_ends_the_visit_while_the_page_is_open(
 ) -> None:
     http = cluster.replicas[0].http
     made = http.post("/v1/tokens", json={"role": "reader", "name": "short"}).json()
+    eventually(partial(are_known, cluster.replicas, made["token"]))
     context = chromium.new_context()
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
