@@ -4,9 +4,9 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from tests.faults.at_work import at_work
 from tests.faults.clients import NOTHING_FREE, TRY_AGAIN, Caller, Node, Unanswered
 from tests.faults.ledger import Ledger
 from tests.waiting import eventually
@@ -72,15 +72,8 @@ class Client:
 def clients_at(*ports: int) -> Iterator[list[Client]]:
     """Eight clients that call without pause for as long as the block lasts, and settle what is in doubt."""
     clients = [Client(number, ports[number % len(ports)]) for number in range(8)]
-    enough = threading.Event()
-    with ThreadPoolExecutor(len(clients)) as threads:
-        running = [threads.submit(client.run, enough) for client in clients]
-        try:
-            yield clients
-        finally:
-            enough.set()
-    for each in running:
-        each.result()
+    with at_work(*(client.run for client in clients)):
+        yield clients
 
 
 def await_answers(clients: Sequence[Client], more: int = ENOUGH) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 
+from tests.faults.at_work import at_work
 from tests.faults.clients import Caller, Node, Unanswered
+from tests.faults.replicas.cluster import PostgresTables
 from tests.service import IpamdProcess
 from tests.waiting import eventually
 
@@ -41,23 +42,32 @@ class RandomClient:
         raise NotImplementedError
 
 
+class Watch:
+    """Looks at the tables again and again, as PostgreSQL says; `looks` counts."""
+
+    def __init__(self, tables: PostgresTables) -> None:
+        self.tables = tables
+        self.looks = 0
+
+    def run(self, enough: threading.Event) -> None:
+        """Look until it is enough."""
+        while not enough.is_set():
+            self.look()
+            self.looks += 1
+            time.sleep(0.05)
+
+    def look(self) -> None:
+        """Raise if anything is wrong."""
+        raise NotImplementedError
+
+
 def run_while_replicas_are_killed(
-    replicas: Sequence[IpamdProcess],
-    clients: Sequence[RandomClient],
-    watch: Callable[[threading.Event], None],
-    kills: int,
+    replicas: Sequence[IpamdProcess], clients: Sequence[RandomClient], watch: Watch, kills: int
 ) -> None:
     """Let all clients work, and kill replicas one after another. Raises what any of them raised."""
-    enough = threading.Event()
-    with ThreadPoolExecutor(len(clients) + 1) as threads:
-        running = [threads.submit(run, enough) for run in (watch, *(each.run for each in clients))]
-        try:
-            for number in range(kills):
-                wanted = sum(client.answered for client in clients) + ANSWERS
-                eventually(lambda: sum(client.answered for client in clients) >= wanted)  # noqa: B023
-                replicas[number].kill()
-                replicas[number].start()
-        finally:
-            enough.set()
-    for each in running:
-        each.result()
+    with at_work(watch.run, *(client.run for client in clients)):
+        for number in range(kills):
+            wanted = sum(client.answered for client in clients) + ANSWERS
+            eventually(lambda: sum(client.answered for client in clients) >= wanted)  # noqa: B023
+            replicas[number].kill()
+            replicas[number].start()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -11,7 +9,7 @@ import pytest
 
 from tests.faults.clients import TRY_AGAIN, Caller
 from tests.faults.replicas.cluster import PostgresTables
-from tests.faults.replicas.killing import RandomClient, run_while_replicas_are_killed
+from tests.faults.replicas.killing import RandomClient, Watch, run_while_replicas_are_killed
 from tests.postgres import Postgres
 from tests.service import running_replicas
 
@@ -48,24 +46,17 @@ class Client(RandomClient):
             self.seen[owner].add(answer.address)
 
 
-class Watch:
-    """Reads again and again who holds what, as PostgreSQL says."""
+class HoldersWatch(Watch):
+    """Looks who holds what."""
 
-    def __init__(self, tables: PostgresTables) -> None:
-        self._tables = tables
-        self.looks = 0
-
-    def run(self, enough: threading.Event) -> None:
-        while not enough.is_set():
-            holdings: dict[str, dict[str, str]] = defaultdict(dict)
-            for address, slot, owner in self._tables.rows(HOLDINGS):
-                holdings[str(address)][str(slot)] = str(owner)
-            for address, slots in holdings.items():
-                assert "0" in slots, (address, slots)
-                assert len(slots) <= 3, (address, slots)
-                assert len(set(slots.values())) == 1, (address, slots)
-            self.looks += 1
-            time.sleep(0.05)
+    def look(self) -> None:
+        holdings: dict[str, dict[str, str]] = defaultdict(dict)
+        for address, slot, owner in self.tables.rows(HOLDINGS):
+            holdings[str(address)][str(slot)] = str(owner)
+        for address, slots in holdings.items():
+            assert "0" in slots, (address, slots)
+            assert len(slots) <= 3, (address, slots)
+            assert len(set(slots.values())) == 1, (address, slots)
 
 
 @pytest.mark.faults
@@ -75,10 +66,10 @@ def test_no_owner_loses_its_address_or_has_a_third_holder_while_replicas_are_kil
 ) -> None:
     with postgres.migrated() as database, running_replicas(postgres.url(database), 4) as replicas:
         replicas[0].create_pool("pods", "10.1.0.0/24", cooldown=0)
-        watch = Watch(PostgresTables(postgres, database))
+        watch = HoldersWatch(PostgresTables(postgres, database))
         clients = [Client(number, [each.port for each in replicas]) for number in range(CLIENTS)]
 
-        run_while_replicas_are_killed(replicas, clients, watch.run, KILLS)
+        run_while_replicas_are_killed(replicas, clients, watch, KILLS)
 
         assert watch.looks > KILLS
         assert sum(client.refused for client in clients) > 0

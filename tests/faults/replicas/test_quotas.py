@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.faults.at_work import at_work
 from tests.faults.clients import TRY_AGAIN, Caller, Node
 from tests.faults.replicas.cluster import PostgresTables
-from tests.faults.replicas.killing import RandomClient, run_while_replicas_are_killed
+from tests.faults.replicas.killing import RandomClient, Watch, run_while_replicas_are_killed
 from tests.postgres import Postgres
 from tests.service import IpamdProcess, running_replicas
 
@@ -40,24 +38,17 @@ class Client(RandomClient):
         self.used_up += answer.code == USED_UP
 
 
-class Watch:
-    """Reads again and again who holds how many, as PostgreSQL says."""
+class TeamsWatch(Watch):
+    """Looks who holds how many."""
 
-    def __init__(self, tables: PostgresTables) -> None:
-        self._tables = tables
-        self.looks = 0
-
-    def run(self, enough: threading.Event) -> None:
-        while not enough.is_set():
-            held = self.held()
-            assert max(held.values(), default=0) <= LIMIT, held
-            assert sum(held.values()) <= SHARED, held
-            self.looks += 1
-            time.sleep(0.05)
+    def look(self) -> None:
+        held = self.held()
+        assert max(held.values(), default=0) <= LIMIT, held
+        assert sum(held.values()) <= SHARED, held
 
     def held(self) -> dict[str, int]:
         """How many addresses each team has."""
-        return {str(team): int(str(count)) for team, count in self._tables.rows(HELD)}
+        return {str(team): int(str(count)) for team, count in self.tables.rows(HELD)}
 
 
 def state(replica: IpamdProcess, name: str, limit: int, *, shared: bool = False) -> None:
@@ -83,16 +74,15 @@ def test_no_quota_is_passed_by_one_while_replicas_are_killed(postgres: Postgres)
         replicas[0].create_pool("pods", "10.1.0.0/24", cooldown=0)
         state(replicas[0], "each", LIMIT)
         state(replicas[1], "all", SHARED, shared=True)
-        watch = Watch(PostgresTables(postgres, database))
+        watch = TeamsWatch(PostgresTables(postgres, database))
         clients = [Client(number, [each.port for each in replicas]) for number in range(CLIENTS)]
 
-        run_while_replicas_are_killed(replicas, clients, watch.run, KILLS)
+        run_while_replicas_are_killed(replicas, clients, watch, KILLS)
 
         assert watch.looks > KILLS
         assert sum(client.used_up for client in clients) > 0
         fill(replicas[0].port)
-        held = watch._tables.rows(HELD)
-        assert sum(int(str(count)) for _, count in held) == SHARED
+        assert sum(watch.held().values()) == SHARED
         assert replicas[0].contradictions() == []
 
 
@@ -102,15 +92,8 @@ def test_counting_begins_exactly_while_pods_come_and_go(postgres: Postgres) -> N
     with postgres.migrated() as database, running_replicas(postgres.url(database), 2) as replicas:
         replicas[0].create_pool("pods", "10.1.0.0/24", cooldown=0)
         clients = [Client(number, [each.port for each in replicas]) for number in range(8)]
-        enough = threading.Event()
-        with ThreadPoolExecutor(len(clients)) as threads:
-            running = [threads.submit(each.run, enough) for each in clients]
-            try:
-                for number in range(6):
-                    state(replicas[number % 2], f"q{number}", 10 * number, shared=number % 2 == 0)
-            finally:
-                enough.set()
-        for each in running:
-            each.result()
+        with at_work(*(client.run for client in clients)):
+            for number in range(6):
+                state(replicas[number % 2], f"q{number}", 10 * number, shared=number % 2 == 0)
 
         assert replicas[0].contradictions() == []
