@@ -125,7 +125,7 @@ def _add(body: Body) -> Add:
         issued=body.issued("issued"),
         netns=body.netns(),
         timeout=body.timeout(),
-        for_owner=requested.owner(identity.cluster, workload.namespace),
+        for_owner=requested.owner(identity.cluster, workload),
     )
     return Add(caller, request, body.config.additions, body.issued("ended"))
 

@@ -15,6 +15,7 @@ from ipamd.cni.arguments import ADDRESSES
 from ipamd.cni.configuration import Configuration, read_pool_names
 from ipamd.cni.error import CniError, Code, invalid, too_large
 from ipamd.models.address import IPAddress
+from ipamd.models.allocation import Workload
 from ipamd.models.identity import OWNER_NAMES, Owner, is_owner_name, owner_in
 from ipamd.models.limits import CNI_NAME, MOST_ADDRESSES
 from ipamd.models.nearest import nearest
@@ -27,6 +28,9 @@ ANNOTATIONS: Final = "io.kubernetes.cri.pod-annotations"
 ADDRESSES_ANNOTATION: Final = "ipamd.io/addresses"
 POOLS_ANNOTATION: Final = "ipamd.io/pools"
 OWNER_ANNOTATION: Final = "ipamd.io/owner"
+
+POD_NAME: Final = "$(POD_NAME)"
+"""In an owner's name: the name of the pod. The pods of a StatefulSet have the annotations of one template."""
 
 FIRST_INTERFACE: Final = "eth0"
 """The interface of a pod's main network. An annotation without a network's name is for it."""
@@ -68,7 +72,7 @@ class Requested:
         key, value = self._annotation(POOLS_ANNOTATION)
         return read_pool_names(_listed(key, value), key) if value else self._config.pool_names
 
-    def owner(self, cluster: str, namespace: str | None) -> Owner | None:
+    def owner(self, cluster: str, workload: Workload) -> Owner | None:
         """The owner whose addresses the container asks for, in the namespace of its workload."""
         if not (self._cni or self._annotations):
             return None
@@ -78,13 +82,17 @@ class Requested:
             key, given = self._annotation(OWNER_ANNOTATION)
         if not given:
             return None
+        if isinstance(given, str) and POD_NAME in given:
+            if workload.name is None:
+                raise invalid(key, f"{given} is of the pod's name, and CNI_ARGS have no K8S_POD_NAME")
+            given = given.replace(POD_NAME, workload.name)
         if not isinstance(given, str) or not is_owner_name(given):
             raise invalid(key, f"{reading.shown(given)} is not a name of an owner: {OWNER_NAMES}")
-        if namespace is None:
+        if workload.namespace is None:
             raise invalid(
                 key, f"owner {given} is of the workload's namespace, and CNI_ARGS have no K8S_POD_NAMESPACE"
             )
-        return owner_in(cluster, namespace, given)
+        return owner_in(cluster, workload.namespace, given)
 
     def _sources(self) -> Iterator[tuple[str, Sequence[Any]]]:
         yield "runtimeConfig.ips", reading.listing(self._runtime.get("ips"), "runtimeConfig.ips")

@@ -94,9 +94,21 @@ def test_usage_counts_an_owners_address_once(http: httpx.Client) -> None:
     assert found["items"] == []
 
 
+def test_pods_of_one_template_are_each_an_owner_of_their_own(http: httpx.Client) -> None:
+    template = "disk-of-$(POD_NAME)"
+    addresses = [add(http, pod(name, template)) for name in ("db-0", "db-1")]
+    assert len(set(addresses)) == 2
+
+    assert add(http, pod("db-1", template, node="n2")) == addresses[1]
+    [shown] = http.get("/v1/owners/team/disk-of-db-1").json()["items"]
+    assert (shown["address"], len(shown["holders"])) == (addresses[1], 2)
+
+
 @pytest.mark.parametrize(
     ("owner", "namespace", "code", "says"),
     [
+        ("$(POD_NAME)", "", 7, "K8S_POD_NAME"),
+        ("$(NODE_NAME)", "team", 7, "is not a name of an owner"),
         ("vm", "", 7, "K8S_POD_NAMESPACE"),
         ("other/vm", "team", 7, "is not a name of an owner"),
         ("node:default/n1", "team", 7, "is not a name of an owner"),

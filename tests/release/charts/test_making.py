@@ -21,6 +21,7 @@ from tests.release.charts.chart import (
     template,
     validate,
 )
+from tests.service import IpamdProcess
 from veth_plugin.configuration import Settings
 
 VERSIONS = ("1.20", "1.21", "1.24", "1.25", "1.31", "1.37")
@@ -32,6 +33,7 @@ EVERYTHING = merged(
         "imagePullSecrets": [{"name": "registry"}],
         "ingress": {"enabled": True, "className": "nginx", "host": "ipamd.example.org", "tlsSecret": "page"},
         "reservations": [{"address": "10.64.0.77", "namespace": "web", "name": "front"}],
+        "quotas": [{"name": "team-a", "limit": 50, "namespaces": ["team-a"]}],
         "nodes": {"conflist": {"enabled": True, "plugin": "ptp", "mtu": 1400}},
         "server": {"hostNetwork": True, "tolerations": [{"key": "x", "operator": "Exists"}]},
     },
@@ -361,16 +363,29 @@ def test_an_ingress_leads_to_the_service_over_tls_and_passes_on_what_is_live_at_
     assert ("Ingress", "ipamd") not in manifests(values=LEAST)
 
 
-def test_pools_are_handed_to_ipamctl_as_they_were_given() -> None:
+def test_pools_and_quotas_are_handed_to_ipamctl_as_they_were_given() -> None:
     pools = [{"name": "p", "subnet": "10.9.0.0/24", "selectors": {"namespaces": ["web"]}, "cooldown": 30}]
+    quotas = [{"name": "each", "limit": 20, "namespaces": ["*"], "pool": "p"}]
 
-    made = manifests(values=merged(LEAST, {"pools": pools}))
+    made = manifests(values=merged(LEAST, {"pools": pools, "quotas": quotas}))
 
-    assert yaml.safe_load(made["ConfigMap", "ipamd-pools"]["data"]["pools.yaml"])["pools"] == pools
+    given = yaml.safe_load(made["ConfigMap", "ipamd-pools"]["data"]["pools.yaml"])
+    assert given == {"pools": pools, "reservations": [], "quotas": quotas}
     assert (
         made["Job", "ipamd-pools"]["metadata"]["annotations"]["helm.sh/hook"]
         == "post-install,post-upgrade,post-rollback"
     )
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_ipamd_takes_what_an_example_hands_to_it(example: Path, lasting_ipamd: IpamdProcess) -> None:
+    made = manifests("-f", str(example))
+    given = made.get(("ConfigMap", "ipamd-pools"))
+    lists = yaml.safe_load(given["data"]["pools.yaml"]) if given else {"pools": []}
+
+    answer = lasting_ipamd.http.post("/v1/apply", json={**lists, "dry_run": True})
+
+    assert answer.status_code == 200, answer.text
 
 
 def test_nodes_are_cleaned_before_the_release_is_deleted_and_by_nothing_else() -> None:

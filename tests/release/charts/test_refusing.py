@@ -48,6 +48,8 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"nodes": {"paths": {"cniBin": "opt/cni/bin"}}}, "/nodes/paths/cniBin"),
     ({"pools": [{"name": "p"}]}, "/pools/0"),
     ({"pools": [{"name": "p", "subnet": "10.0.0.0"}]}, "/pools/0/subnet"),
+    ({"quotas": [{"name": "q", "limit": 5}]}, "/quotas/0"),
+    ({"quotas": [{"name": "q", "limit": "5", "namespaces": ["a"]}]}, "/quotas/0/limit"),
 ]
 
 
