@@ -82,7 +82,7 @@ class Counting:
 
 
 SUBNETS = {of: ip_network(f"10.{number}.0.0/16") for number, of in enumerate(("early", "most", "late"))}
-STEPS_OF_A_ROW = 40
+STEPS_OF_A_ROW = 80
 RARE = 20
 """So many rows are of a name of their own at each end of time, whatever the size of the rest."""
 
@@ -316,6 +316,14 @@ def test_a_filter_that_no_index_serves_reads_so_much_for_a_page_and_goes_on(
     assert [replace(entry, id=None) for entry in found] == expected
 
 
+def test_a_page_of_the_log_that_its_first_entries_fill_reads_no_more(many: Counting) -> None:
+    ask = log(kind=LogKind.POOL, after=NOW)
+    cost = many.cost(ask)
+
+    assert len(run_to_end(ask(many)).entries) == PAGE
+    assert cost < 3 * STEPS_OF_A_ROW * PAGE
+
+
 LIVING = [now_held(number, MANY) for number in range(MANY)]
 
 
@@ -338,6 +346,24 @@ def test_a_page_compares_so_many_rows_and_goes_on(
     found = read_through(many, lambda last: many.ledger.bounded_page(AllocationQuery(**query), last, PAGE))
 
     assert [row.address for row in found] == expected
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda ledger: ledger.bounded_page(AllocationQuery(pool="most", cluster="most"), None, PAGE),
+        lambda ledger: ledger.bounded_page(AllocationQuery(node="most", network="most"), None, PAGE),
+        lambda ledger: ledger.bounded_page(AllocationQuery(owner="most", pool="most"), None, PAGE),
+        lambda ledger: ledger.bounded_history(HistoryQuery(node="past", cluster="most"), None, PAGE),
+        lambda ledger: ledger.bounded_history(HistoryQuery(namespace="most"), None, PAGE),
+    ],
+)
+def test_a_page_that_its_first_rows_fill_reads_no_more(many: Counting, ask: Callable[[Any], Any]) -> None:
+    many.steps = 0
+    page = run_to_end(ask(many.ledger))
+
+    assert len(page.rows) == PAGE and page.next is not None
+    assert many.steps < 3 * STEPS_OF_A_ROW * PAGE
 
 
 @pytest.mark.parametrize(

@@ -94,15 +94,19 @@ def _read(*names: str) -> Select[Any]:
 
 @lru_cache
 def _page(leading: tuple[str, ...], compared: tuple[str, ...]) -> Statement:
-    """Entries that match, latest first, among those that are read."""
+    """Entries that match, latest first, among those that are read.
+
+    Reading stops where the page is full: what matches comes in the order of the inner query, and to ask for
+    it once more would let SQLite read all of them to sort them.
+    """
     query = _read(*leading)
-    if compared:
-        read = query.limit(literal_column(str(READ_AT_ONCE))).subquery("latest")
-        query = (
-            select(read).where(*(_condition(name, read.c) for name in compared)).order_by(read.c.id.desc())
-        )
     names = (*(f"of_{name}" for name in (*leading, *compared)), "most")
-    return Statement(query.limit(bindparam("most")), names)
+    if not compared:
+        return Statement(query.limit(bindparam("most")), names)
+    read = query.limit(literal_column(str(READ_AT_ONCE))).subquery("latest")
+    met = select(read.c.id).where(*(_condition(name, read.c) for name in compared)).limit(bindparam("most"))
+    found = select(CHANGE_LOG).where(CHANGE_LOG.c.id.in_(met)).order_by(CHANGE_LOG.c.id.desc())
+    return Statement(found, names)
 
 
 @lru_cache

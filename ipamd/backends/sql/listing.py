@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
+from operator import eq, ge, gt, le
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -25,10 +26,13 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS
 from ipamd.backends.sql.session import Statement
+
+Columns = ReadOnlyColumnCollection[str, Any]
 
 
 class Rows(Enum):
@@ -58,7 +62,8 @@ LEADS: Final[Mapping[Rows, Mapping[str, tuple[str, ...]]]] = {
 """What may lead a page, the narrowest first, and the columns of its index to compare."""
 
 ALL_READ: Final = {"address", "digest_from", "name"}
-"""Leads of what lives that find few, or not in the order of the list: all that they find is read."""
+"""Leads of what lives that find few, or not in the order of the list: all that they find is read. An owner's
+are in no order of names, which a list of a namespace has."""
 
 READ_AT_ONCE: Final = 5_000
 """So many rows that the leading filter finds are read for a bounded page at most."""
@@ -77,16 +82,15 @@ class Part(Enum):
     UNLISTED = "unlisted"
 
 
-BOUNDS: Final = {
-    "digest_from": ALLOCATION.c.digest >= bindparam("of_digest_from", type_=ALLOCATION.c.digest.type),
-    "digest_to": ALLOCATION.c.digest <= bindparam("of_digest_to", type_=ALLOCATION.c.digest.type),
-    "first_address": ALLOCATION.c.address >= bindparam("of_first_address", type_=ALLOCATION.c.address.type),
-    "last_address": ALLOCATION.c.address <= bindparam("of_last_address", type_=ALLOCATION.c.address.type),
+COMPARED: Final = {
+    "digest_from": ("digest", ge),
+    "digest_to": ("digest", le),
+    "first_address": ("address", ge),
+    "last_address": ("address", le),
+    "begun_by": ("since", le),
+    "held_after": ("until", gt),
 }
-"""Filters that are no equalities: the digests of a container, the addresses of a pool."""
-
-MOMENTS: Final = ("begun_by", "held_after")
-"""Filters of history that are no equalities."""
+"""Filters that are no equalities: the digests of a container, the addresses of a pool, moments of history."""
 
 HOLDERS_AT_ONCE: Final = 16
 """So many may seem to have had one address at one moment, after a clock was set back."""
@@ -130,7 +134,8 @@ def led(of: Rows, filters: Collection[str]) -> tuple[str, ...] | None:
         by_index |= {"first_address", "last_address"}
         # Between the addresses of a pool nearly all are of that pool.
         apart = {"pool"} if "first_address" in filters else set()
-    if (of is Rows.LIVE and lead in ALL_READ) or {*filters} <= by_index | apart:
+    all_read = of is Rows.LIVE and (lead in ALL_READ or (lead == "owner" and "namespace" in filters))
+    if all_read or {*filters} <= by_index | apart:
         return None
     return tuple(name for name in filters if name in by_index)
 
@@ -146,11 +151,19 @@ def _unlisted(filters: Collection[str]) -> Select[Any]:
     return select(waits.c.id).where(text("NOT waits.listed"), *given)
 
 
-def _condition(name: str, *, indexed: bool) -> ColumnElement[bool]:
-    if name in BOUNDS:
-        return BOUNDS[name]
-    column: ColumnElement[Any] = ALLOCATION.c[name]
-    return (column if indexed else Unindexed(column)) == bindparam(f"of_{name}", type_=column.type)
+def _column_of(name: str) -> str:
+    """The column that a filter compares."""
+    return COMPARED.get(name, (name, eq))[0]
+
+
+def _condition(of: Columns, name: str, *, indexed: bool) -> ColumnElement[bool]:
+    """That a row matches a filter. What ended later than a moment, or has not ended, was held after it."""
+    called, compare = COMPARED.get(name, (name, eq))
+    column: ColumnElement[Any] = of[called]
+    met: ColumnElement[bool] = compare(
+        column if indexed else Unindexed(column), bindparam(f"of_{name}", type_=column.type)
+    )
+    return or_(column.is_(None), met) if name == "held_after" else met
 
 
 @lru_cache
@@ -169,6 +182,28 @@ def page(of: Rows, filters: tuple[str, ...], part: Part, *, goes_on: bool, ends:
         query = query.where(order.is_up_to("end_row"))
     names = (*_names(filters, goes_on=goes_on), *(("end_row",) if ends else ()), "most")
     return Statement(query.order_by(*order.directed).limit(bindparam("most")), names)
+
+
+@lru_cache
+def bounded_page(
+    of: Rows, led: tuple[str, ...], compared: tuple[str, ...], part: Part, *, goes_on: bool
+) -> Statement:
+    """The same list, out of so many rows that the filters find by which its index is read (`led`).
+
+    Reading stops where the page is full: rows come in the order of the inner query, and to ask for it once
+    more would let SQLite read them all to sort them.
+    """
+    looked_at = dict.fromkeys(["id", *(_column_of(name) for name in compared)])
+    order = _order(of, led, part)
+    inner = _filtered(of, led, part).with_only_columns(*(ALLOCATION.c[name] for name in looked_at))
+    if goes_on:
+        inner = inner.where(order.is_beyond("last_row"))
+    read = inner.order_by(*order.directed).limit(literal_column(str(READ_AT_ONCE))).subquery("read")
+    met = (_condition(read.c, name, indexed=True) for name in compared)
+    there = select(read.c.id).where(*met).limit(bindparam("most"))
+    names = (*_names(led, goes_on=goes_on), *_names(compared, goes_on=False), "most")
+    found = select(*ALLOCATION_COLUMNS).where(ALLOCATION.c.id.in_(there))
+    return Statement(found.order_by(*_order(of, led, Part.UNLISTED).directed), names)
 
 
 @lru_cache
@@ -192,24 +227,17 @@ def _names(filters: tuple[str, ...], *, goes_on: bool) -> tuple[str, ...]:
 
 def _filtered(of: Rows, filters: tuple[str, ...], part: Part) -> Select[Any]:
     """The allocations of a list that match some filters."""
-    indexed: Sequence[str] = LEADS[of].get(_lead(of, filters) or "", ())
+    indexed = {*LEADS[of].get(_lead(of, filters) or "", ()), *COMPARED}
     query = select(*ALLOCATION_COLUMNS)
     if part is Part.LISTED:
         query = query.where(text("listed"))
     elif part is Part.UNLISTED:
-        query, indexed = query.where(ALLOCATION.c.id.in_(_unlisted(filters))), ()
-    equal = [name for name in filters if name not in MOMENTS]
-    query = query.where(*(_condition(name, indexed=name in indexed) for name in equal))
-    until = ALLOCATION.c.until
+        query, indexed = query.where(ALLOCATION.c.id.in_(_unlisted(filters))), {*COMPARED} - {"begun_by"}
+    query = query.where(*(_condition(ALLOCATION.c, name, indexed=name in indexed) for name in filters))
     if of is Rows.LIVE:
-        return query.where(until.is_(None))
-    if "begun_by" in filters:
-        since = Unindexed(ALLOCATION.c.since) if part is Part.UNLISTED else ALLOCATION.c.since
-        query = query.where(since <= bindparam("of_begun_by"))
-    if "held_after" in filters:
-        query = query.where(or_(until.is_(None), until > bindparam("of_held_after")))
-        if "address" in filters:
-            query = query.where(ALLOCATION.c.since >= _holder_at("of_held_after"))
+        return query.where(ALLOCATION.c.until.is_(None))
+    if "held_after" in filters and "address" in filters:
+        query = query.where(ALLOCATION.c.since >= _holder_at("of_held_after"))
     return query
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
@@ -44,34 +44,54 @@ class PageOf:
 
 async def whole(session: DatabaseSession, page: PageOf, order: Order, limit: int) -> list[Allocation]:
     """A page, whatever is read for it."""
-    return await _read(session, page, order, limit, None)
+    pieces = [await _piece(session, page, part, limit, None) for part in page.parts]
+    return _merged(pieces, order, limit)
 
 
 async def bounded(session: DatabaseSession, page: PageOf, order: Order, limit: int) -> AllocationPage:
     """A page for which so many rows are read at most as `listing.READ_AT_ONCE`."""
-    reach = await _reach(session, page)
-    return AllocationPage.of(await _read(session, page, order, limit + 1, reach), limit, reach)
-
-
-async def _reach(session: DatabaseSession, page: PageOf) -> int | None:
-    """The id of the last row that is read, None if all that are left may be."""
     led = listing.led(page.rows, page.given)
     if led is None:
-        return None
-    statement = listing.reach(page.rows, led, page.parts[0], goes_on=page.after is not None)
+        return AllocationPage.of(await whole(session, page, order, limit + 1), limit)
+    first, *others = page.parts
+    pieces = [await _first(session, page, first, led, limit + 1)]
+    # Among the first rows it is full, or they are all that match up to where reading ended.
+    reach = None if len(pieces[0]) > limit else await _reach(session, page, first, led)
+    pieces += [await _piece(session, page, part, limit + 1, reach) for part in others]
+    return AllocationPage.of(_merged(pieces, order, limit + 1), limit, reach)
+
+
+async def _first(
+    session: DatabaseSession, page: PageOf, part: listing.Part, led: tuple[str, ...], limit: int
+) -> list[Allocation]:
+    """The first rows of a part that match, among those that are read for a bounded page."""
+    compared = tuple(name for name in page.given if name not in led)
+    statement = listing.bounded_page(page.rows, led, compared, part, goes_on=page.after is not None)
+    values = [*page.values(*led), *(page.given[name] for name in compared), limit]
+    return await allocations(session, statement, *values)
+
+
+async def _reach(
+    session: DatabaseSession, page: PageOf, part: listing.Part, led: tuple[str, ...]
+) -> int | None:
+    """The id of the last row that is read, None if all that are left may be."""
+    statement = listing.reach(page.rows, led, part, goes_on=page.after is not None)
     rows = await session.fetch(statement, *page.values(*led))
     return int(rows[0][0]) if rows else None
 
 
-async def _read(
-    session: DatabaseSession, page: PageOf, order: Order, limit: int, reach: int | None
+async def _piece(
+    session: DatabaseSession, page: PageOf, part: listing.Part, limit: int, reach: int | None
 ) -> list[Allocation]:
-    """One page out of statements that each give theirs in the same order."""
+    """The first rows of a part that match, none of them behind `reach`."""
     values = [*page.values(*page.given), *([] if reach is None else [reach]), limit]
     ways = {"goes_on": page.after is not None, "ends": reach is not None}
-    pieces = [listing.page(page.rows, page.filters, part, **ways) for part in page.parts]
-    found = [await allocations(session, piece, *values) for piece in pieces]
-    return list(islice(merge(*found, key=order), limit))
+    return await allocations(session, listing.page(page.rows, page.filters, part, **ways), *values)
+
+
+def _merged(pieces: Sequence[Sequence[Allocation]], order: Order, limit: int) -> list[Allocation]:
+    """The first rows of some pieces in one order."""
+    return list(islice(merge(*pieces, key=order), limit))
 
 
 async def allocations(session: DatabaseSession, statement: Statement, *values: Any) -> list[Allocation]:
