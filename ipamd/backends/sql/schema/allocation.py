@@ -1,0 +1,180 @@
+"""Who has an address and who had it, and the order in which that is read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    false,
+    text,
+    true,
+)
+
+from ipamd.backends.sql.schema.definition import METADATA, SERIAL, needed, optional, partial
+
+ALLOCATION: Final = Table(
+    "allocation",
+    METADATA,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    needed("space"),
+    needed("address", LargeBinary),
+    needed("pool"),
+    needed("place", BigInteger),  # of the address in its block: address minus the block's number
+    needed("digest", LargeBinary),
+    needed("position", BigInteger),
+    optional("cluster"),
+    optional("network"),
+    optional("node"),
+    optional("container_id"),
+    optional("ifname"),
+    optional("owner"),
+    optional("namespace"),
+    optional("name"),
+    optional("uid"),
+    optional("boot"),
+    optional("netns_device", BigInteger),
+    optional("netns_inode", BigInteger),
+    needed("since", BigInteger),
+    optional("until", BigInteger),
+    optional("ending"),
+    needed("generation", BigInteger),
+    needed("taken_boot", BigInteger),
+    needed("taken_uptime", BigInteger),
+    needed("repeated_boot", BigInteger),
+    needed("repeated_uptime", BigInteger),
+    optional("idempotency_key"),
+    optional("idempotency_body", LargeBinary),
+    optional("begun_by"),
+    optional("ended_by"),
+    optional("reason"),
+    Column("borrowed", Boolean, nullable=False, server_default=false()),
+    Column("listed", Boolean, nullable=False, server_default=true()),
+    # Code that knows no leases ends no row of one: it would give the address to others.
+    Column("seat", BigInteger, CheckConstraint("seat IS NULL OR until IS NULL", name="seat"), nullable=True),
+    optional("seat_position", BigInteger),
+    optional("free_since", BigInteger),
+    # Holders of an owner's address have the slots 1 and 2 while they live. Code that knows no owners ends no
+    # such row: it would give the address to others.
+    Column(
+        "slot",
+        SmallInteger,
+        CheckConstraint("slot BETWEEN 0 AND 2 AND (slot = 0 OR until IS NULL)", name="slot"),
+        nullable=False,
+        server_default=text("0"),
+    ),
+    optional("held_for"),
+    # An owner whom workloads name ends only while it is away. Such an owner has a cluster.
+    Column(
+        "away_since",
+        BigInteger,
+        CheckConstraint(
+            "owner IS NULL OR cluster IS NULL OR until IS NULL OR away_since IS NOT NULL", name="owner_away"
+        ),
+        nullable=True,
+    ),
+    CheckConstraint("length(address) IN (4, 16)", name="address"),
+    CheckConstraint("length(digest) = 16", name="digest"),
+    CheckConstraint("place >= 0 AND position >= 0 AND generation >= 1", name="counts"),
+    CheckConstraint("(until IS NULL) = (ending IS NULL)", name="ending"),
+    CheckConstraint(
+        "(container_id IS NULL) = (owner IS NOT NULL) AND (container_id IS NULL) = (node IS NULL)",
+        name="holder",
+    ),
+    CheckConstraint("(idempotency_key IS NULL) = (idempotency_body IS NULL)", name="idempotency"),
+    sqlite_autoincrement=True,  # an id names one row for ever, also when that row was pruned
+)
+ALLOCATION_COLUMNS: Final = tuple(column for column in ALLOCATION.columns if column.name != "listed")
+"""What is told of an allocation. Whether it is `listed` concerns SQLite's indexes alone: see below."""
+
+
+def _live(name: str, *columns: str, unique: bool = False) -> None:
+    """An index over who has an address."""
+    partial(ALLOCATION, name, columns, "until IS NULL", unique=unique)
+
+
+# An address has one owner at a time. Beside one whom workloads name there are at most two holders: there are
+# two more slots. A holder has one address at each position.
+_live("allocation_one_in_slot", "space", "address", "slot", unique=True)
+_live("allocation_one_answer", "digest", "position", unique=True)
+partial(
+    ALLOCATION,
+    "allocation_one_key",
+    ("idempotency_key", "position"),
+    "idempotency_key IS NOT NULL",
+    unique=True,
+)
+# Pages of live rows are in the order of addresses, so that the unique index serves the list of all and of a
+# pool; a container is found by how its digests begin. Each further index costs every ADD and DEL a page.
+# On SQLite those with random or many places are deferred: a row enters them with thousands of others at once,
+# and is found by `allocation_unlisted` until then (docs/decisions/0022-deferred-indexes.md).
+# It has the clusters, so that what nodes hold is counted without a look at a row. SQLite needs the columns of
+# the condition for that too.
+partial(
+    ALLOCATION,
+    "allocation_live_node",
+    ("node", "space", "address", "cluster", "until", "listed"),
+    "until IS NULL",
+    deferred=True,
+)
+partial(
+    ALLOCATION,
+    "allocation_live_workload",
+    ("namespace", "name", "space", "address"),
+    "until IS NULL AND namespace IS NOT NULL",
+    deferred=True,
+)
+Index(
+    "allocation_unlisted",
+    *(ALLOCATION.c[column] for column in ("id", "node", "namespace", "name")),
+    sqlite_where=text("NOT listed"),
+).ddl_if(dialect="sqlite")
+partial(
+    ALLOCATION, "allocation_live_owner", ("owner", "space", "address"), "until IS NULL AND owner IS NOT NULL"
+)
+partial(
+    ALLOCATION, "allocation_borrowed", ("cluster", "node", "space", "address"), "until IS NULL AND borrowed"
+)
+# Who is away for long enough, by pool; and what an owner and its holders had.
+partial(ALLOCATION, "allocation_away", ("pool", "away_since"), "until IS NULL AND away_since IS NOT NULL")
+partial(ALLOCATION, "allocation_of_held_for", ("held_for", "since", "id"), "held_for IS NOT NULL")
+partial(
+    ALLOCATION,
+    "allocation_owners",
+    ("namespace", "owner", "cluster", "position"),
+    "until IS NULL AND owner IS NOT NULL AND cluster IS NOT NULL",
+)
+# A seat has one container at a time.
+partial(
+    ALLOCATION,
+    "allocation_one_container",
+    ("cluster", "node", "seat", "seat_position"),
+    "seat IS NOT NULL AND node IS NOT NULL",
+    unique=True,
+)
+# Whose seats are of a pool.
+partial(ALLOCATION, "allocation_seat", ("pool", "owner", "cluster", "node"), "seat IS NOT NULL")
+# History is in the order of time. These hold live and ended rows, so that an ending moves nothing in them.
+Index("allocation_since", ALLOCATION.c.since, ALLOCATION.c.id)
+Index(
+    "allocation_of_address",
+    ALLOCATION.c.space,
+    ALLOCATION.c.address,
+    ALLOCATION.c.since,
+    ALLOCATION.c.id,
+)
+for _column in ("node", "name"):
+    partial(
+        ALLOCATION,
+        f"allocation_of_{_column}",
+        (_column, "since", "id"),
+        f"{_column} IS NOT NULL",
+        deferred=True,
+    )

@@ -1,0 +1,162 @@
+"""Why somebody gets no address, or gives none back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ipamd.models.address import IPAddress
+from ipamd.models.errors.domain_error import DomainError
+from ipamd.models.instant import Instant, rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class Fullness:
+    """How full a pool is. `str()` says it. `ready_at` is when its next address has cooled down.
+
+    What is free may lie in other nodes' blocks: `lends` says that a node may have it all the same.
+    """
+
+    pool: str
+    size: int
+    allocated: int
+    cooling: int
+    reserved: int
+    excluded: int
+    draining: bool
+    ready_at: Instant | None
+    lends: bool = True
+    leased: int = 0
+
+    @property
+    def free(self) -> int:
+        return self.size - self.allocated - self.leased - self.cooling - self.reserved - self.excluded
+
+    def __str__(self) -> str:
+        if self.draining:
+            return f"pool {self.pool} is draining"
+        text = f"pool {self.pool} has {self.allocated} of {self.size} allocated, {self.cooling} cooling down"
+        for count, what in (
+            (self.leased, "held in advance by nodes"),
+            (self.reserved, "reserved"),
+            (self.excluded, "excluded"),
+        ):
+            text += f", {count} {what}" if count else ""
+        if self.free > 0 and not self.lends:
+            text += ", and lends nothing out of other nodes' blocks (its borrow is false)"
+        if self.ready_at is not None and self.free <= 0:
+            text += f", the next ready at {rfc3339(self.ready_at)}"
+        return text
+
+
+class NothingFree(DomainError):
+    """No pool that may serve the request has an address ready. `why` gives the reason for each pool."""
+
+    code = "nothing-free"
+
+    def __init__(self, pools: tuple[str, ...], why: str = "") -> None:
+        said = "no address is free" if pools else "no pool may serve this request"
+        super().__init__(f"{said}: {why or ', '.join(pools) or 'there is none'}")
+        self.pools = pools
+
+
+class QuotaExceeded(DomainError):
+    """A quota allows no more addresses to whom a request is for."""
+
+    code = "quota-exceeded"
+
+    def __init__(self, quota: str, limit: int, used: int, family: int, whose: str) -> None:
+        super().__init__(
+            f"quota {quota} allows {limit} IPv{family} address{'' if limit == 1 else 'es'} for {whose}, and "
+            f"{used} {'is' if used == 1 else 'are'} used: release what is not needed, or raise the limit "
+            f"(`ipamctl quota edit {quota} --limit NUMBER`)"
+        )
+        self.quota = quota
+        self.limit = limit
+        self.used = used
+
+
+class AddressTaken(DomainError):
+    """Somebody else holds the requested or reserved address; `reserved` names the reservation."""
+
+    code = "address-taken"
+
+    def __init__(
+        self,
+        space: str,
+        address: IPAddress,
+        by: str | None = None,
+        allocation: int | None = None,
+        reserved: str | None = None,
+    ) -> None:
+        sentence = f"{address} is held by {by or 'another holder'}"
+        if allocation is not None:
+            sentence += f": if that is wrong, release it with `ipamctl allocation release {allocation}`"
+        super().__init__(sentence if reserved is None else f"{sentence}; {reserved}")
+        self.space = space
+        self.address = address
+        self.by = by
+        self.allocation = allocation
+        self.reserved = reserved
+
+
+class OwnerFull(DomainError):
+    """An owner's address has as many living holders as it may have."""
+
+    code = "owner-full"
+
+    def __init__(self, owner: str, address: IPAddress, holders: Sequence[str]) -> None:
+        super().__init__(
+            f"{owner} has {address}, and it is held by {' and by '.join(holders)}: one of them must end first"
+        )
+        self.address = address
+
+
+class OwnerHeld(DomainError):
+    """An owner shall lose an address that somebody holds."""
+
+    code = "owner-held"
+
+    def __init__(self, owner: str, address: IPAddress, holders: Sequence[str]) -> None:
+        super().__init__(
+            f"{owner} has {address}, and it is held by {' and by '.join(holders)}: end them first, or "
+            "release the owner with its holders (`ipamctl owner release --holders`)"
+        )
+        self.address = address
+
+
+class AddressUnavailable(DomainError):
+    """The requested address is not available to this request, whoever holds it."""
+
+    code = "address-unavailable"
+
+    def __init__(self, address: IPAddress, why: str) -> None:
+        super().__init__(f"{address} is not available: {why}")
+        self.address = address
+
+
+class Overtaken(DomainError):
+    """A call was issued before a release of the same holder, and the release has been carried out."""
+
+    code = "overtaken"
+
+    def __init__(self) -> None:
+        super().__init__("a later DEL of this container was carried out first: this ADD takes nothing")
+
+
+class NotHeld(DomainError):
+    """A checked holder has no address."""
+
+    code = "not-held"
+
+
+class SeveralWorkloads(DomainError):
+    """A workload that is to be released by its name is several: the name was used again."""
+
+    code = "several-workloads"
+
+    def __init__(self, name: str, lives: Sequence[str]) -> None:
+        super().__init__(
+            f"{name} is the name of {len(lives)} workloads that hold addresses: name one by its UID and "
+            f"cluster ({', '.join(lives)})"
+        )
