@@ -1,0 +1,240 @@
+"""What becomes of the requests for addresses of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Final
+
+from ipamd.engine.allocation import call_order
+from ipamd.engine.allocation.batch import Batch
+from ipamd.engine.allocation.block_search import NotYet, PickedAddress
+from ipamd.engine.allocation.call import AllocateCall, Contended, NeedsBlock, NeedsBlocks, Verdict
+from ipamd.engine.allocation.draining import refuse_draining
+from ipamd.engine.allocation.former_addresses import with_former, workload_that_asks
+from ipamd.engine.allocation.owned_addresses import with_owned
+from ipamd.engine.allocation.selection import AddressRequest, select
+from ipamd.models.allocation import Allocation, SeatPosition
+from ipamd.models.errors import (
+    AddressUnavailable,
+    DomainError,
+    LeaseOver,
+    NothingFree,
+    Overtaken,
+    Unavailable,
+)
+from ipamd.models.former_address import FormerAddress
+from ipamd.models.identity import Digest, Owner
+from ipamd.models.lease import Seat
+from ipamd.models.node import NodeKey
+from ipamd.models.outcome import Grant, Granted, Refused
+from ipamd.models.pool import Affinity
+
+RESTORING: Final = (
+    "and not all nodes have said yet what lives on them: nothing is given to anybody new until then, or an "
+    "admin says `ipamctl restore finish` (`ipamctl restore status` tells who is waited for)"
+)
+
+
+class Allocations:
+    """The requests for addresses of a batch that wait for blocks to take them from."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._waiting: dict[int, tuple[AllocateCall, list[AddressRequest]]] = {}
+        self._workloads: dict[int, Digest] = {}
+        self._nearly_full: set[NeedsBlock] = set()
+
+    def begin(self, at: int, call: AllocateCall) -> Verdict | None:
+        """Decide a request that is refused or asked again; None if it waits for blocks."""
+        batch, request = self._batch, call.request
+        held = batch.held_by(call.digest)
+        try:
+            releases = batch.found.releases.get(call.digest)
+            if releases and call_order.overtaken(call.order, releases, batch.now):
+                raise Overtaken
+            leased = request.seat
+            if leased is not None and batch.is_over(leased.seat.node, leased.epoch):
+                raise LeaseOver(leased.seat.node.name)
+            if held and request.for_owner != request.holder:
+                return self._repeat(call, held)
+            self._refuse_while_restoring(call)
+            if batch.catalogue.draining:
+                refuse_draining(request, batch.catalogue)
+            wanted = select(request, batch.catalogue)
+            if not wanted:
+                raise NothingFree(())
+            owner = request.for_owner
+            if owner is not None:
+                wanted = with_owned(wanted, batch.held_by(owner.digest))
+            self._waiting[at] = call, wanted
+            batch.tallies.expect_request(at, request, wanted)
+            if owner is None and batch.catalogue.has_sticky_pools:
+                workload = workload_that_asks(request, wanted)
+                if workload is not None:
+                    self._workloads[at] = workload
+        except DomainError as error:
+            return Refused(error)
+        return None
+
+    def workloads(self) -> Set[Digest]:
+        """The workloads of which must be known what they had in sticky pools, before their calls go on."""
+        return set(self._workloads.values())
+
+    def remember(self, former: Mapping[Digest, Sequence[FormerAddress]]) -> None:
+        """Take in what those workloads had."""
+        for at, workload in self._workloads.items():
+            call, wanted = self._waiting[at]
+            self._waiting[at] = call, with_former(wanted, former.get(workload, ()))
+        self._workloads.clear()
+
+    def leave(self, at: int) -> None:
+        """Give a call nothing, if it is a request for addresses: it is contended."""
+        self._waiting.pop(at, None)
+        self._workloads.pop(at, None)
+
+    def advance(self) -> Iterator[tuple[int, Verdict]]:
+        """Decide those requests whose blocks are at hand, or cannot be had."""
+        for at, (call, wanted) in list(self._waiting.items()):
+            if at not in self._workloads:
+                verdict = self._try(at, call, wanted)
+                if verdict is not None:
+                    del self._waiting[at]
+                    yield at, verdict
+
+    def nearly_full(self) -> frozenset[NeedsBlock]:
+        """The blocks that nodes will lack soon, where a block is to be announced before it is needed."""
+        return frozenset(self._nearly_full)
+
+    def _refuse_while_restoring(self, call: AllocateCall) -> None:
+        restoration = self._batch.catalogue.snapshot.restoration
+        if restoration.began is not None and call.request.adopted_in is None:
+            older = "was put back" if restoration.cause is None else f"is an older one ({restoration.cause})"
+            raise Unavailable(f"the database {older}, {RESTORING}")
+
+    def _repeat(self, call: AllocateCall, held: Sequence[Allocation]) -> Granted:
+        """The same answer as before; written anew, so that a commit of its own stands behind it."""
+        addresses = [row.address for row in held]
+        others = [address for address in call.request.requested if address not in addresses]
+        if others:
+            holds = " and ".join(map(str, addresses))
+            raise AddressUnavailable(others[0], f"this holder has {holds}: release it first")
+        if call.request.seat is None and any(row.seat is not None for row in held):
+            raise Unavailable(
+                "the container has an address of its node's lease, and its node has not yet told of its end: "
+                "try again"
+            )
+        issued, netns = call.request.issued, call.request.netns
+        boot = issued.boot if issued is not None else None
+        self._batch.changes.repeated += [call_order.repeat(row, call.order, boot, netns) for row in held]
+        pools = self._batch.catalogue.pools
+        return Granted(tuple(Grant(row.address, pools[row.pool]) for row in held), repeated=True)
+
+    def _try(self, at: int, call: AllocateCall, wanted: list[AddressRequest]) -> Verdict | None:
+        batch = self._batch
+        blocks, tallies = batch.blocks, batch.tallies
+        taken: list[PickedAddress] = []
+        lacking: list[NotYet | NeedsBlock] = []
+        verdict: Verdict | None = None
+        try:
+            for each in wanted:
+                if each.owned is None:
+                    found = blocks.take(tallies.allowed(at, each), call.node)
+                else:
+                    found = self._take_owned(each.owned, call)
+                if isinstance(found, PickedAddress):
+                    taken.append(found)
+                    if found.owned is None:
+                        tallies.take(at, found.pool, adopted=each.adopted)
+                    if call.lease is not None and blocks.is_borrowed(found, call.node):
+                        raise NothingFree((found.pool.name,))  # announced with its container: too late
+                else:
+                    lacking.append(found)
+        except DomainError as error:
+            verdict = Refused(error)
+        if verdict is None and not lacking:
+            return self._grant(call, taken)
+        for picked in reversed(taken):
+            if picked.owned is None:
+                blocks.untake(picked)
+                tallies.untake(at, picked.pool)
+        return verdict or _undecided(lacking)
+
+    def _take_owned(self, owned: Allocation, call: AllocateCall) -> PickedAddress | NotYet:
+        pool = self._batch.catalogue.pools[owned.pool]
+        return self._batch.owned.take(owned, call.request.holder, pool, call.node)
+
+    def _grant(self, call: AllocateCall, taken: list[PickedAddress]) -> Granted:
+        batch, request = self._batch, call.request
+        boot = request.issued.boot if request.issued is not None else None
+        wanted = request.seat
+        if wanted is not None:
+            batch.changes.seats.append(
+                Seat(
+                    node=wanted.seat.node,
+                    number=wanted.seat.number,
+                    key=wanted.key,
+                    configuration=wanted.configuration,
+                    network=wanted.network,
+                )
+            )
+        for position, picked in enumerate(taken):
+            pool, block, address, owned = picked
+            begun = Allocation(
+                id=None,
+                space=pool.space,
+                address=address,
+                pool=pool.name,
+                block=block,
+                holder=request.holder,
+                digest=call.digest,
+                position=position,
+                workload=request.workload,
+                boot=boot,
+                netns=request.netns,
+                since=batch.now,
+                until=None,
+                ending=None,
+                generation=1,
+                taken=call.order,
+                repeated=call.order,
+                idempotency=request.idempotency,
+                begun_by=request.by,
+                borrowed=request.owner is None and batch.blocks.is_borrowed(picked, call.node),
+                seat=SeatPosition(wanted.seat.number, position) if wanted is not None else None,
+                free_since=batch.blocks.lease(picked) if wanted is not None else None,
+            )
+            if request.for_owner is None:
+                batch.changes.begun.append(begun)
+            else:
+                self._begin_for(request.for_owner, begun, owned)
+            batch.announce(pool.name, begun.announced_for)
+            if owned is None and self._is_running_short(picked, call.node):
+                self._nearly_full.add(NeedsBlock(pool.name, call.node))
+        repeated = request.for_owner == request.holder and all(picked.owned for picked in taken)
+        return Granted(tuple(Grant(picked.address, picked.pool) for picked in taken), repeated)
+
+    def _begin_for(self, owner: Owner, begun: Allocation, owned: Allocation | None) -> None:
+        """Begin a time with an address of an owner, `owned` if the owner had it before."""
+        batch = self._batch
+        if owned is None:
+            batch.owned.begin_owner(owner, begun, batch.held_by(owner.digest))
+        elif begun.holder != owner:
+            batch.announce_holders(owned)
+            batch.owned.begin_holder(owner, begun)
+
+    def _is_running_short(self, picked: PickedAddress, node: NodeKey | None) -> bool:
+        """Whether a node should have its next block before it has used up this one."""
+        return (
+            node is not None
+            and picked.pool.affinity is Affinity.NODE
+            and self._batch.catalogue.announces(picked.pool.name, node.cluster)
+            and self._batch.blocks.is_nearly_full(picked)
+        )
+
+
+def _undecided(lacking: Sequence[NotYet | NeedsBlock]) -> Contended | NeedsBlocks | None:
+    """What is to be done for an allocate call that lacks something; None if the next search may find it."""
+    if NotYet.CONTENDED in lacking:
+        return Contended()
+    blocks = tuple(each for each in lacking if isinstance(each, NeedsBlock))
+    return NeedsBlocks(blocks) if len(blocks) == len(lacking) else None
