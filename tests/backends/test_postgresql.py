@@ -13,14 +13,14 @@ from ipamd.backends.conformance.examples import allocation
 from ipamd.backends.interface import Backend, BlockId, Changes, Transaction, WaitForLocks
 from ipamd.backends.registry import open_backend
 from ipamd.backends.sql import statements
-from ipamd.backends.sql.postgres import unit
+from ipamd.backends.sql.postgres import arrays, unit
 from ipamd.backends.sql.postgres.address import Address
 from ipamd.backends.sql.postgres.backend import PostgresReader
-from ipamd.backends.sql.postgres.connection import Door, ready
+from ipamd.backends.sql.postgres.connection import PLANS, Door, ready
 from ipamd.backends.sql.postgres.connections import MOST, Connections
 from ipamd.backends.sql.rows import number_bytes
 from ipamd.backends.sql.schema import METADATA, REVISION
-from ipamd.backends.sql.session import DatabaseSession
+from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Idempotency
 from ipamd.models.block import new_block
 from ipamd.models.errors import DatabaseUnfit, DomainError, SchemaUnfit, Unavailable
@@ -256,6 +256,35 @@ def test_the_plan_of_a_question_about_many_is_no_longer_than_that_about_two(
         return len(postgres.rows(f"EXPLAIN {asked.text}", database, *asked.arranged(("pods", *bounds))))
 
     assert steps(256) == steps(2)
+
+
+def test_a_batch_finds_rows_by_their_keys_also_if_it_was_planned_for_empty_tables(
+    postgres: Postgres, database: str
+) -> None:
+    of_a_batch = {
+        "holders": arrays.LIVE_BY_DIGESTS,
+        "releases": arrays.RELEASES_BY_DIGESTS,
+        "endings": arrays.END_ALLOCATIONS,
+        "drops": arrays.DROP_ALLOCATIONS,
+        "repeats": arrays.REPEAT_ALLOCATIONS,
+        "blocks": arrays.WRITE_BLOCKS,
+        "numbers": arrays.LOCK_FREE_BLOCKS,
+        **{owner.value: search for owner, search in arrays.LOCK_WITH_FREE.items()},
+    }
+    settings = {**PLANS, "plan_cache_mode": "force_generic_plan"}
+    asked = "".join(f"SET {key} = {value}; " for key, value in settings.items())
+
+    def plan(statement: Statement) -> list[str]:
+        nothing = ", ".join(["NULL"] * len(ready(statement).arranged(statement.parameters)))
+        prepared = f"PREPARE one AS {ready(statement).text}; EXPLAIN EXECUTE one({nothing})"
+        return [line.strip("-> ") for (line,) in postgres.sql(asked + prepared, database)]
+
+    for name, statement in of_a_batch.items():
+        lines = plan(statement)
+        scans = sum(line.startswith(("Index Scan", "Bitmap Index Scan")) for line in lines)
+        conditions = sum(line.startswith("Index Cond:") for line in lines)
+        assert 1 <= scans == conditions, (name, lines)
+        assert not any(line.startswith(("Join Filter:", "Seq Scan")) for line in lines), (name, lines)
 
 
 async def test_a_bad_value_is_not_taken_for_a_database_that_does_not_answer(backend: Backend) -> None:

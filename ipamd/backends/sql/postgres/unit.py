@@ -45,17 +45,21 @@ class NotBegun(Exception):
 class Bounds:
     """How a transaction begins, and how long it may wait, in seconds.
 
-    `locks` for each lock, `whole` for all of it, `idle` for a word from us.
+    `locks` for each lock, `whole` for all of it, `idle` for a word from us. `planned_once` is for units of
+    work whose statements find rows by their keys: they are not planned anew for the values of each call.
     """
 
     begin: str
     locks: float
     whole: float
     idle: float = IDLE_SECONDS
+    planned_once: bool = False
 
     def opening(self, settings: Mapping[str, str]) -> str:
         """One message that begins the transaction and sets its bounds, and more settings, for it alone."""
         more = "".join(f", set_config({quoted(key)}, {quoted(to)}, true)" for key, to in settings.items())
+        if self.planned_once:
+            more += ", set_config('plan_cache_mode', 'force_generic_plan', true)"
         locks = milliseconds(self.locks)
         return (
             f"{self.begin}; SELECT "
