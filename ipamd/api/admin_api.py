@@ -40,6 +40,7 @@ from ipamd.api.routers import (
     reservations,
     restore,
     tokens,
+    waiters,
 )
 from ipamd.engine.engine import Engine
 
@@ -77,6 +78,7 @@ def admin_api(engine: Engine, calls: CallMeasures) -> FastAPI:
         reservations,
         quotas,
         owners,
+        waiters,
         requests,
         apply,
         csv,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 import structlog
 from msgspec import structs
 
 from ipamd.api.schemas.allocation import NewAllocation
+from ipamd.api.waiting import NO_WAIT, Wait
 from ipamd.engine.allocation.owners import OwnerKey
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
@@ -86,11 +88,16 @@ class AllocationKey:
 
 
 async def allocate_for_owner(
-    body: NewAllocation, key: AllocationKey, engine: Engine, catalogue: Catalogue, by: str | None
+    body: NewAllocation,
+    key: AllocationKey,
+    engine: Engine,
+    catalogue: Catalogue,
+    by: str | None,
+    wait: Wait = NO_WAIT,
 ) -> Allocation:
     """Give an owner an address. Raises what the engine refuses with, and IdempotencyEnded."""
     holder = key.owner(body.owner)
-    outcome = await engine.allocate(_request(body, holder, key, catalogue, by))
+    outcome = await wait.outcome(partial(_request, body, holder, key, by), engine, catalogue)
     if isinstance(outcome, Refused):
         await key.first_answer(engine)  # it may have come to its end since it was looked up
         log.info("allocate", outcome=outcome.error.code, owner=body.owner, why=str(outcome.error))
@@ -105,15 +112,19 @@ async def allocate_for_owner(
 
 
 async def allocate_for_named_owner(
-    key: OwnerKey, body: NewAllocation, engine: Engine, catalogue: Catalogue, by: str | None
+    key: OwnerKey, body: NewAllocation, engine: Engine, catalogue: Catalogue, by: str | None, wait: Wait
 ) -> None:
     """Give an owner whom workloads name an address, unless it has one there.
 
     Raises what the engine refuses with.
     """
     holder = key.owner
-    plain = _request(body, holder, AllocationKey(None, b""), catalogue, by)
-    outcome = await engine.allocate(structs.replace(plain, for_owner=holder))
+
+    def make(catalogue: Catalogue) -> AllocationRequest:
+        plain = _request(body, holder, AllocationKey(None, b""), by, catalogue)
+        return structs.replace(plain, for_owner=holder)
+
+    outcome = await wait.outcome(make, engine, catalogue)
     if isinstance(outcome, Refused):
         log.info("owner", outcome=outcome.error.code, owner=body.owner, why=str(outcome.error))
         raise outcome.error
@@ -123,13 +134,13 @@ async def allocate_for_named_owner(
 async def try_for_owner(body: NewAllocation, engine: Engine, catalogue: Catalogue) -> None:
     """Raise what an owner would be refused with. Nothing is taken."""
     key = AllocationKey(None, body.fingerprint())
-    outcome = await engine.allocator.dry_run(_request(body, key.owner(body.owner), key, catalogue, None))
+    outcome = await engine.allocator.dry_run(_request(body, key.owner(body.owner), key, None, catalogue))
     if isinstance(outcome, Refused):
         raise outcome.error
 
 
 def _request(
-    body: NewAllocation, holder: Owner, key: AllocationKey, catalogue: Catalogue, by: str | None
+    body: NewAllocation, holder: Owner, key: AllocationKey, by: str | None, catalogue: Catalogue
 ) -> AllocationRequest:
     """What an owner asks the engine for. Raises InvalidValue, AddressUnavailable."""
     address = _of_a_host(parse_address(body.address)) if body.address is not None else None

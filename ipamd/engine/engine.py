@@ -17,7 +17,9 @@ from ipamd.engine.allocation.adoption import Adoption
 from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.allocation.block_returns import BlockReturns
 from ipamd.engine.allocation.collection import Collector
+from ipamd.engine.allocation.freed import FreedBell
 from ipamd.engine.allocation.owners import Owners
+from ipamd.engine.allocation.waiting import Waiting
 from ipamd.engine.allocation.workloads import Workloads
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import Catalogue
@@ -71,7 +73,8 @@ class Engine:
         self.measures = Measures()
         self.announcements = Announcements(backend.ledger)
         refusals = Refusals(backend.ledger, cache, clock)
-        self.allocator = Allocator(backend, clock, cache, self.measures, refusals, self.announcements)
+        bell = FreedBell()
+        self.allocator = Allocator(backend, clock, cache, self.measures, refusals, self.announcements, bell)
         self.adoption = Adoption(self.allocator, backend.ledger, cache)
         self.collector = Collector(self.allocator, backend.ledger, cache, clock, self.upkeep)
         self.workloads = Workloads(self.allocator, backend.ledger)
@@ -91,6 +94,7 @@ class Engine:
             backend, self.allocator, living, self.restoring, cache, clock, self.measures, leak_grace
         )
         self._recalls = Recalls(backend, self.allocator, cache, scarcity)
+        self.waiting = Waiting(backend.line, self.allocator, self.allocate, cache, clock, bell, self.measures)
         self.administration = Administration(backend, cache, self.announcements, clock)
         self.quotas = Quotas(backend, cache, self.announcements, clock)
         self.requests = ChangeRequests(backend, cache, self.announcements, clock)
@@ -139,7 +143,7 @@ class Engine:
         await self.upkeep.begin()
         await self.setting_back.begin()
         working = [self.upkeep.run(), self.setting_back.run(), self._sampling.run(), self.restoring.run()]
-        working += [self.quotas.run(), self.owners.run()]
+        working += [self.quotas.run(), self.owners.run(), self.waiting.run()]
         if self._pruning is not None:
             working.append(self._pruning.run())
         self._tasks += map(asyncio.create_task, working)
@@ -148,6 +152,7 @@ class Engine:
         """Let everybody go who waits for news: the process ends."""
         self.announcements.end()
         self.leases.end()
+        self.waiting.end()
 
     @property
     def is_ending(self) -> bool:
@@ -157,6 +162,7 @@ class Engine:
     async def close(self) -> None:
         """Answer the calls under way, write what is only in memory, and close the database."""
         self.end_waiting()
+        await self.waiting.close()
         await self.allocator.close()
         for task in self._tasks:
             task.cancel()

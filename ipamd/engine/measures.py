@@ -35,7 +35,8 @@ class Measures:
 
     `retries` are settlings that were begun again, by what others changed meanwhile; `failures` those that
     the database ended, by the cause (`Unavailable.cause`). `dead` are addresses that were freed because
-    their containers are gone, by how that is known.
+    their containers are gone, by how that is known. `waits` are allocations that stood in
+    the line of waiters, by what became of them.
     """
 
     def __init__(self) -> None:
@@ -46,3 +47,4 @@ class Measures:
         self.retries: Counter[str] = Counter(catalogue=0, constraint=0, doubt=0, quota=0)
         self.failures: Counter[str] = Counter()
         self.dead: Counter[str] = Counter(admin=0, boot=0, namespace=0)
+        self.waits: Counter[str] = Counter(served=0, refused=0, gone=0, stopped=0)

@@ -52,3 +52,9 @@ LEASE_SECONDS: Final = 86_400
 
 LEAST_LEASE_SECONDS: Final = 60
 """A node asks several times in this time."""
+
+LONGEST_WAIT: Final = 600
+"""Seconds for which an allocation may wait for room."""
+
+MOST_WAITERS: Final = 256
+"""Allocations that wait for room, over all replicas."""

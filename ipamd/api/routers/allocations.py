@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import structlog
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from ipamd.api.owner_allocation import AllocationKey, allocate_for_owner
 from ipamd.api.paging import PageQuery, bounded_page
@@ -20,6 +20,7 @@ from ipamd.api.schemas.allocation import (
     ShownReleased,
     document_of,
 )
+from ipamd.api.waiting import Prefer, Wait
 from ipamd.engine.allocation.workloads import WorkloadRelease
 from ipamd.models.address import parse_address
 from ipamd.models.allocation import Ending
@@ -64,14 +65,23 @@ async def allocate(
     catalogue: CurrentCatalogue,
     asker: Asker,
     response: Response,
+    request: Request,
     idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
 ) -> ShownAllocation:
-    """Give an address to a VM, a device or a load balancer."""
+    """Give an address to a VM, a device or a load balancer.
+
+    With `Prefer: wait=60` it waits for room, first come first served; a refusal then says how many waited
+    before it. If the connection is closed, it gives up.
+    """
+    wait = Wait.of(prefer, request)
     key = AllocationKey.of_asker(_checked(idempotency_key), body.fingerprint(), asker)
     allocation = await key.first_answer(engine)
     if allocation is None:
         by = asker.name if asker is not None else None
-        allocation = await allocate_for_owner(body, key, engine, catalogue, by)
+        with wait.told():
+            allocation = await allocate_for_owner(body, key, engine, catalogue, by, wait)
+    response.headers.update(wait.headers)
     response.headers["Location"] = f"/v1/allocations/{allocation.id}"
     return document_of(allocation)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import structlog
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from ipamd.api.owner_allocation import allocate_for_named_owner
 from ipamd.api.paging import PageQuery, page
@@ -20,6 +20,7 @@ from ipamd.api.schemas.owner import (
     document_of,
 )
 from ipamd.api.schemas.text import Document, Note, Word
+from ipamd.api.waiting import Prefer, Wait
 from ipamd.engine.allocation.owners import OwnerKey
 from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.models.query import OwnerQuery
@@ -55,15 +56,24 @@ async def list_owners(
 
 @router.post("", status_code=HTTPStatus.CREATED, response_model=Page[ShownOwned])
 async def make_owner(
-    body: NewOwner, engine: TheEngine, catalogue: CurrentCatalogue, asker: Asker, response: Response
+    body: NewOwner,
+    engine: TheEngine,
+    catalogue: CurrentCatalogue,
+    asker: Asker,
+    response: Response,
+    request: Request,
+    prefer: Prefer = None,
 ) -> dict[str, Any]:
     """Give an owner an address before its first workload starts. Shows all that the owner has.
 
     If it has one of that pool already, nothing changes. It keeps the address until a workload has held it
-    and gone, or an admin releases it.
+    and gone, or an admin releases it. With `Prefer: wait=60` it waits for room, as an allocation does.
     """
+    wait = Wait.of(prefer, request)
     by = asker.name if asker is not None else None
-    await allocate_for_named_owner(body.key, body.allocation(), engine, catalogue, by)
+    with wait.told():
+        await allocate_for_named_owner(body.key, body.allocation(), engine, catalogue, by, wait)
+    response.headers.update(wait.headers)
     cluster, *path = (quote(part, safe="") for part in body.key)
     response.headers["Location"] = f"/v1/owners/{'/'.join(path)}?cluster={cluster}"
     return await _shown(body.key, engine, catalogue)

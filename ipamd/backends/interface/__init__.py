@@ -21,6 +21,7 @@ from ipamd.backends.interface.backend import (
 )
 from ipamd.backends.interface.catalogue_change import KEPT_ANNOUNCEMENTS, CatalogueChange
 from ipamd.backends.interface.ledger import NOT_ADDED_UP, Ledger, PodNetworkReading
+from ipamd.backends.interface.line import Line
 from ipamd.backends.interface.transaction import (
     BlockId,
     BlockOwner,
@@ -66,6 +67,7 @@ __all__ = [
     "HeldAddress",
     "InDoubt",
     "Ledger",
+    "Line",
     "LockPolicy",
     "Locked",
     "OwnerChange",

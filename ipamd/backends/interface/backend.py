@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from ipamd.backends.interface.audit import Audit
 from ipamd.backends.interface.catalogue_change import CatalogueChange
 from ipamd.backends.interface.ledger import Ledger
+from ipamd.backends.interface.line import Line
 from ipamd.backends.interface.transaction import Transaction
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
@@ -62,6 +63,7 @@ class Backend(Protocol):
 
     ledger: Ledger
     audit: Audit
+    line: Line
 
     @property
     def lanes(self) -> int:

@@ -6,10 +6,21 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import SKIP_LOCKS, Audit, Backend, Change, Ledger, LockPolicy, Undone, Work
+from ipamd.backends.interface import (
+    SKIP_LOCKS,
+    Audit,
+    Backend,
+    Change,
+    Ledger,
+    Line,
+    LockPolicy,
+    Undone,
+    Work,
+)
 from ipamd.backends.memory.audit import MemoryAudit
 from ipamd.backends.memory.catalogue import MemoryCatalogueChange
 from ipamd.backends.memory.ledger import MemoryLedger
+from ipamd.backends.memory.line import MemoryLine
 from ipamd.backends.memory.tables import Tables
 from ipamd.backends.memory.transaction import MemoryTransaction
 from ipamd.models.errors import DatabaseUnfit, Unavailable
@@ -29,6 +40,7 @@ class MemoryBackend:
         self._closed = False
         self.ledger: Ledger = MemoryLedger(self._tables)
         self.audit: Audit = MemoryAudit(self._tables)
+        self.line: Line = MemoryLine()
 
     async def transact(self, work: Work[T], locks: LockPolicy = SKIP_LOCKS) -> T:
         return self._run(work(MemoryTransaction(self._tables)))

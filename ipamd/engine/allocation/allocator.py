@@ -10,6 +10,7 @@ from ipamd.engine.allocation.attempts import Attempts
 from ipamd.engine.allocation.batching import Batching
 from ipamd.engine.allocation.boots import Boots
 from ipamd.engine.allocation.call import AllocateCall, ReleaseCall, ReportCall
+from ipamd.engine.allocation.freed import FreedBell
 from ipamd.engine.allocation.selection import context_of
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import RequestContext
@@ -42,9 +43,10 @@ class Allocator:
         measures: Measures,
         reasons: Reasons,
         announcements: Announcements,
+        freed: FreedBell,
     ) -> None:
         self._boots = Boots(backend, clock)
-        self._attempts = Attempts(backend, clock, cache, measures, announcements)
+        self._attempts = Attempts(backend, clock, cache, measures, announcements, freed)
         self._batching = Batching(self._attempts, backend.lanes, measures)
         self._reasons = reasons
 

@@ -24,6 +24,7 @@ from ipamd.engine.allocation.call import AllocateCall, Call, NeedsBlock, NeedsBl
 from ipamd.engine.allocation.carving import Carver
 from ipamd.engine.allocation.carving_ahead import CarvingAhead
 from ipamd.engine.allocation.dry_run import dry_run
+from ipamd.engine.allocation.freed import FreedBell
 from ipamd.engine.allocation.settle import Settled, settle
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
@@ -55,8 +56,10 @@ class Attempts:
         cache: CatalogueCache,
         measures: Measures,
         announcements: Announcements,
+        freed: FreedBell,
     ) -> None:
         self._announcements = announcements
+        self._freed = freed
         self._ahead = CarvingAhead(backend.ledger, self.carve)
         self._backend = backend
         self._clock = clock
@@ -113,6 +116,8 @@ class Attempts:
             self._announcements.ring()
         if settled.nearly_full:
             self._ahead.look_after(settled.nearly_full)
+        if self._freed.listened:
+            self._freed.hear(settled.verdicts)
         return settled.verdicts
 
     async def dry_run(self, call: AllocateCall, locks: LockPolicy) -> Granted | Refused:

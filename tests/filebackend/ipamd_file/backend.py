@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import SKIP_LOCKS, Audit, Backend, Change, Ledger, LockPolicy, Undone, Work
+from ipamd.backends.interface import (
+    SKIP_LOCKS,
+    Audit,
+    Backend,
+    Change,
+    Ledger,
+    Line,
+    LockPolicy,
+    Undone,
+    Work,
+)
 from ipamd.models.errors import DatabaseUnfit, Unavailable
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
@@ -19,6 +29,7 @@ from ipamd_file.audit import FileAudit
 from ipamd_file.catalogue import FileCatalogueChange
 from ipamd_file.journal import Journal
 from ipamd_file.ledger import FileLedger
+from ipamd_file.line import FileLine
 from ipamd_file.store import Store
 from ipamd_file.transaction import FileTransaction
 
@@ -44,6 +55,7 @@ class FileBackend:
         self._closed = False
         self.ledger: Ledger = FileLedger(self._store, self._turn)
         self.audit: Audit = FileAudit(self._store, self._turn)
+        self.line: Line = FileLine(self._store, lambda work: self._turn(lambda: self._kept(work)))
 
     async def transact(self, work: Work[T], locks: LockPolicy = SKIP_LOCKS) -> T:
         return await self._turn(lambda: self._kept(work(FileTransaction(self._store))))

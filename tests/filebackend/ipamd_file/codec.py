@@ -38,6 +38,7 @@ from ipamd.models.quota import Quota, Tally
 from ipamd.models.reservation import Reservation
 from ipamd.models.restoration import Restoration
 from ipamd.models.token import Role, Token
+from ipamd.models.waiter import Waiter
 
 OF_FIELDS: Final = (
     *(Allocation, Block, RememberedRelease, Pool, Reservation, Node, Token),
@@ -49,6 +50,7 @@ OF_FIELDS: Final = (
     *(Lease, Seat, SeatKey, SeatPosition),
     *(Census, Suspicion, Conflict, Restoration, FormerAddress),
     *(Quota, Tally),
+    Waiter,
 )
 OF_TEXT: Final = (
     *(IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role),

@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import Insert as Upsert
 from sqlalchemy.types import TypeEngine
 
 from ipamd.backends.interface import BlockOwner
+from ipamd.backends.sql.postgres.locking import LINE_KEY
 from ipamd.backends.sql.schema import (
     ALLOCATION,
     ALLOCATION_COLUMNS,
@@ -107,6 +108,9 @@ TRY_SHARED_LOCKS: Final = Statement(
 WAIT_FOR_SHARED_LOCKS: Final = Statement(
     select(func.pg_advisory_xact_lock_shared(_KEYS.c.key)).select_from(_KEYS), _KEY_NAMES
 )
+
+ENTER_LINE: Final = Statement(select(func.pg_advisory_xact_lock(literal_column(str(LINE_KEY)))), ())
+"""Numbers of the line are committed in their order."""
 
 _DIGESTS: Final = bindparam("digests", type_=ARRAY(LargeBinary()))
 

@@ -13,6 +13,7 @@ from ipamd.backends.interface import (
     Backend,
     Change,
     Ledger,
+    Line,
     LockPolicy,
     Undone,
     WaitForLocks,
@@ -21,6 +22,7 @@ from ipamd.backends.interface import (
 from ipamd.backends.sql import change_log, change_requests, forgetting, former, samples, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.ledger import Reading, SqlLedger
+from ipamd.backends.sql.line import SqlLine
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.address import Address
 from ipamd.backends.sql.postgres.catalogue import PostgresCatalogueChange
@@ -94,6 +96,7 @@ class PostgresBackend:
         self._closed = False
         self.ledger: Ledger = SqlLedger(self._reader)
         self.audit: Audit = SqlAudit(self._reader)
+        self.line: Line = SqlLine(self._reader, self._write_line, arrays.ENTER_LINE)
 
     async def transact(self, work: Work[T], locks: LockPolicy = SKIP_LOCKS) -> T:
         if isinstance(locks, WaitForLocks):
@@ -137,6 +140,10 @@ class PostgresBackend:
         if self._closed:
             raise Unavailable("the database is closed")
         return await run(self._connections, purpose, bounds, work)
+
+    async def _write_line(self, work: Callable[[PostgresSession], Coroutine[Any, Any, T]]) -> T:
+        """A change of the line. It is as short as a reading, and must not queue behind changes of admins."""
+        return await self._run(Purpose.READING, BATCH_BOUNDS, work)
 
     async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
         # Always in the same order: two replicas that write the same nodes would else wait for each other.

@@ -23,6 +23,7 @@ class LockKind(Enum):
     CARVING = b"ipamd.carving"
     BOOTS = b"ipamd.boots"
     COUNTING = b"ipamd.counting"
+    LINE = b"ipamd.line"
     MIGRATION = b"ipamd.migration"
 
 
@@ -54,4 +55,5 @@ def key_of_boots(node: NodeKey) -> int:
 
 
 CARVING_KEY: Final = key_of(LockKind.CARVING)
+LINE_KEY: Final = key_of(LockKind.LINE)
 MIGRATION_KEY: Final = key_of(LockKind.MIGRATION)

@@ -19,8 +19,9 @@ from ipamd.backends.sql.schema.quota import QUOTA, TALLY
 from ipamd.backends.sql.schema.record import CHANGE_LOG, CHANGE_REQUEST, USAGE_SAMPLE
 from ipamd.backends.sql.schema.release import FORMER_ADDRESS, RELEASE
 from ipamd.backends.sql.schema.token import TOKEN, TOKEN_USE
+from ipamd.backends.sql.schema.waiter import WAITER
 
-REVISION: Final = 27
+REVISION: Final = 28
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 __all__ = [
@@ -57,4 +58,5 @@ __all__ = [
     "TOKEN",
     "TOKEN_USE",
     "USAGE_SAMPLE",
+    "WAITER",
 ]

@@ -12,11 +12,22 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from ipamd.backends.interface import SKIP_LOCKS, Audit, Backend, Change, Ledger, LockPolicy, Undone, Work
+from ipamd.backends.interface import (
+    SKIP_LOCKS,
+    Audit,
+    Backend,
+    Change,
+    Ledger,
+    Line,
+    LockPolicy,
+    Undone,
+    Work,
+)
 from ipamd.backends.sql import change_log, change_requests, forgetting, former, samples, statements
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.catalogue import SqlCatalogueChange
 from ipamd.backends.sql.ledger import Reading, SqlLedger
+from ipamd.backends.sql.line import SqlLine
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.session import DatabaseSession
 from ipamd.backends.sql.sqlite import journal
@@ -93,6 +104,7 @@ class SqliteBackend:
         self._deferred = DeferredIndexes(self._write, unlisted)
         self.ledger: Ledger = SqlLedger(self._reader, deferred=True)
         self.audit: Audit = SqlAudit(self._reader, deferred=True)
+        self.line: Line = SqlLine(self._reader, self._write)
 
     async def transact(self, work: Work[T], locks: LockPolicy = SKIP_LOCKS) -> T:
         transaction = DeferringTransaction(self._session)

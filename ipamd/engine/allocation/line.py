@@ -1,0 +1,105 @@
+"""Who stands before whom among those who wait for room. Pure.
+
+What is short has a name: a pool, a quota's limit, one address. A request would *take* of some, and a waiter
+*lacks* some of those that it would take. It stands before later ones that would take what it lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+from ipamd.engine.allocation.selection import AddressRequest, select
+from ipamd.engine.allocation.tallies import limits_of
+from ipamd.engine.catalogue import Catalogue
+from ipamd.models.address import AddressRange
+from ipamd.models.errors import AddressTaken, DomainError, NothingFree, QuotaExceeded, Unavailable
+from ipamd.models.pool import Pool
+from ipamd.models.quota import Quota, Tally
+from ipamd.models.request import AllocationRequest
+from ipamd.models.waiter import Waiter
+
+_POOL: Final = "pool "
+
+
+def takes(request: AllocationRequest, catalogue: Catalogue) -> tuple[str, ...]:
+    """The names of all that a request may take of.
+
+    Who has a reservation takes its addresses, and nothing that others wait for. Raises what `select` raises.
+    """
+    wanted = select(request, catalogue)
+    names = [name for asked in wanted for name in _taken(asked, catalogue)]
+    names += [_limit(quota, tally) for quota, tally in limits_of(request, wanted, catalogue.quotas)]
+    return tuple(dict.fromkeys(names))
+
+
+def lacks(error: DomainError, taken: Iterable[str]) -> tuple[str, ...]:
+    """What a refused request waits for, of all that it would take; nothing if waiting does not help."""
+    if isinstance(error, NothingFree):
+        wanted = tuple(_POOL + pool for pool in error.pools)
+        return tuple(name for name in taken if name in wanted)
+    if isinstance(error, QuotaExceeded):
+        return tuple(name for name in taken if name.startswith(f"quota {error.quota} "))
+    if isinstance(error, AddressTaken):
+        return tuple(name for name in taken if name.startswith("address "))
+    if isinstance(error, Unavailable):
+        return tuple(taken)
+    return ()
+
+
+def before(waiters: Sequence[Waiter], taken: Collection[str], number: int | None = None) -> int:
+    """How many stand before a waiter, or before a newcomer that has no number."""
+    return sum(
+        1
+        for waiter in waiters
+        if (number is None or waiter.number < number) and not _disjoint(waiter.lacks, taken)
+    )
+
+
+def lacked_before(
+    waiters: Sequence[Waiter], taken: Iterable[str], number: int | None = None
+) -> tuple[str, ...]:
+    """What those lack who stand before a waiter, of all that it would take."""
+    lacked = {name for waiter in waiters if number is None or waiter.number < number for name in waiter.lacks}
+    return tuple(name for name in taken if name in lacked)
+
+
+def pools_of(taken: Iterable[str]) -> tuple[str, ...]:
+    """The pools among what a request would take of."""
+    return tuple(name.removeprefix(_POOL) for name in taken if name.startswith(_POOL))
+
+
+def waiting_for(waiters: Sequence[Waiter], pool: str) -> int:
+    """How many wait for room in a pool."""
+    return sum(1 for waiter in waiters if pool in waiter.pools)
+
+
+def _taken(asked: AddressRequest, catalogue: Catalogue) -> list[str]:
+    if asked.place is None:
+        return [_pool(pool) for pool in asked.pools]
+    names = [_place(asked.pools[0], asked.place)]
+    if asked.reservation is None and not _is_reserved(asked, catalogue):
+        names.append(_pool(asked.pools[0]))
+    return names
+
+
+def _is_reserved(asked: AddressRequest, catalogue: Catalogue) -> bool:
+    """Whether a requested address is reserved: then it is for who asks, or the request is refused."""
+    assert asked.place is not None  # it is asked of those that have one
+    return catalogue.mask(asked.pools[0]).reservation_of(asked.place.first) is not None
+
+
+def _pool(pool: Pool) -> str:
+    return _POOL + pool.name
+
+
+def _place(pool: Pool, place: AddressRange) -> str:
+    return f"address {place} of {pool.space}"
+
+
+def _limit(quota: Quota, tally: Tally) -> str:
+    return f"quota {quota.name} IPv{tally.family} {tally.cluster}/{tally.namespace}"
+
+
+def _disjoint(lacked: Collection[str], taken: Collection[str]) -> bool:
+    return not any(name in taken for name in lacked)

@@ -1,0 +1,182 @@
+"""Waiters: what each of them takes and lacks, who stands before whom, and whose replica is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipamd.engine.allocation.line import before, lacked_before, lacks, takes
+from ipamd.engine.allocation.pulse import DEAD_AFTER, Pulse
+from ipamd.engine.catalogue import Catalogue
+from ipamd.models.catalogue import Snapshot
+from ipamd.models.errors import (
+    AddressTaken,
+    AddressUnavailable,
+    DomainError,
+    NothingFree,
+    PoolUnknown,
+    QuotaExceeded,
+    Unavailable,
+)
+from ipamd.models.quota import Quota
+from ipamd.models.waiter import Waiter
+from tests.rules.values import NOW, catalogue, owner, pool, request, reserved, table
+
+PODS, SPARE = pool("pods"), pool("spare", "10.0.1.0/24")
+TEAM = Quota(name="team", limit=1, namespaces=("a", "b"), counting=False)
+ALL = replace(TEAM, name="all", namespaces=("*",), shared=True)
+
+
+def known(*quotas: Quota) -> Catalogue:
+    snapshot = catalogue(PODS, SPARE, reserved("10.0.0.9", owner="db")).snapshot
+    return Catalogue(
+        Snapshot(
+            revision=1,
+            pools=snapshot.pools,
+            reservations=snapshot.reservations,
+            quotas={each.name: each for each in quotas},
+        )
+    )
+
+
+def waiter(number: int, *lacked: str, replica: str = "r", beat: int = 0) -> Waiter:
+    return Waiter(
+        number=number,
+        replica=replica,
+        owner="vm",
+        pools=(),
+        lacks=lacked,
+        since=NOW,
+        until=NOW,
+        beat=beat,
+    )
+
+
+@table(
+    "who, wants, namespace, taken",
+    {
+        "whoever wants any address takes of the pool": ("vm", None, None, ["pool pods"]),
+        "who wants a certain address takes it, and of the pool": (
+            *("vm", "10.0.0.7", None),
+            ["address 10.0.0.7 of default", "pool pods"],
+        ),
+        "who has a reservation takes that and nothing of others": (
+            *("db", None, None),
+            ["address 10.0.0.9 of default"],
+        ),
+        "who asks for what is reserved for it does too": (
+            *("db", "10.0.0.9", None),
+            ["address 10.0.0.9 of default"],
+        ),
+        "a namespace takes of its own limit and of one that all share": (
+            *("vm", None, "a"),
+            ["pool pods", "quota all IPv4 /", "quota team IPv4 /a"],
+        ),
+        "a namespace without a limit of its own takes of the shared one": (
+            *("vm", None, "c"),
+            ["pool pods", "quota all IPv4 /"],
+        ),
+    },
+)
+def test_what_a_request_takes_of(
+    who: str, wants: str | None, namespace: str | None, taken: Sequence[str]
+) -> None:
+    asked = request(
+        "pods",
+        holder=owner(who),
+        wants=[wants] if wants else [],
+        workload=f"{namespace}/x" if namespace else None,
+    )
+
+    assert sorted(takes(asked, known(TEAM, ALL))) == taken
+
+
+def test_who_may_be_served_by_one_of_several_pools_takes_of_all_of_them() -> None:
+    assert takes(request(("pods", "spare"), holder=owner("vm")), known()) == ("pool pods", "pool spare")
+
+
+def test_a_request_that_no_pool_can_serve_takes_of_nothing() -> None:
+    with pytest.raises(PoolUnknown):
+        takes(request("other", holder=owner("vm")), known())
+
+
+TAKEN = ("address 10.0.0.7 of default", "pool pods", "pool spare", "quota team IPv4 /a", "quota all IPv4 /")
+
+
+@table(
+    "error, lacked",
+    {
+        "full pools are waited for": (NothingFree(("spare", "pods")), ["pool pods", "pool spare"]),
+        "a pool that is not the request's is not": (NothingFree(("pods", "x")), ["pool pods"]),
+        "if no pool may serve, waiting does not help": (NothingFree(()), []),
+        "a limit that is used up": (QuotaExceeded("team", 1, 1, 4, "a"), ["quota team IPv4 /a"]),
+        "an address that somebody has": (
+            AddressTaken("default", ip_address("10.0.0.7")),
+            ["address 10.0.0.7 of default"],
+        ),
+        "an address that nobody may have is not waited for": (
+            AddressUnavailable(ip_address("10.0.0.7"), "it is excluded"),
+            [],
+        ),
+        "what cannot be had now, for whatever reason": (Unavailable("no answer"), list(TAKEN)),
+    },
+)
+def test_what_a_refused_request_lacks(error: DomainError, lacked: Sequence[str]) -> None:
+    assert list(lacks(error, TAKEN)) == lacked
+
+
+LINE = [waiter(1, "pool pods"), waiter(2, "pool spare"), waiter(5, "pool pods", "quota q IPv4 /a")]
+
+
+@table(
+    "taken, number, ahead",
+    {
+        "the first has nobody before it": (["pool pods"], 1, 0),
+        "who takes of another pool has nobody either": (["pool spare"], 2, 0),
+        "who takes of the same pool has all earlier ones that lack it": (["pool pods"], 7, 2),
+        "later ones do not count": (["pool pods"], 5, 1),
+        "a newcomer has all before it": (["pool pods", "pool spare"], None, 3),
+        "of one waiter that lacks several things one is enough": (["quota q IPv4 /a"], 9, 1),
+        "who takes of what nobody lacks passes": (["quota q IPv4 /b", "pool x"], None, 0),
+    },
+)
+def test_how_many_stand_before(taken: Sequence[str], number: int | None, ahead: int) -> None:
+    assert before(LINE, taken, number) == ahead
+    assert bool(lacked_before(LINE, taken, number)) == bool(ahead)
+
+
+@given(st.lists(st.sets(st.sampled_from("abcd"), min_size=1), min_size=1, max_size=12))
+def test_somebody_is_always_first_and_nobody_passes_who_lacks_the_same(lacked: list[set[str]]) -> None:
+    line = [waiter(number, *sorted(names)) for number, names in enumerate(lacked, 1)]
+    first = [each for each in line if not before(line, each.lacks, each.number)]
+
+    assert line[0] in first
+    assert all(
+        set(one.lacks).isdisjoint(other.lacks) for one in first for other in line if other.number < one.number
+    )
+
+
+@table(
+    "looks, gone",
+    {
+        "a beat that moves is of one that lives": ([(0, 0), (2, 1), (8, 2), (16, 3)], False),
+        "one that stands still for long is not": ([(second, 0) for second in range(10)], True),
+        "one that stood still and moved on is": ([(s, 0) for s in range(8)] + [(8, 1), (15, 1)], False),
+        "who did not look has seen nothing stand still": ([(0, 0), (60, 0), (61, 0)], False),
+        "but sees it if it looks on": ([(0, 0), (60, 0)] + [(60 + s, 0) for s in range(7)], True),
+    },
+)
+def test_whose_replica_is_gone(looks: Sequence[tuple[float, int]], gone: bool) -> None:
+    pulse = Pulse()
+    found = [pulse.dead([waiter(1, beat=beat)], at) for at, beat in looks]
+
+    assert bool(found[-1]) == gone, found
+
+
+def test_nobody_is_gone_at_the_first_look() -> None:
+    assert Pulse().dead([waiter(number) for number in range(3)], 10 * DEAD_AFTER) == []
