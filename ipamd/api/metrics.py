@@ -44,6 +44,7 @@ class _Now(Collector):
         engine: Measures,
         clock: Clock,
         waiting: int,
+        waiters: int,
         usage: Mapping[str, Usage],
         leases: LeaseCounts,
         dead: DeadCounts,
@@ -56,6 +57,7 @@ class _Now(Collector):
         self._engine = engine
         self._clock = clock
         self._waiting = waiting
+        self._waiters = waiters
         self._usage = usage
         self._leases = leases
         self._dead = dead
@@ -69,6 +71,7 @@ class _Now(Collector):
         yield _gauge("ipamd_ready", "1 if ipamd can serve, else 0.", self._ready)
         yield from self._of_calls()
         yield from self._of_engine()
+        yield from self._of_waiters()
         yield from self._of_clock()
         yield from self._of_pools()
         yield from self._of_quotas()
@@ -127,6 +130,14 @@ class _Now(Collector):
             "Transactions that the database did not carry out, by cause.",
             "cause",
             measures.failures,
+        )
+
+    def _of_waiters(self) -> Iterator[Metric]:
+        yield _gauge(
+            "ipamd_waiters", "Allocations by REST that wait for room on this replica.", self._waiters
+        )
+        yield _counter(
+            "ipamd_waits", "Allocations that waited, by what became of them.", "outcome", self._engine.waits
         )
 
     def _of_clock(self) -> Iterator[Metric]:
@@ -225,6 +236,7 @@ def exposition(
     engine: Measures,
     clock: Clock,
     waiting: int,
+    waiters: int,
     usage: Mapping[str, Usage],
     leases: LeaseCounts,
     dead: DeadCounts,
@@ -236,7 +248,9 @@ def exposition(
 ) -> bytes:
     """The page of a scrape."""
     registry = CollectorRegistry()
-    registry.register(_Now(calls, engine, clock, waiting, usage, leases, dead, silent, gone, quotas, ready))
+    registry.register(
+        _Now(calls, engine, clock, waiting, waiters, usage, leases, dead, silent, gone, quotas, ready)
+    )
     for of_process in (ProcessCollector, PlatformCollector, GCCollector):
         of_process(registry=registry)
     return generate_latest(registry)

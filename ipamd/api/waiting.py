@@ -74,7 +74,7 @@ class Wait:
         problem.headers = {**problem.headers, **self.headers}
         if self._waited is not None:
             seconds, ahead = round(self._waited.seconds, 1), self._waited.before
-            problem.detail += f"; it waited {seconds:g} seconds, and {_wait(ahead)} before it"
+            problem.detail += f"; it waited {seconds:g} s, and {_wait(ahead)} before it"
             problem.members = {**problem.members, "waited_seconds": seconds, "waiting_before": ahead}
         return problem
 

@@ -15,16 +15,29 @@ from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import CommandSession, command
 from ipamd.models.address import parse_address
 from ipamd.models.allocation import Workload
+from ipamd.models.limits import LONGEST_WAIT
 
 commands = typer.Typer(
     name="allocation", help="Allocations: who has which address now.", no_args_is_help=True
 )
 
 ALLOCATIONS: Final = "/v1/allocations"
+WAITERS: Final = "/v1/waiters"
+WAITERS_COLUMNS: Final = ("NUMBER", "OWNER", "WAITS FOR", "SINCE", "UNTIL")
 COLUMNS: Final = ("ID", "ADDRESS", "SPACE", "POOL", "HOLDER", "NODE", "CONTAINER", "SINCE")
 
 Which = Annotated[
     str, typer.Argument(metavar="ID|ADDRESS", help="The number of the allocation, or its address.")
+]
+WaitSeconds = Annotated[
+    int | None,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        min=0,
+        max=LONGEST_WAIT,
+        help="If there is no room, wait for it, first come first served.",
+    ),
 ]
 Space = Annotated[
     str | None,
@@ -87,12 +100,13 @@ def create(
         str | None,
         typer.Option("--idempotency-key", metavar="KEY", help="The same key gives the same address again."),
     ] = None,
+    wait: WaitSeconds = None,
 ) -> None:
     """Give an address to something other than a container."""
     key = idempotency_key or str(uuid4())
     body = {"owner": owner, **{field: value for field, value in asdict(which).items() if value is not None}}
     try:
-        answer = session.client.post(ALLOCATIONS, body, {"Idempotency-Key": key})
+        answer = session.client.post(ALLOCATIONS, body, {"Idempotency-Key": key}, wait)
     except CommandFailed as failure:
         if failure.exit_code is ExitCode.UNREACHABLE and idempotency_key is None:
             # The address may be taken and the answer lost: only the same key finds it again.
@@ -100,6 +114,12 @@ def create(
             raise CommandFailed(sentence, failure.exit_code) from None
         raise
     session.show_done(_given(answer.body), answer)
+
+
+@command(commands, "waiting")
+def waiting(session: CommandSession, limit: Limit = None) -> None:
+    """List the allocations that wait for room, in the order in which they came."""
+    session.show_list(session.client.pages(WAITERS, None, limit), WAITERS_COLUMNS, _waiter_row)
 
 
 @command(commands, "release")
@@ -172,6 +192,11 @@ def _row(allocation: dict[str, Any]) -> Iterable[Any]:
         (allocation["container_id"] or "-")[:12],
         allocation["since"],
     )
+
+
+def _waiter_row(waiter: dict[str, Any]) -> Iterable[Any]:
+    lacks = ", ".join(waiter["lacks"])
+    return waiter["number"], waiter["owner"], lacks, waiter["since"], waiter["until"]
 
 
 def node_of(allocation: dict[str, Any]) -> str | None:

@@ -16,7 +16,8 @@ import httpx
 from ipamd.ctl.endpoint import Access, Endpoint
 from ipamd.ctl.failure import CommandFailed, ExitCode
 
-TIMEOUT: Final = httpx.Timeout(30, connect=5)
+SECONDS: Final = 30
+CONNECT_SECONDS: Final = 5
 PAGE: Final = 500
 """Rows of a page; ipamd may give fewer."""
 
@@ -50,9 +51,7 @@ class Client:
             headers["Authorization"] = f"Bearer {access.token}"
         # With a transport of its own httpx ignores the proxies of the environment.
         transport = httpx.HTTPTransport(uds=endpoint.socket, verify=_authorities(endpoint))
-        self._http = httpx.Client(
-            base_url=endpoint.base_url, transport=transport, headers=headers, timeout=TIMEOUT
-        )
+        self._http = httpx.Client(base_url=endpoint.base_url, transport=transport, headers=headers)
 
     def __enter__(self) -> Self:
         return self
@@ -72,8 +71,12 @@ class Client:
             return None
         return self._read(response)
 
-    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> RestAnswer:
-        return self._ask("POST", path, body=body, headers=headers)
+    def post(
+        self, path: str, body: Any, headers: Mapping[str, str] | None = None, wait: int | None = None
+    ) -> RestAnswer:
+        """Ask; for room for an address ipamd may wait so many seconds."""
+        preferred = {} if wait is None else {"Prefer": f"wait={wait}"}
+        return self._ask("POST", path, body=body, headers={**(headers or {}), **preferred}, wait=wait or 0)
 
     def put(self, path: str, body: Any, if_match: str | None = None) -> RestAnswer:
         return self._ask("PUT", path, body=body, headers=_precondition(if_match))
@@ -125,8 +128,9 @@ class Client:
         query: Query | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        wait: int = 0,
     ) -> RestAnswer:
-        return self._read(self._send(method, path, query=query, body=body, headers=headers))
+        return self._read(self._send(method, path, query=query, body=body, headers=headers, wait=wait))
 
     def _read(self, response: httpx.Response) -> RestAnswer:
         if not response.is_success:
@@ -146,6 +150,7 @@ class Client:
         query: Query | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        wait: int = 0,
     ) -> httpx.Response:
         for key, value in (headers or {}).items():
             if not (value.isascii() and value.isprintable()):
@@ -157,7 +162,12 @@ class Client:
         kind = {} if body is None else {"Content-Type": "application/json"}
         try:
             return self._http.request(
-                method, path, params=given, content=content, headers={**kind, **(headers or {})}
+                method,
+                path,
+                params=given,
+                content=content,
+                headers={**kind, **(headers or {})},
+                timeout=httpx.Timeout(SECONDS + wait, connect=CONNECT_SECONDS),
             )
         except httpx.ConnectError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ipamd.ctl.allocation import holder_of
+from ipamd.ctl.allocation import WaitSeconds, holder_of
 from ipamd.ctl.client import Listing, segment
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import CommandSession, command
@@ -65,12 +65,17 @@ def show(session: CommandSession, owner: Which, cluster: Cluster = DEFAULT_CLUST
 
 @command(commands, "create")
 def create(
-    session: CommandSession, owner: Which, which: WhichAddress, cluster: Cluster = DEFAULT_CLUSTER
+    session: CommandSession,
+    owner: Which,
+    which: WhichAddress,
+    cluster: Cluster = DEFAULT_CLUSTER,
+    wait: WaitSeconds = None,
 ) -> None:
     """Give an owner an address before its first pod starts. It stays until a pod has had it."""
     namespace, name = _parts(owner)
     given = {field: value for field, value in asdict(which).items() if value is not None}
-    answer = session.client.post(OWNERS, {"namespace": namespace, "name": name, "cluster": cluster, **given})
+    body = {"namespace": namespace, "name": name, "cluster": cluster, **given}
+    answer = session.client.post(OWNERS, body, wait=wait)
     addresses = " ".join(item["address"] for item in answer.body["items"])
     session.show_done(f"owner {owner} has {addresses}", answer)
 

@@ -18,6 +18,7 @@ from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.allocation.block_returns import BlockReturns
 from ipamd.engine.allocation.collection import Collector
 from ipamd.engine.allocation.freed import FreedBell
+from ipamd.engine.allocation.line import ahead_of
 from ipamd.engine.allocation.owners import Owners
 from ipamd.engine.allocation.waiting import Waiting
 from ipamd.engine.allocation.workloads import Workloads
@@ -223,7 +224,10 @@ class Engine:
         """What a request would get now, and why. Nothing is taken, noted or remembered."""
         await self._cache.refresh()
         outcome = await self.allocator.dry_run(request)
-        return await explain(request, outcome, self.catalogue, self._backend.ledger, self._clock.read())
+        ahead = ahead_of(request, await self.waiting.read(), self.catalogue)
+        return await explain(
+            request, outcome, self.catalogue, self._backend.ledger, self._clock.read(), ahead
+        )
 
     def heard_from(self, node: NodeKey) -> None:
         """Note that a node called."""

@@ -87,6 +87,13 @@ def test_the_engine_says_how_it_worked(ipamd_process: IpamdProcess) -> None:
     assert of(samples, "ipamd_database_seconds_count") >= 6
     assert of(samples, "ipamd_carvings_total") == 1
     assert of(samples, "ipamd_waiting_calls") == 0
+    assert of(samples, "ipamd_waiters") == 0
+    assert {dict(labels)["outcome"] for name, labels in samples if name == "ipamd_waits_total"} == {
+        "served",
+        "refused",
+        "gone",
+        "stopped",
+    }
     assert of(samples, "ipamd_ready") == 1
     assert {dict(labels)["reason"] for name, labels in samples if name == "ipamd_retries_total"} == {
         "catalogue",

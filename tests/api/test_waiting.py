@@ -86,6 +86,10 @@ def test_who_waits_is_served_when_somebody_releases(full: Full, waiters: Waiters
     waiting = waiters.wait(full, "vm")
     [line] = full.http.get("/v1/waiters").json()["items"]
     assert (line["owner"], line["pools"], line["lacks"]) == ("vm", [full.name], [f"pool {full.name}"])
+    pod = call("curious", ipam={"pools": [full.name]})
+    explained = full.http.post("/v1/explain", json=pod).json()["remarks"]
+    assert any("1 allocation waits for what this request would take" in each for each in explained)
+    eventually(lambda: full.http.get(f"{full.pool_path}/usage").json()["waiting"] == 1)
     full.release(full.held[0])
 
     answer = waiting.result(SOON)
@@ -249,7 +253,7 @@ def test_what_cannot_be_had_is_refused_at_once(full: Full) -> None:
         "address-unavailable",
         "address-unavailable",
     ]
-    assert all("it waited 0 seconds" in answer.json()["detail"] for answer in answers)
+    assert all("it waited 0 s, and nobody waits before it" in answer.json()["detail"] for answer in answers)
     assert time.monotonic() - began < SOON
 
 

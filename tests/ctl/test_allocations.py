@@ -6,6 +6,7 @@ from ipamd.ctl.client import PAGE
 from tests.api.plugin_call import call
 from tests.ctl.conftest import Ipamctl
 from tests.service import IpamdProcess
+from tests.waiting import eventually
 
 
 def test_an_owner_gets_an_address_and_gives_it_back(ipamctl: Ipamctl) -> None:
@@ -178,3 +179,29 @@ def test_of_two_pods_of_one_name_the_uid_says_which(ipamctl: Ipamctl, ipamd_proc
     assert "alive" in sentence
     assert "dead" in sentence
     assert [row["uid"] for row in ipamd_process.allocations()] == ["alive"]
+
+
+def test_an_allocation_waits_for_room_and_the_line_is_shown(
+    ipamctl: Ipamctl, ipamd_process: IpamdProcess
+) -> None:
+    ipamctl("pool", "create", "p", "--subnet", "10.4.0.0/30", "--cooldown", "0")
+    ipamctl("allocation", "create", "holder", "--pool", "p")
+    assert "it waited 1 s" in ipamctl.refused("allocation", "create", "vm", "--pool", "p", "--wait", "1")
+
+    with ipamctl.started("allocation", "create", "vm", "--pool", "p", "--wait", "60") as waiting:
+        eventually(lambda: bool(ipamd_process.http.get("/v1/waiters").json()["items"]))
+        [row] = ipamctl.rows("allocation", "waiting")
+        eventually(lambda: ipamctl.rows("pool", "usage", "p")[0][-1] == "1")
+        ipamctl("allocation", "release", "10.4.0.2")
+        told, _ = waiting.communicate()
+
+    assert row[1:4] == ["vm", "pool", "p"]
+    assert told.startswith("vm has 10.4.0.2 of pool p")
+    assert ipamctl.rows("allocation", "waiting") == []
+
+
+def test_a_wait_that_is_too_long_is_refused(ipamctl: Ipamctl) -> None:
+    done = ipamctl.run("allocation", "create", "vm", "--wait", "601")
+
+    assert done.returncode == 2
+    assert "less than or equal to 600" in done.stderr

@@ -38,6 +38,7 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
         engine.measures,
         engine.clock,
         engine.allocator.waiting,
+        engine.waiting.own,
         usage,
         leases,
         dead,

@@ -32,9 +32,10 @@ from ipamd.api.schemas.sample import (
     sample_document,
 )
 from ipamd.api.schemas.text import Address, Document, Prefix, Word
+from ipamd.api.schemas.usage import ShownUsage, usage_document
+from ipamd.engine.allocation.line import waiting_for
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
-from ipamd.engine.inspection.usage import Usage
 from ipamd.models.address import parse_address, parse_network
 from ipamd.models.errors import InvalidValue, NotFound
 from ipamd.models.limits import MOST_ROUTES
@@ -108,9 +109,10 @@ async def delete_pool(
 
 
 @router.get("/{name}/usage")
-async def read_usage(name: str, engine: TheEngine, catalogue: CurrentCatalogue) -> Usage:
-    """Show how many addresses a pool has, and their state."""
-    return await engine.queries.usage(_pool(catalogue, name).name)
+async def read_usage(name: str, engine: TheEngine, catalogue: CurrentCatalogue) -> ShownUsage:
+    """Show how many addresses a pool has, their state, and how many allocations wait for one."""
+    pool = _pool(catalogue, name).name
+    return usage_document(await engine.queries.usage(pool), waiting_for(engine.waiting.waiters, pool))
 
 
 @router.get("/{name}/usage/history", response_model=Page[ShownSample])

@@ -56,6 +56,14 @@ def before(waiters: Sequence[Waiter], taken: Collection[str], number: int | None
     )
 
 
+def ahead_of(request: AllocationRequest, waiters: Sequence[Waiter], catalogue: Catalogue) -> int:
+    """How many stand before a request that is to wait."""
+    try:
+        return before(waiters, takes(request, catalogue))
+    except DomainError:
+        return 0  # it is refused at once
+
+
 def lacked_before(
     waiters: Sequence[Waiter], taken: Iterable[str], number: int | None = None
 ) -> tuple[str, ...]:

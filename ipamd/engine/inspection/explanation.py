@@ -30,8 +30,9 @@ async def explain(
     catalogue: Catalogue,
     ledger: Ledger,
     clock: Reading,
+    ahead: int,
 ) -> Explanation:
-    """Explain the outcome of a dry run, pool by pool."""
+    """Explain the outcome of a dry run, pool by pool. `ahead` are those that wait for what it would take."""
     if isinstance(outcome, Granted) and outcome.repeated:
         return _again(outcome)
     asked = request.pool_names, context_of(request), catalogue
@@ -42,7 +43,7 @@ async def explain(
     filled = {each.pool: each for each in await fullness(counted, catalogue, ledger, clock)}
     considered = tuple(explaining.considered(each, filled) for each in listed)
     unlisted = count_candidates(*asked) - len(listed)
-    return Explanation(outcome, considered, tuple(_remarks(request, outcome, quotas)), unlisted)
+    return Explanation(outcome, considered, tuple(_remarks(request, outcome, quotas, ahead)), unlisted)
 
 
 def _again(outcome: Granted) -> Explanation:
@@ -59,8 +60,13 @@ def _again(outcome: Granted) -> Explanation:
 
 
 def _remarks(
-    request: AllocationRequest, outcome: Granted | Refused, quotas: Sequence[_QuotaUse]
+    request: AllocationRequest, outcome: Granted | Refused, quotas: Sequence[_QuotaUse], ahead: int
 ) -> Iterator[str]:
+    if ahead:
+        yield (
+            f"{ahead} allocation{' waits' if ahead == 1 else 's wait'} for what this request would take: one "
+            "that waits too stands behind, one that does not passes by"
+        )
     for quota, tally, used in quotas:
         still = ", which ipamd still counts" if quota.counting else ""
         yield (

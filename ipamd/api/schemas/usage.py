@@ -1,0 +1,39 @@
+"""How full a pool is, as JSON."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+from ipamd.engine.inspection.usage import Usage
+
+
+class ShownUsage(TypedDict):
+    """Addresses of a pool. `size` is the sum of the others.
+
+    `leased` are those that nodes hold in advance. `reserved` are those kept for a holder that does not have
+    them now; `excluded` those that no holder may have; `cooling` those given back so lately that they are not
+    handed out again yet. `waiting` are no addresses, but the allocations that wait for one.
+    """
+
+    size: int
+    allocated: int
+    leased: int
+    cooling: int
+    reserved: int
+    excluded: int
+    free: int
+    waiting: int
+
+
+def usage_document(usage: Usage, waiting: int) -> ShownUsage:
+    """The use of a pool as it is shown."""
+    return {
+        "size": usage.size,
+        "allocated": usage.allocated,
+        "leased": usage.leased,
+        "cooling": usage.cooling,
+        "reserved": usage.reserved,
+        "excluded": usage.excluded,
+        "free": usage.free,
+        "waiting": waiting,
+    }
