@@ -36,6 +36,11 @@ class Population:
     nodes: int
 
     @property
+    def of_a_node(self) -> float:
+        """How many of the addresses each node has."""
+        return self.addresses / self.nodes
+
+    @property
     def small(self) -> list[str]:
         """The names of the /22."""
         return [f"small-{number:05}" for number in range(self.pools)]

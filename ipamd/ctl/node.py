@@ -207,7 +207,7 @@ def held(node: Mapping[str, Any]) -> str:
         (holds.get("seats", 0), "free seat", "free seats"),
         (sum(holds.get("blocks", {}).values()), "block", "blocks"),
     )
-    return _counted(numbers)
+    return ("more than " if holds.get("more_addresses") else "") + _counted(numbers)
 
 
 def state(node: Mapping[str, Any]) -> str | None:

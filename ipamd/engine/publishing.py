@@ -88,7 +88,7 @@ def pool_of_nodes(family: int, key: NodeKey, catalogue: Catalogue) -> Pool | Non
     context = RequestContext(key.cluster, None, key.name, None)
     fitting = [
         pool
-        for pool in catalogue.pools.values()
+        for pool in catalogue.snapshot.pools_of_nodes
         if pool.family == family
         and pool.state is PoolState.ACTIVE
         and pool.is_announced_in(key.cluster)

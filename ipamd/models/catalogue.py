@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ipamd.models.node import Node, NodeKey
 from ipamd.models.pod_network import PodNetwork
-from ipamd.models.pool import Pool
+from ipamd.models.pool import Affinity, Pool
 from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 from ipamd.models.restoration import Restoration
@@ -18,7 +19,7 @@ Entry = Removable | PodNetwork | Restoration
 """An entry of the catalogue: admins create, change and delete it. The last two only change."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """Pools and quotas by name, reservations and tokens by id, nodes by key, as of `revision`.
 
@@ -33,3 +34,9 @@ class Snapshot:
     networks: Mapping[str, PodNetwork] = field(default_factory=dict)
     restoration: Restoration = field(default_factory=Restoration)
     quotas: Mapping[str, Quota] = field(default_factory=dict)
+
+    @cached_property
+    def pools_of_nodes(self) -> Sequence[Pool]:
+        """The pools in which blocks belong to nodes, by name. Few of thousands: they are looked for once."""
+        pools = (pool for pool in self.pools.values() if pool.affinity is Affinity.NODE)
+        return sorted(pools, key=lambda pool: pool.name)

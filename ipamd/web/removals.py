@@ -159,8 +159,9 @@ async def _of_node(api: Rest, verb: str, cluster: str, name: str) -> Removal:
         )
     if verb == "remove":
         holds = node.document["holds"]
+        more = "More than " if holds["more_addresses"] else ""
         effects = [
-            f"{holds['addresses']} addresses of its containers are released.",
+            f"{more}{holds['addresses']} addresses of its containers are released.",
             f"{holds['seats']} seats that it holds in advance are taken back.",
             f"{sum(holds['blocks'].values())} blocks are given back, and its address in the pod network.",
             "Its labels and tokens are forgotten.",

@@ -57,9 +57,10 @@ def when(text: str | None) -> Markup:
     """A moment: UTC here, in the reader's zone as soon as our script has run."""
     if text is None:
         return Markup("&mdash;")
-    moment = datetime.fromisoformat(text).astimezone(UTC)
-    written = moment.strftime("%Y-%m-%d %H:%M:%S")
-    return Markup('<time datetime="{}">{} UTC</time>').format(text, written)
+    moment = datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0, tzinfo=None)
+    # Written once for each row of a list: `Markup.format` takes ten times as long.
+    written = f'<time datetime="{moment.isoformat()}Z">{moment.isoformat(" ")} UTC</time>'
+    return Markup(written)  # noqa: S704  # digits and what stands between them
 
 
 def ahead_for(owner: str | None) -> NodeKey | None:

@@ -137,7 +137,7 @@ def test_nodes_are_changed_by_version_and_forgotten(http: httpx.Client) -> None:
         "gone_since": None,
         "last_contact": None,
         "silent": None,
-        "holds": {"addresses": 0, "seats": 0, "blocks": {}},
+        "holds": {"addresses": 0, "more_addresses": False, "seats": 0, "blocks": {}},
         "network": None,
     }
     assert shown in listed

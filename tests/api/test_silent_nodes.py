@@ -67,7 +67,7 @@ def test_a_node_shows_what_it_holds(http: httpx.Client) -> None:
     node = shown(http, holder.node)
     listed = http.get("/v1/nodes", params={"cluster": "default"}).json()["items"]
 
-    assert node["holds"] == {"addresses": 1, "seats": 3, "blocks": {"pods": 1}}
+    assert node["holds"] == {"addresses": 1, "more_addresses": False, "seats": 3, "blocks": {"pods": 1}}
     assert next(each for each in listed if each["name"] == holder.node) == node
 
 

@@ -89,7 +89,7 @@ def test_a_reason_must_be_given(service: IpamdProcess, ipamctl: Ipamctl) -> None
 def test_the_list_says_what_each_node_holds(service: IpamdProcess, ipamctl: Ipamctl) -> None:
     holds = {item["name"]: item["holds"] for item in ipamctl.json("node", "list")["items"]}
 
-    assert holds["dead"] == {"addresses": 3, "seats": 0, "blocks": {}}
+    assert holds["dead"] == {"addresses": 3, "more_addresses": False, "seats": 0, "blocks": {}}
     assert "3 addresses" in ipamctl("node", "list")
     assert "1 address " in ipamctl("node", "list")
     ipamctl("node", "label", "idle", "rack=r1")

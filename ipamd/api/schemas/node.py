@@ -38,9 +38,14 @@ class NodeFilter(Document):
 
 
 class ShownHolding(TypedDict):
-    """What a node holds: addresses of its containers, free seats of its lease, blocks by pool."""
+    """What a node holds: addresses of its containers, free seats of its lease, blocks by pool.
+
+    Of the addresses 500 are counted in a list, and 10,000 of one node; `more_addresses` says that there are
+    more.
+    """
 
     addresses: int
+    more_addresses: bool
     seats: int
     blocks: dict[str, int]
 
@@ -104,6 +109,7 @@ def document_of(node: Node, standing: NodeStanding, member: AnnouncedNode | None
         "silent": standing.silent,
         "holds": {
             "addresses": standing.holding.addresses,
+            "more_addresses": standing.holding.more_addresses,
             "seats": standing.holding.seats,
             "blocks": dict(standing.holding.blocks),
         },

@@ -50,13 +50,15 @@ async def test_what_nodes_hold_is_counted(backend: Backend) -> None:
     )
     await end(backend, ended)
 
-    found = await backend.ledger.holdings([HERE, THERE, ELSEWHERE, HERE._replace(name="no")], ["pods"])
+    found = await backend.ledger.holdings([HERE, THERE, ELSEWHERE, HERE._replace(name="no")], ["pods"], 3)
 
     assert found == {
         HERE: NodeHolding(3, 2, {"pods": 1}),
         THERE: NodeHolding(1, 1, {"pods": 1}),
         ELSEWHERE: NodeHolding(1, 0, {}),
     }
-    of_both = await backend.ledger.holdings([HERE], ["pods", "other", "none"])
+    of_both = await backend.ledger.holdings([HERE], ["pods", "other", "none"], 9)
     assert of_both == {HERE: NodeHolding(3, 2, {"pods": 1, "other": 2})}
-    assert await backend.ledger.holdings([], ["pods"]) == {}
+    at_most_two = await backend.ledger.holdings([HERE, THERE], [], 2)
+    assert at_most_two == {HERE: NodeHolding(2, 2, {}, more_addresses=True), THERE: NodeHolding(1, 1, {})}
+    assert await backend.ledger.holdings([], ["pods"], 2) == {}

@@ -237,10 +237,12 @@ class Ledger(Protocol):
         """The live allocations of a node's containers with ids above `after`, by id."""
         ...
 
-    async def holdings(self, nodes: Sequence[NodeKey], pools: Sequence[str]) -> Mapping[NodeKey, NodeHolding]:
+    async def holdings(
+        self, nodes: Sequence[NodeKey], pools: Sequence[str], most: int
+    ) -> Mapping[NodeKey, NodeHolding]:
         """What some nodes hold, their blocks of these pools among it; without nodes that hold nothing.
 
-        It counts what these nodes hold, and costs so much.
+        Of the addresses of each node `most` are counted, so that it costs no more however many there are.
         """
         ...
 

@@ -230,10 +230,12 @@ class MemoryLedger:
         found = (row for number, row in sorted(rows.items()) if number > after and _lives_on(row, node))
         return list(islice(found, limit))
 
-    async def holdings(self, nodes: Sequence[NodeKey], pools: Sequence[str]) -> Mapping[NodeKey, NodeHolding]:
+    async def holdings(
+        self, nodes: Sequence[NodeKey], pools: Sequence[str], most: int
+    ) -> Mapping[NodeKey, NodeHolding]:
         live = (row for row in self._tables.allocations.rows.values() if row.until is None)
         blocks = (block for pool in pools for block in self._tables.blocks.rows.get(pool, {}).values())
-        return count_holdings(nodes, live, self._tables.leases.seats.values(), blocks)
+        return count_holdings(nodes, live, self._tables.leases.seats.values(), blocks, most)
 
     async def censuses(self, node: NodeKey | None) -> Sequence[Census]:
         known = self._tables.censuses

@@ -191,7 +191,7 @@ async def pod_network(
     of_all = only is None
     rows = await session.fetch(CHANGED_AFTER, cluster, -1 if after is None else after) if of_all else ()
     changed = {Announced(cluster, AnnouncedKind(kind), name) for kind, name in rows}
-    pools = [name for name, pool in snapshot.pools.items() if pool.is_announced_in(cluster)]
+    pools = [pool.name for pool in snapshot.pools_of_nodes if pool.is_announced_in(cluster)]
     nodes = list(only) if only is not None else None if after is None else _few(changed)
     return PodNetworkReading(
         NetworkPosition(epoch, number),

@@ -281,9 +281,11 @@ class SqlLedger:
             lambda session: census.held_on(session, node, after, limit, deferred=self._deferred)
         )
 
-    async def holdings(self, nodes: Sequence[NodeKey], pools: Sequence[str]) -> Mapping[NodeKey, NodeHolding]:
+    async def holdings(
+        self, nodes: Sequence[NodeKey], pools: Sequence[str], most: int
+    ) -> Mapping[NodeKey, NodeHolding]:
         return await self._reader.read(
-            lambda session: holdings.holdings(session, nodes, pools, deferred=self._deferred)
+            lambda session: holdings.holdings(session, nodes, pools, most, deferred=self._deferred)
         )
 
     async def censuses(self, node: NodeKey | None) -> Sequence[Census]:

@@ -137,9 +137,9 @@ class _Living:
 
 async def _begin_announcing(cluster: str, catalogue: CatalogueChange, snapshot: Snapshot) -> None:
     """Wait for the batches that have decided to announce nothing, because there was no pod network."""
-    announced = (pool for pool in snapshot.pools.values() if pool.is_announced_in(cluster))
-    for pool in sorted(announced, key=lambda pool: pool.name):
-        await blocks_of(pool, catalogue)
+    for pool in snapshot.pools_of_nodes:
+        if pool.is_announced_in(cluster):
+            await blocks_of(pool, catalogue)
 
 
 def _of(key: NodeKey) -> Announced:
@@ -168,7 +168,7 @@ def _refuse_overlap(key: NodeKey, new: Published, snapshot: Snapshot) -> None:
             f"{new.address} is IPv{new.address.version}, and the nodes of cluster {key.cluster} reach each "
             f"other by {network.underlay.value}: publish such an address, or change `underlay`",
         )
-    for pool in snapshot.pools.values():
+    for pool in snapshot.pools_of_nodes:
         if not pool.is_announced_in(key.cluster):
             continue
         if new.address in pool.subnet:

@@ -37,7 +37,7 @@ class BlockReturns:
         """
         catalogue = await self._cache.refresh()
         ledger = self._backend.ledger
-        holdings = await ledger.holdings([node], sorted(catalogue.pools))
+        holdings = await ledger.holdings([node], sorted(catalogue.pools), 0)
         returned = 0
         for name in sorted(holdings[node].blocks) if node in holdings else ():
             blocks = await ledger.blocks_of_node(name, node)

@@ -9,10 +9,9 @@ from ipamd.backends.interface import Ledger
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.upkeep import Upkeep
-from ipamd.models.holding import NOTHING, NodeHolding
+from ipamd.models.holding import COUNTED_OF_EACH, COUNTED_OF_ONE, NOTHING, NodeHolding
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.node import NodeKey
-from ipamd.models.pool import Affinity
 
 SILENT: Final = 300 * SECOND
 """An agent reports once a minute, and replicas write down twice a minute who called: so four reports are
@@ -28,7 +27,7 @@ class NodeStanding(NamedTuple):
 
 
 class SilentNodes(NamedTuple):
-    """How many nodes are silent, and sums over what they hold."""
+    """How many nodes are silent, and what they hold in all: of each `COUNTED_OF_EACH` addresses at most."""
 
     nodes: int = 0
     addresses: int = 0
@@ -49,15 +48,15 @@ class NodeQueries:
         """One node."""
         contact = await self._upkeep.contact(node)
         contacts = {} if contact is None else {node: contact}
-        return (await self.standings([node], contacts))[node]
+        return (await self.standings([node], contacts, COUNTED_OF_ONE))[node]
 
     async def standings(
-        self, nodes: Sequence[NodeKey], contacts: Mapping[NodeKey, Instant]
+        self, nodes: Sequence[NodeKey], contacts: Mapping[NodeKey, Instant], most: int = COUNTED_OF_EACH
     ) -> Mapping[NodeKey, NodeStanding]:
-        """Some nodes, with the contacts that are known of them."""
+        """Some nodes, with the contacts that are known of them; `most` addresses of each are counted."""
         with_agent = await self._with_agent(nodes)
         silent_since = self._clock() - SILENT
-        holdings = await self._ledger.holdings(nodes, self._pools_of_blocks())
+        holdings = await self._ledger.holdings(nodes, self._pools_of_blocks(), most)
         return {
             node: NodeStanding(
                 contacts.get(node),
@@ -74,7 +73,9 @@ class NodeQueries:
         quiet = [node for node, contact in heard.items() if contact <= silent_since]
         with_agent = await self._with_agent(quiet)
         silent = [node for node in quiet if node in with_agent]
-        holdings = await self._ledger.holdings(silent, self._pools_of_blocks()) if silent else {}
+        holdings = (
+            await self._ledger.holdings(silent, self._pools_of_blocks(), COUNTED_OF_EACH) if silent else {}
+        )
         return SilentNodes(
             len(silent),
             sum(each.addresses for each in holdings.values()),
@@ -96,5 +97,4 @@ class NodeQueries:
 
     def _pools_of_blocks(self) -> list[str]:
         """The pools in which blocks belong to nodes."""
-        pools = self._cache.catalogue.pools.values()
-        return sorted(pool.name for pool in pools if pool.affinity is Affinity.NODE)
+        return [pool.name for pool in self._cache.catalogue.snapshot.pools_of_nodes]

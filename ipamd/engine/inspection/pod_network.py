@@ -218,10 +218,7 @@ def view(
     changed = {each.name for each in reading.changed if each.kind is AnnouncedKind.NODE}
     # A pool that is announced from now on brings blocks that its nodes have had for long.
     names = published if whole or AnnouncedKind.POOLS in kinds else published & changed
-    pools = sorted(
-        (pool for pool in snapshot.pools.values() if pool.is_announced_in(cluster)),
-        key=lambda pool: pool.name,
-    )
+    pools = [pool for pool in snapshot.pools_of_nodes if pool.is_announced_in(cluster)]
     return NetworkView(
         cluster,
         reading.position,

@@ -266,11 +266,13 @@ class FileLedger:
 
         return await self._turn(read)
 
-    async def holdings(self, nodes: Sequence[NodeKey], pools: Sequence[str]) -> Mapping[NodeKey, NodeHolding]:
+    async def holdings(
+        self, nodes: Sequence[NodeKey], pools: Sequence[str], most: int
+    ) -> Mapping[NodeKey, NodeHolding]:
         def read() -> Mapping[NodeKey, NodeHolding]:
             live = [row for row in self._rows() if row.until is None]
             blocks = [block for pool in pools for block in self._store.blocks_of(pool)]
-            return count_holdings(nodes, live, self._store.values("seat"), blocks)
+            return count_holdings(nodes, live, self._store.values("seat"), blocks, most)
 
         return await self._turn(read)
 
