@@ -148,7 +148,7 @@ def make(suite: str, root: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         options = ("--variant=minbase", f"--keyring={KEYRING}", f"--include={','.join(INSTALLED)}")
-        run("debootstrap", *options, suite, draft, mirrors.archive)
+        run("unshare", "--mount", "debootstrap", *options, suite, draft, mirrors.archive)  # it mounts /proc
         draft.rename(empty)
     shutil.rmtree(root, ignore_errors=True)
     run("cp", "--archive", "--reflink=auto", empty, root)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import loaded
+from tests import loaded, mounts
 from tests.cni.authority import Authority
 from tests.network.namespace import MakeNamespace, namespaces
 from tests.postgres import Postgres, shared_postgres
@@ -25,6 +25,11 @@ TIMES = int(os.environ.get("CAMPAIGN", "1"))
 def of_a_campaign(item: pytest.Item) -> bool:
     """Whether a test is part of a campaign, by its folder or by its mark."""
     return CAMPAIGNS in item.path.parents or item.get_closest_marker("faults") is not None
+
+
+def pytest_configure() -> None:
+    """Keep the mounts of this run to itself: each worker is such a process too."""
+    mounts.take_own()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,9 +1,11 @@
 """The Debian packages: installed, upgraded and purged, in a root of their own over this machine's."""
 
 import os
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -12,6 +14,12 @@ from tests.node_executable import ROOT
 pytestmark = pytest.mark.timeout(1200)
 
 SECONDS = 300
+MEMORY: Final = 1
+DEVICES: Final = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
+"""What a package needs of /dev, by minor numbers (Documentation/admin-guide/devices.txt).
+
+The root has nodes of its own: who removes a folder in which the machine's /dev is mounted removes that.
+"""
 
 
 def built(version: str, folder: Path) -> dict[str, Path]:
@@ -42,11 +50,12 @@ class Root:
         work.mkdir()
         layers = f"lowerdir=/,upperdir={upper},workdir={work}"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.path)], check=True)
-        for name in ("proc", "dev"):
-            subprocess.run(["mount", "--rbind", f"/{name}", str(self.path / name)], check=True)
-            subprocess.run(["mount", "--make-rslave", str(self.path / name)], check=True)
-        for name in ("run", "tmp"):
+        subprocess.run(["mount", "-t", "proc", "proc", str(self.path / "proc")], check=True)
+        for name in ("dev", "run", "tmp"):
             subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(self.path / name)], check=True)
+        for name, minor in DEVICES.items():
+            os.mknod(self.path / "dev" / name, 0o666 | stat.S_IFCHR, os.makedev(MEMORY, minor))
+        (self.path / "dev/fd").symlink_to("/proc/self/fd")
 
     def unmount(self) -> None:
         for name in ("tmp", "run", "dev", "proc", ""):
