@@ -49,7 +49,7 @@ DELETE FROM token; DELETE FROM token_use; DELETE FROM pod_network; DELETE FROM a
 DELETE FROM announced; DELETE FROM change_log; DELETE FROM lease; DELETE FROM seat;
 DELETE FROM lease_configuration; DELETE FROM usage_sample;
 DELETE FROM change_request; DELETE FROM census; DELETE FROM former_address;
-DELETE FROM quota; DELETE FROM tally; DELETE FROM waiter;
+DELETE FROM quota; DELETE FROM tally; DELETE FROM waiter; DELETE FROM hold;
 ALTER SEQUENCE allocation_id_seq RESTART; ALTER SEQUENCE release_id_seq RESTART;
 ALTER SEQUENCE change_log_id_seq RESTART; ALTER SEQUENCE waiter_number_seq RESTART;
 UPDATE schema_version SET oldest_code = 1;

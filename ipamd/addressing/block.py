@@ -119,10 +119,14 @@ class OpenBlock:
             if len(self._turns) > 1 and now < self.block.free_since[self._turns[1]]:
                 self._sort_turns()  # another replica's clock is ahead of this one's
 
+    def free_before(self, value: int) -> Instant:
+        """Since when an address was free that this batch took."""
+        return self._taken[value - self.block.first]
+
     def lease(self, value: int) -> Instant:
         """Count an address that this batch took as a node's free seat. Returns since when it was free."""
         self.block.leased += 1
-        return self._taken[value - self.block.first]
+        return self.free_before(value)
 
     def begin(self) -> None:
         """A container has one of the free seats from now on."""
@@ -132,14 +136,23 @@ class OpenBlock:
     def lease_again(self, until: Instant) -> None:
         """An address of a container that ended is a free seat again."""
         self.block.leased += 1
-        self.block.last_freed = max(self.block.last_freed, until)
-        self.changed = True
+        self.end_beside(until)
 
     def give_back_seat(self, value: int, since: Instant) -> None:
         """Release the address of a free seat, which has been free since then."""
+        self.put_back(value, since)
+        self.block.leased -= 1
+
+    def end_beside(self, until: Instant) -> None:
+        """Note the end of a holder whose address stays held, by a hold."""
+        self.block.last_freed = max(self.block.last_freed, until)
+        self.changed = True
+
+    def put_back(self, value: int, since: Instant) -> None:
+        """Release an address that nobody has used since then."""
         offset = value - self.block.first
         self._free(offset, since)
-        self.block.leased -= 1
+        self.block.last_freed = max(self.block.last_freed, since)
         if self._assignable >> offset & 1:
             self._turns.append(offset)
             self._sort_turns()

@@ -28,6 +28,7 @@ from ipamd.api.routers import (
     explain,
     health,
     history,
+    holds,
     inventory,
     leases,
     metrics,
@@ -46,7 +47,7 @@ from ipamd.engine.engine import Engine
 
 _PROBLEM: dict[str, Any] = {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}}
 DESCRIPTION = (
-    "Pools, reservations, quotas, owners, allocations, nodes, history. Errors are problem documents "
+    "Pools, reservations, quotas, holds, owners, allocations, nodes, history. Errors are problem documents "
     "(RFC 9457) whose `code` never changes. Lists come in pages: send `next` back as `cursor`. The calls of "
     "the plugin, `POST /v1/cni/{add,del,check,gc,status}`, are not described here."
 )
@@ -77,6 +78,7 @@ def admin_api(engine: Engine, calls: CallMeasures) -> FastAPI:
         allocations,
         reservations,
         quotas,
+        holds,
         owners,
         waiters,
         requests,

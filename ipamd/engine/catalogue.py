@@ -9,6 +9,7 @@ from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
 from ipamd.addressing.mask import Mask, meets
+from ipamd.engine.holds import HoldIndex
 from ipamd.engine.principals import principals
 from ipamd.engine.quotas import QuotaIndex
 from ipamd.models.address import IPAddress
@@ -63,6 +64,10 @@ class Catalogue:
             self.quotas: QuotaIndex = previous.quotas
         else:
             self.quotas = QuotaIndex(snapshot.quotas.values())
+        if previous is not None and previous.snapshot.holds == snapshot.holds:
+            self.holds: HoldIndex = previous.holds
+        else:
+            self.holds = HoldIndex(snapshot.holds.values())
 
     @property
     def revision(self) -> int:

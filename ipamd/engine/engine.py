@@ -10,6 +10,7 @@ from ipamd.backends.interface import Backend
 from ipamd.engine.administration.applying import Applied, DesiredState
 from ipamd.engine.administration.change_requests import ChangeRequests
 from ipamd.engine.administration.changes import Administration
+from ipamd.engine.administration.holds import Holds
 from ipamd.engine.administration.pod_networks import PodNetworks
 from ipamd.engine.administration.quotas import Quotas
 from ipamd.engine.administration.tokens import Tokens
@@ -98,6 +99,7 @@ class Engine:
         self.waiting = Waiting(backend.line, self.allocator, self.allocate, cache, clock, bell, self.measures)
         self.administration = Administration(backend, cache, self.announcements, clock)
         self.quotas = Quotas(backend, cache, self.announcements, clock)
+        self.holds = Holds(backend, cache, self.announcements, clock, self.allocate)
         self.requests = ChangeRequests(backend, cache, self.announcements, clock)
         self.tokens = Tokens(backend, cache, self.announcements, clock)
         self.networks = PodNetworks(backend, cache, self.announcements, clock)
@@ -144,7 +146,7 @@ class Engine:
         await self.upkeep.begin()
         await self.setting_back.begin()
         working = [self.upkeep.run(), self.setting_back.run(), self._sampling.run(), self.restoring.run()]
-        working += [self.quotas.run(), self.owners.run(), self.waiting.run()]
+        working += [self.quotas.run(), self.owners.run(), self.holds.run(), self.waiting.run()]
         if self._pruning is not None:
             working.append(self._pruning.run())
         self._tasks += map(asyncio.create_task, working)

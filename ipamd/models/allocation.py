@@ -23,6 +23,7 @@ class Ending(StrEnum):
     COLLECTED = "collected"  # the runtime's GC did not name it
     ADMIN = "admin"  # somebody released it by hand
     DEAD = "dead"  # its node said that the container is gone
+    TAKEN = "taken"  # a hold had it, and a workload took it
 
 
 class Workload(Struct, frozen=True, gc=False):
@@ -44,6 +45,9 @@ class NetworkNamespace(Struct, frozen=True, gc=False):
     device: int
     inode: int
 
+
+HOLD_OWNER: Final = "hold"
+"""Owners named `hold:NAME` are holds: they have addresses that no workload has taken."""
 
 NEVER_CAME: Final[Instant] = 0
 """Since when an owner is away of whose address nobody has been a holder."""
@@ -82,6 +86,9 @@ class Allocation(Struct, frozen=True, kw_only=True):
     An address that workloads' owner has may be held by two containers beside it: they have `slot` 1 and 2 of
     the address as long as they live, every other row has 0, and `held_for` is the owner's name. `away_since`
     is of such an owner: when its last holder left, `NEVER_CAME` if there was none, None while there is one.
+
+    `hold` is the name of the hold that has the address, or out of which its holder took it. While the hold
+    has it, `free_since` says since when the address is free.
     """
 
     id: int | None
@@ -111,6 +118,7 @@ class Allocation(Struct, frozen=True, kw_only=True):
     slot: int = 0
     held_for: str | None = None
     away_since: Instant | None = None
+    hold: str | None = None
 
     @property
     def owner_name(self) -> str | None:
@@ -137,6 +145,20 @@ class Allocation(Struct, frozen=True, kw_only=True):
         return self.seat is not None and isinstance(self.holder, Owner)
 
     @property
+    def is_left(self) -> bool:
+        """Whether a hold has the address, and no workload has taken it."""
+        return (
+            self.hold is not None
+            and isinstance(self.holder, Owner)
+            and self.holder.name == f"{HOLD_OWNER}:{self.hold}"
+        )
+
+    @property
+    def gave_back(self) -> bool:
+        """Whether its end gave the address back. A holder's did not, nor a hold's whose address was taken."""
+        return self.until is not None and not self.held_for and self.ending is not Ending.TAKEN
+
+    @property
     def stored_id(self) -> int:
         """The id of a row that came out of a database, where every row has one."""
         if self.id is None:
@@ -146,6 +168,8 @@ class Allocation(Struct, frozen=True, kw_only=True):
     @property
     def held_by(self) -> str:
         """The holder as a sentence names it."""
+        if self.is_left:
+            return f"hold {self.hold}"
         if isinstance(self.holder, Owner):
             of_namespace = self.holder.cluster is not None
             return f"owner {self.workload.namespace}/{self.holder.name}" if of_namespace else self.holder.name

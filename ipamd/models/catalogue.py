@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ipamd.models.hold import Hold
 from ipamd.models.node import Node, NodeKey
 from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Affinity, Pool
@@ -14,14 +15,14 @@ from ipamd.models.reservation import Reservation
 from ipamd.models.restoration import Restoration
 from ipamd.models.token import Token
 
-Removable = Pool | Reservation | Node | Token | Quota
+Removable = Pool | Reservation | Node | Token | Quota | Hold
 Entry = Removable | PodNetwork | Restoration
 """An entry of the catalogue: admins create, change and delete it. The last two only change."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Pools and quotas by name, reservations and tokens by id, nodes by key, as of `revision`.
+    """Pools, quotas and holds by name, reservations and tokens by id, nodes by key, as of `revision`.
 
     `networks` are the settings of pod networks by cluster.
     """
@@ -34,6 +35,7 @@ class Snapshot:
     networks: Mapping[str, PodNetwork] = field(default_factory=dict)
     restoration: Restoration = field(default_factory=Restoration)
     quotas: Mapping[str, Quota] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
 
     @cached_property
     def pools_of_nodes(self) -> Sequence[Pool]:

@@ -23,6 +23,7 @@ class LogKind(StrEnum):
     NETWORK = "network"
     RESTORE = "restore"
     QUOTA = "quota"
+    HOLD = "hold"
 
 
 class Action(StrEnum):
@@ -37,8 +38,9 @@ class Action(StrEnum):
 class LogEntry:
     """One entry of the catalogue, before and after a change; None if there was none, or is none any more.
 
-    `by` is the principal that changed it. `name` is a pool's or a quota's name, a reservation's addresses, a
-    node's `CLUSTER/NAME`, a token's id or a pod network's cluster. `id` is None until the entry is stored.
+    `by` is the principal that changed it. `name` is a pool's, a quota's or a hold's name, a reservation's
+    addresses, a node's `CLUSTER/NAME`, a token's id or a pod network's cluster. `id` is None until the entry
+    is stored.
     """
 
     at: Instant

@@ -1,9 +1,10 @@
-"""Pools, reservations, quotas, tokens and settings as JSON: in REST, in files and in the change log. Pure."""
+"""What admins state as JSON: in REST, in files and in the change log. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ipamd.models.hold import Hold
 from ipamd.models.instant import rfc3339
 from ipamd.models.pod_network import PodNetwork
 from ipamd.models.pool import Dns, Pool, Route, Selectors
@@ -74,6 +75,20 @@ def quota_document(quota: Quota) -> Document:
         "pool": quota.pool,
         "space": quota.space,
         "shared": quota.shared,
+    }
+
+
+def hold_document(hold: Hold) -> Document:
+    """A hold as an admin states it, every field, and since when it is there."""
+    return {
+        "name": hold.name,
+        "size": hold.size,
+        "pool": hold.pool,
+        "namespaces": list(hold.namespaces),
+        "workloads": list(hold.workloads),
+        "clusters": list(hold.clusters),
+        "seconds": hold.seconds,
+        "since": rfc3339(hold.since),
     }
 
 

@@ -29,3 +29,7 @@ class CallOrder(NamedTuple):
 
     boot: int
     uptime_ns: int
+
+
+NO_CALL: Final = CallOrder(0, 0)
+"""The order of a row that no call took: of a free seat, or of what is left of a hold."""

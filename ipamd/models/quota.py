@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ipamd.models.allocation import Allocation
 from ipamd.models.identity import Digest, digest_of
-
-ANY_ENDING: Final = "*"
-"""At the end of a pattern: any text, or none."""
+from ipamd.models.patterns import ANY_ENDING, cluster_allowed, covers, widest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +44,12 @@ class Quota:
     @property
     def patterns(self) -> tuple[str, ...]:
         """The namespaces without those that another one of them covers: no two match the same name."""
-        every = dict.fromkeys(self.namespaces)
-        return tuple(one for one in every if not any(other != one and _covers(other, one) for other in every))
+        return widest(self.namespaces)
 
     def matches(self, cluster: str, namespace: str) -> bool:
         """Whether it counts addresses of a namespace."""
         return cluster_allowed(self.clusters, cluster) and any(
-            _covers(pattern, namespace) for pattern in self.namespaces
+            covers(pattern, namespace) for pattern in self.namespaces
         )
 
     def counts(self, pool: str, space: str, family: int) -> bool:
@@ -99,16 +96,6 @@ def _digest(tally: Tally) -> Digest:
     return digest_of(tally.quota, str(tally.family), tally.cluster, tally.namespace)
 
 
-def cluster_allowed(clusters: tuple[str, ...], cluster: str) -> bool:
-    """Whether a cluster is among those given; all are if none is."""
-    return not clusters or cluster in clusters
-
-
-def beginning_of(pattern: str) -> str | None:
-    """The beginning that a pattern matches, None if it is a name."""
-    return pattern[: -len(ANY_ENDING)] if pattern.endswith(ANY_ENDING) else None
-
-
 def cluster_of(row: Allocation) -> str:
     """The cluster of an allocation as quotas read it: empty if its holder is in none."""
     return row.holder.cluster or ""
@@ -146,9 +133,3 @@ def most_used(tallies: Mapping[Tally, int]) -> dict[str, int]:
     for tally, used in tallies.items():
         found[tally.quota] = max(found.get(tally.quota, 0), used)
     return found
-
-
-def _covers(pattern: str, text: str) -> bool:
-    """Whether a pattern matches a name, or all that another pattern matches."""
-    beginning = beginning_of(pattern)
-    return pattern == text if beginning is None else text.startswith(beginning)

@@ -53,6 +53,9 @@ class AllocationRequest(Struct, frozen=True, kw_only=True):
     for_owner: Owner | None = None
     """The owner whom the workload names: the addresses are the owner's. It may be the `holder` itself."""
 
+    hold: str | None = None
+    """The name of the hold that is filled: it is the `holder`, and says itself what it gets."""
+
     @property
     def digest(self) -> Digest:
         return self.holder.digest

@@ -10,7 +10,7 @@ import pytest
 from ipamd.backends.registry import open_backend
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.version import SchemaVersion, misfit
-from ipamd.engine.administration import counting
+from ipamd.engine.administration import catalogue_writer
 from ipamd.engine.engine import Engine
 from ipamd.models.quota import Quota
 from tests.postgres import Postgres
@@ -29,7 +29,7 @@ def database(postgres: Postgres) -> Iterator[str]:
 async def test_a_quota_counts_once_what_began_to_write_before_it_has_ended(
     postgres: Postgres, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(catalogue_writer, "WAIT_SECONDS", 0.1)
     engine = await Engine.open(await open_backend(postgres.url(database)))
     older = await asyncpg.connect(postgres.url(database))
     await older.execute("BEGIN; UPDATE history SET counted = counted")

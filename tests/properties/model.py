@@ -69,6 +69,28 @@ class Limit:
 
 
 @dataclass
+class Freed:
+    """When an address was given back, by the time that has passed and by the clock."""
+
+    now: Instant
+    wall: Instant
+
+
+@dataclass
+class Held:
+    """A hold of the one namespace: what is left of it, since when each is free, and what is taken."""
+
+    pool: str
+    workloads: str | None
+    until: Instant
+    left: dict[IPAddress, Freed | None] = field(default_factory=dict)
+    taken: set[IPAddress] = field(default_factory=set)
+
+    def is_for(self, workload: str | None) -> bool:
+        return self.workloads is None or self.workloads == workload
+
+
+@dataclass
 class Model:
     """Pools, what is held in them, and since when the rest is free."""
 
@@ -83,6 +105,7 @@ class Model:
     former: dict[tuple[str, int], Former] = field(default_factory=dict)
     freed_at: dict[tuple[str, IPAddress], Instant] = field(default_factory=dict)
     limits: dict[str, Limit] = field(default_factory=dict)
+    holds: dict[str, Held] = field(default_factory=dict)
     now: Instant = 0
     ahead: Instant = 0
 
@@ -125,9 +148,12 @@ class Model:
 
     def held(self, pool: str) -> set[IPAddress]:
         owned = {address for address, owned in self.owned.items() if owned.pool == pool}
-        return owned | {
-            a for holding in self.holdings.values() for name, a in holding.addresses if name == pool
-        }
+        left = {address for hold in self.holds.values() if hold.pool == pool for address in hold.left}
+        return (
+            owned
+            | left
+            | {a for holding in self.holdings.values() for name, a in holding.addresses if name == pool}
+        )
 
     def owned_by(self, owner: int, pool_names: list[list[str]]) -> list[IPAddress | None]:
         """What an owner has at each place of an answer already. No two places have a pool in common."""
@@ -141,8 +167,7 @@ class Model:
     ) -> None:
         """An owner has these from now on, and a container holds them, unless an admin made them."""
         for pool, address in addresses:
-            self.freed.pop((pool, address), None)
-            self.freed_at.pop((pool, address), None)
+            self._take(pool, address)
             if address not in self.owned:
                 self.owned[address] = Owned(owner, pool, set(), never_held=container is None)
             elif container is not None:
@@ -166,9 +191,66 @@ class Model:
         return len(over)
 
     def end_owner(self, address: IPAddress) -> None:
-        pool = self.owned.pop(address).pool
-        self.freed[pool, address] = self.now
-        self.freed_at[pool, address] = self.wall
+        self._give_back(self.owned.pop(address).pool, address)
+
+    def _take(self, pool: str, address: IPAddress) -> None:
+        """An address is somebody's from now on, maybe out of a hold."""
+        self.freed.pop((pool, address), None)
+        self.freed_at.pop((pool, address), None)
+        for hold in self.holds.values():
+            if address in hold.left:
+                del hold.left[address]
+                hold.taken.add(address)
+
+    def _give_back(self, pool: str, address: IPAddress) -> None:
+        """An address is free from now on, or its hold's again."""
+        hold = next((each for each in self.holds.values() if address in each.taken), None)
+        if hold is not None:
+            hold.taken.remove(address)
+            hold.left[address] = Freed(self.now, self.wall)
+        else:
+            self.freed[pool, address] = self.now
+            self.freed_at[pool, address] = self.wall
+
+    def hold(self, name: str, made: Held, addresses: set[IPAddress]) -> None:
+        """A hold has these addresses from now on."""
+        for address in addresses:
+            now = self.freed.pop((made.pool, address), None)
+            wall = self.freed_at.pop((made.pool, address), None)
+            made.left[address] = None if now is None or wall is None else Freed(now, wall)
+        self.holds[name] = made
+
+    def end_hold(self, name: str) -> None:
+        """What is left of a hold is free as it was."""
+        hold = self.holds.pop(name)
+        for address, freed in hold.left.items():
+            if freed is not None:
+                self.freed[hold.pool, address] = freed.now
+                self.freed_at[hold.pool, address] = freed.wall
+
+    def out_of_a_hold(self, workload: str | None, slot: Sequence[str], position: int) -> set[IPAddress]:
+        """What a workload may get first of all: its own, else any of the hold that ends first."""
+        giving = [
+            (hold, self.pools[hold.pool])
+            for _, hold in sorted(self.holds.items(), key=lambda item: (item[1].until, item[0]))
+            if hold.pool in slot and hold.is_for(workload) and self.pools[hold.pool].state is PoolState.ACTIVE
+        ]
+        former = self.former.get((workload, position)) if workload is not None else None
+        for hold, pool in giving:
+            own = hold.left.get(former.address) if former is not None and former.pool == hold.pool else None
+            if former is not None and own is not None and pool.sticky and own.wall == former.freed:
+                return {former.address}
+        for hold, pool in giving:
+            cooled = self.now - pool.cooldown * SECOND
+            ready = {a for a, freed in hold.left.items() if freed is None or freed.now <= cooled}
+            if ready:
+                return ready
+        return set()
+
+    def hold_with(self, container: int, address: IPAddress) -> Held | None:
+        """The hold that has an address for a workload."""
+        having = (hold for hold in self.holds.values() if address in hold.left)
+        return next((hold for hold in having if hold.is_for(workload_of(container))), None)
 
     def keeper(self, address: IPAddress) -> Kept | None:
         return next((kept for kept in self.kept.values() if kept.addresses.contains(address)), None)
@@ -205,6 +287,17 @@ class Model:
             if workload == workload_of(container)
         )
         return pool.sticky and address in self.cooling(pool) and not own and not self.keeper(address)
+
+    def is_kept_in_its_hold(self, container: int, pool: Pool, address: IPAddress, hold: Held) -> bool:
+        """The same of an address that is left of a hold."""
+        freed = hold.left[address]
+        if not pool.sticky or freed is None or freed.now <= self.now - pool.cooldown * SECOND:
+            return False
+        return not any(
+            former.address == address and former.freed == freed.wall
+            for (workload, _), former in self.former.items()
+            if workload == workload_of(container)
+        )
 
     def used(self, limit: Limit, family: int, more: Sequence[str] = ()) -> int:
         """How many addresses of a family a quota counts, with one more of each of these pools."""
@@ -244,6 +337,11 @@ class Model:
                 if address != again:
                     return False
                 continue
+            held = self.out_of_a_hold(workload_of(container), slot, position)
+            if held:
+                if address not in held:
+                    return False
+                continue
             first = next((pool for pool in pools if self.ready(pool)), None)
             if first is None or address not in self.ready(first):
                 return False
@@ -265,7 +363,9 @@ class Model:
             pools = [self.pools[name] for name in slot]
             if reserved is None:
                 again = self.again(container, slot, position)
-                ready = next((pool.name for pool in pools if self.ready(pool)), None)
+                held = self.out_of_a_hold(workload_of(container), slot, position)
+                giving = [pool for pool in pools if (held & set(pool.subnet) if held else self.ready(pool))]
+                ready = next((pool.name for pool in giving), None)
                 if again is None and ready is None:
                     return False
                 before.append(self.former[workload_of(container), position].pool if again else ready or "")
@@ -286,9 +386,8 @@ class Model:
 
     def granted(self, container: int, addresses: list[tuple[str, IPAddress]], moment: Moment) -> None:
         self.holdings[container] = Holding(addresses, moment, moment, self.wall)
-        for each in addresses:
-            self.freed.pop(each, None)
-            self.freed_at.pop(each, None)
+        for pool, address in addresses:
+            self._take(pool, address)
 
     def repeated(self, container: int, moment: Moment) -> None:
         holding = self.holdings[container]
@@ -317,8 +416,8 @@ class Model:
                     if undo and owned.told == 1:
                         self.end_owner(address)
             return {address for _, address in holding.addresses}
-        self.freed |= dict.fromkeys(holding.addresses, self.now)
-        self.freed_at |= dict.fromkeys(holding.addresses, self.wall)
+        for pool, address in holding.addresses:
+            self._give_back(pool, address)
         for position, (pool, address) in enumerate(holding.addresses):
             key = workload_of(container), position
             known = self.former.get(key)

@@ -28,6 +28,7 @@ from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.errors import DomainError
 from ipamd.models.finding import Finding
+from ipamd.models.hold import Hold, HoldState, HoldUse
 from ipamd.models.identity import Identity, Owner, owner_in
 from ipamd.models.instant import SECOND
 from ipamd.models.issued import Issued
@@ -40,7 +41,7 @@ from ipamd.models.request import AllocationRequest, Release
 from ipamd.models.reservation import Reservation
 from tests.backends.suite import IN_MEMORY
 from tests.postgres import shared_postgres
-from tests.properties.model import Answer, Kept, Limit, Model, node_of, workload_of
+from tests.properties.model import Answer, Held, Kept, Limit, Model, node_of, workload_of
 
 T = TypeVar("T")
 
@@ -195,6 +196,12 @@ class History(RuleBasedStateMachine):
             assert answer == ("refused", "quota-exceeded")
         elif pool.state is PoolState.DRAINING:
             assert answer == ("refused", "nothing-free")
+        elif (hold := self.model.hold_with(container, address)) is not None:
+            if self.model.is_kept_in_its_hold(container, pool, address, hold):
+                assert answer == ("refused", "address-unavailable")
+            else:
+                assert answer == ("granted", [address], False)
+                self.model.granted(container, [(name, address)], moment)
         elif address in self.model.held(name):
             assert answer == ("refused", "address-taken")
         elif self.model.is_kept_from(container, pool, address):
@@ -246,11 +253,13 @@ class History(RuleBasedStateMachine):
             assert answer == ("granted", [known], True)
         elif not self.model.open([name]):
             assert answer == ("refused", "quota-exceeded")
-        elif not self.model.ready(self.model.pools[name]):
+        elif not (first := self.model.out_of_a_hold(None, [name], 0)) and not self.model.ready(
+            self.model.pools[name]
+        ):
             assert answer == ("refused", "nothing-free")
         else:
             assert answer[0] == "granted"
-            assert answer[1][0] in self.model.ready(self.model.pools[name])
+            assert answer[1][0] in (first or self.model.ready(self.model.pools[name]))
             self.model.given_to_owner(None, owner, [(name, answer[1][0])], (0, 0))
 
     @rule()
@@ -355,6 +364,11 @@ class History(RuleBasedStateMachine):
     @rule(seconds=st.integers(1, 6))
     def wait(self, seconds: int) -> None:
         self.model.now += seconds * SECOND
+        over = [name for name, hold in self.model.holds.items() if hold.until <= self.model.now]
+        if over:  # at once, for each engine looks for such by itself
+            self.every(lambda engine: engine.holds.finish())
+        for name in over:
+            self.model.end_hold(name)
 
     @precondition(lambda self: self.steps < MOST_STEPS)
     @rule(seconds=st.integers(3, 10**8))
@@ -420,6 +434,51 @@ class History(RuleBasedStateMachine):
         self.every(lambda engine: engine.quotas.delete(name, None))
         del self.model.limits[name]
 
+    @rule(
+        name=st.sampled_from(["g", "h"]),
+        size=st.integers(1, 3),
+        pool=st.sampled_from(POOLS),
+        workloads=st.sampled_from([None, None, "web-0"]),
+        pattern=st.sampled_from(["default", "def*", "*"]),
+        seconds=st.integers(1, 20),
+    )
+    def hold(
+        self, name: str, size: int, pool: str, workloads: str | None, pattern: str, seconds: int
+    ) -> None:
+        """All that a hold asks for, or nothing."""
+        stated = Hold(
+            name=name,
+            size=size,
+            pool=pool,
+            namespaces=(pattern,),
+            workloads=(workloads,) if workloads else (),
+            since=0,
+            seconds=seconds,
+        )
+        answer = self.every(lambda engine: engine.holds.create(stated))
+        if name in self.model.holds:
+            assert answer == ("refused", "hold-exists")
+        elif self.model.pools[pool].state is PoolState.DRAINING:
+            assert answer == ("refused", "invalid")
+        elif len(self.model.ready(self.model.pools[pool])) < size:
+            assert answer == ("refused", "hold-unfilled")
+        else:
+            assert answer == ("hold", name, HoldState.STANDING)
+            query = AllocationQuery(owner=f"hold:{name}")
+            _, rows = self.every(lambda engine: engine.queries.allocations(query, None, 1000))
+            addresses = {address for _, address in rows}
+            assert len(addresses) == size
+            assert addresses <= self.model.ready(self.model.pools[pool])
+            made = Held(pool, workloads, self.model.now + seconds * SECOND)
+            self.model.hold(name, made, addresses)
+
+    @precondition(lambda self: self.model.holds)
+    @rule(data=st.data())
+    def release_a_hold(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.model.holds)))
+        assert self.every(lambda engine: engine.holds.release(name, None)) == ("value", None)
+        self.model.end_hold(name)
+
     @rule()
     def grow(self) -> None:
         self.edit("tiny", subnet=ip_network("10.0.0.0/29"))
@@ -442,7 +501,9 @@ class History(RuleBasedStateMachine):
             addresses.contains(address) and workload != workload_of(holder)
             for holder, holding in self.model.holdings.items()
             for _, address in holding.addresses
-        ) or any(map(addresses.contains, self.model.owned))
+        )
+        left = [address for hold in self.model.holds.values() for address in hold.left]
+        foreign = foreign or any(map(addresses.contains, [*self.model.owned, *left]))
         if taken or foreign or self.model.in_vain(addresses, self.model.pools["plain"]):
             assert answer == ("refused", "reservation-conflicts")
         else:
@@ -463,6 +524,8 @@ class History(RuleBasedStateMachine):
             for container, holding in self.model.holdings.items()
             for _, address in holding.addresses
         } | {(f"vm{owned.owner}", address) for address, owned in self.model.owned.items()}
+        for name, hold in self.model.holds.items():
+            expected |= {(f"hold:{name}", address) for address in hold.left}
         assert listed == ("rows", expected)
 
     @invariant()
@@ -471,6 +534,12 @@ class History(RuleBasedStateMachine):
             _, uses = self.every(lambda engine, name=name: uses_of(engine, name))
             expected = {family: self.model.used(limit, family) for family in (4, 6)}
             assert uses == {family: used for family, used in expected.items() if used}
+
+    @invariant()
+    def holds_have_all_that_is_not_taken(self) -> None:
+        for name, hold in self.model.holds.items():
+            answer = self.every(lambda engine, name=name: engine.queries.hold_uses([name]))
+            assert answer == ("value", {name: HoldUse(len(hold.left), len(hold.taken))})
 
     @invariant()
     def usage_adds_up(self) -> None:
@@ -586,6 +655,8 @@ async def told(work: Coroutine[Any, Any, Any]) -> Answer:
             return "addresses", set(answer)
         case Quota():
             return "quota", answer.name, answer.limit, answer.counting
+        case Hold():
+            return "hold", answer.name, answer.state
         case list() | tuple():
             return "rows", {(name_of(row), row.address) for row in answer}
         case _:

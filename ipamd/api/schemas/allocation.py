@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Address, Document, Moment, Name, NodeName, Note, Word
-from ipamd.models.allocation import Allocation
+from ipamd.models.allocation import HOLD_OWNER, Allocation
 from ipamd.models.identity import NODE_OWNER, Identity
 from ipamd.models.instant import rfc3339
 from ipamd.models.lease import LEASE_OWNER
@@ -20,6 +20,8 @@ from ipamd.models.pool import DEFAULT_CLUSTER, DEFAULT_SPACE
 def _is_nobody_else(owner: str) -> str:
     if owner.startswith(f"{LEASE_OWNER}:"):
         raise ValueError(f"{LEASE_OWNER}:… is a node that holds addresses in advance: choose another name")
+    if owner.startswith(f"{HOLD_OWNER}:"):
+        raise ValueError(f"{HOLD_OWNER}:… is a hold (POST /v1/holds): choose another name")
     if owner.startswith(f"{NODE_OWNER}:"):
         raise ValueError(
             f"{NODE_OWNER}:… is a node itself, which gets its address when it joins the pod network"
@@ -105,6 +107,7 @@ class ShownAllocation(TypedDict):
     ifname: str | None
     owner: str | None
     held_for: str | None
+    hold: str | None
     namespace: str | None
     name: str | None
     uid: str | None
@@ -133,6 +136,7 @@ def document_of(allocation: Allocation) -> ShownAllocation:
         "ifname": identity.ifname if identity else None,
         "owner": None if isinstance(holder, Identity) else holder.name,
         "held_for": allocation.held_for,
+        "hold": allocation.hold,
         "namespace": allocation.workload.namespace,
         "name": allocation.workload.name,
         "uid": allocation.workload.uid,

@@ -10,15 +10,15 @@ from ipamd.api.schemas.text import Document, Moment, Note, Word, moment
 from ipamd.models.change_log import LogEntry, LogKind, LogQuery
 from ipamd.models.instant import rfc3339
 
-Kind = Literal["pool", "reservation", "node", "token", "network", "restore", "quota"]
+Kind = Literal["pool", "reservation", "node", "token", "network", "restore", "quota", "hold"]
 
 
 class LogFilter(Document):
     """Which changes: those that match all given fields.
 
-    `name` is that of a pool, the addresses of a reservation, `CLUSTER/NAME` of a node, the id of a token, the
-    cluster of a pod network. `by` is how the name of the principal begins. The changes are those from `after`
-    on, and before `before`.
+    `name` is that of a pool, a quota or a hold, the addresses of a reservation, `CLUSTER/NAME` of a node, the
+    id of a token, the cluster of a pod network. `by` is how the name of the principal begins. The changes are
+    those from `after` on, and before `before`.
     """
 
     kind: Kind | None = None

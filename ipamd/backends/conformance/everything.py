@@ -41,6 +41,7 @@ from ipamd.backends.interface import (
     Changes,
     Counted,
     Found,
+    HoldSearch,
     PodNetworkReading,
     RememberedRelease,
     Repeated,
@@ -56,6 +57,7 @@ from ipamd.models.census import Census
 from ipamd.models.change_log import LogEntry, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestKind, RequestQuery
 from ipamd.models.former_address import FormerAddress
+from ipamd.models.hold import Hold
 from ipamd.models.identity import Digest
 from ipamd.models.instant import LATEST, Instant
 from ipamd.models.issued import CallOrder
@@ -81,6 +83,7 @@ ASKED: Final = ChangeRequest(
     id=1, kind=RequestKind.ALLOCATION, wanted={"owner": "vm-1"}, note=None, created=NOW, created_by="eve"
 )
 LIMIT: Final = Quota(name="teams", limit=5, namespaces=("team-*",))
+HELD_BACK: Final = Hold(name="evening", size=2, pool="pods", namespaces=("*",), since=NOW, seconds=60)
 TALLY: Final = Tally("teams", 4, "default", "team-a")
 HAD: Final = FormerAddress(bytes(16), 0, "pods", ip_address("10.0.0.1"), NOW - 9, NOW, NOW + 60)
 OTHERS: Final = Announced("default", AnnouncedKind.NODE, "node-2")
@@ -163,7 +166,7 @@ async def everything(backend: Backend) -> Everything:
 
 async def furnish(backend: Backend) -> None:
     """Put something of everything into an empty database; the steps below count on it."""
-    await save(backend, PLAIN, SECOND_POOL, LABELLED, KEPT, MADE, LIMIT)
+    await save(backend, PLAIN, SECOND_POOL, LABELLED, KEPT, MADE, LIMIT, HELD_BACK)
     await carve(backend, block(0), block(64, node=HERE, allocated=2), cursor=128)
     await carve(backend, block(0, pool="other"), cursor=64)
     await begin(backend, allocation("10.0.0.1", "c1"), allocation("10.0.0.2", "c2"))
@@ -214,6 +217,7 @@ async def unit_of_work(transaction: Transaction) -> Steps:
     await transaction.tallies([TALLY], [LIMIT.name])
     await transaction.write(Changes(tallies={TALLY: TallyChange(1, 2)}))
     yield "wrote a tally"
+    await transaction.of_holds([HoldSearch(HELD_BACK.owner.digest, NOW, 2)])
     await transaction.leases([HERE])
     await transaction.pinned([SeatKey(HERE, 1)])
     yield "read a lease"
@@ -273,6 +277,10 @@ async def change(catalogue: CatalogueChange) -> Steps:
     yield "removed a quota"
     await catalogue.save(replace(LIMIT, name="others"))
     yield "added a quota"
+    await catalogue.remove(HELD_BACK)
+    yield "removed a hold"
+    await catalogue.save(replace(HELD_BACK, name="others"))
+    yield "added a hold"
     blocks = await catalogue.blocks_between("pods", 0, 64)
     yield "locked blocks"
     await catalogue.rewrite("pods", [replace(each, next_free_since=None) for each in blocks], 0)
@@ -294,7 +302,7 @@ async def change(catalogue: CatalogueChange) -> Steps:
 
 
 UNIT_STEPS: Final = 21
-CHANGE_STEPS: Final = 26
+CHANGE_STEPS: Final = 28
 """How many steps the two have; a test holds that these are all."""
 
 

@@ -14,6 +14,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
 from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
+from ipamd.models.hold import HoldUse
 from ipamd.models.holding import NodeHolding
 from ipamd.models.identity import Digest
 from ipamd.models.instant import Instant
@@ -260,6 +261,10 @@ class Ledger(Protocol):
 
     async def most_used(self) -> Mapping[str, int]:
         """What the fullest tally of each quota counts, without quotas of which nothing is used."""
+        ...
+
+    async def hold_uses(self, holds: Sequence[str]) -> Mapping[str, HoldUse]:
+        """What is left of some holds, and what workloads have taken, without holds that have nothing."""
         ...
 
     async def receipt_key(self) -> bytes:

@@ -108,6 +108,35 @@ class TallyMoved(Exception):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class HoldSearch:
+    """A search for up to `limit` addresses that a hold has, free since `free_before` or longer, in order."""
+
+    digest: Digest
+    free_before: Instant
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldPosition:
+    """One address that a hold may have, by its position."""
+
+    digest: Digest
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockedRows:
+    """The live allocations of one search, locked until the unit of work ends.
+
+    `passed_over` says that another unit of work has locked allocations that the search wanted: there may be
+    more than it found.
+    """
+
+    rows: Sequence[Allocation]
+    passed_over: bool = False
+
+
 class BlockOwner(Enum):
     """Which blocks of a pool a search is for, as seen from one node."""
 
@@ -296,6 +325,13 @@ class Transaction(Protocol):
         """The live allocations of some addresses: of an address its owner comes first, then its holders.
 
         It is called after the addresses' blocks are locked.
+        """
+        ...
+
+    async def of_holds(self, searches: Sequence[HoldSearch | HoldPosition]) -> Sequence[LockedRows]:
+        """Lock addresses that holds have. There is one answer for each search, in order.
+
+        It is called between `find` and `lock`, at most once.
         """
         ...
 

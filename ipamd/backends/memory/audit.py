@@ -76,7 +76,7 @@ def record_of(tables: Tables, pool: Pool, first: int) -> BlockRecord:
 
 def latest_endings(rows: Iterable[Allocation]) -> dict[int, int]:
     """When of each address the allocation ended that was the last to end."""
-    over = sorted((row for row in rows if row.until is not None and not row.held_for), key=place_of)
+    over = sorted((row for row in rows if row.gave_back), key=place_of)
     return {int(row.address): row.until for row in over if row.until is not None}
 
 

@@ -14,6 +14,7 @@ from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.change_log import LogEntry
 from ipamd.models.change_request import ChangeRequest
+from ipamd.models.hold import Hold
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
@@ -49,6 +50,8 @@ class MemoryCatalogueChange:
                 self._tables.snapshot = replace(now, reservations={**now.reservations, kept.id: kept})
             case Quota() as quota:
                 self._tables.snapshot = replace(now, quotas={**now.quotas, quota.name: quota})
+            case Hold() as hold:
+                self._tables.snapshot = replace(now, holds={**now.holds, hold.name: hold})
             case Node() as node:
                 self._tables.snapshot = replace(now, nodes={**now.nodes, node.key: node})
             case Token() as token:
@@ -74,6 +77,8 @@ class MemoryCatalogueChange:
             case Quota():
                 self._tables.drop_tallies(entry.name)
                 self._tables.snapshot = replace(now, quotas=_without(now.quotas, entry.name))
+            case Hold():
+                self._tables.snapshot = replace(now, holds=_without(now.holds, entry.name))
             case Node():
                 self._tables.journal.drop(self._tables.contacts, entry.key)
                 self._tables.journal.drop(self._tables.censuses, entry.key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import islice
 
+from ipamd.backends.hold_rows import uses_of
 from ipamd.backends.interface import NOT_ADDED_UP, HeldAddress, PodNetworkReading
 from ipamd.backends.memory.tables import Tables
 from ipamd.models.allocation import NEVER_CAME, Allocation, youngest_holders
@@ -13,6 +14,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
 from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
+from ipamd.models.hold import HoldUse
 from ipamd.models.holding import NodeHolding, count_holdings
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
@@ -249,6 +251,9 @@ class MemoryLedger:
 
     async def most_used(self) -> Mapping[str, int]:
         return most_used(self._tables.tallies)
+
+    async def hold_uses(self, holds: Sequence[str]) -> Mapping[str, HoldUse]:
+        return uses_of(holds, self._tables.allocations.rows.values())
 
     async def receipt_key(self) -> bytes:
         return self._tables.receipt_key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ipamd.backends.hold_rows import found_for
 from ipamd.backends.interface import (
     BlockId,
     BlockRecord,
@@ -11,7 +12,10 @@ from ipamd.backends.interface import (
     Changes,
     Found,
     HeldAddress,
+    HoldPosition,
+    HoldSearch,
     Locked,
+    LockedRows,
     Tallied,
 )
 from ipamd.backends.memory.audit import record_of
@@ -59,6 +63,11 @@ class MemoryTransaction:
     async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
         allocations = self._tables.allocations
         return [row for each in addresses for row in allocations.of_address(each.space, each.address)]
+
+    async def of_holds(self, searches: Sequence[HoldSearch | HoldPosition]) -> Sequence[LockedRows]:
+        return [
+            LockedRows(found_for(each, self._tables.allocations.held_by(each.digest))) for each in searches
+        ]
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         return [Locked(self._matching(search)) for search in searches]

@@ -9,6 +9,8 @@ from typing import ClassVar
 from ipamd.backends.sql import change_log, change_requests, samples, statements, tallies
 from ipamd.backends.sql.announcing import announce, forget_announced, renew_epochs
 from ipamd.backends.sql.entries import (
+    hold_of,
+    hold_values,
     network_of,
     network_values,
     node_of,
@@ -31,6 +33,7 @@ from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.change_log import LogEntry
 from ipamd.models.change_request import ChangeRequest
+from ipamd.models.hold import Hold
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
@@ -69,6 +72,9 @@ class SqlCatalogueChange:
             case Quota() as quota:
                 await self._session.run(statements.SAVE_QUOTA, *quota_values(quota))
                 await self._session.run(statements.SHUT_OUT_WHO_KNOWS_NO_QUOTAS)
+            case Hold() as hold:
+                await self._session.run(statements.SAVE_HOLD, *hold_values(hold))
+                await self._session.run(statements.SHUT_OUT_WHO_KNOWS_NO_HOLDS)
             case Node() as node:
                 await self._session.run(statements.SAVE_NODE, *node_values(node))
             case Token() as token:
@@ -92,6 +98,9 @@ class SqlCatalogueChange:
                 for statement in (statements.DROP_QUOTA, tallies.DROP_QUOTA):
                     await self._session.run(statement, entry.name)
                 gone = ("quota", "", entry.name)
+            case Hold():
+                await self._session.run(statements.DROP_HOLD, entry.name)
+                gone = ("hold", "", entry.name)
             case Node():
                 for statement in statements.DROP_NODE:
                     await self._session.run(statement, *entry.key)
@@ -164,6 +173,7 @@ async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
         known = Snapshot()
     pools, reservations, nodes = dict(known.pools), dict(known.reservations), dict(known.nodes)
     tokens, networks, quotas = dict(known.tokens), dict(known.networks), dict(known.quotas)
+    holds = dict(known.holds)
     # What was removed may have come again since: so removals first.
     for kind, cluster, name, _ in await session.fetch(statements.REMOVED_AFTER, known.revision):
         match kind:
@@ -177,6 +187,8 @@ async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
                 tokens.pop(int(name), None)
             case "quota":
                 quotas.pop(name, None)
+            case "hold":
+                holds.pop(name, None)
     since = known.revision
     pools |= {each.name: each for each in map(pool_of, await session.fetch(statements.POOLS_AFTER, since))}
     rows = await session.fetch(statements.RESERVATIONS_AFTER, since)
@@ -184,9 +196,10 @@ async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
     nodes |= {each.key: each for each in map(node_of, await session.fetch(statements.NODES_AFTER, since))}
     tokens |= {each.id: each for each in map(token_of, await session.fetch(statements.TOKENS_AFTER, since))}
     quotas |= {each.name: each for each in map(quota_of, await session.fetch(statements.QUOTAS_AFTER, since))}
+    holds |= {each.name: each for each in map(hold_of, await session.fetch(statements.HOLDS_AFTER, since))}
     rows = await session.fetch(statements.NETWORKS_AFTER, since)
     networks |= {each.cluster: each for each in map(network_of, rows)}
-    return Snapshot(revision, pools, reservations, nodes, tokens, networks, restoration, quotas)
+    return Snapshot(revision, pools, reservations, nodes, tokens, networks, restoration, quotas, holds)
 
 
 async def blocks_between(session: DatabaseSession, pool: str, first: int, last: int) -> list[Block]:

@@ -9,6 +9,7 @@ from typing import Any
 from ipamd.backends.sql.rows import Row, address_of
 from ipamd.backends.sql.session import Values
 from ipamd.models.address import AddressRange, parse_address, parse_network
+from ipamd.models.hold import Hold, HoldState
 from ipamd.models.node import Node
 from ipamd.models.pod_network import PodNetwork, PodNetworkMode, Published, Underlay
 from ipamd.models.pool import Affinity, Dns, Pool, PoolState, Route, Selectors
@@ -168,6 +169,39 @@ def reservation_of(row: Row) -> Reservation:
         name=name,
         owner=owner,
         note=note,
+        revision=revision,
+    )
+
+
+def hold_values(hold: Hold) -> Values:
+    """The columns of `hold` in their order."""
+    return (
+        hold.name,
+        hold.size,
+        hold.pool,
+        json.dumps(hold.namespaces),
+        json.dumps(hold.workloads),
+        json.dumps(hold.clusters),
+        hold.since,
+        hold.seconds,
+        hold.state.value,
+        hold.revision,
+    )
+
+
+def hold_of(row: Row) -> Hold:
+    """A hold from its row."""
+    name, size, pool, namespaces, workloads, clusters, since, seconds, state, revision = row
+    return Hold(
+        name=name,
+        size=size,
+        pool=pool,
+        namespaces=tuple(json.loads(namespaces)),
+        workloads=tuple(json.loads(workloads)),
+        clusters=tuple(json.loads(clusters)),
+        since=since,
+        seconds=seconds,
+        state=HoldState(state),
         revision=revision,
     )
 

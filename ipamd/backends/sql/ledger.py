@@ -22,6 +22,7 @@ from ipamd.backends.sql import (
 )
 from ipamd.backends.sql.catalogue import blocks_between, load
 from ipamd.backends.sql.entries import pool_of
+from ipamd.backends.sql.holds import uses as uses_of_holds
 from ipamd.backends.sql.listing import Rows
 from ipamd.backends.sql.pages import PageOf, allocations
 from ipamd.backends.sql.rows import block_of, number_bytes
@@ -33,6 +34,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
 from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
+from ipamd.models.hold import HoldUse
 from ipamd.models.holding import NodeHolding
 from ipamd.models.identity import DIGEST_SIZE, Digest, container_part
 from ipamd.models.instant import Instant
@@ -299,6 +301,9 @@ class SqlLedger:
 
     async def most_used(self) -> Mapping[str, int]:
         return await self._reader.read(tallies.most_used)
+
+    async def hold_uses(self, holds: Sequence[str]) -> Mapping[str, HoldUse]:
+        return await self._reader.read(lambda session: uses_of_holds(session, holds))
 
     async def receipt_key(self) -> bytes:
         return await self._reader.read(census.receipt_key)

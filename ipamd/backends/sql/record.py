@@ -11,6 +11,7 @@ from ipamd.backends.sql.rows import allocation_of
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, HISTORY, REMOVED
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.address import address_in
+from ipamd.models.allocation import Ending
 from ipamd.models.pool import Pool
 
 LIVE_BETWEEN: Final = Statement(
@@ -51,6 +52,7 @@ def _ended_between() -> Statement:
             past.c.address == had.c.address,
             past.c.until.is_not(None),
             or_(past.c.held_for.is_(None), past.c.owner.is_not(None)),  # a holder gave no address back
+            past.c.ending != literal_column(f"'{Ending.TAKEN.value}'"),  # nor did a hold
         )
         .order_by(past.c.since.desc(), past.c.id.desc())
         .limit(literal_column("1"))

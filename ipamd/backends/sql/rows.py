@@ -86,6 +86,7 @@ def allocation_values(allocation: Allocation) -> Values:
         allocation.slot,
         held_for,
         allocation.away_since,
+        allocation.hold,
     )
 
 
@@ -136,6 +137,7 @@ def allocation_of(row: Row) -> Allocation:
         slot,
         held_for,
         away_since,
+        hold,
     ) = row
     address = address_of(packed)
     return Allocation(
@@ -168,6 +170,7 @@ def allocation_of(row: Row) -> Allocation:
         slot=slot,
         held_for=held_for if owner is None else None,
         away_since=away_since,
+        hold=hold,
     )
 
 

@@ -14,7 +14,8 @@ from ipamd.backends.sql.rows import Row
 from ipamd.backends.sql.schema import ALLOCATION, TALLY
 from ipamd.backends.sql.session import DatabaseSession, Statement, Values
 from ipamd.backends.tallies import changed
-from ipamd.models.quota import Quota, Tally, TallyUse, beginning_of
+from ipamd.models.patterns import beginning_of
+from ipamd.models.quota import Quota, Tally, TallyUse
 
 LAST: Final = "\U0010ffff"
 """Behind a beginning it is behind all names that begin so."""

@@ -16,11 +16,14 @@ from ipamd.backends.interface import (
     ConstraintViolated,
     Found,
     HeldAddress,
+    HoldPosition,
+    HoldSearch,
     Locked,
+    LockedRows,
     RememberedRelease,
     Tallied,
 )
-from ipamd.backends.sql import census, former, leasing, owning, statements, tallies
+from ipamd.backends.sql import census, former, holds, leasing, owning, statements, tallies
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
@@ -84,6 +87,9 @@ class SqlTransaction:
 
     async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
         return Tallied(await tallies.read(self._session, wanted))
+
+    async def of_holds(self, searches: Sequence[HoldSearch | HoldPosition]) -> Sequence[LockedRows]:
+        return await holds.read(self._session, searches)
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         numbers: dict[str, set[int]] = defaultdict(set)

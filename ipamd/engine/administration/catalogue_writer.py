@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import asyncio
+from typing import Final, TypeVar
+
+import structlog
 
 from ipamd.backends.interface import Backend, CatalogueChange, Change, Undone
 from ipamd.engine.acting import who_acts
@@ -13,6 +16,13 @@ from ipamd.engine.clock import Clock
 from ipamd.models.catalogue import Snapshot
 
 T = TypeVar("T")
+
+WAIT_SECONDS: Final = 3.0
+"""How long others' transactions are waited for, before a later look goes on."""
+
+PAUSE: Final = 0.02
+
+log = structlog.get_logger()
 
 
 class CatalogueWriter:
@@ -48,3 +58,14 @@ class CatalogueWriter:
         await self._cache.refresh()
         self._announcements.ring()
         return changed
+
+    async def _all_before_has_ended(self, what: str) -> bool:
+        """Whether all transactions have ended that may not know the last change; the log says what waits."""
+        clock = asyncio.get_running_loop().time
+        mark, until = await self._backend.mark(), clock() + WAIT_SECONDS
+        while not await self._backend.has_passed(mark):
+            if clock() > until:
+                log.warning(f"transactions go on that began before {what}")
+                return False
+            await asyncio.sleep(PAUSE)
+        return True

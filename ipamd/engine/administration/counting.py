@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
@@ -17,11 +16,6 @@ from ipamd.models.errors import DomainError
 
 LOOK_EVERY: Final = 5.0
 """Seconds between two looks for quotas whose counting was broken off."""
-
-WAIT_SECONDS: Final = 3.0
-"""How long others' transactions are waited for, before a later look does it."""
-
-PAUSE: Final = 0.02
 
 AT_ONCE: Final = 200
 """How many quotas one change counts."""
@@ -61,21 +55,10 @@ class QuotaCounting(CatalogueWriter):
         """
         quotas = self._cache.catalogue.snapshot.quotas.values()
         waiting = sorted((quota.name, quota.revision) for quota in quotas if quota.counting)
-        if not waiting or not await self._all_before_has_ended():
+        if not waiting or not await self._all_before_has_ended("a quota: it is counted later"):
             return
         for first in range(0, len(waiting), AT_ONCE):
             await self._change(partial(self._count, dict(waiting[first : first + AT_ONCE])))
-
-    async def _all_before_has_ended(self) -> bool:
-        """Whether all transactions have ended that may not know the quotas that are counting."""
-        clock = asyncio.get_running_loop().time
-        mark, until = await self._backend.mark(), clock() + WAIT_SECONDS
-        while not await self._backend.has_passed(mark):
-            if clock() > until:
-                log.warning("transactions go on that began before a quota: it is counted later")
-                return False
-            await asyncio.sleep(PAUSE)
-        return True
 
     async def _count(self, known: Mapping[str, int], catalogue: CatalogueChange) -> Undone[None] | None:
         _, snapshot = await self._begin(catalogue)

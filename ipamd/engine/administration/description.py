@@ -7,12 +7,14 @@ from typing import NamedTuple
 from ipamd.models.catalogue import Entry
 from ipamd.models.change_log import Description, LogKind
 from ipamd.models.documents import (
+    hold_document,
     pool_document,
     quota_document,
     reservation_document,
     settings_document,
     token_document,
 )
+from ipamd.models.hold import Hold
 from ipamd.models.instant import rfc3339
 from ipamd.models.node import SHUT_OUT, Node
 from ipamd.models.pod_network import PodNetwork
@@ -44,6 +46,8 @@ def described(entry: Entry) -> Described:
             return Described(LogKind.RESERVATION, str(entry.addresses), reservation_document(entry))
         case Quota():
             return Described(LogKind.QUOTA, entry.name, quota_document(entry))
+        case Hold():
+            return Described(LogKind.HOLD, entry.name, hold_document(entry))
         case Node():
             return Described(LogKind.NODE, f"{entry.cluster}/{entry.name}", _node(entry))
         case Token():

@@ -17,6 +17,7 @@ from ipamd.engine.administration.mask_change import MaskChange
 from ipamd.engine.administration.statements import (
     validate,
     validate_edit,
+    validate_hold,
     validate_quota,
     validate_reservation,
 )
@@ -25,6 +26,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import (
+    HoldExists,
     InvalidValue,
     PoolExists,
     PoolInUse,
@@ -33,6 +35,7 @@ from ipamd.models.errors import (
     ReservationConflicts,
     WouldStrand,
 )
+from ipamd.models.hold import Hold, HoldState
 from ipamd.models.identity import Owner
 from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Pool
@@ -55,6 +58,7 @@ class Editing:
         self.pools = dict(snapshot.pools)
         self.reservations = dict(snapshot.reservations)
         self.quotas = dict(snapshot.quotas)
+        self.holds = dict(snapshot.holds)
         self._before = snapshot
         self._stated_pools: set[str] = set()
         self._stated_reservations: set[int] = set()
@@ -176,6 +180,28 @@ class Editing:
         self.quotas[saved.name] = saved
         return saved
 
+    async def create_hold(self, hold: Hold) -> Hold:
+        """Create a hold, which is to be filled. Raises InvalidValue, PoolUnknown, HoldExists."""
+        known = self.holds.get(hold.name)
+        if known is not None:
+            ends = " (it ends: try again)" if known.state is HoldState.ENDING else ""
+            raise HoldExists(f"hold {hold.name!r} exists already{ends}: choose another name, or release it")
+        return await self._save_hold(replace(hold, state=HoldState.FILLING))
+
+    async def edit_hold(self, old: Hold, edit: Callable[[Hold], Hold]) -> Hold:
+        """Replace a hold by the result of `edit`. Raises InvalidValue, and what `edit` raises."""
+        new = edit(old)
+        if (new.name, new.size, new.pool) != (old.name, old.size, old.pool):
+            raise InvalidValue("size", "name, size and pool of a hold stay as they are: make another")
+        return await self._save_hold(new)
+
+    async def _save_hold(self, hold: Hold) -> Hold:
+        validate_hold(hold, self.pools)
+        saved = replace(hold, revision=self.revision)
+        await self._catalogue.save(saved)
+        self.holds[saved.name] = saved
+        return saved
+
     async def announce(self) -> None:
         """Announce the pools to those pod networks that carry others than before. Called last of all."""
         await self._catalogue.announce(
@@ -192,12 +218,13 @@ class Editing:
             raise conflict
 
     def conflicts(self) -> Iterator[tuple[Pool | Reservation, ReservationConflicts | PoolInUse]]:
-        """What these steps leave without a sense: reservations without an address, quotas without their pool.
+        """What these steps leave without a sense: reservations without an address, quotas without a pool.
 
         Called after the last step: the order of steps is ours, and no step is judged by what the next mends.
         What stood before is let be, as an older ipamd took it.
         """
         yield from self._quotas_without_pool()
+        yield from self._holds_without_use()
         concerned: dict[int, Pool | Reservation] = {}
         for name in sorted(self._stated_pools & self.pools.keys()):
             pool = self.pools[name]
@@ -225,6 +252,17 @@ class Editing:
                     f"count every pool (`ipamctl quota edit {quota.name} --clear pool`)"
                 )
                 yield pool, PoolInUse(sentence)
+
+    def _holds_without_use(self) -> Iterator[tuple[Pool, PoolInUse]]:
+        """The holds whose workloads could not have their addresses on every node any more."""
+        for hold in self.holds.values():
+            pool = self.pools.get(hold.pool)
+            if pool is None or not pool.lends:
+                why = "is gone" if pool is None else "would lend no single addresses (its borrow is false)"
+                sentence = (
+                    f"hold {hold.name} has addresses of pool {hold.pool}, which {why}: release it first"
+                )
+                yield pool or self._before.pools[hold.pool], PoolInUse(sentence)
 
     def outside(self) -> Iterator[Reservation]:
         """The reservations that were stated in these steps, or lost their pool in them, and lie in none."""

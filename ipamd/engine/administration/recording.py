@@ -12,6 +12,7 @@ from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.change_log import LogEntry
 from ipamd.models.change_request import ChangeRequest
+from ipamd.models.hold import Hold, HoldState
 from ipamd.models.instant import Instant
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
@@ -41,8 +42,8 @@ class RecordedChange:
         await self._catalogue.log([entry for entry in entries if entry is not None])
 
     def _entry(self, before: Entry | None, after: Entry | None) -> LogEntry | None:
-        old = described(before) if before is not None else None
-        new = described(after) if after is not None else None
+        old = described(before) if before is not None and _stands(before) else None
+        new = described(after) if after is not None and _stands(after) else None
         about = new or old
         if about is None or old == new:
             return None
@@ -111,6 +112,11 @@ class RecordedChange:
         await self._catalogue.announce(announced)
 
 
+def _stands(entry: Entry) -> bool:
+    """Whether an entry is there for those who read the log: a hold is made when it has all its addresses."""
+    return not isinstance(entry, Hold) or entry.state is HoldState.STANDING
+
+
 def _place_of(entry: Entry) -> Hashable:
     """The key of an entry. A reservation is known by its addresses: another id may take its place."""
     match entry:
@@ -120,6 +126,8 @@ def _place_of(entry: Entry) -> Hashable:
             return Reservation, entry.space, entry.addresses
         case Quota():
             return Quota, entry.name
+        case Hold():
+            return Hold, entry.name
         case Node():
             return Node, entry.key
         case Token():
@@ -139,6 +147,8 @@ def _known_as(entry: Entry, known: Snapshot) -> Entry | None:
             return known.reservations.get(entry.id)
         case Quota():
             return known.quotas.get(entry.name)
+        case Hold():
+            return known.holds.get(entry.name)
         case Node():
             return known.nodes.get(entry.key)
         case Token():

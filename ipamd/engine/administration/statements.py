@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ipamd.addressing.block import effective_block_length
 from ipamd.addressing.gateway import set_apart
 from ipamd.models.address import AddressRange, IPAddress, parse_address
 from ipamd.models.errors import InvalidValue, PoolUnknown
+from ipamd.models.hold import LARGEST_HOLD, LONGEST_HOLD, Hold
 from ipamd.models.host_address import why_no_host
-from ipamd.models.pool import Pool
-from ipamd.models.quota import ANY_ENDING, Quota
+from ipamd.models.patterns import ANY_ENDING
+from ipamd.models.pool import Pool, PoolState
+from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
 
 
@@ -54,13 +56,7 @@ def validate_quota(quota: Quota, pools: Mapping[str, Pool]) -> None:
     """Raise InvalidValue if a quota can count nothing, or PoolUnknown if there is no such pool."""
     if quota.limit < 0:
         raise InvalidValue("limit", f"{quota.limit} is negative: write 0 or more")
-    if not quota.namespaces:
-        raise InvalidValue("namespaces", "name at least one, or write * for every namespace")
-    for pattern in quota.namespaces:
-        if ANY_ENDING in pattern[:-1]:
-            raise InvalidValue(
-                "namespaces", f"{pattern}: a * may stand at the end only, as in team-*, which begins a name"
-            )
+    _validate_namespaces(quota.namespaces)
     if quota.pool is None:
         return
     if quota.space is not None:
@@ -70,6 +66,41 @@ def validate_quota(quota: Quota, pools: Mapping[str, Pool]) -> None:
         raise PoolUnknown(quota.pool)
     if quota.family not in (None, pool.family):
         raise InvalidValue("family", f"pool {pool.name} has IPv{pool.family} addresses only")
+
+
+def validate_hold(hold: Hold, pools: Mapping[str, Pool]) -> None:
+    """Raise InvalidValue if a hold can be for nobody, or PoolUnknown if there is no such pool."""
+    if not 1 <= hold.size <= LARGEST_HOLD:
+        raise InvalidValue("size", f"write 1 to {LARGEST_HOLD} addresses, not {hold.size}")
+    if not 1 <= hold.seconds <= LONGEST_HOLD:
+        raise InvalidValue("seconds", f"write 1 to {LONGEST_HOLD} seconds, not {hold.seconds}")
+    _validate_namespaces(hold.namespaces)
+    _validate_patterns("workloads", hold.workloads)
+    pool = pools.get(hold.pool)
+    if pool is None:
+        raise PoolUnknown(hold.pool)
+    if pool.state is PoolState.DRAINING:
+        raise InvalidValue("pool", f"pool {pool.name} is draining: it gives nothing new")
+    if not pool.lends:
+        raise InvalidValue(
+            "pool",
+            f"pool {pool.name} lends no single addresses (its borrow is false), so what is held could not "
+            "be had on whichever node a workload begins: set borrow, or name another pool",
+        )
+
+
+def _validate_namespaces(namespaces: Sequence[str]) -> None:
+    if not namespaces:
+        raise InvalidValue("namespaces", "name at least one, or write * for every namespace")
+    _validate_patterns("namespaces", namespaces)
+
+
+def _validate_patterns(field: str, patterns: Sequence[str]) -> None:
+    for pattern in patterns:
+        if ANY_ENDING in pattern[:-1]:
+            raise InvalidValue(
+                field, f"{pattern}: a * may stand at the end only, as in team-*, which begins a name"
+            )
 
 
 def objections(pool: Pool) -> Iterator[Objection]:

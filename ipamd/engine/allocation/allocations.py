@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Final
 
+from msgspec import structs
+
+from ipamd.backends.interface import HoldPosition, HoldSearch, LockedRows
 from ipamd.engine.allocation import call_order
 from ipamd.engine.allocation.batch import Batch
 from ipamd.engine.allocation.block_search import NotYet, PickedAddress
 from ipamd.engine.allocation.call import AllocateCall, Contended, NeedsBlock, NeedsBlocks, Verdict
 from ipamd.engine.allocation.draining import refuse_draining
 from ipamd.engine.allocation.former_addresses import with_former, workload_that_asks
+from ipamd.engine.allocation.holds import wanted_by, with_holds
 from ipamd.engine.allocation.owned_addresses import with_owned
 from ipamd.engine.allocation.selection import AddressRequest, select
 from ipamd.models.allocation import Allocation, SeatPosition
@@ -28,6 +32,7 @@ from ipamd.models.lease import Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Grant, Granted, Refused
 from ipamd.models.pool import Affinity
+from ipamd.models.request import AllocationRequest
 
 RESTORING: Final = (
     "and not all nodes have said yet what lives on them: nothing is given to anybody new until then, or an "
@@ -42,6 +47,7 @@ class Allocations:
         self._batch = batch
         self._waiting: dict[int, tuple[AllocateCall, list[AddressRequest]]] = {}
         self._workloads: dict[int, Digest] = {}
+        self._holding: set[int] = set()
         self._nearly_full: set[NeedsBlock] = set()
 
     def begin(self, at: int, call: AllocateCall) -> Verdict | None:
@@ -58,17 +64,12 @@ class Allocations:
             if held and request.for_owner != request.holder:
                 return self._repeat(call, held)
             self._refuse_while_restoring(call)
-            if batch.catalogue.draining:
-                refuse_draining(request, batch.catalogue)
-            wanted = select(request, batch.catalogue)
-            if not wanted:
-                raise NothingFree(())
-            owner = request.for_owner
-            if owner is not None:
-                wanted = with_owned(wanted, batch.held_by(owner.digest))
+            wanted = self._wanted_by(request)
+            if batch.catalogue.holds and any(asked.holds for asked in wanted):
+                self._holding.add(at)
             self._waiting[at] = call, wanted
             batch.tallies.expect_request(at, request, wanted)
-            if owner is None and batch.catalogue.has_sticky_pools:
+            if request.for_owner is None and batch.catalogue.has_sticky_pools:
                 workload = workload_that_asks(request, wanted)
                 if workload is not None:
                     self._workloads[at] = workload
@@ -87,15 +88,27 @@ class Allocations:
             self._waiting[at] = call, with_former(wanted, former.get(workload, ()))
         self._workloads.clear()
 
+    def hold_searches(self) -> list[HoldSearch | HoldPosition]:
+        """The addresses of holds that must be known before their calls go on."""
+        for at in self._holding:
+            self._batch.holds.expect(self._waiting[at][1])
+        return self._batch.holds.searches() if self._holding else []
+
+    def receive_holds(self, found: Sequence[LockedRows]) -> None:
+        """Take in what holds have."""
+        self._batch.holds.receive(found)
+        self._holding.clear()
+
     def leave(self, at: int) -> None:
         """Give a call nothing, if it is a request for addresses: it is contended."""
         self._waiting.pop(at, None)
         self._workloads.pop(at, None)
+        self._holding.discard(at)
 
     def advance(self) -> Iterator[tuple[int, Verdict]]:
         """Decide those requests whose blocks are at hand, or cannot be had."""
         for at, (call, wanted) in list(self._waiting.items()):
-            if at not in self._workloads:
+            if at not in self._workloads and at not in self._holding:
                 verdict = self._try(at, call, wanted)
                 if verdict is not None:
                     del self._waiting[at]
@@ -104,6 +117,20 @@ class Allocations:
     def nearly_full(self) -> frozenset[NeedsBlock]:
         """The blocks that nodes will lack soon, where a block is to be announced before it is needed."""
         return frozenset(self._nearly_full)
+
+    def _wanted_by(self, request: AllocationRequest) -> list[AddressRequest]:
+        """What a request asks for. Raises what `select` raises, NodeDraining, NothingFree."""
+        batch = self._batch
+        if batch.catalogue.draining:
+            refuse_draining(request, batch.catalogue)
+        if request.hold is not None:
+            return wanted_by(request.hold, batch.catalogue)
+        wanted = select(request, batch.catalogue)
+        if not wanted:
+            raise NothingFree(())
+        if request.for_owner is not None:
+            wanted = with_owned(wanted, batch.held_by(request.for_owner.digest))
+        return with_holds(wanted, request, batch.catalogue) if batch.catalogue.holds else wanted
 
     def _refuse_while_restoring(self, call: AllocateCall) -> None:
         restoration = self._batch.catalogue.snapshot.restoration
@@ -137,10 +164,7 @@ class Allocations:
         verdict: Verdict | None = None
         try:
             for each in wanted:
-                if each.owned is None:
-                    found = blocks.take(tallies.allowed(at, each), call.node)
-                else:
-                    found = self._take_owned(each.owned, call)
+                found = self._take(at, each, call)
                 if isinstance(found, PickedAddress):
                     taken.append(found)
                     if found.owned is None:
@@ -155,9 +179,27 @@ class Allocations:
             return self._grant(call, taken)
         for picked in reversed(taken):
             if picked.owned is None:
-                blocks.untake(picked)
+                self._untake(picked)
                 tallies.untake(at, picked.pool)
         return verdict or _undecided(lacking)
+
+    def _take(
+        self, at: int, asked: AddressRequest, call: AllocateCall
+    ) -> PickedAddress | NotYet | NeedsBlock:
+        """Pick an address: the owner's, what the workload had, out of a hold, else any other."""
+        if asked.owned is not None:
+            return self._take_owned(asked.owned, call)
+        blocks, allowed = self._batch.blocks, self._batch.tallies.allowed(at, asked)
+        if not asked.holds:
+            return blocks.take(allowed, call.node)
+        found = blocks.take_again(allowed, call.node) or self._batch.holds.take(allowed)
+        return found or blocks.take(allowed, call.node)
+
+    def _untake(self, picked: PickedAddress) -> None:
+        if picked.held is None:
+            self._batch.blocks.untake(picked)
+        else:
+            self._batch.holds.untake(picked)
 
     def _take_owned(self, owned: Allocation, call: AllocateCall) -> PickedAddress | NotYet:
         pool = self._batch.catalogue.pools[owned.pool]
@@ -178,7 +220,7 @@ class Allocations:
                 )
             )
         for position, picked in enumerate(taken):
-            pool, block, address, owned = picked
+            pool, block, address, owned, held = picked
             begun = Allocation(
                 id=None,
                 space=pool.space,
@@ -203,12 +245,17 @@ class Allocations:
                 seat=SeatPosition(wanted.seat.number, position) if wanted is not None else None,
                 free_since=batch.blocks.lease(picked) if wanted is not None else None,
             )
-            if request.for_owner is None:
+            if held is not None:
+                batch.holds.end(held)
+                begun = structs.replace(begun, hold=held.hold)
+            if request.hold is not None:
+                batch.holds.begin_filling(begun, picked, request.hold)
+            elif request.for_owner is None:
                 batch.changes.begun.append(begun)
             else:
                 self._begin_for(request.for_owner, begun, owned)
             batch.announce(pool.name, begun.announced_for)
-            if owned is None and self._is_running_short(picked, call.node):
+            if owned is None and held is None and self._is_running_short(picked, call.node):
                 self._nearly_full.add(NeedsBlock(pool.name, call.node))
         repeated = request.for_owner == request.holder and all(picked.owned for picked in taken)
         return Granted(tuple(Grant(picked.address, picked.pool) for picked in taken), repeated)

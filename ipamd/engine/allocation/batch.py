@@ -6,6 +6,7 @@ from collections.abc import Sequence, Set
 
 from ipamd.backends.interface import Changes, Found
 from ipamd.engine.allocation.block_search import BatchBlocks
+from ipamd.engine.allocation.holds import BatchHolds
 from ipamd.engine.allocation.owned_addresses import OwnedAddresses
 from ipamd.engine.allocation.reports import Leased
 from ipamd.engine.allocation.seat_changes import SeatChanges
@@ -33,7 +34,8 @@ class Batch:
         self.announced: set[Announced] = set()
         self.tallies = BatchTallies(catalogue.quotas)
         self.seats = SeatChanges(self.blocks, self.tallies, self.changes, clock.now)
-        self.owned = OwnedAddresses(self.blocks, self.tallies, self.changes, clock.now)
+        self.holds = BatchHolds(catalogue, self.blocks, self.changes, clock)
+        self.owned = OwnedAddresses(self.blocks, self.tallies, self.holds, self.changes, clock.now)
 
     def held_by(self, digest: Digest) -> Sequence[Allocation]:
         """What a holder has. Raises StaleCatalogue if a pool of it is not known yet."""

@@ -48,6 +48,8 @@ class PickedAddress(NamedTuple):
     address: IPAddress
     owned: Allocation | None = None
     """What the owner has whom the request names, if it is that very address."""
+    held: Allocation | None = None
+    """What a hold has, if it comes out of that. Its block may not be open, and does not change."""
 
 
 class NotYet(Enum):
@@ -101,10 +103,9 @@ class BatchBlocks:
 
         Raises NothingFree, AddressTaken, AddressUnavailable.
         """
-        if request.former is not None and request.place is None:
-            again = self._take_again(request.former, request, node)
-            if again is not None:
-                return again
+        again = self.take_again(request, node)
+        if again is not None:
+            return again
         for pool in request.pools:
             if pool.state is PoolState.DRAINING and not request.adopted:
                 continue
@@ -114,6 +115,12 @@ class BatchBlocks:
             if found is not None:
                 return found
         raise NothingFree(tuple(pool.name for pool in request.pools))
+
+    def take_again(self, request: AddressRequest, node: NodeKey | None) -> PickedAddress | NotYet | None:
+        """Pick what the workload of a request had. None if it cannot have it again, or asks for another."""
+        if request.former is None or request.place is not None:
+            return None
+        return self._take_again(request.former, request, node)
 
     def lacks(self, pool: str, number: int) -> NotYet | None:
         """Why a block is not at hand, None if it is; the next search looks for one that may be had.
@@ -145,6 +152,10 @@ class BatchBlocks:
             raise not_lent(row.address, block.block, pool)
         self._hand_over(block, owner, node)
 
+    def free_before(self, picked: PickedAddress) -> Instant:
+        """Since when a picked address was free."""
+        return self._open[picked.pool.name][picked.block].free_before(int(picked.address))
+
     def lease(self, picked: PickedAddress) -> Instant:
         """Make a picked address a free seat. Returns since when it was free."""
         return self._open[picked.pool.name][picked.block].lease(int(picked.address))
@@ -156,6 +167,16 @@ class BatchBlocks:
     def end_seat(self, row: Allocation, until: Instant) -> None:
         """Make the address of a container a free seat again."""
         self._open[row.pool][row.block].lease_again(until)
+
+    def pass_on(self, row: Allocation, until: Instant) -> None:
+        """Let a hold have the address of a holder that ends."""
+        self._open[row.pool][row.block].end_beside(until)
+
+    def put_back(self, row: Allocation) -> None:
+        """Release what is left of a hold."""
+        block = self._open[row.pool][row.block]
+        block.put_back(int(row.address), min(row.free_since or NEVER_HELD, self._clock.now))
+        self._await_turn(block)
 
     def give_back_seat(self, row: Allocation) -> None:
         """Release the address of a free seat."""

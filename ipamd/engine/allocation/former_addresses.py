@@ -66,5 +66,10 @@ def why_kept(block: Block, bits: int, request: AddressRequest, mask: Mask, clock
     own = request.former is not None and request.former.freed == freed
     if own or mask.reservation_of(address_in(pool.family, block.first + offset)) is not None:
         return None
+    return kept_until(freed, pool, clock)
+
+
+def kept_until(freed: Instant, pool: Pool, clock: Reading) -> str:
+    """Until when a sticky pool keeps an address, as the end of a sentence."""
     until = rfc3339(clock.lasts_until(freed, pool.cooldown * SECOND))
     return f"pool {pool.name} is sticky and keeps it until {until} for the workload that had it"

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from ipamd.backends.interface import Changes, Ended, HeldAddress, OwnerChange
 from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress
+from ipamd.engine.allocation.holds import BatchHolds
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.allocation.tallies import BatchTallies
 from ipamd.models.allocation import NEVER_CAME, SLOTS, Allocation, Ending, Workload
@@ -67,9 +68,17 @@ class _Owned:
 class OwnedAddresses:
     """What a batch knows of owners' addresses; what it must know first is noted for the next reading."""
 
-    def __init__(self, blocks: BatchBlocks, tallies: BatchTallies, changes: Changes, now: Instant) -> None:
+    def __init__(
+        self,
+        blocks: BatchBlocks,
+        tallies: BatchTallies,
+        holds: BatchHolds,
+        changes: Changes,
+        now: Instant,
+    ) -> None:
         self._blocks = blocks
         self._tallies = tallies
+        self._holds = holds
         self._changes = changes
         self._now = now
         self._known: dict[HeldAddress, _Owned] = {}
@@ -185,7 +194,7 @@ class OwnedAddresses:
         self._end_owner(row, ended)
 
     def _end_owner(self, row: Allocation, ended: Ended) -> None:
-        self._blocks.give_back(row.pool, row.block, int(row.address))
+        self._holds.free(row, ended.until)
         self._changes.ended.append(ended)
         self._tallies.end(row)
 

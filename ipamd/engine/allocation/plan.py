@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
-from ipamd.backends.interface import BlockSearch, Changes, Found, HeldAddress, Locked, Tallied
+from ipamd.backends.interface import (
+    BlockSearch,
+    Changes,
+    Found,
+    HeldAddress,
+    HoldPosition,
+    HoldSearch,
+    Locked,
+    LockedRows,
+    Tallied,
+)
 from ipamd.engine.allocation.allocations import Allocations
 from ipamd.engine.allocation.batch import Batch
 from ipamd.engine.allocation.call import Call, Contended, NeedsBlock, ReleaseCall, ReportCall, Verdict
@@ -65,6 +75,15 @@ class Plan:
     def remember(self, former: Mapping[Digest, Sequence[FormerAddress]]) -> None:
         """Take in what those workloads had, and go on."""
         self._allocations.remember(former)
+        self._advance()
+
+    def hold_searches(self) -> list[HoldSearch | HoldPosition]:
+        """The addresses of holds that must be known before their calls go on. Asked once."""
+        return self._allocations.hold_searches()
+
+    def receive_holds(self, found: Sequence[LockedRows]) -> None:
+        """Take in what holds have, and go on."""
+        self._allocations.receive_holds(found)
         self._advance()
 
     def searches(self) -> list[BlockSearch]:

@@ -11,7 +11,7 @@ from ipamd.engine.allocation.block_search import NotYet
 from ipamd.engine.allocation.call import Contended, ReleaseCall, Verdict
 from ipamd.engine.allocation.former_addresses import former_of
 from ipamd.models.allocation import Allocation, Ending
-from ipamd.models.errors import LeaseOver, OwnerHeld, SeatLeased
+from ipamd.models.errors import HeldBack, LeaseOver, OwnerHeld, SeatLeased
 from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest
 from ipamd.models.issued import REMEMBERED_FOR
@@ -45,6 +45,8 @@ class Releases:
         leased = [row for row in ending if row.is_free_seat] if release.seat is None else None
         if leased:
             return Refused(SeatLeased(leased[0].address, leased[0].held_by))
+        if ending and ending[0].is_left:
+            return Refused(HeldBack(ending[0].address, ending[0].hold or ""))
         self._waiting[at] = call, ending, len(meant) - len(ending)
         if any(row.slot or row.is_of_owner for row in ending):
             self._of_owners.add(at)
@@ -110,7 +112,7 @@ class Releases:
             elif row.is_of_owner:
                 batch.owned.end_owner(row, ended)
             else:
-                batch.blocks.give_back(row.pool, row.block, int(row.address))
+                batch.holds.free(row, now)
                 changes.ended.append(ended)
                 batch.tallies.end(row)
                 self._remember_former(row)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from msgspec import structs
 
@@ -14,11 +13,8 @@ from ipamd.engine.allocation.tallies import BatchTallies
 from ipamd.models.allocation import Allocation, Ending, SeatPosition, Workload
 from ipamd.models.identity import Identity
 from ipamd.models.instant import Instant
-from ipamd.models.issued import REMEMBERED_FOR, CallOrder
+from ipamd.models.issued import NO_CALL, REMEMBERED_FOR
 from ipamd.models.lease import SeatEvent, SeatEventKind, SeatKey, seat_owner
-
-NO_CALL: Final = CallOrder(0, 0)
-"""The order of a row that no call took: a free seat's."""
 
 
 class SeatChanges:

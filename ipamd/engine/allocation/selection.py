@@ -12,6 +12,7 @@ from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.errors import AddressUnavailable, InvalidValue, NotAllowed, PoolUnknown
 from ipamd.models.former_address import FormerAddress
+from ipamd.models.hold import Hold
 from ipamd.models.identity import Identity
 from ipamd.models.node import NodeKey, node_name
 from ipamd.models.pool import Pool
@@ -38,6 +39,8 @@ class AddressRequest:
     """What its workload had, if one of the pools is sticky."""
     owned: Allocation | None = None
     """What its owner has there already."""
+    holds: tuple[Hold, ...] = ()
+    """The holds out of which it may come, in turn, before anything else of its pools."""
 
 
 def select(request: AllocationRequest, catalogue: Catalogue) -> list[AddressRequest]:

@@ -61,6 +61,8 @@ async def decide(
         plan.count(await transaction.tallies(plan.tallies.wanted, plan.tallies.counting))
     if workloads := plan.workloads():
         plan.remember(await transaction.former(list(workloads)))
+    if holds := plan.hold_searches():
+        plan.receive_holds(await transaction.of_holds(holds))
     while searches := plan.searches():
         plan.receive(searches, await transaction.lock(searches))
         if owned := plan.unread():

@@ -19,6 +19,7 @@ from ipamd.models.block import HELD, Block
 from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
 from ipamd.models.errors import AddressUnavailable, DomainError, NotFound, NotHeld
+from ipamd.models.hold import HoldUse
 from ipamd.models.identity import Digest, Identity
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
@@ -96,6 +97,11 @@ class Queries:
     async def uses_of(self, quota: str, limit: int) -> Sequence[TallyUse]:
         """The namespaces that use most of a quota."""
         return await self._ledger.tallies(quota, limit)
+
+    async def hold_uses(self, holds: Sequence[str] | None = None) -> Mapping[str, HoldUse]:
+        """What is left of some holds or of all, and what is taken, without holds that have nothing."""
+        names = sorted(self._cache.catalogue.snapshot.holds) if holds is None else holds
+        return await self._ledger.hold_uses(names) if names else {}
 
     async def allocation(self, number: int) -> Allocation:
         """One allocation, live or ended. Raises NotFound."""

@@ -85,6 +85,9 @@ def _why_pool_leases_nothing(pool: Pool, node: NodeKey, catalogue: Catalogue) ->
         return f"pool {pool.name} leases nothing (its lease is 0)"
     if pool.sticky:
         return f"pool {pool.name} is sticky: each address of it may be kept for a workload"
+    hold = catalogue.holds.about(pool.name, node.cluster)
+    if hold is not None:
+        return f"hold {hold.name} keeps addresses of pool {pool.name} for some workloads"
     quota = catalogue.quotas.about(pool, node.cluster)
     return None if quota is None else f"quota {quota.name} counts who has addresses of pool {pool.name}"
 

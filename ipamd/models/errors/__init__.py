@@ -4,6 +4,7 @@ from ipamd.models.errors.allocation import (
     AddressTaken,
     AddressUnavailable,
     Fullness,
+    HeldBack,
     NotHeld,
     NothingFree,
     Overtaken,
@@ -13,6 +14,8 @@ from ipamd.models.errors.allocation import (
     SeveralWorkloads,
 )
 from ipamd.models.errors.catalogue import (
+    HoldExists,
+    HoldUnfilled,
     NotApplied,
     PoolExists,
     PoolInUse,
@@ -65,6 +68,9 @@ __all__ = [
     "DatabaseUnfit",
     "DomainError",
     "Fullness",
+    "HeldBack",
+    "HoldExists",
+    "HoldUnfilled",
     "IdempotencyEnded",
     "IdempotencyMismatch",
     "InvalidValue",

@@ -125,6 +125,18 @@ class OwnerHeld(DomainError):
         self.address = address
 
 
+class HeldBack(DomainError):
+    """An address that is to be released is what is left of a hold."""
+
+    code = "held-back"
+
+    def __init__(self, address: IPAddress, hold: str) -> None:
+        super().__init__(
+            f"{address} is left of hold {hold}, and no workload has it: give back all that is left with "
+            f"`ipamctl hold release {hold}`"
+        )
+
+
 class AddressUnavailable(DomainError):
     """The requested address is not available to this request, whoever holds it."""
 

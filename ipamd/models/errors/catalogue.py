@@ -33,6 +33,21 @@ class QuotaExists(DomainError):
     code = "quota-exists"
 
 
+class HoldExists(DomainError):
+    """A hold with this name exists already."""
+
+    code = "hold-exists"
+
+
+class HoldUnfilled(DomainError):
+    """A pool does not have as many addresses free as a hold is to have: it has none, and there is no hold."""
+
+    code = "hold-unfilled"
+
+    def __init__(self, hold: str, size: int, why: str) -> None:
+        super().__init__(f"hold {hold} was not made, since it cannot have all its {size} addresses: {why}")
+
+
 class PoolOverlaps(DomainError):
     """A pool would overlap another pool of its space."""
 
@@ -40,7 +55,7 @@ class PoolOverlaps(DomainError):
 
 
 class PoolInUse(DomainError):
-    """A pool cannot be deleted: some of its addresses are held, or a quota is for it alone."""
+    """A pool cannot be deleted: some of its addresses are held, or a quota or a hold is for it."""
 
     code = "pool-in-use"
 

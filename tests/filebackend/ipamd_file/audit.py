@@ -81,7 +81,7 @@ def record_of(store: Store, pool: Pool, first: int) -> BlockRecord:
     return BlockRecord(
         live=[row for row in rows if row.until is None and not row.slot],
         ended={  # the last one stays
-            int(row.address): row.until for row in rows if row.until is not None and not row.held_for
+            int(row.address): row.until for row in rows if row.until is not None and row.gave_back
         },
         forgotten=store.get("number", "forgotten", 0),
         reused=store.get("removed", pool.name) is not None,

@@ -13,6 +13,7 @@ from ipamd.models.block import Block
 from ipamd.models.catalogue import Entry, Removable, Snapshot
 from ipamd.models.change_log import LogEntry
 from ipamd.models.change_request import ChangeRequest
+from ipamd.models.hold import Hold
 from ipamd.models.node import Boot, Node, NodeKey
 from ipamd.models.pod_network import Announced, PodNetwork
 from ipamd.models.pool import Pool
@@ -120,6 +121,8 @@ def _place(entry: Entry) -> tuple[str, str | int | NodeKey]:
             return "reservation", entry.id
         case Quota():
             return "quota", entry.name
+        case Hold():
+            return "hold", entry.name
         case Node():
             return "node", entry.key
         case Token():

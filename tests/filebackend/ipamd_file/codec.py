@@ -20,6 +20,7 @@ from ipamd.models.census import Census, Conflict, Suspicion
 from ipamd.models.change_log import LogEntry, LogKind
 from ipamd.models.change_request import ChangeRequest, RequestKind, RequestState
 from ipamd.models.former_address import FormerAddress
+from ipamd.models.hold import Hold, HoldState
 from ipamd.models.identity import Identity, Owner
 from ipamd.models.issued import CallOrder
 from ipamd.models.lease import Lease, Seat, SeatKey
@@ -49,12 +50,12 @@ OF_FIELDS: Final = (
     ChangeRequest,
     *(Lease, Seat, SeatKey, SeatPosition),
     *(Census, Suspicion, Conflict, Restoration, FormerAddress),
-    *(Quota, Tally),
+    *(Quota, Tally, Hold),
     Waiter,
 )
 OF_TEXT: Final = (
     *(IPv4Address, IPv6Address, IPv4Network, IPv6Network, Ending, PoolState, Affinity, Role),
-    *(AnnouncedKind, PodNetworkMode, Underlay, LogKind, RequestKind, RequestState),
+    *(AnnouncedKind, PodNetworkMode, Underlay, LogKind, RequestKind, RequestState, HoldState),
 )
 CLASSES: Final[Mapping[str, Any]] = {kind.__name__: kind for kind in (*OF_FIELDS, *OF_TEXT)}
 

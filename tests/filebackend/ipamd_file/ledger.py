@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
+from ipamd.backends.hold_rows import uses_of
 from ipamd.backends.interface import NOT_ADDED_UP, HeldAddress, PodNetworkReading
 from ipamd.models.allocation import NEVER_CAME, Allocation
 from ipamd.models.block import Block
@@ -13,6 +14,7 @@ from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
 from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
+from ipamd.models.hold import HoldUse
 from ipamd.models.holding import NodeHolding, count_holdings
 from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.instant import Instant
@@ -291,6 +293,9 @@ class FileLedger:
 
     async def most_used(self) -> Mapping[str, int]:
         return await self._turn(lambda: most_used(self._store.tables["tally"]))  # type: ignore[arg-type]  # as put
+
+    async def hold_uses(self, holds: Sequence[str]) -> Mapping[str, HoldUse]:
+        return await self._turn(lambda: uses_of(holds, self._store.values("allocation")))
 
     async def receipt_key(self) -> bytes:
         return await self._turn(lambda: bytes.fromhex(self._store.get("number", "receipt key")))

@@ -118,6 +118,7 @@ class Store:
             dict(self.tables["network"]),  # type: ignore[arg-type]  # the same
             self.get("restoration", 1, Restoration()),
             dict(self.tables["quota"]),  # type: ignore[arg-type]  # the same
+            dict(self.tables["hold"]),  # type: ignore[arg-type]  # the same
         )
 
     def held_by(self, digest: bytes) -> list[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
+from ipamd.backends.hold_rows import found_for
 from ipamd.backends.interface import (
     BlockId,
     BlockOwner,
@@ -17,7 +18,10 @@ from ipamd.backends.interface import (
     Ended,
     Found,
     HeldAddress,
+    HoldPosition,
+    HoldSearch,
     Locked,
+    LockedRows,
     RememberedRelease,
     Repeated,
     SetBack,
@@ -69,6 +73,9 @@ class FileTransaction:
 
     async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
         return [row for each in addresses for row in self._store.of_address(each.space, each.address)]
+
+    async def of_holds(self, searches: Sequence[HoldSearch | HoldPosition]) -> Sequence[LockedRows]:
+        return [LockedRows(found_for(each, self._store.held_by(each.digest))) for each in searches]
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         return [Locked(self._matching(search)) for search in searches]

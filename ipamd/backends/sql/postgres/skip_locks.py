@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree, Found, Locked, Tallied
-from ipamd.backends.sql import tallies
+from ipamd.backends.interface import (
+    BlockId,
+    BlockOwner,
+    BlockSearch,
+    BlocksWithFree,
+    Found,
+    HoldPosition,
+    HoldSearch,
+    Locked,
+    LockedRows,
+    Tallied,
+)
+from ipamd.backends.sql import holds, tallies
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.locking import key_of_counting, keys_of_holders
 from ipamd.backends.sql.postgres.searching import (
@@ -50,6 +61,9 @@ class SkippingTransaction(PostgresTransaction):
             return frozenset()
         locked = {key for key, got in await self._session.fetch(statement, list(keys.values())) if got}
         return frozenset(one for one, key in keys.items() if key not in locked)
+
+    async def of_holds(self, searches: Sequence[HoldSearch | HoldPosition]) -> Sequence[LockedRows]:
+        return await holds.read_unlocked(self._session, searches)
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         answers = await self._numbered(searches)

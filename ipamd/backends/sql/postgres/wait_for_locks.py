@@ -1,9 +1,9 @@
 """The unit of work of a call that met the lock of another: it waits, always in the same order.
 
-Identities come first, in the order of their numbers, then quotas that are counting, then blocks, in the order
-of pool and number, then tallies. Whoever waits for a block holds only blocks before it, so that no two wait
-for each other. A block before one that is held already is tried, not waited for; where others have it, all is
-undone and begun again, that block first.
+Identities come first, in the order of their numbers, then quotas that are counting, then holds and their
+addresses, then blocks, in the order of pool and number, then tallies. Whoever waits for a block holds only
+blocks before it, so that no two wait for each other. A block before one that is held already is tried, not
+waited for; where others have it, all is undone and begun again, that block first.
 """
 
 from __future__ import annotations
@@ -12,8 +12,19 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ipamd.backends.interface import BlockId, BlockSearch, BlocksWithFree, Changes, Found, Locked, Tallied
-from ipamd.backends.sql import tallies
+from ipamd.backends.interface import (
+    BlockId,
+    BlockSearch,
+    BlocksWithFree,
+    Changes,
+    Found,
+    HoldPosition,
+    HoldSearch,
+    Locked,
+    LockedRows,
+    Tallied,
+)
+from ipamd.backends.sql import holds, tallies
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.locking import key_of_counting, keys_of_holders
@@ -65,6 +76,14 @@ class WaitingTransaction(PostgresTransaction):
         if ordered:
             await self._deadline.bound(self._session)
             await self._session.fetch(statement, ordered)
+
+    async def of_holds(self, searches: Sequence[HoldSearch | HoldPosition]) -> Sequence[LockedRows]:
+        # Of two that wait for addresses of one hold the second waits for the first. Who does not wait may
+        # have locked some of them, and ends soon.
+        keys = keys_of_holders(search.digest for search in searches)
+        await self._wait(arrays.WAIT_FOR_LOCKS, keys.values())
+        await self._deadline.bound(self._session)
+        return await holds.read(self._session, searches, holds.AT_LOCKED, holds.READY_LOCKED)
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         if self._held:

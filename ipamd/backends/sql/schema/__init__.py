@@ -12,6 +12,7 @@ from ipamd.backends.sql.schema.block import BLOCK, CARVING
 from ipamd.backends.sql.schema.catalogue import CATALOGUE, POOL, REMOVED, RESERVATION
 from ipamd.backends.sql.schema.database import HISTORY, RECEIPT_KEY, RESTORATION, SCHEMA_VERSION
 from ipamd.backends.sql.schema.definition import METADATA
+from ipamd.backends.sql.schema.hold import HOLD
 from ipamd.backends.sql.schema.lease import LEASE, LEASE_CONFIGURATION, SEAT
 from ipamd.backends.sql.schema.node import BOOT, CENSUS, CONTACT, NODE
 from ipamd.backends.sql.schema.pod_network import ANNOUNCED, ANNOUNCING, POD_NETWORK
@@ -21,7 +22,7 @@ from ipamd.backends.sql.schema.release import FORMER_ADDRESS, RELEASE
 from ipamd.backends.sql.schema.token import TOKEN, TOKEN_USE
 from ipamd.backends.sql.schema.waiter import WAITER
 
-REVISION: Final = 28
+REVISION: Final = 29
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "CONTACT",
     "FORMER_ADDRESS",
     "HISTORY",
+    "HOLD",
     "LEASE",
     "LEASE_CONFIGURATION",
     "METADATA",

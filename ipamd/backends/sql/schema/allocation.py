@@ -80,6 +80,7 @@ ALLOCATION: Final = Table(
         ),
         nullable=True,
     ),
+    optional("hold"),
     CheckConstraint("length(address) IN (4, 16)", name="address"),
     CheckConstraint("length(digest) = 16", name="digest"),
     CheckConstraint("place >= 0 AND position >= 0 AND generation >= 1", name="counts"),
@@ -161,6 +162,8 @@ partial(
 )
 # Whose seats are of a pool.
 partial(ALLOCATION, "allocation_seat", ("pool", "owner", "cluster", "node"), "seat IS NOT NULL")
+# What is left of a hold, and what workloads have taken.
+partial(ALLOCATION, "allocation_hold", ("hold", "owner"), "until IS NULL AND hold IS NOT NULL AND slot = 0")
 # History is in the order of time. These hold live and ended rows, so that an ending moves nothing in them.
 Index("allocation_since", ALLOCATION.c.since, ALLOCATION.c.id)
 Index(

@@ -87,6 +87,6 @@ REMOVED: Final = Table(
     needed("name"),
     needed("revision", BigInteger),
     PrimaryKeyConstraint("kind", "cluster", "name"),
-    CheckConstraint("kind IN ('pool', 'reservation', 'node', 'token', 'quota')", name="kind"),
+    CheckConstraint("kind IN ('pool', 'reservation', 'node', 'token', 'quota', 'hold')", name="kind"),
 )
 Index("removed_revision", REMOVED.c.revision)

@@ -12,6 +12,7 @@ from ipamd.backends.sql.schema import (
     CATALOGUE,
     CENSUS,
     CONTACT,
+    HOLD,
     NODE,
     POD_NETWORK,
     POOL,
@@ -34,6 +35,7 @@ RAISE_REVISION: Final = Statement(
 SAVE_POOL: Final = replaced(POOL)
 SAVE_RESERVATION: Final = replaced(RESERVATION)
 SAVE_QUOTA: Final = replaced(QUOTA)
+SAVE_HOLD: Final = replaced(HOLD)
 SAVE_NODE: Final = replaced(NODE)
 SAVE_TOKEN: Final = replaced(TOKEN)
 SAVE_NETWORK: Final = replaced(POD_NETWORK)
@@ -49,6 +51,7 @@ POOL_BY_NAME: Final = Statement(select(POOL).where(POOL.c.name == bindparam("of_
 POOLS_AFTER: Final = _changed_after(POOL)
 RESERVATIONS_AFTER: Final = _changed_after(RESERVATION)
 QUOTAS_AFTER: Final = _changed_after(QUOTA)
+HOLDS_AFTER: Final = _changed_after(HOLD)
 NODES_AFTER: Final = _changed_after(NODE)
 TOKENS_AFTER: Final = _changed_after(TOKEN)
 NETWORKS_AFTER: Final = _changed_after(POD_NETWORK)
@@ -67,6 +70,7 @@ DROP_POOL: Final = (
 )
 DROP_RESERVATION: Final = _drop(delete(RESERVATION).where(RESERVATION.c.id == bindparam("row")), "row")
 DROP_QUOTA: Final = _drop(delete(QUOTA).where(QUOTA.c.name == bindparam("of_quota")), "of_quota")
+DROP_HOLD: Final = _drop(delete(HOLD).where(HOLD.c.name == bindparam("of_hold")), "of_hold")
 DROP_NODE: Final = (
     _drop(
         delete(NODE).where(NODE.c.cluster == bindparam("of_cluster"), NODE.c.name == bindparam("of_node")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import bindparam, literal_column, select, update
+from sqlalchemy import Integer, bindparam, literal_column, select, update
 
 from ipamd.backends.sql.schema import HISTORY, SCHEMA_VERSION
 from ipamd.backends.sql.session import Statement
@@ -27,9 +27,16 @@ SCHEMA: Final = Statement(select(SCHEMA_VERSION.c.revision, SCHEMA_VERSION.c.old
 KNOWS_QUOTAS: Final = 22
 """The oldest revision whose code counts what quotas limit."""
 
-SHUT_OUT_WHO_KNOWS_NO_QUOTAS: Final = Statement(
-    update(SCHEMA_VERSION)
-    .where(SCHEMA_VERSION.c.oldest_code < literal_column(str(KNOWS_QUOTAS)))
-    .values(oldest_code=literal_column(str(KNOWS_QUOTAS))),
-    (),
-)
+KNOWS_HOLDS: Final = 29
+"""The oldest revision whose code knows what holds have."""
+
+
+def _shut_out_before(revision: int) -> Statement:
+    known = literal_column(str(revision), Integer())
+    return Statement(
+        update(SCHEMA_VERSION).where(SCHEMA_VERSION.c.oldest_code < known).values(oldest_code=known), ()
+    )
+
+
+SHUT_OUT_WHO_KNOWS_NO_QUOTAS: Final = _shut_out_before(KNOWS_QUOTAS)
+SHUT_OUT_WHO_KNOWS_NO_HOLDS: Final = _shut_out_before(KNOWS_HOLDS)
