@@ -17,6 +17,7 @@ from structlog.contextvars import bound_contextvars
 
 from ipamd.api.body import header
 from ipamd.api.problems import Problem
+from ipamd.api.segments import part, shown, with_names_whole
 from ipamd.engine.acting import LOOPBACK, acting_as
 from ipamd.engine.engine import Engine
 from ipamd.models.errors import DomainError, InvalidValue, NotAllowed
@@ -194,8 +195,8 @@ def _is_own(principal: Principal, path: str, query: bytes) -> bool:
     if path in ("/v1/allocations", CENSUS):
         return given.get("cluster") == [cluster] and [*map(node_name, given.get("node", ()))] == [name]
     around, _, named = path.rpartition("/")
-    own = (f"/v1/nodes/{cluster}", f"{NETWORK_NODES}/{cluster}")
-    return around in own and node_name(named) == name
+    own = (f"/v1/nodes/{part(cluster)}", f"{NETWORK_NODES}/{part(cluster)}")
+    return around in own and node_name(named) == part(name)
 
 
 class Gate:
@@ -206,6 +207,8 @@ class Gate:
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = with_names_whole(scope)
         if scope["type"] != "http" or scope["path"] in OPEN or not self._access.is_needed:
             with acting_as(LOOPBACK):
                 await self._application(scope, receive, send)
@@ -221,7 +224,7 @@ class Gate:
 
     async def _admit(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         if not may(principal, scope["method"], scope["path"], scope["query_string"]):
-            asked = f"{scope['method']} {scope['path']}"
+            asked = f"{scope['method']} {shown(scope['path'])}"
             why = f"{principal.name} has the role {principal.role}, which does not allow {asked}"
             if principal.role is Role.NODE:
                 why += ": a node's token is for what concerns itself"

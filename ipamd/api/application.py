@@ -23,6 +23,7 @@ from ipamd.api.body import (
 from ipamd.api.cni import PREFIX, Calls
 from ipamd.api.page_paths import is_of_the_page
 from ipamd.api.problems import Problem, not_json, too_large
+from ipamd.api.segments import with_names_whole
 from ipamd.engine.engine import Engine
 
 _LARGER: Final = dict.fromkeys(
@@ -81,7 +82,7 @@ class Application:
         elif scope["path"].startswith(PREFIX):
             await self._not_a_call(scope)(scope, receive, send)
         elif self._make_page is not None and is_of_the_page(scope["path"]):
-            await self._show(scope, receive, send)
+            await self._show(with_names_whole(scope), receive, send)
         else:
             await self._gate(scope, receive, send)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,7 +19,7 @@ from ipamd.engine.engine import Engine
 from ipamd.models.errors import DomainError
 from ipamd.web import changes, curves, files, lists, live, pools, requests, signing, spaces, transfer
 from ipamd.web.origin import SAFE, comes_from_elsewhere, is_our_own
-from ipamd.web.rendering import HEADERS, VISITOR, render
+from ipamd.web.rendering import HEADERS, VISITOR, address_of, render
 from ipamd.web.rest import Refused
 from ipamd.web.sums import SharedSums
 from ipamd.web.visitor import NotWelcome, visitor_of
@@ -116,10 +116,10 @@ class Page:
             if comes_from_elsewhere(request.headers):
                 return render(request, BOUNCE)
             if request.method in SAFE and path == "/":
-                return render(request, "sign_in.html", next=_here(request), error=None)
+                return render(request, "sign_in.html", next=address_of(request), error=None)
             if request.method in SAFE and path != "/ui/live":
                 return RedirectResponse(
-                    f"{SIGN_IN}?next={quote(_here(request), safe='')}", HTTPStatus.SEE_OTHER, HEADERS
+                    f"{SIGN_IN}?next={quote(address_of(request), safe='')}", HTTPStatus.SEE_OTHER, HEADERS
                 )
             return message(request, HTTPStatus.UNAUTHORIZED, "You are not signed in", str(why))
         return None
@@ -133,11 +133,6 @@ async def _read_away(receive: Receive) -> None:
         taken += len(sent.get("body", b""))
         if not sent.get("more_body", False):
             return
-
-
-def _here(request: Request) -> str:
-    parts = urlsplit(str(request.url))
-    return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 def message(request: Request, status: int, title: str, detail: str) -> Response:
@@ -158,7 +153,7 @@ async def _domain_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    why = "There is nothing at this address. What it named may be gone: search for it."
+    why = "There is nothing here. What this link leads to may be gone: search for it."
     if error.status_code != HTTPStatus.NOT_FOUND:
         why = f"The page takes no such request ({error.detail})."
     return message(request, error.status_code, HTTPStatus(error.status_code).phrase, why)

@@ -128,6 +128,16 @@ async def edit_node(request: Request) -> Response:
     return await _edit(request, NODE, f"/v1/nodes/{tail}", f"/ui/nodes/{tail}", "PUT")
 
 
+async def state_node(request: Request) -> Response:
+    """Have the containers of a node get nothing new, or get addresses again: each undoes the other."""
+    tail = "/".join(quote(request.path_params[part], safe="") for part in ("cluster", "name"))
+    verb = request.path_params["verb"]
+    if verb not in ("drain", "undrain"):
+        raise Refused(404, {"detail": f"There is no such action: {verb}."})
+    await rest(request).ask("POST", f"/v1/nodes/{tail}/{verb}")
+    return _to(f"/ui/nodes/{tail}")
+
+
 async def _edit(request: Request, shape: Form, path: str, view: str, method: str) -> Response:
     api = rest(request)
     if request.method != "POST":
@@ -169,7 +179,7 @@ def _side_by_side(
         if plain(text) != plain(was.get(name, ""))
     ]
     refused = Refused(
-        412, {"detail": "Somebody changed it while you had this form open. Nothing of yours is stored."}
+        412, {"detail": "Somebody changed it while you had this form open. None of your changes is saved."}
     )
     return _show(request, shape, mine, refused, was=now, tag=tag, view=view, conflicts=conflicts)
 
@@ -265,9 +275,14 @@ ROUTES: Final = [
     Route("/ui/new/{noun}", _for_admins(new), methods=["GET", "POST"]),
     Route("/ui/edit/pool/{name}", _for_admins(edit_pool), methods=["GET", "POST"]),
     Route("/ui/edit/quota/{name}", _for_admins(edit_quota), methods=["GET", "POST"]),
-    Route("/ui/edit/node/{cluster}/{name}", _for_admins(edit_node), methods=["GET", "POST"]),
-    Route("/ui/release/owner/{cluster}/{namespace}/{name}", _for_admins(remove), methods=["GET", "POST"]),
-    Route("/ui/{verb:str}/node/{cluster}/{name}", _for_admins(remove), methods=["GET", "POST"]),
+    Route("/ui/edit/node/{cluster:name}/{name:name}", _for_admins(edit_node), methods=["GET", "POST"]),
+    Route(
+        "/ui/release/owner/{cluster:name}/{namespace:name}/{name:name}",
+        _for_admins(remove),
+        methods=["GET", "POST"],
+    ),
+    Route("/ui/nodes/{cluster:name}/{name:name}/{verb}", state_node, methods=["POST"]),
+    Route("/ui/{verb}/node/{cluster:name}/{name:name}", _for_admins(remove), methods=["GET", "POST"]),
     Route("/ui/delete/{noun}/{name}", _for_admins(remove), methods=["GET", "POST"]),
     Route("/ui/bulk/{what}", bulk, methods=["POST"]),
 ]

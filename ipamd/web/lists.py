@@ -229,7 +229,7 @@ ROUTES: Final = [
     Route("/ui/allocations", _listing("allocations.html", "/v1/allocations", *ALLOCATIONS)),
     Route("/ui/history", _listing("history.html", "/v1/history", *HISTORY)),
     Route("/ui/nodes", _listing("nodes.html", "/v1/nodes", "cluster")),
-    Route("/ui/nodes/{cluster}/{name}", show_node),
+    Route("/ui/nodes/{cluster:name}/{name:name}", show_node),
     Route(
         "/ui/reservations",
         _listing("reservations.html", "/v1/reservations", "space", "namespace", "name", "owner", "address"),

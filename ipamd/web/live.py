@@ -6,12 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Scope
 
+from ipamd.api.segments import with_names_whole
 from ipamd.models.errors import DomainError
 from ipamd.web.asking import access, engine, visitor
 from ipamd.web.rendering import HEADERS, LIVE, VISITOR
@@ -37,13 +38,15 @@ async def stream(request: Request) -> Response:
     of = urlsplit(request.query_params.get("of", "/"))
     if of.path not in LIVE_VIEWS and not of.path.startswith(LIVE_FOLDERS):
         raise Refused(404, {"detail": "This view is not live."})
-    scope: Scope = {
-        **request.scope,
-        "path": of.path,
-        "raw_path": of.path.encode(),
-        "query_string": of.query.encode(),
-        LIVE: True,
-    }
+    scope = with_names_whole(
+        {
+            **request.scope,
+            "path": unquote(of.path),
+            "raw_path": of.path.encode(),
+            "query_string": of.query.encode(),
+            LIVE: True,
+        }
+    )
     return StreamingResponse(
         _events(request, scope),
         headers={**HEADERS, "X-Accel-Buffering": "no"},

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
+from ipamd.web.rendering import grouped
 from ipamd.web.rest import Refused, Rest
-
-COUNTED: Final = 100
-"""Allocations are counted up to here; beyond it the page says that there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,9 @@ class Consent:
     body: Mapping[str, str] = field(default_factory=dict)
 
 
-EVEN_IF_ALIVE: Final = Consent("Also if it called lately, or may still give addresses", "even_if_alive")
+EVEN_IF_ALIVE: Final = Consent(
+    "Do it even if the node called lately, or may still give addresses", "even_if_alive"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,12 @@ async def _pool(api: Rest, name: str) -> Removal:
     pool, usage = await api.ask("GET", f"/v1/pools/{name}"), await api.get(f"/v1/pools/{name}/usage")
     held = usage["allocated"] + usage.get("leased", 0)
     effects = [
-        f"{usage['size']} addresses ({pool.document['subnet']}) are not given any more.",
-        f"{usage['cooling']} addresses that cool down, and the past of all its blocks, are forgotten.",
+        f"Not given any more: {_number(usage['size'], 'address')} ({pool.document['subnet']}).",
+        f"Forgotten: {_number(usage['cooling'], 'address')} that cool down, and the past of all its blocks.",
         "The history of its addresses stays. Its reservations stay too.",
     ]
     if held:
-        effects.insert(0, f"{held} addresses are held: it is refused until they are released.")
+        effects.insert(0, f"Held: {_number(held, 'address')}. It is refused until all are released.")
     return Removal(f"Delete pool {name}", "Delete", effects, "DELETE", f"/v1/pools/{name}", "/", pool.tag)
 
 
@@ -140,7 +140,7 @@ async def _owner(api: Rest, cluster: str, namespace: str, name: str) -> Removal:
         f"Held by containers now: {holders}." + (" It is refused unless you agree below." if holders else ""),
         "After their cooldown others may get them.",
     ]
-    consent = Consent("Also if containers hold them, who lose them too", "holders", {"cluster": cluster})
+    consent = Consent("Do it even if containers hold them: they lose them", "holders", {"cluster": cluster})
     title, view = f"Release owner {namespace}/{name}", "/ui/owners"
     return Removal(title, "Release", effects, "POST", f"{path}/release", view, consent=consent)
 
@@ -148,23 +148,22 @@ async def _owner(api: Rest, cluster: str, namespace: str, name: str) -> Removal:
 async def _of_node(api: Rest, verb: str, cluster: str, name: str) -> Removal:
     tail = f"{quote(cluster, safe='')}/{quote(name, safe='')}"
     node = await api.ask("GET", f"/v1/nodes/{tail}")
-    held = await api.get("/v1/allocations", {"cluster": cluster, "node": name, "limit": COUNTED})
-    count = f"{len(held['items'])}" + (" and more" if held["next"] else "")
+    holds = node.document["holds"]
+    addresses = ("more than " if holds["more_addresses"] else "") + _number(holds["addresses"], "address")
     dead = "Containers that live are not told: do this for a node that is down for good."
     if verb == "release":
-        effects = [f"{count} addresses that its containers hold are released.", dead]
+        effects = [f"Released: {addresses} of its containers.", dead]
         title, view = f"Release what node {name} holds", f"/ui/nodes/{tail}"
         return Removal(
             title, "Release", effects, "POST", f"/v1/nodes/{tail}/release", view, consent=EVEN_IF_ALIVE
         )
     if verb == "remove":
-        holds = node.document["holds"]
-        more = "More than " if holds["more_addresses"] else ""
+        blocks = _number(sum(holds["blocks"].values()), "block")
         effects = [
-            f"{more}{holds['addresses']} addresses of its containers are released.",
-            f"{holds['seats']} seats that it holds in advance are taken back.",
-            f"{sum(holds['blocks'].values())} blocks are given back, and its address in the pod network.",
-            "Its labels and tokens are forgotten.",
+            f"Released: {addresses} of its containers.",
+            f"Taken back: {_number(holds['seats'], 'address')} that it holds in advance.",
+            f"Given back: {blocks}, and its address in the pod network.",
+            "Forgotten: its labels and its tokens.",
             dead,
         ]
         path = f"/v1/nodes/{tail}/remove"
@@ -173,10 +172,17 @@ async def _of_node(api: Rest, verb: str, cluster: str, name: str) -> Removal:
         )
     if verb != "delete":
         raise Refused(404, {"detail": f"There is no such action: {verb}."})
+    labels = _number(len(node.document["labels"]), "label")
     effects = [
-        f"{len(node.document['labels'])} labels, its tokens, and that it joined are forgotten.",
-        f"Its containers keep their {count} addresses.",
+        f"Forgotten: {labels}, its tokens, and that it joined.",
+        f"Kept by its containers: {addresses}.",
     ]
     return Removal(
         f"Forget node {name}", "Forget", effects, "DELETE", f"/v1/nodes/{tail}", "/ui/nodes", node.tag
     )
+
+
+def _number(number: int, one: str) -> str:
+    """A number of things, as people read it."""
+    many = f"{one}es" if one.endswith("s") else f"{one}s"
+    return f"{grouped(number)} {one if number == 1 else many}"

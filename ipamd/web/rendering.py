@@ -112,11 +112,22 @@ def _environment() -> Environment:
 ENVIRONMENT: Final = _environment()
 
 
+def path_of(request: Request) -> str:
+    """The path of a view as it was asked for: names in it are still encoded."""
+    raw: bytes = request.scope["raw_path"]
+    return raw.decode("latin-1")
+
+
+def address_of(request: Request) -> str:
+    """The address of a view on this origin."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return path_of(request) + query
+
+
 def render(request: Request, template: str, status: int = 200, **given: Any) -> HTMLResponse:
     """A page; of a live one only its moving part, if that is what was asked for."""
     visitor: Visitor | None = request.scope.get(VISITOR)
-    query = f"?{request.url.query}" if request.url.query else ""
-    context = {"visitor": visitor, "path": request.url.path, "here": request.url.path + query, **given}
+    context = {"visitor": visitor, "path": path_of(request), "here": address_of(request), **given}
     found = ENVIRONMENT.get_template(template)
     if request.scope.get(LIVE):
         block = found.blocks["live"](found.new_context(context)) if "live" in found.blocks else ()

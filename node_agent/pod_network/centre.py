@@ -72,7 +72,8 @@ class Centre:
             "mac": mac.hex(":"),
             "version": version("ipamd"),
         }
-        path = f"/v1/network/nodes/{quote(self._node.cluster)}/{quote(self._node.name)}"
+        cluster, name = (quote(part, safe="") for part in (self._node.cluster, self._node.name))
+        path = f"/v1/network/nodes/{cluster}/{name}"
         await self._ask("PUT", path, document)
 
     async def _ask(self, method: str, path: str, document: object = None, seconds: float = _SECONDS) -> bytes:

@@ -144,7 +144,7 @@ VIEWS = {
     "/ui/delete/quota/web": "The limit of 50 ends",
     "/ui/owners": "shop/orders-db",
     "/ui/release/owner/default/shop/orders-db": "Held by containers now: 1.",
-    "/ui/tokens": "There is none",
+    "/ui/tokens": "There is no token yet",
     "/ui/log": "create pool",
     "/ui/requests": "Ask for an address",
     "/ui/tables": "Apply a table",

@@ -3,6 +3,7 @@
 import re
 from html import unescape
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -316,10 +317,45 @@ def test_reservations_and_labels(page: Browser, filled: IpamdProcess) -> None:
     assert "2 labels" in page.get("/ui/delete/node/default/n2").text
 
 
+@pytest.mark.parametrize("name", ["rack/1", "50%2f ?#", "ærø/é"])
+def test_a_node_is_opened_and_drained_and_removed_whatever_its_name(
+    page: Browser, filled: IpamdProcess, name: str
+) -> None:
+    tail = f"default/{quote(name, safe='')}"
+    view, rest = f"/ui/nodes/{tail}", f"/v1/nodes/{tail}"
+    assert filled.http.put(rest, json={"labels": {}}).is_success
+    assert filled.http.post("/v1/cni/add", json=call(f"on-{len(name)}", node=name)).is_success
+    assert f'href="{view}"' in page.get("/ui/nodes").text
+    assert f'action="{view}/drain"' in page.get(view).text
+    with page.http.stream("GET", "/ui/live", params={"of": view}) as stream:
+        assert "event: rows" in next(line for line in stream.iter_lines() if line.startswith("event: "))
+
+    drained = page.send(f"{view}/drain", {})
+
+    assert (drained.status_code, drained.headers["location"]) == (303, view)
+    assert filled.http.get(rest).json()["draining"] is True
+    assert f'action="{view}/undrain"' in page.get(view).text
+    assert page.send(f"{view}/undrain", {}).status_code == 303
+    assert filled.http.get(rest).json()["draining"] is False
+    assert page.send(f"/ui/edit/node/{tail}", {"labels": "zone=a"}).headers["location"] == view
+    asked = page.get(f"/ui/remove/node/{tail}").text
+    assert re.search(r"Released: [12] address(es)? of its containers\.", asked)
+    assert f'action="/ui/remove/node/{tail}"' in asked
+    assert page.send(f"/ui/remove/node/{tail}", {"why": "burnt", "consent": "yes"}).status_code == 303
+    assert filled.http.get(rest).status_code == 404
+
+
+def test_a_node_is_drained_and_not_put_to_anything_else(page: Browser, filled: IpamdProcess) -> None:
+    filled.http.put("/v1/nodes/default/put", json={"labels": {}})
+
+    assert page.send("/ui/nodes/default/put/sleep", {}).status_code == 404
+
+
 def test_a_node_that_is_gone_is_removed_with_what_it_holds(page: Browser, filled: IpamdProcess) -> None:
     filled.http.post("/v1/cni/add", json=call("gone-1", node="gone"))
     held = len(filled.allocations(node="gone"))
-    assert f"{held} addresses of its containers" in page.get("/ui/remove/node/default/gone").text
+    assert held > 0
+    assert f"Released: {held} address" in page.get("/ui/remove/node/default/gone").text
 
     refused = page.send("/ui/remove/node/default/gone", {"why": "burnt"})
     removed = page.send("/ui/remove/node/default/gone", {"why": "burnt", "consent": "yes"})

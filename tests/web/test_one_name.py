@@ -86,7 +86,7 @@ def test_whatever_replica_answers_a_change_is_seen_at_once_and_the_end_of_one_is
     page = seen.open("/ui/new/pool")
     page.get_by_label("Name", exact=True).fill("replicated")
     page.get_by_label("Subnet", exact=True).fill("10.77.0.0/24")
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading", name="replicated")).to_be_visible()
     for _ in cluster.replicas:
         page.reload()

@@ -48,7 +48,7 @@ def test_each_view_answers_says_what_it_is_for_and_keeps_foreign_markup_out(page
         ("/ui/log?kind=weather", 422, "kind"),
         ("/ui/live?of=/ui/live?of=/", 404, "This view is not live"),
         ("/ui/live?of=/ui/tables/allocations", 404, "This view is not live"),
-        ("/ui/nothing", 404, "There is nothing at this address"),
+        ("/ui/nothing", 404, "There is nothing here"),
     ],
 )
 def test_a_link_to_what_is_not_there_is_a_sentence_on_the_page(

@@ -92,7 +92,7 @@ async def changes_body(query: ChangesQuery, engine: Engine, asker: Principal | N
     return _encoded(await engine.network_queries.changes(query.cluster, position, query.wait))
 
 
-@router.put("/nodes/{cluster}/{name}")
+@router.put("/nodes/{cluster:name}/{name:name}")
 async def publish_node(
     cluster: Annotated[Word, Path()],
     name: Annotated[NodeName, Path()],

@@ -82,7 +82,7 @@ async def join(body: Joining, engine: TheEngine, asker: Asker, response: Respons
     return {**token_document(token, None), "token": made.text}
 
 
-@router.get("/{cluster}/{name}")
+@router.get("/{cluster:name}/{name:name}")
 async def read_node(
     cluster: Segment, name: NodeSegment, engine: TheEngine, catalogue: CurrentCatalogue, response: Response
 ) -> ShownNode:
@@ -98,7 +98,9 @@ async def read_node(
     return document_of(node or Node(cluster=cluster, name=name), standing, member)
 
 
-@router.put("/{cluster}/{name}", responses={HTTPStatus.CREATED: {"description": "Made", "model": ShownNode}})
+@router.put(
+    "/{cluster:name}/{name:name}", responses={HTTPStatus.CREATED: {"description": "Made", "model": ShownNode}}
+)
 async def save_node(
     cluster: Segment,
     name: NodeSegment,
@@ -123,7 +125,7 @@ async def save_node(
     return document_of(node, await engine.nodes.standing(key), member)
 
 
-@router.delete("/{cluster}/{name}", status_code=HTTPStatus.NO_CONTENT)
+@router.delete("/{cluster:name}/{name:name}", status_code=HTTPStatus.NO_CONTENT)
 async def delete_node(
     cluster: Segment,
     name: NodeSegment,
@@ -146,7 +148,7 @@ async def delete_node(
     log.info("node", outcome="forgotten", cluster=cluster, node=name)
 
 
-@router.post("/{cluster}/{name}/release")
+@router.post("/{cluster:name}/{name:name}/release")
 async def release_node(
     cluster: Segment, name: NodeSegment, body: NodeRelease, engine: TheEngine, asker: Asker
 ) -> Evicted:
@@ -161,13 +163,13 @@ async def release_node(
     return {"cluster": cluster, "name": name, "released": freed.released}
 
 
-@router.post("/{cluster}/{name}/drain")
+@router.post("/{cluster:name}/{name:name}/drain")
 async def drain_node(cluster: Segment, name: NodeSegment, engine: TheEngine) -> ShownNode:
     """Give the containers of a node nothing new, and recall what it holds in advance."""
     return await _drain(NodeKey(cluster, name), engine, draining=True)
 
 
-@router.post("/{cluster}/{name}/undrain")
+@router.post("/{cluster:name}/{name:name}/undrain")
 async def undrain_node(cluster: Segment, name: NodeSegment, engine: TheEngine) -> ShownNode:
     """Give to the containers of a node again."""
     return await _drain(NodeKey(cluster, name), engine, draining=False)
@@ -180,7 +182,7 @@ async def _drain(key: NodeKey, engine: TheEngine, *, draining: bool) -> ShownNod
     return document_of(node, await engine.nodes.standing(key), await engine.network_queries.member(key))
 
 
-@router.post("/{cluster}/{name}/remove", response_model=ShownRemoved)
+@router.post("/{cluster:name}/{name:name}/remove", response_model=ShownRemoved)
 async def remove_node(
     cluster: Segment, name: NodeSegment, body: NodeRelease, engine: TheEngine, asker: Asker
 ) -> dict[str, Any]:
@@ -199,7 +201,7 @@ def _eviction(cluster: str, name: str, body: NodeRelease, asker: Asker) -> Evict
     return Eviction(node=NodeKey(cluster, name), reason=body.why, by=by)
 
 
-@router.post("/{cluster}/{name}/free-dead")
+@router.post("/{cluster:name}/{name:name}/free-dead")
 async def free_dead(
     cluster: Segment, name: NodeSegment, body: FreeDead, engine: TheEngine, asker: Asker
 ) -> ShownFreed:

@@ -79,7 +79,7 @@ async def make_owner(
     return await _shown(body.key, engine, catalogue)
 
 
-@router.get("/{namespace}/{name}", response_model=Page[ShownOwned])
+@router.get("/{namespace:name}/{name:name}", response_model=Page[ShownOwned])
 async def read_owner(
     namespace: str,
     name: str,
@@ -91,7 +91,7 @@ async def read_owner(
     return await _shown(OwnerKey(cluster, namespace, name), engine, catalogue)
 
 
-@router.post("/{namespace}/{name}/release")
+@router.post("/{namespace:name}/{name:name}/release")
 async def release_owner(
     namespace: str, name: str, body: OwnerReleased, engine: TheEngine, asker: Asker
 ) -> ShownReleasedOwner:

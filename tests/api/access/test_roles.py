@@ -142,6 +142,20 @@ def test_a_node_reads_what_is_its_own_and_changes_nothing(admin: Caller, node: C
     assert catalogue(admin) == before
 
 
+def test_a_slash_in_a_name_leads_to_no_other_node(admin: Caller, node: Caller) -> None:
+    admin.ask("PUT", "/v1/nodes/default/n1", {"labels": {"zone": "own"}})
+    admin.ask("PUT", "/v1/nodes/default/n1%2Fn1", {"labels": {"zone": "other"}})
+
+    assert admin.get("/v1/nodes/default/n1%2fn1").json()["name"] == "n1/n1"
+    assert node.get("/v1/nodes/default/n1").json()["labels"] == {"zone": "own"}
+    for path in ("default/n1%2Fn1", "default%2Fn1", "default%2Fn1/n1", "default/n1%EF%BF%BFn1"):
+        assert refusal(node.get(f"/v1/nodes/{path}")) == (403, "not-allowed"), path
+        assert refusal(node.ask("PUT", f"/v1/network/nodes/{path}", MEMBER)) == (403, "not-allowed"), path
+    assert admin.get("/v1/nodes%2Fdefault/n1").status_code == 404
+    assert admin.ask("DELETE", "/v1/nodes/default/n1%2Fn1").status_code == 204
+    assert admin.get("/v1/nodes/default/n1").json()["labels"] == {"zone": "own"}
+
+
 def test_a_node_joins_the_pod_network_of_its_cluster_and_follows_it(admin: Caller, node: Caller) -> None:
     joined = node.ask("PUT", "/v1/network/nodes/default/N1", MEMBER)
 
