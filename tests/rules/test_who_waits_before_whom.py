@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipamd.engine.allocation.line import before, lacked_before, lacks, takes
+from ipamd.engine.allocation.line import before, blocked, lacks, may_try, narrowed, takes
 from ipamd.engine.allocation.pulse import DEAD_AFTER, Pulse
 from ipamd.engine.catalogue import Catalogue
 from ipamd.models.catalogue import Snapshot
@@ -147,7 +147,31 @@ LINE = [waiter(1, "pool pods"), waiter(2, "pool spare"), waiter(5, "pool pods", 
 )
 def test_how_many_stand_before(taken: Sequence[str], number: int | None, ahead: int) -> None:
     assert before(LINE, taken, number) == ahead
-    assert bool(lacked_before(LINE, taken, number)) == bool(ahead)
+    assert bool(blocked(LINE, taken, number)) == bool(ahead)
+
+
+EITHER = ("pool pods", "pool spare", "quota team IPv4 /a")
+
+
+@table(
+    "taken, lacked, may",
+    {
+        "if nobody before lacks anything": (EITHER, [], True),
+        "if another pool is left": (EITHER, ["pool pods"], True),
+        "not if no pool is": (EITHER, ["pool pods", "pool spare"], False),
+        "not if they lack the same limit": (EITHER, ["quota team IPv4 /a", "pool pods"], False),
+        "not for one certain address": (["address 10.0.0.7 of default", "pool pods"], ["pool pods"], False),
+    },
+)
+def test_who_may_try_though_others_are_before(taken: Sequence[str], lacked: Sequence[str], may: bool) -> None:
+    assert may_try(taken, lacked) == may
+
+
+def test_who_passes_others_asks_only_for_pools_that_they_do_not_lack() -> None:
+    asked = request(("pods", "spare"), holder=owner("vm"))
+
+    assert narrowed(asked, ["pool pods"]) == request("spare", holder=owner("vm"))
+    assert narrowed(asked, []) == asked
 
 
 @given(st.lists(st.sets(st.sampled_from("abcd"), min_size=1), min_size=1, max_size=12))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
+from msgspec import structs
+
 from ipamd.engine.allocation.selection import AddressRequest, select
 from ipamd.engine.allocation.tallies import limits_of
 from ipamd.engine.catalogue import Catalogue
@@ -20,6 +22,7 @@ from ipamd.models.request import AllocationRequest
 from ipamd.models.waiter import Waiter
 
 _POOL: Final = "pool "
+_ADDRESS: Final = "address "
 
 
 def takes(request: AllocationRequest, catalogue: Catalogue) -> tuple[str, ...]:
@@ -41,7 +44,7 @@ def lacks(error: DomainError, taken: Iterable[str]) -> tuple[str, ...]:
     if isinstance(error, QuotaExceeded):
         return tuple(name for name in taken if name.startswith(f"quota {error.quota} "))
     if isinstance(error, AddressTaken):
-        return tuple(name for name in taken if name.startswith("address "))
+        return tuple(name for name in taken if name.startswith(_ADDRESS))
     if isinstance(error, Unavailable):
         return tuple(taken)
     return ()
@@ -64,12 +67,31 @@ def ahead_of(request: AllocationRequest, waiters: Sequence[Waiter], catalogue: C
         return 0  # it is refused at once
 
 
-def lacked_before(
-    waiters: Sequence[Waiter], taken: Iterable[str], number: int | None = None
-) -> tuple[str, ...]:
+def blocked(waiters: Sequence[Waiter], taken: Iterable[str], number: int | None = None) -> tuple[str, ...]:
     """What those lack who stand before a waiter, of all that it would take."""
     lacked = {name for waiter in waiters if number is None or waiter.number < number for name in waiter.lacks}
     return tuple(name for name in taken if name in lacked)
+
+
+def may_try(taken: Sequence[str], lacked: Collection[str]) -> bool:
+    """Whether something is left to try for somebody, if those before it lack some of what it would take.
+
+    Who may be served by one of several pools passes those who wait for another one.
+    """
+    if not lacked:
+        return True
+    if any(name.startswith(_ADDRESS) for name in taken):
+        return False
+    pools = [name for name in taken if name.startswith(_POOL)]
+    return all(name in pools for name in lacked) and any(name not in lacked for name in pools)
+
+
+def narrowed(request: AllocationRequest, lacked: Collection[str]) -> AllocationRequest:
+    """A request for the pools that nobody before it lacks."""
+    if not lacked:
+        return request
+    left = tuple(tuple(pool for pool in pools if _POOL + pool not in lacked) for pools in request.pool_names)
+    return structs.replace(request, pool_names=left)
 
 
 def pools_of(taken: Iterable[str]) -> tuple[str, ...]:
@@ -102,7 +124,7 @@ def _pool(pool: Pool) -> str:
 
 
 def _place(pool: Pool, place: AddressRange) -> str:
-    return f"address {place} of {pool.space}"
+    return f"{_ADDRESS}{place} of {pool.space}"
 
 
 def _limit(quota: Quota, tally: Tally) -> str:

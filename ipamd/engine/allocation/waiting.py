@@ -17,7 +17,7 @@ from msgspec import structs
 from ipamd.backends.interface import InDoubt, Line
 from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.allocation.freed import FreedBell
-from ipamd.engine.allocation.line import before, lacked_before, lacks, pools_of, takes
+from ipamd.engine.allocation.line import before, blocked, lacks, may_try, narrowed, pools_of, takes
 from ipamd.engine.allocation.pulse import Pulse
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
@@ -196,12 +196,12 @@ class Waiting:
         if _places(waiters) != _places(self.waiters):
             self._bell.rung_at = self._now()
         self.waiters = waiters
-        lost, lacked_so_far, now = dict(self._own), set[str](), self._now()
+        lost, lacked, now = dict(self._own), set[str](), self._now()
         for waiter in waiters:
             own = lost.pop(waiter.number, None)
-            if own is not None and lacked_so_far.isdisjoint(own.taken) and self._is_due(own, now):
+            if own is not None and self._is_due(own, now) and may_try(own.taken, lacked & {*own.taken}):
                 own.wake.set()
-            lacked_so_far.update(waiter.lacks)
+            lacked.update(waiter.lacks)
         for number, own in lost.items():
             del self._own[number]
             own.number = None
@@ -248,15 +248,16 @@ class Waiting:
             own.taken = takes(request, catalogue)
         except DomainError as error:
             return Refused(error)
-        lacked = own.lacked or lacked_before(self.waiters, own.taken, own.number)
-        if self._may_try(own):
-            own.tried_at = self._now()
-            left = max(own.deadline - own.tried_at, 1.0)
-            outcome = await self._ask(structs.replace(request, timeout=min(TRY_SECONDS, left)))
-            lacked = lacks(outcome.error, own.taken) if isinstance(outcome, Refused) else ()
-            if not lacked or not isinstance(outcome, Refused):
+        theirs = blocked(self.waiters, own.taken, own.number)
+        lacked = own.lacked or theirs
+        if self._has_a_place(own) and may_try(own.taken, theirs):
+            outcome = await self._try(own, narrowed(request, theirs))
+            if not isinstance(outcome, Refused):
                 return outcome
-            own.refused = outcome
+            mine = lacks(outcome.error, own.taken)
+            if not mine:
+                return outcome
+            own.refused, lacked = outcome, tuple(name for name in own.taken if name in mine + theirs)
         if self._now() >= own.deadline:
             return own.refused or await self._last_word(request)
         if lacked != own.lacked:
@@ -265,11 +266,14 @@ class Waiting:
                 await self._line.change(own.number, lacked)
         return None
 
-    def _may_try(self, own: _Own) -> bool:
-        """Whether nobody stands before one. A place counts only while one's replica is known to live."""
-        if own.number is not None and self._now() - self._renewed >= WORD_LASTS:
-            return False
-        return not before(self.waiters, own.taken, own.number)
+    async def _try(self, own: _Own, request: AllocationRequest) -> Outcome:
+        own.tried_at = self._now()
+        left = max(own.deadline - own.tried_at, 1.0)
+        return await self._ask(structs.replace(request, timeout=min(TRY_SECONDS, left)))
+
+    def _has_a_place(self, own: _Own) -> bool:
+        """Whether one's replica is known to live: else others may have removed one from the line."""
+        return own.number is None or self._now() - self._renewed < WORD_LASTS
 
     async def _enter(self, own: _Own) -> Refused | None:
         """Stand at the end of the line. What came before is seen before one tries again."""
