@@ -89,8 +89,8 @@ def meets(addresses: AddressRange, pool: Pool, space: str) -> bool:
     return (
         space == pool.space
         and addresses.family == pool.family
-        and int(addresses.first) <= int(pool.subnet[-1])
-        and int(pool.subnet[0]) <= int(addresses.last)
+        and int(addresses.first) <= int(pool.subnet.broadcast_address)
+        and int(pool.subnet.network_address) <= int(addresses.last)
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Message, Scope
+from starlette.types import Scope
 
 from ipamd.api.segments import with_names_whole
 from ipamd.models.errors import DomainError
@@ -19,6 +19,7 @@ from ipamd.web.rendering import HEADERS, LIVE, VISITOR
 from ipamd.web.rest import Refused
 from ipamd.web.visitor import NotWelcome, visitor_of
 from ipamd.web.windows import NoRoom, Windows
+from ipamd.web.within import answered
 
 LIVE_VIEWS: Final = ("/", "/ui/map", "/ui/allocations", "/ui/nodes", "/ui/owners")
 LIVE_FOLDERS: Final = ("/ui/pools/", "/ui/nodes/")
@@ -91,20 +92,11 @@ async def _changes(request: Request, scope: Scope) -> AsyncIterator[bytes]:
 
 async def _view(request: Request, scope: Scope) -> tuple[int, str]:
     """One view, as if it had been asked for."""
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
     fresh = {
         key: value for key, value in scope.items() if key not in ("app", "router", "endpoint", "path_params")
     }
-    await request.app.state.views({**fresh, "root_path": ""}, receive, send)
-    body = b"".join(message.get("body", b"") for message in sent[1:])
-    return sent[0]["status"], body.decode()
+    answer = await answered(request.app.state.views, {**fresh, "root_path": ""})
+    return answer.status, answer.body.decode()
 
 
 def _event(name: str, text: str) -> bytes:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote, unquote, urlencode
 
-import httpx
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from ipamd.web.visitor import Visitor
+from ipamd.web.within import answered
 
 Query = Mapping[str, str | int | None]
 _TITLED: Final = {
@@ -53,9 +55,10 @@ class Rest:
     """The admin API as one visitor may use it."""
 
     def __init__(self, application: ASGIApp, visitor: Visitor) -> None:
-        headers = {} if visitor.token is None else {"Authorization": f"Bearer {visitor.token}"}
-        transport = httpx.ASGITransport(application, raise_app_exceptions=False, client=("page", 0))
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)
+        self._application = application
+        self._headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+        if visitor.token is not None:
+            self._headers.append((b"authorization", b"Bearer " + visitor.token.encode()))
 
     async def get(self, path: str, query: Query | None = None) -> Any:
         """Read a document. Raises Refused."""
@@ -72,14 +75,31 @@ class Rest:
     ) -> Answer:
         """Send a request. Raises Refused."""
         given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
-        answer = await self._client.request(
-            method,
-            path,
-            params=given,
-            content=None if body is None else json.dumps(body),
-            headers={"Content-Type": "application/json", **(headers or {})},
+        content = b"" if body is None else json.dumps(body).encode()
+        answer = await answered(
+            self._application,
+            self._scope(method, path, urlencode(given), len(content), headers or {}),
+            content,
         )
-        document = answer.json() if answer.content else None
-        if answer.is_error:
-            raise Refused(answer.status_code, document if isinstance(document, dict) else {})
-        return Answer(document, answer.headers.get("etag"))
+        document = json.loads(answer.body) if answer.body else None
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise Refused(answer.status, document if isinstance(document, dict) else {})
+        tag = answer.headers.get(b"etag")
+        return Answer(document, tag.decode() if tag is not None else None)
+
+    def _scope(self, method: str, path: str, query: str, length: int, headers: Mapping[str, str]) -> Scope:
+        others = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": quote(path, safe="/%").encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [*self._headers, (b"content-length", str(length).encode()), *others],
+            "client": ("page", 0),
+            "server": ("localhost", 80),
+        }

@@ -1,9 +1,11 @@
 """What is PostgreSQL's own: databases that do not fit, constraints that plain SQL meets, waits and plans."""
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
 from functools import partial
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,9 +23,14 @@ from ipamd.backends.sql.postgres.connections import MOST, Connections
 from ipamd.backends.sql.rows import number_bytes
 from ipamd.backends.sql.schema import METADATA, REVISION
 from ipamd.backends.sql.session import DatabaseSession, Statement
+from ipamd.engine.administration.applying import DesiredState
+from ipamd.engine.engine import Engine
+from ipamd.models.address import AddressRange
 from ipamd.models.allocation import Idempotency
 from ipamd.models.block import new_block
 from ipamd.models.errors import DatabaseUnfit, DomainError, SchemaUnfit, Unavailable
+from ipamd.models.pool import Pool
+from ipamd.models.reservation import Reservation
 from tests.backends.conftest import begin, carve, write
 from tests.postgres import Postgres
 
@@ -256,6 +263,41 @@ def test_the_plan_of_a_question_about_many_is_no_longer_than_that_about_two(
         return len(postgres.rows(f"EXPLAIN {asked.text}", database, *asked.arranged(("pods", *bounds))))
 
     assert steps(256) == steps(2)
+
+
+async def test_a_file_of_reservations_takes_one_statement_for_each_and_is_stored_as_it_says(
+    postgres: Postgres, database: str
+) -> None:
+    postgres.sql(f"ALTER DATABASE {database} SET log_statement = 'all'")
+    engine = await Engine.open(await open_backend(postgres.url(database)))
+    await engine.administration.create_pool(
+        Pool(name="pods", subnet=ip_network("10.64.0.0/16"), block_length=26)
+    )
+    wanted = [kept_for(f"vm-{number}", f"10.64.{number}.7") for number in range(200)]
+    before = statements_of(database, postgres)
+
+    applied = await engine.administration.apply(DesiredState(None, wanted), prune=False, dry_run=False)
+
+    assert len(applied.changes) == 200
+    assert 200 < statements_of(database, postgres) - before < 1.2 * 200 + 50
+    other = await Engine.open(await open_backend(postgres.url(database)))
+    stored = other.catalogue.snapshot.reservations
+    assert {str(each.addresses): each.owner for each in stored.values()} == {
+        str(each.addresses): each.owner for each in wanted
+    }
+    assert stored == engine.catalogue.snapshot.reservations
+    await other.close()
+    await engine.close()
+
+
+def kept_for(owner: str, address: str) -> Reservation:
+    one = ip_address(address)
+    return Reservation(id=0, addresses=AddressRange(one, one), owner=owner)
+
+
+def statements_of(database: str, postgres: Postgres) -> int:
+    """How many statements the server has logged of a database."""
+    return len(re.findall(rf"\] {database} LOG:  (?:execute|statement)", postgres.log.read_text()))
 
 
 def test_a_batch_finds_rows_by_their_keys_also_if_it_was_planned_for_empty_tables(

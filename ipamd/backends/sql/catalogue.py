@@ -51,12 +51,18 @@ class SqlCatalogueChange:
 
     def __init__(self, session: DatabaseSession) -> None:
         self._session = session
+        self._raised_to: int | None = None
 
     async def raise_revision(self, by: int = 1) -> int:
+        """See `CatalogueChange`. From then on it is ours: nobody else raises it before this change ends."""
         await self._session.run(statements.RAISE_REVISION, by)
-        return await self._revision()
+        self._raised_to = await self._read_revision()
+        return self._raised_to
 
     async def _revision(self) -> int:
+        return await self._read_revision() if self._raised_to is None else self._raised_to
+
+    async def _read_revision(self) -> int:
         [(revision,)] = await self._session.fetch(statements.REVISION)
         return int(revision)
 

@@ -90,6 +90,8 @@ async def apply(wanted: DesiredState, editing: Editing, *, prune: bool) -> Appli
         names = {each.pool.name for each in pools}
         for pool in [pool for name, pool in old_pools.items() if name not in names]:
             await steps.delete_pool(pool)
+    new = [key for key in kept if key not in old_reservations or not _same(kept[key], old_reservations[key])]
+    await editing.expect_reservations(len(new))
     for key, reservation in kept.items():
         await steps.keep(reservation, old_reservations.get(key))
     # By name, as those lock the blocks of several pools who wait for them.

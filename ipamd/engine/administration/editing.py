@@ -63,6 +63,8 @@ class Editing:
         self._stated_pools: set[str] = set()
         self._stated_reservations: set[int] = set()
         self._unpooled: set[int] = set()
+        self._ids = [revision]
+        """Of the next reservations. Each is a revision that no entry had before."""
 
     @cached_property
     def _subnets(self) -> Disjoint[Pool]:
@@ -127,12 +129,10 @@ class Editing:
         del self.pools[pool.name]
 
     async def create_reservation(self, reservation: Reservation) -> Reservation:
-        """Reserve addresses for a holder. The id is the revision. Raises ReservationConflicts."""
+        """Reserve addresses for a holder. Raises ReservationConflicts."""
         validate_reservation(reservation)
-        made = replace(reservation, id=self.revision, revision=self.revision)
-        if made.id in self.reservations:
-            self.revision = await self._catalogue.raise_revision()
-            made = replace(reservation, id=self.revision, revision=self.revision)
+        await self.expect_reservations(1)
+        made = replace(reservation, id=self._ids[0], revision=self.revision)
         other = self._kept.meeting(made.space, made.addresses)
         if other is not None:
             raise ReservationConflicts(
@@ -142,8 +142,15 @@ class Editing:
         await self._catalogue.save(made)
         self._kept.add(made.space, made.addresses, made)
         self.reservations[made.id] = made
-        self._stated_reservations.add(made.id)
+        self._stated_reservations.add(self._ids.pop(0))
         return made
+
+    async def expect_reservations(self, new: int) -> None:
+        """Have ids for so many reservations: thousands would else take a question to the database each."""
+        missing = new - len(self._ids)
+        if missing > 0:
+            self.revision = await self._catalogue.raise_revision(missing)
+            self._ids += range(self.revision - missing + 1, self.revision + 1)
 
     async def delete_reservation(self, gone: Reservation) -> None:
         """End a reservation."""
@@ -307,12 +314,19 @@ class Editing:
         """The reservations that a pool meets. Among a hundred thousand each step looks at these alone."""
         return list(self._kept.all_meeting(pool.space, _whole(pool)))
 
+    def _kept_near(self, pool: Pool, addresses: AddressRange) -> list[Reservation]:
+        """The reservations in the blocks of a pool that have any of these addresses: no others change."""
+        first = max(pool.block_of(int(addresses.first)), int(pool.subnet[0]))
+        last = min(pool.block_of(int(addresses.last)) + pool.block_size - 1, int(pool.subnet[-1]))
+        blocks = AddressRange(address_in(pool.family, first), address_in(pool.family, last))
+        return list(self._kept.all_meeting(pool.space, blocks))
+
     async def _rereserve(self, about: Reservation, *, kept: bool) -> None:
         """Adapt the pools that a reservation touches, which is to be kept or goes."""
         touched = self._subnets.all_meeting(about.space, about.addresses)
         # By name, for that is the order in which whoever waits for blocks of several pools locks them.
         for pool in sorted(touched, key=lambda pool: pool.name):
-            before = self._kept_in(pool)
+            before = self._kept_near(pool, about.addresses)
             others = [each for each in before if each.id != about.id]
             after = [*others, about] if kept else others
             await _remask(Mask(pool, before), Mask(pool, after), self._catalogue, about)

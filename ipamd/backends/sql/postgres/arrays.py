@@ -42,6 +42,7 @@ from ipamd.backends.sql.schema import (
     CONTACT,
     HISTORY,
     RELEASE,
+    RESERVATION,
     SCHEMA_VERSION,
     TOKEN_USE,
 )
@@ -339,6 +340,15 @@ def _note_changes() -> Statement:
 
 
 NOTE_CHANGES: Final = _note_changes()
+
+
+def _save_reservations() -> Statement:
+    upsert, names = _upsert(RESERVATION)
+    others = {column.name: upsert.excluded[column.name] for column in _columns(RESERVATION, "id")}
+    return Statement(upsert.on_conflict_do_update(index_elements=["id"], set_=others), names)
+
+
+SAVE_RESERVATIONS: Final = _save_reservations()
 
 # Nodes and tokens.
 

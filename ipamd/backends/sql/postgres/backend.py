@@ -127,9 +127,13 @@ class PostgresBackend:
                     raise
 
     async def change(self, work: Change[T]) -> T:
-        return await self._run(
-            Purpose.CHANGE, CHANGE_BOUNDS, lambda session: work(PostgresCatalogueChange(session))
-        )
+        async def change(session: PostgresSession) -> T | Undone[T]:
+            catalogue = PostgresCatalogueChange(session)
+            answer = await work(catalogue)
+            await catalogue.write_reservations()
+            return answer
+
+        return await self._run(Purpose.CHANGE, CHANGE_BOUNDS, change)
 
     async def _run(
         self,
