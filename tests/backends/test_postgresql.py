@@ -304,8 +304,7 @@ def test_a_batch_finds_rows_by_their_keys_also_if_it_was_planned_for_empty_table
     postgres: Postgres, database: str
 ) -> None:
     of_a_batch = {
-        "holders": arrays.LIVE_BY_DIGESTS,
-        "releases": arrays.RELEASES_BY_DIGESTS,
+        "holders": arrays.FOUND_OF_DIGESTS,
         "endings": arrays.END_ALLOCATIONS,
         "drops": arrays.DROP_ALLOCATIONS,
         "repeats": arrays.REPEAT_ALLOCATIONS,

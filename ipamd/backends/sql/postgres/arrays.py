@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -23,6 +23,7 @@ from sqlalchemy import (
     null,
     select,
     text,
+    union_all,
     update,
 )
 
@@ -97,9 +98,22 @@ def _upsert(table: Table, *leave_out: str) -> tuple[Upsert, tuple[str, ...]]:
 
 _KEYS, _KEY_NAMES = _given({"key": BigInteger()})
 
-TRY_LOCKS: Final = Statement(
-    select(_KEYS.c.key, func.pg_try_advisory_xact_lock(_KEYS.c.key)).select_from(_KEYS), _KEY_NAMES
+_TRY_LOCKS: Final = (
+    "SELECT set_config('ipamd.busy', coalesce(string_agg(key::text, ' '), ''), true)"
+    " FROM unnest('{KEYS}'::bigint[]) AS given(key) WHERE NOT pg_try_advisory_xact_lock(key)"
 )
+_BUSY: Final = "coalesce(current_setting('ipamd.busy', true), '')"
+
+
+def try_locks(keys: Iterable[int]) -> str:
+    """Plain text that tries to lock keys, so that it can be said together with what begins a transaction.
+
+    Plain text has no answer. It notes the keys that others have in a setting of the transaction, which
+    `FOUND_OF_DIGESTS` tells.
+    """
+    return _TRY_LOCKS.replace("KEYS", ",".join(map(str, keys)))
+
+
 WAIT_FOR_LOCKS: Final = Statement(
     select(func.pg_advisory_xact_lock(_KEYS.c.key)).select_from(_KEYS), _KEY_NAMES
 )
@@ -113,22 +127,55 @@ WAIT_FOR_SHARED_LOCKS: Final = Statement(
 ENTER_LINE: Final = Statement(select(func.pg_advisory_xact_lock(literal_column(str(LINE_KEY)))), ())
 """Numbers of the line are committed in their order."""
 
-_DIGESTS: Final = bindparam("digests", type_=ARRAY(LargeBinary()))
 
+def _found_of_digests() -> Statement:
+    """What holders have, what is remembered of them, and what `try_locks` noted, in one round trip.
 
-def _live_by_digests() -> Statement:
-    """A search for each holder, whose order only the index over digests has: see `_is_live`."""
+    Each row has the columns of one of the three; those of the others are null. The last tells what is busy.
+    """
     given, names = _given({"digest": LargeBinary()})
+    # A search for each holder, whose order only the index over digests has: see `_is_live`.
     of_one = select(*ALLOCATION_COLUMNS).where(
         ALLOCATION.c.digest == given.c.digest, ALLOCATION.c.until.is_(None)
     )
     live = of_one.order_by(ALLOCATION.c.digest, ALLOCATION.c.position).lateral("live")
-    found = select(*(live.c[one.name] for one in ALLOCATION_COLUMNS))
-    return Statement(found.select_from(given.join(live, text("true"))), names)
+    (name,) = names
+    of_any = RELEASE.c.digest == any_(bindparam(name, type_=ARRAY(LargeBinary())))
+    releases = releases_where(of_any).subquery("releases")
+    busy = literal_column(_BUSY, Text())
+    no_allocation = [null().cast(one.type) for one in ALLOCATION_COLUMNS]
+    no_release = [null().cast(one.type) for one in releases.c]
+    not_told = null().cast(Text())
+    return Statement(
+        union_all(
+            select(*(live.c[one.name] for one in ALLOCATION_COLUMNS), *no_release, not_told).select_from(
+                given.join(live, text("true"))
+            ),
+            select(*no_allocation, *releases.c, not_told),
+            select(*no_allocation, *no_release, busy),
+        ),
+        names,
+    )
 
 
-LIVE_BY_DIGESTS: Final = _live_by_digests()
-RELEASES_BY_DIGESTS: Final = Statement(releases_where(RELEASE.c.digest == any_(_DIGESTS)), ("digests",))
+FOUND_OF_DIGESTS: Final = _found_of_digests()
+
+
+class FoundRows(NamedTuple):
+    """The answer to `FOUND_OF_DIGESTS` in its parts."""
+
+    live: list[Values]
+    releases: list[Values]
+    busy: frozenset[int]
+
+
+def found_rows(rows: Sequence[Sequence[Any]]) -> FoundRows:
+    """Take the answer to `FOUND_OF_DIGESTS` apart."""
+    *known, (*_, busy) = rows
+    width = len(ALLOCATION_COLUMNS)
+    live = [tuple(row[:width]) for row in known if row[0] is not None]
+    releases = [tuple(row[width:-1]) for row in known if row[0] is None]
+    return FoundRows(live, releases, frozenset(map(int, busy.split())))
 
 
 def _is_live(given: TableValuedAlias) -> ColumnElement[bool]:

@@ -26,7 +26,7 @@ from ipamd.backends.sql.line import SqlLine
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.address import Address
 from ipamd.backends.sql.postgres.catalogue import PostgresCatalogueChange
-from ipamd.backends.sql.postgres.connection import Door, PostgresSession
+from ipamd.backends.sql.postgres.connection import Door, NotBegun, PostgresSession
 from ipamd.backends.sql.postgres.connections import Connections, Purpose
 from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, LOSSES, cannot_open
 from ipamd.backends.sql.postgres.fitness import hazards, refuse_unfit, unfit_now
@@ -39,8 +39,6 @@ from ipamd.backends.sql.postgres.unit import (
     READ_WRITE,
     WAITING_IDLE_SECONDS,
     Bounds,
-    NotBegun,
-    begin,
     run_unit,
 )
 from ipamd.backends.sql.postgres.wait_for_locks import OutOfOrder, WaitingTransaction
@@ -72,6 +70,7 @@ READINGS_BOUNDS: Final = Bounds(READ_ONLY, HUNG_SECONDS, READING_SECONDS, READIN
 BATCH_BOUNDS: Final = Bounds(
     READ_WRITE, HUNG_SECONDS, 2 * HUNG_SECONDS + GRACE_SECONDS, BATCH_IDLE_SECONDS, planned_once=True
 )
+UPKEEP_BOUNDS: Final = Bounds(READ_WRITE, HUNG_SECONDS, 2 * HUNG_SECONDS + GRACE_SECONDS, BATCH_IDLE_SECONDS)
 CHANGE_BOUNDS: Final = Bounds(READ_WRITE, CHANGE_SECONDS, 6 * CHANGE_SECONDS)
 
 
@@ -155,14 +154,14 @@ class PostgresBackend:
         if rows:
             values = arrays.columns_of(rows)
             await self._run(
-                Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(arrays.SAVE_CONTACTS, *values)
+                Purpose.CHANGE, UPKEEP_BOUNDS, lambda session: session.run(arrays.SAVE_CONTACTS, *values)
             )
 
     async def record_uses(self, uses: Mapping[int, Instant]) -> None:
         if uses:
             values = arrays.columns_of(sorted(uses.items()))
             await self._run(
-                Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(arrays.SAVE_USES, *values)
+                Purpose.CHANGE, UPKEEP_BOUNDS, lambda session: session.run(arrays.SAVE_USES, *values)
             )
 
     async def forget_releases(self, before: Instant) -> None:
@@ -170,16 +169,16 @@ class PostgresBackend:
         while forgotten == FORGOTTEN_AT_ONCE:
             forgotten = await self._run(
                 Purpose.CHANGE,
-                BATCH_BOUNDS,
+                UPKEEP_BOUNDS,
                 lambda session: session.run(arrays.FORGET_RELEASES, before, FORGOTTEN_AT_ONCE),
             )
 
     async def forget_former(self, before: Instant) -> bool:
-        return await self._run(Purpose.CHANGE, BATCH_BOUNDS, lambda session: former.forget(session, before))
+        return await self._run(Purpose.CHANGE, UPKEEP_BOUNDS, lambda session: former.forget(session, before))
 
     async def shorten_releases(self, until: Instant) -> int:
         return await self._run(
-            Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(statements.SHORTEN_RELEASES, until)
+            Purpose.CHANGE, UPKEEP_BOUNDS, lambda session: session.run(statements.SHORTEN_RELEASES, until)
         )
 
     async def forget_history(self, before: Instant, after: int) -> int | None:
@@ -193,27 +192,27 @@ class PostgresBackend:
             await forgetting.drop(session, piece, before)
             return True
 
-        return piece.reached if await self._run(Purpose.CHANGE, BATCH_BOUNDS, drop) else None
+        return piece.reached if await self._run(Purpose.CHANGE, UPKEEP_BOUNDS, drop) else None
 
     async def forget_log(self, before: Instant) -> bool:
         return await self._run(
-            Purpose.CHANGE, BATCH_BOUNDS, lambda session: change_log.forget(session, before)
+            Purpose.CHANGE, UPKEEP_BOUNDS, lambda session: change_log.forget(session, before)
         )
 
     async def forget_requests(self, before: Instant) -> bool:
         return await self._run(
-            Purpose.CHANGE, BATCH_BOUNDS, lambda session: change_requests.forget(session, before)
+            Purpose.CHANGE, UPKEEP_BOUNDS, lambda session: change_requests.forget(session, before)
         )
 
     async def sample_usage(self, hour: Instant) -> None:
-        await self._run(Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(samples.SAMPLE, hour))
+        await self._run(Purpose.CHANGE, UPKEEP_BOUNDS, lambda session: session.run(samples.SAMPLE, hour))
 
     async def forget_samples(self, before: Instant) -> bool:
-        return await self._run(Purpose.CHANGE, BATCH_BOUNDS, lambda session: samples.forget(session, before))
+        return await self._run(Purpose.CHANGE, UPKEEP_BOUNDS, lambda session: samples.forget(session, before))
 
     async def mark(self) -> int:
         # It takes a number itself: numbers are given in order, and whoever has a lower one began before.
-        [(mark,)] = await self._run(Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.fetch(arrays.MARK))
+        [(mark,)] = await self._run(Purpose.CHANGE, UPKEEP_BOUNDS, lambda session: session.fetch(arrays.MARK))
         return int(mark)
 
     async def has_passed(self, mark: int) -> bool:
@@ -222,12 +221,12 @@ class PostgresBackend:
 
     async def count_time(self, until: Instant) -> None:
         await self._run(
-            Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(statements.COUNT_TIME, until)
+            Purpose.CHANGE, UPKEEP_BOUNDS, lambda session: session.run(statements.COUNT_TIME, until)
         )
 
     async def set_time_back(self, now: Instant) -> None:
         await self._run(
-            Purpose.CHANGE, BATCH_BOUNDS, lambda session: session.run(statements.SET_TIME_BACK, now)
+            Purpose.CHANGE, UPKEEP_BOUNDS, lambda session: session.run(statements.SET_TIME_BACK, now)
         )
 
     async def ready(self) -> str | None:
@@ -284,7 +283,7 @@ async def _look_at(door: Door) -> None:
         connection = await door.open()
         try:
             session = PostgresSession(connection, door.settings)
-            await begin(session, READINGS_BOUNDS)
+            session.begin(READINGS_BOUNDS.opening(session.settings))
             await refuse_unfit(session, door.address.place)
             for hazard in await hazards(session):
                 log.warning("the database may lose confirmed transactions", why=hazard)

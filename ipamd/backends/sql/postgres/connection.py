@@ -11,7 +11,7 @@ import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from ipamd.backends.sql.postgres.address import Address, Host, wrong
-from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS
+from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, GONE, sentence
 from ipamd.backends.sql.session import Compiled, Statement, Values, compiled
 
 Connection = Any
@@ -118,6 +118,14 @@ async def _leads_to_its_server(connection: Connection) -> bool:
     return tag == "SELECT 1"
 
 
+class NotBegun(Exception):
+    """The connection was lost before anything was done on it; another one may serve."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(sentence(cause))
+        self.cause = cause
+
+
 @cache
 def ready(statement: Statement) -> Compiled:
     """A statement as asyncpg takes it."""
@@ -127,7 +135,8 @@ def ready(statement: Statement) -> Compiled:
 class PostgresSession:
     """See `DatabaseSession`. What SQLAlchemy compiled goes straight to the driver, which prepares it once.
 
-    `settings` are those that each transaction must set for itself.
+    `settings` are those that each transaction must set for itself. All that asks or says something raises
+    NotBegun if it is the first of a transaction, and the connection is lost.
     """
 
     def __init__(self, connection: Connection, settings: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -137,8 +146,14 @@ class PostgresSession:
         """Whether an answer of the database is being waited for."""
         self.lost = False
         """Whether the server turned out to be one that does not serve, or not to be there."""
+        self._opening: str | None = None
+
+    def begin(self, opening: str) -> None:
+        """Begin a transaction by the first message that is sent: it has no round trip of its own."""
+        self._opening = opening
 
     async def fetch(self, statement: Statement, *values: Any) -> Sequence[Sequence[Any]]:
+        await self._open()
         prepared = ready(statement)
         rows: Sequence[Sequence[Any]] = await self._asked(
             self._connection.fetch(prepared.text, *prepared.arranged(values))
@@ -146,6 +161,7 @@ class PostgresSession:
         return rows
 
     async def run(self, statement: Statement, *values: Any) -> int:
+        await self._open()
         prepared = ready(statement)
         tag = await self._asked(self._connection.execute(prepared.text, *prepared.arranged(values)))
         return int(tag.rpartition(" ")[2])
@@ -156,7 +172,23 @@ class PostgresSession:
 
     async def say(self, text: str) -> str:
         """Run plain text that has no parameters; the server's tag."""
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            return await self._say_first(f"{opening}; {text}")
         tag: str = await self._asked(self._connection.execute(text))
+        return tag
+
+    async def _open(self) -> None:
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            await self._say_first(opening)
+
+    async def _say_first(self, text: str) -> str:
+        try:
+            tag: str = await self._asked(self._connection.execute(text))
+        except DRIVER_ERRORS as error:
+            self.lost |= isinstance(error, GONE)
+            raise NotBegun(error) from error
         return tag
 
     async def say_and_listen(self, text: str) -> tuple[str, str | None]:

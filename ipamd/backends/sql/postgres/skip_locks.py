@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from ipamd.backends.interface import (
     BlockId,
@@ -30,12 +29,9 @@ from ipamd.backends.sql.postgres.searching import (
 )
 from ipamd.backends.sql.postgres.transaction import PostgresTransaction
 from ipamd.backends.sql.rows import block_of
-from ipamd.backends.sql.session import Statement
 from ipamd.models.block import Block
 from ipamd.models.identity import Digest
 from ipamd.models.quota import Tally
-
-K = TypeVar("K")
 
 
 class SkippingTransaction(PostgresTransaction):
@@ -45,22 +41,25 @@ class SkippingTransaction(PostgresTransaction):
         keys = keys_of_holders(digests)
         if not keys:
             return Found({}, {})
-        return await self._found(digests, await self._busy(arrays.TRY_LOCKS, keys))
+        # Said by itself, so that what is asked next sees what the last holder of a lock committed.
+        await self._session.say(arrays.try_locks(keys.values()))
+        return await self._found(keys)
 
     async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
-        shared = {quota: key_of_counting(quota) for quota in counting}
-        busy = await self._busy(arrays.TRY_SHARED_LOCKS, shared)
+        busy = await self._being_counted(counting)
         return Tallied(await tallies.read(self._session, wanted), busy)
 
-    async def _busy(self, statement: Statement, keys: Mapping[K, int]) -> frozenset[K]:
-        """Try to lock keys; those that others have.
+    async def _being_counted(self, quotas: Sequence[str]) -> frozenset[str]:
+        """Take quotas that are counting; those that a change counts just now.
 
         In a statement of its own, so that the next one sees what the last holder of a lock committed.
         """
-        if not keys:
+        if not quotas:
             return frozenset()
-        locked = {key for key, got in await self._session.fetch(statement, list(keys.values())) if got}
-        return frozenset(one for one, key in keys.items() if key not in locked)
+        keys = {quota: key_of_counting(quota) for quota in quotas}
+        tried = await self._session.fetch(arrays.TRY_SHARED_LOCKS, list(keys.values()))
+        locked = {key for key, got in tried if got}
+        return frozenset(quota for quota, key in keys.items() if key not in locked)
 
     async def of_holds(self, searches: Sequence[HoldSearch | HoldPosition]) -> Sequence[LockedRows]:
         return await holds.read_unlocked(self._session, searches)

@@ -51,18 +51,18 @@ class PostgresTransaction:
         self._session = session
         self._carving = False
 
-    async def _found(self, digests: Sequence[Digest], busy: frozenset[Digest] = frozenset()) -> Found:
-        """What holders have that are locked; nothing for the busy ones."""
-        held: dict[Digest, list[Allocation]] = {digest: [] for digest in digests}
-        releases: dict[Digest, list[RememberedRelease]] = {digest: [] for digest in digests}
-        known = [digest for digest in held if digest not in busy]
-        if known:
-            for row in await self._session.fetch(arrays.LIVE_BY_DIGESTS, known):
-                allocation = allocation_of(row)
-                held[allocation.digest].append(allocation)
-            for row in await self._session.fetch(arrays.RELEASES_BY_DIGESTS, known):
-                release = release_of(row)
-                releases[release.digest].append(release)
+    async def _found(self, keys: Mapping[Digest, int]) -> Found:
+        """What holders have whose locks were tried, or waited for; nothing for the busy ones."""
+        found = arrays.found_rows(await self._session.fetch(arrays.FOUND_OF_DIGESTS, list(keys)))
+        busy = frozenset(digest for digest, key in keys.items() if key in found.busy)
+        held: dict[Digest, list[Allocation]] = {digest: [] for digest in keys}
+        releases: dict[Digest, list[RememberedRelease]] = {digest: [] for digest in keys}
+        for allocation in map(allocation_of, found.live):
+            held[allocation.digest].append(allocation)
+        for release in map(release_of, found.releases):
+            releases[release.digest].append(release)
+        for digest in busy:
+            held[digest], releases[digest] = [], []
         return Found(held, releases, busy)
 
     async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:

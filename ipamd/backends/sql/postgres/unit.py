@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from ipamd.backends.interface import InDoubt, Undone
 from ipamd.backends.sql.postgres.connection import PostgresSession
-from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, GONE, said, sentence, translated
+from ipamd.backends.sql.postgres.errors import DRIVER_ERRORS, GONE, said, translated
 from ipamd.models.errors import Unavailable
 
 T = TypeVar("T")
@@ -31,14 +31,6 @@ GRACE_SECONDS: Final = 5.0
 
 READ_ONLY: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 READ_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
-
-
-class NotBegun(Exception):
-    """The connection was lost before anything was done on it; another one may serve."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(sentence(cause))
-        self.cause = cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +79,13 @@ def milliseconds(seconds: float) -> int:
 async def run_unit(session: PostgresSession, bounds: Bounds, work: Coroutine[Any, Any, T | Undone[T]]) -> T:
     """Run a unit of work and make it durable, or undo it if it answers `Undone`.
 
-    Raises what it raises, and the database's errors mapped.
+    Raises what it raises, the database's errors mapped, and NotBegun.
 
     The transaction of one that failed is left open, for the caller to end with the connection or without.
     """
     try:
         async with asyncio.timeout(bounds.whole):
-            await begin(session, bounds)
+            session.begin(bounds.opening(session.settings))
             result = await _Alone(work, session)
             if isinstance(result, Undone):
                 await session.say("ROLLBACK")
@@ -105,15 +97,6 @@ async def run_unit(session: PostgresSession, bounds: Bounds, work: Coroutine[Any
     finally:
         work.close()
     return result
-
-
-async def begin(session: PostgresSession, bounds: Bounds) -> None:
-    """Begin a transaction; raises NotBegun."""
-    try:
-        await session.say(bounds.opening(session.settings))
-    except DRIVER_ERRORS as error:
-        session.lost |= isinstance(error, GONE)
-        raise NotBegun(error) from error
 
 
 async def _commit(session: PostgresSession, bounds: Bounds) -> None:

@@ -64,8 +64,9 @@ class WaitingTransaction(PostgresTransaction):
         self._held: dict[BlockKey, Block | None] = {}
 
     async def find(self, digests: Sequence[Digest]) -> Found:
-        await self._wait(arrays.WAIT_FOR_LOCKS, keys_of_holders(digests).values())
-        return await self._found(digests)
+        keys = keys_of_holders(digests)
+        await self._wait(arrays.WAIT_FOR_LOCKS, keys.values())
+        return await self._found(keys)
 
     async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
         await self._wait(arrays.WAIT_FOR_SHARED_LOCKS, map(key_of_counting, counting))
