@@ -569,27 +569,27 @@ class Prepared:
         return self.at
 
     async def write(self, changes: Changes) -> None:
-        self.steps.append("write")
+        self.steps.append(f"write by {changes.decided_at}")
         self.written = changes
 
 
 @table(
     "calls, known, steps",
     {
-        "find the holders, lock blocks, read the revision, write": (
+        "find the holders, lock blocks, write by the revision that decided": (
             [add("c2"), delete("c1")],
             found(held("10.0.0.9")),
-            ["find 2", "lock 2", "revision", "write"],
+            ["find 2", "lock 2", "write by 1"],
         ),
         "lock nothing if no call needs a block": (
             [add("c1")],
             found(held("10.0.0.9")),
-            ["find 1", "revision", "write"],
+            ["find 1", "write by 1"],
         ),
         "lock again if a search found too little": (
             [add("c1", ["none", "more"])],
             NOTHING,
-            ["find 1", "lock 1", "lock 1", "revision", "write"],
+            ["find 1", "lock 1", "lock 1", "write by 1"],
         ),
     },
 )
@@ -605,11 +605,11 @@ async def test_in_which_steps_a_batch_is_settled(
     assert prepared.written != Changes()
 
 
-async def test_a_batch_that_read_another_catalogue_writes_nothing_and_is_decided_anew() -> None:
+async def test_what_would_become_of_a_batch_is_not_told_by_another_catalogue() -> None:
     prepared = Prepared(NOTHING, PLENTY, revision=2)
 
     with pytest.raises(StaleCatalogue):
-        await settle([add()], prepared.transaction, KNOWN, set(), Reading(NOW))
+        await decide([add()], prepared.transaction, KNOWN, set(), Reading(NOW))
 
     assert prepared.steps == ["find 1", "lock 1", "revision"]
 
@@ -620,4 +620,4 @@ async def test_deciding_alone_writes_nothing() -> None:
     plan = await decide([add()], prepared.transaction, KNOWN, set(), Reading(NOW))
 
     assert verdicts(plan) == ["10.0.0.2"]
-    assert "write" not in prepared.steps
+    assert prepared.steps == ["find 1", "lock 1", "revision"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -20,6 +22,7 @@ from ipamd.backends.interface import (
     Backend,
     BlockId,
     CatalogueChange,
+    CatalogueMoved,
     Changes,
     ConstraintViolated,
     Transaction,
@@ -117,6 +120,39 @@ async def test_nothing_of_a_unit_of_work_that_violates_a_constraint_stays(backen
         await backend.transact(violate)
 
     assert await everything(backend) == before
+
+
+async def test_nothing_that_was_decided_by_a_catalogue_that_has_moved_stays(backend: Backend) -> None:
+    await furnish(backend)
+    before = await everything(backend)
+    wanted = Changes(begun=[allocation("10.0.0.9", "c9")])
+
+    async def by(revision: int, transaction: Transaction) -> None:
+        await take_steps(unit_of_work(transaction), -1, nothing)
+        await transaction.write(replace(wanted, decided_at=revision))
+
+    now = await backend.transact(lambda transaction: transaction.revision())
+    for other in (now - 1, now + 1):
+        with pytest.raises(CatalogueMoved):
+            await backend.transact(partial(by, other))
+
+    assert await everything(backend) == before
+    await backend.transact(partial(by, now))
+    assert await everything(backend) != before
+
+
+async def test_changes_that_begin_nothing_are_not_written_either_by_a_catalogue_that_has_moved(
+    backend: Backend,
+) -> None:
+    await carve(backend, block(0))
+    of_none = Changes(decided_at=1)
+    of_a_block = Changes(blocks=[replace(block(0), last_freed=NOW)], decided_at=1)
+
+    for changes in (of_none, of_a_block):
+        with pytest.raises(CatalogueMoved):
+            await write(backend, changes)
+
+    assert await lock(backend, BlockId("pods", 0)) == [[block(0)]]
 
 
 async def test_what_a_unit_of_work_raises_comes_to_its_caller_as_it_is(backend: Backend) -> None:

@@ -31,6 +31,13 @@ class ConstraintViolated(Exception):
     """
 
 
+class CatalogueMoved(Exception):
+    """The catalogue is no longer the one by which changes were decided, so nothing of them is stored.
+
+    It ends the unit of work, which must not go on.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class RememberedRelease:
     """A remembered release, by which a call that it overtook is recognised when it arrives.
@@ -255,6 +262,7 @@ class SetBack:
 class Changes:
     """Everything that a unit of work writes.
 
+    `decided_at` is the revision of the catalogue by which it was decided, None if that does not matter.
     Endings are written before beginnings, so that an address may pass on. What is set back may be what ends.
     `owners` come before both: an owner ends only while it is away.
     `dropped` are the ids of live rows that leave no history: seats that no container had. `returned` seats
@@ -282,6 +290,7 @@ class Changes:
     tallies: dict[Tally, TallyChange] = field(default_factory=dict)
     owners: list[OwnerChange] = field(default_factory=list)
     announced: frozenset[Announced] = frozenset()
+    decided_at: int | None = None
 
 
 class Transaction(Protocol):
@@ -353,6 +362,9 @@ class Transaction(Protocol):
 
     async def write(self, changes: Changes) -> None:
         """Write everything. Raises `ConstraintViolated` if the schema forbids it, and `TallyMoved`.
+
+        If the catalogue's revision, as last committed, is not `decided_at`, it raises `CatalogueMoved`, or
+        `ConstraintViolated` if the other catalogue is what makes the changes wrong.
 
         The schema forbids: a second live row with the same space, address and slot, or with the same digest
         and position, or of containers of one node with the same seat; a second row, live or ended, with the

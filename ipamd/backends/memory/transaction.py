@@ -9,6 +9,7 @@ from ipamd.backends.interface import (
     BlockId,
     BlockRecord,
     BlockSearch,
+    CatalogueMoved,
     Changes,
     Found,
     HeldAddress,
@@ -84,6 +85,8 @@ class MemoryTransaction:
         return self._tables.snapshot.revision
 
     async def write(self, changes: Changes) -> None:
+        if changes.decided_at not in (None, self._tables.snapshot.revision):
+            raise CatalogueMoved
         allocations = self._tables.allocations
         for change in changes.owners:
             allocations.change_owner(change)

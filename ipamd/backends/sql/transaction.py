@@ -12,6 +12,7 @@ from ipamd.backends.interface import (
     BlockRecord,
     BlockSearch,
     BlocksWithFree,
+    CatalogueMoved,
     Changes,
     ConstraintViolated,
     Found,
@@ -133,6 +134,8 @@ class SqlTransaction:
         return int(revision)
 
     async def write(self, changes: Changes) -> None:
+        if changes.decided_at not in (None, await self.revision()):
+            raise CatalogueMoved
         await owning.write(self._session, changes.owners)
         if changes.ended:
             await self._write_live(

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from ipamd.backends.interface import (
     SKIP_LOCKS,
     Backend,
+    CatalogueMoved,
     Changes,
     ConstraintViolated,
     InDoubt,
@@ -85,7 +86,7 @@ class Attempts:
             policy = SKIP_LOCKS if deadline is None else WaitForLocks(deadline - clock())
             try:
                 return self._after(await self._transact(work, policy))
-            except StaleCatalogue:
+            except (StaleCatalogue, CatalogueMoved):
                 self._measures.retries["catalogue"] += 1
                 await self._cache.refresh()
             except TallyMoved:
@@ -95,6 +96,7 @@ class Attempts:
                 violations += 1
                 if violations == VIOLATIONS:
                     break
+                await self._cache.refresh()  # what violates may come of pools that are others by now
             except InDoubt:
                 self._measures.retries["doubt"] += 1
                 doubts += 1

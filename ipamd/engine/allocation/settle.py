@@ -34,10 +34,11 @@ async def settle(
     """Decide a batch whole: every call gets its verdict, and all that follows is written or none of it.
 
     No two calls are of one holder. `carved_out` names the pools of which every block is carved. Raises
-    CatalogueChanged, and what the transaction raises.
+    StaleCatalogue, and what the transaction raises: CatalogueMoved among it.
     """
-    plan = await decide(calls, transaction, catalogue, carved_out, clock)
+    plan = await _planned(calls, transaction, catalogue, carved_out, clock)
     changes = plan.changes()
+    changes.decided_at = catalogue.revision
     await transaction.write(changes)
     return Settled(plan.verdicts(), plan.nearly_full(), bool(changes.announced))
 
@@ -49,7 +50,21 @@ async def decide(
     carved_out: Set[str],
     clock: Reading,
 ) -> Plan:
-    """The same without writing: what would become of a batch."""
+    """The same without writing: what would become of a batch. Raises StaleCatalogue."""
+    plan = await _planned(calls, transaction, catalogue, carved_out, clock)
+    if await transaction.revision() != catalogue.revision:
+        raise StaleCatalogue
+    return plan
+
+
+async def _planned(
+    calls: Sequence[Call],
+    transaction: Transaction,
+    catalogue: Catalogue,
+    carved_out: Set[str],
+    clock: Reading,
+) -> Plan:
+    """A batch that is decided by a catalogue, with all locks that it needs: that catalogue may be stale."""
     depending = [call for call in calls if call.lease is not None]
     if depending:
         found, leased = await find_leased(calls, depending, transaction)
@@ -67,6 +82,4 @@ async def decide(
         plan.receive(searches, await transaction.lock(searches))
         if owned := plan.unread():
             plan.receive_owned(owned, await transaction.of_addresses(owned))
-    if await transaction.revision() != catalogue.revision:
-        raise StaleCatalogue
     return plan

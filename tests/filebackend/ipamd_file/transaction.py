@@ -13,6 +13,7 @@ from ipamd.backends.interface import (
     BlockRecord,
     BlockSearch,
     BlocksWithFree,
+    CatalogueMoved,
     Changes,
     ConstraintViolated,
     Ended,
@@ -101,6 +102,8 @@ class FileTransaction:
         return self._store.revision
 
     async def write(self, changes: Changes) -> None:
+        if changes.decided_at not in (None, self._store.revision):
+            raise CatalogueMoved
         for change in changes.owners:
             changed = structs.replace(
                 self._live(change.id), away_since=change.away_since, generation=change.generation

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     TableValuedAlias,
     Text,
+    Update,
     any_,
     bindparam,
     column,
@@ -68,13 +69,15 @@ def columns_of(rows: Sequence[Values]) -> Values:
     return tuple(zip(*rows, strict=True))
 
 
-def _given(kinds: Kinds, *, numbered: bool = False) -> tuple[TableValuedAlias, tuple[str, ...]]:
-    """The rows that a statement is given, and the names of its array parameters."""
-    names = tuple(f"all_{name}" for name in kinds)
+def _given(
+    kinds: Kinds, *, numbered: bool = False, of: str = "all"
+) -> tuple[TableValuedAlias, tuple[str, ...]]:
+    """The rows that a statement is given, and the names of its array parameters, which begin with `of`."""
+    names = tuple(f"{of}_{name}" for name in kinds)
     arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in zip(names, kinds.values(), strict=True)]
     columns = [column(name, kind) for name, kind in kinds.items()]
     unnested = func.unnest(*arrays).table_valued(
-        *columns, name="given", with_ordinality=PLACE if numbered else None
+        *columns, name=f"{of}_given", with_ordinality=PLACE if numbered else None
     )
     return unnested.render_derived(), names
 
@@ -187,11 +190,6 @@ def _is_live(given: TableValuedAlias) -> ColumnElement[bool]:
     return (ALLOCATION.c.id == given.c.row) & (ALLOCATION.c.until + literal_column("0")).is_(None)
 
 
-def _begin() -> Statement:
-    insertion, names = _upsert(ALLOCATION, "id", "listed")
-    return Statement(insertion, names)
-
-
 def _end() -> Statement:
     given, names = _given(
         {"ended": BigInteger(), "how": Text(), "by": Text(), "why": Text(), "row": BigInteger()}
@@ -231,7 +229,6 @@ def _repeat() -> Statement:
     return Statement(update(ALLOCATION).where(_is_live(given)).values(changed), names)
 
 
-BEGIN_ALLOCATIONS: Final = _begin()
 END_ALLOCATIONS: Final = _end()
 DROP_ALLOCATIONS: Final = _drop()
 REPEAT_ALLOCATIONS: Final = _repeat()
@@ -264,9 +261,9 @@ LOCK_HISTORY: Final = Statement(select(HISTORY.c.id).with_for_update(skip_locked
 # Blocks.
 
 
-def _write_blocks() -> Statement:
-    given, names = _given(_kinds(BLOCK_COLUMNS))
-    return Statement(
+def _block_update() -> tuple[Update, tuple[str, ...]]:
+    given, names = _given(_kinds(BLOCK_COLUMNS), of="block")
+    return (
         update(BLOCK)
         .where(BLOCK.c.pool == given.c.pool, BLOCK.c.first == given.c.first)
         .values({one.name: given.c[one.name] for one in BLOCK_COLUMNS[2:]}),
@@ -279,7 +276,7 @@ def _carve_blocks() -> Statement:
     return Statement(upsert.on_conflict_do_nothing(index_elements=["pool", "first"]), names)
 
 
-WRITE_BLOCKS: Final = _write_blocks()
+WRITE_BLOCKS: Final = Statement(*_block_update())
 CARVE_BLOCKS: Final = _carve_blocks()
 
 BLOCK_KEYS: Final = (BLOCK.c.pool, BLOCK.c.first)
@@ -373,8 +370,31 @@ WITH_FREE: Final = {owner: _some_with_free(owner) for owner in BlockOwner}
 # The catalogue.
 
 _REVISION: Final = select(CATALOGUE.c.revision, SCHEMA_VERSION.c.revision, SCHEMA_VERSION.c.oldest_code)
-REVISION: Final = Statement(_REVISION.where(SCHEMA_VERSION.c.id == CATALOGUE.c.id), ())
+REVISION_AND_SCHEMA: Final = _REVISION.where(SCHEMA_VERSION.c.id == CATALOGUE.c.id)
+REVISION: Final = Statement(REVISION_AND_SCHEMA, ())
 """With what the last migration left, so that no unit of work passes a schema that it does not fit."""
+
+
+def _written(*, begins: bool) -> Statement:
+    """`REVISION`, and how many blocks were written, of a statement that writes them.
+
+    If something begins, it writes new allocations too, which come first among its parameters.
+    """
+    blocks, names = _block_update()
+    written = blocks.returning(BLOCK.c.first).cte("written")
+    number = select(func.count()).select_from(written).scalar_subquery()
+    question = REVISION_AND_SCHEMA.add_columns(number)
+    if begins:
+        insertion, of_rows = _upsert(ALLOCATION, "id", "listed")
+        question = question.add_cte(insertion.cte("begun"))
+        names = (*of_rows, *names)
+    return Statement(question, names)
+
+
+NO_BLOCKS: Final[Values] = ((),) * len(BLOCK_COLUMNS)
+"""The arrays of a statement that writes blocks, if there are none to write."""
+
+WRITTEN: Final = {begins: _written(begins=begins) for begins in (False, True)}
 
 PINNED_REVISION: Final = Statement(
     _REVISION.where(SCHEMA_VERSION.c.id == CATALOGUE.c.id).with_for_update(read=True, of=CATALOGUE), ()

@@ -7,9 +7,11 @@ on it has locked in an earlier statement. docs/postgresql.md tells what follows 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ipamd.backends.interface import (
     BlockRecord,
+    CatalogueMoved,
     Changes,
     ConstraintViolated,
     Found,
@@ -98,10 +100,7 @@ class PostgresTransaction:
         await self._write_live(arrays.REPEAT_ALLOCATIONS, repeated)
         for earlier in changes.set_back:
             await self._session.run(statements.SET_BACK_ALLOCATION, earlier.since, earlier.until, earlier.id)
-        if changes.begun:
-            begun = [allocation_values(allocation) for allocation in changes.begun]
-            await self._session.run(arrays.BEGIN_ALLOCATIONS, *arrays.columns_of(begun))
-        await write_blocks(self._session, changes.blocks)
+        await self._write_rows(changes)
         await self._remember(arrays.REMEMBER_RELEASES, latest(changes.remembered, undo=False))
         await self._remember(arrays.REMEMBER_UNDOS, latest(changes.remembered, undo=True))
         await former.write(self._session, changes.former)
@@ -110,6 +109,23 @@ class PostgresTransaction:
         await tallies.change(self._session, changes.tallies)
         if changes.announced:
             await announce(self._session, changes.announced)
+
+    async def _write_rows(self, changes: Changes) -> None:
+        """Begin allocations, write blocks and read the revision, all in one round trip."""
+        if not changes.begun and not changes.blocks:
+            if changes.decided_at not in (None, await self.revision()):
+                raise CatalogueMoved
+            return
+        begun = [allocation_values(allocation) for allocation in changes.begun]
+        blocks = [block_values(block) for block in changes.blocks]
+        values = arrays.columns_of(blocks) if blocks else arrays.NO_BLOCKS
+        if begun:
+            values = (*arrays.columns_of(begun), *values)
+        [(*revision, written)] = await self._session.fetch(arrays.WRITTEN[bool(begun)], *values)
+        if changes.decided_at not in (None, _fitting(revision)):
+            raise CatalogueMoved
+        if written != len(blocks):
+            raise ConstraintViolated("a block that is written does not exist")
 
     async def _write_live(self, statement: Statement, rows: list[Values]) -> None:
         if rows and await self._session.run(statement, *arrays.columns_of(rows)) != len(rows):
@@ -152,7 +168,12 @@ class PostgresTransaction:
 
 async def fitting_revision(session: PostgresSession, statement: Statement) -> int:
     """The catalogue's revision; raises Unavailable when a migration has made the schema another's."""
-    [(revision, *version)] = await session.fetch(statement)
+    [row] = await session.fetch(statement)
+    return _fitting(row)
+
+
+def _fitting(row: Sequence[Any]) -> int:
+    revision, *version = row
     sentence = misfit(SchemaVersion(*version))
     if sentence is not None:
         raise Unavailable(sentence)
