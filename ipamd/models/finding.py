@@ -30,6 +30,8 @@ class FindingKind(StrEnum):
     LIVING_CONFLICT = "living-conflict"
     PUT_BACK = "put-back"
     TALLY = "tally"
+    HOLDER_WITHOUT_OWNER = "holder-without-owner"
+    OWNER_HOLDERS = "owner-holders"
 
 
 REPAIRABLE = frozenset(

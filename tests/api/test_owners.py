@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -178,3 +180,24 @@ def test_an_explanation_says_what_an_owner_would_get(http: httpx.Client) -> None
 
     assert found["result"]["ips"][0]["address"].startswith(address)
     assert len(http.get("/v1/owners/team/vm-6").json()["items"][0]["holders"]) == 1
+
+
+def test_the_check_names_a_holder_whose_owner_is_gone_and_an_owner_whose_holders_are(
+    ipamd_process: IpamdProcess,
+) -> None:
+    http = ipamd_process.http
+    ipamd_process.create_pool("owned", "10.7.0.0/24")
+    addresses = {name: add(http, pod(f"pod-of-{name}", name)) for name in ("lost", "lonely")}
+    assert ipamd_process.contradictions() == []
+    with closing(sqlite3.connect(ipamd_process.database, timeout=10)) as database, database:
+        database.execute("DELETE FROM allocation WHERE owner = 'lost'")
+        database.execute("DELETE FROM allocation WHERE held_for = 'lonely' AND slot > 0")
+
+    ipamd_process.contradictions(repair=True)  # frees nothing that a pod uses
+    found = {each["kind"]: each for each in ipamd_process.contradictions()}
+    assert found.keys() == {"holder-without-owner", "owner-holders"}
+    assert found["holder-without-owner"]["address"] == addresses["lost"]
+    assert "team/pod-of-lost" in found["holder-without-owner"]["what"]
+    assert "for owner lost, but nobody has it" in found["holder-without-owner"]["what"]
+    assert found["owner-holders"]["address"] == addresses["lonely"]
+    assert add(http, pod("another", "another")) not in addresses.values()

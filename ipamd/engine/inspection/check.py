@@ -23,6 +23,7 @@ from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.comparison import Comparison, mask_of, misplaced, of_rows
 from ipamd.engine.inspection.moments_apart import MomentsApart
+from ipamd.engine.inspection.owners_apart import held_without_owner, owner_findings
 from ipamd.engine.inspection.tallies_apart import CountAgain, TalliesApart
 from ipamd.engine.moments import set_back_address
 from ipamd.engine.setting_back import SettingBack
@@ -130,6 +131,11 @@ class Check:
                 continue
             assignable = mask_of(pool, catalogue).assignable_in(block.first)
             found = list(Comparison(block, record, pool, assignable, self._clock()).findings())
+            in_use = await held_without_owner(found, self._backend.ledger)
+            if in_use:
+                # Of these the rows tell. A repair would give away what a container uses.
+                findings += [each for each in found if each.address not in in_use]
+                continue
             # What stands beside what ipamd knows was changed by hand, and is not to be guessed about.
             if found and repair and catalogue.pools.get(pool.name) == pool:
                 found = await self._repair(_rewrite, BlockId(block.pool, block.first), found)
@@ -149,6 +155,7 @@ class Check:
         known = sum(_place(row) == begin for row in page.rows[:1])
         heard = await self._upkeep.contacts()
         found = list(of_rows(page, known, catalogue, heard, silent, self._clock()))
+        found += await owner_findings(page.rows[known:], self._backend.ledger)
         if repair:
             rows = {row.id: row for row in page.rows}
             for at, finding in enumerate(found):

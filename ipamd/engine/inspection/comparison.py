@@ -204,7 +204,7 @@ def of_rows(
             yield from _overlap(before, row)
     for row in rows.rows[known:]:
         if is_wrong(row, now):
-            yield _about(row, FindingKind.MOMENT_AHEAD, _wrong_moment(row, now))
+            yield about(row, FindingKind.MOMENT_AHEAD, _wrong_moment(row, now))
         if row.until is None:
             yield from _of_live(row, rows, catalogue)
             if silent is not None and isinstance(row.holder, Identity):
@@ -218,7 +218,7 @@ def _overlap(before: Allocation, row: Allocation) -> Iterator[Finding]:
             f"{row.address} was held by {before.held_by} {until}, and from {rfc3339(row.since)} on "
             f"by {row.held_by} too"
         )
-        yield _about(row, FindingKind.OVERLAP, what)
+        yield about(row, FindingKind.OVERLAP, what)
 
 
 def _wrong_moment(row: Allocation, now: Instant) -> str:
@@ -247,18 +247,18 @@ def _of_live(row: Allocation, rows: AuditedRows, catalogue: Catalogue) -> Iterat
     pool = rows.pools.get(row.pool)
     if pool is None:
         what = f"{row.address} is held by {row.held_by}, from pool {row.pool}, which does not exist"
-        yield _about(row, FindingKind.ALLOCATION_WITHOUT_POOL, what)
+        yield about(row, FindingKind.ALLOCATION_WITHOUT_POOL, what)
         return
     why = _why_outside(row, pool, catalogue)
     if why is not None:
         what = f"{row.address} is held by {row.held_by}, but {why}"
-        yield _about(row, FindingKind.ALLOCATION_OUTSIDE_POOL, what)
+        yield about(row, FindingKind.ALLOCATION_OUTSIDE_POOL, what)
     elif pool.block_of(int(row.address)) != row.block:
         what = f"{row.address} is held by {row.held_by}, but in a block that does not contain it"
-        yield _about(row, FindingKind.ALLOCATION_IN_WRONG_BLOCK, what)
+        yield about(row, FindingKind.ALLOCATION_IN_WRONG_BLOCK, what)
     elif BlockId(row.pool, row.block) not in rows.blocks:
         what = f"{row.address} is held by {row.held_by}, but its block does not exist"
-        yield _about(row, FindingKind.ALLOCATION_WITHOUT_BLOCK, what)
+        yield about(row, FindingKind.ALLOCATION_WITHOUT_BLOCK, what)
 
 
 def _why_outside(row: Allocation, pool: Pool, catalogue: Catalogue) -> str | None:
@@ -274,10 +274,11 @@ def _silence(
     last = max(row.since, heard.get(holder.node_key, row.since))
     if last <= silent:
         what = f"{row.address} is held by {row.held_by}, and its node last called at {rfc3339(last)}"
-        yield _about(row, FindingKind.NODE_SILENT, what)
+        yield about(row, FindingKind.NODE_SILENT, what)
 
 
-def _about(row: Allocation, kind: FindingKind, what: str) -> Finding:
+def about(row: Allocation, kind: FindingKind, what: str) -> Finding:
+    """A finding that concerns an allocation."""
     return Finding(
         kind=kind, what=what, space=row.space, pool=row.pool, address=row.address, allocation=row.id
     )
