@@ -60,6 +60,15 @@ def spare(size: int) -> int:
     return max(size // 4, 1)
 
 
+def aligned_groups(among: int, size: int, count: int) -> list[int]:
+    """The offsets, the last first, at which `count` aligned neighbours (a power of two) are all `among`.
+
+    `among` are some of `size` places of a block, as bits.
+    """
+    whole = (1 << count) - 1
+    return [at for at in range(size - count, -1, -count) if among >> at & whole == whole]
+
+
 class OpenBlock:
     """A locked block in a batch: its free, assignable addresses in the order of their turn.
 
@@ -106,6 +115,32 @@ class OpenBlock:
         if offset in self._turns:
             self._turns.remove(offset)
         return self._hold(offset)
+
+    def take_prefix(self, among: int, count: int, free_before: Instant) -> int | None:
+        """Take `count` aligned neighbours among these addresses, all free since `free_before` or longer.
+
+        They are those that have been free longest, of equals the last. Returns the value of the first.
+        """
+        free_since = self.block.free_since
+        best: int | None = None
+        longest = free_before + 1
+        for at in aligned_groups(among, self.block.size, count):
+            since = max(free_since[at : at + count])
+            if since < longest:
+                best, longest = at, since
+        if best is None:
+            return None
+        self._turns = [offset for offset in self._turns if not best <= offset < best + count]
+        for offset in range(best, best + count):
+            self._hold(offset)
+        return self.block.first + best
+
+    def first_held(self, among: int) -> int | None:
+        """The lowest of these addresses that is held."""
+        free_since = self.block.free_since
+        held = (o for o in range(self.block.size) if among >> o & 1 and free_since[o] == HELD)
+        offset = next(held, None)
+        return None if offset is None else self.block.first + offset
 
     def give_back(self, value: int, now: Instant) -> None:
         """Release an address: it is the last in turn from now on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from ipamd.addressing.block import aligned_groups
 from ipamd.addressing.gateway import set_apart
 from ipamd.addressing.ranges import Spans
 from ipamd.models.address import AddressRange, IPAddress
@@ -52,6 +53,14 @@ class Mask:
     def usable_within(self, addresses: AddressRange) -> Spans:
         """The part of a range that a holder may have, reserved or not."""
         return self.usable.meeting(Spans([_span(addresses)]))
+
+    def has_prefix(self, block: int, count: int) -> bool:
+        """Whether anybody may have `count` aligned neighbours in a block, if nothing of it is held."""
+        return bool(aligned_groups(self.assignable_in(block), self.pool.block_size, count))
+
+    def reservations_in(self, addresses: AddressRange) -> list[Reservation]:
+        """The reservations that have any of these addresses."""
+        return [each for each in self._reservations if each.addresses.overlaps(addresses)]
 
     def blocks_meeting(self, spans: Spans) -> Iterator[int]:
         """The numbers of the blocks that contain any of these addresses, in order."""

@@ -12,6 +12,7 @@ from msgspec import structs
 from ipamd.api.schemas.allocation import NewAllocation
 from ipamd.api.waiting import NO_WAIT, Wait
 from ipamd.engine.allocation.owners import OwnerKey
+from ipamd.engine.allocation.prefixes import of_families, pools_beside
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 from ipamd.models.address import AddressRange, IPAddress, parse_address
@@ -28,7 +29,7 @@ from ipamd.models.identity import Owner, digest_of
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused
 from ipamd.models.pool import DEFAULT_SPACE
-from ipamd.models.request import AllocationRequest
+from ipamd.models.request import AllocationRequest, PrefixRequest
 from ipamd.models.token import Principal
 
 log = structlog.get_logger()
@@ -107,7 +108,7 @@ async def allocate_for_owner(
         await key.first_answer(engine)
         raise Unavailable("the address was released again before it could be shown: ask once more")
     key.check(rows[0])
-    log.info("allocate", outcome="granted", owner=body.owner, address=str(rows[0].address), pool=rows[0].pool)
+    log.info("allocate", outcome="granted", owner=body.owner, address=rows[0].written, pool=rows[0].pool)
     return rows[0]
 
 
@@ -144,10 +145,13 @@ def _request(
 ) -> AllocationRequest:
     """What an owner asks the engine for. Raises InvalidValue, AddressUnavailable."""
     address = _of_a_host(parse_address(body.address)) if body.address is not None else None
+    pools = (body.pool,) if body.pool is not None else _pools(body, catalogue)
+    length = body.prefix_length
     return AllocationRequest(
         holder=holder,
-        pool_names=((body.pool,) if body.pool is not None else _pools(body, catalogue),),
-        requested=(address,) if address is not None else (),
+        pool_names=(pools,),
+        requested=(address,) if address is not None and length is None else (),
+        prefix=PrefixRequest(length, pools, address, alone=True) if length is not None else None,
         workload=Workload(body.namespace, body.name),
         idempotency=key.value(),
         node=NodeKey(body.cluster, body.node) if body.node is not None else None,
@@ -180,4 +184,6 @@ def _pools(body: NewAllocation, catalogue: Catalogue) -> tuple[str, ...]:
     )
     if not chosen:
         raise InvalidValue("pool", "no pool gives addresses unasked: name one")
+    if body.prefix_length is not None:
+        chosen = list(pools_beside(body.prefix_length, of_families(chosen)))
     return tuple(pool.name for pool in chosen)

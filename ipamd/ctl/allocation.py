@@ -72,6 +72,12 @@ class WhichAddress:
     address: Annotated[
         str | None, typer.Option("--address", metavar="ADDRESS", help="Take this address and no other.")
     ] = None
+    prefix_length: Annotated[
+        int | None,
+        typer.Option(
+            "--prefix-length", metavar="LENGTH", help="A prefix of this length, such as 28, and no address."
+        ),
+    ] = None
     space: Space = None
     cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME")] = None
     node: Annotated[str | None, typer.Option("--node", metavar="NAME")] = None
@@ -165,6 +171,12 @@ def release(
     session.show_done(f"allocation {number} released", answer)
 
 
+def written(allocation: dict[str, Any]) -> str:
+    """The address, or the prefix."""
+    length = allocation["prefix_length"]
+    return str(allocation["address"]) if length is None else f"{allocation['address']}/{length}"
+
+
 def holder_of(allocation: dict[str, Any]) -> str:
     """The holder as people name it: its owner, else its workload, else its container."""
     owner = allocation["owner"]
@@ -184,7 +196,7 @@ def workload_of(item: dict[str, Any]) -> str | None:
 def _row(allocation: dict[str, Any]) -> Iterable[Any]:
     return (
         allocation["id"],
-        allocation["address"],
+        written(allocation),
         allocation["space"],
         allocation["pool"],
         holder_of(allocation),
@@ -206,7 +218,7 @@ def node_of(allocation: dict[str, Any]) -> str | None:
 
 
 def _given(body: Any) -> str:
-    return f"{body['owner']} has {body['address']} of pool {body['pool']} (allocation {body['id']})"
+    return f"{body['owner']} has {written(body)} of pool {body['pool']} (allocation {body['id']})"
 
 
 def _number(session: CommandSession, which: str, space: str | None) -> int:

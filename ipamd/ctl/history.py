@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ipamd.ctl.allocation import holder_of, node_of
+from ipamd.ctl.allocation import holder_of, node_of, written
 from ipamd.ctl.local_time import moment
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import CommandSession, command
@@ -73,7 +73,7 @@ def history(
 
 def _row(item: dict[str, Any]) -> Iterable[Any]:
     return (
-        item["address"],
+        written(item),
         item["pool"],
         holder_of(item),
         node_of(item),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ipamd.ctl.allocation import WaitSeconds, holder_of
+from ipamd.ctl.allocation import WaitSeconds, holder_of, written
 from ipamd.ctl.client import Listing, segment
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.session import CommandSession, command
@@ -34,6 +34,12 @@ class WhichAddress:
     ] = None
     address: Annotated[
         str | None, typer.Option("--address", metavar="ADDRESS", help="Take this address and no other.")
+    ] = None
+    prefix_length: Annotated[
+        int | None,
+        typer.Option(
+            "--prefix-length", metavar="LENGTH", help="A prefix of this length, such as 28, and no address."
+        ),
     ] = None
     space: Annotated[
         str | None, typer.Option("--space", metavar="NAME", help="Address space. Default: `default`.")
@@ -76,7 +82,7 @@ def create(
     given = {field: value for field, value in asdict(which).items() if value is not None}
     body = {"namespace": namespace, "name": name, "cluster": cluster, **given}
     answer = session.client.post(OWNERS, body, wait=wait)
-    addresses = " ".join(item["address"] for item in answer.body["items"])
+    addresses = " ".join(map(written, answer.body["items"]))
     session.show_done(f"owner {owner} has {addresses}", answer)
 
 
@@ -113,7 +119,7 @@ def _row(item: dict[str, Any]) -> tuple[Any, ...]:
         item["cluster"],
         item["namespace"],
         item["name"],
-        item["address"],
+        written(item),
         item["pool"],
         held or None,
         item["away_since"],

@@ -11,6 +11,9 @@ from typing import Final
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
+MAX_LENGTH: Final = {4: 32, 6: 128}
+"""The length of a prefix that is one address, by family."""
+
 LONGEST_TEXT: Final = 64
 """Characters of the longest address. A prefix or a range has at most twice as many."""
 
@@ -61,6 +64,11 @@ def address_in(family: int, value: int) -> IPAddress:
     return IPv4Address(value) if family == 4 else IPv6Address(value)
 
 
+def prefix_size(family: int, length: int) -> int:
+    """How many addresses a prefix of this length has."""
+    return 1 << (MAX_LENGTH[family] - length)
+
+
 @dataclass(frozen=True, slots=True)
 class AddressRange:
     """The addresses from `first` to `last`, both included, of one family."""
@@ -81,6 +89,11 @@ class AddressRange:
             raise ValueError(f"{text!r} is not a range: write FIRST-LAST with the lower address first")
         return cls(first, last)
 
+    @classmethod
+    def of_prefix(cls, first: IPAddress, length: int) -> AddressRange:
+        """The addresses of a prefix that begins with an aligned address."""
+        return cls(first, address_in(first.version, int(first) + prefix_size(first.version, length) - 1))
+
     @property
     def family(self) -> int:
         return self.first.version
@@ -88,6 +101,11 @@ class AddressRange:
     @property
     def size(self) -> int:
         return int(self.last) - int(self.first) + 1
+
+    @property
+    def values(self) -> range:
+        """The numeric values of its addresses."""
+        return range(int(self.first), int(self.last) + 1)
 
     def overlaps(self, other: AddressRange) -> bool:
         return (

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from ipamd.models.address import IPAddress
+from ipamd.models.address import AddressRange, IPAddress, text_of
 from ipamd.models.identity import Digest, Holder, Owner
 from ipamd.models.instant import Instant
 from ipamd.models.issued import CallOrder
@@ -89,6 +89,8 @@ class Allocation(Struct, frozen=True, kw_only=True):
 
     `hold` is the name of the hold that has the address, or out of which its holder took it. While the hold
     has it, `free_since` says since when the address is free.
+
+    With a `prefix_length` it is of all addresses of the prefix that begins with `address`.
     """
 
     id: int | None
@@ -119,6 +121,19 @@ class Allocation(Struct, frozen=True, kw_only=True):
     held_for: str | None = None
     away_since: Instant | None = None
     hold: str | None = None
+    prefix_length: int | None = None
+
+    @property
+    def addresses(self) -> AddressRange:
+        """All addresses that it is of."""
+        if self.prefix_length is None:
+            return AddressRange(self.address, self.address)
+        return AddressRange.of_prefix(self.address, self.prefix_length)
+
+    @property
+    def written(self) -> str:
+        """The address as people read it, or the prefix."""
+        return written(self.address, self.prefix_length)
 
     @property
     def owner_name(self) -> str | None:
@@ -176,6 +191,21 @@ class Allocation(Struct, frozen=True, kw_only=True):
         container = f"container {self.holder.container_id} on node {self.holder.node}"
         workload = self.workload.title
         return f"{workload} ({container})" if workload else container
+
+
+def written(address: IPAddress, prefix_length: int | None) -> str:
+    """An address as people read it, or a prefix."""
+    return text_of(address) if prefix_length is None else f"{address}/{prefix_length}"
+
+
+def count_prefixes(live: Iterable[Allocation]) -> dict[str, dict[int, int]]:
+    """How many prefixes of each length there are among live allocations, by pool."""
+    found: dict[str, dict[int, int]] = {}
+    for row in live:
+        if row.prefix_length is not None and not row.slot:
+            of_pool = found.setdefault(row.pool, {})
+            of_pool[row.prefix_length] = of_pool.get(row.prefix_length, 0) + 1
+    return found
 
 
 def youngest_holders(live: Iterable[Allocation]) -> list[Allocation]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ipamd.models.address import IPAddress
+from ipamd.models.allocation import written
 from ipamd.models.errors import DomainError
 from ipamd.models.identity import Digest
 from ipamd.models.issued import CallOrder
@@ -12,10 +13,16 @@ from ipamd.models.pool import Pool
 
 
 class Grant(Struct, frozen=True):
-    """One address of an answer, with its pool as it is today."""
+    """One address of an answer, or a prefix by its first address, with its pool as it is today."""
 
     address: IPAddress
     pool: Pool
+    prefix_length: int | None = None
+
+    @property
+    def written(self) -> str:
+        """The address as people read it, or the prefix."""
+        return written(self.address, self.prefix_length)
 
 
 class Granted(Struct, frozen=True):

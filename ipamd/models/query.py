@@ -17,7 +17,8 @@ from ipamd.models.pool import DEFAULT_SPACE
 class AllocationQuery:
     """Which live allocations: those that match all given fields.
 
-    `between` has the first and the last address of a part of `pool`. Without `space` an `address`, and such
+    An `address` finds the allocation that has it, also that of a prefix. `between` has the first and the
+    last address of a part of `pool`, and finds what begins there. Without `space` an `address`, and such
     a part, is in the space `default`.
     """
 
@@ -56,7 +57,8 @@ class AllocationQuery:
 class HistoryQuery:
     """Which allocations, live and ended, latest first.
 
-    `at` selects those that held an address at that moment, `after` and `before` those that held it at any
+    An `address` finds those that had it, also those of prefixes. `at` selects those that held an address at
+    that moment, `after` and `before` those that held it at any
     moment between. `owner` selects those of an owner, and of its holders.
     """
 
@@ -70,6 +72,10 @@ class HistoryQuery:
     at: Instant | None = None
     after: Instant | None = None
     before: Instant | None = None
+
+    def has_address(self, row: Allocation) -> bool:
+        """Whether an allocation is of the address, if one is asked for."""
+        return self.address is None or row.addresses.contains(self.address)
 
     @property
     def in_space(self) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from ipamd.models.address import prefix_size
 from ipamd.models.allocation import Allocation
 from ipamd.models.identity import Digest, digest_of
 from ipamd.models.patterns import ANY_ENDING, cluster_allowed, covers, widest
@@ -117,8 +118,16 @@ def counted(quota: Quota, rows: Iterable[Allocation]) -> dict[Tally, int]:
     for row in rows:
         tally = tally_of(quota, row)
         if tally is not None:
-            found[tally] = found.get(tally, 0) + 1
+            found[tally] = found.get(tally, 0) + quota_weight(row.address.version, row.prefix_length)
     return found
+
+
+def quota_weight(family: int, prefix_length: int | None) -> int:
+    """How much a quota counts an allocation: an IPv4 prefix as its addresses, an IPv6 one as one.
+
+    IPv6 addresses are never scarce, and a prefix has more of them than a database can add up.
+    """
+    return 1 if prefix_length is None or family == 6 else prefix_size(family, prefix_length)
 
 
 def fullest(tallies: Mapping[Tally, int], quota: str) -> list[TallyUse]:

@@ -26,6 +26,19 @@ class SeatRequest(Struct, frozen=True):
     network: str
 
 
+class PrefixRequest(Struct, frozen=True):
+    """A prefix of a length: from the first of these pools that has one, or this very one.
+
+    Without pools it is one out of the pools that the request's addresses come from. `alone`: the holder
+    gets the prefix and no addresses beside it.
+    """
+
+    length: int
+    pools: tuple[str, ...] = ()
+    first: IPAddress | None = None
+    alone: bool = False
+
+
 class AllocationRequest(Struct, frozen=True, kw_only=True):
     """Addresses for one holder: all of them, or none.
 
@@ -52,6 +65,8 @@ class AllocationRequest(Struct, frozen=True, kw_only=True):
     """What the addresses are for, if a node is to hold them in advance."""
     for_owner: Owner | None = None
     """The owner whom the workload names: the addresses are the owner's. It may be the `holder` itself."""
+    prefix: PrefixRequest | None = None
+    """A prefix that the holder gets too, behind its addresses."""
 
     hold: str | None = None
     """The name of the hold that is filled: it is the `holder`, and says itself what it gets."""

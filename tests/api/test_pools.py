@@ -200,6 +200,7 @@ def test_usage_adds_up_to_the_size(new_pool: NewPool, http: httpx.Client) -> Non
         "reserved": 2,
         "excluded": 7,
         "free": 245,
+        "prefixes": {},
         "waiting": 0,
     }
 

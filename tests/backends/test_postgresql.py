@@ -312,7 +312,7 @@ def test_a_batch_finds_rows_by_their_keys_also_if_it_was_planned_for_empty_table
         "all that is written": arrays.WRITTEN[True],
         "all that is written if nothing begins": arrays.WRITTEN[False],
         "numbers": arrays.LOCK_FREE_BLOCKS,
-        **{owner.value: search for owner, search in arrays.LOCK_WITH_FREE.items()},
+        **{f"{owner.value} {prefix}": search for (owner, prefix), search in arrays.LOCK_WITH_FREE.items()},
     }
     settings = {**PLANS, "plan_cache_mode": "force_generic_plan"}
     asked = "".join(f"SET {key} = {value}; " for key, value in settings.items())

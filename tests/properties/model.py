@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from ipamd.models.address import AddressRange, IPAddress
+from ipamd.models.address import AddressRange, IPAddress, IPNetwork
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.issued import Issued
 from ipamd.models.pool import Pool, PoolState
+
+Had = IPAddress | IPNetwork
+"""An address, or a prefix."""
 
 Moment = tuple[int, int]
 Answer = tuple[object, ...]
@@ -18,7 +22,7 @@ Answer = tuple[object, ...]
 class Holding:
     """What one container holds, and which calls told of it."""
 
-    addresses: list[tuple[str, IPAddress]]
+    addresses: list[tuple[str, Had]]
     taken: Moment
     repeated: Moment
     since: Instant
@@ -152,7 +156,13 @@ class Model:
         return (
             owned
             | left
-            | {a for holding in self.holdings.values() for name, a in holding.addresses if name == pool}
+            | {
+                address
+                for holding in self.holdings.values()
+                for name, had in holding.addresses
+                if name == pool
+                for address in each_of(had)
+            }
         )
 
     def owned_by(self, owner: int, pool_names: list[list[str]]) -> list[IPAddress | None]:
@@ -177,7 +187,7 @@ class Model:
                 known.holders.add(container)
                 known.away, known.never_held = None, False
         if container is not None:
-            self.holdings[container] = Holding(addresses, moment, moment, self.wall, owner=owner)
+            self.holdings[container] = Holding(list(addresses), moment, moment, self.wall, owner=owner)
 
     def release_those_away(self) -> int:
         """End the owners who were away for long enough; how many addresses that are."""
@@ -303,7 +313,8 @@ class Model:
         """How many addresses of a family a quota counts, with one more of each of these pools."""
         held = [owned.pool for owned in self.owned.values()]
         for holding in self.holdings.values():
-            held += [name for name, _ in holding.addresses] if holding.owner is None else []
+            for name, had in holding.addresses if holding.owner is None else []:
+                held += [name] * weight_of(had)
         counted = [self.pools[name] for name in (*held, *more)]
         return sum(limit.counts(pool) and pool.family == family for pool in counted)
 
@@ -384,10 +395,26 @@ class Model:
         late = any(moment < delete for delete in self.deletes.get(container, []))
         return late or moment in self.undone.get(container, [])
 
-    def granted(self, container: int, addresses: list[tuple[str, IPAddress]], moment: Moment) -> None:
+    def allows(self, pool: Pool, length: int) -> bool:
+        """Whether quotas leave room for a prefix of a pool."""
+        prefix = ip_network((pool.subnet[0], length), strict=False)
+        return not any(
+            limit.counts(pool) and self.used(limit, pool.family) + weight_of(prefix) > limit.limit
+            for limit in self.limits.values()
+        )
+
+    def prefixes(self, pool: Pool, length: int) -> list[IPNetwork]:
+        """The prefixes of which a pool would give each address to anybody. Each is in one block."""
+        if not pool.block_length <= length or not pool.subnet.prefixlen < length:
+            return []
+        ready = self.ready(pool)
+        return [each for each in pool.subnet.subnets(new_prefix=length) if ready.issuperset(each)]
+
+    def granted(self, container: int, addresses: list[tuple[str, Had]], moment: Moment) -> None:
         self.holdings[container] = Holding(addresses, moment, moment, self.wall)
-        for pool, address in addresses:
-            self._take(pool, address)
+        for pool, had in addresses:
+            for address in each_of(had):
+                self._take(pool, address)
 
     def repeated(self, container: int, moment: Moment) -> None:
         holding = self.holdings[container]
@@ -408,22 +435,24 @@ class Model:
     def end(self, container: int, undo: bool = False) -> set[IPAddress]:
         holding = self.holdings.pop(container)
         if holding.owner is not None:
-            for _, address in holding.addresses:
+            for _, had in holding.addresses:
+                address = first_of(had)
                 owned = self.owned[address]
                 owned.holders.remove(container)
                 if not owned.holders:
                     owned.away = self.now
                     if undo and owned.told == 1:
                         self.end_owner(address)
-            return {address for _, address in holding.addresses}
-        for pool, address in holding.addresses:
-            self._give_back(pool, address)
-        for position, (pool, address) in enumerate(holding.addresses):
+            return {first_of(had) for _, had in holding.addresses}
+        for position, (pool, had) in enumerate(holding.addresses):
+            for address in each_of(had):
+                self._give_back(pool, address)
             key = workload_of(container), position
             known = self.former.get(key)
-            if self.pools[pool].sticky and (known is None or known.since <= holding.since):
-                self.former[key] = Former(pool, address, holding.since, self.wall)
-        return {address for _, address in holding.addresses}
+            is_address = not isinstance(had, IPv4Network | IPv6Network)
+            if is_address and self.pools[pool].sticky and (known is None or known.since <= holding.since):
+                self.former[key] = Former(pool, first_of(had), holding.since, self.wall)
+        return {first_of(had) for _, had in holding.addresses}
 
     def edit(self, name: str, **fields: object) -> str | None:
         """Change a pool, or say why not: that strands somebody, or leaves a reservation in vain."""
@@ -439,6 +468,21 @@ class Model:
         """Whether a pool has addresses of a reservation, and none that anybody may have."""
         met = {address for address in pool.subnet if addresses.contains(address)}
         return bool(met) and not met & self.usable(pool)
+
+
+def each_of(had: Had) -> list[IPAddress]:
+    """The addresses of what somebody has: itself, or those of a prefix."""
+    return list(had) if isinstance(had, IPv4Network | IPv6Network) else [had]
+
+
+def first_of(had: Had) -> IPAddress:
+    """The address that stands for what somebody has."""
+    return had[0] if isinstance(had, IPv4Network | IPv6Network) else had
+
+
+def weight_of(had: Had) -> int:
+    """How much a quota counts what somebody has."""
+    return had.num_addresses if isinstance(had, IPv4Network) else 1
 
 
 def node_of(container: int) -> str:

@@ -51,6 +51,25 @@ class OneBlock(RuleBasedStateMachine):
         assert self.free[taken - FIRST] == min(self.free[offset] for offset in wanted)
         del self.free[taken - FIRST]
 
+    @rule(among=st.integers(0, (1 << 16) - 1), bits=st.integers(0, 4), wait=st.integers(0, 3))
+    def take_prefix(self, among: int, bits: int, wait: int) -> None:
+        """Aligned neighbours, all of them free for long enough; those that were freed last count."""
+        count, before = 1 << bits, self.now - wait
+        groups = [range(at, at + count) for at in range(0, self.size - count + 1, count)]
+        ready = {
+            group[0]: max(self.free[offset] for offset in group)
+            for group in groups
+            if all(among >> offset & 1 and self.free.get(offset, before + 1) <= before for offset in group)
+        }
+        taken = self.open.take_prefix(among & ((1 << self.size) - 1), count, before)
+        if not ready:
+            assert taken is None
+            return
+        assert taken is not None
+        assert taken - FIRST == max(ready, key=lambda at: (-ready[at], at))
+        for offset in range(taken - FIRST, taken - FIRST + count):
+            del self.free[offset]
+
     @rule(offset=st.integers(0, 15), passed=st.integers(-2, 3))
     def give_back(self, offset: int, passed: int) -> None:
         """Replicas' clocks differ: the one that frees next may be behind."""

@@ -37,11 +37,23 @@ from ipamd.models.outcome import Granted, Outcome, Refused, Released
 from ipamd.models.pool import Affinity, Pool, PoolState
 from ipamd.models.query import AllocationQuery
 from ipamd.models.quota import Quota
-from ipamd.models.request import AllocationRequest, Release
+from ipamd.models.request import AllocationRequest, PrefixRequest, Release
 from ipamd.models.reservation import Reservation
 from tests.backends.suite import IN_MEMORY
 from tests.postgres import shared_postgres
-from tests.properties.model import Answer, Held, Kept, Limit, Model, node_of, workload_of
+from tests.properties.model import (
+    Answer,
+    Had,
+    Held,
+    Kept,
+    Limit,
+    Model,
+    Moment,
+    each_of,
+    first_of,
+    node_of,
+    workload_of,
+)
 
 T = TypeVar("T")
 
@@ -66,6 +78,7 @@ OWNED_SLOTS = st.sampled_from(
 LATE = st.one_of(st.just(0), st.just(0), st.integers(1, 12))
 """How many calls ago a call was issued: most are in order."""
 
+NOT_HAD = ["address-taken", "address-unavailable"]
 POOLS = ["tiny", "plain", "affine", "six", "sticky"]
 
 
@@ -209,6 +222,126 @@ class History(RuleBasedStateMachine):
         else:
             assert answer == ("granted", [address], False)
             self.model.granted(container, [(name, address)], moment)
+
+    @rule(container=CONTAINERS, name=st.sampled_from(POOLS), bits=st.integers(1, 2), late=LATE)
+    def take_a_prefix(self, container: int, name: str, bits: int, late: int) -> None:
+        issued = self.issued(node_of(container), late)
+        moment = self.model.moment(node_of(container), issued)
+        pool = self.model.pools[name]
+        length = pool.subnet.max_prefixlen - bits
+        wanted = PrefixRequest(length, (name,), alone=True)
+        request = structs.replace(ask(container, [[name]], issued), prefix=wanted)
+        answer = self.every(lambda engine: explained_then_asked(engine, request))
+        room = self.model.prefixes(pool, length)
+        kept = [each for each in self.model.reserved_for(container) if each.first in pool.subnet]
+        if self.model.overtaken(container, moment):
+            assert answer == ("refused", "overtaken")
+        elif container in self.model.holdings:
+            assert answer == ("granted", self.had_by(container), True)
+            self.model.repeated(container, moment)
+        elif length <= pool.subnet.prefixlen:
+            assert answer == ("refused", "invalid")
+        elif not self.model.allows(pool, length):
+            assert answer == ("refused", "quota-exceeded")
+        elif any(each.size >= 1 << bits for each in kept):
+            self.take_the_prefix(container, name, answer, moment, ["nothing-free", *NOT_HAD])
+        elif not room:
+            assert answer == ("refused", "nothing-free")
+        elif pool.affinity is Affinity.NODE and answer[0] == "refused":
+            assert answer == ("refused", "nothing-free")  # no block of the node has it: none is lent
+        else:
+            assert answer[0] == "granted"
+            assert answer[1][0] in room
+            self.take_the_prefix(container, name, answer, moment, [])
+
+    @rule(
+        container=CONTAINERS,
+        name=st.sampled_from(POOLS),
+        offset=st.integers(0, 15),
+        bits=st.integers(1, 2),
+    )
+    def take_a_certain_prefix(self, container: int, name: str, offset: int, bits: int) -> None:
+        pool = self.model.pools[name]
+        length = pool.subnet.max_prefixlen - bits
+        first = pool.subnet[0] + offset
+        issued = self.issued(node_of(container), 0)
+        moment = self.model.moment(node_of(container), issued)
+        wanted = PrefixRequest(length, (name,), first, alone=True)
+        request = structs.replace(ask(container, [[name]], issued), prefix=wanted)
+        answer = self.every(lambda engine: explained_then_asked(engine, request))
+        every = [first + each for each in range(1 << bits)]
+        keepers = [self.model.keeper(each) for each in every]
+        foreign = [kept for kept in keepers if kept and kept.workload != workload_of(container)]
+        cooling = self.model.cooling(pool)
+        sticks = any(each in cooling and not self.model.keeper(each) for each in every)
+        if self.model.overtaken(container, moment):
+            assert answer == ("refused", "overtaken")
+        elif container in self.model.holdings:
+            assert answer == ("granted", self.had_by(container), True)
+            self.model.repeated(container, moment)
+        elif length <= pool.subnet.prefixlen or int(first) % (1 << bits):
+            assert answer == ("refused", "invalid")
+        elif foreign or not self.model.usable(pool).issuperset(every):
+            assert answer == ("refused", "address-unavailable")
+        elif not self.model.allows(pool, length):
+            assert answer == ("refused", "quota-exceeded")
+        elif pool.state is PoolState.DRAINING:
+            assert answer == ("refused", "nothing-free")
+        elif pool.affinity is Affinity.NODE:
+            taken = not self.model.held(name).isdisjoint(every)
+            codes = ["address-taken", "address-unavailable"] if taken else ["address-unavailable"]
+            self.take_the_prefix(container, name, answer, moment, codes)
+        elif pool.sticky and sticks:
+            assert answer == ("refused", "address-unavailable")
+        elif not self.model.held(name).isdisjoint(every):
+            assert answer == ("refused", "address-taken")
+        else:
+            assert answer == ("granted", [ip_network((first, length))], False)
+            self.take_the_prefix(container, name, answer, moment, [])
+
+    @rule(container=CONTAINERS, pool_names=SLOTS, bits=st.integers(1, 2))
+    def add_with_a_prefix_beside(self, container: int, pool_names: list[list[str]], bits: int) -> None:
+        """The prefix comes from the pools of the first address, and comes last."""
+        if container in self.model.holdings or self.model.reserved_for(container):
+            return
+        issued = self.issued(node_of(container), 0)
+        moment = self.model.moment(node_of(container), issued)
+        length = self.model.pools[pool_names[0][0]].subnet.max_prefixlen - bits
+        request = structs.replace(ask(container, pool_names, issued), prefix=PrefixRequest(length))
+        answer = self.every(lambda engine: explained_then_asked(engine, request))
+        if self.model.overtaken(container, moment):
+            assert answer == ("refused", "overtaken")
+        elif answer[0] == "refused":
+            possible = [name for slot in pool_names for name in slot]
+            open_ones = not self.model.limits and "affine" not in possible
+            if open_ones and self.model.serves(container, pool_names):
+                room = [self.model.prefixes(self.model.pools[name], length) for name in possible]
+                assert sum(map(len, room)) <= len(pool_names) or answer[1] == "invalid"
+        else:
+            *addresses, prefix = answer[1]
+            assert self.model.fits(container, pool_names, addresses)
+            pool = self.model.pools[self.pool_of(prefix)]
+            assert prefix in self.model.prefixes(pool, length)
+            assert not any(address in prefix for address in addresses)
+            given = [(self.pool_of(each), each) for each in answer[1]]
+            self.model.granted(container, given, moment)
+
+    def had_by(self, container: int) -> list[Had]:
+        return [had for _, had in self.model.holdings[container].addresses]
+
+    def take_the_prefix(
+        self, container: int, name: str, answer: Answer, moment: Moment, refusals: list[str]
+    ) -> None:
+        """What was given is nobody's and may be had; else one of these refusals was said."""
+        if answer[0] == "refused":
+            assert answer[1] in refusals
+            return
+        granted: list[Any] = answer[1]  # type: ignore[assignment]  # as `told` makes it
+        [prefix] = granted
+        pool = self.model.pools[name]
+        assert self.model.usable(pool).issuperset(prefix)
+        assert self.model.held(name).isdisjoint(prefix)
+        self.model.granted(container, [(name, prefix)], moment)
 
     @rule(container=CONTAINERS, owner=OWNERS, pool_names=OWNED_SLOTS, late=LATE)
     def add_for_an_owner(self, container: int, owner: int, pool_names: list[list[str]], late: int) -> None:
@@ -500,7 +633,8 @@ class History(RuleBasedStateMachine):
         foreign = any(
             addresses.contains(address) and workload != workload_of(holder)
             for holder, holding in self.model.holdings.items()
-            for _, address in holding.addresses
+            for _, had in holding.addresses
+            for address in each_of(had)
         )
         left = [address for hold in self.model.holds.values() for address in hold.left]
         foreign = foreign or any(map(addresses.contains, [*self.model.owned, *left]))
@@ -571,8 +705,8 @@ class History(RuleBasedStateMachine):
         refused = self.model.edit(name, **fields)
         assert answer == ("refused", refused) if refused else answer[0] == "pool"
 
-    def pool_of(self, address: IPAddress) -> str:
-        return next(name for name, pool in self.model.pools.items() if address in pool.subnet)
+    def pool_of(self, had: Had) -> str:
+        return next(name for name, pool in self.model.pools.items() if first_of(had) in pool.subnet)
 
 
 def identity(container: int) -> Identity:
@@ -605,6 +739,10 @@ async def explained_then_asked(engine: Engine, request: AllocationRequest) -> Ou
 
 def owner_named(owner: int) -> Owner:
     return owner_in("default", "default", f"vm{owner}")
+
+
+def had_of(address: IPAddress, prefix_length: int | None) -> Had:
+    return address if prefix_length is None else ip_network((address, prefix_length))
 
 
 def name_of(row: Allocation) -> str:
@@ -642,7 +780,7 @@ async def told(work: Coroutine[Any, Any, Any]) -> Answer:
         return "refused", refusal.code
     match answer:
         case Granted(grants, repeated):
-            return "granted", [grant.address for grant in grants], repeated
+            return "granted", [had_of(grant.address, grant.prefix_length) for grant in grants], repeated
         case Released(addresses):
             return "released", set(addresses)
         case Refused(error):
@@ -658,7 +796,7 @@ async def told(work: Coroutine[Any, Any, Any]) -> Answer:
         case Hold():
             return "hold", answer.name, answer.state
         case list() | tuple():
-            return "rows", {(name_of(row), row.address) for row in answer}
+            return "rows", {(name_of(row), had_of(row.address, row.prefix_length)) for row in answer}
         case _:
             return "value", answer
 

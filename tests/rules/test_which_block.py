@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from ipamd.backends.conformance.examples import allocation as row
 from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, Locked
 from ipamd.engine.allocation.block_owners import CarvingStep, order_of_steps
 from ipamd.engine.allocation.block_search import (
@@ -25,6 +26,7 @@ from ipamd.engine.allocation.call import NeedsBlock
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import StaleCatalogue
 from ipamd.engine.clock import Reading
+from ipamd.models.allocation import written
 from ipamd.models.block import Block
 from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, NothingFree
 from ipamd.models.node import NodeKey
@@ -89,10 +91,11 @@ def pick(
 def said(picked: Picked) -> str:
     """What was picked, as a row says it."""
     match picked:
-        case PickedAddress(_, _, address):
-            return str(address)
-        case NeedsBlock(name, node, first):
+        case PickedAddress(_, _, address, _, _, length):
+            return written(address, length)
+        case NeedsBlock(name, node, first, count):
             which = "a block" if first is None else f"block {ip_address(first)}"
+            which += f" with room for {count}" if count > 1 else ""
             return f"carve {which} of {name} for {'all' if node is None else node.name}"
         case NotYet():
             return picked.name.lower()
@@ -438,7 +441,7 @@ def test_an_address_that_is_given_back_in_the_batch(rules: Pool, then: str) -> N
     full = block("10.0.0.64", taken=["10.0.0.64/26"])
     blocks = locked(rules, full)
 
-    blocks.give_back("pods", full.first, full.first)
+    blocks.give_back(row(str(ip_address(full.first))))
 
     assert said(blocks.take(AddressRequest((rules,)), HERE)) == then
 

@@ -29,12 +29,27 @@ def _is_nobody_else(owner: str) -> str:
     return owner
 
 
+PrefixLength = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=127,
+        strict=True,
+        description="The length of a prefix, such as 28: it asks for a prefix, and not for one address.",
+    ),
+]
+
+
 class NewAllocation(Document):
-    """One address for an owner: from the named pool, or this very address, or as selectors choose."""
+    """One address for an owner, or a prefix: from the named pool, or as selectors choose.
+
+    With `address` it is this very one. With `prefix_length` it is a prefix, which begins with `address`.
+    """
 
     owner: Annotated[Word, AfterValidator(_is_nobody_else)]
     pool: Name | None = None
     address: Address | None = None
+    prefix_length: PrefixLength | None = None
     space: Name | None = None
     cluster: Word = DEFAULT_CLUSTER
     node: NodeName | None = None
@@ -43,7 +58,9 @@ class NewAllocation(Document):
 
     def fingerprint(self) -> bytes:
         """16 bytes that are equal only for bodies that ask for the same."""
-        canonical = json.dumps(self.model_dump(), sort_keys=True)
+        # Keys that are older than prefixes have the fingerprints that they had.
+        unknown = {"prefix_length"} if self.prefix_length is None else set()
+        canonical = json.dumps(self.model_dump(exclude=unknown), sort_keys=True)
         return blake2b(canonical.encode(), digest_size=16).digest()
 
 
@@ -94,11 +111,15 @@ class HistoryFilter(Document):
 
 
 class ShownAllocation(TypedDict):
-    """An allocation as it is shown; what its holder does not have is null."""
+    """An allocation as it is shown; what its holder does not have is null.
+
+    With a `prefix_length` it is of a prefix, which begins with `address`.
+    """
 
     id: int | None
     space: str
     address: str
+    prefix_length: int | None
     pool: str
     cluster: str | None
     network: str | None
@@ -128,6 +149,7 @@ def document_of(allocation: Allocation) -> ShownAllocation:
         "id": allocation.id,
         "space": allocation.space,
         "address": str(allocation.address),
+        "prefix_length": allocation.prefix_length,
         "pool": allocation.pool,
         "cluster": holder.cluster,
         "network": identity.network if identity else None,

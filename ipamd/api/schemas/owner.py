@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from ipamd.api.schemas.allocation import NewAllocation, ShownAllocation
+from ipamd.api.schemas.allocation import NewAllocation, PrefixLength, ShownAllocation
 from ipamd.api.schemas.allocation import document_of as allocation_document
 from ipamd.api.schemas.text import Address, Document, Name, NodeName, Word
 from ipamd.engine.allocation.owners import OwnedAddress, OwnerKey
@@ -41,6 +41,7 @@ class NewOwner(Document):
     cluster: Word = DEFAULT_CLUSTER
     pool: Name | None = None
     address: Address | None = None
+    prefix_length: PrefixLength | None = None
     space: Name | None = None
     node: NodeName | None = Field(None, description="The node whose block it is to come from.")
 
@@ -54,6 +55,7 @@ class NewOwner(Document):
             owner=self.name,
             pool=self.pool,
             address=self.address,
+            prefix_length=self.prefix_length,
             space=self.space,
             cluster=self.cluster,
             node=self.node,
@@ -80,6 +82,7 @@ class ShownOwned(TypedDict):
     namespace: str
     name: str
     address: str
+    prefix_length: int | None
     space: str
     pool: str
     since: str
@@ -107,6 +110,7 @@ def document_of(owned: OwnedAddress, catalogue: Catalogue, clock: Reading) -> Sh
         "namespace": row.workload.namespace or "",
         "name": row.owner_name or "",
         "address": str(row.address),
+        "prefix_length": row.prefix_length,
         "space": row.space,
         "pool": row.pool,
         "since": rfc3339(row.since),

@@ -12,7 +12,8 @@ class ShownUsage(TypedDict):
 
     `leased` are those that nodes hold in advance. `reserved` are those kept for a holder that does not have
     them now; `excluded` those that no holder may have; `cooling` those given back so lately that they are not
-    handed out again yet. `waiting` are no addresses, but the allocations that wait for one.
+    handed out again yet. `prefixes` says how many prefixes are held, by length; their addresses are among the
+    allocated ones. `waiting` are no addresses, but the allocations that wait for one.
     """
 
     size: int
@@ -22,6 +23,7 @@ class ShownUsage(TypedDict):
     reserved: int
     excluded: int
     free: int
+    prefixes: dict[int, int]
     waiting: int
 
 
@@ -35,5 +37,6 @@ def usage_document(usage: Usage, waiting: int) -> ShownUsage:
         "reserved": usage.reserved,
         "excluded": usage.excluded,
         "free": usage.free,
+        "prefixes": usage.prefixes,
         "waiting": waiting,
     }

@@ -72,7 +72,7 @@ class CatalogueChange(Protocol):
         ...
 
     async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:
-        """The live allocation of an address."""
+        """The live allocation of an address, or of the prefix that contains it."""
         ...
 
     async def boots(self, node: NodeKey) -> Sequence[Boot]:

@@ -74,6 +74,10 @@ class Ledger(Protocol):
         """
         ...
 
+    async def prefixes(self) -> Mapping[str, Mapping[int, int]]:
+        """How many prefixes of each length are held, by pool; none of pools that have none."""
+        ...
+
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
         """Allocations, live and ended, latest first.
 

@@ -158,7 +158,8 @@ class BlocksWithFree:
     """A search for up to `limit` blocks of a pool with an address that is free since `free_before` or longer.
 
     The blocks that have been free longest come first. `node` is the node that searches, None if `owner` is
-    `ANY`. `but_not` are the numbers of blocks that the caller already has.
+    `ANY`. `but_not` are the numbers of blocks that the caller already has. With `most_allocated` it is for
+    blocks of which no more addresses are allocated, and of equals the last come first.
     """
 
     pool: str
@@ -167,6 +168,7 @@ class BlocksWithFree:
     free_before: Instant
     limit: int
     but_not: frozenset[int] = frozenset()
+    most_allocated: int | None = None
 
 
 BlockSearch = BlockId | BlocksWithFree
@@ -189,9 +191,9 @@ class BlockRecord:
     """The allocations of the addresses of one block.
 
     `live` are the live ones of its pool. `ended` says for an address (its value) when its last allocation
-    ended, if that was of this pool too. Holders of an owner's address are in neither, for the address is the
-    owner's. What ended until `forgotten` may have been dropped. `reused` says that an earlier pool of this
-    name was removed with its blocks, but not its history.
+    ended, also of a prefix around it, if that was of this pool too. Holders of an owner's address are in
+    neither, for the address is the owner's. What ended until `forgotten` may have been dropped. `reused` says
+    that an earlier pool of this name was removed with its blocks, but not its history.
     """
 
     live: Sequence[Allocation]
@@ -331,7 +333,7 @@ class Transaction(Protocol):
         ...
 
     async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
-        """The live allocations of some addresses: of an address its owner comes first, then its holders.
+        """The live allocations that begin with some addresses. Of an address its owner comes first.
 
         It is called after the addresses' blocks are locked.
         """
@@ -366,7 +368,8 @@ class Transaction(Protocol):
         If the catalogue's revision, as last committed, is not `decided_at`, it raises `CatalogueMoved`, or
         `ConstraintViolated` if the other catalogue is what makes the changes wrong.
 
-        The schema forbids: a second live row with the same space, address and slot, or with the same digest
+        The schema forbids: a second live row with the same space, address and slot; a prefix of which a live
+        row has an address; a second live row with the same digest
         and position, or of containers of one node with the same seat; a second row, live or ended, with the
         same idempotency key and position; the end, repeat or change of a row that is not live, or to drop it;
         the end of an owner whom workloads name while it is not away; a slot beyond 2; to write a block that

@@ -75,9 +75,12 @@ def record_of(tables: Tables, pool: Pool, first: int) -> BlockRecord:
 
 
 def latest_endings(rows: Iterable[Allocation]) -> dict[int, int]:
-    """When of each address the allocation ended that was the last to end."""
-    over = sorted((row for row in rows if row.gave_back), key=place_of)
-    return {int(row.address): row.until for row in over if row.until is not None}
+    """When of each address the allocation ended that was the last to begin."""
+    latest: dict[int, int] = {}
+    for row in sorted(rows, key=lambda row: (row.since, row.stored_id)):
+        if row.gave_back and row.until is not None:
+            latest.update(dict.fromkeys(row.addresses.values, row.until))
+    return latest
 
 
 def _is_of(row: Allocation, pool: Pool) -> bool:

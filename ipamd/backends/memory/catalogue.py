@@ -102,7 +102,7 @@ class MemoryCatalogueChange:
             self._tables.journal.put(self._tables.blocks.cursors, pool, cursor)
 
     async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:
-        return next(iter(self._tables.allocations.of_address(space, address)), None)
+        return next(iter(self._tables.allocations.having(space, address)), None)
 
     async def boots(self, node: NodeKey) -> Sequence[Boot]:
         return self._tables.boots.get(node, ())

@@ -8,7 +8,7 @@ from itertools import islice
 from ipamd.backends.hold_rows import uses_of
 from ipamd.backends.interface import NOT_ADDED_UP, HeldAddress, PodNetworkReading
 from ipamd.backends.memory.tables import Tables
-from ipamd.models.allocation import NEVER_CAME, Allocation, youngest_holders
+from ipamd.models.allocation import NEVER_CAME, Allocation, count_prefixes, youngest_holders
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
@@ -50,9 +50,12 @@ class MemoryLedger:
         rows = self._tables.allocations.rows
         live: Iterable[Allocation] = (row for row in rows.values() if row.until is None)
         if query.address is not None:
-            live = self._tables.allocations.of_address(query.in_space or "", query.address)
+            live = self._tables.allocations.having(query.in_space or "", query.address)
         matching = sorted((row for row in live if _asked_for(row, query)), key=query.place)
         return self._beyond(after, matching, lambda row, last: query.place(row) > query.place(last))[:limit]
+
+    async def prefixes(self) -> Mapping[str, Mapping[int, int]]:
+        return count_prefixes(row for row in self._tables.allocations.rows.values() if row.until is None)
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
         rows = self._tables.allocations.rows.values()
@@ -311,7 +314,7 @@ def _remembered(row: Allocation, query: HistoryQuery) -> bool:
     )
     if not all(wanted is None or wanted == there for wanted, there in asked):
         return False
-    if query.in_space not in (None, row.space) or query.address not in (None, row.address):
+    if query.in_space not in (None, row.space) or not query.has_address(row):
         return False
     return _held_when(row, query)
 

@@ -24,7 +24,7 @@ from ipamd.backends.interface import (
     SetBack,
 )
 from ipamd.backends.memory.journal import Journal, RoomEntry
-from ipamd.models.address import IPAddress
+from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.allocation import SLOTS, Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
@@ -52,6 +52,7 @@ class Allocations:
         self.by_holder: dict[Digest, dict[int, int]] = {}
         self.by_key: dict[tuple[str, int], int] = {}
         self.by_seat: dict[SeatKey, dict[int, int]] = {}
+        self.prefixes: dict[int, AddressRange] = {}
         self._last_id = 0
 
     def held_by(self, digest: Digest) -> list[Allocation]:
@@ -65,6 +66,8 @@ class Allocations:
         slots = self.by_address.get(address, {})
         if allocation.slot in slots or allocation.slot not in (0, *SLOTS):
             raise ConstraintViolated(f"{allocation.address} is held in space {allocation.space}")
+        if allocation.prefix_length is not None and not allocation.slot and self._is_held(allocation):
+            raise ConstraintViolated(f"a part of {allocation.written} is held in space {allocation.space}")
         if allocation.position in positions:
             raise ConstraintViolated(f"the holder has an address at position {allocation.position}")
         seat = _pinned_to(allocation)
@@ -84,6 +87,26 @@ class Allocations:
         self.journal.put(self.by_address, address, {**slots, row.slot: self._last_id})
         self.journal.put(self.by_holder, row.digest, {**positions, row.position: self._last_id})
         self.journal.put(self.rows, self._last_id, row)
+        if row.prefix_length is not None:
+            self.journal.put(self.prefixes, self._last_id, row.addresses)
+
+    def _is_held(self, prefix: Allocation) -> bool:
+        """Whether a live allocation has an address of a prefix."""
+        own = prefix.addresses
+        around = (self.rows[row] for row, other in self.prefixes.items() if other.overlaps(own))
+        if any(row.space == prefix.space for row in around):
+            return True
+        return any(space == prefix.space and own.contains(address) for space, address in self.by_address)
+
+    def having(self, space: str, address: IPAddress) -> list[Allocation]:
+        """The live rows of an address by slot, also those of a prefix around it."""
+        around = [
+            self.rows[row]
+            for row, addresses in self.prefixes.items()
+            if addresses.contains(address) and addresses.first != address
+        ]
+        found = [row for row in around if row.space == space]
+        return [*self.of_address(space, address), *sorted(found, key=lambda row: row.slot)]
 
     def end(self, ended: Ended) -> None:
         """End a live row; its address and its holder's position are free from here on."""
@@ -104,6 +127,7 @@ class Allocations:
         return [self.rows[row] for seat in seats for row in self.by_seat.get(seat, {}).values()]
 
     def _vacate(self, row: Allocation) -> None:
+        self.journal.drop(self.prefixes, row.stored_id)
         seat = _pinned_to(row)
         if seat is not None and row.seat is not None:
             others = {at: other for at, other in self.by_seat[seat].items() if at != row.seat.position}
@@ -133,7 +157,7 @@ class Allocations:
         self.journal.put(self.rows, repeated.id, again)
 
     def of_address(self, space: str, address: IPAddress) -> list[Allocation]:
-        """The live rows of an address, by slot."""
+        """The live rows that begin with an address, by slot."""
         slots = self.by_address.get((space, address), {})
         return [self.rows[slots[slot]] for slot in sorted(slots)]
 
@@ -194,12 +218,20 @@ class Blocks:
             if since > search.free_before or len(found) == search.limit:
                 break
             block = self.rows[search.pool][first]
+            if search.most_allocated is not None and block.allocated > search.most_allocated:
+                continue
             foreign = search.owner is not BlockOwner.OTHER_WHILE_EMPTY or block.node != search.node
             if first not in search.but_not and foreign:
                 found.append(copy_of(block))
         return found
 
     def _some_with_free(self, search: BlocksWithFree) -> list[RoomEntry]:
+        rooms = self._rooms_for(search)
+        if search.most_allocated is None:
+            return rooms
+        return sorted(rooms, key=lambda entry: (entry[0], -entry[1]))
+
+    def _rooms_for(self, search: BlocksWithFree) -> list[RoomEntry]:
         match search.owner:
             case BlockOwner.ANY:
                 return self._of_all[search.pool]

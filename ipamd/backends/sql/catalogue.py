@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import ClassVar
 
-from ipamd.backends.sql import change_log, change_requests, samples, statements, tallies
+from ipamd.backends.sql import change_log, change_requests, prefixes, samples, statements, tallies
 from ipamd.backends.sql.announcing import announce, forget_announced, renew_epochs
 from ipamd.backends.sql.entries import (
     hold_of,
@@ -131,7 +131,9 @@ class SqlCatalogueChange:
 
     async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:
         rows = await self._session.fetch(statements.LIVE_BY_ADDRESS, space, address.packed)
-        return allocation_of(rows[0]) if rows else None
+        if rows:
+            return allocation_of(rows[0])
+        return await prefixes.holder_around(self._session, space, address)
 
     async def boots(self, node: NodeKey) -> Sequence[Boot]:
         rows = await self._session.fetch(statements.BOOTS, *node)

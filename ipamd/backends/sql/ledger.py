@@ -16,6 +16,7 @@ from ipamd.backends.sql import (
     leasing,
     owning,
     pages,
+    prefixes,
     samples,
     statements,
     tallies,
@@ -96,6 +97,9 @@ class SqlLedger:
         if query.pool is not None and query.address is None and query.between is None:
             given = {**await _addresses_of(session, query.pool), **given}
         return PageOf(rows=Rows.LIVE, given=given, after=after, deferred=self._deferred)
+
+    async def prefixes(self) -> Mapping[str, Mapping[int, int]]:
+        return await self._reader.read(prefixes.counted)
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
         wanted = self._past(query, before)

@@ -29,6 +29,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from ipamd.backends.sql.prefixes import around_names, is_around
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS
 from ipamd.backends.sql.session import Statement
 
@@ -75,11 +76,22 @@ DEFERRED_LEADS: Final = {"name", "namespace", "node"}
 
 
 class Part(Enum):
-    """Which allocations a statement reads: all, those that are listed, or those that wait to be."""
+    """Which allocations a statement reads: all, those that are listed, or those that wait to be.
+
+    If an address is asked for, they are those that begin with it, and those of prefixes around it.
+    """
 
     ALL = "all"
     LISTED = "listed"
     UNLISTED = "unlisted"
+    AROUND_4 = "around an IPv4 address"
+    AROUND_6 = "around an IPv6 address"
+
+
+AROUND: Final = {4: Part.AROUND_4, 16: Part.AROUND_6}
+"""The prefixes around an address, by the length of the address in bytes."""
+
+_FAMILIES: Final = {Part.AROUND_4: 4, Part.AROUND_6: 6}
 
 
 COMPARED: Final = {
@@ -117,8 +129,10 @@ def _with_plus(element: Unindexed, compiler: SQLCompiler, **options: Any) -> str
     return "+" + compiler.process(element.column, **options)
 
 
-def parts(of: Rows, filters: Collection[str], *, deferred: bool) -> tuple[Part, ...]:
+def parts(of: Rows, filters: Mapping[str, Any], *, deferred: bool) -> tuple[Part, ...]:
     """What a page is put together from, where there are deferred indexes or none."""
+    if "address" in filters:
+        return Part.ALL, AROUND[len(filters["address"])]
     deferred = deferred and _lead(of, filters) in DEFERRED_LEADS
     return (Part.LISTED, Part.UNLISTED) if deferred else (Part.ALL,)
 
@@ -180,7 +194,7 @@ def page(of: Rows, filters: tuple[str, ...], part: Part, *, goes_on: bool, ends:
         query = query.where(order.is_beyond("last_row"))
     if ends:
         query = query.where(order.is_up_to("end_row"))
-    names = (*_names(filters, goes_on=goes_on), *(("end_row",) if ends else ()), "most")
+    names = (*_names(filters, part, goes_on=goes_on), *(("end_row",) if ends else ()), "most")
     return Statement(query.order_by(*order.directed).limit(bindparam("most")), names)
 
 
@@ -201,7 +215,7 @@ def bounded_page(
     read = inner.order_by(*order.directed).limit(literal_column(str(READ_AT_ONCE))).subquery("read")
     met = (_condition(read.c, name, indexed=True) for name in compared)
     there = select(read.c.id).where(*met).limit(bindparam("most"))
-    names = (*_names(led, goes_on=goes_on), *_names(compared, goes_on=False), "most")
+    names = (*_names(led, part, goes_on=goes_on), *_names(compared, part, goes_on=False), "most")
     found = select(*ALLOCATION_COLUMNS).where(ALLOCATION.c.id.in_(there))
     return Statement(found.order_by(*_order(of, led, Part.UNLISTED).directed), names)
 
@@ -218,11 +232,15 @@ def reach(of: Rows, filters: tuple[str, ...], part: Part, *, goes_on: bool) -> S
         query = query.where(order.is_beyond("last_row"))
     last: ColumnElement[int] = literal_column(str(READ_AT_ONCE - 1))
     query = query.order_by(*order.directed).limit(literal_column("1")).offset(last)
-    return Statement(query, _names(filters, goes_on=goes_on))
+    return Statement(query, _names(filters, part, goes_on=goes_on))
 
 
-def _names(filters: tuple[str, ...], *, goes_on: bool) -> tuple[str, ...]:
-    return (*(f"of_{name}" for name in filters), *(("last_row",) if goes_on else ()))
+def _names(filters: tuple[str, ...], part: Part, *, goes_on: bool) -> tuple[str, ...]:
+    names: list[str] = []
+    for name in filters:
+        is_around = name == "address" and part in _FAMILIES
+        names += around_names(_FAMILIES[part]) if is_around else [f"of_{name}"]
+    return (*names, *(("last_row",) if goes_on else ()))
 
 
 def _filtered(of: Rows, filters: tuple[str, ...], part: Part) -> Select[Any]:
@@ -233,6 +251,9 @@ def _filtered(of: Rows, filters: tuple[str, ...], part: Part) -> Select[Any]:
         query = query.where(text("listed"))
     elif part is Part.UNLISTED:
         query, indexed = query.where(ALLOCATION.c.id.in_(_unlisted(filters))), {*COMPARED} - {"begun_by"}
+    elif part in _FAMILIES:
+        query = query.where(is_around(_FAMILIES[part]))
+        filters = tuple(name for name in filters if name != "address")
     query = query.where(*(_condition(ALLOCATION.c, name, indexed=name in indexed) for name in filters))
     if of is Rows.LIVE:
         return query.where(ALLOCATION.c.until.is_(None))
@@ -273,7 +294,7 @@ def _order(of: Rows, filters: Collection[str], part: Part) -> _Order:
     if of is Rows.LIVE:
         by_name = "namespace" in filters and "name" not in filters
         names = ("name", "space", "address", "slot") if by_name else ("space", "address", "slot")
-    sorts = part is Part.UNLISTED or (of is Rows.LIVE and _lead(of, filters) == "name")
+    sorts = part not in (Part.ALL, Part.LISTED) or (of is Rows.LIVE and _lead(of, filters) == "name")
     columns = [Unindexed(column) if sorts else column for column in (ALLOCATION.c[name] for name in names)]
     return _Order(names, columns, falling=of is Rows.PAST)
 

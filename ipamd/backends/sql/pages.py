@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Any
 
 from ipamd.backends.sql import listing
-from ipamd.backends.sql.rows import allocation_of
+from ipamd.backends.sql.prefixes import around_values
+from ipamd.backends.sql.rows import address_of, allocation_of
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.query import AllocationPage
@@ -37,9 +38,13 @@ class PageOf:
     def parts(self) -> tuple[listing.Part, ...]:
         return listing.parts(self.rows, self.given, deferred=self.deferred)
 
-    def values(self, *names: str) -> list[Any]:
-        """The values of some filters, and where the page begins."""
-        return [*(self.given[name] for name in names), *([] if self.after is None else [self.after])]
+    def values(self, *names: str, part: listing.Part = listing.Part.ALL) -> list[Any]:
+        """The values of some filters of a statement, and where the page begins."""
+        found: list[Any] = []
+        for name in names:
+            is_around = name == "address" and part in listing.AROUND.values()
+            found += around_values(address_of(self.given[name])) if is_around else [self.given[name]]
+        return [*found, *([] if self.after is None else [self.after])]
 
 
 async def whole(session: DatabaseSession, page: PageOf, order: Order, limit: int) -> list[Allocation]:
@@ -84,7 +89,7 @@ async def _piece(
     session: DatabaseSession, page: PageOf, part: listing.Part, limit: int, reach: int | None
 ) -> list[Allocation]:
     """The first rows of a part that match, none of them behind `reach`."""
-    values = [*page.values(*page.given), *([] if reach is None else [reach]), limit]
+    values = [*page.values(*page.given, part=part), *([] if reach is None else [reach]), limit]
     ways = {"goes_on": page.after is not None, "ends": reach is not None}
     return await allocations(session, listing.page(page.rows, page.filters, part, **ways), *values)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, ScalarSelect, bindparam, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, literal_column, or_, select, text
 
 from ipamd.backends.interface import BlockRecord
 from ipamd.backends.sql.rows import allocation_of
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, HISTORY, REMOVED
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.address import address_in
-from ipamd.models.allocation import Ending
+from ipamd.models.allocation import Allocation, Ending
+from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
 
 LIVE_BETWEEN: Final = Statement(
@@ -59,14 +61,35 @@ def _ended_between() -> Statement:
         .scalar_subquery()
     )
     return Statement(
-        select(ALLOCATION.c.address, ALLOCATION.c.pool, ALLOCATION.c.until).select_from(
-            had.join(ALLOCATION, ALLOCATION.c.id == latest)
-        ),
+        select(*ALLOCATION_COLUMNS).select_from(had.join(ALLOCATION, ALLOCATION.c.id == latest)),
         ("in_space", "first", "last"),
     )
 
 
 ENDED_BETWEEN: Final = _ended_between()
+
+
+def _prefixes_between() -> Statement:
+    """Of each prefix the allocation that ended last."""
+    past = ALLOCATION.alias("past")
+    latest = (
+        select(func.max(past.c.id))
+        .where(
+            past.c.space == bindparam("in_space"),
+            past.c.address >= bindparam("first"),
+            past.c.address <= bindparam("last"),
+            past.c.prefix_length.is_not(None),
+            past.c.until.is_not(None),
+            or_(past.c.held_for.is_(None), past.c.owner.is_not(None)),  # of no holder of an owner's
+        )
+        .group_by(past.c.address, past.c.prefix_length)
+    )
+    return Statement(
+        select(*ALLOCATION_COLUMNS).where(ALLOCATION.c.id.in_(latest)), ("in_space", "first", "last")
+    )
+
+
+PREFIXES_BETWEEN: Final = _prefixes_between()
 
 FORGOTTEN: Final = Statement(select(HISTORY.c.forgotten), ())
 REMOVED_POOL: Final = Statement(
@@ -80,12 +103,21 @@ async def record_of(session: DatabaseSession, pool: Pool, first: int) -> BlockRe
     ends = (address_in(pool.family, value).packed for value in (first, first + pool.block_size - 1))
     place = (pool.space, *ends)
     live = [allocation_of(row) for row in await session.fetch(LIVE_BETWEEN, *place)]
-    ended = await session.fetch(ENDED_BETWEEN, *place)
+    ended = [allocation_of(row) for row in await session.fetch(ENDED_BETWEEN, *place)]
+    ended += [allocation_of(row) for row in await session.fetch(PREFIXES_BETWEEN, *place)]
     # After the allocations: what is dropped between the two statements has been noted by then.
     [(forgotten,)] = await session.fetch(FORGOTTEN)
     return BlockRecord(
         live=[row for row in live if row.pool == pool.name],
-        ended={int.from_bytes(address, "big"): until for address, of, until in ended if of == pool.name},
+        ended=_latest(ended, pool),
         forgotten=forgotten,
         reused=bool(await session.fetch(REMOVED_POOL, pool.name)),
     )
+
+
+def _latest(ended: Sequence[Allocation], pool: Pool) -> dict[int, Instant]:
+    """When the last allocation of each address ended, of those whose last one was of a pool."""
+    latest: dict[int, Allocation] = {}
+    for row in sorted(ended, key=lambda row: (row.since, row.stored_id)):
+        latest.update(dict.fromkeys(row.addresses.values, row))
+    return {value: row.until or 0 for value, row in latest.items() if row.pool == pool.name}

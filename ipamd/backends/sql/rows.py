@@ -87,6 +87,8 @@ def allocation_values(allocation: Allocation) -> Values:
         held_for,
         allocation.away_since,
         allocation.hold,
+        allocation.prefix_length,
+        None if allocation.prefix_length is None else allocation.addresses.last.packed,
     )
 
 
@@ -138,6 +140,7 @@ def allocation_of(row: Row) -> Allocation:
         held_for,
         away_since,
         hold,
+        prefix_length,
     ) = row
     address = address_of(packed)
     return Allocation(
@@ -171,6 +174,7 @@ def allocation_of(row: Row) -> Allocation:
         held_for=held_for if owner is None else None,
         away_since=away_since,
         hold=hold,
+        prefix_length=prefix_length,
     )
 
 

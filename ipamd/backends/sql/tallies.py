@@ -15,7 +15,7 @@ from ipamd.backends.sql.schema import ALLOCATION, TALLY
 from ipamd.backends.sql.session import DatabaseSession, Statement, Values
 from ipamd.backends.tallies import changed
 from ipamd.models.patterns import beginning_of
-from ipamd.models.quota import Quota, Tally, TallyUse
+from ipamd.models.quota import Quota, Tally, TallyUse, quota_weight
 
 LAST: Final = "\U0010ffff"
 """Behind a beginning it is behind all names that begin so."""
@@ -57,7 +57,7 @@ def locked(length: int) -> Statement:
 
 def _live(pattern: ColumnElement[bool], names: tuple[str, ...], *listed: str) -> Statement:
     columns = (ALLOCATION.c.cluster, ALLOCATION.c.namespace, ALLOCATION.c.pool, ALLOCATION.c.space)
-    groups = (*columns, func.length(ALLOCATION.c.address))
+    groups = (*columns, func.length(ALLOCATION.c.address), ALLOCATION.c.prefix_length)
     return Statement(
         select(*groups, func.count())
         .where(ALLOCATION.c.until.is_(None), pattern, text("slot = 0"), *map(text, listed))
@@ -152,11 +152,11 @@ async def count(session: DatabaseSession, quota: Quota, *, deferred: bool) -> No
 
 def _counted(quota: Quota, row: Row) -> Iterator[tuple[Tally, int]]:
     """Where a quota counts the allocations of a group, if it does."""
-    cluster, namespace, pool, space, length, count = row
+    cluster, namespace, pool, space, length, prefix_length, count = row
     family = 4 if length == 4 else 6
     cluster = cluster or ""
     if namespace and quota.counts(pool, space, family) and quota.matches(cluster, namespace):
-        yield quota.tally(cluster, namespace, family), count
+        yield quota.tally(cluster, namespace, family), count * quota_weight(family, prefix_length)
 
 
 def _values(tally: Tally, used: int) -> Values:

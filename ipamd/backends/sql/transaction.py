@@ -24,7 +24,7 @@ from ipamd.backends.interface import (
     RememberedRelease,
     Tallied,
 )
-from ipamd.backends.sql import census, former, holds, leasing, owning, statements, tallies
+from ipamd.backends.sql import census, former, holds, leasing, owning, prefixes, statements, tallies
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
@@ -117,12 +117,16 @@ class SqlTransaction:
     async def _with_free(self, search: BlocksWithFree) -> list[Block]:
         # What the caller has already is left out here: at most that many more are read.
         most = search.limit + len(search.but_not)
+        is_for_prefix = search.most_allocated is not None
         parameters: Values = (search.pool, search.free_before, most)
         if search.owner in (BlockOwner.OWN, BlockOwner.OTHER_WHILE_EMPTY):
             if search.node is None:
                 raise ValueError(f"a search for {search.owner.value} needs the node that looks")
             parameters = (*parameters, search.node.cluster, search.node.name)
-        rows = await self._session.fetch(statements.BLOCKS_WITH_FREE[search.owner], *parameters)
+        if is_for_prefix:
+            parameters = (*parameters, search.most_allocated)
+        statement = statements.BLOCKS_WITH_FREE[search.owner, is_for_prefix]
+        rows = await self._session.fetch(statement, *parameters)
         blocks = (block_of(row) for row in rows)
         return [block for block in blocks if block.first not in search.but_not][: search.limit]
 
@@ -157,6 +161,7 @@ class SqlTransaction:
         if changes.begun:
             begun = [allocation_values(allocation) for allocation in changes.begun]
             await self._session.run_many(self.begin_allocation, begun)
+            await prefixes.shut_out_older_code(self._session, changes.begun)
         await write_blocks(self._session, changes.blocks)
         await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])
         await self._remember(statements.REMEMBER_UNDO, [one for one in changes.remembered if one.undo])

@@ -140,10 +140,10 @@ class Allocations:
 
     def _repeat(self, call: AllocateCall, held: Sequence[Allocation]) -> Granted:
         """The same answer as before; written anew, so that a commit of its own stands behind it."""
-        addresses = [row.address for row in held]
+        addresses = [row.address for row in held if row.prefix_length is None]
         others = [address for address in call.request.requested if address not in addresses]
         if others:
-            holds = " and ".join(map(str, addresses))
+            holds = " and ".join(row.written for row in held)
             raise AddressUnavailable(others[0], f"this holder has {holds}: release it first")
         if call.request.seat is None and any(row.seat is not None for row in held):
             raise Unavailable(
@@ -154,7 +154,8 @@ class Allocations:
         boot = issued.boot if issued is not None else None
         self._batch.changes.repeated += [call_order.repeat(row, call.order, boot, netns) for row in held]
         pools = self._batch.catalogue.pools
-        return Granted(tuple(Grant(row.address, pools[row.pool]) for row in held), repeated=True)
+        grants = (Grant(row.address, pools[row.pool], row.prefix_length) for row in held)
+        return Granted(tuple(grants), repeated=True)
 
     def _try(self, at: int, call: AllocateCall, wanted: list[AddressRequest]) -> Verdict | None:
         batch = self._batch
@@ -168,7 +169,7 @@ class Allocations:
                 if isinstance(found, PickedAddress):
                     taken.append(found)
                     if found.owned is None:
-                        tallies.take(at, found.pool, adopted=each.adopted)
+                        tallies.take(at, found.pool, each.prefix_length, adopted=each.adopted)
                     if call.lease is not None and blocks.is_borrowed(found, call.node):
                         raise NothingFree((found.pool.name,))  # announced with its container: too late
                 else:
@@ -180,7 +181,7 @@ class Allocations:
         for picked in reversed(taken):
             if picked.owned is None:
                 self._untake(picked)
-                tallies.untake(at, picked.pool)
+                tallies.untake(at, picked.pool, picked.prefix_length)
         return verdict or _undecided(lacking)
 
     def _take(
@@ -190,6 +191,8 @@ class Allocations:
         if asked.owned is not None:
             return self._take_owned(asked.owned, call)
         blocks, allowed = self._batch.blocks, self._batch.tallies.allowed(at, asked)
+        if asked.prefix_length is not None:
+            return self._batch.prefixes.take(allowed, asked.prefix_length, call.node)
         if not asked.holds:
             return blocks.take(allowed, call.node)
         found = blocks.take_again(allowed, call.node) or self._batch.holds.take(allowed)
@@ -220,7 +223,7 @@ class Allocations:
                 )
             )
         for position, picked in enumerate(taken):
-            pool, block, address, owned, held = picked
+            pool, block, address, owned, held, prefix_length = picked
             begun = Allocation(
                 id=None,
                 space=pool.space,
@@ -244,6 +247,7 @@ class Allocations:
                 borrowed=request.owner is None and batch.blocks.is_borrowed(picked, call.node),
                 seat=SeatPosition(wanted.seat.number, position) if wanted is not None else None,
                 free_since=batch.blocks.lease(picked) if wanted is not None else None,
+                prefix_length=prefix_length,
             )
             if held is not None:
                 batch.holds.end(held)
@@ -258,7 +262,8 @@ class Allocations:
             if owned is None and held is None and self._is_running_short(picked, call.node):
                 self._nearly_full.add(NeedsBlock(pool.name, call.node))
         repeated = request.for_owner == request.holder and all(picked.owned for picked in taken)
-        return Granted(tuple(Grant(picked.address, picked.pool) for picked in taken), repeated)
+        grants = (Grant(picked.address, picked.pool, picked.prefix_length) for picked in taken)
+        return Granted(tuple(grants), repeated)
 
     def _begin_for(self, owner: Owner, begun: Allocation, owned: Allocation | None) -> None:
         """Begin a time with an address of an owner, `owned` if the owner had it before."""

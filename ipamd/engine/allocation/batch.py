@@ -8,6 +8,7 @@ from ipamd.backends.interface import Changes, Found
 from ipamd.engine.allocation.block_search import BatchBlocks
 from ipamd.engine.allocation.holds import BatchHolds
 from ipamd.engine.allocation.owned_addresses import OwnedAddresses
+from ipamd.engine.allocation.prefix_search import PrefixSearch
 from ipamd.engine.allocation.reports import Leased
 from ipamd.engine.allocation.seat_changes import SeatChanges
 from ipamd.engine.allocation.tallies import BatchTallies
@@ -30,6 +31,7 @@ class Batch:
         self.catalogue = catalogue
         self.now = clock.now
         self.blocks = BatchBlocks(catalogue, carved_out, clock)
+        self.prefixes = PrefixSearch(self.blocks, catalogue, clock)
         self.changes = Changes()
         self.announced: set[Announced] = set()
         self.tallies = BatchTallies(catalogue.quotas)

@@ -21,7 +21,7 @@ from ipamd.engine.allocation.former_addresses import why_kept
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Reading
-from ipamd.models.address import AddressRange, IPAddress, address_in
+from ipamd.models.address import AddressRange, IPAddress, address_in, prefix_size
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import NEVER_HELD, Block
 from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
@@ -41,7 +41,7 @@ MOST_BLOCKS: Final = 64
 
 
 class PickedAddress(NamedTuple):
-    """An address that was picked for a request."""
+    """An address that was picked for a request, or a prefix, by its first address."""
 
     pool: Pool
     block: int
@@ -50,6 +50,12 @@ class PickedAddress(NamedTuple):
     """What the owner has whom the request names, if it is that very address."""
     held: Allocation | None = None
     """What a hold has, if it comes out of that. Its block may not be open, and does not change."""
+    prefix_length: int | None = None
+
+    @property
+    def size(self) -> int:
+        """How many addresses it is."""
+        return count_of(self.pool.family, self.prefix_length)
 
 
 class NotYet(Enum):
@@ -59,19 +65,22 @@ class NotYet(Enum):
     CONTENDED = "another transaction holds its block"
 
 
-class _SearchStep:
+class SearchStep:
     """One step: the blocks of a pool that belong to one kind of owner, and how the search for them stands.
+
+    With a `count` it is for blocks in which so many addresses may be free.
 
     `demand` counts the requests that wait for the step. `searched` says that a search was made, `exhausted`
     that there is nothing more to find, `contended` that other transactions hold what there is.
     """
 
-    __slots__ = ("contended", "demand", "exhausted", "node", "owner", "pool", "searched")
+    __slots__ = ("contended", "count", "demand", "exhausted", "node", "owner", "pool", "searched")
 
-    def __init__(self, pool: str, owner: BlockOwner, node: NodeKey | None) -> None:
+    def __init__(self, pool: str, owner: BlockOwner, node: NodeKey | None, count: int = 1) -> None:
         self.pool = pool
         self.owner = owner
         self.node = node
+        self.count = count
         self.demand = 0
         self.searched = self.exhausted = self.contended = False
 
@@ -80,7 +89,7 @@ class _StepOrder(NamedTuple):
     """The steps of a pool in their order. An address that is free since before `free_before` is ready."""
 
     free_before: Instant
-    steps: tuple[_SearchStep | CarvingStep, ...]
+    steps: tuple[SearchStep | CarvingStep, ...]
 
 
 class BatchBlocks:
@@ -96,7 +105,7 @@ class BatchBlocks:
         self._contended: set[BlockId] = set()
         self._wanted: dict[BlockId, None] = {}
         self._step_orders: dict[tuple[str, NodeKey | None], _StepOrder] = {}
-        self._search_steps: dict[tuple[str, BlockOwner, NodeKey | None], _SearchStep] = {}
+        self._search_steps: dict[tuple[str, BlockOwner, NodeKey | None, int], SearchStep] = {}
 
     def take(self, request: AddressRequest, node: NodeKey | None) -> PickedAddress | NotYet | NeedsBlock:
         """Pick an address for a request, or say why there is none yet.
@@ -137,10 +146,12 @@ class BatchBlocks:
         self._wanted[wanted] = None
         return NotYet.SEARCHING
 
-    def give_back(self, pool: str, number: int, address: int) -> None:
-        """Release an address of an open block."""
-        block = self._open[pool][number]
-        block.give_back(address, self._clock.now)
+    def give_back(self, row: Allocation) -> None:
+        """Release the address of an open block, or all of a prefix."""
+        block = self._open[row.pool][row.block]
+        first = int(row.address)
+        for value in range(first, first + count_of(row.address.version, row.prefix_length)):
+            block.give_back(value, self._clock.now)
         self._await_turn(block)
 
     def move(self, row: Allocation, pool: Pool, asking: NodeKey | None) -> None:
@@ -148,7 +159,7 @@ class BatchBlocks:
         block = self._open[row.pool][row.block]
         node = asking if pool.affinity is Affinity.NODE else None
         owner = owner_asked(block.block, node)
-        if owner is BlockOwner.ANY and not pool.lends:
+        if owner is BlockOwner.ANY and not (pool.lends and row.prefix_length is None):
             raise not_lent(row.address, block.block, pool)
         self._hand_over(block, owner, node)
 
@@ -187,7 +198,9 @@ class BatchBlocks:
     def untake(self, picked: PickedAddress) -> None:
         """Put back an address whose request gets nothing in this round."""
         block = self._open[picked.pool.name][picked.block]
-        block.untake(int(picked.address))
+        first = int(picked.address)
+        for value in range(first, first + picked.size):
+            block.untake(value)
         self._await_turn(block)
 
     def searches(self) -> list[BlockSearch]:
@@ -206,7 +219,9 @@ class BatchBlocks:
                 if not found.blocks:
                     (self._contended if found.passed_over else self._uncarved).add(search)
                 continue
-            step = self._search_steps[search.pool, search.owner, search.node]
+            size = self._catalogue.pools[search.pool].block_size
+            count = 1 if search.most_allocated is None else size - search.most_allocated
+            step = self._search_steps[search.pool, search.owner, search.node, count]
             step.searched = True
             if len(found.blocks) < search.limit:
                 step.contended |= found.passed_over
@@ -234,9 +249,11 @@ class BatchBlocks:
         """The blocks to write."""
         return [block.close() for blocks in self._open.values() for block in blocks.values() if block.changed]
 
-    def _search(self, step: _SearchStep) -> BlocksWithFree:
+    def _search(self, step: SearchStep) -> BlocksWithFree:
         pool = self._catalogue.pools[step.pool]
         limit = step.demand if step.searched else -(-step.demand // FIRST_GUESS)
+        if step.count > 1:
+            limit = MOST_BLOCKS  # in most of those that have enough addresses these are not side by side
         step.demand = 0
         return BlocksWithFree(
             step.pool,
@@ -245,6 +262,7 @@ class BatchBlocks:
             self._clock.past(pool.cooldown * SECOND),
             min(limit, MOST_BLOCKS),
             frozenset(self._open.get(step.pool, ())),
+            pool.block_size - step.count if step.count > 1 else None,
         )
 
     def _take_from(self, pool: Pool, asking: NodeKey | None) -> PickedAddress | NotYet | NeedsBlock | None:
@@ -275,7 +293,7 @@ class BatchBlocks:
     def _step_order(self, pool: Pool, node: NodeKey | None) -> _StepOrder:
         """The steps for a node that looks in a pool: the same for the whole batch."""
         steps = tuple(
-            step if isinstance(step, CarvingStep) else self._search_step(pool.name, step, node)
+            step if isinstance(step, CarvingStep) else self.step(pool.name, step, node)
             for step in order_of_steps(pool, node)
         )
         order = self._step_orders[pool.name, node] = _StepOrder(
@@ -283,9 +301,29 @@ class BatchBlocks:
         )
         return order
 
-    def _search_step(self, pool: str, owner: BlockOwner, node: NodeKey | None) -> _SearchStep:
-        key = pool, owner, None if owner is BlockOwner.ANY else node
-        return self._search_steps.setdefault(key, _SearchStep(*key))
+    def step(self, pool: str, owner: BlockOwner, node: NodeKey | None, count: int = 1) -> SearchStep:
+        """One step of a search, as it stands: those who look for the same share it."""
+        key = pool, owner, None if owner is BlockOwner.ANY else node, count
+        return self._search_steps.setdefault(key, SearchStep(*key))
+
+    def opened(self, pool: str) -> list[OpenBlock]:
+        """The open blocks of a pool."""
+        return list(self._open.get(pool, {}).values())
+
+    def at(self, pool: str, number: int, node: NodeKey | None) -> OpenBlock | NotYet | NeedsBlock:
+        """A certain block, or why it is not at hand."""
+        if BlockId(pool, number) in self._uncarved:
+            return NeedsBlock(pool, node, number)
+        return self.lacks(pool, number) or self._open[pool][number]
+
+    def is_carved_out(self, what: str) -> bool:
+        """Whether there is nothing left to carve (`carvable`)."""
+        return what in self._carved_out
+
+    def is_taken_from(self, block: OpenBlock, owner: BlockOwner, node: NodeKey | None) -> None:
+        """Note that a node has taken addresses of a block that belonged to such an owner."""
+        self._hand_over(block, owner, node)
+        self._await_turn(block)
 
     def _take_at(
         self, place: AddressRange, request: AddressRequest, pool: Pool, asking: NodeKey | None
@@ -300,12 +338,9 @@ class BatchBlocks:
             why = mask.why_not(first) or f"pool {pool.name} keeps it"
             raise AddressUnavailable(first, why if reservation is None else f"{why}; {reservation.statement}")
         for number in mask.blocks_meeting(usable):
-            if BlockId(pool.name, number) in self._uncarved:
-                return NeedsBlock(pool.name, node, number)
-            lacking = self.lacks(pool.name, number)
-            if lacking is not None:
-                return lacking
-            block = self._open[pool.name][number]
+            block = self.at(pool.name, number, node)
+            if not isinstance(block, OpenBlock):
+                return block
             owner = owner_asked(block.block, node)
             if owner is BlockOwner.ANY and not (pool.lends or request.adopted):
                 lent = lent or not_lent(place.first, block.block, pool)
@@ -355,7 +390,7 @@ class BatchBlocks:
         self._await_turn(block)
         return PickedAddress(pool, block.block.first, address_in(pool.family, value))
 
-    def _next_in(self, step: _SearchStep, pool: Pool) -> OpenBlock | None:
+    def _next_in(self, step: SearchStep, pool: Pool) -> OpenBlock | None:
         """The open block of a step whose next address has been free longest."""
         opened = self._open.get(step.pool, {})
         if pool.affinity is Affinity.ANY or step.owner in (BlockOwner.OWN, BlockOwner.NONE):
@@ -403,6 +438,11 @@ class BatchBlocks:
         if block.first not in opened:
             opened[block.first] = OpenBlock(block, self._catalogue.mask(pool).assignable_in(block.first))
             self._await_turn(opened[block.first])
+
+
+def count_of(family: int, prefix_length: int | None) -> int:
+    """How many addresses an allocation is of."""
+    return 1 if prefix_length is None else prefix_size(family, prefix_length)
 
 
 def _belongs(block: Block, pool: Pool) -> bool:

@@ -91,11 +91,28 @@ Call = AllocateCall | ReleaseCall | ReportCall
 
 @dataclass(frozen=True, slots=True)
 class NeedsBlock:
-    """A block that must be carved before a request can be served: of a pool, maybe a certain one."""
+    """A block that must be carved before a request can be served: of a pool, maybe a certain one.
+
+    With a `count` it must have room for a prefix of so many addresses.
+    """
 
     pool: str
     node: NodeKey | None
     first: int | None = None
+    count: int = 1
+
+    @property
+    def carvable(self) -> str:
+        """What is carved out once there is no such block left."""
+        return carvable(self.pool, self.count)
+
+
+def carvable(pool: str, count: int = 1) -> str:
+    """What is carved out once a pool has no block left, or none with room for a prefix of `count` addresses.
+
+    No name of a pool contains a blank.
+    """
+    return pool if count == 1 else f"{pool} {count}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,9 @@ class Carver:
         self._carved_out: dict[str, int] = {}
 
     def carved_out(self, catalogue: Catalogue) -> frozenset[str]:
-        """The pools of which every block is carved, as of this revision."""
+        """What is carved out as of this revision: pools of which every block is carved, and the like."""
         return frozenset(
-            pool for pool, revision in self._carved_out.items() if revision == catalogue.revision
+            each for each, revision in self._carved_out.items() if revision == catalogue.revision
         )
 
     def remember(self, carved_out: Set[str], catalogue: Catalogue) -> None:
@@ -49,18 +49,21 @@ class Carver:
     async def carve(
         self, wanted: Sequence[NeedsBlock], transaction: Transaction, catalogue: Catalogue
     ) -> Set[str]:
-        """Carve what requests lack; the pools that have no block left. Nothing is announced: see `announced`.
+        """Carve what requests lack; what is carved out (`carvable`). Nothing is announced: see `announced`.
 
         Raises StaleCatalogue when the mask may not be the one known here.
         """
         if await transaction.pin_catalogue() != catalogue.revision:
             raise StaleCatalogue
         lacking: Counter[tuple[str, NodeKey | None]] = Counter()
+        prefixes: Counter[NeedsBlock] = Counter()
         certain: dict[tuple[str, int], NodeKey | None] = {}
         for each in wanted:
             if each.pool not in catalogue.pools:
                 continue
-            if each.first is None:
+            if each.count > 1:
+                prefixes[each] += 1
+            elif each.first is None:
                 lacking[each.pool, each.node] += 1
             else:
                 certain[each.pool, each.first] = each.node
@@ -72,6 +75,9 @@ class Carver:
         for (name, node), requests in lacking.items():
             if not await self._carve_next(catalogue.pools[name], node, requests, transaction, catalogue):
                 carved_out.add(name)
+        for each, requests in prefixes.items():
+            if not await self._carve_for_prefixes(each, requests, transaction, catalogue):
+                carved_out.add(each.carvable)
         return carved_out
 
     @staticmethod
@@ -100,6 +106,32 @@ class Carver:
             cursor = numbers[-1] + pool.block_size
             blocks = [new_block(pool.name, first, pool.block_size, node) for first in numbers]
             needed -= await transaction.carve(pool.name, blocks, cursor)
+            if needed <= 0:
+                break
+        return True
+
+    async def _carve_for_prefixes(
+        self, wanted: NeedsBlock, requests: int, transaction: Transaction, catalogue: Catalogue
+    ) -> bool:
+        """Carve from the pool's cursor on, up to blocks with room for prefixes; False if none is beyond.
+
+        The blocks on the way are carved too: they are for single addresses.
+        """
+        pool = catalogue.pools[wanted.pool]
+        needed = -(-requests * wanted.count // pool.block_size)
+        mask = catalogue.mask(pool)
+        cursor = await transaction.cursor(pool.name)
+        for _ in range(WINDOWS):
+            numbers = list(islice(mask.blocks_from(cursor), WINDOW))
+            fitting = [number for number in numbers if mask.has_prefix(number, wanted.count)][:needed]
+            if not fitting and len(numbers) < WINDOW:
+                return False
+            last = fitting[-1] if fitting else numbers[-1]
+            cursor = last + pool.block_size
+            passed = [first for first in numbers if first <= last]
+            blocks = [new_block(pool.name, first, pool.block_size, wanted.node) for first in passed]
+            new = await transaction.carve(pool.name, blocks, cursor)
+            needed -= min(new, len(fitting))
             if needed <= 0:
                 break
         return True

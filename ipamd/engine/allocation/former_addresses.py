@@ -33,6 +33,9 @@ def with_former(wanted: Sequence[AddressRequest], former: Sequence[FormerAddress
     by_position = {one.position: one for one in former}
     asked = []
     for position, each in enumerate(wanted):
+        if each.prefix_length is not None:
+            asked.append(each)  # no prefix is remembered
+            continue
         there = each.place
         if there is None:
             one = by_position.get(position)
@@ -45,7 +48,7 @@ def with_former(wanted: Sequence[AddressRequest], former: Sequence[FormerAddress
 def former_of(row: Allocation, pool: Pool | None, now: Instant) -> FormerAddress | None:
     """What is remembered of an allocation that ends now, if its pool is sticky and it was a workload's."""
     workload = workload_of(row)
-    if pool is None or not pool.sticky or workload is None:
+    if pool is None or not pool.sticky or workload is None or row.prefix_length is not None:
         return None
     return FormerAddress(
         workload, row.position, row.pool, row.address, row.since, now, now + pool.cooldown * SECOND

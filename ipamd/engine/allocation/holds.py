@@ -30,7 +30,7 @@ def with_holds(
     """What is asked for, each with the holds that are for its workload in its pools.
 
     What is adopted comes out of any hold: it lives. A reservation and what an owner has say themselves which
-    address it is.
+    address it is. A prefix comes out of none.
     """
     cluster, workload = request.holder.cluster or "", request.workload
     matching = catalogue.holds.for_workload(cluster, workload.namespace, workload.name)
@@ -40,7 +40,7 @@ def with_holds(
 
 
 def _with_holds(asked: AddressRequest, matching: Sequence[Hold], catalogue: Catalogue) -> AddressRequest:
-    if asked.reservation is not None or asked.owned is not None:
+    if asked.reservation is not None or asked.owned is not None or asked.prefix_length is not None:
         return asked
     names = [pool.name for pool in asked.pools]
     if asked.adopted:
@@ -149,7 +149,7 @@ class BatchHolds:
         """Give an address back whose time has ended: to its hold while that stands, else to its block."""
         hold = self._catalogue.snapshot.holds.get(row.hold) if row.hold is not None else None
         if hold is None or hold.state is not HoldState.STANDING or hold.pool != row.pool:
-            self._blocks.give_back(row.pool, row.block, int(row.address))
+            self._blocks.give_back(row)
             return
         self._blocks.pass_on(row, until)
         self._missed.add((hold.name, None))  # the next batch finds it there

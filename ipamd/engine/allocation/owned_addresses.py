@@ -34,14 +34,14 @@ def with_owned(wanted: Sequence[AddressRequest], owned: Sequence[Allocation]) ->
     asked = []
     for each in wanted:
         pools = {pool.name for pool in each.pools}
-        there = [row for row in left if row.pool in pools]
+        there = [row for row in left if row.pool in pools and row.prefix_length == each.prefix_length]
         place = each.place if each.reservation is None else None
         found = next((row for row in there if place is None or place.contains(row.address)), None)
         if found is not None:
             left.remove(found)
             each = replace(each, owned=found)
         elif place is not None and there:
-            has = " and ".join(str(row.address) for row in there)
+            has = " and ".join(row.written for row in there)
             raise AddressUnavailable(place.first, f"{there[0].held_by} has {has}: release it first")
         asked.append(each)
     return asked
@@ -134,7 +134,7 @@ class OwnedAddresses:
             if len(holders) == len(SLOTS):
                 raise OwnerFull(row.held_by, row.address, [other.held_by for other in holders])
             self._blocks.move(row, pool, node)
-        return PickedAddress(pool, row.block, row.address, row)
+        return PickedAddress(pool, row.block, row.address, row, prefix_length=row.prefix_length)
 
     def begin_owner(self, owner: Owner, begun: Allocation, held: Sequence[Allocation]) -> None:
         """Begin an owner's time with the address that was taken for it; `held` is what it has already.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ipamd.addressing.mask import meets
+from ipamd.engine.allocation.prefixes import (
+    place_in_reservations,
+    pools_beside,
+    pools_with_prefix,
+    range_of,
+    unavailable,
+)
 from ipamd.engine.catalogue import KEPT_CHOICES, Catalogue, RequestContext
-from ipamd.models.address import AddressRange, IPAddress
+from ipamd.models.address import MAX_LENGTH, AddressRange, IPAddress, address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.errors import AddressUnavailable, InvalidValue, NotAllowed, PoolUnknown
 from ipamd.models.former_address import FormerAddress
@@ -16,7 +23,7 @@ from ipamd.models.hold import Hold
 from ipamd.models.identity import Identity
 from ipamd.models.node import NodeKey, node_name
 from ipamd.models.pool import Pool
-from ipamd.models.request import AllocationRequest, PoolNames
+from ipamd.models.request import AllocationRequest, PoolNames, PrefixRequest
 from ipamd.models.reservation import Reservation
 
 Alternatives = tuple[Pool, ...]
@@ -41,23 +48,34 @@ class AddressRequest:
     """What its owner has there already."""
     holds: tuple[Hold, ...] = ()
     """The holds out of which it may come, in turn, before anything else of its pools."""
+    prefix_length: int | None = None
+    """The length of the prefix that it asks for, None if it asks for an address."""
 
 
 def select(request: AllocationRequest, catalogue: Catalogue) -> list[AddressRequest]:
-    """What a request asks for, one entry for each address of the answer.
+    """What a request asks for, one entry for each address of the answer, the prefix last.
 
-    Raises PoolUnknown, NotAllowed, AddressUnavailable. An empty list: no pool is meant for this request.
+    Raises PoolUnknown, NotAllowed, AddressUnavailable, InvalidValue. An empty list: no pool is meant for this
+    request.
     """
     if request.adopted_in is not None:
         return [_adopted(address, request.adopted_in, request, catalogue) for address in request.requested]
-    wanted = [
-        AddressRequest(pools) for pools in alternatives(request.pool_names, context_of(request), catalogue)
-    ]
+    prefix = request.prefix
+    if prefix is None or not prefix.alone:
+        wanted = [
+            AddressRequest(pools)
+            for pools in alternatives(request.pool_names, context_of(request), catalogue)
+        ]
+    else:
+        wanted = []
+    chosen = [asked.pools for asked in wanted]
     for address in request.requested:
         _place(address, wanted, request, catalogue)
     own = catalogue.reserved_for(request.workload.namespace, request.workload.name, request.owner)
     for reservation in own:
         _bind(reservation, wanted)
+    if prefix is not None:
+        wanted.append(prefix_asked(prefix, chosen, request, catalogue))
     return wanted
 
 
@@ -249,3 +267,55 @@ def _bind(reservation: Reservation, wanted: list[AddressRequest]) -> None:
                 wanted[at] = AddressRequest((pool,), reservation.addresses, reservation=reservation)
                 left -= 1
                 break
+
+
+def prefix_asked(
+    prefix: PrefixRequest,
+    chosen: Sequence[Alternatives],
+    request: AllocationRequest,
+    catalogue: Catalogue,
+) -> AddressRequest:
+    """The prefix that a request asks for; `chosen` are the pools of its addresses.
+
+    Raises PoolUnknown, NotAllowed, AddressUnavailable, InvalidValue.
+    """
+    length = prefix.length
+    if prefix.pools:
+        [named] = alternatives((prefix.pools,), context_of(request), catalogue)
+        pools = pools_with_prefix(length, named)
+    else:
+        pools = pools_beside(length, chosen)
+    if length == MAX_LENGTH[pools[0].family]:
+        raise InvalidValue("prefix_length", f"a /{length} is one address: ask for an address")
+    own = catalogue.reserved_for(request.workload.namespace, request.workload.name, request.owner)
+    if prefix.first is None:
+        kept = place_in_reservations(length, pools, own)
+        if kept is None:
+            return AddressRequest(pools, prefix_length=length)
+        return AddressRequest(kept[0], kept[1], reservation=kept[2], prefix_length=length)
+    wanted = range_of(prefix)
+    pool = next((pool for pool in pools if prefix.first in pool.subnet), None)
+    if pool is None:
+        names = listed(f"pool {each.name} ({each.subnet})" for each in pools)
+        raise unavailable(wanted, length, f"it is outside {names}")
+    why = why_prefix_not_had(wanted, pool, own, catalogue)
+    if why is not None:
+        raise unavailable(wanted, length, why)
+    return AddressRequest((pool,), wanted, prefix_length=length)
+
+
+def why_prefix_not_had(
+    wanted: AddressRange, pool: Pool, own: Sequence[Reservation], catalogue: Catalogue
+) -> str | None:
+    """Why a holder of some reservations cannot get a prefix from a pool, whoever holds it; None if it may."""
+    mask = catalogue.mask(pool)
+    for reservation in mask.reservations_in(wanted):
+        if reservation not in own:
+            kept = f"{reservation.addresses} is reserved for {reservation.holder}"
+            return f"{kept} (reservation {reservation.id})"
+    usable = mask.usable_within(wanted)
+    if usable.total == wanted.size:
+        return None
+    first = next(value for value in range(int(wanted.first), int(wanted.last) + 1) if value not in usable)
+    address = address_in(pool.family, first)
+    return f"{address} is in it, and {mask.why_not(address) or 'pool ' + pool.name + ' keeps it'}"

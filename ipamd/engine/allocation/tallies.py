@@ -13,7 +13,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.errors import QuotaExceeded
 from ipamd.models.lease import SeatEvent
 from ipamd.models.pool import Pool
-from ipamd.models.quota import Quota, Tally, cluster_of
+from ipamd.models.quota import Quota, Tally, cluster_of, quota_weight
 from ipamd.models.request import AllocationRequest
 
 Limit = tuple[Quota, Tally]
@@ -88,8 +88,8 @@ class BatchTallies:
             (quota, tally)
             for quota, tally in limits
             if not quota.counting
-            and self._used[tally] >= quota.limit
             and tally.family == asked.pools[0].family
+            and self._used[tally] + quota_weight(tally.family, asked.prefix_length) > quota.limit
             and _counts_any(quota, asked.pools)
         ]
         if not used_up:
@@ -100,17 +100,19 @@ class BatchTallies:
             raise exceeded(quota, tally, self._used[tally])
         return replace(asked, pools=left)
 
-    def take(self, at: int, pool: Pool, *, adopted: bool) -> None:
-        """Count an address that a call takes."""
+    def take(self, at: int, pool: Pool, prefix_length: int | None = None, *, adopted: bool = False) -> None:
+        """Count an address that a call takes, or a prefix."""
+        weight = quota_weight(pool.family, prefix_length)
         for quota, tally in self._counting_in(at, pool):
             if not adopted:
-                self._most.append((at, tally, self._read[tally] + quota.limit - 1 - self._used[tally]))
-            self._move(quota, tally, 1)
+                self._most.append((at, tally, self._read[tally] + quota.limit - weight - self._used[tally]))
+            self._move(quota, tally, weight)
 
-    def untake(self, at: int, pool: Pool) -> None:
+    def untake(self, at: int, pool: Pool, prefix_length: int | None = None) -> None:
         """Count it no more, since the call gets nothing in this round. What was taken last comes first."""
+        weight = quota_weight(pool.family, prefix_length)
         for quota, tally in reversed(self._counting_in(at, pool)):
-            self._move(quota, tally, -1)
+            self._move(quota, tally, -weight)
             if self._most and self._most[-1][:2] == (at, tally):
                 self._most.pop()
 
@@ -122,7 +124,7 @@ class BatchTallies:
     def end(self, row: Allocation) -> None:
         """Count a row no more."""
         for quota, tally in self._limits_of(row):
-            self._move(quota, tally, -1)
+            self._move(quota, tally, -quota_weight(tally.family, row.prefix_length))
 
     def changes(self) -> dict[Tally, TallyChange]:
         """The changes to write."""

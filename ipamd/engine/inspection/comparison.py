@@ -35,12 +35,13 @@ class Comparison:
         self._record = replace(record, ended=_believable(block, record, now))
         self._pool = pool
         self._assignable = assignable
-        self._live = {int(row.address): row for row in record.live}
+        self._live = {value: row for row in record.live for value in row.addresses.values}
 
     def findings(self) -> Iterator[Finding]:
         """The contradictions, address by address, then those of the counters."""
         for offset, since in enumerate(self.block.free_since):
             yield from self._of_address(self.block.first + offset, since)
+        yield from self._of_prefixes()
         yield from self._of_counters()
 
     def rebuilt(self) -> Block:
@@ -71,9 +72,7 @@ class Comparison:
         return self._record.ended.get(value)
 
     def _leased(self) -> int:
-        return sum(
-            row.seat is not None and not isinstance(row.holder, Identity) for row in self._live.values()
-        )
+        return sum(row.is_free_seat for row in self._live.values())
 
     def _last_freed(self, instants: Iterable[Instant]) -> Instant:
         """The latest instant at which an address of the block was released."""
@@ -99,6 +98,15 @@ class Comparison:
             then = f"it was last released {_at(ended)}" if ended is not None else "no allocation ended then"
             what = f"is {_free(since)} according to its block, but {then}"
             yield self._finding(FindingKind.FREE_SINCE, what, value)
+
+    def _of_prefixes(self) -> Iterator[Finding]:
+        """The prefixes of which others hold a part. A second row of one address is found among the rows."""
+        live = sorted(self._record.live, key=lambda row: (int(row.address), -row.addresses.size))
+        for at, prefix in enumerate(live):
+            inside = (row for row in live[at + 1 :] if prefix.addresses.contains(row.address))
+            for row in inside if prefix.prefix_length is not None else ():
+                what = f"is held by {row.held_by}, and {prefix.written} around it by {prefix.held_by} too"
+                yield self._finding(FindingKind.OVERLAP, what, int(row.address), row.id)
 
     def _of_counters(self) -> Iterator[Finding]:
         block = self.block
@@ -141,7 +149,7 @@ def _believable(block: Block, record: BlockRecord, now: Instant) -> Mapping[int,
     limit = now + AHEAD
     if all(until <= limit for until in record.ended.values()):
         return record.ended
-    live = {int(row.address) for row in record.live}
+    live = {value for row in record.live for value in row.addresses.values}
 
     def bounded(value: int, until: Instant) -> Instant:
         if until <= limit:
@@ -264,7 +272,13 @@ def _of_live(row: Allocation, rows: AuditedRows, catalogue: Catalogue) -> Iterat
 def _why_outside(row: Allocation, pool: Pool, catalogue: Catalogue) -> str | None:
     if row.space != pool.space:
         return f"it is in space {row.space}, and pool {pool.name} is in space {pool.space}"
-    return mask_of(pool, catalogue).why_not(row.address)
+    mask = mask_of(pool, catalogue)
+    why = mask.why_not(row.address)
+    if why is None and row.prefix_length is not None:
+        addresses = row.addresses
+        if mask.usable.count_between(int(addresses.first), int(addresses.last)) < addresses.size:
+            why = f"pool {pool.name} keeps a part of {row.written}"
+    return why
 
 
 def _silence(

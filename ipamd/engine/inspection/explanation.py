@@ -17,7 +17,7 @@ from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, F
 from ipamd.models.explanation import Considered, Explanation, PoolStanding
 from ipamd.models.outcome import Grant, Granted, Refused
 from ipamd.models.pool import Pool, PoolState
-from ipamd.models.quota import Quota, Tally
+from ipamd.models.quota import Quota, Tally, quota_weight
 from ipamd.models.request import AllocationRequest
 
 MOST_LISTED: Final = 256
@@ -36,13 +36,13 @@ async def explain(
     if isinstance(outcome, Granted) and outcome.repeated:
         return _again(outcome)
     asked = request.pool_names, context_of(request), catalogue
-    listed = list(islice(candidates_of(*asked), MOST_LISTED))
     quotas = await _quotas_of(request, catalogue, ledger)
     explaining = _Explaining(request, outcome, catalogue, quotas)
+    listed = [*islice(candidates_of(*asked), MOST_LISTED), *explaining.of_prefix()]
     counted = [each.name for each in listed if explaining.counts(each)]
     filled = {each.pool: each for each in await fullness(counted, catalogue, ledger, clock)}
     considered = tuple(explaining.considered(each, filled) for each in listed)
-    unlisted = count_candidates(*asked) - len(listed)
+    unlisted = max(count_candidates(*asked) - MOST_LISTED, 0)
     return Explanation(outcome, considered, tuple(_remarks(request, outcome, quotas, ahead)), unlisted)
 
 
@@ -52,7 +52,7 @@ def _again(outcome: Granted) -> Explanation:
             grant.pool.name,
             position,
             PoolStanding.HOLDS,
-            f"this container already holds {grant.address} of pool {grant.pool.name}, and gets it again",
+            f"this container already holds {grant.written} of pool {grant.pool.name}, and gets it again",
         )
         for position, grant in enumerate(outcome.grants)
     )
@@ -106,12 +106,19 @@ class _Explaining:
         quotas: Sequence[_QuotaUse],
     ) -> None:
         self._request = request
-        self._used_up = [each for each in quotas if each.used >= each.quota.limit and not each.quota.counting]
+        self._quotas = [each for each in quotas if not each.quota.counting]
         self._catalogue = catalogue
         self._grants = outcome.grants if isinstance(outcome, Granted) else ()
         self._error = outcome.error if isinstance(outcome, Refused) else None
         self._passed: set[int] = set()
         self._asked = _selected_or_none(request, catalogue)
+
+    def of_prefix(self) -> list[Candidate]:
+        """The pools of the prefix, the last of an answer, if one is asked for beside addresses."""
+        last = self._asked[-1] if self._asked else None
+        if last is None or last.prefix_length is None:
+            return []
+        return [Candidate(pool.name, pool, len(self._asked) - 1, None) for pool in last.pools]
 
     def counts(self, candidate: Candidate) -> bool:
         """Whether it must be known how full a pool is: it refuses nothing, and may have been full.
@@ -143,9 +150,11 @@ class _Explaining:
         if elsewhere is not None:
             return PoolStanding.REFUSES, elsewhere
         fullness = filled.get(pool.name)
+        length = self._prefix_length_at(position)
         if grant is not None and fullness is None:
-            return PoolStanding.SPARE, f"pool {grant.pool.name} comes first and has an address"
-        return _fill(pool, fullness)
+            what = "an address" if length is None else f"a /{length}"
+            return PoolStanding.SPARE, f"pool {grant.pool.name} comes first and has {what}"
+        return _fill(pool, fullness, length)
 
     def _grant_at(self, position: int) -> Grant | None:
         return self._grants[position] if position < len(self._grants) else None
@@ -153,12 +162,16 @@ class _Explaining:
     def _given(self, grant: Grant) -> str:
         reservation = self._catalogue.mask(grant.pool).reservation_of(grant.address)
         kept = f", which is reserved for {reservation.holder}" if reservation is not None else ""
-        return f"it would give {grant.address}{kept}"
+        return f"it would give {grant.written}{kept}"
+
+    def _prefix_length_at(self, position: int) -> int | None:
+        return self._asked[position].prefix_length if position < len(self._asked) else None
 
     def _elsewhere(self, pool: Pool, position: int) -> str | None:
         """Why a quota or the place of a requested or reserved address forbids a pool; None if none does."""
-        for quota, tally, used in self._used_up:
-            if counts(quota, pool) and tally.family == pool.family:
+        weight = quota_weight(pool.family, self._prefix_length_at(position))
+        for quota, tally, used in self._quotas:
+            if used + weight > quota.limit and counts(quota, pool) and tally.family == pool.family:
                 return str(exceeded(quota, tally, used))
         error = self._error
         if isinstance(error, AddressUnavailable) and error.address.version == pool.family:
@@ -181,11 +194,14 @@ def _selected_or_none(request: AllocationRequest, catalogue: Catalogue) -> Seque
         return ()  # the outcome says which: the dry run met the same
 
 
-def _fill(pool: Pool, fullness: Fullness | None) -> tuple[PoolStanding, str]:
+def _fill(pool: Pool, fullness: Fullness | None, length: int | None) -> tuple[PoolStanding, str]:
     if fullness is None:
         return PoolStanding.FULL, f"pool {pool.name} was deleted meanwhile"
     if pool.state is PoolState.DRAINING:
         return PoolStanding.DRAINING, str(fullness)
+    if fullness.free > 0 and length is not None:
+        why = f"pool {pool.name} has {fullness.free} of {fullness.size} free, but no whole /{length} of them"
+        return PoolStanding.FULL, why
     if fullness.free > 0:
         return PoolStanding.SPARE, f"pool {pool.name} has {fullness.free} of {fullness.size} free"
     return PoolStanding.FULL, str(fullness)

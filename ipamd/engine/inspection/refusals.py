@@ -27,7 +27,7 @@ class Refusals:
         """The refusal with what its reader needs; raises Unavailable."""
         error = refused.error
         if isinstance(error, NothingFree):
-            return Refused(await self.nothing_free(error.pools, pool_names, context))
+            return Refused(await self.nothing_free(error.pools, pool_names, context, error.prefix_length))
         if isinstance(error, AddressTaken):
             query = AllocationQuery(address=error.address, space=error.space)
             for row in await self._ledger.page(query, None, 1):
@@ -36,9 +36,13 @@ class Refusals:
         return refused
 
     async def nothing_free(
-        self, pools: tuple[str, ...], pool_names: PoolNames, context: RequestContext
+        self,
+        pools: tuple[str, ...],
+        pool_names: PoolNames,
+        context: RequestContext,
+        prefix_length: int | None = None,
     ) -> NothingFree:
         """That these pools have nothing free, how full they are, and why others refuse."""
         catalogue = self._cache.catalogue
         full = await fullness(pools[:MOST_NAMED], catalogue, self._ledger, self._clock.read())
-        return NothingFree(pools, why_nothing(pool_names, context, catalogue, full))
+        return NothingFree(pools, why_nothing(pool_names, context, catalogue, full), prefix_length)

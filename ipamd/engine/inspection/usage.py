@@ -42,6 +42,8 @@ class Usage:
     reserved: int
     excluded: int
     free: int
+    prefixes: dict[int, int]
+    """How many prefixes of each length are held. Their addresses are among the allocated ones."""
 
 
 async def usage(pool: Pool, catalogue: Catalogue, ledger: Ledger, clock: Reading) -> Usage:
@@ -67,6 +69,7 @@ async def usage_of(
     """
     counted = {}
     fills = await ledger.fill([pool.name for pool in pools], allocated)
+    prefixes = await ledger.prefixes()
     for begin in range(0, len(pools), AT_ONCE):
         portion = pools[begin : begin + AT_ONCE]
         wanted = [
@@ -76,7 +79,8 @@ async def usage_of(
         blocks = await ledger.blocks_of(looked_into) if looked_into else {}
         for pool in portion:
             fill, mask = fills.get(pool.name, NOTHING), catalogue.mask(pool)
-            counted[pool.name] = _usage(mask, fill, blocks.get(pool.name, ()), clock)
+            lengths = prefixes.get(pool.name, {})
+            counted[pool.name] = _usage(mask, fill, blocks.get(pool.name, ()), lengths, clock)
         await asyncio.sleep(0)
     return counted
 
@@ -91,7 +95,9 @@ def _wanted(fill: Fill, mask: Mask, clock: Reading) -> BlocksWanted | None:
     return BlocksWanted(mask.pool.name, cooled, list(stretches))
 
 
-def _usage(mask: Mask, fill: Fill, blocks: Sequence[Block], clock: Reading) -> Usage:
+def _usage(
+    mask: Mask, fill: Fill, blocks: Sequence[Block], prefixes: Mapping[int, int], clock: Reading
+) -> Usage:
     """Add up."""
     cooled = clock.past(mask.pool.cooldown * SECOND)
     cooling = sum(
@@ -111,6 +117,7 @@ def _usage(mask: Mask, fill: Fill, blocks: Sequence[Block], clock: Reading) -> U
         reserved=reserved,
         excluded=size - usable,
         free=usable - allocated - fill.leased - cooling - reserved,
+        prefixes=dict(sorted(prefixes.items())),
     )
 
 

@@ -50,14 +50,19 @@ class Fullness:
 
 
 class NothingFree(DomainError):
-    """No pool that may serve the request has an address ready. `why` gives the reason for each pool."""
+    """No pool that may serve the request has an address ready. `why` gives the reason for each pool.
+
+    With a `prefix_length` it is a prefix that none has as a whole.
+    """
 
     code = "nothing-free"
 
-    def __init__(self, pools: tuple[str, ...], why: str = "") -> None:
-        said = "no address is free" if pools else "no pool may serve this request"
+    def __init__(self, pools: tuple[str, ...], why: str = "", prefix_length: int | None = None) -> None:
+        lacking = "no address is free" if prefix_length is None else f"no /{prefix_length} is free as a whole"
+        said = lacking if pools else "no pool may serve this request"
         super().__init__(f"{said}: {why or ', '.join(pools) or 'there is none'}")
         self.pools = pools
+        self.prefix_length = prefix_length
 
 
 class QuotaExceeded(DomainError):

@@ -81,7 +81,10 @@ def record_of(store: Store, pool: Pool, first: int) -> BlockRecord:
     return BlockRecord(
         live=[row for row in rows if row.until is None and not row.slot],
         ended={  # the last one stays
-            int(row.address): row.until for row in rows if row.until is not None and row.gave_back
+            value: row.until
+            for row in sorted(rows, key=lambda row: (row.since, row.stored_id))
+            if row.until is not None and row.gave_back
+            for value in row.addresses.values
         },
         forgotten=store.get("number", "forgotten", 0),
         reused=store.get("removed", pool.name) is not None,

@@ -79,7 +79,7 @@ class FileCatalogueChange:
             self._store.put("cursor", pool, cursor)
 
     async def holder_of(self, space: str, address: IPAddress) -> Allocation | None:
-        return next(iter(self._store.of_address(space, address)), None)
+        return next(iter(self._store.having(space, address)), None)
 
     async def boots(self, node: NodeKey) -> Sequence[Boot]:
         return sorted(self._store.get("boots", node, ()), key=lambda boot: boot.number)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from ipamd.backends.hold_rows import uses_of
 from ipamd.backends.interface import NOT_ADDED_UP, HeldAddress, PodNetworkReading
-from ipamd.models.allocation import NEVER_CAME, Allocation
+from ipamd.models.allocation import NEVER_CAME, Allocation, count_prefixes
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.census import Census
@@ -63,6 +63,9 @@ class FileLedger:
             return self._behind(after, rows, lambda row, last: query.place(row) > query.place(last))[:limit]
 
         return await self._turn(read)
+
+    async def prefixes(self) -> Mapping[str, Mapping[int, int]]:
+        return await self._turn(lambda: count_prefixes(row for row in self._rows() if row.until is None))
 
     async def history(self, query: HistoryQuery, before: int | None, limit: int) -> Sequence[Allocation]:
         def read() -> list[Allocation]:
@@ -331,7 +334,9 @@ def _matches(row: Allocation, query: AllocationQuery | HistoryQuery, *names: str
     }
     if isinstance(holder, Identity):
         there |= {name: getattr(holder, name) for name in ("node", "network", "container_id")}
-    if query.in_space not in (None, row.space) or query.address not in (None, row.address):
+    if query.in_space not in (None, row.space):
+        return False
+    if query.address is not None and not row.addresses.contains(query.address):
         return False
     return all(getattr(query, name) in (None, there.get(name)) for name in names)
 

@@ -127,9 +127,14 @@ class Store:
         return sorted(rows, key=lambda row: row.position)
 
     def of_address(self, space: str, address: IPAddress) -> list[Any]:
-        """The live allocations of an address, by slot."""
+        """The live allocations that begin with an address, by slot."""
         rows = [self.get("allocation", number) for number in self.get("owner", (space, address), ())]
         return sorted(rows, key=lambda row: row.slot)
+
+    def having(self, space: str, address: IPAddress) -> list[Any]:
+        """The live allocations of an address, by slot, also those of a prefix around it."""
+        live = [row for row in self.values("allocation") if row.until is None and row.space == space]
+        return sorted((row for row in live if row.addresses.contains(address)), key=lambda row: row.slot)
 
     def pinned(self, seat: SeatKey) -> list[Any]:
         """The live allocations of containers on a seat."""

@@ -85,12 +85,14 @@ class FileTransaction:
         if isinstance(search, BlockId):
             block = self._store.get("block", (search.pool, search.first))
             return [] if block is None else [copy_of(block)]
+        last_first = search.most_allocated is not None
         ready = [
-            (block.next_free_since, block.first, block)
+            (block.next_free_since, -block.first if last_first else block.first, block)
             for block in self._store.blocks_of(search.pool)
             if block.next_free_since is not None
             and block.next_free_since <= search.free_before
             and block.first not in search.but_not
+            and (search.most_allocated is None or block.allocated <= search.most_allocated)
             and _is_meant(block, search)
         ]
         return [block for _, _, block in sorted(ready)[: search.limit]]
@@ -151,6 +153,8 @@ class FileTransaction:
         taken = [row.slot for row in store.of_address(*address)]
         if allocation.slot in taken or allocation.slot not in (0, *SLOTS):
             raise ConstraintViolated(f"{allocation.address} is held in space {allocation.space}")
+        if allocation.prefix_length is not None and not allocation.slot and self._is_held(allocation):
+            raise ConstraintViolated(f"a part of {allocation.written} is held in space {allocation.space}")
         if any(row.position == allocation.position for row in store.held_by(allocation.digest)):
             raise ConstraintViolated(f"the holder has an address at position {allocation.position}")
         if allocation.idempotency is not None:
@@ -169,6 +173,12 @@ class FileTransaction:
             store.put("key", key, number)
         if seat is not None:
             store.put("pinned", seat, (*store.get("pinned", seat, ()), number))
+
+    def _is_held(self, prefix: Allocation) -> bool:
+        """Whether a live allocation has an address of a prefix."""
+        own = prefix.addresses
+        live = (row for row in self._store.values("allocation") if row.until is None)
+        return any(row.space == prefix.space and row.addresses.overlaps(own) for row in live)
 
     def _keep_former(self, one: FormerAddress) -> None:
         """Of a workload and position the address of whoever began last is kept."""

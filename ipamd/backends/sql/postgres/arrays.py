@@ -35,6 +35,7 @@ from sqlalchemy.types import TypeEngine
 
 from ipamd.backends.interface import BlockOwner
 from ipamd.backends.sql.postgres.locking import LINE_KEY
+from ipamd.backends.sql.postgres.searching import SearchKind
 from ipamd.backends.sql.schema import (
     ALLOCATION,
     ALLOCATION_COLUMNS,
@@ -324,20 +325,31 @@ _SEARCH: Final[Kinds] = {
 }
 
 
-def _with_free(owner: BlockOwner, columns: Sequence[Any], given: TableValuedAlias, most: Any) -> Select[Any]:
+_PREFIX_SEARCH: Final[Kinds] = {**_SEARCH, "most_allocated": BigInteger()}
+
+
+def _with_free(kind: SearchKind, columns: Sequence[Any], given: TableValuedAlias, most: Any) -> Select[Any]:
+    owner, is_for_prefix = kind
     of_node = (BLOCK.c.cluster == given.c.cluster) & (BLOCK.c.node == given.c.node)
     query = select(*columns).where(
         BLOCK.c.pool == given.c.pool,
         BLOCK.c.next_free_since <= given.c.free_before,
         *owned_by(owner, of_node),
     )
+    if is_for_prefix:
+        query = query.where(BLOCK.c.allocated <= given.c.most_allocated)
+        return query.order_by(BLOCK.c.next_free_since, BLOCK.c.first.desc()).limit(most)
     return query.order_by(BLOCK.c.next_free_since, BLOCK.c.first).limit(most)
 
 
-def _lock_with_free(owner: BlockOwner) -> Statement:
+def _searched(kind: SearchKind) -> Kinds:
+    return _PREFIX_SEARCH if kind[1] else _SEARCH
+
+
+def _lock_with_free(kind: SearchKind) -> Statement:
     """The place of each search with a block that it locked, as far as nobody else holds it."""
-    given, names = _given(_SEARCH, numbered=True)
-    found = _with_free(owner, BLOCK_COLUMNS, given, given.c.most).with_for_update(skip_locked=True)
+    given, names = _given(_searched(kind), numbered=True)
+    found = _with_free(kind, BLOCK_COLUMNS, given, given.c.most).with_for_update(skip_locked=True)
     lateral = found.lateral("found")
     return Statement(
         select(given.c[PLACE], *(lateral.c[one.name] for one in BLOCK_COLUMNS)).select_from(
@@ -347,25 +359,26 @@ def _lock_with_free(owner: BlockOwner) -> Statement:
     )
 
 
-def _more_with_free(owner: BlockOwner) -> Statement:
+def _more_with_free(kind: SearchKind) -> Statement:
     """The places of the searches that find more blocks than `most`, whoever holds them."""
-    given, names = _given(_SEARCH, numbered=True)
-    next_one = _with_free(owner, [BLOCK.c.first], given, literal_column("1")).offset(given.c.most)
+    given, names = _given(_searched(kind), numbered=True)
+    next_one = _with_free(kind, [BLOCK.c.first], given, literal_column("1")).offset(given.c.most)
     return Statement(select(given.c[PLACE]).where(next_one.correlate(given).exists()), names)
 
 
-def _some_with_free(owner: BlockOwner) -> Statement:
+def _some_with_free(kind: SearchKind) -> Statement:
     """The numbers of blocks for each search, whoever holds them."""
-    given, names = _given(_SEARCH)
-    lateral = _with_free(owner, BLOCK_KEYS, given, given.c.most).lateral("found")
+    given, names = _given(_searched(kind))
+    lateral = _with_free(kind, BLOCK_KEYS, given, given.c.most).lateral("found")
     return Statement(
         select(lateral.c.pool, lateral.c.first).select_from(given.join(lateral, text("true"))), names
     )
 
 
-LOCK_WITH_FREE: Final = {owner: _lock_with_free(owner) for owner in BlockOwner}
-MORE_WITH_FREE: Final = {owner: _more_with_free(owner) for owner in BlockOwner}
-WITH_FREE: Final = {owner: _some_with_free(owner) for owner in BlockOwner}
+_KINDS: Final = [(owner, is_for_prefix) for owner in BlockOwner for is_for_prefix in (False, True)]
+LOCK_WITH_FREE: Final = {kind: _lock_with_free(kind) for kind in _KINDS}
+MORE_WITH_FREE: Final = {kind: _more_with_free(kind) for kind in _KINDS}
+WITH_FREE: Final = {kind: _some_with_free(kind) for kind in _KINDS}
 
 # The catalogue.
 

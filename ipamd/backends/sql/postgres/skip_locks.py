@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from ipamd.backends.interface import (
     BlockId,
-    BlockOwner,
     BlockSearch,
     BlocksWithFree,
     Found,
@@ -21,7 +20,8 @@ from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.locking import key_of_counting, keys_of_holders
 from ipamd.backends.sql.postgres.searching import (
     BlockKey,
-    by_owner,
+    SearchKind,
+    by_kind,
     key_values,
     longest_free_first,
     numbered_keys,
@@ -66,8 +66,8 @@ class SkippingTransaction(PostgresTransaction):
 
     async def lock(self, searches: Sequence[BlockSearch]) -> Sequence[Locked]:
         answers = await self._numbered(searches)
-        for owner, asked in by_owner(searches).items():
-            answers |= await self._with_free(owner, asked)
+        for kind, asked in by_kind(searches).items():
+            answers |= await self._with_free(kind, asked)
         return [answers[place] for place in range(len(searches))]
 
     async def _numbered(self, searches: Sequence[BlockSearch]) -> dict[int, Locked]:
@@ -93,28 +93,27 @@ class SkippingTransaction(PostgresTransaction):
         return {(pool, int.from_bytes(first, "big")) for pool, first in rows}
 
     async def _with_free(
-        self, owner: BlockOwner, asked: list[tuple[int, BlocksWithFree]]
+        self, kind: SearchKind, asked: list[tuple[int, BlocksWithFree]]
     ) -> dict[int, Locked]:
         # What the caller has already is left out here: at most that many more are read.
         values = [search_values(search, search.limit + len(search.but_not)) for _, search in asked]
         found: list[list[Block]] = [[] for _ in asked]
-        for row in await self._session.fetch(arrays.LOCK_WITH_FREE[owner], *arrays.columns_of(values)):
+        for row in await self._session.fetch(arrays.LOCK_WITH_FREE[kind], *arrays.columns_of(values)):
             number, *columns = row
             found[number - 1].append(block_of(columns))
         answers = {}
         short: dict[int, tuple[BlocksWithFree, int]] = {}
         for (place, search), locked in zip(asked, found, strict=True):
-            blocks = [block for block in longest_free_first(locked) if block.first not in search.but_not]
+            ordered = longest_free_first(locked, search)
+            blocks = [block for block in ordered if block.first not in search.but_not]
             answers[place] = Locked(blocks[: search.limit])
             if len(blocks) < search.limit:
                 short[place] = search, len(locked)
-        for place in await self._passed_over(owner, short):
+        for place in await self._passed_over(kind, short):
             answers[place] = Locked(answers[place].blocks, passed_over=True)
         return answers
 
-    async def _passed_over(
-        self, owner: BlockOwner, short: dict[int, tuple[BlocksWithFree, int]]
-    ) -> list[int]:
+    async def _passed_over(self, kind: SearchKind, short: dict[int, tuple[BlocksWithFree, int]]) -> list[int]:
         """The places of those searches that would find more blocks now.
 
         Others hold them, or have given them room since the search began: in neither case is there nothing.
@@ -123,5 +122,5 @@ class SkippingTransaction(PostgresTransaction):
             return []
         places = list(short)
         values = [search_values(search, locked) for search, locked in short.values()]
-        rows = await self._session.fetch(arrays.MORE_WITH_FREE[owner], *arrays.columns_of(values))
+        rows = await self._session.fetch(arrays.MORE_WITH_FREE[kind], *arrays.columns_of(values))
         return [places[number - 1] for (number,) in rows]

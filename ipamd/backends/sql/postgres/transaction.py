@@ -18,7 +18,7 @@ from ipamd.backends.interface import (
     HeldAddress,
     RememberedRelease,
 )
-from ipamd.backends.sql import census, former, leasing, owning, statements, tallies
+from ipamd.backends.sql import census, former, leasing, owning, prefixes, statements, tallies
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
@@ -101,6 +101,7 @@ class PostgresTransaction:
         for earlier in changes.set_back:
             await self._session.run(statements.SET_BACK_ALLOCATION, earlier.since, earlier.until, earlier.id)
         await self._write_rows(changes)
+        await prefixes.shut_out_older_code(self._session, changes.begun)
         await self._remember(arrays.REMEMBER_RELEASES, latest(changes.remembered, undo=False))
         await self._remember(arrays.REMEMBER_UNDOS, latest(changes.remembered, undo=True))
         await former.write(self._session, changes.former)

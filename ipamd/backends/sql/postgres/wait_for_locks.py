@@ -30,7 +30,7 @@ from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.locking import key_of_counting, keys_of_holders
 from ipamd.backends.sql.postgres.searching import (
     BlockKey,
-    by_owner,
+    by_kind,
     key_values,
     longest_free_first,
     meant_by,
@@ -107,19 +107,18 @@ class WaitingTransaction(PostgresTransaction):
 
     def _meant(self, search: BlocksWithFree) -> list[Block]:
         """The blocks held that a search looks for: nobody changes them any more."""
-        return longest_free_first(
-            block for block in self._held.values() if block is not None and meant_by(search, block)
-        )
+        held = (block for block in self._held.values() if block is not None)
+        return longest_free_first((block for block in held if meant_by(search, block)), search)
 
     async def _candidates(self, searches: Sequence[BlockSearch]) -> set[BlockKey]:
         """Blocks with room that are not held, as many as each search still lacks, whoever has them."""
         found: set[BlockKey] = set()
-        for owner, asked in by_owner(searches).items():
+        for kind, asked in by_kind(searches).items():
             lacking = [(search, search.limit - len(self._meant(search))) for _, search in asked]
             # Those that are held may come first in what is read.
             values = [search_values(search, lack + len(self._held)) for search, lack in lacking if lack > 0]
             if values:
-                rows = await self._session.fetch(arrays.WITH_FREE[owner], *arrays.columns_of(values))
+                rows = await self._session.fetch(arrays.WITH_FREE[kind], *arrays.columns_of(values))
                 found |= {(pool, int.from_bytes(first, "big")) for pool, first in rows}
         return found - self._held.keys()
 

@@ -16,13 +16,14 @@ from ipamd.backends.sql.schema.hold import HOLD
 from ipamd.backends.sql.schema.lease import LEASE, LEASE_CONFIGURATION, SEAT
 from ipamd.backends.sql.schema.node import BOOT, CENSUS, CONTACT, NODE
 from ipamd.backends.sql.schema.pod_network import ANNOUNCED, ANNOUNCING, POD_NETWORK
+from ipamd.backends.sql.schema.prefix_guard import PREFIX_GUARD
 from ipamd.backends.sql.schema.quota import QUOTA, TALLY
 from ipamd.backends.sql.schema.record import CHANGE_LOG, CHANGE_REQUEST, USAGE_SAMPLE
 from ipamd.backends.sql.schema.release import FORMER_ADDRESS, RELEASE
 from ipamd.backends.sql.schema.token import TOKEN, TOKEN_USE
 from ipamd.backends.sql.schema.waiter import WAITER
 
-REVISION: Final = 29
+REVISION: Final = 30
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "NODE",
     "POD_NETWORK",
     "POOL",
+    "PREFIX_GUARD",
     "QUOTA",
     "RECEIPT_KEY",
     "RELEASE",

@@ -81,6 +81,23 @@ ALLOCATION: Final = Table(
         nullable=True,
     ),
     optional("hold"),
+    # A prefix has a length, and its last address. All other rows have neither.
+    Column(
+        "prefix_length",
+        SmallInteger,
+        CheckConstraint("prefix_length BETWEEN 1 AND 8 * length(address) - 1", name="prefix_length"),
+        nullable=True,
+    ),
+    Column(
+        "prefix_last",
+        LargeBinary,
+        CheckConstraint(
+            "(prefix_last IS NULL) = (prefix_length IS NULL) AND (prefix_last IS NULL OR "
+            "(length(prefix_last) = length(address) AND prefix_last > address))",
+            name="prefix_last",
+        ),
+        nullable=True,
+    ),
     CheckConstraint("length(address) IN (4, 16)", name="address"),
     CheckConstraint("length(digest) = 16", name="digest"),
     CheckConstraint("place >= 0 AND position >= 0 AND generation >= 1", name="counts"),
@@ -92,8 +109,11 @@ ALLOCATION: Final = Table(
     CheckConstraint("(idempotency_key IS NULL) = (idempotency_body IS NULL)", name="idempotency"),
     sqlite_autoincrement=True,  # an id names one row for ever, also when that row was pruned
 )
-ALLOCATION_COLUMNS: Final = tuple(column for column in ALLOCATION.columns if column.name != "listed")
-"""What is told of an allocation. Whether it is `listed` concerns SQLite's indexes alone: see below."""
+ALLOCATION_COLUMNS: Final = tuple(
+    column for column in ALLOCATION.columns if column.name not in ("listed", "prefix_last")
+)
+"""What is told of an allocation. Whether it is `listed` concerns SQLite's indexes alone: see below. The last
+address of a prefix follows from its length."""
 
 
 def _live(name: str, *columns: str, unique: bool = False) -> None:
@@ -151,6 +171,19 @@ partial(
     "allocation_owners",
     ("namespace", "owner", "cluster", "position"),
     "until IS NULL AND owner IS NOT NULL AND cluster IS NOT NULL",
+)
+# Which prefixes are held, and were: they are found by an address in them.
+partial(
+    ALLOCATION,
+    "allocation_live_prefix",
+    ("space", "address", "prefix_length", "pool"),
+    "until IS NULL AND prefix_length IS NOT NULL",
+)
+partial(
+    ALLOCATION,
+    "allocation_of_prefix",
+    ("space", "address", "prefix_length", "since", "id"),
+    "prefix_length IS NOT NULL",
 )
 # A seat has one container at a time.
 partial(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, TextClause, bindparam, func, literal_column, not_, select, text, update
 
@@ -68,25 +68,29 @@ def owned_by(owner: BlockOwner, of_node: ColumnElement[bool]) -> Sequence[Column
             return text("allocated = 0"), BLOCK.c.node.is_not(None), not_(of_node)
 
 
-def _blocks_with_free(owner: BlockOwner) -> Statement:
+def _blocks_with_free(owner: BlockOwner, *, for_prefix: bool) -> Statement:
     of_node = (BLOCK.c.cluster == bindparam("of_cluster")) & (BLOCK.c.node == bindparam("of_node"))
     names: tuple[str, ...] = ("of_pool", "free_before", "most")
     if owner in (BlockOwner.OWN, BlockOwner.OTHER_WHILE_EMPTY):
         names = (*names, "of_cluster", "of_node")
-    return Statement(
-        select(*BLOCK_COLUMNS)
-        .where(
-            BLOCK.c.pool == bindparam("of_pool"),
-            BLOCK.c.next_free_since <= bindparam("free_before"),
-            *owned_by(owner, of_node),
-        )
-        .order_by(BLOCK.c.next_free_since, BLOCK.c.first)
-        .limit(bindparam("most")),
-        names,
+    query = select(*BLOCK_COLUMNS).where(
+        BLOCK.c.pool == bindparam("of_pool"),
+        BLOCK.c.next_free_since <= bindparam("free_before"),
+        *owned_by(owner, of_node),
     )
+    turn: ColumnElement[Any] = BLOCK.c.first
+    if for_prefix:
+        names = (*names, "most_allocated")
+        query, turn = query.where(BLOCK.c.allocated <= bindparam("most_allocated")), BLOCK.c.first.desc()
+    return Statement(query.order_by(BLOCK.c.next_free_since, turn).limit(bindparam("most")), names)
 
 
-BLOCKS_WITH_FREE: Final = {owner: _blocks_with_free(owner) for owner in BlockOwner}
+BLOCKS_WITH_FREE: Final = {
+    (owner, for_prefix): _blocks_with_free(owner, for_prefix=for_prefix)
+    for owner in BlockOwner
+    for for_prefix in (False, True)
+}
+"""Searches for room, and those for a prefix."""
 
 BLOCKS_BETWEEN: Final = Statement(
     select(*BLOCK_COLUMNS)
