@@ -126,6 +126,7 @@ def _add(body: Body) -> Add:
         netns=body.netns(),
         timeout=body.timeout(),
         for_owner=requested.owner(identity.cluster, workload),
+        prefix=requested.prefix(),
     )
     return Add(caller, request, body.config.additions, body.issued("ended"))
 

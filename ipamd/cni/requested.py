@@ -1,4 +1,4 @@
-"""Which addresses and pools a container asks for, and for which owner.
+"""Which addresses, prefix and pools a container asks for, and for which owner.
 
 A request stands in `runtimeConfig`, in `args.cni` of the configuration, in `CNI_ARGS` or in an annotation of
 the pod. The first that is present counts; they are never merged.
@@ -14,12 +14,12 @@ from ipamd.cni import reading
 from ipamd.cni.arguments import ADDRESSES
 from ipamd.cni.configuration import Configuration, read_pool_names
 from ipamd.cni.error import CniError, Code, invalid, too_large
-from ipamd.models.address import IPAddress
+from ipamd.models.address import MAX_LENGTH, IPAddress
 from ipamd.models.allocation import Workload
 from ipamd.models.identity import OWNER_NAMES, Owner, is_owner_name, owner_in
 from ipamd.models.limits import CNI_NAME, MOST_ADDRESSES
 from ipamd.models.nearest import nearest
-from ipamd.models.request import PoolNames
+from ipamd.models.request import PoolNames, PrefixRequest
 from ipamd.models.strict_json import parse_json
 
 ANNOTATIONS: Final = "io.kubernetes.cri.pod-annotations"
@@ -28,6 +28,7 @@ ANNOTATIONS: Final = "io.kubernetes.cri.pod-annotations"
 ADDRESSES_ANNOTATION: Final = "ipamd.io/addresses"
 POOLS_ANNOTATION: Final = "ipamd.io/pools"
 OWNER_ANNOTATION: Final = "ipamd.io/owner"
+PREFIX_ANNOTATION: Final = "ipamd.io/prefix"
 
 POD_NAME: Final = "$(POD_NAME)"
 """In an owner's name: the name of the pod. The pods of a StatefulSet have the annotations of one template."""
@@ -36,7 +37,7 @@ FIRST_INTERFACE: Final = "eth0"
 """The interface of a pod's main network. An annotation without a network's name is for it."""
 
 _OWN: Final = "ipamd.io/"
-_ANNOTATIONS: Final = (ADDRESSES_ANNOTATION, POOLS_ANNOTATION, OWNER_ANNOTATION)
+_ANNOTATIONS: Final = (ADDRESSES_ANNOTATION, POOLS_ANNOTATION, OWNER_ANNOTATION, PREFIX_ANNOTATION)
 _NETWORK: Final = re.compile(CNI_NAME)
 
 
@@ -94,6 +95,16 @@ class Requested:
             )
         return owner_in(cluster, workload.namespace, given)
 
+    def prefix(self) -> PrefixRequest | None:
+        """The prefix that the container asks for beside its addresses: a length, maybe of a certain pool."""
+        if not (self._cni or self._annotations):
+            return None
+        given = self._cni.get("prefix")
+        key = "args.cni.prefix"
+        if given is None:
+            key, given = self._annotation(PREFIX_ANNOTATION)
+        return None if given == "" else _prefix(key, given)
+
     def _sources(self) -> Iterator[tuple[str, Sequence[Any]]]:
         yield "runtimeConfig.ips", reading.listing(self._runtime.get("ips"), "runtimeConfig.ips")
         yield "args.cni.ips", reading.listing(self._cni.get("ips"), "args.cni.ips")
@@ -115,6 +126,17 @@ class Requested:
         if not isinstance(value, str):
             raise reading.mistyped(f"annotation {key}", "a string", value)
         return f"annotation {key}", value.strip()
+
+
+def _prefix(key: str, given: object) -> PrefixRequest:
+    """`28`, or `POOL/28`."""
+    written = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    pool, slash, length = written.rpartition("/") if isinstance(written, str) else ("", "", "")
+    plain = length.isascii() and length.isdigit() and len(length) <= 3 and length[:1] != "0"
+    if not plain or int(length) >= MAX_LENGTH[6]:
+        shown = reading.shown(given)
+        raise invalid(key, f"{shown} is not the length of a prefix: write one such as 28, or POOL/28")
+    return PrefixRequest(int(length), (reading.pool_name(pool, key),) if slash else ())
 
 
 def _check_annotations(annotations: Mapping[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """Results in every version of the specification ("Result types" of each).
 
-The result of an IPAM plugin has no `interfaces` and no `ips[].interface`: it knows no interfaces.
+The result of an IPAM plugin has no `interfaces` and no `ips[].interface`: it knows no interfaces. The
+specification knows no prefixes, and a main plugin would put one in `ips` onto the interface: so a prefix
+stands under a key of ours.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from ipamd.models.address import text_of
 from ipamd.models.outcome import Grant, Granted
 from ipamd.models.pool import LINK_SCOPE, Dns, Route
 
+PREFIXES: Final = "ipamd.io/prefixes"
+"""The key of the prefixes that a container has beside its addresses."""
+
 _ROUTE_NUMBERS: Final = ("mtu", "advmss", "priority", "table", "scope")
 """Keys that are new in 1.1.0. A strict reader of an older result refuses them."""
 
@@ -28,12 +33,15 @@ def encode(granted: Granted, additions: Additions, version: str) -> bytes:
     Raises `CniError` (code 7) if the version has no form for it: before 0.3.0 a result has at most one
     address of each family.
     """
-    routes = routes_of(granted.grants, additions, numbers=at_least(version, "1.1.0"))
-    dns = _merged(granted.grants, additions.dns)
+    addresses = [grant for grant in granted.grants if grant.prefix_length is None]
+    routes = routes_of(addresses, additions, numbers=at_least(version, "1.1.0"))
+    dns = _merged(addresses, additions.dns)
     if at_least(version, "0.3.0"):
-        body = _flat(granted.grants, routes, version)
+        body = _flat(addresses, routes, version)
     else:
-        body = _by_family(granted.grants, routes, version)
+        body = _by_family(addresses, routes, version)
+    if len(addresses) < len(granted.grants):
+        body[PREFIXES] = [grant.written for grant in granted.grants if grant.prefix_length is not None]
     if dns:
         body["dns"] = _dns(dns)
     return msgspec.json.encode(body)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import NewPool
+from tests.api.plugin_call import call
 from tests.service import IpamdProcess, running_service
 from tests.waiting import eventually
 
@@ -215,6 +216,95 @@ def test_who_waits_for_a_prefix_is_served_when_one_is_free_as_a_whole(
 
     assert answer.status_code == 201, answer.text
     assert (answer.json()["address"], answer.json()["prefix_length"]) == ("10.230.0.8", 29)
+
+
+ANNOTATIONS = "io.kubernetes.cri.pod-annotations"
+
+
+def add(http: httpx.Client, name: str, pools: list[str], prefix: object, **more: Any) -> httpx.Response:
+    """An ADD of a pod whose annotation asks for a prefix."""
+    config = {"runtimeConfig": {ANNOTATIONS: {"ipamd.io/prefix": prefix}}, **more.pop("config", {})}
+    return http.post("/v1/cni/add", json=call(name, ipam={"pools": pools}, config=config, **more))
+
+
+def test_a_pod_gets_a_prefix_beside_its_address_and_del_frees_both(
+    http: httpx.Client, new_pool: NewPool
+) -> None:
+    pool, nested = new_pool(subnet="10.231.0.0/24"), new_pool(subnet="10.232.0.0/24", cooldown=0)
+
+    beside = add(http, "p1", [pool["name"]], "28")
+    again = add(http, "p1", [pool["name"]], "28")
+    other = add(http, "p2", [pool["name"]], f"{nested['name']}/27")
+    by_args = add(http, "p3", [pool["name"]], "", config={"args": {"cni": {"prefix": 29}}})
+
+    assert [each["address"] for each in beside.json()["ips"]] == ["10.231.0.2/24"]
+    assert beside.json()["ipamd.io/prefixes"] == ["10.231.0.112/28"]
+    assert again.json() == beside.json()
+    assert other.json()["ipamd.io/prefixes"] == ["10.232.0.32/27"]
+    assert by_args.json()["ipamd.io/prefixes"] == ["10.231.0.104/29"]
+    previous = {"config": {"prevResult": beside.json()}}
+    checked = http.post("/v1/cni/check", json=call("p1", ipam={"pools": [pool["name"]]}, **previous))
+    assert checked.status_code == 204, checked.text
+    assert http.post("/v1/cni/del", json=call("p2")).status_code == 204
+    assert http.get(f"/v1/pools/{nested['name']}/usage").json()["allocated"] == 0
+    for name in ("p1", "p3"):
+        http.post("/v1/cni/del", json=call(name))
+    assert http.get("/v1/allocations", params={"pool": pool["name"]}).json()["items"] == []
+
+
+def test_beside_both_families_the_length_says_of_which_the_prefix_is(
+    http: httpx.Client, new_pool: NewPool
+) -> None:
+    pools = [new_pool(subnet=each)["name"] for each in ("10.233.0.0/24", "fd00:233::/64")]
+
+    told = [add(http, f"f{length}", pools, length).json()["ipamd.io/prefixes"] for length in ("28", "124")]
+
+    assert told == [["10.233.0.112/28"], ["fd00:233::30/124"]]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "code", "said"),
+    [
+        ("33", 7, "1 to 32"),
+        ("129", 7, "length of a prefix"),
+        ("0", 7, "length of a prefix"),
+        ("028", 7, "length of a prefix"),
+        ("-28", 7, "length of a prefix"),
+        ("large", 7, "length of a prefix"),
+        ("28.0", 7, "length of a prefix"),
+        (28, 7, "a string"),
+        ("8", 7, "has no /8 in it"),
+        ("25", 7, "has no /25 in it"),
+        ("/28", 7, "is empty"),
+        ("nowhere/28", 7, "nowhere"),
+        ("26", 100, "no /26 is free as a whole"),
+    ],
+)
+def test_an_add_with_a_prefix_that_cannot_be_had_takes_nothing(
+    http: httpx.Client, prefix: object, code: int, said: str
+) -> None:
+    rules = {"name": "narrow", "subnet": "10.234.0.0/25", "auto_assign": False}
+    http.post("/v1/pools", json={**rules, "exclusions": ["10.234.0.99"]})
+
+    refused = add(http, "bad", ["narrow"], prefix).json()
+
+    assert (refused["code"], said in refused["msg"] + refused.get("details", "")) == (code, True), refused
+    assert http.get("/v1/allocations", params={"pool": "narrow"}).json()["items"] == []
+
+
+def test_explain_says_where_a_prefix_would_come_from(http: httpx.Client, new_pool: NewPool) -> None:
+    pool = new_pool(subnet="10.235.0.0/25", exclusions=["10.235.0.99"])["name"]
+    config = {"runtimeConfig": {ANNOTATIONS: {"ipamd.io/prefix": "28"}}}
+
+    def explained(length: str) -> list[tuple[int, str, str]]:
+        config["runtimeConfig"][ANNOTATIONS]["ipamd.io/prefix"] = length
+        told = http.post("/v1/explain", json=call("e1", ipam={"pools": [pool]}, config=config)).json()
+        return [(each["position"], each["standing"], each["why"]) for each in told["pools"]]
+
+    assert explained("28")[1] == (1, "gives", "it would give 10.235.0.80/28")
+    position, standing, why = explained("26")[1]
+    assert (position, standing) == (1, "full")
+    assert "no whole /26" in why
 
 
 def test_the_check_finds_an_address_in_a_prefix_that_another_holds_too() -> None:

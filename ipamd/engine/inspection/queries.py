@@ -124,7 +124,7 @@ class Queries:
         if not held:
             return Refused(NotHeld(f"container {identity.container_id} holds no address: run ADD again"))
         for row in held:
-            if row.address not in seen:
+            if row.prefix_length is None and row.address not in seen:
                 listed = ", ".join(map(str, seen)) or "none"
                 why = f"this container holds it, but prevResult lists {listed}"
                 return Refused(AddressUnavailable(row.address, why))
