@@ -158,10 +158,10 @@ async def _of_node(api: Rest, verb: str, cluster: str, name: str) -> Removal:
             title, "Release", effects, "POST", f"/v1/nodes/{tail}/release", view, consent=EVEN_IF_ALIVE
         )
     if verb == "remove":
-        blocks = _number(sum(holds["blocks"].values()), "block")
+        seats, blocks = holds["seats"], _number(sum(holds["blocks"].values()), "block")
         effects = [
             f"Released: {addresses} of its containers.",
-            f"Taken back: {_number(holds['seats'], 'address')} that it holds in advance.",
+            *([f"Taken back: {_number(seats, 'address')} that it holds in advance."] if seats else []),
             f"Given back: {blocks}, and its address in the pod network.",
             "Forgotten: its labels and its tokens.",
             dead,

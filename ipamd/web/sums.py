@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ipamd.addressing.mask import Mask
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 from ipamd.engine.inspection.usage import Usage
@@ -102,7 +103,7 @@ class SharedSums:
             known = self._rows.get((space, family))
             if known is None:
                 row = PoolOrder(catalogue.pools_of(space, family))
-                known = self._rows[space, family] = row, sums(await _usable(catalogue, row.pools))
+                known = self._rows[space, family] = row, sums(await _usable(row.pools))
             return known
 
     async def taken(self, known: Engine, row: PoolOrder) -> tuple[Sequence[int], Instant]:
@@ -116,10 +117,11 @@ class SharedSums:
         return sums([allocated.get(pool.name, 0) for pool in row.pools]), at
 
 
-async def _usable(catalogue: Catalogue, pools: Sequence[Pool]) -> list[int]:
+async def _usable(pools: Sequence[Pool]) -> list[int]:
+    """How many addresses holders may have of each pool. What is reserved is usable: nobody looks it up."""
     found = []
     for number, pool in enumerate(pools):
-        found.append(catalogue.mask(pool).usable.total)
+        found.append(Mask(pool).usable.total)
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
     return found
