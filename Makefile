@@ -24,7 +24,7 @@ help-all: help
 	@echo "make test-arm64     the plugin's tests on its executable for arm64, under qemu"
 	@echo "make test-runtimes  newer runtimes out of Debian sid: containerd 2.1, CNI plugins 1.9"
 	@echo "make test-clean     make demo and make test in an empty Debian 12 and an empty Debian 13; an hour"
-	@echo "make test-kubernetes  the chart on a real Kubernetes of two nodes: docs/kubernetes.md"
+	@echo "make test-kubernetes  the chart on a real Kubernetes: docs/kubernetes.md"
 	@echo "make bench-quick    the benchmarks in a minute, for a look"
 	@echo "make bench-growth   ten million addresses; two or three hours, and 30 GB of disk"
 	@echo "make node           dist/node/ARCH/ipamd-ipam, the plugins as one static file"

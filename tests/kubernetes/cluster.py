@@ -1,4 +1,4 @@
-"""A real Kubernetes 1.20 of two nodes, empty: no network for pods, no registry, no DNS."""
+"""A real Kubernetes 1.20 of two nodes or more, empty: no network for pods, no registry, no DNS."""
 
 import json
 import os
@@ -72,11 +72,15 @@ KUBELET: Final[dict[str, Any]] = {
 
 
 class Cluster:
-    """Two nodes, of which the first has the control plane too."""
+    """Its nodes, of which the first has the control plane too."""
 
-    def __init__(self, folder: Path, archives: list[Path], *, dual_stack: bool = False) -> None:
+    def __init__(
+        self, folder: Path, archives: list[Path], *, nodes: int = 2, dual_stack: bool = False
+    ) -> None:
         self.folder = folder
-        self.machines = [Machine(f"node{n}", f"10.99.0.{n}", folder / f"node{n}") for n in (1, 2)]
+        self.machines = [
+            Machine(f"node{n}", f"10.99.0.{n}", folder / f"node{n}") for n in range(1, nodes + 1)
+        ]
         self.outside = Machine("outside", "10.99.0.9", folder / "outside")
         """No node, and on the nodes' network."""
         self._switch = Switch()
@@ -89,7 +93,7 @@ class Cluster:
         return self.machines[0]
 
     def start(self) -> None:
-        """Return when the API answers and both nodes are known."""
+        """Return when the API answers and all nodes are known."""
         self._kernel = {key: run("sysctl", "-n", key).strip() for key in KERNEL}
         self._switch.create()
         for machine in [*self.machines, self.outside]:

@@ -21,7 +21,7 @@ MakeClaim = Callable[[int], str]
 
 @pytest.fixture(scope="module")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """Two nodes that have the images, and no network for pods; of both families if the module says so."""
+    """Nodes that have the images, and no network for pods; the module says how many, of which families."""
     assert IMAGES.is_file(), f"there is no {IMAGES}: make it with scripts/image"
     folder = Path(tempfile.mkdtemp(prefix="ipamd-k-"))
     folders = {part for path in map(Path, OWN) for part in (path, *path.parents)}
@@ -29,8 +29,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     for part in made:
         part.mkdir()
     image.write_image(folder / "busybox.tar")
-    dual_stack = getattr(request.module, "DUAL_STACK", False)
-    cluster = Cluster(folder, [folder / "busybox.tar", IMAGES], dual_stack=dual_stack)
+    nodes, dual_stack = getattr(request.module, "NODES", 2), getattr(request.module, "DUAL_STACK", False)
+    cluster = Cluster(folder, [folder / "busybox.tar", IMAGES], nodes=nodes, dual_stack=dual_stack)
     try:
         cluster.start()
         cluster.kubectl("create", "namespace", "ipamd")

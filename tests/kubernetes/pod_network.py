@@ -1,4 +1,4 @@
-"""A cluster made whole by the chart and examples/pod-network.yaml, and what its agents say of the network."""
+"""A cluster made whole by the chart and an example of a pod network, and what its agents say of it."""
 
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -11,13 +11,25 @@ from tests.kubernetes.release import POSTGRES, Release
 from tests.kubernetes.workload import not_ready
 from tests.release.charts.chart import CHART, merged
 
-EXAMPLE: Final[dict[str, Any]] = yaml.safe_load((CHART / "examples" / "pod-network.yaml").read_text())
+
+def example(name: str) -> dict[str, Any]:
+    """The values of one of the chart's examples."""
+    values: dict[str, Any] = yaml.safe_load((CHART / "examples" / f"{name}.yaml").read_text())
+    return values
+
+
+EXAMPLE: Final = example("pod-network")
 SUBNETS: Final = [ip_network(pool["subnet"]) for pool in EXAMPLE["pools"]]
 POSTGRES_USER: Final = 999
 
 
-def make_whole(cluster: Cluster, claim: str, change: Mapping[str, Any] | None = None) -> Release:
-    """Install the example's values, but for the database and what is to change; wait for its network."""
+def make_whole(
+    cluster: Cluster,
+    claim: str,
+    change: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] = EXAMPLE,
+) -> Release:
+    """Install an example's values, but for the database and what is to change; wait for its network."""
     database = {
         "kind": "trial",
         "existingSecret": None,
@@ -25,7 +37,7 @@ def make_whole(cluster: Cluster, claim: str, change: Mapping[str, Any] | None = 
         "storage": {"existingClaim": claim},
     }
     own = {"database": database, "service": {"clusterIP": "10.98.0.77"}}
-    made = Release(cluster, merged(merged(EXAMPLE, own), change or {}))
+    made = Release(cluster, merged(merged(values, own), change or {}))
     made.upgrade()
     wait_for(lambda: not_ready(cluster) == [], "ready nodes")
     wait_for(lambda: unavailable(cluster) == [], "available nodes")

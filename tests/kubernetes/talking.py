@@ -4,7 +4,7 @@ import json
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.kubernetes.cluster import KUBECTL, Cluster
@@ -73,6 +73,25 @@ while not select.select([sys.stdin], [], [], 0.05)[0]:
 print(json.dumps({"asked": asked, "lost": lost, "longest": longest}))
 """
 
+_ASKING_ON: Final = """
+import json, select, socket, sys
+asking = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+asking.settimeout(0.3)
+asking.connect((sys.argv[1], int(sys.argv[2])))
+answered, lost = [], 0
+print("talking", flush=True)
+while not select.select([sys.stdin], [], [], 0.05)[0]:
+    try:
+        asking.send(b"?\\n")
+        name = asking.recv(1000).decode().split()[0]
+    except OSError:
+        lost += 1
+        continue
+    if answered[-1:] != [name]:
+        answered.append(name)
+print(json.dumps({"answered": answered, "lost": lost}))
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -100,9 +119,22 @@ class Talk:
     longest: float = 0
 
 
+@dataclass(slots=True)
+class Answered:
+    """Which pods have answered at one address, one after another, and how many datagrams nobody did."""
+
+    answered: list[str] = field(default_factory=list)
+    lost: int = 0
+
+
 def run_answering(cluster: Cluster, name: str, replicas: int, ports: Sequence[int] = ()) -> list[Pod]:
     """Have pods that answer on PORT, as many on each node, and on ports of their nodes if such are given."""
-    container = {
+    return run_deployment(cluster, name, replicas, answering(ports))
+
+
+def answering(ports: Sequence[int] = ()) -> dict[str, Any]:
+    """A container that answers on PORT, and on ports of its node if such are given."""
+    return {
         "name": "answering",
         "image": f"{REPOSITORY}:test",
         "imagePullPolicy": "Never",
@@ -115,7 +147,6 @@ def run_answering(cluster: Cluster, name: str, replicas: int, ports: Sequence[in
         ],
         "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
     }
-    return run_deployment(cluster, name, replicas, container)
 
 
 def answer_on(machine: Machine) -> None:
@@ -142,8 +173,26 @@ def ask(cluster: Cluster, asker: Pod | Machine, targets: Iterable[Target]) -> li
 @contextmanager
 def keep_talking(cluster: Cluster, pod: Pod, host: str) -> Iterator[Talk]:
     """Use one connection from a pod to a host all the while, and send datagrams; then tell of it."""
-    command = ["exec", "-i", pod["metadata"]["name"], "--", "python3", "-c", _KEEPING_ON, host, str(PORT)]
     talk = Talk()
+    with _running(cluster, pod, _KEEPING_ON, host) as found:
+        yield talk
+    talk.asked, talk.lost, talk.longest = found["asked"], found["lost"], found["longest"]
+
+
+@contextmanager
+def keep_asking(cluster: Cluster, pod: Pod, host: str) -> Iterator[Answered]:
+    """Send datagrams from a pod to an address all the while; then tell who has answered."""
+    told = Answered()
+    with _running(cluster, pod, _ASKING_ON, host) as found:
+        yield told
+    told.answered, told.lost = found["answered"], found["lost"]
+
+
+@contextmanager
+def _running(cluster: Cluster, pod: Pod, script: str, host: str) -> Iterator[dict[str, Any]]:
+    """Run a script in a pod that talks with a host until it is told to end; what it then prints."""
+    command = ["exec", "-i", pod["metadata"]["name"], "--", "python3", "-c", script, host, str(PORT)]
+    found: dict[str, Any] = {}
     talking = subprocess.Popen(
         [*cluster.control.prefix(), str(KUBECTL), *command],
         env=cluster.environment(),
@@ -155,11 +204,10 @@ def keep_talking(cluster: Cluster, pod: Pod, host: str) -> Iterator[Talk]:
     try:
         assert talking.stdout is not None
         assert talking.stdout.readline() == "talking\n"
-        yield talk
+        yield found
         told, complaint = talking.communicate("\n", timeout=120)
         assert talking.returncode == 0, complaint
-        found: dict[str, Any] = json.loads(told)
-        talk.asked, talk.lost, talk.longest = found["asked"], found["lost"], found["longest"]
+        found.update(json.loads(told))
     finally:
         talking.kill()
         talking.wait()

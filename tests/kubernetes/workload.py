@@ -45,27 +45,68 @@ def run_deployment(
     return pods(cluster, name)
 
 
-def run_stateful_set(cluster: Cluster, name: str, replicas: int) -> list[Pod]:
-    """Have pods that sleep and keep their names; return them when all of them run."""
+def run_stateful_set(
+    cluster: Cluster,
+    name: str,
+    replicas: int,
+    container: dict[str, Any] | None = None,
+    annotations: dict[str, str] | None = None,
+) -> list[Pod]:
+    """Have pods that sleep, or do something else, and keep their names; return them when all of them run."""
+    apply_stateful_set(cluster, name, replicas, container, annotations)
+    cluster.kubectl("rollout", "status", f"statefulset/{name}", "--timeout=170s", seconds=180)
+    return pods(cluster, name)
+
+
+def apply_stateful_set(
+    cluster: Cluster,
+    name: str,
+    replicas: int,
+    container: dict[str, Any] | None = None,
+    annotations: dict[str, str] | None = None,
+    namespace: str = "default",
+    strategy: str = "RollingUpdate",
+) -> None:
+    """Ask for pods that keep their names, and begin all at once rather than one after another."""
     labels = {"app": name}
     template = {
-        "metadata": {"labels": labels},
-        "spec": {"terminationGracePeriodSeconds": 1, "containers": [_container()]},
+        "metadata": {"labels": labels, "annotations": annotations or {}},
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [container or _container()]},
     }
     document = {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "serviceName": name,
             "replicas": replicas,
+            "podManagementPolicy": "Parallel",
+            "updateStrategy": {"type": strategy},
             "selector": {"matchLabels": labels},
             "template": template,
         },
     }
     cluster.kubectl("apply", "-f", "-", given=json.dumps(document))
-    cluster.kubectl("rollout", "status", f"statefulset/{name}", "--timeout=170s", seconds=180)
-    return pods(cluster, name)
+
+
+def run_pod(
+    cluster: Cluster, name: str, node: str, container: dict[str, Any], annotations: dict[str, str]
+) -> Pod:
+    """Have one pod on a node; return it when it is ready."""
+    document = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "nodeSelector": {"kubernetes.io/hostname": node},
+            "containers": [container],
+        },
+    }
+    cluster.kubectl("apply", "-f", "-", given=json.dumps(document))
+    cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=110s")
+    found: Pod = cluster.get("pod", name)
+    return found
 
 
 def start_churn(cluster: Cluster, name: str) -> None:
@@ -100,9 +141,17 @@ def _once(container: dict[str, Any]) -> dict[str, Any]:
     return {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]}
 
 
-def pods(cluster: Cluster, app: str) -> list[Pod]:
-    found: list[Pod] = cluster.get("pods", "-l", f"app={app}")["items"]
+def pods(cluster: Cluster, app: str, namespace: str = "default") -> list[Pod]:
+    found: list[Pod] = cluster.get("-n", namespace, "pods", "-l", f"app={app}")["items"]
     return found
+
+
+def is_ready(pod: Pod) -> bool:
+    """Whether a pod runs and is not to end."""
+    conditions = pod["status"].get("conditions", [])
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        one["type"] == "Ready" and one["status"] == "True" for one in conditions
+    )
 
 
 def address(pod: Pod) -> str:
