@@ -23,15 +23,15 @@ class _Unreadable(ValueError):
     """A file in the spool is not an entry: nobody can deliver it."""
 
 
-def deliver(spool: Spool, skip: str, own: Destination | None) -> None:
-    """Try at most 16 entries within 200 ms, from a random place. `skip` was tried a moment ago.
+def deliver(spool: Spool, skip: str, own: Destination | None, seconds: float = _SECONDS) -> None:
+    """Try at most 16 entries within a time, from a random place. `skip` was tried a moment ago.
 
-    `own` is the destination of this call: an entry from before the node had a token is sent there with the
-    token. It stops at the first connection that fails, because the next would fail too, and at once if
-    another call delivers. What cannot be delivered now waits for the next call. Nothing of it changes the
-    answer of this call.
+    A call has 200 ms for it, so that its runtime does not wait; the agent has more. `own` is the destination
+    of this call: an entry from before the node had a token is sent there with the token. It stops at the
+    first connection that fails, because the next would fail too, and at once if another call delivers. What
+    cannot be delivered now waits for the next call. Nothing of it changes the answer of this call.
     """
-    deadline = clock.after(platform.uptime_ns(), _SECONDS)
+    deadline = clock.after(platform.uptime_ns(), seconds)
     try:
         names = [name for name in spool.names() if name != skip]
         if not names or not spool.is_own():

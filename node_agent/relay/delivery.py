@@ -18,6 +18,8 @@ from node_agent.facts import Facts
 
 _LOOK_EVERY: Final = 2.0
 _LONGEST_PAUSE: Final = 30.0
+_SECONDS: Final = 5.0
+"""For one attempt. Nobody waits for it, and an ipamd that has much to do is slower than a call could wait."""
 
 log = structlog.get_logger()
 
@@ -33,6 +35,7 @@ async def keep_delivering(state_dir: Path, facts: Facts) -> None:
         if gone:
             log.info("spool", outcome="delivered", entries=gone, waiting=waiting)
         if waiting and gone:
+            pause = _LOOK_EVERY
             continue
         pause = min(2 * pause, _LONGEST_PAUSE) if waiting else _LOOK_EVERY
         with contextlib.suppress(TimeoutError):
@@ -46,7 +49,7 @@ async def _deliver(spool: Spool, facts: Facts) -> tuple[int, int]:
         before = set(spool.names())
         if not before:
             return 0, 0
-        await asyncio.to_thread(deliver, spool, "", None)
+        await asyncio.to_thread(deliver, spool, "", None, _SECONDS)
         gone = len(before - set(spool.names()))
     except (OSError, ValueError) as error:
         facts.fail("the spool cannot be read", str(error))

@@ -14,6 +14,7 @@ import pytest
 from tests.agent.process import NODE, AgentProcess
 from tests.api.access.conftest import Caller, token_file
 from tests.cni.authority import Authority
+from tests.cni.peer import dribble, response, silence, tcp_peer
 from tests.service import IpamdProcess
 from tests.tls_service import ADMIN
 from tests.waiting import eventually
@@ -281,6 +282,19 @@ def test_what_nobody_knows_the_end_of_is_undone(
     assert failed.error["code"] == 11
     assert undone == [True]
     assert held(admin) == ["c0"]
+
+
+def test_a_release_in_the_spool_is_delivered_to_an_ipamd_that_is_slow(agent: AgentProcess) -> None:
+    peer = tcp_peer()
+    plugin = agent.plugin(endpoints=[peer.endpoint])
+    peer.will(silence(), *[dribble(response(204), pause=0.01)] * 50)
+
+    assert plugin.call("DEL", plugin.config(timeout=1)).code == 0
+    waited = len(plugin.waiting())
+    eventually(lambda: plugin.waiting() == [])
+    peer.close()
+
+    assert waited == 1
 
 
 def test_without_the_agent_the_plugin_goes_on_with_the_nodes_own_token(

@@ -164,7 +164,7 @@ def test_owners_keep_their_addresses_if_the_next_pod_comes_before_the_last_is_go
             at_once = ("--force", "--grace-period=0", "--wait=false")
             cluster.kubectl("delete", "pod", "-l", "app=owned", *at_once)
             found = wait_for_others(cluster, "owned", uids(found))
-        wait_for(partial(hold_alone, release, found), "the end of the pods before")
+        wait_for(partial(hold_alone, release, found), "the end of the pods before", 240)
 
         assert had(found) == first
         each_answers_each_node(cluster, watchers, found)
