@@ -17,6 +17,10 @@ from node_agent.pod_network.pairing import mode_of_pair
 
 LAST_METRIC = 0xFFFFFFFF
 """Of a route that counts only if there is no other."""
+SINGLE_METRIC = 2048
+"""Of a route to a single address of a peer's. The plugin's route to a container of this node has a smaller
+one. So both are there while an address moves, and a node reaches its own container while that lives.
+"""
 _OVERHEAD = {IPV4: 50, IPV6: 70}
 """What a packet in the tunnel grows by: headers of Ethernet, IP, UDP and vxlan."""
 _LEAST_MTU = {IPV4: 68, IPV6: 1280}
@@ -206,16 +210,16 @@ def _is_usable(found: Desired, peer: Peer, own: Peer) -> bool:
 def _add_peer(found: Desired, network: Network, own: Peer, peer: Peer, mode: Mode) -> None:
     mtu = min(own.mtu, peer.mtu)
     inside = mtu - _OVERHEAD[network.settings.underlay]
-    for prefix in _prefixes(peer):
+    for prefix, metric in _prefixes(peer):
         if mode is Mode.DIRECT and prefix.version == peer.address.version:
-            _put(found, Route(prefix, Through.UPLINK, peer.address, mtu=mtu), peer.name)
+            _put(found, Route(prefix, Through.UPLINK, peer.address, mtu=mtu, metric=metric), peer.name)
             continue
         gateway = _gateway(peer, prefix.version)
         if found.tunnel is None or gateway is None or inside < _LEAST_MTU[prefix.version]:
             found.faults.append(f"node {peer.name}: {prefix} is not reached: {_why(found, gateway, inside)}")
             continue
         source = own.pod_address(prefix.version)
-        _put(found, Route(prefix, Through.TUNNEL, gateway, source, inside), peer.name)
+        _put(found, Route(prefix, Through.TUNNEL, gateway, source, inside, metric), peer.name)
     if found.tunnel is not None:
         for family in (IPV4, IPV6):
             next_hop = _gateway(peer, family)
@@ -252,6 +256,9 @@ def _why(found: Desired, gateway: Address | None, inside: int) -> str:
     return f"packets in the tunnel have room for {inside} bytes only"
 
 
-def _prefixes(peer: Peer) -> Iterator[Prefix]:
-    yield from peer.blocks
-    yield from peer.borrowed
+def _prefixes(peer: Peer) -> Iterator[tuple[Prefix, int]]:
+    """What is announced of a peer, each with the metric of its route."""
+    for block in peer.blocks:
+        yield block, 0
+    for single in peer.borrowed:
+        yield single, SINGLE_METRIC

@@ -72,6 +72,50 @@ def test_a_second_pass_changes_nothing(node: Namespace, make_pass: Pass) -> None
     assert routes["10.64.1.9"]["gateway"] == "10.64.3.1"
 
 
+MOVING = {"10.64.1.9": "192.0.2.2", "fd00:64::109": TUNNEL}
+"""Addresses of this node's blocks that a container of node 2 has, and what leads there."""
+MOVED = network(peer(1), peer(2, borrowed=("10.64.1.9/32", "fd00:64::109/128")))
+
+
+def way_to(node: Namespace, address: str) -> str:
+    return node.run("ip", "route", "get", address)
+
+
+def add_container(node: Namespace, address: str) -> None:
+    """Add a pair and a route as the plugin does: refused if another route stands in the way."""
+    node.run("ip", "link", "add", "host0", "up", "type", "veth", "peer", "inside0")
+    node.run("ip", "link", "set", "inside0", "up")
+    node.run("ip", "route", "add", address, "dev", "host0", "proto", "150")
+
+
+@pytest.mark.parametrize("address", MOVING)
+def test_a_container_whose_address_comes_from_another_node_begins_before_the_agent_has_heard(
+    node: Namespace, make_pass: Pass, address: str
+) -> None:
+    make_pass(MOVED)
+    assert MOVING[address] in way_to(node, address)
+
+    add_container(node, address)
+    assert "dev host0" in way_to(node, address)
+    make_pass(MOVED)
+    assert "dev host0" in way_to(node, address)
+    make_pass(network(peer(1), peer(2)))
+    assert "dev host0" in way_to(node, address)
+
+
+@pytest.mark.parametrize("address", MOVING)
+def test_a_container_that_has_moved_is_reached_here_until_it_ends_here(
+    node: Namespace, make_pass: Pass, address: str
+) -> None:
+    add_container(node, address)
+
+    assert make_pass(MOVED).faults == []
+    assert "dev host0" in way_to(node, address)
+    node.run("ip", "link", "delete", "host0")
+
+    assert MOVING[address] in way_to(node, address)
+
+
 def test_the_agent_that_starts_anew_changes_no_route(node: Namespace, make_pass: Pass) -> None:
     make_pass()
     before = state(node)
