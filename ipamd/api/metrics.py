@@ -1,7 +1,7 @@
 """Metrics for Prometheus. Names follow its conventions: base units, and `_total` for counters.
 
 The rest of ipamd counts in plain numbers, which become metrics at a scrape. No value of a label comes from a
-caller: admins name pools and quotas, and all others are fixed words.
+caller: admins name pools, quotas and holds, and all others are fixed words.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from ipamd.engine.inspection.usage import Usage
 from ipamd.engine.inventory import GoneNodes
 from ipamd.engine.leasing.lease_uses import Counts as LeaseCounts
 from ipamd.engine.measures import Histogram, Measures
+from ipamd.models.hold import HoldUse
 from ipamd.models.instant import SECOND
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-STATES: Final = ("allocated", "leased", "cooling", "reserved", "excluded", "free")
+STATES: Final = ("allocated", "leased", "held", "cooling", "reserved", "excluded", "free")
 
 
 class _Now(Collector):
@@ -51,6 +52,7 @@ class _Now(Collector):
         silent: SilentNodes,
         gone: GoneNodes,
         quotas: Mapping[str, QuotaUse],
+        holds: Mapping[str, HoldUse],
         ready: bool,
     ) -> None:
         self._calls = calls
@@ -64,6 +66,7 @@ class _Now(Collector):
         self._silent = silent
         self._gone = gone
         self._quotas = quotas
+        self._holds = holds
         self._ready = ready
 
     def collect(self) -> Iterator[Metric]:
@@ -75,6 +78,7 @@ class _Now(Collector):
         yield from self._of_clock()
         yield from self._of_pools()
         yield from self._of_quotas()
+        yield from self._of_holds()
 
     def _of_calls(self) -> Iterator[Metric]:
         answers = CounterMetricFamily(
@@ -187,6 +191,19 @@ class _Now(Collector):
         yield limits
         yield used
 
+    def _of_holds(self) -> Iterator[Metric]:
+        left = GaugeMetricFamily(
+            "ipamd_hold_left_addresses", "Addresses of a hold that no workload has.", labels=("hold",)
+        )
+        taken = GaugeMetricFamily(
+            "ipamd_hold_taken_addresses", "Addresses that workloads have out of a hold.", labels=("hold",)
+        )
+        for hold, use in self._holds.items():
+            left.add_metric((hold,), use.left)
+            taken.add_metric((hold,), use.taken)
+        yield left
+        yield taken
+
     def _of_the_dead(self) -> Iterator[Metric]:
         yield _counter(
             "ipamd_dead_addresses",
@@ -243,13 +260,14 @@ def exposition(
     silent: SilentNodes,
     gone: GoneNodes,
     quotas: Mapping[str, QuotaUse],
+    holds: Mapping[str, HoldUse],
     *,
     ready: bool,
 ) -> bytes:
     """The page of a scrape."""
     registry = CollectorRegistry()
     registry.register(
-        _Now(calls, engine, clock, waiting, waiters, usage, leases, dead, silent, gone, quotas, ready)
+        _Now(calls, engine, clock, waiting, waiters, usage, leases, dead, silent, gone, quotas, holds, ready)
     )
     for of_process in (ProcessCollector, PlatformCollector, GCCollector):
         of_process(registry=registry)

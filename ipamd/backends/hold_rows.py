@@ -17,11 +17,16 @@ def found_for(search: HoldSearch | HoldPosition, rows: Sequence[Allocation]) -> 
     return ready[: search.limit]
 
 
-def uses_of(holds: Collection[str], rows: Iterable[Allocation]) -> dict[str, HoldUse]:
+def uses_of(holds: Collection[str] | None, rows: Iterable[Allocation]) -> dict[str, HoldUse]:
     """See `Ledger.hold_uses`."""
     found: dict[str, HoldUse] = {}
     for row in rows:
-        if row.until is None and row.slot == 0 and row.hold is not None and row.hold in holds:
+        if (
+            row.until is None
+            and row.slot == 0
+            and row.hold is not None
+            and (holds is None or row.hold in holds)
+        ):
             left, taken = found.get(row.hold, HoldUse())
             found[row.hold] = HoldUse(left + row.is_left, taken + (not row.is_left))
     return found

@@ -32,6 +32,7 @@ class FindingKind(StrEnum):
     TALLY = "tally"
     HOLDER_WITHOUT_OWNER = "holder-without-owner"
     OWNER_HOLDERS = "owner-holders"
+    HOLD = "hold"
 
 
 REPAIRABLE = frozenset(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -368,3 +370,60 @@ def test_the_check_finds_nothing_wrong_with_holds(ipamd_process: IpamdProcess) -
     ipamd_process.http.delete("/v1/holds/crew")
     assert ipamd_process.contradictions() == []
     assert len(set(got)) == 5
+
+
+def test_a_pod_that_is_refused_is_told_what_is_kept_for_whom_and_until_when(
+    http: httpx.Client, team: str, five: str
+) -> None:
+    made = hold(http, team, 5, five)
+    asked = pod("a", f"{team}-not", five)
+
+    refused = http.post("/v1/cni/add", json=asked).json()
+    explained = http.post("/v1/explain", json=asked).json()
+    usage = http.get(f"/v1/pools/{five}/usage").json()
+
+    sentence = f"5 kept for others by hold {team} until {made['until']}"
+    assert sentence in refused["msg"]
+    assert (explained["pools"][0]["standing"], sentence in explained["pools"][0]["why"]) == ("full", True)
+    assert (usage["held"], usage["allocated"], usage["free"]) == (5, 0, 0)
+
+
+def test_explain_says_that_an_address_comes_out_of_a_hold(http: httpx.Client, team: str, five: str) -> None:
+    made = hold(http, team, 2, five)
+    first = held(http, team)[0]
+
+    explained = http.post("/v1/explain", json=pod("a", team, five)).json()
+
+    assert explained["pools"][0]["why"] == f"it would give {first}, out of hold {team}"
+    remark = f"hold {team} until {made['until']} has 2 of 2 addresses left for this workload"
+    assert remark in explained["remarks"]
+    assert left(http, team) == (2, 0)
+
+
+def test_metrics_tell_what_is_left_of_each_hold(http: httpx.Client, team: str, five: str) -> None:
+    hold(http, team, 3, five)
+    add(http, "a", team, five)
+
+    lines = http.get("/metrics").text.splitlines()
+
+    assert f'ipamd_hold_left_addresses{{hold="{team}"}} 2.0' in lines
+    assert f'ipamd_hold_taken_addresses{{hold="{team}"}} 1.0' in lines
+    assert f'ipamd_pool_addresses{{pool="{five}",state="held"}} 2.0' in lines
+
+
+def test_a_hold_that_lost_an_address_is_found(ipamd_process: IpamdProcess) -> None:
+    ipamd_process.create_pool("pods", "10.0.0.0/24")
+    hold(ipamd_process.http, "crew", 2, "pods")
+    ipamd_process.stop()
+    with closing(sqlite3.connect(ipamd_process.database)) as database, database:
+        database.execute("UPDATE allocation SET hold = 'gone', owner = 'hold:gone' WHERE position % 2")
+    ipamd_process.start()
+
+    lacking, orphan = ipamd_process.contradictions()
+
+    assert (lacking["kind"], orphan["kind"]) == ("hold", "hold")
+    assert "hold crew is of 2 addresses, but 1 are left of it, and workloads have 0" in lacking["what"]
+    assert "1 addresses are left of hold gone, which does not exist" in orphan["what"]
+    [row] = ipamd_process.allocations(owner="hold:gone")
+    assert ipamd_process.http.delete(f"/v1/allocations/{row['id']}").status_code == 204
+    assert [finding["kind"] for finding in ipamd_process.contradictions()] == ["hold"]

@@ -672,26 +672,29 @@ class History(RuleBasedStateMachine):
     @invariant()
     def holds_have_all_that_is_not_taken(self) -> None:
         for name, hold in self.model.holds.items():
-            answer = self.every(lambda engine, name=name: engine.queries.hold_uses([name]))
-            assert answer == ("value", {name: HoldUse(len(hold.left), len(hold.taken))})
+            kind, left, taken = self.every(lambda engine, name=name: engine.queries.use_of_hold(name))
+            assert (kind, left, taken) == ("use", len(hold.left), len(hold.taken))
 
     @invariant()
     def usage_adds_up(self) -> None:
         for name, pool in self.model.pools.items():
             usage = self.every(lambda engine, name=name: engine.queries.usage(name))[1]
             held, usable = self.model.held(name), self.model.usable(pool)
+            left = sum(len(hold.left) for hold in self.model.holds.values() if hold.pool == name)
             kept = {address for address in usable if self.model.keeper(address)}
             cooling = self.model.cooling(pool) & usable - kept - held
             assert (
                 usage.size,
                 usage.allocated,
+                usage.held,
                 usage.cooling,
                 usage.reserved,
                 usage.excluded,
                 usage.free,
             ) == (
                 pool.subnet.num_addresses,
-                len(held),
+                len(held) - left,
+                left,
                 len(cooling),
                 len(kept - held),
                 pool.subnet.num_addresses - len(usable),
@@ -793,6 +796,8 @@ async def told(work: Coroutine[Any, Any, Any]) -> Answer:
             return "addresses", set(answer)
         case Quota():
             return "quota", answer.name, answer.limit, answer.counting
+        case HoldUse(left, taken):
+            return "use", left, taken
         case Hold():
             return "hold", answer.name, answer.state
         case list() | tuple():

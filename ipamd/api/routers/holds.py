@@ -36,7 +36,7 @@ async def list_holds(
 ) -> dict[str, Any]:
     """List all holds, by name."""
     holds = list(catalogue.snapshot.holds.values())
-    uses = await engine.queries.hold_uses()
+    uses = await engine.queries.uses_of_holds()
     reading = engine.clock.read()
     return page_of_names(
         holds,
@@ -89,5 +89,4 @@ def _hold(catalogue: Catalogue, name: str) -> Hold:
 
 async def _shown(hold: Hold, engine: Engine, response: Response) -> ShownHold:
     response.headers.update(entity_tag(hold.revision))
-    uses = await engine.queries.hold_uses([hold.name])
-    return document_of(hold, uses.get(hold.name, HoldUse()), engine.clock.read())
+    return document_of(hold, await engine.queries.use_of_hold(hold.name), engine.clock.read())

@@ -20,9 +20,9 @@ router = APIRouter(tags=["health"])
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})
 async def metrics(request: Request, engine: TheEngine) -> Response:
-    """Metrics of this process, its pools and quotas, in the text format of Prometheus.
+    """Metrics of this process, its pools, quotas and holds, in the text format of Prometheus.
 
-    While the database does not answer, the metrics of pools and quotas are missing.
+    While the database does not answer, the metrics of pools, quotas and holds are missing.
     """
     calls = cast(CallMeasures, request.app.state.calls)
     ready = await engine.queries.ready() is None
@@ -31,6 +31,7 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
     dead = await engine.censuses.count() if ready else DeadCounts()
     silent = await engine.nodes.silent() if ready else SilentNodes()
     quotas = await engine.queries.quota_uses() if ready else {}
+    holds = await engine.queries.uses_of_holds() if ready else {}
     # In a thread, for ten thousand pools take longer to write down than a call may wait.
     page = await asyncio.to_thread(
         exposition,
@@ -45,6 +46,7 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
         silent,
         engine.inventories.count(),
         quotas,
+        holds,
         ready=ready,
     )
     return Response(page, media_type=MEDIA_TYPE)

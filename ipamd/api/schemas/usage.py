@@ -10,15 +10,17 @@ from ipamd.engine.inspection.usage import Usage
 class ShownUsage(TypedDict):
     """Addresses of a pool. `size` is the sum of the others.
 
-    `leased` are those that nodes hold in advance. `reserved` are those kept for a holder that does not have
-    them now; `excluded` those that no holder may have; `cooling` those given back so lately that they are not
-    handed out again yet. `prefixes` says how many prefixes are held, by length; their addresses are among the
-    allocated ones. `waiting` are no addresses, but the allocations that wait for one.
+    `leased` are those that nodes hold in advance, `held` those left of holds. `reserved` are those kept for a
+    holder that does not have them now; `excluded` those that no holder may have; `cooling` those given back
+    so lately that they are not handed out again yet. `prefixes` says how many prefixes are held, by length;
+    their addresses are among the allocated ones. `waiting` are no addresses, but the allocations that wait for
+    one.
     """
 
     size: int
     allocated: int
     leased: int
+    held: int
     cooling: int
     reserved: int
     excluded: int
@@ -33,6 +35,7 @@ def usage_document(usage: Usage, waiting: int) -> ShownUsage:
         "size": usage.size,
         "allocated": usage.allocated,
         "leased": usage.leased,
+        "held": usage.held,
         "cooling": usage.cooling,
         "reserved": usage.reserved,
         "excluded": usage.excluded,

@@ -144,6 +144,8 @@ async def test_what_a_hold_has_and_what_is_taken_of_it_is_counted(backend: Backe
     uses = await backend.ledger.hold_uses(["evening", "morning", "none"])
 
     assert uses == {"evening": HoldUse(1, 1), "morning": HoldUse(1, 0)}
+    assert await backend.ledger.hold_uses(None) == uses
+    assert await backend.ledger.hold_uses([]) == {}
     assert await found(backend, some(9)) == [["10.0.0.4"]]
     [row] = await backend.ledger.page(AllocationQuery(address=first.address, space="default"), None, 9)
     assert (row.hold, row.is_left, row.free_since) == ("evening", False, None)

@@ -267,8 +267,11 @@ class Ledger(Protocol):
         """What the fullest tally of each quota counts, without quotas of which nothing is used."""
         ...
 
-    async def hold_uses(self, holds: Sequence[str]) -> Mapping[str, HoldUse]:
-        """What is left of some holds, and what workloads have taken, without holds that have nothing."""
+    async def hold_uses(self, holds: Sequence[str] | None) -> Mapping[str, HoldUse]:
+        """What is left of some holds, and what workloads have taken, without holds that have nothing.
+
+        None: of all that have anything, also of those that the catalogue does not know.
+        """
         ...
 
     async def receipt_key(self) -> bytes:

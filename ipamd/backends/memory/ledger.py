@@ -255,7 +255,7 @@ class MemoryLedger:
     async def most_used(self) -> Mapping[str, int]:
         return most_used(self._tables.tallies)
 
-    async def hold_uses(self, holds: Sequence[str]) -> Mapping[str, HoldUse]:
+    async def hold_uses(self, holds: Sequence[str] | None) -> Mapping[str, HoldUse]:
         return uses_of(holds, self._tables.allocations.rows.values())
 
     async def receipt_key(self) -> bytes:

@@ -41,12 +41,13 @@ READY_UNLOCKED: Final = Statement(_READY.with_for_update(skip_locked=True), _REA
 
 
 @lru_cache
-def _uses(length: int) -> Statement:
-    keys, names = statements.numbered(length)
+def _uses(length: int | None) -> Statement:
+    keys, names = statements.numbered(length or 0)
+    these = [] if length is None else [ALLOCATION.c.hold.in_(keys)]
     is_left = ALLOCATION.c.owner == literal_column(f"'{HOLD_OWNER}:'").op("||")(ALLOCATION.c.hold)
     return Statement(
         select(ALLOCATION.c.hold, func.count(), func.sum(case((is_left, 1), else_=0)))
-        .where(ALLOCATION.c.hold.in_(keys), text("until IS NULL AND hold IS NOT NULL AND slot = 0"))
+        .where(text("until IS NULL AND hold IS NOT NULL AND slot = 0"), *these)
         .group_by(ALLOCATION.c.hold),
         names,
     )
@@ -87,10 +88,11 @@ async def read_unlocked(session: DatabaseSession, searches: Sequence[Search]) ->
     return answers
 
 
-async def uses(session: DatabaseSession, holds: Sequence[str]) -> Mapping[str, HoldUse]:
+async def uses(session: DatabaseSession, holds: Sequence[str] | None) -> Mapping[str, HoldUse]:
     """See `Ledger.hold_uses`."""
     found: dict[str, HoldUse] = {}
-    for keys in statements.in_pieces(holds) if holds else ():
-        for hold, count, left in await session.fetch(_uses(len(keys)), *keys):
+    pieces: Sequence[list[str]] = [[]] if holds is None else statements.in_pieces(holds) if holds else []
+    for keys in pieces:
+        for hold, count, left in await session.fetch(_uses(len(keys) if keys else None), *keys):
             found[hold] = HoldUse(int(left), int(count) - int(left))
     return found

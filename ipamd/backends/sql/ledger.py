@@ -306,7 +306,7 @@ class SqlLedger:
     async def most_used(self) -> Mapping[str, int]:
         return await self._reader.read(tallies.most_used)
 
-    async def hold_uses(self, holds: Sequence[str]) -> Mapping[str, HoldUse]:
+    async def hold_uses(self, holds: Sequence[str] | None) -> Mapping[str, HoldUse]:
         return await self._reader.read(lambda session: uses_of_holds(session, holds))
 
     async def receipt_key(self) -> bytes:

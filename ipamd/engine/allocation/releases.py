@@ -45,8 +45,8 @@ class Releases:
         leased = [row for row in ending if row.is_free_seat] if release.seat is None else None
         if leased:
             return Refused(SeatLeased(leased[0].address, leased[0].held_by))
-        if ending and ending[0].is_left:
-            return Refused(HeldBack(ending[0].address, ending[0].hold or ""))
+        if ending and ending[0].is_left and ending[0].hold in batch.catalogue.snapshot.holds:
+            return Refused(HeldBack(ending[0].address, ending[0].held_by))
         self._waiting[at] = call, ending, len(meant) - len(ending)
         if any(row.slot or row.is_of_owner for row in ending):
             self._of_owners.add(at)

@@ -22,6 +22,7 @@ from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.comparison import Comparison, mask_of, misplaced, of_rows
+from ipamd.engine.inspection.holds_apart import HoldsApart
 from ipamd.engine.inspection.moments_apart import MomentsApart
 from ipamd.engine.inspection.owners_apart import held_without_owner, owner_findings
 from ipamd.engine.inspection.tallies_apart import CountAgain, TalliesApart
@@ -88,6 +89,7 @@ class Check:
         self._clock = clock
         self._apart = MomentsApart(backend, cache, clock, setting_back)
         self._tallies = TalliesApart(backend, cache, count_again)
+        self._holds = HoldsApart(backend, cache)
 
     async def portion(self, cursor: Cursor | None, silent: Instant | None, *, repair: bool) -> Portion:
         """Look at what comes after a cursor, and repair what can be repaired.
@@ -102,6 +104,7 @@ class Check:
                 *_put_back((await self._cache.refresh()).snapshot.restoration),
                 *await self._apart.findings(repair=repair),
                 *await self._tallies.findings(repair=repair),
+                *await self._holds.findings(),
                 *_conflicts(await self._backend.ledger.censuses(None)),
             ]
             if cursor is None

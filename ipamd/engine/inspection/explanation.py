@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from ipamd.backends.interface import Ledger
+from ipamd.backends.interface import HeldAddress, Ledger
 from ipamd.engine.allocation.candidate_pools import Candidate, candidates_of, count_candidates
 from ipamd.engine.allocation.selection import AddressRequest, context_of, select, why_not_had
 from ipamd.engine.allocation.tallies import counts, exceeded, limits_of
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
-from ipamd.engine.inspection.usage import fullness
+from ipamd.engine.inspection.usage import fullness, shown_hold
+from ipamd.models.address import IPAddress
 from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, Fullness
 from ipamd.models.explanation import Considered, Explanation, PoolStanding
+from ipamd.models.hold import Hold, HoldUse
 from ipamd.models.outcome import Grant, Granted, Refused
 from ipamd.models.pool import Pool, PoolState
 from ipamd.models.quota import Quota, Tally, quota_weight
@@ -37,13 +39,15 @@ async def explain(
         return _again(outcome)
     asked = request.pool_names, context_of(request), catalogue
     quotas = await _quotas_of(request, catalogue, ledger)
-    explaining = _Explaining(request, outcome, catalogue, quotas)
+    holds = await _holds_for(request, outcome, catalogue, ledger)
+    explaining = _Explaining(request, outcome, catalogue, quotas, holds)
     listed = [*islice(candidates_of(*asked), MOST_LISTED), *explaining.of_prefix()]
     counted = [each.name for each in listed if explaining.counts(each)]
     filled = {each.pool: each for each in await fullness(counted, catalogue, ledger, clock)}
     considered = tuple(explaining.considered(each, filled) for each in listed)
     unlisted = max(count_candidates(*asked) - MOST_LISTED, 0)
-    return Explanation(outcome, considered, tuple(_remarks(request, outcome, quotas, ahead)), unlisted)
+    remarks = (*holds.remarks(clock), *_remarks(request, outcome, quotas, ahead))
+    return Explanation(outcome, considered, remarks, unlisted)
 
 
 def _again(outcome: Granted) -> Explanation:
@@ -95,6 +99,35 @@ async def _quotas_of(request: AllocationRequest, catalogue: Catalogue, ledger: L
     return [_QuotaUse(quota, tally, used[tally]) for quota, tally in limits]
 
 
+class _Holds(NamedTuple):
+    """The holds for a request, what is left of them, and which addresses of its answer they have."""
+
+    holds: Sequence[Hold]
+    uses: Mapping[str, HoldUse]
+    having: Mapping[IPAddress, str]
+
+    def remarks(self, clock: Reading) -> Iterator[str]:
+        """What is left for the workload that asks."""
+        for hold in self.holds:
+            left = self.uses.get(hold.name, HoldUse()).left
+            yield f"{shown_hold(hold, clock)} has {left} of {hold.size} addresses left for this workload"
+
+
+async def _holds_for(
+    request: AllocationRequest, outcome: Granted | Refused, catalogue: Catalogue, ledger: Ledger
+) -> _Holds:
+    cluster, workload = request.holder.cluster or "", request.workload
+    holds = catalogue.holds.for_workload(cluster, workload.namespace, workload.name)
+    if not holds:
+        return _Holds((), {}, {})
+    uses = await ledger.hold_uses([hold.name for hold in holds])
+    granted = outcome.grants if isinstance(outcome, Granted) else ()
+    rows = await ledger.of_addresses([HeldAddress(each.pool.space, each.address) for each in granted])
+    return _Holds(
+        holds, uses, {row.address: row.hold for row in rows if row.is_left and row.hold is not None}
+    )
+
+
 class _Explaining:
     """One request and its outcome, compared with one pool after another."""
 
@@ -104,8 +137,10 @@ class _Explaining:
         outcome: Granted | Refused,
         catalogue: Catalogue,
         quotas: Sequence[_QuotaUse],
+        holds: _Holds,
     ) -> None:
         self._request = request
+        self._holds = holds
         self._quotas = [each for each in quotas if not each.quota.counting]
         self._catalogue = catalogue
         self._grants = outcome.grants if isinstance(outcome, Granted) else ()
@@ -162,7 +197,8 @@ class _Explaining:
     def _given(self, grant: Grant) -> str:
         reservation = self._catalogue.mask(grant.pool).reservation_of(grant.address)
         kept = f", which is reserved for {reservation.holder}" if reservation is not None else ""
-        return f"it would give {grant.written}{kept}"
+        hold = self._holds.having.get(grant.address)
+        return f"it would give {grant.written}{kept}" + (f", out of hold {hold}" if hold is not None else "")
 
     def _prefix_length_at(self, position: int) -> int | None:
         return self._asked[position].prefix_length if position < len(self._asked) else None

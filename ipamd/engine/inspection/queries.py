@@ -98,10 +98,15 @@ class Queries:
         """The namespaces that use most of a quota."""
         return await self._ledger.tallies(quota, limit)
 
-    async def hold_uses(self, holds: Sequence[str] | None = None) -> Mapping[str, HoldUse]:
-        """What is left of some holds or of all, and what is taken, without holds that have nothing."""
-        names = sorted(self._cache.catalogue.snapshot.holds) if holds is None else holds
-        return await self._ledger.hold_uses(names) if names else {}
+    async def use_of_hold(self, hold: str) -> HoldUse:
+        """What is left of a hold, and what is taken."""
+        return (await self._ledger.hold_uses([hold])).get(hold, HoldUse())
+
+    async def uses_of_holds(self) -> Mapping[str, HoldUse]:
+        """What is left of each hold, and what is taken, by name."""
+        holds = self._cache.catalogue.snapshot.holds
+        uses = await self._ledger.hold_uses(None) if holds else {}
+        return {name: uses.get(name, HoldUse()) for name in sorted(holds)}
 
     async def allocation(self, number: int) -> Allocation:
         """One allocation, live or ended. Raises NotFound."""

@@ -8,7 +8,7 @@ from ipamd.engine.allocation.selection import MOST_NAMED
 from ipamd.engine.catalogue import RequestContext
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
-from ipamd.engine.inspection.usage import fullness
+from ipamd.engine.inspection.usage import fullness, shown_hold
 from ipamd.models.errors import AddressTaken, NothingFree
 from ipamd.models.outcome import Refused
 from ipamd.models.query import AllocationQuery
@@ -31,6 +31,10 @@ class Refusals:
         if isinstance(error, AddressTaken):
             query = AllocationQuery(address=error.address, space=error.space)
             for row in await self._ledger.page(query, None, 1):
+                hold = self._cache.catalogue.snapshot.holds.get(row.hold or "") if row.is_left else None
+                if hold is not None:
+                    by = shown_hold(hold, self._clock.read())
+                    return Refused(AddressTaken(error.space, error.address, by, None, error.reserved))
                 taken = AddressTaken(error.space, error.address, row.held_by, row.id, error.reserved)
                 return Refused(taken)
         return refused

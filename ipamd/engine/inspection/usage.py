@@ -15,7 +15,8 @@ from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.block import Block
 from ipamd.models.errors import Fullness
-from ipamd.models.instant import SECOND
+from ipamd.models.hold import Hold, HoldUse
+from ipamd.models.instant import SECOND, rfc3339
 from ipamd.models.pool import Pool, PoolState
 from ipamd.models.query import BlocksWanted, Fill
 
@@ -30,14 +31,15 @@ NOTHING: Final = Fill(allocated=0, last_freed=0, next_free_since=None)
 class Usage:
     """Addresses of a pool. `size` is the sum of the others.
 
-    `leased` are those that nodes hold in advance. `reserved` are those kept for a holder that does not have
-    them now; `excluded` those that no holder may have; `cooling` those given back so lately that they are not
+    `leased` are those that nodes hold in advance, `held` those left of holds. `reserved` are those kept for a
+    holder that does not have them now; `excluded` those that no holder may have; `cooling` those given back so lately that they are not
     handed out again yet.
     """
 
     size: int
     allocated: int
     leased: int
+    held: int
     cooling: int
     reserved: int
     excluded: int
@@ -70,6 +72,7 @@ async def usage_of(
     counted = {}
     fills = await ledger.fill([pool.name for pool in pools], allocated)
     prefixes = await ledger.prefixes()
+    holds = await _left_of_holds(pools, catalogue, ledger)
     for begin in range(0, len(pools), AT_ONCE):
         portion = pools[begin : begin + AT_ONCE]
         wanted = [
@@ -79,10 +82,20 @@ async def usage_of(
         blocks = await ledger.blocks_of(looked_into) if looked_into else {}
         for pool in portion:
             fill, mask = fills.get(pool.name, NOTHING), catalogue.mask(pool)
-            lengths = prefixes.get(pool.name, {})
-            counted[pool.name] = _usage(mask, fill, blocks.get(pool.name, ()), lengths, clock)
+            lengths, held = prefixes.get(pool.name, {}), holds.get(pool.name, 0)
+            counted[pool.name] = _usage(mask, fill, blocks.get(pool.name, ()), lengths, held, clock)
         await asyncio.sleep(0)
     return counted
+
+
+async def _left_of_holds(pools: Sequence[Pool], catalogue: Catalogue, ledger: Ledger) -> Mapping[str, int]:
+    """What is left of the holds of some pools. Where there are none, nothing is read."""
+    holds = [hold for pool in pools for hold in catalogue.holds.of_pool(pool.name)]
+    uses = await ledger.hold_uses([hold.name for hold in holds]) if holds else {}
+    left: dict[str, int] = {}
+    for hold in holds:
+        left[hold.pool] = left.get(hold.pool, 0) + uses.get(hold.name, HoldUse()).left
+    return left
 
 
 def _wanted(fill: Fill, mask: Mask, clock: Reading) -> BlocksWanted | None:
@@ -96,7 +109,12 @@ def _wanted(fill: Fill, mask: Mask, clock: Reading) -> BlocksWanted | None:
 
 
 def _usage(
-    mask: Mask, fill: Fill, blocks: Sequence[Block], prefixes: Mapping[int, int], clock: Reading
+    mask: Mask,
+    fill: Fill,
+    blocks: Sequence[Block],
+    prefixes: Mapping[int, int],
+    held: int,
+    clock: Reading,
 ) -> Usage:
     """Add up."""
     cooled = clock.past(mask.pool.cooldown * SECOND)
@@ -106,17 +124,18 @@ def _usage(
         if block.last_freed > cooled
     )
     reserved_held = sum(count_held(block, mask.reserved) for block in blocks if block.allocated)
-    allocated = fill.allocated - fill.leased
+    allocated = max(fill.allocated - fill.leased - held, 0)  # what is left was counted a moment later
     size, usable = mask.offered.total, mask.usable.total
     reserved = mask.reserved.total - reserved_held
     return Usage(
         size=size,
         allocated=allocated,
         leased=fill.leased,
+        held=held,
         cooling=cooling,
         reserved=reserved,
         excluded=size - usable,
-        free=usable - allocated - fill.leased - cooling - reserved,
+        free=usable - allocated - fill.leased - held - cooling - reserved,
         prefixes=dict(sorted(prefixes.items())),
     )
 
@@ -144,6 +163,18 @@ async def fullness(
                 clock.lasts_until(since, pool.cooldown * SECOND) if since is not None else None,
                 pool.lends,
                 counted.leased,
+                counted.held,
+                _shown_holds(pool, catalogue, clock) if counted.held else (),
             )
         )
     return tuple(described)
+
+
+def _shown_holds(pool: Pool, catalogue: Catalogue, clock: Reading) -> tuple[str, ...]:
+    """The holds of a pool, each with its end, as a sentence names them."""
+    return tuple(shown_hold(hold, clock) for hold in catalogue.holds.of_pool(pool.name))
+
+
+def shown_hold(hold: Hold, clock: Reading) -> str:
+    """A hold with its end."""
+    return f"hold {hold.name} until {rfc3339(clock.lasts_until(hold.since, hold.span))}"

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ipamd.models.address import IPAddress
 from ipamd.models.errors.domain_error import DomainError
 from ipamd.models.instant import Instant, rfc3339
+
+MOST_NAMED: Final = 8
+"""How many holds one sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fullness:
     """How full a pool is. `str()` says it. `ready_at` is when its next address has cooled down.
 
-    What is free may lie in other nodes' blocks: `lends` says that a node may have it all the same.
+    What is free may lie in other nodes' blocks: `lends` says that a node may have it all the same. `held` are
+    left of these `holds`.
     """
 
     pool: str
@@ -27,10 +32,13 @@ class Fullness:
     ready_at: Instant | None
     lends: bool = True
     leased: int = 0
+    held: int = 0
+    holds: tuple[str, ...] = ()
 
     @property
     def free(self) -> int:
-        return self.size - self.allocated - self.leased - self.cooling - self.reserved - self.excluded
+        held = self.allocated + self.leased + self.held
+        return self.size - held - self.cooling - self.reserved - self.excluded
 
     def __str__(self) -> str:
         if self.draining:
@@ -38,6 +46,7 @@ class Fullness:
         text = f"pool {self.pool} has {self.allocated} of {self.size} allocated, {self.cooling} cooling down"
         for count, what in (
             (self.leased, "held in advance by nodes"),
+            (self.held, f"kept for others by {' and '.join(self.holds[:MOST_NAMED])}"),
             (self.reserved, "reserved"),
             (self.excluded, "excluded"),
         ):
@@ -137,8 +146,8 @@ class HeldBack(DomainError):
 
     def __init__(self, address: IPAddress, hold: str) -> None:
         super().__init__(
-            f"{address} is left of hold {hold}, and no workload has it: give back all that is left with "
-            f"`ipamctl hold release {hold}`"
+            f"{address} is left of {hold}, and no workload has it: give back all that is left with "
+            "`ipamctl hold release`"
         )
 
 

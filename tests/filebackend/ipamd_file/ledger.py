@@ -297,7 +297,7 @@ class FileLedger:
     async def most_used(self) -> Mapping[str, int]:
         return await self._turn(lambda: most_used(self._store.tables["tally"]))  # type: ignore[arg-type]  # as put
 
-    async def hold_uses(self, holds: Sequence[str]) -> Mapping[str, HoldUse]:
+    async def hold_uses(self, holds: Sequence[str] | None) -> Mapping[str, HoldUse]:
         return await self._turn(lambda: uses_of(holds, self._store.values("allocation")))
 
     async def receipt_key(self) -> bytes:
