@@ -7,7 +7,7 @@ from typing import Final
 
 from ipamd.engine.inspection.usage import Usage
 
-STATES: Final = ("allocated", "leased", "cooling", "reserved", "excluded", "free")
+STATES: Final = ("allocated", "leased", "held", "cooling", "reserved", "excluded", "free")
 THINNEST: Final = 0.4
 """The percentage as which anything at all is shown: one of a million is there too."""
 

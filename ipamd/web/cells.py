@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final, NamedTuple
@@ -127,10 +127,10 @@ def prefix_cells(prefix: IPNetwork, mask: Mask, taken: Sequence[int]) -> list[Pr
 
 
 def address_cells(
-    prefix: IPNetwork, mask: Mask, blocks: Sequence[Block], leased: Set[IPAddress], cooled: Instant
+    prefix: IPNetwork, mask: Mask, blocks: Sequence[Block], kept: Mapping[IPAddress, str], cooled: Instant
 ) -> list[AddressCell]:
-    """The addresses of a picture, each with its state. `leased` are those that nodes hold in advance."""
-    states = _states(blocks, leased, cooled)
+    """The addresses of a picture, each with its state. `kept` says which nodes or holds have."""
+    states = _states(blocks, kept, cooled)
     made = []
     for value in range(int(prefix[0]), int(prefix[-1]) + 1):
         address = address_in(prefix.version, value)
@@ -161,25 +161,27 @@ def empty_stretches(cells: Sequence[PrefixCell], mask: Mask) -> list[Gap]:
     ]
 
 
-def state_of(value: int, mask: Mask, blocks: Sequence[Block], leased: Set[IPAddress], cooled: Instant) -> str:
+def state_of(
+    value: int, mask: Mask, blocks: Sequence[Block], kept: Mapping[IPAddress, str], cooled: Instant
+) -> str:
     """The state of one address."""
-    return _state(value, mask, _states(blocks, leased, cooled))
+    return _state(value, mask, _states(blocks, kept, cooled))
 
 
-def _states(blocks: Sequence[Block], leased: Set[IPAddress], cooled: Instant) -> Mapping[int, str]:
-    """What blocks and leases say of addresses, by their values; nothing of those that are free."""
+def _states(blocks: Sequence[Block], kept: Mapping[IPAddress, str], cooled: Instant) -> Mapping[int, str]:
+    """What blocks, leases and holds say of addresses, by their values; nothing of those that are free."""
     states = {
         block.first + offset: "allocated" if since == HELD else "cooling"
         for block in blocks
         for offset, since in enumerate(block.free_since)
         if since > cooled
     }
-    return {**states, **{int(address): "leased" for address in leased}}
+    return {**states, **{int(address): state for address, state in kept.items()}}
 
 
 def _state(value: int, mask: Mask, states: Mapping[int, str]) -> str:
     known = states.get(value, "free")
-    if known in ("allocated", "leased"):
+    if known in ("allocated", "leased", "held"):
         return known
     if value not in mask.usable:
         return "excluded"

@@ -18,6 +18,7 @@ from ipamd.web.asking import asked, fields, form, rest, visitor
 from ipamd.web.bulk import BULK, chosen
 from ipamd.web.forms import (
     FORMS,
+    HOLD,
     NEW_NODE,
     NODE,
     POOL,
@@ -120,6 +121,12 @@ async def edit_quota(request: Request) -> Response:
     """Change a quota."""
     name = quote(request.path_params["name"], safe="")
     return await _edit(request, QUOTA, f"/v1/quotas/{name}", "/ui/quotas", "PATCH")
+
+
+async def edit_hold(request: Request) -> Response:
+    """Change for whom a hold is, and for how long."""
+    name = quote(request.path_params["name"], safe="")
+    return await _edit(request, HOLD, f"/v1/holds/{name}", "/ui/holds", "PATCH")
 
 
 async def edit_node(request: Request) -> Response:
@@ -275,6 +282,7 @@ ROUTES: Final = [
     Route("/ui/new/{noun}", _for_admins(new), methods=["GET", "POST"]),
     Route("/ui/edit/pool/{name}", _for_admins(edit_pool), methods=["GET", "POST"]),
     Route("/ui/edit/quota/{name}", _for_admins(edit_quota), methods=["GET", "POST"]),
+    Route("/ui/edit/hold/{name}", _for_admins(edit_hold), methods=["GET", "POST"]),
     Route("/ui/edit/node/{cluster:name}/{name:name}", _for_admins(edit_node), methods=["GET", "POST"]),
     Route(
         "/ui/release/owner/{cluster:name}/{namespace:name}/{name:name}",

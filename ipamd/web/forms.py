@@ -108,6 +108,21 @@ QUOTA: Final = Form(
     ),
     "What is used already counts. Nothing is freed if that is more than the limit.",
 )
+HOLD: Final = Form(
+    "hold",
+    "/v1/holds",
+    "/ui/holds",
+    (
+        Field("name", "Name", fixed=True),
+        Field("size", "Addresses", "number", "How many: all of them are kept, or none.", fixed=True),
+        Field("pool", "Pool", fixed=True),
+        Field("namespaces", "Namespaces", "lines", "One a line: a name, a beginning such as team-*, or *."),
+        Field("workloads", "Only for pods", "lines", "One a line: a name, or a beginning such as web-*."),
+        Field("clusters", "Only in clusters", "lines"),
+        Field("seconds", "Seconds", "number", "For how long, from its beginning: 7200 are two hours."),
+    ),
+    "Pods that match take from it first. What is left comes back at the end.",
+)
 ALLOCATION: Final = Form(
     "allocation",
     "/v1/allocations",
@@ -160,7 +175,7 @@ NEW_NODE: Final = Form(
     "A node is known once it calls. If it is made before that, its first container finds its labels.",
 )
 SPOKEN: Final = {"true": "yes", "false": "no"}
-FORMS: Final = {form.noun: form for form in (POOL, RESERVATION, QUOTA, ALLOCATION, OWNER, TOKEN)}
+FORMS: Final = {form.noun: form for form in (POOL, RESERVATION, QUOTA, HOLD, ALLOCATION, OWNER, TOKEN)}
 
 Texts = Mapping[str, str]
 Difference = tuple[str, list[str], list[str]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -146,9 +146,9 @@ async def _picture(request: Request, catalogue: Catalogue, pool: Pool, at: IPNet
     first, last = int(at[0]), int(at[-1])
     if last - first < 1 << cells.CELL_BITS:
         blocks = await known.queries.blocks(pool.name, first, last)
-        leased = await _leased(known, pool, blocks, at[0], at[-1])
+        kept = await _kept(known, catalogue, pool, blocks, at)
         cooled = known.clock.read().past(pool.cooldown * SECOND)
-        addresses = cells.address_cells(at, mask, blocks, leased, cooled)
+        addresses = cells.address_cells(at, mask, blocks, kept, cooled)
         found = cells.gaps(addresses)
         return {**given, "addresses": addresses, "prefixes": [], "as_of": None, **_largest(found)}
     parts = cells.prefixes_of(at)
@@ -159,15 +159,20 @@ async def _picture(request: Request, catalogue: Catalogue, pool: Pool, at: IPNet
     return {**given, "addresses": [], "prefixes": prefixes, "as_of": as_of, **free}
 
 
-async def _leased(
-    known: Engine, pool: Pool, blocks: Sequence[Block], first: IPAddress, last: IPAddress
-) -> Set[IPAddress]:
-    """Which addresses of a picture nodes hold in advance. Nothing is read if its blocks have none."""
-    if not any(block.leased for block in blocks):
-        return frozenset()
-    query = AllocationQuery(pool=pool.name, space=pool.space, between=(first, last))
+async def _kept(
+    known: Engine,
+    catalogue: Catalogue,
+    pool: Pool,
+    blocks: Sequence[Block],
+    at: IPNetwork | Sequence[IPAddress],
+) -> Mapping[IPAddress, str]:
+    """Which addresses of a picture nodes hold in advance, or holds. Nothing is read if there are none."""
+    if not any(block.leased for block in blocks) and not catalogue.holds.of_pool(pool.name):
+        return {}
+    query = AllocationQuery(pool=pool.name, space=pool.space, between=(at[0], at[-1]))
     rows = await known.queries.allocations(query, None, 1 << cells.CELL_BITS)
-    return {row.address for row in rows if row.is_free_seat}
+    leased = {row.address: "leased" for row in rows if row.is_free_seat}
+    return leased | {row.address: "held" for row in rows if row.is_left}
 
 
 def _largest(found: Sequence[cells.Gap]) -> dict[str, Any]:
@@ -193,9 +198,9 @@ async def show_address(request: Request) -> Response:
         mask = catalogue.mask(pool)
         value = int(address)
         blocks = await engine(request).queries.blocks(pool.name, value, value)
-        leased = await _leased(engine(request), pool, blocks, address, address)
+        kept = await _kept(engine(request), catalogue, pool, blocks, [address])
         cooled = engine(request).clock.read().past(pool.cooldown * SECOND)
-        state = cells.state_of(value, mask, blocks, leased, cooled)
+        state = cells.state_of(value, mask, blocks, kept, cooled)
         why, reservation = mask.why_not(address), mask.reservation_of(address)
     live = [item for item in history["items"] if item["until"] is None]
     return render(

@@ -59,6 +59,7 @@ async def removal_of(api: Rest, named: Mapping[str, str]) -> Removal:
         "allocation": _allocation,
         "reservation": _reservation,
         "quota": _quota,
+        "hold": _hold,
         "token": _token,
     }
     made = nouns.get(named["noun"])
@@ -69,7 +70,7 @@ async def removal_of(api: Rest, named: Mapping[str, str]) -> Removal:
 
 async def _pool(api: Rest, name: str) -> Removal:
     pool, usage = await api.ask("GET", f"/v1/pools/{name}"), await api.get(f"/v1/pools/{name}/usage")
-    held = usage["allocated"] + usage.get("leased", 0)
+    held = usage["allocated"] + usage.get("leased", 0) + usage.get("held", 0)
     effects = [
         f"Not given any more: {_number(usage['size'], 'address')} ({pool.document['subnet']}).",
         f"Forgotten: {_number(usage['cooling'], 'address')} that cool down, and the past of all its blocks.",
@@ -118,6 +119,17 @@ async def _quota(api: Rest, name: str) -> Removal:
     ]
     title, path = f"Delete quota {document['name']}", f"/v1/quotas/{name}"
     return Removal(title, "Delete", effects, "DELETE", path, "/ui/quotas", quota.tag)
+
+
+async def _hold(api: Rest, name: str) -> Removal:
+    hold = await api.ask("GET", f"/v1/holds/{name}")
+    document = hold.document
+    effects = [
+        f"Free again: {_number(document['left'], 'address')} of pool {document['pool']}.",
+        f"Workloads keep what they have out of it: {_number(document['taken'], 'address')}.",
+    ]
+    title, path = f"Release hold {document['name']}", f"/v1/holds/{name}"
+    return Removal(title, "Release", effects, "DELETE", path, "/ui/holds", hold.tag)
 
 
 async def _token(api: Rest, number: str) -> Removal:

@@ -75,6 +75,7 @@ def fill(http: httpx.Client) -> None:
     post(f"/v1/requests/{asked['id']}/refuse", {"reason": HOSTILE})
     post("/v1/reservations", {"address": "10.64.0.78", "owner": "\U0001f980 crab", "note": HOSTILE})
     post("/v1/quotas", {"name": "web", "limit": 50, "namespaces": ["web"], "pool": "pods"})
+    post("/v1/holds", {"name": "eve", "size": 3, "pool": "pods", "namespaces": ["web"], "seconds": 86400})
     post("/v1/requests", {"reservation": {"address": "10.64.0.77", "owner": "\U0001f980 crab"}})
     assert http.put("/v1/nodes/default/n1", json={"labels": {"zone": HOSTILE}}).is_success
 
@@ -142,6 +143,11 @@ VIEWS = {
     "/ui/new/quota": "They share the limit",
     "/ui/edit/quota/web": "Only in clusters",
     "/ui/delete/quota/web": "The limit of 50 ends",
+    "/ui/holds": "3</a>",
+    "/ui/new/hold": "Only for pods",
+    "/ui/edit/hold/eve": "Only in clusters",
+    "/ui/delete/hold/eve": "Free again: 3 addresses of pool pods",
+    "/ui/allocations?owner=hold:eve": "kept by hold",
     "/ui/owners": "shop/orders-db",
     "/ui/release/owner/default/shop/orders-db": "Held by containers now: 1.",
     "/ui/tokens": "There is no token yet",

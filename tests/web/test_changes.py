@@ -281,6 +281,31 @@ def test_a_node_is_made_before_it_calls_and_no_known_one_is_changed_by_that(
     assert page.send("/ui/new/node", {"labels": "zone=c"}).status_code == 422
 
 
+def test_holds(page: Browser, filled: IpamdProcess) -> None:
+    form = {
+        "name": "rollout",
+        "size": "5",
+        "pool": "pods",
+        "namespaces": "team-a\nteam-b-*",
+        "workloads": "web-*",
+        "seconds": "7200",
+    }
+    assert page.send("/ui/new/hold", {**form, "size": "100000"}).status_code == 422
+    assert "cannot have all its 4096 addresses" in page.send("/ui/new/hold", {**form, "size": "4096"}).text
+    assert page.send("/ui/new/hold", form).status_code == 303
+    assert "team-a, team-b-*, pods web-*" in page.get("/ui/holds").text
+    first = filled.http.get("/v1/allocations", params={"owner": "hold:rollout"}).json()["items"][0]["address"]
+    assert "A hold keeps it, for a workload to come" in page.get(f"/ui/addresses/{first}").text
+    was = {f"was:{name}": text for name, text in form.items()}
+    changed = page.send("/ui/edit/hold/rollout", {**form, **was, "seconds": "14400", "workloads": ""})
+    assert changed.status_code == 303, changed.text
+    hold = filled.http.get("/v1/holds/rollout").json()
+    assert (hold["seconds"], hold["workloads"], hold["left"]) == (14400, [], 5)
+    assert "Free again: 5 addresses of pool pods" in page.get("/ui/delete/hold/rollout").text
+    assert page.send("/ui/delete/hold/rollout", {}).status_code == 303
+    assert filled.http.get("/v1/holds/rollout").status_code == 404
+
+
 def test_quotas(page: Browser, filled: IpamdProcess) -> None:
     form = {
         "name": "team-a",

@@ -34,6 +34,7 @@ FILTERS = {
     "/ui/nodes/default/n1": ("cursor",),
     "/ui/new/allocation": ("pool", "address", "owner"),
     "/ui/quotas": ("cursor",),
+    "/ui/holds": ("cursor",),
     "/ui/sign-in": ("next",),
 }
 
@@ -45,7 +46,7 @@ def paths() -> Iterator[str]:
             path = re.sub(r"\{[^}]+\}", nonsense, route.path)
             if path != route.path:
                 yield path
-        for noun in ("pool", "allocation", "reservation", "quota", "token"):
+        for noun in ("pool", "allocation", "reservation", "quota", "hold", "token"):
             yield f"/ui/delete/{noun}/{nonsense}"
         for verb in ("release", "delete"):
             yield f"/ui/{verb}/node/default/{nonsense}"

@@ -94,7 +94,8 @@ def test_a_picture_tells_each_address_of_a_small_prefix_and_the_gaps(page: Brows
     assert states["10.64.0.0"] == states["10.64.0.1"] == states["10.64.0.255"] == "excluded"
     assert states["10.64.0.9"] == "allocated"
     assert {states[f"10.64.0.{last}"] for last in range(64, 72)} == {"reserved"}
-    assert list(states.values()).count("free") == 256 - 3 - 2 - 9
+    assert list(states.values()).count("held") == 3
+    assert list(states.values()).count("free") == 256 - 3 - 2 - 9 - 3
     assert re.search(r"10\.64\.0\.10</a>.*10\.64\.0\.63.*<small>54<", text)
 
 

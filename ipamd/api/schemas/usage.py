@@ -13,8 +13,8 @@ class ShownUsage(TypedDict):
     `leased` are those that nodes hold in advance, `held` those left of holds. `reserved` are those kept for a
     holder that does not have them now; `excluded` those that no holder may have; `cooling` those given back
     so lately that they are not handed out again yet. `prefixes` says how many prefixes are held, by length;
-    their addresses are among the allocated ones. `waiting` are no addresses, but the allocations that wait for
-    one.
+    their addresses are among the allocated ones. `waiting` are no addresses, but the allocations that wait
+    for one.
     """
 
     size: int

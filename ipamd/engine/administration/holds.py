@@ -40,7 +40,7 @@ LOOK_EVERY: Final = 2.0
 FILL_SECONDS: Final = 30.0
 """How long a hold may take to be filled."""
 
-BROKEN_OFF: Final = 60
+BROKEN_OFF: Final = 40
 """A hold that is not filled after so many seconds is of a process that is gone."""
 
 LOCKS: Final = WaitForLocks(10.0)

@@ -32,8 +32,8 @@ class Usage:
     """Addresses of a pool. `size` is the sum of the others.
 
     `leased` are those that nodes hold in advance, `held` those left of holds. `reserved` are those kept for a
-    holder that does not have them now; `excluded` those that no holder may have; `cooling` those given back so lately that they are not
-    handed out again yet.
+    holder that does not have them now; `excluded` those that no holder may have; `cooling` those given back
+    so lately that they are not handed out again yet.
     """
 
     size: int
