@@ -24,9 +24,8 @@ from benchmarks.pinning import SERVER_CORE
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.rows import allocation_values, block_values
 from ipamd.backends.sql.schema import ALLOCATION_COLUMNS, BLOCK
-from ipamd.backends.sql.session import compiled
-from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS
-from ipamd.backends.sql.sqlite.deferred_indexes import BATCHES, FEWEST, MOST
+from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession
+from ipamd.backends.sql.sqlite.deferred_terms import BATCHES, FEWEST, MOST, catch_up
 from ipamd.backends.sql.sqlite.file import path_of
 from ipamd.models.allocation import Allocation, NetworkNamespace, Workload
 from ipamd.models.block import HELD, Block, new_block
@@ -103,9 +102,9 @@ def _sqlite(url: str, made: list[Batch]) -> float:
     for setting in WRITER_SETTINGS:
         connection.execute(setting)
     dialect = SQLiteDialect_pysqlite()
-    begin_allocation = str(statements.BEGIN_UNLISTED.construct.compile(dialect=dialect))
-    enter_late_indexes = compiled(statements.LIST_ALLOCATIONS, dialect)
-    unlisted = 0
+    begin_allocation = str(statements.BEGIN_ALLOCATION.construct.compile(dialect=dialect))
+    session = SqliteSession(connection)
+    put_off = 0
     marks = ", ".join("?" * len(BLOCK.columns))
     began = time.perf_counter()
     for rows, blocks in made:
@@ -113,11 +112,11 @@ def _sqlite(url: str, made: list[Batch]) -> float:
         connection.executemany(begin_allocation, rows)
         connection.executemany(f"INSERT OR REPLACE INTO block VALUES ({marks})", map(block_values, blocks))
         connection.execute("COMMIT")
-        unlisted += len(rows)
+        put_off += len(rows)
         most = min(max(FEWEST, BATCHES * len(rows)), MOST)
-        if unlisted >= most:
-            connection.execute(enter_late_indexes.text, enter_late_indexes.arranged((most,)))
-            unlisted -= most
+        if put_off >= most:
+            session.whole("BEGIN IMMEDIATE", catch_up(most, session))
+            put_off -= most
     seconds = time.perf_counter() - began
     rows_made = sum(len(rows) for rows, _ in made)
     assert connection.execute("SELECT count(*) FROM allocation").fetchone() == (rows_made,)

@@ -26,6 +26,7 @@ from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import allocation_values, block_values, release_values, seat_values
 from ipamd.backends.sql.sqlite import migrating
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect
+from ipamd.backends.sql.sqlite.deferred_terms import catch_up
 from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.allocation import Allocation, Ending, Idempotency, SeatPosition, Workload
 from ipamd.models.block import Block, new_block
@@ -135,9 +136,11 @@ def fill(session: SqliteSession, connection: sqlite3.Connection, size: int) -> N
     held = [allocation_values(now_held(number, size)) for number in range(size)]
     past = [allocation_values(once_held(number)) for number in range(size)]
     run_to_end(session.run_many(statements.BEGIN_ALLOCATION, past))
-    # What came last waits to be listed, as it does at any moment.
     run_to_end(session.run_many(statements.BEGIN_ALLOCATION, held[:-RARE]))
-    run_to_end(session.run_many(statements.BEGIN_UNLISTED, held[-RARE:]))
+    while run_to_end(catch_up(size, session)):
+        pass
+    # What came last waits for its terms, as it does at any moment.
+    run_to_end(session.run_many(statements.BEGIN_ALLOCATION, held[-RARE:]))
     for name, subnet in SUBNETS.items():
         pool = Pool(name=name, subnet=subnet, block_length=26)
         run_to_end(session.run(statements.SAVE_POOL, *pool_values(pool)))
@@ -212,6 +215,8 @@ def search(owner: BlockOwner) -> Callable[[Counting], Any]:
 FILTERS = ("pool", "node", "namespace", "owner")
 HISTORY_FILTERS = ("node", "name")
 PAST = ip_address("10.255.0.1")
+BETWEEN_TERMS = "SCAN listing_term VIRTUAL TABLE INDEX 6:"
+"""Both bounds are FTS5's own (FTS5VOCAB_TERM_GE and FTS5VOCAB_TERM_LE)."""
 
 QUESTIONS: dict[str, Callable[[Counting], Any]] = {
     "page of all": page(),
@@ -277,12 +282,17 @@ def test_a_page_is_found_by_an_index_and_is_not_sorted(few: Counting, question: 
     plan = few.plan()
 
     assert plan
+    # Where a page goes on is read once.
+    plan = [step for step in plan if "there" not in step and "SCALAR SUBQUERY" not in step]
     for before, step in pairwise(["", *plan]):
-        assert "SCAN" not in step or "USING" in step
-        # Of an address three rows at most are live, of a container and a name few, and few wait to be listed:
-        # sorting them costs nothing. What is sorted to the right has the same address.
-        of_few = ("allocation_one_", "allocation_unlisted", "allocation_of_name")
-        is_cheap = "RIGHT PART" in step or any(index in before for index in of_few)
+        assert "SCAN" not in step or "USING" in step or step in (BETWEEN_TERMS, "SCAN listing_reached")
+        # Of an address three rows at most are live, and few prefixes are around it. Of a container and of a
+        # name there are few, and few wait for terms: sorting them costs nothing. What is sorted to the right
+        # has the same address.
+        of_few = ("allocation_one_", "allocation_of_prefix", "SCAN listing_reached")
+        is_cheap = (
+            "RIGHT PART" in step or question == "page of a name" or any(these in before for these in of_few)
+        )
         assert "TEMP B-TREE" not in step or is_cheap
 
 

@@ -47,7 +47,7 @@ class SqlCatalogueChange:
     """See `CatalogueChange`. What is removed leaves its name and the revision, for those who know it."""
 
     deferred: ClassVar = True
-    """Whether there are deferred indexes, as on SQLite."""
+    """Whether lists go by terms that come later, as on SQLite."""
 
     def __init__(self, session: DatabaseSession) -> None:
         self._session = session

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, select, text
+from sqlalchemy import BigInteger, Select, bindparam, select
 
-from ipamd.backends.sql import statements
+from ipamd.backends.sql import statements, terms
 from ipamd.backends.sql.rows import allocation_of
-from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, CENSUS, RECEIPT_KEY
+from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, CENSUS, RECEIPT_KEY, TermKind
+from ipamd.backends.sql.schema.term import WITH_ROWS
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.census import Census, decoded, encoded
@@ -27,15 +28,14 @@ SAVE: Final = statements.replaced(CENSUS)
 KEY: Final = Statement(select(RECEIPT_KEY.c.key), ())
 
 
-def _held_on(listed: str) -> Statement:
+def _held_on(rows: Select[Any]) -> Statement:
     """The live allocations of a node's containers with an id above a given one, by id."""
     return Statement(
-        select(*ALLOCATION_COLUMNS)
-        .where(
+        rows.where(
             ALLOCATION.c.cluster == bindparam("of_cluster"),
             ALLOCATION.c.node == bindparam("of_node"),
             ALLOCATION.c.id > bindparam("after", type_=BigInteger()),
-            text(f"until IS NULL{listed}"),
+            ALLOCATION.c.until.is_(None),
         )
         .order_by(ALLOCATION.c.id)
         .limit(bindparam("most")),
@@ -43,9 +43,14 @@ def _held_on(listed: str) -> Statement:
     )
 
 
-HELD_ON: Final = _held_on("")
-DEFERRED: Final = (_held_on(" AND listed"), _held_on(" AND NOT listed"))
-"""On SQLite: what stands in the deferred index, and what waits to."""
+_ROWS: Final = select(*ALLOCATION_COLUMNS)
+_TERMS: Final = terms.of_values(TermKind.LIVE_OF_NODE, ":of_node")
+HELD_ON: Final = _held_on(_ROWS)
+DEFERRED: Final = (
+    _held_on(_ROWS.select_from(WITH_ROWS).where(*_TERMS)),
+    _held_on(_ROWS.where(terms.WAITING)),
+)
+"""On SQLite: what has terms, and what waits for them."""
 
 
 async def censuses(session: DatabaseSession, node: NodeKey | None) -> list[Census]:

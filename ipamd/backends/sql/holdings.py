@@ -9,15 +9,15 @@ from typing import Any, Final
 
 from sqlalchemy import Select, Table, bindparam, func, literal_column, select, text
 
-from ipamd.backends.sql import statements
-from ipamd.backends.sql.schema import ALLOCATION, BLOCK, SEAT
+from ipamd.backends.sql import statements, terms
+from ipamd.backends.sql.schema import ALLOCATION, BLOCK, SEAT, TERM, TermKind
+from ipamd.backends.sql.schema.term import word
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.holding import NodeHolding
 from ipamd.models.node import NodeKey
 
 LIVE: Final = "until IS NULL"
-LISTED: Final = "until IS NULL AND listed"
-"""On SQLite: what stands in the deferred index. What waits to is counted by itself."""
+WAITING: Final = f"until IS NULL AND {terms.WAITING}"
 
 TAKEN: Final = "seat IS NOT NULL AND node IS NOT NULL AND seat_position = 0"
 
@@ -35,34 +35,27 @@ def counted(table: Table, length: int, which: str = "true") -> Statement:
 
 
 @lru_cache
-def live(length: int, which: str) -> Statement:
+def live(length: int) -> Statement:
     """How many live allocations some nodes have, each counted from the index up to a bound.
 
     One search for each node: to group the rows of all would cost PostgreSQL three times as much for each.
     """
     asked, names = statements.given_rows(length, name=ALLOCATION.c.node.type)
     there = ALLOCATION.c.cluster == bindparam("of_cluster"), ALLOCATION.c.node == asked.c.name
-    found: Select[Any] = select(literal_column("1")).where(*there, text(which)).limit(bindparam("most"))
+    found: Select[Any] = select(literal_column("1")).where(*there, text(LIVE)).limit(bindparam("most"))
     number = select(func.count()).select_from(found.correlate(asked).subquery("found")).correlate(asked)
     return Statement(select(asked.c.name, number.scalar_subquery()), ("of_cluster", "most", *names))
 
 
 @lru_cache
-def waiting(length: int) -> Statement:
-    """How many allocations some nodes have that wait to be listed: a small index of their own has them."""
-    keys, names = statements.numbered(length)
-    waits = ALLOCATION.alias("waits")
-    there = select(waits.c.id).where(text("NOT waits.listed"), waits.c.node.in_(keys))
-    return Statement(
-        select(ALLOCATION.c.node, func.count())
-        .where(
-            ALLOCATION.c.id.in_(there),
-            ALLOCATION.c.cluster == bindparam("of_cluster"),
-            ALLOCATION.c.until.is_(None),
-        )
-        .group_by(ALLOCATION.c.node),
-        (*names, "of_cluster"),
-    )
+def with_terms(length: int) -> Statement:
+    """The same by terms alone, on SQLite: the last word of each is a cluster."""
+    asked, names = statements.given_rows(length, name=ALLOCATION.c.node.type)
+    bounds = terms.of_values(TermKind.LIVE_OF_NODE, "asked.name")
+    ours = text(f"listing_term.term LIKE '%.' || {word(':of_cluster')}")
+    found: Select[Any] = select(literal_column("1")).select_from(TERM).where(*bounds, ours, terms.NOT_GONE)
+    number = select(func.count()).select_from(found.limit(bindparam("most")).subquery("found"))
+    return Statement(select(asked.c.name, number.scalar_subquery()), ("of_cluster", "most", *names))
 
 
 @lru_cache
@@ -102,10 +95,10 @@ async def _of_some(
     deferred: bool,
 ) -> dict[NodeKey, NodeHolding]:
     length = len(names)
-    which = LISTED if deferred else LIVE
-    addresses = await _counts(session, live(length, which), cluster, most + 1, *names)
+    found = with_terms(length) if deferred else live(length)
+    addresses = await _counts(session, found, cluster, most + 1, *names)
     if deferred:
-        addresses += await _counts(session, waiting(length), *names, cluster)
+        addresses += await _counts(session, counted(ALLOCATION, length, WAITING), cluster, *names)
     seats = await _counts(session, counted(SEAT, length), cluster, *names)
     seats -= await _counts(session, counted(ALLOCATION, length, TAKEN), cluster, *names)
     blocks: defaultdict[str, dict[str, int]] = defaultdict(dict)

@@ -69,7 +69,7 @@ class Reader(Protocol):
 
 
 class SqlLedger:
-    """See `Ledger`. With `deferred`, the deferred indexes lack the allocations that are not listed yet."""
+    """See `Ledger`. With `deferred`, lists go by terms, which the latest allocations lack yet."""
 
     def __init__(self, reader: Reader, *, deferred: bool = False) -> None:
         self._reader = reader

@@ -22,15 +22,16 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    text,
     tuple_,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from ipamd.backends.sql import terms
 from ipamd.backends.sql.prefixes import around_names, is_around
-from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS
+from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, TERM, TermKind
+from ipamd.backends.sql.schema.term import WITH_ROWS
 from ipamd.backends.sql.session import Statement
 
 Columns = ReadOnlyColumnCollection[str, Any]
@@ -71,19 +72,27 @@ READ_AT_ONCE: Final = 5_000
 
 AGE: Final = ("since", "id")
 
-DEFERRED_LEADS: Final = {"name", "namespace", "node"}
-"""Filters whose indexes are deferred on SQLite (`ipamd/backends/sql/sqlite/deferred_indexes.py`)."""
+TERMS: Final[Mapping[Rows, Mapping[str, TermKind]]] = {
+    Rows.LIVE: {
+        "namespace": TermKind.LIVE_OF_WORKLOAD,
+        "node": TermKind.LIVE_OF_NODE,
+        "name": TermKind.OF_NAME,
+    },
+    Rows.PAST: {"name": TermKind.OF_NAME, "node": TermKind.OF_NODE},
+}
+"""Leads that go by terms on SQLite, which a row gets a little later
+(`ipamd/backends/sql/sqlite/deferred_terms.py`)."""
 
 
 class Part(Enum):
-    """Which allocations a statement reads: all, those that are listed, or those that wait to be.
+    """Which allocations a statement reads: all, those that have terms, or those that wait for them.
 
     If an address is asked for, they are those that begin with it, and those of prefixes around it.
     """
 
     ALL = "all"
-    LISTED = "listed"
-    UNLISTED = "unlisted"
+    BY_TERMS = "by terms"
+    WAITING = "waiting"
     AROUND_4 = "around an IPv4 address"
     AROUND_6 = "around an IPv6 address"
 
@@ -130,11 +139,11 @@ def _with_plus(element: Unindexed, compiler: SQLCompiler, **options: Any) -> str
 
 
 def parts(of: Rows, filters: Mapping[str, Any], *, deferred: bool) -> tuple[Part, ...]:
-    """What a page is put together from, where there are deferred indexes or none."""
+    """What a page is put together from, where terms are deferred, or where there are none."""
     if "address" in filters:
         return Part.ALL, AROUND[len(filters["address"])]
-    deferred = deferred and _lead(of, filters) in DEFERRED_LEADS
-    return (Part.LISTED, Part.UNLISTED) if deferred else (Part.ALL,)
+    deferred = deferred and _lead(of, filters) in TERMS[of]
+    return (Part.BY_TERMS, Part.WAITING) if deferred else (Part.ALL,)
 
 
 def led(of: Rows, filters: Collection[str]) -> tuple[str, ...] | None:
@@ -156,13 +165,6 @@ def led(of: Rows, filters: Collection[str]) -> tuple[str, ...] | None:
 
 def _lead(of: Rows, filters: Collection[str]) -> str | None:
     return next((lead for lead in LEADS[of] if lead in filters), None)
-
-
-def _unlisted(filters: Collection[str]) -> Select[Any]:
-    """Which rows wait to be listed, from their own index alone."""
-    waits = ALLOCATION.alias("waits")
-    given = [waits.c[name] == bindparam(f"of_{name}") for name in sorted(DEFERRED_LEADS & set(filters))]
-    return select(waits.c.id).where(text("NOT waits.listed"), *given)
 
 
 def _column_of(name: str) -> str:
@@ -188,14 +190,9 @@ def page(of: Rows, filters: tuple[str, ...], part: Part, *, goes_on: bool, ends:
     later or have not. A page that goes on begins after an allocation named by its id, whether it is still
     live or has ended; one that `ends` goes as far as another.
     """
-    query = _filtered(of, filters, part)
-    order = _order(of, filters, part)
-    if goes_on:
-        query = query.where(order.is_beyond("last_row"))
-    if ends:
-        query = query.where(order.is_up_to("end_row"))
+    query = _in_order(of, filters, part, goes_on=goes_on, ends=ends)
     names = (*_names(filters, part, goes_on=goes_on), *(("end_row",) if ends else ()), "most")
-    return Statement(query.order_by(*order.directed).limit(bindparam("most")), names)
+    return Statement(query.limit(bindparam("most")), names)
 
 
 @lru_cache
@@ -208,16 +205,14 @@ def bounded_page(
     more would let SQLite read them all to sort them.
     """
     looked_at = dict.fromkeys(["id", *(_column_of(name) for name in compared)])
-    order = _order(of, led, part)
-    inner = _filtered(of, led, part).with_only_columns(*(ALLOCATION.c[name] for name in looked_at))
-    if goes_on:
-        inner = inner.where(order.is_beyond("last_row"))
-    read = inner.order_by(*order.directed).limit(literal_column(str(READ_AT_ONCE))).subquery("read")
+    inner = _in_order(of, led, part, goes_on=goes_on)
+    columns = (ALLOCATION.c[name] for name in looked_at)
+    read = inner.with_only_columns(*columns).limit(literal_column(str(READ_AT_ONCE))).subquery("read")
     met = (_condition(read.c, name, indexed=True) for name in compared)
     there = select(read.c.id).where(*met).limit(bindparam("most"))
     names = (*_names(led, part, goes_on=goes_on), *_names(compared, part, goes_on=False), "most")
     found = select(*ALLOCATION_COLUMNS).where(ALLOCATION.c.id.in_(there))
-    return Statement(found.order_by(*_order(of, led, Part.UNLISTED).directed), names)
+    return Statement(found.order_by(*_order(of, led, Part.WAITING).directed), names)
 
 
 @lru_cache
@@ -226,12 +221,9 @@ def reach(of: Rows, filters: tuple[str, ...], part: Part, *, goes_on: bool) -> S
 
     The filters are those that its index compares (`led`).
     """
-    query = _filtered(of, filters, part).with_only_columns(ALLOCATION.c.id)
-    order = _order(of, filters, part)
-    if goes_on:
-        query = query.where(order.is_beyond("last_row"))
+    query = _in_order(of, filters, part, goes_on=goes_on).with_only_columns(ALLOCATION.c.id)
     last: ColumnElement[int] = literal_column(str(READ_AT_ONCE - 1))
-    query = query.order_by(*order.directed).limit(literal_column("1")).offset(last)
+    query = query.limit(literal_column("1")).offset(last)
     return Statement(query, _names(filters, part, goes_on=goes_on))
 
 
@@ -243,14 +235,46 @@ def _names(filters: tuple[str, ...], part: Part, *, goes_on: bool) -> tuple[str,
     return (*names, *(("last_row",) if goes_on else ()))
 
 
+def _in_order(
+    of: Rows, filters: tuple[str, ...], part: Part, *, goes_on: bool, ends: bool = False
+) -> Select[Any]:
+    """The allocations of a list that match some filters, in its order: behind one row, up to another."""
+    order = _order(of, filters, part)
+    if part is Part.BY_TERMS and not order.sorts:
+        return _by_terms(of, filters, goes_on=goes_on, ends=ends).order_by(TERM.c.term)
+    query = _by_terms(of, filters) if part is Part.BY_TERMS else _filtered(of, filters, part)
+    if goes_on:
+        query = query.where(order.is_beyond("last_row"))
+    if ends:
+        query = query.where(order.is_up_to("end_row"))
+    return query.order_by(*order.directed)
+
+
+def _by_terms(
+    of: Rows, filters: tuple[str, ...], *, goes_on: bool = False, ends: bool = False
+) -> Select[Any]:
+    """The allocations with terms that match some filters. All filters but those of the terms compare rows."""
+    kind = TERMS[of][_lead(of, filters) or ""]
+    given = [name for name in kind.given if name in filters]
+    bounds = terms.of_values(
+        kind,
+        *(f":of_{name}" for name in given),
+        begun_by=":of_begun_by" if "begun_by" in filters else None,
+        beyond=":last_row" if goes_on else None,
+        up_to=":end_row" if ends else None,
+    )
+    compared = [name for name in filters if name not in (*given, "begun_by")]
+    query = select(*ALLOCATION_COLUMNS).select_from(WITH_ROWS).where(*bounds)
+    query = query.where(*(_condition(ALLOCATION.c, name, indexed=False) for name in compared))
+    return query.where(ALLOCATION.c.until.is_(None)) if of is Rows.LIVE else query
+
+
 def _filtered(of: Rows, filters: tuple[str, ...], part: Part) -> Select[Any]:
     """The allocations of a list that match some filters."""
     indexed = {*LEADS[of].get(_lead(of, filters) or "", ()), *COMPARED}
     query = select(*ALLOCATION_COLUMNS)
-    if part is Part.LISTED:
-        query = query.where(text("listed"))
-    elif part is Part.UNLISTED:
-        query, indexed = query.where(ALLOCATION.c.id.in_(_unlisted(filters))), {*COMPARED} - {"begun_by"}
+    if part is Part.WAITING:
+        query, indexed = query.where(terms.WAITING), set()
     elif part in _FAMILIES:
         query = query.where(is_around(_FAMILIES[part]))
         filters = tuple(name for name in filters if name != "address")
@@ -263,9 +287,13 @@ def _filtered(of: Rows, filters: tuple[str, ...], part: Part) -> Select[Any]:
 
 
 class _Order:
-    """The order of a list, by some columns of its rows."""
+    """The order of a list, by some columns of its rows; whether it `sorts` what it finds in no order."""
 
-    def __init__(self, names: Sequence[str], columns: Sequence[ColumnElement[Any]], *, falling: bool) -> None:
+    def __init__(self, names: Sequence[str], *, sorts: bool, falling: bool) -> None:
+        columns: list[ColumnElement[Any]] = [ALLOCATION.c[name] for name in names]
+        if sorts:
+            columns = [Unindexed(column) for column in columns]
+        self.sorts = sorts
         self._names = names
         self._place = tuple_(*columns)
         self._falling = falling
@@ -289,14 +317,13 @@ class _Order:
 
 
 def _order(of: Rows, filters: Collection[str], part: Part) -> _Order:
-    """The order of a list, which no index gives to rows that are few and not listed, or found by name."""
+    """The order of a list, which no index gives to rows that are few and have no terms, or found by name."""
     names: tuple[str, ...] = AGE
     if of is Rows.LIVE:
         by_name = "namespace" in filters and "name" not in filters
         names = ("name", "space", "address", "slot") if by_name else ("space", "address", "slot")
-    sorts = part not in (Part.ALL, Part.LISTED) or (of is Rows.LIVE and _lead(of, filters) == "name")
-    columns = [Unindexed(column) if sorts else column for column in (ALLOCATION.c[name] for name in names)]
-    return _Order(names, columns, falling=of is Rows.PAST)
+    sorts = part not in (Part.ALL, Part.BY_TERMS) or (of is Rows.LIVE and _lead(of, filters) == "name")
+    return _Order(names, sorts=sorts, falling=of is Rows.PAST)
 
 
 def _holder_at(moment: str) -> ColumnElement[int]:

@@ -22,7 +22,7 @@ Order = Callable[[Allocation], Any]
 class PageOf:
     """Which page of which list: the values of its filters, and the id of the row after which it begins.
 
-    With `deferred` the deferred indexes lack what is not listed yet.
+    With `deferred`, terms come later: the latest rows are found apart.
     """
 
     rows: listing.Rows

@@ -6,12 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, literal_column, select, text
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    TextClause,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    text,
+)
 
 from ipamd.backends.interface import TallyChange, TallyMoved
-from ipamd.backends.sql import statements
+from ipamd.backends.sql import statements, terms
 from ipamd.backends.sql.rows import Row
-from ipamd.backends.sql.schema import ALLOCATION, TALLY
+from ipamd.backends.sql.schema import ALLOCATION, TALLY, TermKind
+from ipamd.backends.sql.schema.term import WITH_ROWS
 from ipamd.backends.sql.session import DatabaseSession, Statement, Values
 from ipamd.backends.tallies import changed
 from ipamd.models.patterns import beginning_of
@@ -55,26 +66,41 @@ def locked(length: int) -> Statement:
     return Statement(rows.order_by(TALLY.c.digest).with_for_update(), names)
 
 
-def _live(pattern: ColumnElement[bool], names: tuple[str, ...], *listed: str) -> Statement:
+def _live(
+    names: tuple[str, ...], *conditions: ColumnElement[bool] | TextClause, rows: FromClause = ALLOCATION
+) -> Statement:
     columns = (ALLOCATION.c.cluster, ALLOCATION.c.namespace, ALLOCATION.c.pool, ALLOCATION.c.space)
     groups = (*columns, func.length(ALLOCATION.c.address), ALLOCATION.c.prefix_length)
     return Statement(
         select(*groups, func.count())
-        .where(ALLOCATION.c.until.is_(None), pattern, text("slot = 0"), *map(text, listed))
+        .select_from(rows)
+        .where(ALLOCATION.c.until.is_(None), text("slot = 0"), *conditions)
         .group_by(*(literal_column(str(place)) for place in range(1, len(groups) + 1))),
         names,
     )
 
 
-_NAMED: Final = (ALLOCATION.c.namespace == bindparam("named"), ("named",))
-_BEGUN: Final = (
-    (ALLOCATION.c.namespace >= bindparam("first")) & (ALLOCATION.c.namespace < bindparam("last")),
-    ("first", "last"),
+def _live_both(
+    names: tuple[str, ...],
+    of_rows: ColumnElement[bool],
+    of_terms: tuple[TextClause, TextClause],
+) -> dict[bool, tuple[Statement, ...]]:
+    """Without deferred terms, and with them: by terms, and the few that wait for them."""
+    listed = _live(names, *of_terms, rows=WITH_ROWS)
+    return {False: (_live(names, of_rows),), True: (listed, _live(names, of_rows, terms.WAITING))}
+
+
+LIVE_NAMED: Final = _live_both(
+    ("named",),
+    ALLOCATION.c.namespace == bindparam("named"),
+    terms.of_values(TermKind.LIVE_OF_WORKLOAD, ":named"),
 )
-LIVE_NAMED: Final = {False: (_live(*_NAMED),), True: (_live(*_NAMED, "listed"), _live(*_NAMED, "NOT listed"))}
-LIVE_BEGUN: Final = {False: (_live(*_BEGUN),), True: (_live(*_BEGUN, "listed"), _live(*_BEGUN, "NOT listed"))}
-"""How many live allocations there are of a namespace, or of those whose names begin so. With deferred indexes
-those that are listed are found by their index, and the few others by their own."""
+LIVE_BEGUN: Final = _live_both(
+    ("first", "last"),
+    (ALLOCATION.c.namespace >= bindparam("first")) & (ALLOCATION.c.namespace < bindparam("last")),
+    terms.between(TermKind.LIVE_OF_WORKLOAD, ":first", ":last"),
+)
+"""How many live allocations there are of a namespace, or of those whose names begin so."""
 
 
 async def read(session: DatabaseSession, wanted: Sequence[Tally]) -> dict[Tally, int]:

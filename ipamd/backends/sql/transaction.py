@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from ipamd.backends.interface import (
     BlockId,
@@ -52,8 +51,6 @@ from ipamd.models.quota import Tally
 
 class SqlTransaction:
     """See `Transaction`. For a database with one writer, where reading is locking."""
-
-    begin_allocation: ClassVar = statements.BEGIN_ALLOCATION
 
     def __init__(self, session: DatabaseSession) -> None:
         self._session = session
@@ -160,7 +157,7 @@ class SqlTransaction:
             await self._session.run(statements.SET_BACK_ALLOCATION, earlier.since, earlier.until, earlier.id)
         if changes.begun:
             begun = [allocation_values(allocation) for allocation in changes.begun]
-            await self._session.run_many(self.begin_allocation, begun)
+            await self._session.run_many(statements.BEGIN_ALLOCATION, begun)
             await prefixes.shut_out_older_code(self._session, changes.begun)
         await write_blocks(self._session, changes.blocks)
         await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])

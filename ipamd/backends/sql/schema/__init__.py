@@ -20,10 +20,11 @@ from ipamd.backends.sql.schema.prefix_guard import PREFIX_GUARD
 from ipamd.backends.sql.schema.quota import QUOTA, TALLY
 from ipamd.backends.sql.schema.record import CHANGE_LOG, CHANGE_REQUEST, USAGE_SAMPLE
 from ipamd.backends.sql.schema.release import FORMER_ADDRESS, RELEASE
+from ipamd.backends.sql.schema.term import TERM, TermKind
 from ipamd.backends.sql.schema.token import TOKEN, TOKEN_USE
 from ipamd.backends.sql.schema.waiter import WAITER
 
-REVISION: Final = 30
+REVISION: Final = 31
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 __all__ = [
@@ -59,8 +60,10 @@ __all__ = [
     "SCHEMA_VERSION",
     "SEAT",
     "TALLY",
+    "TERM",
     "TOKEN",
     "TOKEN_USE",
     "USAGE_SAMPLE",
     "WAITER",
+    "TermKind",
 ]

@@ -112,7 +112,7 @@ ALLOCATION: Final = Table(
 ALLOCATION_COLUMNS: Final = tuple(
     column for column in ALLOCATION.columns if column.name not in ("listed", "prefix_last")
 )
-"""What is told of an allocation. Whether it is `listed` concerns SQLite's indexes alone: see below. The last
+"""What is told of an allocation. Whether it is `listed` concerned indexes that SQLite had. The last
 address of a prefix follows from its length."""
 
 
@@ -134,24 +134,23 @@ partial(
 )
 # Pages of live rows are in the order of addresses, so that the unique index serves the list of all and of a
 # pool; a container is found by how its digests begin. Each further index costs every ADD and DEL a page.
-# On SQLite those with random or many places are deferred: a row enters them with thousands of others at once,
-# and is found by `allocation_unlisted` until then (docs/decisions/0022-deferred-indexes.md).
-# It has the clusters, so that what nodes hold is counted without a look at a row. SQLite needs the columns of
-# the condition for that too.
+# On SQLite terms serve where places are random or many (docs/decisions/0052-terms.md).
+# This one has the clusters, so that what nodes hold is counted without a look at a row.
 partial(
     ALLOCATION,
     "allocation_live_node",
     ("node", "space", "address", "cluster", "until", "listed"),
     "until IS NULL",
-    deferred=True,
+    by_terms=True,
 )
 partial(
     ALLOCATION,
     "allocation_live_workload",
     ("namespace", "name", "space", "address"),
     "until IS NULL AND namespace IS NOT NULL",
-    deferred=True,
+    by_terms=True,
 )
+# For an older ipamd only, which may come back: today no row is added that is not `listed`.
 Index(
     "allocation_unlisted",
     *(ALLOCATION.c[column] for column in ("id", "node", "namespace", "name")),
@@ -212,5 +211,5 @@ for _column in ("node", "name"):
         f"allocation_of_{_column}",
         (_column, "since", "id"),
         f"{_column} IS NOT NULL",
-        deferred=True,
+        by_terms=True,
     )

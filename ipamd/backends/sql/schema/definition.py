@@ -41,13 +41,15 @@ def partial(
     predicate: str,
     *,
     unique: bool = False,
-    deferred: bool = False,
+    by_terms: bool = False,
 ) -> None:
-    """An index over some rows; on SQLite one that is `deferred` has only those that are listed."""
-    Index(
+    """An index over some rows; what goes `by_terms` needs none on SQLite."""
+    index = Index(
         name,
         *(table.c[column] for column in columns),
         unique=unique,
-        sqlite_where=text(f"{predicate} AND listed" if deferred else predicate),
+        sqlite_where=text(predicate),
         postgresql_where=text(predicate),
     )
+    if by_terms:
+        index.ddl_if(dialect="postgresql")

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import (
     SKIP_LOCKS,
     Audit,
@@ -41,7 +42,7 @@ from ipamd.backends.sql.sqlite.connection import (
     schema_version,
     version_of,
 )
-from ipamd.backends.sql.sqlite.deferred_indexes import DeferredIndexes, DeferringTransaction
+from ipamd.backends.sql.sqlite.deferred_terms import PUT_OFF, DeferredTerms, DeferringTransaction
 from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
 from ipamd.backends.sql.sqlite.writer import Writer
 from ipamd.backends.sql.version import misfit
@@ -91,7 +92,7 @@ class SqliteBackend:
     lanes = 1
 
     def __init__(
-        self, file: DatabaseFile, connection: sqlite3.Connection, writer: Writer, unlisted: int
+        self, file: DatabaseFile, connection: sqlite3.Connection, writer: Writer, put_off: int
     ) -> None:
         self._file = file
         self._connection = connection
@@ -101,7 +102,7 @@ class SqliteBackend:
         self._closed = False
         self._lengthening = asyncio.create_task(self._lengthen_journal())
         self._checkpoints = Checkpoints(file.path)
-        self._deferred = DeferredIndexes(self._write, unlisted)
+        self._deferred = DeferredTerms(self._write, put_off)
         self.ledger: Ledger = SqlLedger(self._reader, deferred=True)
         self.audit: Audit = SqlAudit(self._reader, deferred=True)
         self.line: Line = SqlLine(self._reader, self._write)
@@ -111,7 +112,7 @@ class SqliteBackend:
         try:
             return await self._write(lambda _: work(transaction))
         finally:
-            self._deferred.note(transaction.begun)
+            self._deferred.note(transaction.put_off)
 
     async def change(self, work: Change[T]) -> T:
         return await self._write(lambda session: work(SqlCatalogueChange(session)))
@@ -161,6 +162,7 @@ class SqliteBackend:
         piece = await self._reader.read(lambda session: forgetting.next_piece(session, before, after))
         if piece.old:
             await self._write(lambda session: forgetting.drop(session, piece, before))
+            self._deferred.note(len(piece.old))
         return piece.reached
 
     async def forget_log(self, before: Instant) -> bool:
@@ -215,21 +217,21 @@ async def open_sqlite(url: str) -> Backend:
     """
     writer = Writer()
     try:
-        file, connection, unlisted = await writer.run(lambda: _opened(path_of(url)))
+        file, connection, put_off = await writer.run(lambda: _opened(path_of(url)))
     except BaseException:
         await writer.end()
         raise
-    return SqliteBackend(file, connection, writer, unlisted)
+    return SqliteBackend(file, connection, writer, put_off)
 
 
 def _opened(path: Path) -> tuple[DatabaseFile, sqlite3.Connection, int]:
-    """The file, a writing connection, and how many rows wait for the deferred indexes."""
+    """The file, a writing connection, and how many rows were left without what finds them in lists."""
     file = DatabaseFile(path)
     try:
         connection = connect(path, WRITER_SETTINGS)
         try:
             _migrate(connection)
-            [(unlisted,)] = connection.execute("SELECT count(*) FROM allocation WHERE NOT listed")
+            [(put_off,)] = run_to_end(SqliteSession(connection).fetch(PUT_OFF))
         except BaseException:
             connection.close()
             raise
@@ -239,7 +241,7 @@ def _opened(path: Path) -> tuple[DatabaseFile, sqlite3.Connection, int]:
     except BaseException:
         file.let_go()
         raise
-    return file, connection, unlisted
+    return file, connection, put_off
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

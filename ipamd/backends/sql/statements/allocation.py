@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import bindparam, delete, literal_column, null, select, text, update
+from sqlalchemy import bindparam, delete, literal_column, null, select, update
 
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS
 from ipamd.backends.sql.session import Statement
@@ -13,23 +13,6 @@ from ipamd.backends.sql.statements.batch import numbered
 from ipamd.backends.sql.statements.writing import added, lowered
 
 BEGIN_ALLOCATION: Final = added(ALLOCATION, "id", "listed")
-BEGIN_UNLISTED: Final = added(ALLOCATION, "id", "listed", listed=literal_column("0"))
-"""The same for SQLite, whose deferred indexes take it later."""
-
-LIST_ALLOCATIONS: Final = Statement(
-    update(ALLOCATION)
-    .where(
-        ALLOCATION.c.id.in_(
-            select(ALLOCATION.c.id)
-            .where(text("NOT listed"))
-            .order_by(ALLOCATION.c.id)
-            .limit(bindparam("most"))
-        )
-    )
-    .values(listed=literal_column("1")),
-    ("most",),
-)
-"""Take the oldest rows that are not listed into the deferred indexes."""
 
 END_ALLOCATION: Final = Statement(
     update(ALLOCATION)

@@ -10,14 +10,15 @@ from typing import Any
 from ipamd.backends.conformance.examples import NOW, allocation, container
 from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
-from ipamd.backends.sql.sqlite.deferred_indexes import BATCHES
+from ipamd.backends.sql.sqlite.deferred_terms import BATCHES
 from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.identity import Identity
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from tests.backends.conftest import begin, end
 
-BATCH = 4
-AT_ONCE = BATCHES * BATCH
+BATCH = 32
+AT_ONCE = BATCHES * (BATCH + 1)
+"""Of each batch one row ends."""
 ROWS = 4 * AT_ONCE + AT_ONCE // 2
 PAGE = 7
 
@@ -69,11 +70,13 @@ async def history_of(backend: Backend, query: HistoryQuery, last: int | None) ->
 
 
 def counted(path: Path) -> tuple[int, int]:
-    """How many rows are in the deferred indexes, and how many wait."""
+    """How many rows have terms, and how many wait for them."""
     with closing(sqlite3.connect(path)) as connection:
-        [found] = connection.execute("SELECT sum(listed), sum(NOT listed) FROM allocation")
-    listed, unlisted = found
-    return listed, unlisted
+        [found] = connection.execute(
+            "SELECT sum(row.id <= reached), sum(row.id > reached) FROM allocation AS row, listing_reached"
+        )
+    having, waiting = found
+    return having, waiting
 
 
 def matches(row: Allocation, filters: dict[str, Any]) -> bool:
@@ -87,7 +90,7 @@ def matches(row: Allocation, filters: dict[str, Any]) -> bool:
     return all(of_row[name] == value for name, value in filters.items())
 
 
-async def test_pages_are_whole_and_in_order_whatever_is_listed(sqlite: Backend) -> None:
+async def test_pages_are_whole_and_in_order_whatever_has_terms(sqlite: Backend) -> None:
     stored = await filled(sqlite)
 
     for filters in LISTINGS:
@@ -100,25 +103,25 @@ async def test_pages_are_whole_and_in_order_whatever_is_listed(sqlite: Backend) 
         assert history == sorted(meant, key=lambda each: (each.since, each.id or 0), reverse=True), filters
 
 
-async def test_most_rows_are_listed_and_few_wait(sqlite: Backend, database_path: Path) -> None:
+async def test_most_rows_have_terms_and_few_wait(sqlite: Backend, database_path: Path) -> None:
     await filled(sqlite)
     await sqlite.close()  # which waits for what is under way
 
-    listed, unlisted = counted(database_path)
+    having, waiting = counted(database_path)
 
-    assert listed >= AT_ONCE
-    assert 0 < unlisted < AT_ONCE + BATCH
+    assert having >= AT_ONCE
+    assert 0 < waiting < AT_ONCE + BATCH
 
 
-async def test_what_an_older_ipamd_allocated_is_listed_too(sqlite: Backend, database_path: Path) -> None:
+async def test_what_an_older_ipamd_allocated_is_found_too(sqlite: Backend, database_path: Path) -> None:
     await begin(sqlite, row(0))
     await sqlite.close()
     with closing(sqlite3.connect(database_path, isolation_level=None)) as older:
         names = [name for _, name, *_ in older.execute("PRAGMA table_info(allocation)")]
         given = ", ".join(name for name in names if name not in ("id", "listed", "address", "digest"))
         older.execute(
-            f"INSERT INTO allocation ({given}, address, digest)"
-            f" SELECT {given}, X'0a000909', X'{'09' * 16}' FROM allocation"
+            f"INSERT INTO allocation ({given}, address, digest, listed)"
+            f" SELECT {given}, X'0a000909', X'{'09' * 16}', 0 FROM allocation"
         )
 
     again = await open_backend(f"sqlite:///{database_path}")
