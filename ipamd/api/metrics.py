@@ -53,6 +53,7 @@ class _Now(Collector):
         gone: GoneNodes,
         quotas: Mapping[str, QuotaUse],
         holds: Mapping[str, HoldUse],
+        away: Mapping[str, int],
         ready: bool,
     ) -> None:
         self._calls = calls
@@ -67,6 +68,7 @@ class _Now(Collector):
         self._gone = gone
         self._quotas = quotas
         self._holds = holds
+        self._away = away
         self._ready = ready
 
     def collect(self) -> Iterator[Metric]:
@@ -161,12 +163,19 @@ class _Now(Collector):
             "Addresses of a pool by their use.",
             labels=("pool", "state"),
         )
+        away = GaugeMetricFamily(
+            "ipamd_pool_away_addresses",
+            "Addresses of a pool that owners have and nobody holds. They are allocated.",
+            labels=("pool",),
+        )
         for pool, usage in self._usage.items():
+            away.add_metric((pool,), self._away.get(pool, 0))
             size.add_metric((pool,), usage.size)
             for state in STATES:
                 states.add_metric((pool, state), getattr(usage, state))
         yield size
         yield states
+        yield away
         yield _gauge("ipamd_leases", "Nodes that may hold addresses in advance.", self._leases.leases)
         yield _gauge(
             "ipamd_silent_leases",
@@ -261,13 +270,17 @@ def exposition(
     gone: GoneNodes,
     quotas: Mapping[str, QuotaUse],
     holds: Mapping[str, HoldUse],
+    away: Mapping[str, int],
     *,
     ready: bool,
 ) -> bytes:
     """The page of a scrape."""
     registry = CollectorRegistry()
     registry.register(
-        _Now(calls, engine, clock, waiting, waiters, usage, leases, dead, silent, gone, quotas, holds, ready)
+        _Now(
+            *(calls, engine, clock, waiting, waiters, usage, leases, dead, silent, gone, quotas, holds, away),
+            ready,
+        )
     )
     for of_process in (ProcessCollector, PlatformCollector, GCCollector):
         of_process(registry=registry)

@@ -8,7 +8,10 @@ from ipamd.ctl.client import Client, segment
 from ipamd.ctl.failure import CommandFailed, ExitCode
 from ipamd.ctl.render import print_table
 
-COUNTS: Final = ("size", "allocated", "leased", "held", "cooling", "reserved", "excluded", "free", "waiting")
+COUNTS: Final = (
+    *("size", "allocated", "leased", "held", "cooling", "reserved", "excluded", "free"),
+    *("away", "waiting"),
+)
 
 
 def usage_of(client: Client, pool: str) -> dict[str, Any]:

@@ -95,11 +95,15 @@ async def show_pool(request: Request) -> Response:
     catalogue = await engine(request).refresh()
     pool = _pool(catalogue, request.path_params["name"])
     [row] = await _rows(request, [pool])
-    month = await curve(engine(request), pool.name, row.usage)
+    known = engine(request)
+    month = await curve(known, pool.name, row.usage)
+    away = await known.queries.away(pool.name)
     return render(
         request,
         "pool.html",
         row=row,
+        away=away.get(pool.name, 0),
+        waiting=known.waiting.count_for(pool.name),
         rules=shown(POOL, await rest(request).get(f"/v1/pools/{pool.name}")),
         days=month.days,
         forecast=month.forecast,

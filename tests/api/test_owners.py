@@ -96,6 +96,20 @@ def test_usage_counts_an_owners_address_once(http: httpx.Client) -> None:
     assert found["items"] == []
 
 
+def test_what_owners_have_and_nobody_holds_is_counted_everywhere(ipamd_process: IpamdProcess) -> None:
+    http = ipamd_process.http
+    ipamd_process.create_pool("owned", "10.7.0.0/24")
+    for name in ("here", "gone"):
+        add(http, pod(f"pod-of-{name}", name))
+    http.post("/v1/owners", json={"namespace": "team", "name": "to-come", "pool": "owned"})
+    delete(http, pod("pod-of-gone", "gone"))
+
+    usage = http.get("/v1/pools/owned/usage").json()
+    assert (usage["allocated"], usage["away"]) == (3, 2)
+    assert 'ipamd_pool_away_addresses{pool="owned"} 2.0' in http.get("/metrics").text
+    assert "<dt>of owners who are away</dt><dd>2</dd>" in http.get("/ui/pools/owned").text
+
+
 def test_pods_of_one_template_are_each_an_owner_of_their_own(http: httpx.Client) -> None:
     template = "disk-of-$(POD_NAME)"
     addresses = [add(http, pod(name, template)) for name in ("db-0", "db-1")]

@@ -201,6 +201,7 @@ def test_usage_adds_up_to_the_size(new_pool: NewPool, http: httpx.Client) -> Non
         "excluded": 7,
         "free": 245,
         "prefixes": {},
+        "away": 0,
         "waiting": 0,
     }
 

@@ -32,6 +32,7 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
     silent = await engine.nodes.silent() if ready else SilentNodes()
     quotas = await engine.queries.quota_uses() if ready else {}
     holds = await engine.queries.uses_of_holds() if ready else {}
+    away = await engine.queries.away() if ready else {}
     # In a thread, for ten thousand pools take longer to write down than a call may wait.
     page = await asyncio.to_thread(
         exposition,
@@ -47,6 +48,7 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
         engine.inventories.count(),
         quotas,
         holds,
+        away,
         ready=ready,
     )
     return Response(page, media_type=MEDIA_TYPE)

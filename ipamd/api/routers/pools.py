@@ -33,7 +33,6 @@ from ipamd.api.schemas.sample import (
 )
 from ipamd.api.schemas.text import Address, Document, Prefix, Word
 from ipamd.api.schemas.usage import ShownUsage, usage_document
-from ipamd.engine.allocation.line import waiting_for
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.engine import Engine
 from ipamd.models.address import parse_address, parse_network
@@ -112,7 +111,8 @@ async def delete_pool(
 async def read_usage(name: str, engine: TheEngine, catalogue: CurrentCatalogue) -> ShownUsage:
     """Show how many addresses a pool has, their state, and how many allocations wait for one."""
     pool = _pool(catalogue, name).name
-    return usage_document(await engine.queries.usage(pool), waiting_for(engine.waiting.waiters, pool))
+    usage, away = await engine.queries.usage(pool), await engine.queries.away(pool)
+    return usage_document(usage, away.get(pool, 0), engine.waiting.count_for(pool))
 
 
 @router.get("/{name}/usage/history", response_model=Page[ShownSample])

@@ -146,6 +146,25 @@ async def test_those_who_are_away_for_long_enough_are_found_by_pool(backend: Bac
     assert len(await backend.ledger.owners_away({"pods": NOW, "other": NOW}, 2)) == 2
 
 
+async def test_addresses_that_owners_have_and_nobody_holds_are_counted_by_pool(backend: Backend) -> None:
+    assert await backend.ledger.away() == {}
+    await begin(
+        backend,
+        owned("10.0.0.1", "long", away_since=NOW),
+        owned("10.0.0.2", "never", away_since=NEVER_CAME),
+        owned("10.0.0.3", "here"),
+        holder("c1", 1, address="10.0.0.3"),
+        owned("10.1.0.1", "elsewhere", away_since=NOW, pool="other"),
+        allocation("10.0.0.9", "c9"),
+    )
+    [gone] = await begin(backend, owned("10.0.0.4", "gone", away_since=NOW))
+    await end(backend, gone)
+
+    assert await backend.ledger.away() == {"pods": 2, "other": 1}
+    assert await backend.ledger.away("pods") == {"pods": 2}
+    assert await backend.ledger.away("none") == {}
+
+
 async def test_the_history_of_an_owner_has_its_holders(backend: Backend) -> None:
     [owner, first] = await begin(backend, owned(), holder("c1", 1, since=NOW + 1))
     await end(backend, first, NOW + 2)

@@ -132,6 +132,13 @@ class Ledger(Protocol):
         """
         ...
 
+    async def away(self, pool: str | None = None) -> Mapping[str, int]:
+        """How many addresses of owners nobody holds, by pool; of one pool if it is named.
+
+        Those of owners who never had a holder count too. Pools without any are missing.
+        """
+        ...
+
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         """The live allocations of one holder, by position."""
         ...

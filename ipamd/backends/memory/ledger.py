@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import islice
 
@@ -101,6 +102,11 @@ class MemoryLedger:
     async def owners_away(self, before: Mapping[str, Instant], limit: int) -> Sequence[Allocation]:
         rows = self._tables.allocations.rows.values()
         return list(islice((row for row in rows if _is_away(row, before.get(row.pool))), limit))
+
+    async def away(self, pool: str | None = None) -> Mapping[str, int]:
+        rows = self._tables.allocations.rows.values()
+        live = (row for row in rows if row.until is None and row.away_since is not None)
+        return Counter(row.pool for row in live if pool in (None, row.pool))
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return self._tables.allocations.held_by(digest)

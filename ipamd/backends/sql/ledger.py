@@ -143,6 +143,9 @@ class SqlLedger:
     async def owners_away(self, before: Mapping[str, Instant], limit: int) -> Sequence[Allocation]:
         return await self._reader.read(lambda session: owning.away(session, before, limit))
 
+    async def away(self, pool: str | None = None) -> Mapping[str, int]:
+        return await self._reader.read(lambda session: owning.count_away(session, pool))
+
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._reader.read(
             lambda session: allocations(session, statements.live_by_digest(1), digest)

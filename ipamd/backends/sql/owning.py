@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import and_, bindparam, select, text, tuple_
+from sqlalchemy import and_, bindparam, func, select, text, tuple_
 
 from ipamd.backends.interface import ConstraintViolated, HeldAddress, OwnerChange
 from ipamd.backends.sql import statements
@@ -19,6 +19,16 @@ from ipamd.models.query import OwnerQuery
 
 _AWAY: Final = text("until IS NULL AND away_since IS NOT NULL")
 
+
+AWAY_BY_POOL: Final = Statement(
+    select(ALLOCATION.c.pool, func.count()).where(_AWAY).group_by(ALLOCATION.c.pool), ()
+)
+AWAY_OF_POOL: Final = Statement(
+    select(ALLOCATION.c.pool, func.count())
+    .where(_AWAY, ALLOCATION.c.pool == bindparam("of_pool"))
+    .group_by(ALLOCATION.c.pool),
+    ("of_pool",),
+)
 
 _OWNED: Final = text("until IS NULL AND owner IS NOT NULL AND cluster IS NOT NULL")
 _PLACE: Final = ("namespace", "owner", "cluster", "position")
@@ -91,6 +101,12 @@ async def away(session: DatabaseSession, before: Mapping[str, Instant], limit: i
         rows = await session.fetch(away_since(len(piece)), *values, NEVER_CAME, limit)
         found += map(allocation_of, rows)
     return list({row.stored_id: row for row in found}.values())[:limit]
+
+
+async def count_away(session: DatabaseSession, pool: str | None) -> dict[str, int]:
+    """See `Ledger.away`."""
+    rows = await (session.fetch(AWAY_BY_POOL) if pool is None else session.fetch(AWAY_OF_POOL, pool))
+    return {str(name): int(count) for name, count in rows}
 
 
 async def write(session: DatabaseSession, changes: Sequence[OwnerChange]) -> None:

@@ -99,11 +99,6 @@ def pools_of(taken: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.removeprefix(_POOL) for name in taken if name.startswith(_POOL))
 
 
-def waiting_for(waiters: Sequence[Waiter], pool: str) -> int:
-    """How many wait for room in a pool."""
-    return sum(1 for waiter in waiters if pool in waiter.pools)
-
-
 def _taken(asked: AddressRequest, catalogue: Catalogue) -> list[str]:
     if asked.place is None:
         return [_pool(pool) for pool in asked.pools]

@@ -155,6 +155,10 @@ class Waiting:
         except (DomainError, InDoubt) as error:
             log.warning("waiters could not leave the line: other replicas remove them", error=str(error))
 
+    def count_for(self, pool: str) -> int:
+        """How many may be served by a pool, as the line was last seen."""
+        return sum(1 for waiter in self.waiters if pool in waiter.pools)
+
     async def read(self) -> Sequence[Waiter]:
         """The line as it is now. Raises Unavailable."""
         return await self._line.read()

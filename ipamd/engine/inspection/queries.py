@@ -155,6 +155,10 @@ class Queries:
             raise NotFound("pool", pool)
         return await usage(known, catalogue, self._ledger, self._clock.read())
 
+    async def away(self, pool: str | None = None) -> Mapping[str, int]:
+        """How many addresses of pools owners have that nobody holds; of one pool if it is named."""
+        return await self._ledger.away(pool)
+
     async def samples(self, pool: str, begin: Instant, end: Instant, limit: int) -> Sequence[UsageSample]:
         """How many addresses of a pool were allocated, hour by hour, oldest first."""
         return await self._ledger.samples(pool, begin, end, limit)

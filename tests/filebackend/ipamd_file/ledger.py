@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -131,6 +132,13 @@ class FileLedger:
             return [row for row in away if NEVER_CAME < (row.away_since or 0) <= before.get(row.pool, 0)]
 
         return (await self._turn(read))[:limit]
+
+    async def away(self, pool: str | None = None) -> Mapping[str, int]:
+        def read() -> Mapping[str, int]:
+            live = (row for row in self._rows() if row.until is None and row.away_since is not None)
+            return Counter(row.pool for row in live if pool in (None, row.pool))
+
+        return await self._turn(read)
 
     async def held_by(self, digest: Digest) -> Sequence[Allocation]:
         return await self._turn(lambda: self._store.held_by(digest))
