@@ -196,6 +196,7 @@ def test_usage_adds_up_to_the_size(new_pool: NewPool, http: httpx.Client) -> Non
         "size": 256,
         "allocated": 1,
         "leased": 0,
+        "held": 0,
         "cooling": 1,
         "reserved": 2,
         "excluded": 7,
