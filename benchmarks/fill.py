@@ -11,7 +11,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
+from ipamd.backends.drive import run_to_end
 from ipamd.backends.sql.rows import cursor_bytes, number_bytes
+from ipamd.backends.sql.sqlite.connection import SqliteSession
+from ipamd.backends.sql.sqlite.deferred_terms import catch_up
 from ipamd.models.block import HELD, NEVER_HELD
 
 BLOCK_SIZE: Final = 64
@@ -36,6 +39,8 @@ BLOCKS: Final = (
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
 REACHED: Final = "INSERT OR REPLACE INTO carving (pool, reached) VALUES (?, ?)"
+TERMS_AT_ONCE: Final = 100_000
+
 NODES: Final = 100
 """Those who hold the addresses, if nothing else is said: node-0 and so on."""
 
@@ -141,6 +146,8 @@ def fill_sqlite(
             connection.execute(ENDED)
         for _, statement in indexes:
             connection.execute(statement)
+        while run_to_end(catch_up(TERMS_AT_ONCE, SqliteSession(connection))):
+            pass
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
