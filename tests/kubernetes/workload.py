@@ -19,28 +19,14 @@ def run_deployment(
     annotations: dict[str, str] | None = None,
 ) -> list[Pod]:
     """Have pods that sleep, or do something else, as many on each node; return them when all of them run."""
-    labels = {"app": name}
     spread = {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "DoNotSchedule",
-        "labelSelector": {"matchLabels": labels},
+        "labelSelector": {"matchLabels": {"app": name}},
     }
-    template = {
-        "metadata": {"labels": labels, "annotations": annotations or {}},
-        "spec": {
-            "terminationGracePeriodSeconds": 1,
-            "containers": [container or _container()],
-            "topologySpreadConstraints": [spread],
-        },
-    }
-    document = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
-    }
-    cluster.kubectl("apply", "-f", "-", given=json.dumps(document))
+    pod = {"containers": [container or _container()], "topologySpreadConstraints": [spread]}
+    _apply(cluster, "Deployment", name, {"replicas": replicas}, pod, annotations)
     cluster.kubectl("rollout", "status", f"deployment/{name}", "--timeout=170s", seconds=180)
     return pods(cluster, name)
 
@@ -68,23 +54,36 @@ def apply_stateful_set(
     strategy: str = "RollingUpdate",
 ) -> None:
     """Ask for pods that keep their names, and begin all at once rather than one after another."""
+    spec = {
+        "serviceName": name,
+        "replicas": replicas,
+        "podManagementPolicy": "Parallel",
+        "updateStrategy": {"type": strategy},
+    }
+    pod = {"containers": [container or _container()]}
+    _apply(cluster, "StatefulSet", name, spec, pod, annotations, namespace)
+
+
+def _apply(
+    cluster: Cluster,
+    kind: str,
+    name: str,
+    spec: dict[str, Any],
+    pod: dict[str, Any],
+    annotations: dict[str, str] | None,
+    namespace: str = "default",
+) -> None:
+    """Ask for pods of one template: `spec` says what is the set's own, `pod` what is its pods'."""
     labels = {"app": name}
     template = {
         "metadata": {"labels": labels, "annotations": annotations or {}},
-        "spec": {"terminationGracePeriodSeconds": 1, "containers": [container or _container()]},
+        "spec": {"terminationGracePeriodSeconds": 1, **pod},
     }
     document = {
         "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
+        "kind": kind,
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "serviceName": name,
-            "replicas": replicas,
-            "podManagementPolicy": "Parallel",
-            "updateStrategy": {"type": strategy},
-            "selector": {"matchLabels": labels},
-            "template": template,
-        },
+        "spec": {"selector": {"matchLabels": labels}, "template": template, **spec},
     }
     cluster.kubectl("apply", "-f", "-", given=json.dumps(document))
 
