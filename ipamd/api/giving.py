@@ -47,4 +47,8 @@ async def give(
 async def _has_it(body: NewAllocation, engine: Engine) -> bool:
     query = AllocationQuery(address=parse_address(body.address or ""), space=body.space)
     rows = await engine.queries.allocations(query, None, 1)
-    return any(isinstance(row.holder, Owner) and row.holder.name == body.owner for row in rows)
+    asked = query.address, body.prefix_length, body.owner
+    return any(
+        isinstance(row.holder, Owner) and (row.address, row.prefix_length, row.holder.name) == asked
+        for row in rows
+    )

@@ -43,8 +43,15 @@ class Holder:
 @command(commands, "create")
 def create(
     session: CommandSession,
-    address: Annotated[str, typer.Argument(metavar="ADDRESS|PREFIX", help="What is kept.")],
     holder: Holder,
+    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS|PREFIX]", help="What is kept.")] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option("--pool", metavar="NAME", help="With --prefix-length: a free one of this pool."),
+    ] = None,
+    prefix_length: Annotated[
+        int | None, typer.Option("--prefix-length", metavar="LENGTH", help="How long that prefix is.")
+    ] = None,
     space: Annotated[str | None, typer.Option("--space", metavar="NAME", help="Address space.")] = None,
     note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A note for people.")] = None,
 ) -> None:
@@ -54,11 +61,17 @@ def create(
             "give both for a workload, or give --owner, or give none of them",
             param_hint="--namespace and --name",
         )
-    given = {"address": address, "space": space, "note": note, **asdict(holder)}
+    if (address is None) == (prefix_length is None) or (pool is None) != (prefix_length is None):
+        raise typer.BadParameter(
+            "name what is kept, or give --pool and --prefix-length", param_hint="ADDRESS|PREFIX"
+        )
+    which = {"address": address, "pool": pool, "prefix_length": prefix_length}
+    given = {**which, "space": space, "note": note, **asdict(holder)}
     answer = session.client.post(
         RESERVATIONS, {field: value for field, value in given.items() if value is not None}
     )
-    session.show_done(f"{address} is kept for {holder} (reservation {answer.body['id']})", answer)
+    made = answer.body
+    session.show_done(f"{made['address']} is kept for {holder} (reservation {made['id']})", answer)
     if answer.body.get("warning"):
         session.warn(answer.body["warning"])
 

@@ -17,7 +17,7 @@ COUNTS: Final = (
 def usage_of(client: Client, pool: str) -> dict[str, Any]:
     """The counts of one pool, under its name."""
     counts = client.get(f"/v1/pools/{segment(pool)}/usage").body
-    return {"pool": pool, **{key: counts[key] for key in COUNTS}}
+    return {"pool": pool, **{key: counts[key] for key in COUNTS}, "prefixes": counts["prefixes"]}
 
 
 def usage_of_all(client: Client) -> list[dict[str, Any]]:
@@ -35,4 +35,12 @@ def usage_of_all(client: Client) -> list[dict[str, Any]]:
 def print_usage(usages: list[dict[str, Any]]) -> None:
     """A table with a row for each pool."""
     columns = ("pool", *COUNTS)
-    print_table([column.upper() for column in columns], [[row[key] for key in columns] for row in usages])
+    print_table(
+        [column.upper() for column in (*columns, "prefixes")],
+        [[*(row[key] for key in columns), _prefixes(row["prefixes"])] for row in usages],
+    )
+
+
+def _prefixes(counts: dict[str, int]) -> str | None:
+    """How many prefixes of each length: `3 /28, 1 /26`."""
+    return ", ".join(f"{count} /{length}" for length, count in counts.items()) or None

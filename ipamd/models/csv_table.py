@@ -37,7 +37,7 @@ COLUMNS: Final[Mapping[CsvKind, tuple[str, ...]]] = {
     CsvKind.RESERVATIONS: ("id", "address", "space", "namespace", "name", "owner", "note"),
     CsvKind.ALLOCATIONS: (
         *("id", "address", "space", "pool", "owner", "namespace", "name", "cluster", "node", "network"),
-        *("container_id", "ifname", "since", "begun_by"),
+        *("container_id", "ifname", "since", "begun_by", "prefix_length"),
     ),
 }
 

@@ -130,6 +130,7 @@ ALLOCATION: Final = Form(
     (
         Field("pool", "Pool", help="Any that gives addresses unasked, if left out."),
         Field("address", "Address", help="The next one, if left out."),
+        Field("prefix_length", "Prefix length", "number", "Such as 28: a prefix, and not one address."),
         Field("space", "Space"),
         *HOLDER,
         Field("cluster", "Cluster"),

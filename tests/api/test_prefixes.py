@@ -307,6 +307,71 @@ def test_explain_says_where_a_prefix_would_come_from(http: httpx.Client, new_poo
     assert "no whole /26" in why
 
 
+def reserve(http: httpx.Client, pool: str, length: int, **more: Any) -> httpx.Response:
+    return http.post("/v1/reservations", json={"pool": pool, "prefix_length": length, **more})
+
+
+def test_a_64_out_of_a_48_is_reserved_at_the_end_of_its_pool(http: httpx.Client, new_pool: NewPool) -> None:
+    pool = new_pool(subnet="fd00:236::/48")["name"]
+    single = create(http, "vm", pool=pool).json()
+
+    kept = [reserve(http, pool, length, owner=f"node-{length}").json() for length in (64, 64, 80)]
+
+    assert [each["address"] for each in kept] == [
+        "fd00:236:0:ffff::/64",
+        "fd00:236:0:fffe::/64",
+        "fd00:236:0:fffd:ffff::/80",
+    ]
+    usage = http.get(f"/v1/pools/{pool}/usage").json()
+    assert usage["reserved"] == 2 * (1 << 64) + (1 << 48)
+    assert usage["free"] == (1 << 80) - 2 - usage["reserved"] - usage["allocated"]
+    its_own = create(http, "node-64", pool=pool).json()["address"]
+    assert its_own.startswith(("fd00:236:0:ffff", "fd00:236:0:fffe"))
+    refused = create(http, "other", pool=pool, address="fd00:236:0:ffff::9").json()
+    assert refused["code"] == "address-unavailable"
+    assert single["address"] == "fd00:236::2"
+
+
+def test_a_prefix_that_is_reserved_has_nothing_of_anybody(http: httpx.Client, new_pool: NewPool) -> None:
+    pool = new_pool(subnet="10.237.0.0/23", exclusions=["10.237.1.190"], cooldown=0)["name"]
+    held = create(http, "vm", address="10.237.1.5").json()
+    create(http, "vm", address="10.237.1.70")
+
+    kept = [reserve(http, pool, 26, owner="node") for _ in range(6)]
+
+    addresses = [each.json().get("address") for each in kept]
+    assert addresses == ["10.237.0.192/26", "10.237.0.128/26", "10.237.0.64/26", None, None, None]
+    assert kept[3].json()["code"] == "reservation-conflicts"
+    http.delete(f"/v1/allocations/{held['id']}")
+    assert reserve(http, pool, 26).json()["address"] == "10.237.1.0/26"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"prefix_length": 23}, 422, "invalid"),
+        ({"prefix_length": 32}, 422, "invalid"),
+        ({"prefix_length": 64}, 422, "invalid"),
+        ({"prefix_length": 0}, 422, "invalid"),
+        ({"prefix_length": None}, 422, "invalid"),
+        ({"prefix_length": 28, "address": "10.238.0.0/28"}, 422, "invalid"),
+        ({"prefix_length": 28, "pool": "nowhere"}, 422, "pool-unknown"),
+        ({"prefix_length": 28, "pool": None}, 422, "invalid"),
+        ({"prefix_length": 24}, 409, "reservation-conflicts"),
+    ],
+)
+def test_a_reservation_of_a_prefix_that_there_is_not_is_refused(
+    http: httpx.Client, body: dict[str, Any], status: int, code: str
+) -> None:
+    http.post("/v1/pools", json={"name": "halves", "subnet": "10.238.0.0/23", "auto_assign": False})
+    before = http.get("/v1/reservations").json()
+
+    answer = http.post("/v1/reservations", json={"pool": "halves", "owner": "node", **body})
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert http.get("/v1/reservations").json() == before
+
+
 def test_the_check_finds_an_address_in_a_prefix_that_another_holds_too() -> None:
     with running_service() as service:
         service.create_pool("pods", "10.229.0.0/24")

@@ -84,6 +84,7 @@ def test_usage_is_a_row_for_each_pool(ipamctl: Ipamctl) -> None:
         "excluded": 3,
         "free": 4,
         "waiting": 0,
+        "prefixes": {},
     }
     assert [row[:3] for row in ipamctl.rows("pool", "usage")] == [["a", "8", "1"], ["b", str(1 << 64), "0"]]
 

@@ -36,8 +36,15 @@ class ReservationsQuery(ReservationFilter, PageQuery):
 
 @router.post("", status_code=HTTPStatus.CREATED)
 async def reserve(body: NewReservation, engine: TheEngine, response: Response) -> MadeReservation:
-    """Reserve an address, a prefix or a range."""
-    reservation = await engine.administration.create_reservation(body.value())
+    """Reserve an address, a prefix or a range; or the next free prefix of a pool, from its end on."""
+    prefix = body.wanted_prefix()
+    if prefix is None:
+        reservation = await engine.administration.create_reservation(body.value())
+    else:
+        pool, length = prefix
+        space = engine.catalogue.pools[pool].space if pool in engine.catalogue.pools else body.space
+        make = body.model_copy(update={"space": space}).of
+        reservation = await engine.administration.reserve_prefix(pool, length, make)
     log.info(
         "reservation",
         outcome="created",

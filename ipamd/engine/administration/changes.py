@@ -11,7 +11,8 @@ from ipamd.engine.administration.applying import Applied, DesiredState, apply
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.administration.editing import Editing
 from ipamd.engine.administration.statements import validate
-from ipamd.models.errors import NotFound, StaleRevision
+from ipamd.models.address import AddressRange
+from ipamd.models.errors import NotFound, PoolUnknown, StaleRevision
 from ipamd.models.node import Node, NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Pool
@@ -76,6 +77,25 @@ class Administration(CatalogueWriter):
         async def create(catalogue: CatalogueChange) -> Reservation:
             editing = await self._edit(catalogue)
             made = await editing.create_reservation(reservation)
+            editing.agree()
+            return made
+
+        return await self._change(create)
+
+    async def reserve_prefix(
+        self, pool: str, length: int, make: Callable[[AddressRange], Reservation]
+    ) -> Reservation:
+        """Reserve the next free prefix of a pool for a holder.
+
+        Raises PoolUnknown, InvalidValue, ReservationConflicts.
+        """
+
+        async def create(catalogue: CatalogueChange) -> Reservation:
+            editing = await self._edit(catalogue)
+            known = editing.pools.get(pool)
+            if known is None:
+                raise PoolUnknown(pool)
+            made = await editing.reserve_prefix(known, length, make)
             editing.agree()
             return made
 

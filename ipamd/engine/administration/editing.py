@@ -13,6 +13,7 @@ from ipamd.addressing.ranges import Spans
 from ipamd.backends.interface import CatalogueChange
 from ipamd.engine.administration.agreement import why_never
 from ipamd.engine.administration.disjoint import Disjoint
+from ipamd.engine.administration.free_prefix import free_prefix
 from ipamd.engine.administration.mask_change import MaskChange
 from ipamd.engine.administration.statements import (
     validate,
@@ -144,6 +145,16 @@ class Editing:
         self.reservations[made.id] = made
         self._stated_reservations.add(self._ids.pop(0))
         return made
+
+    async def reserve_prefix(
+        self, pool: Pool, length: int, make: Callable[[AddressRange], Reservation]
+    ) -> Reservation:
+        """Reserve a prefix of a pool of which anybody may have every address, and nobody has one.
+
+        Raises InvalidValue, ReservationConflicts.
+        """
+        mask = Mask(pool, self.reservations.values())
+        return await self.create_reservation(make(await free_prefix(mask, length, self._catalogue)))
 
     async def expect_reservations(self, new: int) -> None:
         """Have ids for so many reservations: thousands would else take a question to the database each."""

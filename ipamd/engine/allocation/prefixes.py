@@ -24,7 +24,7 @@ def why_no_prefix(pool: Pool, length: int) -> str | None:
     if length < pool.block_length:
         return (
             f"pool {pool.name} gives no /{length}: a prefix lies in a block, and its blocks are "
-            f"/{pool.block_length}"
+            f"/{pool.block_length}. Reserve it (`ipamctl reservation create --pool --prefix-length`)"
         )
     return None
 
