@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, LargeBinary, bindparam, func, literal_column, select, update
 
+from ipamd.backends.interface import ConstraintViolated
 from ipamd.backends.sql.rows import allocation_of
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, SCHEMA_VERSION
 from ipamd.backends.sql.session import DatabaseSession, Statement
@@ -92,6 +93,32 @@ async def counted(session: DatabaseSession) -> dict[str, dict[int, int]]:
     for pool, length, count in await session.fetch(LIVE_COUNTED):
         found.setdefault(pool, {})[length] = count
     return found
+
+
+LIVE_BEHIND: Final = Statement(
+    select(ALLOCATION.c.id)
+    .where(
+        ALLOCATION.c.space == bindparam("in_space"),
+        ALLOCATION.c.address > bindparam("first"),
+        ALLOCATION.c.address <= bindparam("last"),
+        func.length(ALLOCATION.c.address) == bindparam("size"),
+        ALLOCATION.c.until.is_(None),
+    )
+    .limit(literal_column("1")),
+    ("in_space", "first", "last", "size"),
+)
+"""A live allocation that begins behind the first address of a prefix."""
+
+
+async def refuse_overlaps(session: DatabaseSession, begun: Sequence[Allocation]) -> None:
+    """Raise ConstraintViolated if others have a part of prefixes that have just begun."""
+    for row in begun:
+        if row.prefix_length is None or row.slot:
+            continue
+        first, last = row.address.packed, row.addresses.last.packed
+        behind = await session.fetch(LIVE_BEHIND, row.space, first, last, len(first))
+        if behind or await holder_around(session, row.space, row.address) is not None:
+            raise ConstraintViolated(f"a part of {row.written} is held in space {row.space}")
 
 
 async def shut_out_older_code(session: DatabaseSession, begun: Sequence[Allocation]) -> None:

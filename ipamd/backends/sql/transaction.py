@@ -158,6 +158,7 @@ class SqlTransaction:
         if changes.begun:
             begun = [allocation_values(allocation) for allocation in changes.begun]
             await self._session.run_many(statements.BEGIN_ALLOCATION, begun)
+            await prefixes.refuse_overlaps(self._session, changes.begun)
             await prefixes.shut_out_older_code(self._session, changes.begun)
         await write_blocks(self._session, changes.blocks)
         await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])

@@ -85,15 +85,18 @@ ALLOCATION: Final = Table(
     Column(
         "prefix_length",
         SmallInteger,
-        CheckConstraint("prefix_length BETWEEN 1 AND 8 * length(address) - 1", name="prefix_length"),
+        CheckConstraint(
+            "prefix_length IS NULL OR prefix_length BETWEEN 1 AND 8 * length(address) - 1",
+            name="prefix_length",
+        ),
         nullable=True,
     ),
     Column(
         "prefix_last",
         LargeBinary,
         CheckConstraint(
-            "(prefix_last IS NULL) = (prefix_length IS NULL) AND (prefix_last IS NULL OR "
-            "(length(prefix_last) = length(address) AND prefix_last > address))",
+            "(prefix_last IS NULL AND prefix_length IS NULL) OR (prefix_length IS NOT NULL AND "
+            "prefix_last IS NOT NULL AND length(prefix_last) = length(address) AND prefix_last > address)",
             name="prefix_last",
         ),
         nullable=True,

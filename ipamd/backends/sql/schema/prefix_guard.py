@@ -1,6 +1,8 @@
-"""The trigger that forbids a prefix of which a live allocation has a part.
+"""The trigger of PostgreSQL that forbids a prefix of which a live allocation has a part.
 
-It runs for prefixes alone, so that an ADD of an address does not pay for it.
+It runs for prefixes alone, so that an ADD of an address does not pay for it. On SQLite any trigger would make
+each INSERT of the table keep what it changes, so as to undo it alone, which is a sixth more work. There
+nobody else writes, and the unit of work looks itself (`ipamd/backends/sql/prefixes.py`).
 """
 
 from __future__ import annotations
@@ -10,24 +12,6 @@ from typing import Final
 from sqlalchemy import DDL, event
 
 from ipamd.backends.sql.schema.allocation import ALLOCATION
-
-ON_SQLITE: Final = """
-CREATE TRIGGER allocation_prefix_apart BEFORE INSERT ON allocation
-WHEN NEW.prefix_length IS NOT NULL AND NEW.slot = 0 AND NEW.until IS NULL
-BEGIN
-    SELECT RAISE(ABORT, 'allocation_prefix_apart: a part of the prefix is held')
-    WHERE EXISTS (
-        SELECT 1 FROM allocation
-        WHERE space = NEW.space AND address >= NEW.address AND address <= NEW.prefix_last
-            AND length(address) = length(NEW.address) AND until IS NULL
-    ) OR NEW.address <= (
-        SELECT prefix_last FROM allocation
-        WHERE space = NEW.space AND address < NEW.address AND length(address) = length(NEW.address)
-            AND until IS NULL AND prefix_length IS NOT NULL
-        ORDER BY address DESC LIMIT 1
-    );
-END
-"""
 
 FUNCTION: Final = """
 CREATE FUNCTION allocation_prefix_apart() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -56,9 +40,9 @@ WHEN (NEW.prefix_length IS NOT NULL AND NEW.slot = 0 AND NEW.until IS NULL)
 EXECUTE FUNCTION allocation_prefix_apart()
 """
 
-PREFIX_GUARD: Final = (("sqlite", ON_SQLITE), ("postgresql", FUNCTION), ("postgresql", ON_POSTGRESQL))
-"""What makes it, by the database."""
+PREFIX_GUARD: Final = (FUNCTION, ON_POSTGRESQL)
+"""What makes it."""
 
-for _dialect, _statement in PREFIX_GUARD:
-    _made = DDL(_statement).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+for _statement in PREFIX_GUARD:
+    _made = DDL(_statement).execute_if(dialect="postgresql")  # type: ignore[no-untyped-call]  # SQLAlchemy's own
     event.listen(ALLOCATION, "after_create", _made)
