@@ -79,6 +79,7 @@ def test_usage_is_a_row_for_each_pool(ipamctl: Ipamctl) -> None:
         "allocated": 1,
         "leased": 0,
         "held": 0,
+        "away": 0,
         "cooling": 0,
         "reserved": 0,
         "excluded": 3,
