@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -27,11 +28,17 @@ LIVE_FOLDERS: Final = ("/ui/pools/", "/ui/nodes/")
 EVERY: Final = 2.0
 """Seconds between two looks at one view."""
 
+SHARE: Final = 100
+"""The next look at a view comes after so many times as long as one took: so it takes 1 % of the time."""
+
+RAREST: Final = 10.0
+"""Seconds between two looks, however long a view takes: a window shall not seem dead."""
+
 AGAIN: Final = 10_000
 """Milliseconds until a window asks again for which there was no room."""
 
-BEATS: Final = 8
-"""After so many looks without a change something is sent, so that a lost connection is noticed."""
+BEAT: Final = 16.0
+"""After so many seconds without a change something is sent, so that a lost connection is noticed."""
 
 
 async def stream(request: Request) -> Response:
@@ -68,8 +75,9 @@ async def _events(request: Request, scope: Scope) -> AsyncIterator[bytes]:
 
 
 async def _changes(request: Request, scope: Scope) -> AsyncIterator[bytes]:
-    last, silent = "", 0
+    last, sent = "", 0.0
     while not engine(request).is_ending:
+        began = time.monotonic()
         try:
             scope[VISITOR] = await visitor_of(request, engine(request), access(request))
             status, text = await _view(request, scope)
@@ -82,12 +90,16 @@ async def _changes(request: Request, scope: Scope) -> AsyncIterator[bytes]:
             yield _event("failed", f"The view cannot be read now (status {status}).")
         elif text != last:
             yield _event("rows", text)
-            last, silent = text, 0
-        elif silent >= BEATS:
+            last, sent = text, began
+        elif began - sent >= BEAT:
             yield b": still here\n\n"
-            silent = 0
-        silent += 1
-        await asyncio.sleep(EVERY)
+            sent = began
+        await asyncio.sleep(pause_after(time.monotonic() - began))
+
+
+def pause_after(took: float) -> float:
+    """How long to wait until the next look at a view that took so many seconds."""
+    return min(max(EVERY, SHARE * took), RAREST)
 
 
 async def _view(request: Request, scope: Scope) -> tuple[int, str]:
