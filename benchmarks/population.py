@@ -81,6 +81,13 @@ def _reservation(address: int, number: int) -> dict[str, Any]:
 
 
 QUOTA: Final = {"name": "team-1", "limit": 50, "namespaces": ["team-1"]}
+HOLD: Final = {
+    "name": "team-1",
+    "size": 1,
+    "seconds": 86_400,
+    "pool": NODES["name"],
+    "namespaces": ["team-1"],
+}
 
 
 @contextmanager
@@ -92,6 +99,7 @@ def running_populated(population: Population, database_url: str | None = None) -
         _apply(service, "pools", population.pool_documents())
         _apply(service, "reservations", list(population.reservation_documents()))
         _apply(service, "quotas", [QUOTA])
+        service.http.post("/v1/holds", json=HOLD).raise_for_status()
         service.stop()
         if database_url is None:
             fill_sqlite(service.database, population.fillings(), past=True, nodes=population.nodes)

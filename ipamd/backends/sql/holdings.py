@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import Select, Table, bindparam, func, literal_column, select, text
@@ -50,8 +51,9 @@ def live(length: int) -> Statement:
 @lru_cache
 def with_terms(length: int) -> Statement:
     """The same by terms alone, on SQLite: the last word of each is a cluster."""
-    asked, names = statements.given_rows(length, name=ALLOCATION.c.node.type)
-    bounds = terms.of_values(TermKind.LIVE_OF_NODE, "asked.name")
+    kind = ALLOCATION.c.node.type
+    asked, names = statements.given_rows(length, name=kind, before=kind, behind=kind)
+    bounds = text("listing_term.term > asked.before"), text("listing_term.term <= asked.behind")
     ours = text(f"listing_term.term LIKE '%.' || {word(':of_cluster')}")
     found: Select[Any] = select(literal_column("1")).select_from(TERM).where(*bounds, ours, terms.NOT_GONE)
     number = select(func.count()).select_from(found.limit(bindparam("most")).subquery("found"))
@@ -94,9 +96,12 @@ async def _of_some(
     *,
     deferred: bool,
 ) -> dict[NodeKey, NodeHolding]:
-    length = len(names)
-    found = with_terms(length) if deferred else live(length)
-    addresses = await _counts(session, found, cluster, most + 1, *names)
+    length, different = len(names), list(dict.fromkeys(names))
+    if deferred:
+        asked = chain.from_iterable((name, *TermKind.LIVE_OF_NODE.bounds(name)) for name in different)
+        addresses = await _counts(session, with_terms(len(different)), cluster, most + 1, *asked)
+    else:
+        addresses = await _counts(session, live(len(different)), cluster, most + 1, *different)
     if deferred:
         addresses += await _counts(session, counted(ALLOCATION, length, WAITING), cluster, *names)
     seats = await _counts(session, counted(SEAT, length), cluster, *names)

@@ -62,6 +62,14 @@ class TermKind(Enum):
         """What stands behind all terms of some values, in SQL."""
         return f"{self.first(*values)} || '/'"  # which follows the dot
 
+    def bounds(self, *values: str) -> tuple[str, str]:
+        """What stands before and behind all terms of some values, for a statement that asks about many.
+
+        SQLite would work out an expression once for each term.
+        """
+        first = self.value[0] + ".".join(value.encode().hex() for value in values)
+        return f"{first}.", f"{first}/"
+
 
 def word(value: str) -> str:
     """Text or bytes in the order of their bytes, in SQL, without blanks, dots and capital letters."""
