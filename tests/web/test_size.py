@@ -21,8 +21,13 @@ COUNTED_OF_A_PAGE = 50 * COUNTED_OF_EACH
 
 MOST_STATEMENTS = 16
 MOST_BYTES = 500_000
-SENT_BY_A_FORM = ("/ui/bulk/{what}", "/ui/requests/new", "/ui/requests/{number}/{decision}")
-OF_AN_OWNER = "/ui/release/owner/{cluster}/{namespace}/{name}"
+SENT_BY_A_FORM = (
+    "/ui/bulk/{what}",
+    "/ui/requests/new",
+    "/ui/requests/{number}/{decision}",
+    "/ui/nodes/{cluster:name}/{name:name}/{verb}",
+)
+OF_AN_OWNER = "/ui/release/owner/{cluster:name}/{namespace:name}/{name:name}"
 """It reads what one owner has, and the population has no owner."""
 OWN_LOOK = re.compile(r"WHERE allocation\.id > \d+ ORDER BY allocation\.id")
 """What ipamd reads for itself after its start, a piece at a time."""
