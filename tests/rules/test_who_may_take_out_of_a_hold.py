@@ -164,6 +164,17 @@ def test_a_pool_that_drains_gives_nothing_out_of_a_hold_either() -> None:
     assert said(planned([call], known(EVE, pods=DRAINING), [left("10.0.0.4", EVE)])) == "nothing-free"
 
 
+@pytest.mark.parametrize("of", [OTHERS, ENDING])
+def test_a_container_that_lives_with_an_address_gets_it_whoever_it_is(of: Hold) -> None:
+    row = left("10.0.0.4", of)
+    call = add("c1", wants=["10.0.0.4"], adopted_in="default", workload="team-a/web-1")
+
+    plan = planned([call], known(of, pods=DRAINING), [row])
+
+    assert said(plan) == "10.0.0.4"
+    assert [each.ending for each in plan.changes().ended] == [Ending.TAKEN]
+
+
 def test_the_hold_ends_where_the_container_begins_and_no_block_changes() -> None:
     row = left("10.0.0.4", EVE)
     changes = planned([add("c1", "pods", workload="team-a/web-1")], known(EVE), [row]).changes()
