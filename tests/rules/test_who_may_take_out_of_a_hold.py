@@ -21,6 +21,7 @@ from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import DomainError
 from ipamd.models.hold import Hold, HoldState, position_of
+from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.pool import Affinity, Pool, PoolState
 from tests.rules.values import (
@@ -68,7 +69,12 @@ def left(address: str, of: Hold, *, free_since: int = 0) -> Allocation:
 
 
 def planned(
-    calls: Sequence[Call], of: Catalogue, rows: Sequence[Allocation], *, missed: bool = False
+    calls: Sequence[Call],
+    of: Catalogue,
+    rows: Sequence[Allocation],
+    *,
+    missed: bool = False,
+    there: BlocksThere = THERE,
 ) -> Plan:
     """A plan that has read what holds have; `missed` says that others have locked the rest."""
     has = found(*(row for row in rows if not row.is_left), calls=["c1"])
@@ -83,7 +89,7 @@ def planned(
             own = [row for row in own if (row.free_since or 0) <= search.free_before][: search.limit]
         answers.append(LockedRows(own, missed))
     plan.receive_holds(answers)
-    return searched(plan, THERE)
+    return searched(plan, there)
 
 
 def said(plan: Plan) -> str:
@@ -100,6 +106,7 @@ def said(plan: Plan) -> str:
     raise AssertionError(verdict)
 
 
+ELSEWHERE = NodeKey("default", "elsewhere")
 EVE, SOON = hold(), hold("soon", seconds=200)
 OTHERS = hold("others", "team-b")
 DATABASES = hold("databases", "team-*", workloads=("db-*",))
@@ -200,6 +207,21 @@ def test_an_address_goes_back_to_a_hold_that_stands(of: Sequence[Hold], back: bo
     )
     [changed] = changes.blocks
     assert (changed.allocated, changed.last_freed) == (8 if back else 7, NOW)
+
+
+@pytest.mark.parametrize(("whose", "borrowed"), [(None, True), (ELSEWHERE, True), (HERE, False)])
+def test_a_node_borrows_what_is_held_in_a_block_that_is_not_its_own(
+    whose: NodeKey | None, borrowed: bool
+) -> None:
+    pods = pool("pods", "10.0.0.0/24", affinity=Affinity.NODE)
+    there: BlocksThere = {"10.0.0.0": [block("10.0.0.0", node=whose, taken=["10.0.0.4"])]}
+    call = add("c1", "pods", workload="team-a/web-1")
+
+    changes = planned([call], known(EVE, pods=pods), [left("10.0.0.4", EVE)], there=there).changes()
+
+    [begun] = changes.begun
+    assert (str(begun.address), begun.borrowed) == ("10.0.0.4", borrowed)
+    assert changes.blocks == []
 
 
 def test_what_is_left_ends_with_its_hold_only() -> None:
