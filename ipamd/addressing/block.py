@@ -171,17 +171,13 @@ class OpenBlock:
     def lease_again(self, until: Instant) -> None:
         """An address of a container that ended is a free seat again."""
         self.block.leased += 1
-        self.end_beside(until)
+        self.block.last_freed = max(self.block.last_freed, until)
+        self.changed = True
 
     def give_back_seat(self, value: int, since: Instant) -> None:
         """Release the address of a free seat, which has been free since then."""
         self.put_back(value, since)
         self.block.leased -= 1
-
-    def end_beside(self, until: Instant) -> None:
-        """Note the end of a holder whose address stays held, by a hold."""
-        self.block.last_freed = max(self.block.last_freed, until)
-        self.changed = True
 
     def put_back(self, value: int, since: Instant) -> None:
         """Release an address that nobody has used since then."""

@@ -427,3 +427,20 @@ def test_a_hold_that_lost_an_address_is_found(ipamd_process: IpamdProcess) -> No
     [row] = ipamd_process.allocations(owner="hold:gone")
     assert ipamd_process.http.delete(f"/v1/allocations/{row['id']}").status_code == 204
     assert [finding["kind"] for finding in ipamd_process.contradictions()] == ["hold"]
+
+
+def test_an_address_that_goes_back_to_a_hold_cannot_be_reserved(
+    http: httpx.Client, team: str, five: str
+) -> None:
+    hold(http, team, 1, five)
+    got = add(http, "a", team, five)
+    body = {"address": got, "namespace": team, "name": "web"}
+
+    refused = http.post("/v1/reservations", json=body)
+    http.delete(f"/v1/holds/{team}")
+    kept = http.post("/v1/reservations", json=body)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "reservation-conflicts")
+    assert f"out of hold {team}, to which it goes back" in refused.json()["detail"]
+    assert kept.status_code == 201, kept.text
+    http.delete(f"/v1/reservations/{kept.json()['id']}")

@@ -636,7 +636,7 @@ class History(RuleBasedStateMachine):
             for _, had in holding.addresses
             for address in each_of(had)
         )
-        left = [address for hold in self.model.holds.values() for address in hold.left]
+        left = [address for hold in self.model.holds.values() for address in (*hold.left, *hold.taken)]
         foreign = foreign or any(map(addresses.contains, [*self.model.owned, *left]))
         if taken or foreign or self.model.in_vain(addresses, self.model.pools["plain"]):
             assert answer == ("refused", "reservation-conflicts")

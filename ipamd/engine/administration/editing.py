@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import replace
 from functools import cached_property
 from typing import Final
@@ -340,7 +340,7 @@ class Editing:
             before = self._kept_near(pool, about.addresses)
             others = [each for each in before if each.id != about.id]
             after = [*others, about] if kept else others
-            await _remask(Mask(pool, before), Mask(pool, after), self._catalogue, about)
+            await _remask(Mask(pool, before), Mask(pool, after), self._catalogue, about, self.holds)
 
 
 def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
@@ -383,9 +383,16 @@ async def _touched(pool: Pool, spans: Spans, catalogue: CatalogueChange) -> list
 
 
 async def _remask(
-    old: Mask, new: Mask, catalogue: CatalogueChange, keeper: Reservation | None = None
+    old: Mask,
+    new: Mask,
+    catalogue: CatalogueChange,
+    keeper: Reservation | None = None,
+    holds: Collection[str] = (),
 ) -> None:
-    """Adapt the blocks of a pool to its new mask. Raises if anybody but `keeper` would lose an address."""
+    """Adapt the blocks of a pool to its new mask.
+
+    Raises if anybody but `keeper` would lose an address, or one of the `holds` to which it would go back.
+    """
     change = MaskChange.between(old, new)
     blocks = await _touched(new.pool, change.touched, catalogue)
     for block in blocks:
@@ -393,7 +400,7 @@ async def _remask(
         await _refuse_stranded(block, held & change.lost.bits(block.first, block.size), new.pool, catalogue)
         if keeper is not None:
             withdrawn = held & change.withdrawn.bits(block.first, block.size)
-            await _refuse_others(block, withdrawn, keeper, new.pool, catalogue)
+            await _refuse_others(block, withdrawn, keeper, new.pool, catalogue, holds)
         block.next_free_since = longest_free_since(block, new.assignable_in(block.first))
     lowest = change.gained.next_from(0)
     cursor = new.pool.block_of(lowest) if lowest is not None else None
@@ -413,12 +420,22 @@ async def _refuse_stranded(block: Block, held: int, pool: Pool, catalogue: Catal
 
 
 async def _refuse_others(
-    block: Block, held: int, keeper: Reservation, pool: Pool, catalogue: CatalogueChange
+    block: Block,
+    held: int,
+    keeper: Reservation,
+    pool: Pool,
+    catalogue: CatalogueChange,
+    holds: Collection[str],
 ) -> None:
     for offset in _offsets(held):
         address, holder = await _holder(block.first + offset, pool, catalogue)
         if holder is not None and holder.is_free_seat:
             continue  # its node is told to give it back as soon as it hears of this change
+        if holder is not None and holder.hold in holds and not holder.is_left:
+            raise ReservationConflicts(
+                f"{address} is held by {holder.held_by} out of hold {holder.hold}, to which it goes back: "
+                "release the hold first"
+            )
         if holder is None or not is_keeper(keeper, holder):
             raise ReservationConflicts(
                 f"{address} is held by {holder.held_by if holder else 'somebody'}, not by {keeper.holder}: "

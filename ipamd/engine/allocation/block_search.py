@@ -179,10 +179,6 @@ class BatchBlocks:
         """Make the address of a container a free seat again."""
         self._open[row.pool][row.block].lease_again(until)
 
-    def pass_on(self, row: Allocation, until: Instant) -> None:
-        """Let a hold have the address of a holder that ends."""
-        self._open[row.pool][row.block].end_beside(until)
-
     def put_back(self, row: Allocation) -> None:
         """Release what is left of a hold."""
         block = self._open[row.pool][row.block]

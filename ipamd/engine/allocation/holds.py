@@ -145,13 +145,17 @@ class BatchHolds:
         """End the time of a hold with an address that a workload takes."""
         self._changes.ended.append(Ended(row.stored_id, self._clock.now, Ending.TAKEN))
 
-    def free(self, row: Allocation, until: Instant) -> None:
-        """Give an address back whose time has ended: to its hold while that stands, else to its block."""
+    def of(self, row: Allocation) -> Hold | None:
+        """The hold to which an address goes back, if that stands. Then its block stays as it is."""
         hold = self._catalogue.snapshot.holds.get(row.hold) if row.hold is not None else None
-        if hold is None or hold.state is not HoldState.STANDING or hold.pool != row.pool:
+        return hold if hold is not None and hold.state is HoldState.STANDING else None
+
+    def free(self, row: Allocation, until: Instant) -> None:
+        """Give an address back whose time has ended: to its hold, else to its block."""
+        hold = self.of(row)
+        if hold is None:
             self._blocks.give_back(row)
             return
-        self._blocks.pass_on(row, until)
         self._missed.add((hold.name, None))  # the next batch finds it there
         self._missed.add((hold.name, position_of(row.address)))
         self._changes.begun.append(

@@ -72,7 +72,8 @@ class Releases:
         if of_owners:
             lacking = {batch.owned.lacks(row) for row in rows}
         else:
-            lacking = {batch.blocks.lacks(row.pool, row.block) for row in rows}
+            freed = (row for row in rows if batch.holds.of(row) is None)
+            lacking = {batch.blocks.lacks(row.pool, row.block) for row in freed}
         if NotYet.CONTENDED in lacking:
             return Contended()
         if NotYet.SEARCHING in lacking:
