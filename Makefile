@@ -6,6 +6,8 @@ PYTEST := .venv/bin/python -m pytest
 # tests, in order, and then takes from what others have left.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
+# Where campaigns are: each worker loads all files that it is given, which takes longer than many a campaign.
+CAMPAIGNS = -m faults tests/faults $(filter-out tests/faults/%,$(shell grep -rl 'mark\.faults' tests --include='test_*.py'))
 
 .PHONY: help help-all chart-tools setup packages demo-packages node-packages node release-node wheels deb chart release-check demo check test test-arm64 test-faults test-runtimes test-kubernetes test-clean campaigns bench bench-quick bench-growth clean
 
@@ -86,7 +88,7 @@ test: setup
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not faults and not runtimes and not kubernetes and not release"
 
 test-faults: setup
-	$(PYTEST) $(SIDE_BY_SIDE) -m faults
+	$(PYTEST) $(SIDE_BY_SIDE) $(CAMPAIGNS)
 
 test-arm64: setup
 	@scripts/packages arm64
@@ -97,7 +99,7 @@ test-runtimes: setup
 	$(PYTEST) -m runtimes
 
 campaigns: setup
-	CAMPAIGN=$${CAMPAIGN:-10} $(PYTEST) $(SIDE_BY_SIDE) -m faults
+	CAMPAIGN=$${CAMPAIGN:-10} $(PYTEST) $(SIDE_BY_SIDE) $(CAMPAIGNS)
 
 test-kubernetes: setup
 	@scripts/packages kubernetes

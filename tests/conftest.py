@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import loaded, mounts
+from tests import loaded, migrated, mounts
 from tests.cni.authority import Authority
 from tests.network.namespace import MakeNamespace, namespaces
 from tests.postgres import Postgres, shared_postgres
@@ -16,6 +16,7 @@ CAMPAIGNS = Path(__file__).with_name("faults")
 """All tests in here are campaigns: kills and faults, failovers, updates, hostile input."""
 
 IpamdProcess.start_today = staticmethod(loaded.start)
+IpamdProcess.put_database = staticmethod(migrated.put)
 
 
 TIMES = int(os.environ.get("CAMPAIGN", "1"))

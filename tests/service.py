@@ -43,11 +43,17 @@ def end_process(process: Process, *, kill: bool, seconds: float = 60) -> None:
             process.wait()
 
 
+def put_none(path: Path) -> None:
+    """Leave it to ipamd to make a database and to migrate it, as it does for users."""
+
+
 class IpamdProcess:
     """A real `ipamd serve` that can be stopped, killed and started again on the same database."""
 
     start_today: ClassVar[Callable[..., Process]] = staticmethod(execute)
     """How the version under test is started; the tests load it once."""
+    put_database: ClassVar[Callable[..., None]] = staticmethod(put_none)
+    """How a database is put into place before the first start; the tests migrate one, and copy it."""
 
     def __init__(self, folder: Path, socket: Path | None = None, database_url: str | None = None) -> None:
         self.folder = folder
@@ -76,7 +82,10 @@ class IpamdProcess:
         """Start the service and return when it is ready to serve."""
         options = ["--host", "127.0.0.1", "--port", str(self.port), "--uds", str(self.socket)]
         options += ["--database-url", self.database_url, *self.options]
-        start = self.start_today if self.executables == EXECUTABLES else execute
+        is_today = self.executables == EXECUTABLES
+        start = self.start_today if is_today else execute
+        if is_today and self._is_new():
+            self.put_database(self.database)
         with self.log.open("ab") as log:
             self.process = start(self.executables / "ipamd", "serve", *options, stdout=log)
         deadline = time.monotonic() + START_SECONDS
@@ -85,6 +94,11 @@ class IpamdProcess:
                 self.kill()
                 raise AssertionError(f"ipamd did not become ready:\n{self.log.read_text()}")
             time.sleep(0.02)
+
+    def _is_new(self) -> bool:
+        """Whether it would make the SQLite file of its own folder, which is not there yet."""
+        own = self.folder / "ipamd.sqlite"
+        return self.database_url == f"sqlite:///{own}" and not own.exists()
 
     def _ready(self) -> bool:
         try:

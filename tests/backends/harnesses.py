@@ -1,9 +1,6 @@
 """Databases of each kind for the suite; a process that runs the suite is told one of these by name."""
 
 import atexit
-import shutil
-import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -12,7 +9,7 @@ from typing import Final
 
 from ipamd.backends.conformance import Harness, InFolder
 from ipamd.backends.interface import Backend
-from ipamd.backends.sql.sqlite import migrating
+from tests import migrated
 from tests.backends import broken
 from tests.pgbouncer import ROOMY, pgbouncer, url_through
 from tests.postgres import shared_postgres
@@ -29,24 +26,15 @@ class Memory(Harness):
 
 
 class Sqlite(InFolder):
-    """Copies of one migrated file: most of a test's time would be the migrating."""
+    """Files that need no migrating."""
 
     def __init__(self) -> None:
         super().__init__("sqlite:///{folder}/ipamd.sqlite")
-        self._folder = tempfile.TemporaryDirectory(prefix="ipamd-")
-
-    @cached_property
-    def _migrated(self) -> Path:
-        path = Path(self._folder.name) / "ipamd.sqlite"
-        connection = sqlite3.connect(path, isolation_level=None)
-        migrating.apply(connection)
-        connection.close()
-        return path
 
     @contextmanager
     def database(self) -> Iterator[str]:
         with super().database() as url:
-            shutil.copy(self._migrated, url.removeprefix("sqlite:///"))
+            migrated.put(Path(url.removeprefix("sqlite:///")))
             yield url
 
 

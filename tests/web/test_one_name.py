@@ -13,9 +13,10 @@ from tests.service import IpamdProcess, running_replicas
 from tests.waiting import eventually
 from tests.web.conftest import fill
 from tests.web.one_name import one_name
-from tests.web.windows import PATIENCE, PORTIONS, Shape, Watched, faults
+from tests.web.windows import PATIENCE, PORTIONS, Scheme, Watched, faults
 
-SHAPES: list[Shape] = [(2560, "light"), (360, "light"), (1024, "dark")]
+SHOWN: dict[int, Scheme] = {360: "light"}
+"""The others are in `test_browser`."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def signed_in(chromium: Browser, cluster: Cluster) -> Any:
 def test_every_view_is_accessible_fits_its_window_and_asks_nobody_else(
     chromium: Browser, cluster: Cluster, signed_in: Any, views: list[str]
 ) -> None:
-    assert faults(chromium, cluster.home, views, SHAPES, storage_state=signed_in) == {}
+    assert faults(chromium, cluster.home, views, SHOWN, storage_state=signed_in) == {}
 
 
 def test_whatever_replica_answers_a_change_is_seen_at_once_and_the_end_of_one_is_survived(

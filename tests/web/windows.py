@@ -1,6 +1,6 @@
 """Windows of a real browser, and everything that they complain of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,14 +42,16 @@ class Watched:
         return self.page
 
 
-Shape = tuple[int, Literal["dark", "light"]]
-"""The width of a window, and its colours."""
+Scheme = Literal["dark", "light"]
+
+WIDTHS = (360, 1024, 2560)
+"""One of each layout of the page: its styles change at 620 and at 1700 pixels."""
 
 
 def faults(
-    chromium: Browser, home: str, views: list[str], shapes: Sequence[Shape], **context: Any
+    chromium: Browser, home: str, views: list[str], shown: Mapping[int, Scheme], **context: Any
 ) -> dict[str, list[str]]:
-    """What is wrong with views in windows of these shapes: what axe finds, and what does not fit.
+    """What is wrong with views: what does not fit a window, and what axe finds where a width is `shown` so.
 
     Each view is loaded once and its window changed, so it must follow. Under "" is what the browser said
     of it, and each request that went elsewhere.
@@ -60,13 +62,15 @@ def faults(
     for path in views:
         page = seen.open(path)
         page.evaluate(AXE.read_text())
-        for width, scheme in shapes:
+        for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 800})
-            page.emulate_media(color_scheme=scheme)
-            wrong = page.evaluate(_FOUND)
+            wrong = []
+            if width in shown:
+                page.emulate_media(color_scheme=shown[width])
+                wrong = page.evaluate(_FOUND)
             if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                 wrong.append("wider than the window")
-            found[f"{path} at {width}, {scheme}"] = wrong
+            found[f"{path} at {width}"] = wrong
     opened.close()
     found[""] = seen.complaints
     return {path: wrong for path, wrong in found.items() if wrong}

@@ -76,7 +76,7 @@ def test_nothing_is_given_twice_or_lost(cluster: Cluster, affinity: str) -> None
     cluster.create_pool("v4", "10.1.0.0/25", cooldown=0, affinity=affinity, **scarce)
     cluster.create_pool("v6", "fd00:1::/64", cooldown=0, affinity=affinity)
 
-    clients = churn(cluster, ["v4", "v6"], seconds=4)
+    clients = churn(cluster, ["v4", "v6"], seconds=2)
 
     compare([client.ledger for client in clients], cluster.tables)
     assert cluster.complaints() == []
@@ -87,7 +87,7 @@ def test_no_deadlock_arises_over_few_blocks(cluster: Cluster) -> None:
     cluster.create_pool("v4", "10.1.0.0/26", cooldown=0, block_size=30, gateway=None)
     cluster.create_pool("v6", "fd00:1::/122", cooldown=0, block_size=126)
 
-    clients = churn(cluster, ["v4", "v6"], seconds=10)
+    clients = churn(cluster, ["v4", "v6"], seconds=5)
 
     compare([client.ledger for client in clients], cluster.tables)
     assert cluster.complaints() == []
