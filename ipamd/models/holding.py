@@ -13,7 +13,7 @@ from ipamd.models.identity import Identity
 from ipamd.models.lease import Seat
 from ipamd.models.node import NodeKey
 
-COUNTED_OF_EACH: Final = 500
+COUNTED_OF_EACH: Final = 250
 """So many addresses of each node are counted where people ask what several hold. Most nodes have fewer."""
 
 COUNTED_OF_ONE: Final = 10_000

@@ -40,7 +40,7 @@ class NodeFilter(Document):
 class ShownHolding(TypedDict):
     """What a node holds: addresses of its containers, free seats of its lease, blocks by pool.
 
-    Of the addresses 500 are counted in a list, and 10,000 of one node; `more_addresses` says that there are
+    Of the addresses 250 are counted in a list, and 10,000 of one node; `more_addresses` says that there are
     more.
     """
 
