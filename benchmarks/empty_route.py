@@ -1,18 +1,20 @@
 """ipamd's own server set-up with a call that decides and stores nothing: the limit of HTTP.
 
-`python -m benchmarks.empty_route PORT` serves until it is killed.
+`python -m benchmarks.empty_route PORT [SOCKET]` serves until it is killed, on a Unix socket too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 import uvloop
@@ -50,24 +52,33 @@ class _EmptyCalls(Calls):
         return _Empty(verb.name, verb.decide, verb.measures) if verb is not None else None
 
 
-async def _serve(port: int) -> None:
+async def _serve(port: int, path: Path | None) -> None:
     keep_collector_small()
     engine = await Engine.open(await open_backend("memory://"))
     access = Access(engine)
     calls = _EmptyCalls(engine, access, CallMeasures())
     application = Loopback(Application(engine, access, calls), access, any_host=True)
-    with socket.create_server(("127.0.0.1", port), backlog=2048) as listener:
-        await http_server(application, calls).serve(sockets=[listener])
+    with ExitStack() as context:
+        listeners = []
+        if path is not None:
+            listeners.append(context.enter_context(socket.socket(socket.AF_UNIX)))
+            listeners[0].bind(os.fspath(path))
+            listeners[0].listen()
+        # Whoever waits for the port waits for both.
+        listeners.append(context.enter_context(socket.create_server(("127.0.0.1", port), backlog=2048)))
+        await http_server(application, calls).serve(sockets=listeners)
 
 
 @contextmanager
-def running_empty_route() -> Iterator[int]:
-    """The port of such a server, on the core that ipamd has otherwise."""
+def running_empty_route(path: Path | None = None, *, pinned: bool = True) -> Iterator[int]:
+    """The port of such a server, on the core that ipamd has otherwise; it listens on a Unix socket too."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.empty_route", str(port)])
+    where = [str(port)] if path is None else [str(port), os.fspath(path)]
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.empty_route", *where])
     try:
         _wait_for(port)
-        pin(process)
+        if pinned:
+            pin(process)
         yield port
     finally:
         process.kill()
@@ -88,4 +99,4 @@ def _wait_for(port: int) -> None:
 
 if __name__ == "__main__":
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(_serve(int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else None))

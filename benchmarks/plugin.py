@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ from benchmarks.contenders import (
     ipamd_section,
     network,
 )
+from benchmarks.empty_route import running_empty_route
 from benchmarks.fill import BLOCK_SIZE, full_blocks
 from benchmarks.filled import check_held, held, running_filled
 from benchmarks.load import body, pods, request
@@ -33,8 +35,11 @@ ABOUT: Final = """\
 From posix_spawn to the end of the process; ipamd on SQLite (synchronous=FULL) over a Unix socket, on the
 same two cores. One at a time: the contenders call by call in turn. Many at once: in rounds in turn.
 host-local is Debian's; it reads the folder of its network at every ADD and DEL. It has no STATUS: its
-VERSION stands in for it. `python3` is the interpreter of the CPython plugin."""
+VERSION stands in for it. `python3` is the interpreter of the CPython plugin. A call alone stands beside the
+same request of a C program to the same server with a route that decides and stores nothing."""
 NO_INPUT: Final = Path("/dev/null")
+C_CLIENT: Final = "one request in C"
+TO_EMPTY_ROUTE: Final = "one request in C to an empty route"
 
 Rounds = dict[str, list[float]]
 
@@ -52,10 +57,14 @@ def _measure_with(table: Table, taken: int, folder: Path, *, quick: bool) -> Non
     # The first block stays out: host-local, too, begins after the gateway.
     first = int(IPv4Network(SUBNET)[0]) + BLOCK_SIZE
     filling = [full_blocks("bench", first, taken)] if taken else []
-    with running_filled({"bench": SUBNET}, filling, pinned=False) as service:
+    empty_route = folder / "empty.sock"
+    with ExitStack() as context:
+        service = context.enter_context(running_filled({"bench": SUBNET}, filling, pinned=False))
+        if taken == 0:
+            context.enter_context(running_empty_route(empty_route, pinned=False))
         fill_host_local(folder / "host-local", [str(IPv4Address(first + number)) for number in range(taken)])
         contenders = _contenders(service, folder)
-        limits = _limits(service, folder) if taken == 0 else {}
+        limits = _limits(service, empty_route, folder) if taken == 0 else {}
         calls = 5 if quick else 40 if taken < 50_000 else 15
         before = held(service, "bench")
         _one_at_a_time(table, taken, contenders, limits, folder, calls)
@@ -78,21 +87,22 @@ def _contenders(service: IpamdProcess, folder: Path) -> dict[str, Contender]:
     return contenders
 
 
-def _limits(service: IpamdProcess, folder: Path) -> dict[str, Callable[[], Call]]:
+def _limits(service: IpamdProcess, empty_route: Path, folder: Path) -> dict[str, Callable[[], Call]]:
     """Bare processes, by name."""
     client = folder / "one_request"
     source = Path(__file__).with_name("one_request.c")
     subprocess.run(["cc", "-O2", "-static", "-o", str(client), str(source)], check=True)
 
-    def one_request() -> Call:
+    def one_request(to: Path) -> Call:
         asked = folder / "request"
         asked.write_bytes(request("/v1/cni/add", body(pods(1)[0], "bench"), close=True))
-        return Call((str(client), str(service.socket)), {}, asked)
+        return Call((str(client), str(to)), {}, asked)
 
     return {
         "/bin/true": lambda: Call(("/bin/true",), {}, NO_INPUT),
         "python3 -I -S -c pass": lambda: Call((sys.executable, "-I", "-S", "-c", "pass"), {}, NO_INPUT),
-        "one request in C": one_request,
+        C_CLIENT: lambda: one_request(service.socket),
+        TO_EMPTY_ROUTE: lambda: one_request(empty_route),
     }
 
 
@@ -130,6 +140,10 @@ def _one_at_a_time(
         own, other = figure("ms", spent["ADD"]["cpython"]), figure("ms", bare["python3 -I -S -c pass"])
         bars = (Bar(2.0, at_least=False),)
         table.add(Row("ADD, empty: cpython", own, "python3 -I -S -c pass", other, bars))
+        empty = figure("ms", bare[TO_EMPTY_ROUTE])
+        alone = {name: times for name, times in spent["ADD"].items() if name != "host-local"}
+        for name, times in {**alone, C_CLIENT: bare[C_CLIENT]}.items():
+            table.add(Row(f"ADD, empty: {name}", figure("ms", times), TO_EMPTY_ROUTE, empty))
 
 
 def _cycle(contender: Contender, container: str, folder: Path) -> list[tuple[str, Call]]:
