@@ -22,7 +22,8 @@ checks its answers (no address twice, none lost) before it prints a figure. `mak
 takes longer, by hand.
 
 The figures of all rounds as JSON: [benchmarks/](benchmarks/). Where the time of an ADD goes:
-[decision 9](decisions/0009-hot-path.md).
+[decision 9](decisions/0009-hot-path.md). What PostgreSQL, a call alone and newer Pythons take:
+[decision 53](decisions/0053-a-call-alone-and-postgresql.md).
 """
 COLUMNS: Final = "| measure | figure | beside | ratio | bar |\n|---|---|---|---|---|"
 
