@@ -23,7 +23,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from benchmarks.pinning import SERVER_CORE
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.rows import allocation_values, block_values
-from ipamd.backends.sql.schema import ALLOCATION_COLUMNS, BLOCK
+from ipamd.backends.sql.schema import ALLOCATION, BLOCK
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession
 from ipamd.backends.sql.sqlite.deferred_terms import BATCHES, FEWEST, MOST, catch_up
 from ipamd.backends.sql.sqlite.file import path_of
@@ -141,9 +141,8 @@ async def _postgres(url: str, made: list[Batch]) -> float:
 
 
 async def _write(connection: Any, waiting: Iterator[Batch]) -> None:
-    insert = await _insert(
-        connection, "allocation", [column.name for column in ALLOCATION_COLUMNS if column.name != "id"]
-    )
+    written = [column.name for column in ALLOCATION.columns if column.name not in ("id", "listed")]
+    insert = await _insert(connection, "allocation", written)
     names = [column.name for column in BLOCK.columns]
     changed = ", ".join(
         f"{name} = excluded.{name}" for name in names if name not in BLOCK.primary_key.columns
