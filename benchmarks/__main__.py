@@ -21,6 +21,7 @@ from benchmarks import (
     peers,
     plugin,
     pod_network,
+    policy,
     report,
     reports,
     restores,
@@ -49,6 +50,7 @@ BENCHMARKS = {
         burst,
         keeping,
         pod_network,
+        policy,
         page,
     )
 }
