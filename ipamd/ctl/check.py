@@ -93,15 +93,19 @@ def _row(finding: dict[str, Any]) -> tuple[Any, ...]:
 
 def _summary(counts: dict[str, int]) -> str:
     return (
-        f"checked {counts['blocks']} blocks and {counts['allocations']} allocations: "
-        f"{counts['findings']} contradictions, {counts['repaired']} repaired"
+        f"checked {_counted(counts['blocks'], 'block')} and {_counted(counts['allocations'], 'allocation')}: "
+        f"{_counted(counts['findings'], 'contradiction')}, {counts['repaired']} repaired"
     )
 
 
 def _what_is_left(left: int, counts: dict[str, int], shown: int, *, repairable: bool) -> str:
     """What to do about what is left. If it is `repairable`, --repair mends some of it."""
-    sentence = f"{left} contradictions are left"
+    sentence = f"{_counted(left, 'contradiction')} {'is' if left == 1 else 'are'} left"
     if shown < counts["findings"]:
         sentence += f" ({shown} of {counts['findings']} are listed)"
     advice = "add --repair" if repairable else "docs/operations.md says what to do about each kind"
     return f"{sentence}: {advice}"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

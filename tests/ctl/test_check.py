@@ -23,7 +23,7 @@ def plant(service: IpamdProcess, statement: str) -> None:
 
 
 def test_a_database_without_contradictions_ends_with_0(ipamctl: Ipamctl) -> None:
-    assert ipamctl("check") == "checked 1 blocks and 2 allocations: 0 contradictions, 0 repaired\n"
+    assert ipamctl("check") == "checked 1 block and 2 allocations: 0 contradictions, 0 repaired\n"
     assert ipamctl.json("check") == {"items": [], "blocks": 1, "allocations": 2, "findings": 0, "repaired": 0}
 
 
@@ -38,8 +38,8 @@ def test_what_contradicts_is_listed_and_ends_with_1(ipamctl: Ipamctl, ipamd_proc
     assert row.split()[:2] == ["allocated", "lab"]
     assert "block 10.42.0.0/26 counts 5 allocated addresses, but has 2" in row
     assert row.endswith("possible")
-    assert summary.endswith("1 contradictions, 0 repaired")
-    assert done.stderr == "ipamctl: 1 contradictions are left: add --repair\n"
+    assert summary.endswith("1 contradiction, 0 repaired")
+    assert done.stderr == "ipamctl: 1 contradiction is left: add --repair\n"
 
 
 def test_a_repair_that_leaves_nothing_ends_with_0(ipamctl: Ipamctl, ipamd_process: IpamdProcess) -> None:
@@ -61,7 +61,7 @@ def test_a_repair_names_what_it_leaves_and_ends_with_1(ipamctl: Ipamctl, ipamd_p
     assert done.returncode == 1
     assert "allocation-in-wrong-block  lab" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("2 contradictions, 1 repaired")
-    assert "1 contradictions are left: docs/operations.md says" in done.stderr
+    assert "1 contradiction is left: docs/operations.md says" in done.stderr
 
 
 def test_nodes_that_are_silent_are_asked_for_by_days(ipamctl: Ipamctl, ipamd_process: IpamdProcess) -> None:
@@ -74,4 +74,4 @@ def test_nodes_that_are_silent_are_asked_for_by_days(ipamctl: Ipamctl, ipamd_pro
     done = ipamctl.run("check", "--silent-days", "2")
     assert done.returncode == 1
     assert "held by container c on node gone, and its node last called at" in done.stdout
-    assert "1 contradictions are left: docs/operations.md says" in done.stderr  # --repair would leave it
+    assert "1 contradiction is left: docs/operations.md says" in done.stderr  # --repair would leave it

@@ -4,12 +4,12 @@ import random
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import ip_network
 
 import pytest
 
+from tests.faults.at_work import at_work
 from tests.faults.clients import NOTHING_FREE, OVERTAKEN, Caller, Node, at_once
 from tests.faults.ledger import Ledger, compare
 from tests.faults.replicas.cluster import CALL_SECONDS, REPLICAS, Cluster
@@ -55,17 +55,10 @@ class Client:
 def churn(cluster: Cluster, pools: list[str], seconds: float) -> list[Client]:
     """Let all clients call for so long; none of them may fail, nor a call last longer than it may."""
     clients = [Client(number, cluster, pools) for number in range(CLIENTS)]
-    enough = threading.Event()
-    with ThreadPoolExecutor(CLIENTS) as threads:
-        running = [threads.submit(client.run, enough) for client in clients]
-        try:
-            deadline = time.monotonic() + seconds
-            while time.monotonic() < deadline and not any(each.done() for each in running):
-                time.sleep(0.05)
-        finally:
-            enough.set()
-    for each in running:
-        each.result()
+    with at_work(*(client.run for client in clients)) as working:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not any(each.done() for each in working):
+            time.sleep(0.05)
     assert max(client.slowest for client in clients) < CALL_SECONDS
     return clients
 
