@@ -193,6 +193,21 @@ def test_an_address_is_given_once_though_the_form_is_sent_twice_and_released_aft
     assert not filled.allocations(owner="twice")
 
 
+def test_a_prefix_is_given_and_shown_with_its_length_also_for_an_address_in_it(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    form = {"owner": "router", "pool": "wide", "address": "11.7.0.16", "prefix_length": "28"}
+
+    assert page.send("/ui/new/allocation", form).status_code == 303
+
+    assert ">11.7.0.16/28</a>" in page.get("/ui/allocations?owner=router").text
+    assert "router" in page.get("/ui/addresses/11.7.0.21").text
+    refused = page.send("/ui/new/allocation", {**form, "prefix_length": "33", "key": "another"})
+    assert refused.status_code == 422
+    (held,) = filled.allocations(owner="router")
+    page.send(f"/ui/delete/allocation/{held['id']}", {})
+
+
 def test_many_are_released_after_one_question_with_what_became_of_each(
     page: Browser, filled: IpamdProcess
 ) -> None:
