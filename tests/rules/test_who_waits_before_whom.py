@@ -24,6 +24,7 @@ from ipamd.models.errors import (
     Unavailable,
 )
 from ipamd.models.quota import Quota
+from ipamd.models.request import AllocationRequest, PrefixRequest
 from ipamd.models.waiter import Waiter
 from tests.rules.values import NOW, catalogue, owner, pool, request, reserved, table
 
@@ -98,6 +99,16 @@ def test_what_a_request_takes_of(
 
 def test_who_may_be_served_by_one_of_several_pools_takes_of_all_of_them() -> None:
     assert takes(request(("pods", "spare"), holder=owner("vm")), known()) == ("pool pods", "pool spare")
+
+
+def test_who_wants_a_prefix_takes_of_the_pool_and_waits_for_the_prefix_alone() -> None:
+    asked = AllocationRequest(holder=owner("vm"), prefix=PrefixRequest(28, ("pods",), None, alone=True))
+    taken = takes(asked, known())
+
+    assert taken == ("prefix /28 of pods", "pool pods")
+    assert lacks(NothingFree(("pods",), prefix_length=28), taken) == ("prefix /28 of pods",)
+    assert not may_try(taken, ["pool pods"])
+    assert before([waiter(1, "prefix /28 of pods")], ["pool pods"]) == 0
 
 
 def test_a_request_that_no_pool_can_serve_takes_of_nothing() -> None:

@@ -23,6 +23,7 @@ from ipamd.models.waiter import Waiter
 
 _POOL: Final = "pool "
 _ADDRESS: Final = "address "
+_PREFIX: Final = "prefix "
 
 
 def takes(request: AllocationRequest, catalogue: Catalogue) -> tuple[str, ...]:
@@ -38,6 +39,9 @@ def takes(request: AllocationRequest, catalogue: Catalogue) -> tuple[str, ...]:
 
 def lacks(error: DomainError, taken: Iterable[str]) -> tuple[str, ...]:
     """What a refused request waits for, of all that it would take; nothing if waiting does not help."""
+    if isinstance(error, NothingFree) and error.prefix_length is not None:
+        wanted = tuple(_whole(error.prefix_length, pool) for pool in error.pools)
+        return tuple(name for name in taken if name in wanted)
     if isinstance(error, NothingFree):
         wanted = tuple(_POOL + pool for pool in error.pools)
         return tuple(name for name in taken if name in wanted)
@@ -80,7 +84,7 @@ def may_try(taken: Sequence[str], lacked: Collection[str]) -> bool:
     """
     if not lacked:
         return True
-    if any(name.startswith(_ADDRESS) for name in taken):
+    if any(name.startswith((_ADDRESS, _PREFIX)) for name in taken):
         return False
     pools = [name for name in taken if name.startswith(_POOL)]
     return all(name in pools for name in lacked) and any(name not in lacked for name in pools)
@@ -100,6 +104,10 @@ def pools_of(taken: Iterable[str]) -> tuple[str, ...]:
 
 
 def _taken(asked: AddressRequest, catalogue: Catalogue) -> list[str]:
+    if asked.prefix_length is not None:
+        # A pool may have addresses, and for long no whole prefix: who waits for one keeps nobody from them.
+        whole = [_whole(asked.prefix_length, pool.name) for pool in asked.pools]
+        return [*whole, *(_pool(pool) for pool in asked.pools)]
     if asked.place is None:
         return [_pool(pool) for pool in asked.pools]
     names = [_place(asked.pools[0], asked.place)]
@@ -116,6 +124,10 @@ def _is_reserved(asked: AddressRequest, catalogue: Catalogue) -> bool:
 
 def _pool(pool: Pool) -> str:
     return _POOL + pool.name
+
+
+def _whole(length: int, pool: str) -> str:
+    return f"{_PREFIX}/{length} of {pool}"
 
 
 def _place(pool: Pool, place: AddressRange) -> str:
