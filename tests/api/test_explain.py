@@ -39,6 +39,14 @@ def test_the_answer_is_the_one_that_the_add_then_gets(new_pool: NewPool, http: h
     assert standings(before) == {pool: "gives"}
 
 
+def stored(database: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all tables. Those of the full-text index stand in tables of its own."""
+    tables = database.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL %'"
+    ).fetchall()
+    return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for (name,) in tables}
+
+
 def test_nothing_is_taken_and_nothing_is_noted(
     new_pool: NewPool, http: httpx.Client, lasting_ipamd: IpamdProcess
 ) -> None:
@@ -46,10 +54,10 @@ def test_nothing_is_taken_and_nothing_is_noted(
     add = call("untaken", ipam={"pools": [pool]}, node="never-heard-of", issued=issued(1))
 
     with sqlite3.connect(f"file:{lasting_ipamd.database}?mode=ro", uri=True) as database:
-        before = sorted(database.iterdump())
+        before = stored(database)
         for _ in range(3):
             explained(http, add)
-        after = sorted(database.iterdump())
+        after = stored(database)
 
     assert after == before
     assert http.get(f"/v1/pools/{pool}/usage").json()["allocated"] == 0

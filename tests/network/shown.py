@@ -31,7 +31,11 @@ def pools(page: str) -> list[dict[str, Any]]:
     blocks = re.findall(
         r"^ *```yaml\n(.*?)^ *```", (ROOT / "docs" / page).read_text(), re.DOTALL | re.MULTILINE
     )
-    documents = [yaml.safe_load(textwrap.dedent(block)) for block in blocks if "pools:" in block]
+    documents = [
+        yaml.safe_load(textwrap.dedent(block))
+        for block in blocks
+        if re.search(r"^\s*pools:\s*$", block, re.M)
+    ]
     return [pool for document in documents for pool in document["pools"]]
 
 
