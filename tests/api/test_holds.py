@@ -110,6 +110,21 @@ def test_a_pod_that_ends_gives_its_address_back_to_the_hold(http: httpx.Client, 
     assert left(http, team) == (0, 2)
 
 
+def test_an_address_does_not_go_back_to_a_hold_of_the_same_name_of_another_pool(
+    http: httpx.Client, team: str, five: str, new_pool: NewPool
+) -> None:
+    hold(http, team, 1, five)
+    asked = pod("c1", team, five)
+    [taken] = [each["address"].split("/")[0] for each in http.post("/v1/cni/add", json=asked).json()["ips"]]
+    assert http.delete(f"/v1/holds/{team}").status_code == 204
+    hold(http, team, 1, new_pool()["name"])
+
+    http.post("/v1/cni/del", json=asked)
+
+    assert taken not in held(http, team)
+    assert len(held(http, team)) == 1
+
+
 def test_what_is_left_comes_back_when_the_hold_is_released(http: httpx.Client, team: str, five: str) -> None:
     hold(http, team, 4, five)
     first = add(http, "a", team, five)
