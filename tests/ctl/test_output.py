@@ -55,7 +55,7 @@ def test_status_says_what_runs_where_and_how_full_it_is(
     )
     assert f"ipamctl {status['version']}\n" == ipamctl("--version")
     assert [pool["pool"] for pool in status["pools"]] == ["p"]
-    assert ["p", "256", "0", "0", "0", "0", "0", "3", "253", "0", "0"] in ipamctl.rows("status")
+    assert ["p", "256", "0", "0", "0", "0", "0", "3", "253", "0", "0", "-"] in ipamctl.rows("status")
 
 
 def test_the_unix_socket_works_as_well(ipamctl: Ipamctl, ipamd_process: IpamdProcess) -> None:
