@@ -17,6 +17,13 @@ def found_for(search: HoldSearch | HoldPosition, rows: Sequence[Allocation]) -> 
     return ready[: search.limit]
 
 
+def taken_of(hold: str, rows: Iterable[Allocation]) -> list[Allocation]:
+    """What workloads have out of a hold."""
+    return [
+        row for row in rows if row.until is None and row.slot == 0 and row.hold == hold and not row.is_left
+    ]
+
+
 def uses_of(holds: Collection[str] | None, rows: Iterable[Allocation]) -> dict[str, HoldUse]:
     """See `Ledger.hold_uses`."""
     found: dict[str, HoldUse] = {}

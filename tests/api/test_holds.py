@@ -110,14 +110,16 @@ def test_a_pod_that_ends_gives_its_address_back_to_the_hold(http: httpx.Client, 
     assert left(http, team) == (0, 2)
 
 
-def test_an_address_does_not_go_back_to_a_hold_of_the_same_name_of_another_pool(
-    http: httpx.Client, team: str, five: str, new_pool: NewPool
+@pytest.mark.parametrize("pools", ["another", "the same"])
+def test_an_address_does_not_go_back_to_a_later_hold_of_the_same_name(
+    http: httpx.Client, team: str, five: str, new_pool: NewPool, pools: str
 ) -> None:
     hold(http, team, 1, five)
     asked = pod("c1", team, five)
     [taken] = [each["address"].split("/")[0] for each in http.post("/v1/cni/add", json=asked).json()["ips"]]
     assert http.delete(f"/v1/holds/{team}").status_code == 204
-    hold(http, team, 1, new_pool()["name"])
+    hold(http, team, 1, new_pool()["name"] if pools == "another" else five)
+    assert left(http, team) == (1, 0)
 
     http.post("/v1/cni/del", json=asked)
 

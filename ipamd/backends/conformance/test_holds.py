@@ -157,6 +157,24 @@ async def test_what_a_hold_has_and_what_is_taken_of_it_is_counted(backend: Backe
     assert await backend.ledger.hold_uses(["evening"]) == {"evening": HoldUse(1, 0)}
 
 
+async def test_a_hold_that_goes_leaves_to_workloads_what_they_took(backend: Backend) -> None:
+    await save(backend, STATED, OTHER)
+    first, second = await begin(backend, left("10.0.0.3"), left("10.0.0.5", OTHER))
+    await backend.transact(lambda transaction: transaction.write(taken(first, "c1")))
+    await backend.transact(lambda transaction: transaction.write(taken(second, "c2")))
+    await begin(backend, left("10.0.0.4"))
+
+    await remove(backend, STATED)
+
+    assert await backend.ledger.hold_uses(None) == {"evening": HoldUse(1, 0), "morning": HoldUse(0, 1)}
+    page = await backend.ledger.page(AllocationQuery(), None, 9)
+    assert [(str(row.address), row.hold) for row in page] == [
+        ("10.0.0.3", None),
+        ("10.0.0.4", "evening"),
+        ("10.0.0.5", "morning"),
+    ]
+
+
 async def test_a_holder_beside_an_owner_is_not_counted_twice(backend: Backend) -> None:
     await begin(
         backend,

@@ -45,7 +45,8 @@ class CatalogueChange(Protocol):
         """Remove an entry.
 
         A pool is removed with its blocks, its cursor and its samples, a node with its contact and its
-        census but not its boots, a token with its last use, a quota with its tallies. History stays.
+        census but not its boots, a token with its last use, a quota with its tallies. What workloads took of
+        a hold is theirs alone once it is removed. History stays.
         """
         ...
 

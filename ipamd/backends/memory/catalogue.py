@@ -78,6 +78,7 @@ class MemoryCatalogueChange:
                 self._tables.drop_tallies(entry.name)
                 self._tables.snapshot = replace(now, quotas=_without(now.quotas, entry.name))
             case Hold():
+                self._tables.allocations.leave_to_workloads(entry.name)
                 self._tables.snapshot = replace(now, holds=_without(now.holds, entry.name))
             case Node():
                 self._tables.journal.drop(self._tables.contacts, entry.key)

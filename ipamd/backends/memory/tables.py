@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from msgspec import structs
 
+from ipamd.backends.hold_rows import taken_of
 from ipamd.backends.interface import (
     KEPT_ANNOUNCEMENTS,
     BlockOwner,
@@ -166,6 +167,11 @@ class Allocations:
         row = self._live(change.id)
         changed = structs.replace(row, away_since=change.away_since, generation=change.generation)
         self.journal.put(self.rows, change.id, changed)
+
+    def leave_to_workloads(self, hold: str) -> None:
+        """Have what workloads took of a hold go back to no hold of this name."""
+        for row in taken_of(hold, self.rows.values()):
+            self.journal.put(self.rows, row.stored_id, structs.replace(row, hold=None))
 
     def set_back(self, earlier: SetBack) -> None:
         """Lower the moments of a row, if it exists."""

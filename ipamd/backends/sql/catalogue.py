@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import ClassVar
 
-from ipamd.backends.sql import change_log, change_requests, prefixes, samples, statements, tallies
+from ipamd.backends.sql import change_log, change_requests, holds, prefixes, samples, statements, tallies
 from ipamd.backends.sql.announcing import announce, forget_announced, renew_epochs
 from ipamd.backends.sql.entries import (
     hold_of,
@@ -105,7 +105,8 @@ class SqlCatalogueChange:
                     await self._session.run(statement, entry.name)
                 gone = ("quota", "", entry.name)
             case Hold():
-                await self._session.run(statements.DROP_HOLD, entry.name)
+                for statement in (statements.DROP_HOLD, holds.LEAVE_TO_WORKLOADS):
+                    await self._session.run(statement, entry.name)
                 gone = ("hold", "", entry.name)
             case Node():
                 for statement in statements.DROP_NODE:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, case, func, literal_column, select, text
+from sqlalchemy import Select, bindparam, case, func, literal_column, not_, null, or_, select, text, update
 
 from ipamd.backends.interface import HoldPosition, HoldSearch, LockedRows
 from ipamd.backends.sql import statements
@@ -40,14 +40,27 @@ AT_UNLOCKED: Final = Statement(_AT.with_for_update(skip_locked=True), _AT_NAMES)
 READY_UNLOCKED: Final = Statement(_READY.with_for_update(skip_locked=True), _READY_NAMES)
 
 
+_LIVE: Final = text("until IS NULL AND hold IS NOT NULL AND slot = 0")
+_IS_LEFT: Final = ALLOCATION.c.owner == literal_column(f"'{HOLD_OWNER}:'").op("||")(ALLOCATION.c.hold)
+
+LEAVE_TO_WORKLOADS: Final = Statement(
+    update(ALLOCATION)
+    .where(
+        _LIVE, ALLOCATION.c.hold == bindparam("of_hold"), or_(ALLOCATION.c.owner.is_(None), not_(_IS_LEFT))
+    )
+    .values(hold=null()),
+    ("of_hold",),
+)
+"""Have what workloads took of a hold go back to no hold of this name."""
+
+
 @lru_cache
 def _uses(length: int | None) -> Statement:
     keys, names = statements.numbered(length or 0)
     these = [] if length is None else [ALLOCATION.c.hold.in_(keys)]
-    is_left = ALLOCATION.c.owner == literal_column(f"'{HOLD_OWNER}:'").op("||")(ALLOCATION.c.hold)
     return Statement(
-        select(ALLOCATION.c.hold, func.count(), func.sum(case((is_left, 1), else_=0)))
-        .where(text("until IS NULL AND hold IS NOT NULL AND slot = 0"), *these)
+        select(ALLOCATION.c.hold, func.count(), func.sum(case((_IS_LEFT, 1), else_=0)))
+        .where(_LIVE, *these)
         .group_by(ALLOCATION.c.hold),
         names,
     )

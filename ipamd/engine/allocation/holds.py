@@ -146,14 +146,9 @@ class BatchHolds:
         self._changes.ended.append(Ended(row.stored_id, self._clock.now, Ending.TAKEN))
 
     def of(self, row: Allocation) -> Hold | None:
-        """The hold to which an address goes back, if that stands. Then its block stays as it is.
-
-        A hold of the same name that was made later, of another pool, is another one.
-        """
+        """The hold to which an address goes back, if that stands. Then its block stays as it is."""
         hold = self._catalogue.snapshot.holds.get(row.hold) if row.hold is not None else None
-        if hold is None or hold.pool != row.pool or hold.state is not HoldState.STANDING:
-            return None
-        return hold
+        return hold if hold is not None and hold.state is HoldState.STANDING else None
 
     def free(self, row: Allocation, until: Instant) -> None:
         """Give an address back whose time has ended: to its hold, else to its block."""

@@ -6,6 +6,9 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 from uuid import uuid4
 
+from msgspec import structs
+
+from ipamd.backends.hold_rows import taken_of
 from ipamd.backends.interface import ConstraintViolated
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
@@ -58,6 +61,9 @@ class FileCatalogueChange:
             self._store.drop("census", entry.key)
         if isinstance(entry, Quota):
             self._store.write_tallies(dict.fromkeys(self._store.tallies_of(entry.name), 0))
+        if isinstance(entry, Hold):
+            for row in taken_of(entry.name, self._store.values("allocation")):
+                self._store.put("allocation", row.id, structs.replace(row, hold=None))
         if isinstance(entry, Token):
             self._store.drop("use", entry.id)
 
