@@ -124,7 +124,7 @@ class Attempts:
 
     async def dry_run(self, call: AllocateCall, locks: LockPolicy) -> Granted | Refused:
         """What would become of a call, with nothing taken; raises Unavailable."""
-        lacking: tuple[NeedsBlock, ...] = ()
+        lacking: tuple[Sequence[NeedsBlock], ...] = ()
         for _ in range(ATTEMPTS):
             catalogue = self._cache.catalogue
             work: Work[Verdict] = partial(self._dry_run_once, call, lacking, catalogue)
@@ -136,7 +136,7 @@ class Attempts:
                 continue
             if isinstance(verdict, Granted | Refused):
                 return verdict
-            lacking = (*lacking, *verdict.wanted) if isinstance(verdict, NeedsBlocks) else ()
+            lacking = (*lacking, verdict.wanted) if isinstance(verdict, NeedsBlocks) else ()
         return Refused(Unavailable("the pools changed at every attempt: try again"))
 
     async def carve(self, wanted: Sequence[NeedsBlock]) -> None:
@@ -174,12 +174,12 @@ class Attempts:
     async def _dry_run_once(
         self,
         call: AllocateCall,
-        lacking: Sequence[NeedsBlock],
+        lacking: Sequence[Sequence[NeedsBlock]],
         catalogue: Catalogue,
         transaction: Transaction,
     ) -> Undone[Verdict]:
-        carved_out = self._carver.carved_out(catalogue)
-        return await dry_run(call, lacking, transaction, catalogue, carved_out, self._clock.read())
+        carver, carved_out = self._carver.rehearsing(), self._carver.carved_out(catalogue)
+        return await dry_run(call, lacking, carver, transaction, catalogue, carved_out, self._clock.read())
 
     async def _carve_once(
         self, wanted: Sequence[NeedsBlock], catalogue: Catalogue, transaction: Transaction

@@ -36,6 +36,12 @@ class Carver:
         self._strides: dict[str, int] = {}
         self._carved_out: dict[str, int] = {}
 
+    def rehearsing(self) -> Carver:
+        """One that carves what this one would carve next, for a transaction that is undone."""
+        other = Carver()
+        other._strides = dict(self._strides)
+        return other
+
     def carved_out(self, catalogue: Catalogue) -> frozenset[str]:
         """What is carved out as of this revision: pools of which every block is carved, and the like."""
         return frozenset(

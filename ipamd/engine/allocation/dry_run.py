@@ -14,7 +14,8 @@ from ipamd.engine.clock import Reading
 
 async def dry_run(
     call: AllocateCall,
-    lacking: Sequence[NeedsBlock],
+    lacking: Sequence[Sequence[NeedsBlock]],
+    carver: Carver,
     transaction: Transaction,
     catalogue: Catalogue,
     carved_out: Set[str],
@@ -22,10 +23,10 @@ async def dry_run(
 ) -> Undone[Verdict]:
     """Decide a call as a batch of its own; raises StaleCatalogue, and what the transaction raises.
 
-    `lacking` are the blocks that an attempt before found missing. They are carved here, first of all, while
-    the transaction holds no block: nobody else ever sees them.
+    `lacking` are the blocks that each attempt before found missing. They are carved here, first of all and
+    one attempt's after another's, while the transaction holds no block: nobody else ever sees them.
     """
-    if lacking:
-        carved_out = carved_out | await Carver().carve(lacking, transaction, catalogue)
+    for each in lacking:
+        carved_out = carved_out | await carver.carve(each, transaction, catalogue)
     plan = await decide([call], transaction, catalogue, carved_out, clock)
     return Undone(plan.verdicts()[0])
