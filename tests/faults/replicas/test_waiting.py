@@ -94,7 +94,7 @@ def test_those_who_wait_are_served_in_order_while_a_replica_is_killed(postgres: 
         assert order == sorted(order)
         assert {int(owner[3:]) % 4 for owner in answers if owner not in served} <= {KILLED}
         assert len(served) >= WAITERS * 3 // 4
-        assert tables.rows(IN_LINE) == []
+        eventually(lambda: tables.rows(IN_LINE) == [])  # who was served leaves the line a moment later
         assert replicas[0].contradictions() == []
 
 
