@@ -12,9 +12,9 @@ from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
 from ipamd.backends.sql.sqlite.deferred_terms import BATCHES
 from ipamd.models.allocation import Allocation, Workload
-from ipamd.models.identity import Identity
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from tests.backends.conftest import begin, end
+from tests.backends.matching import matches
 
 BATCH = 32
 AT_ONCE = BATCHES * (BATCH + 1)
@@ -77,17 +77,6 @@ def counted(path: Path) -> tuple[int, int]:
         )
     having, waiting = found
     return having, waiting
-
-
-def matches(row: Allocation, filters: dict[str, Any]) -> bool:
-    assert isinstance(row.holder, Identity)
-    of_row = {
-        "node": row.holder.node,
-        "cluster": row.holder.cluster,
-        "namespace": row.workload.namespace,
-        "name": row.workload.name,
-    }
-    return all(of_row[name] == value for name, value in filters.items())
 
 
 async def test_pages_are_whole_and_in_order_whatever_has_terms(sqlite: Backend) -> None:

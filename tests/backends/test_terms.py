@@ -28,6 +28,7 @@ from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.identity import Identity
 from ipamd.models.node import NodeKey
 from ipamd.models.query import AllocationQuery, HistoryQuery
+from tests.backends.matching import matches
 
 ALL = Statement(select(*ALLOCATION_COLUMNS), ())
 CLUSTERS = ("default", "east")
@@ -133,17 +134,6 @@ def lists(database: Database) -> Iterator[tuple[Any, list[Allocation], list[Allo
             begun = [row for row in meant if before is None or row.since <= before]
             latest = sorted(begun, key=lambda row: (row.since, row.stored_id), reverse=True)
             yield past, pages(partial(database.ledger.history, past)), latest
-
-
-def matches(row: Allocation, filters: dict[str, Any]) -> bool:
-    assert isinstance(row.holder, Identity)
-    of_row = {
-        "node": row.holder.node,
-        "cluster": row.holder.cluster,
-        "namespace": row.workload.namespace,
-        "name": row.workload.name,
-    }
-    return all(of_row[name] == value for name, value in filters.items())
 
 
 def pages(ask: Callable[[int | None, int], Any]) -> list[Allocation]:

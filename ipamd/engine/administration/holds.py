@@ -12,6 +12,7 @@ import structlog
 from ipamd.backends.interface import (
     Backend,
     CatalogueChange,
+    CatalogueMoved,
     Changes,
     HoldSearch,
     InDoubt,
@@ -192,7 +193,7 @@ class Holds(CatalogueWriter):
         for _ in range(ATTEMPTS):
             try:
                 return await self._backend.transact(partial(self._put_back, hold), LOCKS)
-            except StaleCatalogue:
+            except (StaleCatalogue, CatalogueMoved):
                 await self._cache.refresh()
         raise Unavailable("the pools changed at every attempt to give back what is left of a hold: try again")
 
@@ -210,10 +211,9 @@ class Holds(CatalogueWriter):
             if blocks.lacks(row.pool, row.block) is not None:
                 raise Unavailable(f"the block of {row.address} is locked: try again")
             blocks.put_back(row)
-        if await transaction.revision() != catalogue.revision:
-            raise StaleCatalogue
+        dropped = [row.stored_id for row in left.rows]
         await transaction.write(
-            Changes(dropped=[row.stored_id for row in left.rows], blocks=blocks.changed())
+            Changes(dropped=dropped, blocks=blocks.changed(), decided_at=catalogue.revision)
         )
         return len(left.rows)
 

@@ -316,7 +316,7 @@ class BatchBlocks:
         """Whether there is nothing left to carve (`carvable`)."""
         return what in self._carved_out
 
-    def is_taken_from(self, block: OpenBlock, owner: BlockOwner, node: NodeKey | None) -> None:
+    def note_taken_from(self, block: OpenBlock, owner: BlockOwner, node: NodeKey | None) -> None:
         """Note that a node has taken addresses of a block that belonged to such an owner."""
         self._hand_over(block, owner, node)
         self._await_turn(block)

@@ -39,11 +39,9 @@ def takes(request: AllocationRequest, catalogue: Catalogue) -> tuple[str, ...]:
 
 def lacks(error: DomainError, taken: Iterable[str]) -> tuple[str, ...]:
     """What a refused request waits for, of all that it would take; nothing if waiting does not help."""
-    if isinstance(error, NothingFree) and error.prefix_length is not None:
-        wanted = tuple(_whole(error.prefix_length, pool) for pool in error.pools)
-        return tuple(name for name in taken if name in wanted)
     if isinstance(error, NothingFree):
-        wanted = tuple(_POOL + pool for pool in error.pools)
+        length = error.prefix_length
+        wanted = [_POOL + pool if length is None else _whole(length, pool) for pool in error.pools]
         return tuple(name for name in taken if name in wanted)
     if isinstance(error, QuotaExceeded):
         return tuple(name for name in taken if name.startswith(f"quota {error.quota} "))
@@ -56,11 +54,7 @@ def lacks(error: DomainError, taken: Iterable[str]) -> tuple[str, ...]:
 
 def before(waiters: Sequence[Waiter], taken: Collection[str], number: int | None = None) -> int:
     """How many stand before a waiter, or before a newcomer that has no number."""
-    return sum(
-        1
-        for waiter in waiters
-        if (number is None or waiter.number < number) and not _disjoint(waiter.lacks, taken)
-    )
+    return sum(any(name in taken for name in waiter.lacks) for waiter in _earlier(waiters, number))
 
 
 def ahead_of(request: AllocationRequest, waiters: Sequence[Waiter], catalogue: Catalogue) -> int:
@@ -73,7 +67,7 @@ def ahead_of(request: AllocationRequest, waiters: Sequence[Waiter], catalogue: C
 
 def blocked(waiters: Sequence[Waiter], taken: Iterable[str], number: int | None = None) -> tuple[str, ...]:
     """What those lack who stand before a waiter, of all that it would take."""
-    lacked = {name for waiter in waiters if number is None or waiter.number < number for name in waiter.lacks}
+    lacked = {name for waiter in _earlier(waiters, number) for name in waiter.lacks}
     return tuple(name for name in taken if name in lacked)
 
 
@@ -138,5 +132,6 @@ def _limit(quota: Quota, tally: Tally) -> str:
     return f"quota {quota.name} IPv{tally.family} {tally.cluster}/{tally.namespace}"
 
 
-def _disjoint(lacked: Collection[str], taken: Collection[str]) -> bool:
-    return not any(name in taken for name in lacked)
+def _earlier(waiters: Iterable[Waiter], number: int | None) -> list[Waiter]:
+    """Those with a lower number; all, if there is none yet."""
+    return [waiter for waiter in waiters if number is None or waiter.number < number]

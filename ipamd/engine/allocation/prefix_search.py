@@ -133,7 +133,7 @@ class PrefixSearch:
     def _picked(
         self, block: OpenBlock, value: int, pool: Pool, length: int, owner: BlockOwner, node: NodeKey | None
     ) -> PickedAddress:
-        self._blocks.is_taken_from(block, owner, node)
+        self._blocks.note_taken_from(block, owner, node)
         return PickedAddress(pool, block.block.first, address_in(pool.family, value), prefix_length=length)
 
 
