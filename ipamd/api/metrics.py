@@ -7,6 +7,7 @@ caller: admins name pools, quotas and holds, and all others are fixed words.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -36,44 +37,38 @@ MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 STATES: Final = ("allocated", "leased", "held", "cooling", "reserved", "excluded", "free")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrape:
+    """What the metrics of one scrape are made of.
+
+    `waiting` are the calls that wait for a batch, `waiters` the allocations that wait for room here.
+    """
+
+    calls: CallMeasures
+    engine: Measures
+    clock: Clock
+    waiting: int
+    waiters: int
+    usage: Mapping[str, Usage]
+    leases: LeaseCounts
+    dead: DeadCounts
+    silent: SilentNodes
+    gone: GoneNodes
+    quotas: Mapping[str, QuotaUse]
+    holds: Mapping[str, HoldUse]
+    away: Mapping[str, int]
+    ready: bool
+
+
 class _Now(Collector):
     """The metrics of one scrape."""
 
-    def __init__(
-        self,
-        calls: CallMeasures,
-        engine: Measures,
-        clock: Clock,
-        waiting: int,
-        waiters: int,
-        usage: Mapping[str, Usage],
-        leases: LeaseCounts,
-        dead: DeadCounts,
-        silent: SilentNodes,
-        gone: GoneNodes,
-        quotas: Mapping[str, QuotaUse],
-        holds: Mapping[str, HoldUse],
-        away: Mapping[str, int],
-        ready: bool,
-    ) -> None:
-        self._calls = calls
-        self._engine = engine
-        self._clock = clock
-        self._waiting = waiting
-        self._waiters = waiters
-        self._usage = usage
-        self._leases = leases
-        self._dead = dead
-        self._silent = silent
-        self._gone = gone
-        self._quotas = quotas
-        self._holds = holds
-        self._away = away
-        self._ready = ready
+    def __init__(self, scrape: Scrape) -> None:
+        self._scrape = scrape
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("ipamd_build_info", "The running version.", 1, version=__version__)
-        yield _gauge("ipamd_ready", "1 if ipamd can serve, else 0.", self._ready)
+        yield _gauge("ipamd_ready", "1 if ipamd can serve, else 0.", self._scrape.ready)
         yield from self._of_calls()
         yield from self._of_engine()
         yield from self._of_waiters()
@@ -86,30 +81,30 @@ class _Now(Collector):
         answers = CounterMetricFamily(
             "ipamd_cni_calls", "Answers to the plugin by verb and CNI error code.", labels=("verb", "code")
         )
-        for (verb, code), number in sorted(self._calls.outcomes.items()):
+        for (verb, code), number in sorted(self._scrape.calls.outcomes.items()):
             answers.add_metric((verb, code), number)
         yield answers
         seconds = HistogramMetricFamily(
             "ipamd_cni_call_seconds", "Time from the last byte of a call to its answer.", labels=("verb",)
         )
-        for verb, histogram in sorted(self._calls.seconds.items()):
+        for verb, histogram in sorted(self._scrape.calls.seconds.items()):
             seconds.add_metric((verb,), _buckets(histogram), histogram.total)
         yield seconds
         yield CounterMetricFamily(
             "ipamd_releases_held_elsewhere",
             "Releases that freed nothing while their container held addresses under another node, network or "
             "interface.",
-            value=self._calls.held_elsewhere,
+            value=self._scrape.calls.held_elsewhere,
         )
         yield _gauge(
             "ipamd_spooled_releases",
             "Releases that wait on nodes, as their last calls said.",
-            self._calls.spooled,
+            self._scrape.calls.spooled,
         )
 
     def _of_engine(self) -> Iterator[Metric]:
-        measures = self._engine
-        yield _gauge("ipamd_waiting_calls", "Calls that wait for a batch.", self._waiting)
+        measures = self._scrape.engine
+        yield _gauge("ipamd_waiting_calls", "Calls that wait for a batch.", self._scrape.waiting)
         yield HistogramMetricFamily(
             "ipamd_batch_calls",
             "Calls settled in one transaction.",
@@ -140,20 +135,26 @@ class _Now(Collector):
 
     def _of_waiters(self) -> Iterator[Metric]:
         yield _gauge(
-            "ipamd_waiters", "Allocations by REST that wait for room on this replica.", self._waiters
+            "ipamd_waiters", "Allocations by REST that wait for room on this replica.", self._scrape.waiters
         )
         yield _counter(
-            "ipamd_waits", "Allocations that waited, by what became of them.", "outcome", self._engine.waits
+            "ipamd_waits",
+            "Allocations that waited, by what became of them.",
+            "outcome",
+            self._scrape.engine.waits,
         )
 
     def _of_clock(self) -> Iterator[Metric]:
         yield _counter(
-            "ipamd_clock_steps", "How often the clock was set, by direction.", "direction", self._clock.jumps
+            "ipamd_clock_steps",
+            "How often the clock was set, by direction.",
+            "direction",
+            self._scrape.clock.jumps,
         )
         yield _gauge(
             "ipamd_clock_ahead_seconds",
             "By how much the clock is ahead of the time that was counted; negative if it is behind.",
-            self._clock.ahead / SECOND,
+            self._scrape.clock.ahead / SECOND,
         )
 
     def _of_pools(self) -> Iterator[Metric]:
@@ -168,19 +169,19 @@ class _Now(Collector):
             "Addresses of a pool that owners have and nobody holds. They are allocated.",
             labels=("pool",),
         )
-        for pool, usage in self._usage.items():
-            away.add_metric((pool,), self._away.get(pool, 0))
+        for pool, usage in self._scrape.usage.items():
+            away.add_metric((pool,), self._scrape.away.get(pool, 0))
             size.add_metric((pool,), usage.size)
             for state in STATES:
                 states.add_metric((pool, state), getattr(usage, state))
         yield size
         yield states
         yield away
-        yield _gauge("ipamd_leases", "Nodes that may hold addresses in advance.", self._leases.leases)
+        yield _gauge("ipamd_leases", "Nodes that may hold addresses in advance.", self._scrape.leases.leases)
         yield _gauge(
             "ipamd_silent_leases",
             "Nodes that hold addresses in advance, and were not heard from for five minutes.",
-            self._leases.silent,
+            self._scrape.leases.silent,
         )
         yield from self._of_the_dead()
         yield from self._of_silent_nodes()
@@ -194,7 +195,7 @@ class _Now(Collector):
             "Addresses that the fullest namespace uses of a quota, or all that share it.",
             labels=("quota",),
         )
-        for quota, use in self._quotas.items():
+        for quota, use in self._scrape.quotas.items():
             limits.add_metric((quota,), use.limit)
             used.add_metric((quota,), use.used)
         yield limits
@@ -207,7 +208,7 @@ class _Now(Collector):
         taken = GaugeMetricFamily(
             "ipamd_hold_taken_addresses", "Addresses that workloads have out of a hold.", labels=("hold",)
         )
-        for hold, use in self._holds.items():
+        for hold, use in self._scrape.holds.items():
             left.add_metric((hold,), use.left)
             taken.add_metric((hold,), use.taken)
         yield left
@@ -218,70 +219,51 @@ class _Now(Collector):
             "ipamd_dead_addresses",
             "Addresses freed since their containers are gone, by how that is known.",
             "cause",
-            self._engine.dead,
+            self._scrape.engine.dead,
         )
         yield _gauge(
             "ipamd_dead_waiting_addresses",
             "Addresses of dead containers that wait for an admin: more than half of what a node holds.",
-            self._dead.waiting,
+            self._scrape.dead.waiting,
         )
         yield _gauge(
             "ipamd_nodes_spoken_for_twice",
             "Nodes for which two machines or boots speak at once, as after a machine was cloned.",
-            self._dead.rivalries,
+            self._scrape.dead.rivalries,
         )
 
         yield _gauge(
             "ipamd_restoring",
             "1 while nothing is given to anybody new, since the database is an older one; 0 else.",
-            int(self._dead.is_restoring),
+            int(self._scrape.dead.is_restoring),
         )
 
     def _of_silent_nodes(self) -> Iterator[Metric]:
         yield _gauge(
             "ipamd_silent_nodes",
             "Nodes whose agents were not heard from for five minutes.",
-            self._silent.nodes,
+            self._scrape.silent.nodes,
         )
         held = GaugeMetricFamily(
             "ipamd_silent_nodes_held", "What silent nodes hold, by kind.", labels=("kind",)
         )
         for kind in ("addresses", "seats", "blocks"):
-            held.add_metric((kind,), getattr(self._silent, kind))
+            held.add_metric((kind,), getattr(self._scrape.silent, kind))
         yield held
-        yield _gauge("ipamd_gone_nodes", "Nodes that their clusters do not have any more.", self._gone.gone)
+        yield _gauge(
+            "ipamd_gone_nodes", "Nodes that their clusters do not have any more.", self._scrape.gone.gone
+        )
         yield _gauge(
             "ipamd_gone_nodes_waiting",
             "Nodes that are gone and wait for an admin: more than half of those that their cluster had.",
-            self._gone.waiting,
+            self._scrape.gone.waiting,
         )
 
 
-def exposition(
-    calls: CallMeasures,
-    engine: Measures,
-    clock: Clock,
-    waiting: int,
-    waiters: int,
-    usage: Mapping[str, Usage],
-    leases: LeaseCounts,
-    dead: DeadCounts,
-    silent: SilentNodes,
-    gone: GoneNodes,
-    quotas: Mapping[str, QuotaUse],
-    holds: Mapping[str, HoldUse],
-    away: Mapping[str, int],
-    *,
-    ready: bool,
-) -> bytes:
+def exposition(scrape: Scrape) -> bytes:
     """The page of a scrape."""
     registry = CollectorRegistry()
-    registry.register(
-        _Now(
-            *(calls, engine, clock, waiting, waiters, usage, leases, dead, silent, gone, quotas, holds, away),
-            ready,
-        )
-    )
+    registry.register(_Now(scrape))
     for of_process in (ProcessCollector, PlatformCollector, GCCollector):
         of_process(registry=registry)
     return generate_latest(registry)

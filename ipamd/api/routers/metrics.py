@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ipamd.api.call_measures import CallMeasures
-from ipamd.api.metrics import MEDIA_TYPE, exposition
+from ipamd.api.metrics import MEDIA_TYPE, Scrape, exposition
 from ipamd.api.routers.access import TheEngine
 from ipamd.engine.census.censuses import Counts as DeadCounts
 from ipamd.engine.inspection.nodes import SilentNodes
@@ -33,22 +33,22 @@ async def metrics(request: Request, engine: TheEngine) -> Response:
     quotas = await engine.queries.quota_uses() if ready else {}
     holds = await engine.queries.uses_of_holds() if ready else {}
     away = await engine.queries.away() if ready else {}
-    # In a thread, for ten thousand pools take longer to write down than a call may wait.
-    page = await asyncio.to_thread(
-        exposition,
-        calls,
-        engine.measures,
-        engine.clock,
-        engine.allocator.waiting,
-        engine.waiting.own,
-        usage,
-        leases,
-        dead,
-        silent,
-        engine.inventories.count(),
-        quotas,
-        holds,
-        away,
+    scrape = Scrape(
+        calls=calls,
+        engine=engine.measures,
+        clock=engine.clock,
+        waiting=engine.allocator.waiting,
+        waiters=engine.waiting.own,
+        usage=usage,
+        leases=leases,
+        dead=dead,
+        silent=silent,
+        gone=engine.inventories.count(),
+        quotas=quotas,
+        holds=holds,
+        away=away,
         ready=ready,
     )
+    # In a thread, for ten thousand pools take longer to write down than a call may wait.
+    page = await asyncio.to_thread(exposition, scrape)
     return Response(page, media_type=MEDIA_TYPE)
