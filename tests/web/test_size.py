@@ -16,7 +16,7 @@ from tests.service import IpamdProcess
 
 SMALL = Population(pools=110, reservations=1_100, addresses=14_080, nodes=30)
 LARGE = Population(pools=330, reservations=3_300, addresses=42_240, nodes=52)
-COUNTED_OF_A_PAGE = 50 * COUNTED_OF_EACH
+COUNTED_OF_A_PAGE = lists.NODES * COUNTED_OF_EACH
 """So many of the addresses that nodes hold are counted for a page of them."""
 
 MOST_STATEMENTS = 16
@@ -91,6 +91,13 @@ def test_an_explanation_shows_the_first_pools_and_leads_to_all_that_are_listed(
     assert b'href="/ui/explain?node=node-1&amp;namespace=web&amp;all=1"' in some
     assert (some.count(b'class="badge'), every.count(b'class="badge')) == (50, 256)
     assert b"The first" not in every
+
+
+def test_a_page_of_nodes_has_few_for_it_counts_what_each_holds(large: dict[str, Cost]) -> None:
+    answer = large["/ui/nodes"].answer
+
+    assert answer.count(b'<tr id="r-default/') == lists.NODES < LARGE.nodes
+    assert b'rel="next">Next page' in answer
 
 
 ADDS_UP = re.compile(r"sum\(block\.allocated\)", re.IGNORECASE)
