@@ -39,6 +39,16 @@ class PrefixRequest(Struct, frozen=True):
     alone: bool = False
 
 
+class LeftToOthers(Struct, frozen=True):
+    """What those wait for who came before a request: it takes nothing out of these pools and holds.
+
+    Out of another hold of such a pool it may take.
+    """
+
+    pools: tuple[str, ...]
+    holds: tuple[str, ...]
+
+
 class AllocationRequest(Struct, frozen=True, kw_only=True):
     """Addresses for one holder: all of them, or none.
 
@@ -70,6 +80,8 @@ class AllocationRequest(Struct, frozen=True, kw_only=True):
 
     hold: str | None = None
     """The name of the hold that is filled: it is the `holder`, and says itself what it gets."""
+    left: LeftToOthers | None = None
+    """What it leaves to others who wait."""
 
     @property
     def digest(self) -> Digest:

@@ -178,6 +178,75 @@ def test_who_waits_for_one_address_stands_in_nobodys_way(full: Full, waiters: Wa
     assert served(waiting) == "picky"
 
 
+def hold_for(pool: Full, namespace: str) -> str:
+    """Two more addresses for the pool, both kept for a namespace."""
+    assert pool.http.patch(pool.pool_path, json={"ranges": pool.wider}).is_success
+    name = f"hold-{pool.name}"
+    body = {"name": name, "size": 2, "pool": pool.name, "namespaces": [namespace], "seconds": 600}
+    made = pool.http.post("/v1/holds", json=body)
+    assert made.status_code == 201, made.text
+    return name
+
+
+def test_who_has_room_in_its_hold_does_not_stand_behind_those_who_wait_for_the_pool(
+    full: Full, waiters: Waiters
+) -> None:
+    hold = hold_for(full, "crew")
+    first = waiters.wait(full, "vm")
+    taken = [full.take(f"crew-{number}", 50, namespace="crew") for number in range(2)]
+    assert [each.status_code for each in taken] == [201, 201]
+    last = waiters.wait(full, "crew-2", namespace="crew")
+    [_, line] = full.http.get("/v1/waiters").json()["items"]
+    assert line["lacks"] == [f"pool {full.name}", f"hold {hold} of pool {full.name}"]
+    full.release(taken[0].json()["id"])
+
+    assert served(last) == "crew-2"
+    assert not first.done()
+    full.release(full.held[0])
+    assert served(first) == "vm"
+    assert full.http.delete(f"/v1/holds/{hold}").is_success
+
+
+def test_who_waits_is_served_out_of_a_hold_that_becomes_its_own(full: Full, waiters: Waiters) -> None:
+    hold = hold_for(full, "nobody")
+    first, second = waiters.wait(full, "vm"), waiters.wait(full, "crew", namespace="crew")
+    assert full.http.patch(f"/v1/holds/{hold}", json={"namespaces": ["crew"]}).is_success
+
+    assert served(second) == "crew"
+    assert not first.done()
+    assert full.http.delete(f"/v1/holds/{hold}").is_success
+    assert served(first) == "vm"
+
+
+def test_an_address_that_a_sticky_pool_keeps_is_waited_for(new_pool: NewPool, http: httpx.Client) -> None:
+    sticky = Full(new_pool, http, cooldown=3, sticky=True)
+    wanted = http.get(f"/v1/allocations/{sticky.held[1]}").json()["address"].split("/")[0]
+    sticky.release(sticky.held[1])
+    refused = sticky.take("vm", 1, address=wanted)
+    assert (refused.status_code, refused.json()["code"]) == (409, "address-unavailable")
+    assert "is sticky and keeps it until" in refused.json()["detail"]
+    assert "it waited 0 s" in refused.json()["detail"]
+
+    answer = sticky.take("vm", 50, address=wanted)
+    assert (answer.status_code, answer.json()["address"].split("/")[0]) == (201, wanted)
+
+
+def test_a_certain_prefix_that_is_released_serves_who_waits_for_it(
+    new_pool: NewPool, http: httpx.Client, waiters: Waiters
+) -> None:
+    roomy = Full(new_pool, http)
+    http.patch(roomy.pool_path, json={"ranges": []})
+    held = roomy.take("holder", prefix_length=28).json()
+    first = held["address"].split("/")[0]
+    waiting = waiters.wait(roomy, "vm", prefix_length=28, address=first)
+    assert roomy.take("other", 50).status_code == 201
+    assert roomy.take("another", 50, prefix_length=28).status_code == 201
+    roomy.release(held["id"])
+
+    assert served(waiting) == "vm"
+    assert waiting.result().json()["address"] == held["address"]
+
+
 def test_a_pod_passes_by_and_the_waiter_waits_on(
     new_pool: NewPool, http: httpx.Client, waiters: Waiters
 ) -> None:

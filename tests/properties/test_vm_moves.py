@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import tempfile
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -18,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ipamd.backends.memory.backend import MemoryBackend
+from ipamd.backends.registry import open_backend
 from ipamd.cni.request import read_add, read_del
 from ipamd.engine.allocation.collection import Collection
 from ipamd.engine.allocation.owners import OwnerKey
@@ -28,7 +32,10 @@ from ipamd.models.address import IPAddress
 from ipamd.models.instant import SECOND
 from ipamd.models.outcome import Granted, Refused
 from ipamd.models.pool import Pool
+from tests import migrated
 from tests.api.plugin_call import call
+from tests.backends.suite import IN_MEMORY
+from tests.postgres import shared_postgres
 
 T = TypeVar("T")
 
@@ -71,6 +78,7 @@ class Migrations(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.database = ExitStack()
         self.loop = asyncio.new_event_loop()
         self.now = 1_000 * SECOND
         self.clock = 0
@@ -83,7 +91,7 @@ class Migrations(RuleBasedStateMachine):
     def open(self) -> None:
         async def opened() -> Engine:
             clock = Clock(lambda: self.now, lambda: self.now)
-            engine = await Engine.open(MemoryBackend(), clock=clock)
+            engine = await Engine.open(await open_backend(self.url()), clock=clock)
             network = ip_network("10.0.0.0/28")
             await engine.administration.create_pool(
                 Pool(name="pods", subnet=network, block_length=29, cooldown=5, owner_keep=KEEP)
@@ -91,6 +99,10 @@ class Migrations(RuleBasedStateMachine):
             return engine
 
         self.engine = self.run(opened())
+
+    def url(self) -> str:
+        """Where the tables are, until the end of a history."""
+        return "memory://"
 
     def teardown(self) -> None:
         """In the end all that is late arrives, and a new pod gets the address of the VM."""
@@ -106,6 +118,7 @@ class Migrations(RuleBasedStateMachine):
         finally:
             self.run(self.engine.close())
             self.loop.close()
+            self.database.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
@@ -230,13 +243,43 @@ class Migrations(RuleBasedStateMachine):
         assert self.address not in self.others
 
 
-# A hundred orders; with CAMPAIGN=10 a thousand.
+class MigrationsOnSqlite(Migrations):
+    """The same, with the tables in a file."""
+
+    def url(self) -> str:
+        folder = self.database.enter_context(tempfile.TemporaryDirectory(dir=IN_MEMORY))
+        path = Path(folder) / "ipamd.sqlite"
+        migrated.put(path)
+        return f"sqlite:///{path}"
+
+
+class MigrationsOnPostgres(Migrations):
+    """The same, with the tables in PostgreSQL."""
+
+    def url(self) -> str:
+        return shared_postgres().url(self.database.enter_context(shared_postgres().migrated()))
+
+
+# With CAMPAIGN=10 a thousand orders in memory, with CAMPAIGN=200 in each database too.
 pytestmark = pytest.mark.faults
 
+
+def orders(examples: int) -> settings:
+    return settings(
+        max_examples=examples * int(os.environ.get("CAMPAIGN", "1")),
+        stateful_step_count=20,
+        deadline=None,
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+        ],
+    )
+
+
 TestMigrations = Migrations.TestCase
-TestMigrations.settings = settings(
-    max_examples=100,
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-)
+TestMigrations.settings = orders(100)
+TestMigrationsOnSqlite = MigrationsOnSqlite.TestCase
+TestMigrationsOnSqlite.settings = orders(5)
+TestMigrationsOnPostgres = MigrationsOnPostgres.TestCase
+TestMigrationsOnPostgres.settings = orders(5)

@@ -24,6 +24,7 @@ from ipamd.models.hold import Hold, HoldState, position_of
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.pool import Affinity, Pool, PoolState
+from ipamd.models.request import LeftToOthers
 from tests.rules.values import (
     HERE,
     NOW,
@@ -157,6 +158,39 @@ def test_what_an_add_gets(
     call = add("c1", "pods", **({"workload": "team-a/web-1"} | asked))
 
     assert said(planned([call], known(*holds), rows)) == answer
+
+
+ALL = LeftToOthers(("pods",), ())
+
+
+@table(
+    "rows, left_to_others, asked, answer",
+    {
+        "out of a hold": ([left("10.0.0.4", EVE)], ALL, {}, "10.0.0.4"),
+        "nothing of the pool": ([], ALL, {}, "nothing-free"),
+        "a requested one out of a hold": ([left("10.0.0.4", EVE)], ALL, {"wants": ["10.0.0.4"]}, "10.0.0.4"),
+        "not one that is free": ([left("10.0.0.4", EVE)], ALL, {"wants": ["10.0.0.20"]}, "nothing-free"),
+        "nor out of a hold that others wait for": (
+            [left("10.0.0.4", EVE), left("10.0.0.5", SOON)],
+            LeftToOthers(("pods",), ("soon",)),
+            {},
+            "10.0.0.4",
+        ),
+        "if they wait for all holds, nothing": (
+            [left("10.0.0.4", EVE), left("10.0.0.5", SOON)],
+            LeftToOthers(("pods",), ("soon", "eve")),
+            {},
+            "nothing-free",
+        ),
+        "another pool's waiters leave all of this one": ([], LeftToOthers(("spare",), ()), {}, "10.0.0.10"),
+    },
+)
+def test_what_is_had_of_a_pool_that_others_wait_for(
+    rows: Sequence[Allocation], left_to_others: LeftToOthers, asked: dict[str, Any], answer: str
+) -> None:
+    call = add("c1", "pods", workload="team-a/web-1", left=left_to_others, **asked)
+
+    assert said(planned([call], known(EVE, SOON), rows)) == answer
 
 
 def test_where_others_have_locked_the_rest_it_is_decided_again() -> None:

@@ -23,8 +23,9 @@ from ipamd.models.errors import (
     QuotaExceeded,
     Unavailable,
 )
+from ipamd.models.hold import Hold, HoldState
 from ipamd.models.quota import Quota
-from ipamd.models.request import AllocationRequest, PrefixRequest
+from ipamd.models.request import AllocationRequest, LeftToOthers, PrefixRequest
 from ipamd.models.waiter import Waiter
 from tests.rules.values import NOW, catalogue, owner, pool, request, reserved, table
 
@@ -43,6 +44,22 @@ def known(*quotas: Quota) -> Catalogue:
             quotas={each.name: each for each in quotas},
         )
     )
+
+
+CREW = Hold(
+    name="crew",
+    size=2,
+    pool="pods",
+    namespaces=("d",),
+    since=NOW,
+    seconds=60,
+    state=HoldState.STANDING,
+)
+
+
+def holding() -> Catalogue:
+    pools = {each.name: each for each in (PODS, SPARE)}
+    return Catalogue(Snapshot(revision=1, pools=pools, holds={"crew": CREW}))
 
 
 def waiter(number: int, *lacked: str, replica: str = "r", beat: int = 0) -> Waiter:
@@ -111,6 +128,39 @@ def test_who_wants_a_prefix_takes_of_the_pool_and_waits_for_the_prefix_alone() -
     assert before([waiter(1, "prefix /28 of pods")], ["pool pods"]) == 0
 
 
+def test_who_wants_a_certain_prefix_waits_for_that_one() -> None:
+    first = ip_address("10.0.0.16")
+    asked = AllocationRequest(holder=owner("vm"), prefix=PrefixRequest(28, ("pods",), first, alone=True))
+    taken = takes(asked, known())
+
+    assert taken == ("address 10.0.0.16/28 of default", "pool pods")
+    assert lacks(AddressTaken("default", first), taken) == taken[:1]
+    assert lacks(NothingFree(("pods",), prefix_length=28), taken) == taken[1:]
+    assert not may_try(taken, ["pool pods"])
+
+
+HELD = "hold crew of pool pods"
+
+
+def test_who_matches_a_hold_takes_of_it_too() -> None:
+    asked = request(("pods", "spare"), holder=owner("vm"), workload="d/x")
+    taken = takes(asked, holding())
+
+    assert taken == ("pool pods", "pool spare", HELD)
+    assert lacks(NothingFree(("pods", "spare")), taken) == taken
+    assert lacks(NothingFree(("spare",)), taken) == ("pool spare",)
+
+
+def test_who_wants_a_certain_address_does_not_wait_for_all_of_its_hold() -> None:
+    asked = request("pods", holder=owner("vm"), wants=["10.0.0.7"], workload="d/x")
+    taken = takes(asked, holding())
+
+    assert taken == ("address 10.0.0.7 of default", "pool pods", HELD)
+    assert lacks(NothingFree(("pods",)), taken) == ("pool pods",)
+    assert may_try(taken, ["pool pods"])
+    assert not may_try(taken, ["pool pods", HELD])
+
+
 def test_a_request_that_no_pool_can_serve_takes_of_nothing() -> None:
     with pytest.raises(PoolUnknown):
         takes(request("other", holder=owner("vm")), known())
@@ -128,6 +178,10 @@ TAKEN = ("address 10.0.0.7 of default", "pool pods", "pool spare", "quota team I
         "a limit that is used up": (QuotaExceeded("team", 1, 1, 4, "a"), ["quota team IPv4 /a"]),
         "an address that somebody has": (
             AddressTaken("default", ip_address("10.0.0.7")),
+            ["address 10.0.0.7 of default"],
+        ),
+        "an address that a sticky pool keeps": (
+            AddressUnavailable(ip_address("10.0.0.7"), "it cools down", NOW),
             ["address 10.0.0.7 of default"],
         ),
         "an address that nobody may have is not waited for": (
@@ -171,6 +225,9 @@ EITHER = ("pool pods", "pool spare", "quota team IPv4 /a")
         "if another pool is left": (EITHER, ["pool pods"], True),
         "not if no pool is": (EITHER, ["pool pods", "pool spare"], False),
         "not if they lack the same limit": (EITHER, ["quota team IPv4 /a", "pool pods"], False),
+        "if there is a hold": (("pool pods", HELD), ["pool pods"], True),
+        "not if they lack that too": (("pool pods", HELD), ["pool pods", HELD], False),
+        "nor if they lack a limit": (("pool pods", HELD, EITHER[2]), ["pool pods", EITHER[2]], False),
         "not for one certain address": (["address 10.0.0.7 of default", "pool pods"], ["pool pods"], False),
     },
 )
@@ -178,11 +235,12 @@ def test_who_may_try_though_others_are_before(taken: Sequence[str], lacked: Sequ
     assert may_try(taken, lacked) == may
 
 
-def test_who_passes_others_asks_only_for_pools_that_they_do_not_lack() -> None:
+def test_who_passes_others_leaves_to_them_what_they_lack() -> None:
     asked = request(("pods", "spare"), holder=owner("vm"))
 
-    assert narrowed(asked, ["pool pods"]) == request("spare", holder=owner("vm"))
     assert narrowed(asked, []) == asked
+    assert narrowed(asked, ["pool pods"]).left == LeftToOthers(("pods",), ())
+    assert narrowed(asked, ["pool pods", HELD]).left == LeftToOthers(("pods",), ("crew",))
 
 
 @given(st.lists(st.sets(st.sampled_from("abcd"), min_size=1), min_size=1, max_size=12))

@@ -11,7 +11,8 @@ from ipamd.models.waiter import Waiter
 class ShownWaiter(TypedDict):
     """An allocation that waits. Whoever came first has the lowest `number`.
 
-    `lacks` says for what it waits: full pools, a quota that is used up, or an address that somebody has.
+    `lacks` says for what it waits: full pools and holds, a quota that is used up, or an address that somebody
+    has or a sticky pool keeps.
     """
 
     number: int

@@ -14,7 +14,7 @@ from ipamd.engine.allocation.block_search import NotYet, PickedAddress
 from ipamd.engine.allocation.call import AllocateCall, Contended, NeedsBlock, NeedsBlocks, Verdict
 from ipamd.engine.allocation.draining import refuse_draining
 from ipamd.engine.allocation.former_addresses import with_former, workload_that_asks
-from ipamd.engine.allocation.holds import wanted_by, with_holds
+from ipamd.engine.allocation.holds import beside_holds, leaving, wanted_by, with_holds
 from ipamd.engine.allocation.owned_addresses import with_owned
 from ipamd.engine.allocation.selection import AddressRequest, select
 from ipamd.models.allocation import Allocation, SeatPosition
@@ -130,7 +130,9 @@ class Allocations:
             raise NothingFree(())
         if request.for_owner is not None:
             wanted = with_owned(wanted, batch.held_by(request.for_owner.digest))
-        return with_holds(wanted, request, batch.catalogue) if batch.catalogue.holds else wanted
+        if batch.catalogue.holds:
+            wanted = with_holds(wanted, request, batch.catalogue)
+        return wanted if request.left is None else leaving(wanted, request.left)
 
     def _refuse_while_restoring(self, call: AllocateCall) -> None:
         restoration = self._batch.catalogue.snapshot.restoration
@@ -196,7 +198,7 @@ class Allocations:
         if not asked.holds:
             return blocks.take(allowed, call.node)
         found = blocks.take_again(allowed, call.node) or self._batch.holds.take(allowed)
-        return found or blocks.take(allowed, call.node)
+        return found or blocks.take(beside_holds(allowed), call.node)
 
     def _untake(self, picked: PickedAddress) -> None:
         if picked.held is None:

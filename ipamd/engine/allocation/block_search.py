@@ -17,7 +17,7 @@ from ipamd.engine.allocation.block_owners import (
     owner_asked,
 )
 from ipamd.engine.allocation.call import NeedsBlock
-from ipamd.engine.allocation.former_addresses import why_kept
+from ipamd.engine.allocation.former_addresses import kept, kept_until
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Reading
@@ -342,9 +342,9 @@ class BatchBlocks:
                 lent = lent or not_lent(place.first, block.block, pool)
                 continue
             bits = usable.bits(number, pool.block_size)
-            kept = why_kept(block.block, bits, request, self._catalogue.mask(pool), self._clock)
-            if kept is not None:
-                raise AddressUnavailable(place.first, kept)
+            until = kept_until(block.block, bits, request, mask, self._clock)
+            if until is not None:
+                raise kept(place.first, pool, until)
             picked = self._take_among(block, bits, pool, node)
             if picked is not None:
                 return picked

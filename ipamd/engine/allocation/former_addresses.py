@@ -8,9 +8,10 @@ from dataclasses import replace
 from ipamd.addressing.mask import Mask
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.clock import Reading
-from ipamd.models.address import address_in
+from ipamd.models.address import IPAddress, address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD, Block
+from ipamd.models.errors import AddressUnavailable
 from ipamd.models.former_address import FormerAddress, workload_digest, workload_of
 from ipamd.models.identity import Digest, Identity
 from ipamd.models.instant import SECOND, Instant, rfc3339
@@ -55,8 +56,10 @@ def former_of(row: Allocation, pool: Pool | None, now: Instant) -> FormerAddress
     )
 
 
-def why_kept(block: Block, bits: int, request: AddressRequest, mask: Mask, clock: Reading) -> str | None:
-    """Why a requested address (the one of `bits`) is not to be had while it cools down, None if it is.
+def kept_until(
+    block: Block, bits: int, request: AddressRequest, mask: Mask, clock: Reading
+) -> Instant | None:
+    """Until when a requested address (the one of `bits`) cools down and is not to be had. None if it may be.
 
     Its last workload may have it, and so may the holder of its reservation.
     """
@@ -69,10 +72,10 @@ def why_kept(block: Block, bits: int, request: AddressRequest, mask: Mask, clock
     own = request.former is not None and request.former.freed == freed
     if own or mask.reservation_of(address_in(pool.family, block.first + offset)) is not None:
         return None
-    return kept_until(freed, pool, clock)
+    return clock.lasts_until(freed, pool.cooldown * SECOND)
 
 
-def kept_until(freed: Instant, pool: Pool, clock: Reading) -> str:
-    """Until when a sticky pool keeps an address, as the end of a sentence."""
-    until = rfc3339(clock.lasts_until(freed, pool.cooldown * SECOND))
-    return f"pool {pool.name} is sticky and keeps it until {until} for the workload that had it"
+def kept(address: IPAddress, pool: Pool, until: Instant) -> AddressUnavailable:
+    """The refusal of an address that a sticky pool keeps for the workload that had it."""
+    why = f"pool {pool.name} is sticky and keeps it until {rfc3339(until)} for the workload that had it"
+    return AddressUnavailable(address, why, until)

@@ -9,17 +9,17 @@ from msgspec import structs
 
 from ipamd.backends.interface import Changes, Ended, HoldPosition, HoldSearch, LockedRows
 from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress
-from ipamd.engine.allocation.former_addresses import kept_until
+from ipamd.engine.allocation.former_addresses import kept
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.allocation import Allocation, Ending, Workload
-from ipamd.models.errors import AddressUnavailable, NotFound
+from ipamd.models.errors import NotFound, NothingFree
 from ipamd.models.hold import Hold, HoldState, position_of
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.issued import NO_CALL
 from ipamd.models.pool import Affinity, Pool, PoolState
-from ipamd.models.request import AllocationRequest
+from ipamd.models.request import AllocationRequest, LeftToOthers
 
 Search = HoldSearch | HoldPosition
 
@@ -46,6 +46,32 @@ def _with_holds(asked: AddressRequest, matching: Sequence[Hold], catalogue: Cata
     if asked.adopted:
         return replace(asked, holds=tuple(catalogue.holds.of_pool(names[0])))
     return replace(asked, holds=tuple(hold for hold in matching if hold.pool in names))
+
+
+def leaving(wanted: Sequence[AddressRequest], left: LeftToOthers) -> list[AddressRequest]:
+    """What is asked for, without what is left to others. Raises NothingFree if nothing is left to try."""
+    return [_leaving(each, left) for each in wanted]
+
+
+def _leaving(asked: AddressRequest, left: LeftToOthers) -> AddressRequest:
+    if asked.reservation is not None or asked.owned is not None:
+        return asked  # nobody else waits for it
+    holds = tuple(hold for hold in asked.holds if hold.name not in left.holds)
+    held_only = frozenset(left.pools) & {hold.pool for hold in holds}
+    pools = tuple(each for each in asked.pools if each.name not in left.pools or each.name in held_only)
+    if not pools:
+        raise NothingFree(tuple(pool.name for pool in asked.pools))
+    return replace(asked, pools=pools, holds=holds, held_only=held_only)
+
+
+def beside_holds(asked: AddressRequest) -> AddressRequest:
+    """What may be had out of pools themselves, if holds have nothing. Raises NothingFree if there is none."""
+    if not asked.held_only:
+        return asked
+    pools = tuple(pool for pool in asked.pools if pool.name not in asked.held_only)
+    if not pools:
+        raise NothingFree(tuple(pool.name for pool in asked.pools))
+    return replace(asked, pools=pools)
 
 
 def wanted_by(name: str, catalogue: Catalogue) -> list[AddressRequest]:
@@ -193,7 +219,8 @@ class BatchHolds:
             return self._pick(row, pool) if own else None
         cooling = row.free_since is not None and row.free_since > self._cooled(pool)
         if pool.sticky and cooling and not own and not asked.adopted:
-            raise AddressUnavailable(row.address, kept_until(row.free_since or 0, pool, self._clock))
+            until = self._clock.lasts_until(row.free_since or 0, pool.cooldown * SECOND)
+            raise kept(row.address, pool, until)
         return self._pick(row, pool)
 
     def _take_first(self, hold: Hold, pool: Pool) -> PickedAddress | NotYet | None:

@@ -1,7 +1,8 @@
 """Who stands before whom among those who wait for room. Pure.
 
-What is short has a name: a pool, a quota's limit, one address. A request would *take* of some, and a waiter
-*lacks* some of those that it would take. It stands before later ones that would take what it lacks.
+What is short has a name: a pool, a hold, a quota's limit, one address or certain prefix. A request would
+*take* of some, and a waiter *lacks* some of those that it would take. It stands before later ones that would
+take what it lacks.
 """
 
 from __future__ import annotations
@@ -11,17 +12,27 @@ from typing import Final
 
 from msgspec import structs
 
+from ipamd.engine.allocation.holds import with_holds
 from ipamd.engine.allocation.selection import AddressRequest, select
 from ipamd.engine.allocation.tallies import limits_of
 from ipamd.engine.catalogue import Catalogue
 from ipamd.models.address import AddressRange
-from ipamd.models.errors import AddressTaken, DomainError, NothingFree, QuotaExceeded, Unavailable
+from ipamd.models.errors import (
+    AddressTaken,
+    AddressUnavailable,
+    DomainError,
+    NothingFree,
+    QuotaExceeded,
+    Unavailable,
+)
+from ipamd.models.hold import Hold
 from ipamd.models.pool import Pool
 from ipamd.models.quota import Quota, Tally
-from ipamd.models.request import AllocationRequest
+from ipamd.models.request import AllocationRequest, LeftToOthers
 from ipamd.models.waiter import Waiter
 
 _POOL: Final = "pool "
+_HOLD: Final = "hold "
 _ADDRESS: Final = "address "
 _PREFIX: Final = "prefix "
 
@@ -31,7 +42,7 @@ def takes(request: AllocationRequest, catalogue: Catalogue) -> tuple[str, ...]:
 
     Who has a reservation takes its addresses, and nothing that others wait for. Raises what `select` raises.
     """
-    wanted = select(request, catalogue)
+    wanted = with_holds(select(request, catalogue), request, catalogue)
     names = [name for asked in wanted for name in _taken(asked, catalogue)]
     names += [_limit(quota, tally) for quota, tally in limits_of(request, wanted, catalogue.quotas)]
     return tuple(dict.fromkeys(names))
@@ -40,12 +51,10 @@ def takes(request: AllocationRequest, catalogue: Catalogue) -> tuple[str, ...]:
 def lacks(error: DomainError, taken: Iterable[str]) -> tuple[str, ...]:
     """What a refused request waits for, of all that it would take; nothing if waiting does not help."""
     if isinstance(error, NothingFree):
-        length = error.prefix_length
-        wanted = [_POOL + pool if length is None else _whole(length, pool) for pool in error.pools]
-        return tuple(name for name in taken if name in wanted)
+        return _empty(error, tuple(taken))
     if isinstance(error, QuotaExceeded):
         return tuple(name for name in taken if name.startswith(f"quota {error.quota} "))
-    if isinstance(error, AddressTaken):
+    if isinstance(error, AddressTaken) or (isinstance(error, AddressUnavailable) and error.until is not None):
         return tuple(name for name in taken if name.startswith(_ADDRESS))
     if isinstance(error, Unavailable):
         return tuple(taken)
@@ -74,40 +83,54 @@ def blocked(waiters: Sequence[Waiter], taken: Iterable[str], number: int | None 
 def may_try(taken: Sequence[str], lacked: Collection[str]) -> bool:
     """Whether something is left to try for somebody, if those before it lack some of what it would take.
 
-    Who may be served by one of several pools passes those who wait for another one.
+    Who may be served by one of several pools passes those who wait for another one. Who may be served out of
+    a hold passes those who wait for its pool.
     """
     if not lacked:
         return True
-    if any(name.startswith((_ADDRESS, _PREFIX)) for name in taken):
+    if any(name.startswith(_PREFIX) for name in taken):
         return False
-    pools = [name for name in taken if name.startswith(_POOL)]
-    return all(name in pools for name in lacked) and any(name not in lacked for name in pools)
+    sources = [name for name in taken if name.startswith((_POOL, _HOLD))]
+    return all(name in sources for name in lacked) and any(name not in lacked for name in sources)
 
 
 def narrowed(request: AllocationRequest, lacked: Collection[str]) -> AllocationRequest:
-    """A request for the pools that nobody before it lacks."""
+    """A request that takes nothing of what those lack who stand before it."""
     if not lacked:
         return request
-    left = tuple(tuple(pool for pool in pools if _POOL + pool not in lacked) for pools in request.pool_names)
-    return structs.replace(request, pool_names=left)
+    holds = tuple(name.removeprefix(_HOLD).split()[0] for name in lacked if name.startswith(_HOLD))
+    return structs.replace(request, left=LeftToOthers(pools_of(lacked), holds))
 
 
 def pools_of(taken: Iterable[str]) -> tuple[str, ...]:
-    """The pools among what a request would take of."""
+    """The pools among what a request would take of, or what others lack."""
     return tuple(name.removeprefix(_POOL) for name in taken if name.startswith(_POOL))
 
 
 def _taken(asked: AddressRequest, catalogue: Catalogue) -> list[str]:
-    if asked.prefix_length is not None:
+    if asked.prefix_length is not None and asked.place is None:
         # A pool may have addresses, and for long no whole prefix: who waits for one keeps nobody from them.
         whole = [_whole(asked.prefix_length, pool.name) for pool in asked.pools]
         return [*whole, *(_pool(pool) for pool in asked.pools)]
+    holds = [_hold(hold) for hold in asked.holds]
     if asked.place is None:
-        return [_pool(pool) for pool in asked.pools]
+        return [*(_pool(pool) for pool in asked.pools), *holds]
     names = [_place(asked.pools[0], asked.place)]
     if asked.reservation is None and not _is_reserved(asked, catalogue):
-        names.append(_pool(asked.pools[0]))
+        names += [_pool(asked.pools[0]), *holds]
     return names
+
+
+def _empty(error: NothingFree, taken: Sequence[str]) -> tuple[str, ...]:
+    """What those pools lack that have nothing, and the holds of them."""
+    certain = any(name.startswith(_ADDRESS) for name in taken)
+    if error.prefix_length is not None and not certain:
+        wanted = [_whole(error.prefix_length, pool) for pool in error.pools]
+        return tuple(name for name in taken if name in wanted)
+    wanted = [_POOL + pool for pool in error.pools]
+    # A hold that lacks one certain address may have others.
+    wanted += [] if certain else [name for name in taken if _pool_of_hold(name) in error.pools]
+    return tuple(name for name in taken if name in wanted)
 
 
 def _is_reserved(asked: AddressRequest, catalogue: Catalogue) -> bool:
@@ -118,6 +141,15 @@ def _is_reserved(asked: AddressRequest, catalogue: Catalogue) -> bool:
 
 def _pool(pool: Pool) -> str:
     return _POOL + pool.name
+
+
+def _hold(hold: Hold) -> str:
+    return f"{_HOLD}{hold.name} of {_POOL}{hold.pool}"
+
+
+def _pool_of_hold(name: str) -> str | None:
+    """The pool of the hold of that name, None if it is the name of something else."""
+    return name.rpartition(_POOL)[2] if name.startswith(_HOLD) else None
 
 
 def _whole(length: int, pool: str) -> str:

@@ -11,14 +11,14 @@ from ipamd.backends.interface import BlockOwner
 from ipamd.engine.allocation.block_owners import CarvingStep, not_lent, order_of_steps, owner_asked
 from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress, count_of
 from ipamd.engine.allocation.call import NeedsBlock, carvable
-from ipamd.engine.allocation.former_addresses import why_kept
+from ipamd.engine.allocation.former_addresses import kept, kept_until
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.address import AddressRange, address_in
 from ipamd.models.block import HELD
 from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
-from ipamd.models.instant import SECOND
+from ipamd.models.instant import SECOND, Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Affinity, Pool, PoolState
 
@@ -108,9 +108,9 @@ class PrefixSearch:
             if owner is BlockOwner.ANY and not _lends_prefixes(pool, node):
                 lent = not_lent(place.first, block.block, pool)
                 continue
-            kept = self._why_kept(block, bits, request, mask)
-            if kept is not None:
-                raise AddressUnavailable(place.first, kept)
+            until = self._kept_until(block, bits, request, mask)
+            if until is not None:
+                raise kept(place.first, pool, until)
             value = block.take_prefix(bits, count, FREE)
             if value is not None:
                 return self._picked(block, value, pool, length, owner, node)
@@ -122,13 +122,13 @@ class PrefixSearch:
         reserved = request.reservation.statement if request.reservation else None
         raise AddressTaken(pool.space, address_in(pool.family, taken), reserved=reserved)
 
-    def _why_kept(self, block: OpenBlock, bits: int, request: AddressRequest, mask: Mask) -> str | None:
-        """Why a sticky pool keeps a part of a requested prefix while it cools down, None if it does not."""
+    def _kept_until(self, block: OpenBlock, bits: int, request: AddressRequest, mask: Mask) -> Instant | None:
+        """Until when a sticky pool keeps some part of a requested prefix, None if it keeps none."""
         if not mask.pool.sticky:
             return None
         each = (1 << offset for offset in range(block.block.size) if bits >> offset & 1)
-        reasons = (why_kept(block.block, bit, request, mask, self._clock) for bit in each)
-        return next((why for why in reasons if why is not None), None)
+        moments = (kept_until(block.block, bit, request, mask, self._clock) for bit in each)
+        return max((until for until in moments if until is not None), default=None)
 
     def _picked(
         self, block: OpenBlock, value: int, pool: Pool, length: int, owner: BlockOwner, node: NodeKey | None

@@ -50,6 +50,8 @@ class AddressRequest:
     """The holds out of which it may come, in turn, before anything else of its pools."""
     prefix_length: int | None = None
     """The length of the prefix that it asks for, None if it asks for an address."""
+    held_only: frozenset[str] = frozenset()
+    """The pools out of which it may have only what those holds have: others wait for the rest."""
 
 
 def select(request: AllocationRequest, catalogue: Catalogue) -> list[AddressRequest]:

@@ -152,13 +152,17 @@ class HeldBack(DomainError):
 
 
 class AddressUnavailable(DomainError):
-    """The requested address is not available to this request, whoever holds it."""
+    """The requested address is not available to this request, whoever holds it.
+
+    `until` is when it will be, if that is known.
+    """
 
     code = "address-unavailable"
 
-    def __init__(self, address: IPAddress, why: str) -> None:
+    def __init__(self, address: IPAddress, why: str, until: Instant | None = None) -> None:
         super().__init__(f"{address} is not available: {why}")
         self.address = address
+        self.until = until
 
 
 class Overtaken(DomainError):
