@@ -9,16 +9,23 @@ from ipamd.models.instant import Instant
 from ipamd.models.pool import DEFAULT_BLOCK_LENGTH, LARGEST_BLOCK_BITS
 
 
-def effective_block_length(subnet: IPNetwork, asked: int | None = None) -> int:
+def effective_block_length(
+    subnet: IPNetwork, asked: int | None = None, prefix_length: int | None = None
+) -> int:
     """The prefix length of a pool's blocks: as asked, else /26 or /122; at least the subnet's.
+
+    In a pool of prefixes a block has 64 of them, if nothing else was asked.
 
     Raises ValueError with a sentence for a length that the family does not have or that makes a block
     too large to be read and written with every change.
     """
-    longest = subnet.max_prefixlen
-    length = DEFAULT_BLOCK_LENGTH[subnet.version] if asked is None else asked
+    longest = subnet.max_prefixlen if prefix_length is None else prefix_length
+    usual = DEFAULT_BLOCK_LENGTH[subnet.version] - (subnet.max_prefixlen - longest)
+    length = max(usual, 0) if asked is None else asked
     if not longest - LARGEST_BLOCK_BITS <= length <= longest:
-        raise ValueError(f"a block is a /{longest - LARGEST_BLOCK_BITS} to a /{longest}, not a /{length}")
+        shortest = max(longest - LARGEST_BLOCK_BITS, 0)
+        of = "" if prefix_length is None else f" of /{longest} prefixes"
+        raise ValueError(f"a block{of} is a /{shortest} to a /{longest}, not a /{length}")
     return max(length, subnet.prefixlen)
 
 

@@ -74,6 +74,14 @@ class PoolOptions:
             help="Prefix length of a block. Default: 26 for IPv4, 122 for IPv6.",
         ),
     ] = None
+    prefix_length: Annotated[
+        int | None,
+        typer.Option(
+            "--prefix-length",
+            metavar="LENGTH",
+            help="Give prefixes of this length or shorter, and no addresses.",
+        ),
+    ] = None
     affinity: Annotated[
         Affinity | None,
         typer.Option(
@@ -170,6 +178,7 @@ class PoolOptions:
             "gateway": self.gateway,
             "gateway_on_link": self.gateway_on_link,
             "block_size": self.block_size,
+            "prefix_length": self.prefix_length,
             "affinity": self.affinity,
             "cooldown": self.cooldown,
             "priority": self.priority,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from ipamd.backends.interface import Backend, Changes, Ledger, SetBack
@@ -11,6 +11,7 @@ from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD
 from ipamd.models.instant import LATEST, Instant
+from ipamd.models.pool import Pool
 from ipamd.models.query import HistoryQuery
 
 PAGE: Final = 200
@@ -42,14 +43,19 @@ def earlier_moments(rows: Iterable[Allocation], now: Instant, latest: Instant) -
 
 
 async def set_back_address(
-    backend: Backend, space: str, address: IPAddress, now: Instant, known: Iterable[Allocation] = ()
+    backend: Backend,
+    pools: Mapping[str, Pool],
+    space: str,
+    address: IPAddress,
+    now: Instant,
+    known: Iterable[Allocation] = (),
 ) -> int:
     """Set back the wrong moments of an address's allocations, those of `known` among them; how many rows.
 
     What happens to the address meanwhile stays, for moments are only lowered. Raises Unavailable, InDoubt.
     """
     rows = await _from_the_first_wrong(backend.ledger, space, address, now, known)
-    changes = earlier_moments(rows, now, await _free_since(backend.ledger, rows, now))
+    changes = earlier_moments(rows, now, await _free_since(backend.ledger, rows, pools, now))
     if changes:
         await backend.transact(lambda transaction: transaction.write(Changes(set_back=changes)))
     return len(changes)
@@ -78,12 +84,17 @@ async def _from_the_first_wrong(
     return rows
 
 
-async def _free_since(ledger: Ledger, rows: Sequence[Allocation], now: Instant) -> Instant:
+async def _free_since(
+    ledger: Ledger, rows: Sequence[Allocation], pools: Mapping[str, Pool], now: Instant
+) -> Instant:
     """Since when the address of these allocations is free by its block, at most now."""
     for row in rows[:1]:
-        value = int(row.address)
-        for block in await ledger.blocks(row.pool, LATEST, (value, value)):
-            since = block.free_since[value - block.first]
+        pool = pools.get(row.pool)
+        if pool is None:
+            break
+        number = pool.number_of(row.address)
+        for block in await ledger.blocks(pool.name, LATEST, (number, number)):
+            since = block.free_since[number - block.first]
             if 0 < since < HELD:
                 return min(since, now)
     return now

@@ -16,7 +16,7 @@ from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import AHEAD, Clock
 from ipamd.engine.moments import set_back_address
-from ipamd.models.address import IPAddress, address_in
+from ipamd.models.address import IPAddress
 from ipamd.models.block import HELD, Block
 from ipamd.models.errors import DomainError
 from ipamd.models.instant import Instant
@@ -133,14 +133,15 @@ class SettingBack:
     async def _allocations(self, now: Instant) -> int:
         """Set back the history of addresses that were freed, and of those that began last; how many rows."""
         count = 0
+        pools = (await self._cache.refresh()).pools
         for place, moment in list(self._freed.items()):
-            count += await set_back_address(self._backend, *place, moment)
+            count += await set_back_address(self._backend, pools, *place, moment)
             del self._freed[place]
         for _ in range(0, MOST_ADDRESSES, PAGE):
             latest = await self._backend.ledger.history(HistoryQuery(), None, PAGE)
             begun = {Place(row.space, row.address): None for row in latest if row.since > now + AHEAD}
             for place in begun:
-                count += await set_back_address(self._backend, *place, now)
+                count += await set_back_address(self._backend, pools, *place, now)
             if not begun:
                 break
         return count
@@ -149,7 +150,7 @@ class SettingBack:
 def _freed_ahead(block: Block, pool: Pool, now: Instant) -> Iterator[Place]:
     for offset, since in enumerate(block.free_since):
         if now + AHEAD < since < HELD:
-            yield Place(pool.space, address_in(pool.family, block.first + offset))
+            yield Place(pool.space, pool.address_of(block.first + offset))
 
 
 def _block_set_back(

@@ -20,11 +20,11 @@ NEVER_HELD: Final = 0
 class Block:
     """The past of a block's addresses, without the rules of its pool.
 
-    `first` is its number, the value of its first address. `free_since` has an instant for each address, or
-    `HELD` or `NEVER_HELD`. `allocated` counts the held addresses. `last_freed` is the latest of the instants.
-    `next_free_since` alone depends on the rules, for the search: since when the address that may be given
-    next is free, None if there is none. `leased` counts those of the held addresses that are nodes' free
-    seats.
+    `first` is its number, that of its first address (`Pool.number_of`). `free_since` has an instant
+    for each address, or `HELD` or `NEVER_HELD`. `allocated` counts the held addresses. `last_freed` is the
+    latest of the instants. `next_free_since` alone depends on the rules, for the search: since when the
+    address that may be given next is free, None if there is none. `leased` counts those of the held addresses
+    that are nodes' free seats. In a pool of prefixes all this is about prefixes.
     """
 
     pool: str

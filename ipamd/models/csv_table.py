@@ -31,7 +31,17 @@ class CsvKind(StrEnum):
 COLUMNS: Final[Mapping[CsvKind, tuple[str, ...]]] = {
     CsvKind.POOLS: (
         *("name", "space", "subnet", "ranges", "exclusions", "gateway", "gateway_on_link", "block_size"),
-        *("affinity", "cooldown", "state", "priority", "auto_assign", "masquerade", "borrow", "sticky"),
+        *(
+            "prefix_length",
+            "affinity",
+            "cooldown",
+            "state",
+            "priority",
+            "auto_assign",
+            "masquerade",
+            "borrow",
+            "sticky",
+        ),
         *("lease", "owner_keep", "routes", "dns", "selectors"),
     ),
     CsvKind.RESERVATIONS: ("id", "address", "space", "namespace", "name", "owner", "note"),
@@ -190,15 +200,16 @@ def _gateway(cell: str) -> str | None:
     return None if cell.lower() == NONE else cell
 
 
+_NUMBERS: Final = ("block_size", "prefix_length", "cooldown", "priority", "lease", "owner_keep")
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("ranges", "exclusions"), str.split),
-    **dict.fromkeys(("block_size", "cooldown", "priority", "lease", "owner_keep"), _whole),
+    **dict.fromkeys(_NUMBERS, _whole),
     **dict.fromkeys(("gateway_on_link", "auto_assign", "masquerade", "borrow", "sticky"), _truth),
     **dict.fromkeys(("routes", "dns", "selectors"), json.loads),
     "gateway": _gateway,
 }
 _WANTED: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("block_size", "cooldown", "priority", "lease", "owner_keep"), "a whole number"),
+    **dict.fromkeys(_NUMBERS, "a whole number"),
     **dict.fromkeys(("gateway_on_link", "auto_assign", "masquerade", "borrow", "sticky"), "true or false"),
     **dict.fromkeys(("routes", "dns", "selectors"), "JSON"),
 }

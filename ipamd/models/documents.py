@@ -28,6 +28,7 @@ def pool_document(pool: Pool) -> Document:
         "routes": [route_document(route) for route in pool.routes],
         "dns": _dns(pool.dns),
         "block_size": pool.block_length,
+        "prefix_length": pool.prefix_length,
         "affinity": pool.affinity.value,
         "cooldown": pool.cooldown,
         "state": pool.state.value,

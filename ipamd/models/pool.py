@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from ipamd.models.address import AddressRange, IPAddress, IPNetwork
+from ipamd.models.address import MAX_LENGTH, AddressRange, IPAddress, IPNetwork, address_in
 
 DEFAULT_SPACE: Final = "default"
 DEFAULT_CLUSTER: Final = "default"
@@ -93,7 +93,8 @@ class Selectors:
 class Pool:
     """A subnet with its rules. Its name is unique over all spaces.
 
-    `block_length` is the prefix length of its blocks, and `cooldown` is in seconds. `gateway` is what
+    `block_length` is the prefix length of its blocks, and `cooldown` is in seconds. With a `prefix_length` it
+    gives prefixes of that length or shorter, and no addresses. `gateway` is what
     containers get, None for none. With affinity `node`, `borrow` allows a node single addresses out of
     another node's block. A node may have `lease` free seats of it in advance. If the pool is `sticky`, an
     address that cools down is only for the workload that had it. An owner keeps its address for `owner_keep`
@@ -110,6 +111,7 @@ class Pool:
     routes: tuple[Route, ...] = ()
     dns: Dns = Dns()
     block_length: int
+    prefix_length: int | None = None
     affinity: Affinity = Affinity.ANY
     cooldown: int = DEFAULT_COOLDOWN
     state: PoolState = PoolState.ACTIVE
@@ -135,13 +137,64 @@ class Pool:
     @property
     def lends(self) -> bool:
         """Whether a node may take single addresses out of any block."""
-        return self.borrow or self.affinity is Affinity.ANY
+        return (self.borrow and self.prefix_length is None) or self.affinity is Affinity.ANY
+
+    @property
+    def given_length(self) -> int:
+        """The length of what it gives: of an address, or of its prefixes."""
+        return MAX_LENGTH[self.family] if self.prefix_length is None else self.prefix_length
 
     @property
     def block_size(self) -> int:
-        """Addresses in one block."""
-        return 1 << (self.subnet.max_prefixlen - self.block_length)
+        """How many addresses, or prefixes of its own length, one block has."""
+        return 1 << (self.given_length - self.block_length)
 
-    def block_of(self, address: int) -> int:
-        """The number of the block that contains an address: the first address of the block."""
-        return address & -self.block_size
+    def number_of(self, address: IPAddress) -> int:
+        """The number of an address: its value. In a pool of prefixes, without the bits behind the prefix."""
+        return int(address) if self.prefix_length is None else int(address) >> self.left_out
+
+    def address_of(self, number: int) -> IPAddress:
+        """The address with a number; in a pool of prefixes, the first one of the prefix."""
+        return address_in(self.family, number if self.prefix_length is None else number << self.left_out)
+
+    def addresses_of(self, first: int, last: int) -> AddressRange:
+        """The addresses of the numbers from `first` to `last`."""
+        end = ((last + 1) << self.left_out) - 1
+        return AddressRange(self.address_of(first), address_in(self.family, end))
+
+    def count_of(self, prefix_length: int | None) -> int:
+        """How many numbers an address has, or a prefix of a length that this pool gives."""
+        return 1 if prefix_length is None else 1 << (self.given_length - prefix_length)
+
+    @property
+    def first_number(self) -> int:
+        return self.number_of(self.subnet.network_address)
+
+    @property
+    def last_number(self) -> int:
+        return self.number_of(self.subnet.broadcast_address)
+
+    def block_of(self, number: int) -> int:
+        """The number of the block that contains a number: the first number of the block."""
+        return number & -self.block_size
+
+    def whole_numbers(self, addresses: AddressRange) -> tuple[int, int]:
+        """The first and the last number of which a range has all addresses: of none, the last comes first."""
+        beyond = (1 << self.left_out) - 1
+        return (int(addresses.first) + beyond) >> self.left_out, (
+            (int(addresses.last) + 1) >> self.left_out
+        ) - 1
+
+    def numbers_of(self, addresses: AddressRange) -> range:
+        """The numbers of which a range has any address."""
+        return range(self.number_of(addresses.first), self.number_of(addresses.last) + 1)
+
+    def numbers_in_block(self, addresses: AddressRange, block: int) -> range:
+        """Those of them that are in a block. What an earlier pool of this name gave may be much larger."""
+        numbers = self.numbers_of(addresses)
+        return range(max(numbers.start, block), min(numbers.stop, block + self.block_size))
+
+    @property
+    def left_out(self) -> int:
+        """The bits of an address that its number has not."""
+        return MAX_LENGTH[self.family] - self.given_length

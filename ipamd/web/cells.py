@@ -73,25 +73,24 @@ class Gap:
         return int(self.last) - int(self.first) + 1
 
 
-def cell_length(prefix: IPNetwork) -> int:
-    """The prefix length of the cells of a picture."""
-    host_bits = prefix.max_prefixlen - prefix.prefixlen
-    if host_bits <= CELL_BITS:
-        return prefix.max_prefixlen
-    return prefix.prefixlen + min(CELL_BITS, host_bits - CELL_BITS)
+def cell_length(prefix: IPNetwork, given: int | None = None) -> int:
+    """The prefix length of the cells of a picture: of what a pool gives, or shorter."""
+    given = prefix.max_prefixlen if given is None else given
+    bits = given - prefix.prefixlen
+    return given if bits <= CELL_BITS else prefix.prefixlen + min(CELL_BITS, bits - CELL_BITS)
 
 
 def around(address: IPAddress, pool: Pool) -> IPNetwork:
     """The smallest picture of a pool that has an address."""
-    length = max(address.max_prefixlen - CELL_BITS, pool.subnet.prefixlen)
+    length = max(pool.given_length - CELL_BITS, pool.subnet.prefixlen)
     return ip_network((address, length), strict=False)
 
 
-def trail(prefix: IPNetwork, whole: IPNetwork) -> list[IPNetwork]:
+def trail(prefix: IPNetwork, whole: IPNetwork, given: int | None = None) -> list[IPNetwork]:
     """The pictures that lead to this one, from that of the whole on."""
     found, at = [whole], whole
     while at.prefixlen < prefix.prefixlen:
-        length = cell_length(at)
+        length = cell_length(at, given)
         if length >= prefix.prefixlen:
             break
         at = ip_network((prefix[0], length), strict=False)
@@ -99,16 +98,16 @@ def trail(prefix: IPNetwork, whole: IPNetwork) -> list[IPNetwork]:
     return found if prefix == whole else [*found, prefix]
 
 
-def prefixes_of(prefix: IPNetwork) -> list[CellPrefix]:
+def prefixes_of(prefix: IPNetwork, given: int | None = None) -> list[CellPrefix]:
     """The cells of a picture of prefixes."""
-    family, length = prefix.version, cell_length(prefix)
+    family, length = prefix.version, cell_length(prefix, given)
     size = 1 << (prefix.max_prefixlen - length)
     begin, end = int(prefix.network_address), int(prefix.broadcast_address)
     return [CellPrefix(family, first, length, first + size - 1) for first in range(begin, end + 1, size)]
 
 
 def taken_within(blocks: Sequence[Block], bounds: Sequence[tuple[int, int]]) -> list[int]:
-    """How many addresses are held within bounds that are smaller than a block."""
+    """How many numbers of a pool are held within bounds that are smaller than a block."""
     held = sorted(
         block.first + offset
         for block in blocks
@@ -120,10 +119,18 @@ def taken_within(blocks: Sequence[Block], bounds: Sequence[tuple[int, int]]) -> 
 
 def prefix_cells(prefix: IPNetwork, mask: Mask, taken: Sequence[int]) -> list[PrefixCell]:
     """The cells of a picture of prefixes, with what is taken of each."""
-    return [
-        PrefixCell(each, mask.usable.count_between(each.first, each.last), count)
-        for each, count in zip(prefixes_of(prefix), taken, strict=True)
-    ]
+    pool = mask.pool
+    made = []
+    for each, count in zip(prefixes_of(prefix, pool.given_length), taken, strict=True):
+        first, last = numbers_in((each.first, each.last), pool)
+        made.append(PrefixCell(each, mask.usable.count_between(first, last), count))
+    return made
+
+
+def numbers_in(bounds: tuple[int, int], pool: Pool) -> tuple[int, int]:
+    """The first and the last number of a pool that lie within bounds of addresses."""
+    first, last = bounds
+    return first >> pool.left_out, last >> pool.left_out
 
 
 def address_cells(
@@ -153,12 +160,10 @@ def gaps(cells: Sequence[AddressCell]) -> list[Gap]:
 
 def empty_stretches(cells: Sequence[PrefixCell], mask: Mask) -> list[Gap]:
     """Neighbours that anybody may get, in cells of which nothing is taken."""
-    empty = Spans((cell.prefix.first, cell.prefix.last) for cell in cells if not cell.taken)
-    family = mask.pool.family
-    return [
-        Gap(address_in(family, first), address_in(family, last))
-        for first, last in mask.assignable.meeting(empty)
-    ]
+    pool = mask.pool
+    empty = Spans(numbers_in((cell.prefix.first, cell.prefix.last), pool) for cell in cells if not cell.taken)
+    stretches = (pool.addresses_of(first, last) for first, last in mask.assignable.meeting(empty))
+    return [Gap(each.first, each.last) for each in stretches]
 
 
 def state_of(

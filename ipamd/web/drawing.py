@@ -19,7 +19,7 @@ from ipamd.web.strips import SpaceCell
 
 def addresses(cells: Sequence[AddressCell], pool: Pool) -> Markup:
     """Each address as a link to who has it."""
-    space = "" if pool.space == DEFAULT_SPACE else f"?space={quote(pool.space, safe='')}"
+    space = _of_space(pool)
     lines = []
     for cell in cells:
         text, state = text_of(cell.address), cell.state
@@ -31,9 +31,16 @@ def addresses(cells: Sequence[AddressCell], pool: Pool) -> Markup:
 
 
 def prefixes(cells: Sequence[PrefixCell], pool: Pool) -> Markup:
-    """Each part as a link to its own picture."""
+    """Each part as a link to its own picture; what a pool gives as one, to who has it."""
+    if cells and cells[0].prefix.length == pool.prefix_length:
+        of_space = _of_space(pool)
+        return _joined(_part(cell, "/ui/addresses/", picture=cell.prefix.start + of_space) for cell in cells)
     way = f"/ui/pools/{quote(pool.name, safe='')}/map?at="
     return _joined(_part(cell, way) for cell in cells)
+
+
+def _of_space(pool: Pool) -> str:
+    return "" if pool.space == DEFAULT_SPACE else f"?space={quote(pool.space, safe='')}"
 
 
 def parts_of_space(cells: Sequence[SpaceCell], space: str) -> Markup:

@@ -53,6 +53,7 @@ POOL: Final = Form(
         Field(
             "block_size", "Block size", "number", "The prefix length of its blocks: 26 or 122, if left out."
         ),
+        Field("prefix_length", "Prefix length", "number", "Such as 64: it gives prefixes, and no addresses."),
         Field("affinity", "Affinity", "choice", "", ("any", "node")),
         Field("cooldown", "Cooldown in seconds", "number"),
         Field("state", "State", "choice", "A draining pool gives nothing new.", ("active", "draining")),

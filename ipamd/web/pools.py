@@ -137,7 +137,7 @@ def _part(text: str | None, pool: Pool) -> IPNetwork:
         pool.subnet[-1]
     ):
         raise NotFound(f"prefix in pool {pool.name} ({pool.subnet}) named", str(part))
-    if part.prefixlen == part.max_prefixlen:
+    if part.prefixlen >= pool.given_length:
         return cells.around(part[0], pool)
     return part
 
@@ -146,16 +146,17 @@ async def _picture(request: Request, catalogue: Catalogue, pool: Pool, at: IPNet
     """The cells of a prefix, the gaps in it, and the way to it."""
     known = engine(request)
     mask = catalogue.mask(pool)
-    given: dict[str, Any] = {"at": at, "trail": cells.trail(at, pool.subnet), "pool": pool}
+    trail = cells.trail(at, pool.subnet, pool.given_length)
+    given: dict[str, Any] = {"at": at, "trail": trail, "pool": pool}
     first, last = int(at[0]), int(at[-1])
-    if last - first < 1 << cells.CELL_BITS:
+    if last - first < 1 << cells.CELL_BITS and pool.prefix_length is None:
         blocks = await known.queries.blocks(pool.name, first, last)
         kept = await _kept(known, catalogue, pool, blocks, at)
         cooled = known.clock.read().past(pool.cooldown * SECOND)
         addresses = cells.address_cells(at, mask, blocks, kept, cooled)
         found = cells.gaps(addresses)
         return {**given, "addresses": addresses, "prefixes": [], "as_of": None, **_largest(found)}
-    parts = cells.prefixes_of(at)
+    parts = cells.prefixes_of(at, pool.given_length)
     bounds = [(part.first, part.last) for part in parts]
     taken, as_of = await shared_sums(request).taken_in(known, pool, bounds)
     prefixes = cells.prefix_cells(at, mask, taken)
@@ -200,7 +201,7 @@ async def show_address(request: Request) -> Response:
     why: str | None = f"no pool of space {space} has it"
     if pool is not None:
         mask = catalogue.mask(pool)
-        value = int(address)
+        value = pool.number_of(address)
         blocks = await engine(request).queries.blocks(pool.name, value, value)
         kept = await _kept(engine(request), catalogue, pool, blocks, [address])
         cooled = engine(request).clock.read().past(pool.cooldown * SECOND)

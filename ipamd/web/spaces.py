@@ -68,7 +68,7 @@ async def _in_parts(
         usable = catalogue.mask(pool).usable
         taken, _ = await known_sums.taken_in(known, pool, [place.bounds for place in here])
         for place, count in zip(here, taken, strict=True):
-            found[place.prefix] = usable.count_between(*place.bounds), count
+            found[place.prefix] = usable.count_between(*cells.numbers_in(place.bounds, pool)), count
     return found
 
 

@@ -40,16 +40,17 @@ class Counted:
 
 
 async def taken_in(known: Engine, pool: Pool, parts: Sequence[Bounds]) -> Sequence[int]:
-    """How many addresses are held in parts of a pool, read now."""
-    first, last = parts[0][0], parts[-1][1]
-    if parts[0][1] - first + 1 < pool.block_size:
-        return cells.taken_within(await known.queries.blocks(pool.name, first, last), parts)
-    return await known.queries.allocated_in(pool.name, parts)
+    """How many addresses are held in parts of a pool, or prefixes of its own length, read now."""
+    numbers = [cells.numbers_in(part, pool) for part in parts]
+    first, last = numbers[0][0], numbers[-1][1]
+    if numbers[0][1] - first + 1 < pool.block_size:
+        return cells.taken_within(await known.queries.blocks(pool.name, first, last), numbers)
+    return await known.queries.allocated_in(pool.name, numbers)
 
 
 def is_large(pool: Pool) -> bool:
     """Whether a pool may have so many blocks that adding them up takes long."""
-    return pool.subnet.num_addresses >= LARGE * pool.block_size
+    return pool.last_number - pool.first_number + 1 >= LARGE * pool.block_size
 
 
 class SharedSums:
@@ -72,7 +73,7 @@ class SharedSums:
 
         async def read() -> Counted:
             at = known.clock()
-            parts = [(part.first, part.last) for part in cells.prefixes_of(pool.subnet)]
+            parts = [(part.first, part.last) for part in cells.prefixes_of(pool.subnet, pool.given_length)]
             taken = await taken_in(known, pool, parts)
             usages = await known.queries.usage_of([pool], {pool.name: sum(taken)})
             return Counted(usages[pool.name], taken, at)
@@ -87,7 +88,7 @@ class SharedSums:
         The parts are of one size and follow each other.
         """
         size = parts[0][1] - parts[0][0] + 1
-        cell = 1 << (pool.subnet.max_prefixlen - cells.cell_length(pool.subnet))
+        cell = 1 << (pool.subnet.max_prefixlen - cells.cell_length(pool.subnet, pool.given_length))
         if size < cell or not is_large(pool):
             return await taken_in(known, pool, parts), None
         counted, begin = await self.counted(known, pool), int(pool.subnet.network_address)

@@ -94,7 +94,13 @@ class _Settings(Document):
     routes: Annotated[list[RouteDocument], Field(max_length=MOST_ROUTES)] | None = None
     dns: DnsDocument | None = None
     block_size: Annotated[int, Field(ge=0, le=128)] | None = Field(
-        None, description="The prefix length of the pool's blocks; default 26 or 122."
+        None,
+        description="The prefix length of the pool's blocks; default 26 or 122. In a pool of prefixes a block"
+        " has 64 of them by default.",
+    )
+    prefix_length: Annotated[int, Field(ge=1, le=127)] | None = Field(
+        None,
+        description="The pool gives prefixes of this length or shorter, and no addresses. Null: addresses.",
     )
     affinity: Literal["any", "node"] | None = None
     cooldown: Annotated[int, Field(ge=0, le=31_536_000, description="Seconds.")] | None = None
@@ -134,9 +140,9 @@ class NewPool(_Settings):
         if "gateway" in self.model_fields_set:
             gateway = parse_address(self.gateway) if self.gateway is not None else None
         else:
-            gateway = default_gateway(subnet)
+            gateway = default_gateway(subnet) if self.prefix_length is None else None
         with _field("block_size"):
-            block_length = effective_block_length(subnet, self.block_size)
+            block_length = effective_block_length(subnet, self.block_size, self.prefix_length)
         if self.sticky and self.cooldown == 0:
             raise InvalidValue(
                 "sticky", "a sticky pool keeps an address for its cooldown, which is 0 seconds"
@@ -152,6 +158,7 @@ class NewPool(_Settings):
             routes=tuple(route.value() for route in self.routes or ()),
             dns=_dns(self.dns or DnsDocument()),
             block_length=block_length,
+            prefix_length=self.prefix_length,
             affinity=Affinity(self.affinity or Affinity.ANY),
             cooldown=DEFAULT_COOLDOWN if self.cooldown is None else self.cooldown,
             state=PoolState(self.state or PoolState.ACTIVE),
@@ -235,6 +242,7 @@ class ShownPool(TypedDict):
     routes: list[ShownRoute]
     dns: ShownDns
     block_size: int
+    prefix_length: int | None
     affinity: Literal["any", "node"]
     cooldown: int
     state: Literal["active", "draining"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -30,6 +31,7 @@ from ipamd.backends.interface import (
     LockPolicy,
 )
 from ipamd.models.allocation import NEVER_CAME, Allocation
+from ipamd.models.catalogue import Snapshot
 from ipamd.models.identity import owner_in
 from ipamd.models.query import AllocationQuery, HistoryQuery
 
@@ -175,6 +177,38 @@ async def test_a_record_says_of_each_address_when_a_prefix_around_it_ended(backe
     expected = dict.fromkeys(range(FIRST + 16, FIRST + 32), NOW + 9) | {FIRST + 21: NOW + 30}
     assert record.ended == expected
     assert [row.id for row in record.live] == [live.id]
+
+
+@pytest.mark.parametrize(
+    ("subnet", "length", "address"),
+    [
+        ("2001:db8::/48", 64, "2001:db8:0:41::"),
+        ("::/48", 64, "0:0:0:41::"),
+        ("fd00::/64", 80, "fd00::41:0:0:0"),
+        ("ffff::/16", 32, "ffff:ffff::"),
+        ("10.0.0.0/8", 24, "10.255.255.0"),
+        ("0.0.0.0/8", 16, "0.65.0.0"),
+    ],
+)
+async def test_a_block_of_a_pool_of_prefixes_counts_prefixes_and_not_addresses(
+    backend: Backend, subnet: str, length: int, address: str
+) -> None:
+    pool = replace(PLAIN, subnet=ip_network(subnet), prefix_length=length, block_length=length - 6)
+    number = pool.number_of(ip_address(address))
+    first = pool.block_of(number)
+    await save(backend, pool)
+    await carve(backend, block(first))
+    snapshot = await backend.ledger.snapshot(Snapshot())
+    assert replace(snapshot.pools["pods"], revision=0) == replace(pool, revision=0)
+
+    [ended] = await begin(backend, prefix(address, length, "p1", block=first))
+    await end(backend, ended, until=NOW + 9)
+    [live] = await begin(backend, prefix(address, length, "p2", block=first, since=NOW + 10))
+
+    assert (ended.block, live.block) == (first, first)
+    record = await backend.transact(lambda transaction: transaction.record(pool, first), WAIT)
+    assert ([row.id for row in record.live], record.ended) == ([live.id], {number: NOW + 9})
+    assert await holders(backend, str(live.addresses.last)) == [f"{ip_address(address)}/{length}"]
 
 
 async def test_prefixes_are_counted_by_pool_and_length(backend: Backend) -> None:

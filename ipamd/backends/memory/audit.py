@@ -7,7 +7,6 @@ from itertools import islice
 
 from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, Counted, RowPosition
 from ipamd.backends.memory.tables import Tables
-from ipamd.models.address import address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
@@ -64,22 +63,23 @@ def place_of(row: Allocation) -> RowPosition:
 
 def record_of(tables: Tables, pool: Pool, first: int) -> BlockRecord:
     """See `Transaction.record`."""
-    inside = {address_in(pool.family, first + offset) for offset in range(pool.block_size)}
-    rows = [row for row in tables.allocations.rows.values() if _is_of(row, pool) and row.address in inside]
+    inside = pool.addresses_of(first, first + pool.block_size - 1)
+    of_pool = (row for row in tables.allocations.rows.values() if _is_of(row, pool))
+    rows = [row for row in of_pool if inside.contains(row.address)]
     return BlockRecord(
         live=[row for row in rows if row.until is None and not row.slot],
-        ended=latest_endings(rows),
+        ended=latest_endings(rows, pool, first),
         forgotten=tables.forgotten,
         reused=pool.name in tables.removed_pools,
     )
 
 
-def latest_endings(rows: Iterable[Allocation]) -> dict[int, int]:
-    """When of each address the allocation ended that was the last to begin."""
+def latest_endings(rows: Iterable[Allocation], pool: Pool, block: int) -> dict[int, int]:
+    """When of each number of a block the allocation ended that was the last to begin."""
     latest: dict[int, int] = {}
     for row in sorted(rows, key=lambda row: (row.since, row.stored_id)):
         if row.gave_back and row.until is not None:
-            latest.update(dict.fromkeys(row.addresses.values, row.until))
+            latest.update(dict.fromkeys(pool.numbers_in_block(row.addresses, block), row.until))
     return latest
 
 

@@ -73,6 +73,8 @@ class SqlCatalogueChange:
         match replace(entry, revision=await self._revision()):
             case Pool() as pool:
                 await self._session.run(statements.SAVE_POOL, *pool_values(pool))
+                if pool.prefix_length is not None:
+                    await self._session.run(statements.SHUT_OUT_WHO_KNOWS_NO_POOLS_OF_PREFIXES)
             case Reservation() as reservation:
                 await self._session.run(statements.SAVE_RESERVATION, *reservation_values(reservation))
             case Quota() as quota:

@@ -11,7 +11,6 @@ from ipamd.backends.interface import BlockRecord
 from ipamd.backends.sql.rows import allocation_of
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, HISTORY, REMOVED
 from ipamd.backends.sql.session import DatabaseSession, Statement
-from ipamd.models.address import address_in
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
@@ -100,8 +99,8 @@ REMOVED_POOL: Final = Statement(
 
 async def record_of(session: DatabaseSession, pool: Pool, first: int) -> BlockRecord:
     """See `Transaction.record`."""
-    ends = (address_in(pool.family, value).packed for value in (first, first + pool.block_size - 1))
-    place = (pool.space, *ends)
+    inside = pool.addresses_of(first, first + pool.block_size - 1)
+    place = (pool.space, inside.first.packed, inside.last.packed)
     live = [allocation_of(row) for row in await session.fetch(LIVE_BETWEEN, *place)]
     ended = [allocation_of(row) for row in await session.fetch(ENDED_BETWEEN, *place)]
     ended += [allocation_of(row) for row in await session.fetch(PREFIXES_BETWEEN, *place)]
@@ -109,15 +108,15 @@ async def record_of(session: DatabaseSession, pool: Pool, first: int) -> BlockRe
     [(forgotten,)] = await session.fetch(FORGOTTEN)
     return BlockRecord(
         live=[row for row in live if row.pool == pool.name],
-        ended=_latest(ended, pool),
+        ended=_latest(ended, pool, first),
         forgotten=forgotten,
         reused=bool(await session.fetch(REMOVED_POOL, pool.name)),
     )
 
 
-def _latest(ended: Sequence[Allocation], pool: Pool) -> dict[int, Instant]:
-    """When the last allocation of each address ended, of those whose last one was of a pool."""
+def _latest(ended: Sequence[Allocation], pool: Pool, block: int) -> dict[int, Instant]:
+    """When the last allocation of each number of a block ended, of those whose last one was of a pool."""
     latest: dict[int, Allocation] = {}
     for row in sorted(ended, key=lambda row: (row.since, row.stored_id)):
-        latest.update(dict.fromkeys(row.addresses.values, row))
+        latest.update(dict.fromkeys(pool.numbers_in_block(row.addresses, block), row))
     return {value: row.until or 0 for value, row in latest.items() if row.pool == pool.name}

@@ -22,6 +22,8 @@ Row = Sequence[Any]
 
 NUMBER_BYTES: Final = 16
 CURSOR_BYTES: Final = 17
+OFFSET_BITS: Final = 32
+LARGEST_OFFSET: Final = (1 << OFFSET_BITS) - 1
 _NO_IDENTITY: Final = (None, None, None, None, None)
 
 
@@ -59,7 +61,7 @@ def allocation_values(allocation: Allocation) -> Values:
         allocation.space,
         allocation.address.packed,
         allocation.pool,
-        int(allocation.address) - allocation.block,
+        place_of(int(allocation.address), allocation.block),
         allocation.digest,
         allocation.position,
         *identity,
@@ -90,6 +92,17 @@ def allocation_values(allocation: Allocation) -> Values:
         allocation.prefix_length,
         None if allocation.prefix_length is None else allocation.addresses.last.packed,
     )
+
+
+def place_of(value: int, block: int) -> int:
+    """Where an address lies in its block: its offset, and how many bits are left out if not none.
+
+    A block's number lacks the bits behind the pool's prefix length (`Pool.number_of`).
+    """
+    left_out = 0
+    while (value >> left_out) - block > LARGEST_OFFSET:
+        left_out += 1
+    return (left_out << OFFSET_BITS) + (value >> left_out) - block
 
 
 def _listed_name(workload: Workload) -> str | None:
@@ -148,7 +161,7 @@ def allocation_of(row: Row) -> Allocation:
         space=space,
         address=address,
         pool=pool,
-        block=int(address) - place,
+        block=(int(address) >> (place >> OFFSET_BITS)) - (place & LARGEST_OFFSET),
         holder=Identity(cluster, network, node, container_id, ifname)
         if owner is None
         else Owner(owner, digest, cluster),

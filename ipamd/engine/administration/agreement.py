@@ -17,7 +17,8 @@ def why_never(reservation: Reservation, masks: Iterable[Mask]) -> str | None:
     """
     addresses, why = reservation.addresses, None
     for mask in masks:
-        if mask.usable.meets(int(addresses.first), int(addresses.last)):
+        numbers = mask.pool.numbers_of(addresses)
+        if mask.usable.meets(numbers.start, numbers.stop - 1):
             return None
         if why is None:
             first = _first_in(addresses, mask.pool)

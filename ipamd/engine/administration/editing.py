@@ -22,7 +22,7 @@ from ipamd.engine.administration.statements import (
     validate_quota,
     validate_reservation,
 )
-from ipamd.models.address import AddressRange, IPAddress, IPNetwork, address_in
+from ipamd.models.address import AddressRange, IPAddress, IPNetwork
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot
@@ -111,10 +111,10 @@ class Editing:
         self._refuse_overlap(new)
         if any(new.is_announced_in(each) > old.is_announced_in(each) for each in self._before.networks):
             await blocks_of(old, self._catalogue)  # before any other lock on them: they come in one order
-        if new.block_length != old.block_length and await blocks_of(old, self._catalogue):
-            raise InvalidValue(
-                "block_size", "it is fixed once the pool has given an address: make another pool"
-            )
+        resized = (new.block_length, new.prefix_length) != (old.block_length, old.prefix_length)
+        if resized and await blocks_of(old, self._catalogue):
+            field = "block_size" if new.prefix_length == old.prefix_length else "prefix_length"
+            raise InvalidValue(field, "it is fixed once the pool has given an address: make another pool")
         await _remask(Mask(old, self._kept_in(old)), Mask(new, self._kept_in(new)), self._catalogue)
         self._subnets.remove(old.space, _whole(old))
         return await self._save_pool(new)
@@ -327,10 +327,10 @@ class Editing:
 
     def _kept_near(self, pool: Pool, addresses: AddressRange) -> list[Reservation]:
         """The reservations in the blocks of a pool that have any of these addresses: no others change."""
-        first = max(pool.block_of(int(addresses.first)), int(pool.subnet[0]))
-        last = min(pool.block_of(int(addresses.last)) + pool.block_size - 1, int(pool.subnet[-1]))
-        blocks = AddressRange(address_in(pool.family, first), address_in(pool.family, last))
-        return list(self._kept.all_meeting(pool.space, blocks))
+        numbers = pool.numbers_of(addresses)
+        first = max(pool.block_of(numbers.start), pool.first_number)
+        last = min(pool.block_of(numbers.stop - 1) + pool.block_size - 1, pool.last_number)
+        return list(self._kept.all_meeting(pool.space, pool.addresses_of(first, last)))
 
     async def _rereserve(self, about: Reservation, *, kept: bool) -> None:
         """Adapt the pools that a reservation touches, which is to be kept or goes."""
@@ -367,11 +367,11 @@ def _whole(pool: Pool) -> AddressRange:
 
 async def blocks_of(pool: Pool, catalogue: CatalogueChange) -> list[Block]:
     """All blocks of a pool, locked: no batch that has decided by an older catalogue is under way in them."""
-    return list(await catalogue.blocks_between(pool.name, int(pool.subnet[0]), int(pool.subnet[-1])))
+    return list(await catalogue.blocks_between(pool.name, pool.first_number, pool.last_number))
 
 
 async def _touched(pool: Pool, spans: Spans, catalogue: CatalogueChange) -> list[Block]:
-    """The blocks that hold any of these addresses, locked."""
+    """The blocks that hold any of these numbers, locked."""
     pieces = list(spans)
     if len(pieces) > MOST_SPANS:
         pieces = [(pieces[0][0], pieces[-1][1])]
@@ -443,8 +443,8 @@ async def _refuse_others(
             )
 
 
-async def _holder(value: int, pool: Pool, catalogue: CatalogueChange) -> tuple[IPAddress, Allocation | None]:
-    address = address_in(pool.family, value)
+async def _holder(number: int, pool: Pool, catalogue: CatalogueChange) -> tuple[IPAddress, Allocation | None]:
+    address = pool.address_of(number)
     return address, await catalogue.holder_of(pool.space, address)
 
 

@@ -10,7 +10,7 @@ from ipamd.addressing.free_prefixes import prefixes_within
 from ipamd.addressing.mask import Mask
 from ipamd.addressing.ranges import Spans
 from ipamd.backends.interface import CatalogueChange
-from ipamd.models.address import MAX_LENGTH, AddressRange, address_in, prefix_size
+from ipamd.models.address import MAX_LENGTH, AddressRange
 from ipamd.models.errors import InvalidValue, ReservationConflicts
 
 MOST_LOOKED_AT: Final = 4096
@@ -23,15 +23,16 @@ async def free_prefix(mask: Mask, length: int, catalogue: CatalogueChange) -> Ad
     It locks the blocks that it looks into. Raises InvalidValue, ReservationConflicts.
     """
     pool = mask.pool
-    longest, most = pool.subnet.prefixlen + 1, MAX_LENGTH[pool.family]
-    if not longest <= length < most:
-        why = f"pool {pool.name} ({pool.subnet}) has prefixes of /{longest} to /{most - 1}, no /{length}"
+    most = pool.subnet.prefixlen + 1
+    least = min(pool.given_length, MAX_LENGTH[pool.family] - 1)
+    if not most <= length <= least:
+        why = f"pool {pool.name} ({pool.subnet}) has prefixes of /{most} to /{least}, no /{length}"
         raise InvalidValue("prefix_length", why)
-    size = prefix_size(pool.family, length)
+    size = pool.count_of(length)
     for first in islice(prefixes_within(mask.assignable, size), MOST_LOOKED_AT):
         within = Spans([(first, first + size - 1)])
         blocks = await catalogue.blocks_between(pool.name, first, first + size - 1)
         if not any(count_held(block, within) for block in blocks):
-            return AddressRange.of_prefix(address_in(pool.family, first), length)
+            return AddressRange.of_prefix(pool.address_of(first), length)
     why = f"pool {pool.name} has no /{length} of which nothing is held, reserved or excluded"
     raise ReservationConflicts(why)

@@ -81,6 +81,8 @@ def validate_hold(hold: Hold, pools: Mapping[str, Pool]) -> None:
         raise PoolUnknown(hold.pool)
     if pool.state is PoolState.DRAINING:
         raise InvalidValue("pool", f"pool {pool.name} is draining: it gives nothing new")
+    if pool.prefix_length is not None:
+        raise InvalidValue("pool", f"pool {pool.name} gives prefixes, and a hold is of addresses")
     if not pool.lends:
         raise InvalidValue(
             "pool",
@@ -122,8 +124,14 @@ def objections(pool: Pool) -> Iterator[Objection]:
         yield Objection("cooldown", f"{pool.cooldown} is negative: write seconds, 0 or more")
     if pool.owner_keep < 0:
         yield Objection("owner_keep", f"{pool.owner_keep} is negative: write seconds, 0 or more")
+    length, shortest = pool.prefix_length, pool.subnet.prefixlen + 1
+    if length is not None and not shortest <= length < pool.subnet.max_prefixlen:
+        longest = pool.subnet.max_prefixlen - 1
+        what = f"{pool.subnet} has prefixes of /{shortest} to /{longest}, no /{length}"
+        yield Objection("prefix_length", what)
+        return
     try:
-        effective_block_length(pool.subnet, pool.block_length)
+        effective_block_length(pool.subnet, pool.block_length, length)
     except ValueError as error:
         yield Objection("block_size", str(error))
 

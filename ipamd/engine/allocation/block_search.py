@@ -21,7 +21,7 @@ from ipamd.engine.allocation.former_addresses import kept, kept_until
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.clock import Reading
-from ipamd.models.address import AddressRange, IPAddress, address_in, prefix_size
+from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import NEVER_HELD, Block
 from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
@@ -53,9 +53,14 @@ class PickedAddress(NamedTuple):
     prefix_length: int | None = None
 
     @property
+    def number(self) -> int:
+        """The number of it in its pool, or the first."""
+        return self.pool.number_of(self.address)
+
+    @property
     def size(self) -> int:
-        """How many addresses it is."""
-        return count_of(self.pool.family, self.prefix_length)
+        """How many numbers of its pool it is."""
+        return self.pool.count_of(self.prefix_length)
 
 
 class NotYet(Enum):
@@ -120,7 +125,7 @@ class BatchBlocks:
                 continue
             if request.place is not None:
                 return self._take_at(request.place, request, pool, node)
-            found = self._take_from(pool, node)
+            found = self.take_from(pool, node)
             if found is not None:
                 return found
         raise NothingFree(tuple(pool.name for pool in request.pools))
@@ -148,9 +153,9 @@ class BatchBlocks:
 
     def give_back(self, row: Allocation) -> None:
         """Release the address of an open block, or all of a prefix."""
-        block = self._open[row.pool][row.block]
-        first = int(row.address)
-        for value in range(first, first + count_of(row.address.version, row.prefix_length)):
+        block, pool = self._open[row.pool][row.block], self._catalogue.pools[row.pool]
+        first = pool.number_of(row.address)
+        for value in range(first, first + pool.count_of(row.prefix_length)):
             block.give_back(value, self._clock.now)
         self._await_turn(block)
 
@@ -165,11 +170,11 @@ class BatchBlocks:
 
     def free_before(self, picked: PickedAddress) -> Instant:
         """Since when a picked address was free."""
-        return self._open[picked.pool.name][picked.block].free_before(int(picked.address))
+        return self._open[picked.pool.name][picked.block].free_before(picked.number)
 
     def lease(self, picked: PickedAddress) -> Instant:
         """Make a picked address a free seat. Returns since when it was free."""
-        return self._open[picked.pool.name][picked.block].lease(int(picked.address))
+        return self._open[picked.pool.name][picked.block].lease(picked.number)
 
     def begin_seat(self, row: Allocation) -> None:
         """Give the address of a free seat to a container."""
@@ -182,20 +187,19 @@ class BatchBlocks:
     def put_back(self, row: Allocation) -> None:
         """Release what is left of a hold."""
         block = self._open[row.pool][row.block]
-        block.put_back(int(row.address), min(row.free_since or NEVER_HELD, self._clock.now))
+        block.put_back(self._number(row), min(row.free_since or NEVER_HELD, self._clock.now))
         self._await_turn(block)
 
     def give_back_seat(self, row: Allocation) -> None:
         """Release the address of a free seat."""
         block = self._open[row.pool][row.block]
-        block.give_back_seat(int(row.address), row.free_since or NEVER_HELD)
+        block.give_back_seat(self._number(row), row.free_since or NEVER_HELD)
         self._await_turn(block)
 
     def untake(self, picked: PickedAddress) -> None:
         """Put back an address whose request gets nothing in this round."""
         block = self._open[picked.pool.name][picked.block]
-        first = int(picked.address)
-        for value in range(first, first + picked.size):
+        for value in range(picked.number, picked.number + picked.size):
             block.untake(value)
         self._await_turn(block)
 
@@ -261,8 +265,11 @@ class BatchBlocks:
             pool.block_size - step.count if step.count > 1 else None,
         )
 
-    def _take_from(self, pool: Pool, asking: NodeKey | None) -> PickedAddress | NotYet | NeedsBlock | None:
-        """An address that nobody asked for by name; None when the pool has none."""
+    def take_from(self, pool: Pool, asking: NodeKey | None) -> PickedAddress | NotYet | NeedsBlock | None:
+        """Pick an address, or a prefix of the pool's own length, that nobody asked for by name.
+
+        None if the pool has none.
+        """
         node = asking if pool.affinity is Affinity.NODE else None
         order = self._step_orders.get((pool.name, node)) or self._step_order(pool, node)
         for step in order.steps:
@@ -278,7 +285,7 @@ class BatchBlocks:
                     self._hand_over(block, step.owner, node)
                     if block.next_free_since != since or step.owner in CHANGES_HANDS:
                         self._await_turn(block)
-                    return PickedAddress(pool, block.block.first, address_in(pool.family, value))
+                    return self._picked(pool, block, value)
             if step.contended:
                 return NotYet.CONTENDED
             if not step.exhausted:
@@ -359,7 +366,7 @@ class BatchBlocks:
         pool = next((each for each in request.pools if each.name == former.pool), None)
         if pool is None or not pool.sticky or pool.state is PoolState.DRAINING:
             return None
-        value = int(former.address)
+        value = pool.number_of(former.address)
         number = pool.block_of(value)
         if value not in self._catalogue.mask(pool).assignable or BlockId(pool.name, number) in self._uncarved:
             return None
@@ -384,7 +391,15 @@ class BatchBlocks:
         if owner is BlockOwner.NONE or not pool.lends:
             self._hand_over(block, owner, node)
         self._await_turn(block)
-        return PickedAddress(pool, block.block.first, address_in(pool.family, value))
+        return self._picked(pool, block, value)
+
+    @staticmethod
+    def _picked(pool: Pool, block: OpenBlock, value: int) -> PickedAddress:
+        address = pool.address_of(value)
+        return PickedAddress(pool, block.block.first, address, prefix_length=pool.prefix_length)
+
+    def _number(self, row: Allocation) -> int:
+        return self._catalogue.pools[row.pool].number_of(row.address)
 
     def _next_in(self, step: SearchStep, pool: Pool) -> OpenBlock | None:
         """The open block of a step whose next address has been free longest."""
@@ -436,12 +451,6 @@ class BatchBlocks:
             self._await_turn(opened[block.first])
 
 
-def count_of(family: int, prefix_length: int | None) -> int:
-    """How many addresses an allocation is of."""
-    return 1 if prefix_length is None else prefix_size(family, prefix_length)
-
-
 def _belongs(block: Block, pool: Pool) -> bool:
     """Whether a block is one of a pool as it is known here: it may have grown, or been made anew."""
-    first, last = int(pool.subnet[0]), int(pool.subnet[-1])
-    return block.size == pool.block_size and first <= block.first <= last
+    return block.size == pool.block_size and pool.first_number <= block.first <= pool.last_number

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipamd.addressing.mask import Mask
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.clock import Reading
-from ipamd.models.address import IPAddress, address_in
+from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD, Block
 from ipamd.models.errors import AddressUnavailable
@@ -70,7 +70,7 @@ def kept_until(
     if freed == HELD or freed <= clock.past(pool.cooldown * SECOND):
         return None
     own = request.former is not None and request.former.freed == freed
-    if own or mask.reservation_of(address_in(pool.family, block.first + offset)) is not None:
+    if own or mask.reservation_of(pool.address_of(block.first + offset)) is not None:
         return None
     return clock.lasts_until(freed, pool.cooldown * SECOND)
 

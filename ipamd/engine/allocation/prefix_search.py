@@ -9,13 +9,13 @@ from ipamd.addressing.block import OpenBlock
 from ipamd.addressing.mask import Mask
 from ipamd.backends.interface import BlockOwner
 from ipamd.engine.allocation.block_owners import CarvingStep, not_lent, order_of_steps, owner_asked
-from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress, count_of
+from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress
 from ipamd.engine.allocation.call import NeedsBlock, carvable
 from ipamd.engine.allocation.former_addresses import kept, kept_until
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
-from ipamd.models.address import AddressRange, address_in
+from ipamd.models.address import AddressRange
 from ipamd.models.block import HELD
 from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
 from ipamd.models.instant import SECOND, Instant
@@ -59,8 +59,10 @@ class PrefixSearch:
         A block is carved as soon as many have been looked into in vain. Only if none is left to carve are
         all looked into.
         """
+        count = pool.count_of(length)
+        if count == 1:
+            return self._blocks.take_from(pool, asking)
         node = asking if pool.affinity is Affinity.NODE else None
-        count = count_of(pool.family, length)
         free_before = self._clock.past(pool.cooldown * SECOND)
         is_carved_out = self._blocks.is_carved_out(carvable(pool.name, count))
         for each in order_of_prefix_steps(pool, node):
@@ -96,7 +98,7 @@ class PrefixSearch:
     ) -> PickedAddress | NotYet | NeedsBlock:
         """A prefix that must lie in a certain place: a requested one, or one of the holder's reservation."""
         node = asking if pool.affinity is Affinity.NODE else None
-        mask, count = self._catalogue.mask(pool), count_of(pool.family, length)
+        mask, count = self._catalogue.mask(pool), pool.count_of(length)
         usable = mask.usable_within(place)
         taken = lent = None
         for number in mask.blocks_meeting(usable):
@@ -120,7 +122,7 @@ class PrefixSearch:
         if taken is None:
             raise AddressUnavailable(place.first, f"no /{length} of {place} may be had by a holder")
         reserved = request.reservation.statement if request.reservation else None
-        raise AddressTaken(pool.space, address_in(pool.family, taken), reserved=reserved)
+        raise AddressTaken(pool.space, pool.address_of(taken), reserved=reserved)
 
     def _kept_until(self, block: OpenBlock, bits: int, request: AddressRequest, mask: Mask) -> Instant | None:
         """Until when a sticky pool keeps some part of a requested prefix, None if it keeps none."""
@@ -134,7 +136,7 @@ class PrefixSearch:
         self, block: OpenBlock, value: int, pool: Pool, length: int, owner: BlockOwner, node: NodeKey | None
     ) -> PickedAddress:
         self._blocks.note_taken_from(block, owner, node)
-        return PickedAddress(pool, block.block.first, address_in(pool.family, value), prefix_length=length)
+        return PickedAddress(pool, block.block.first, pool.address_of(value), prefix_length=length)
 
 
 def _lends_prefixes(pool: Pool, node: NodeKey | None) -> bool:

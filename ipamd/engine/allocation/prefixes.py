@@ -21,10 +21,13 @@ def why_no_prefix(pool: Pool, length: int) -> str | None:
         return why_no_length(pool.family, length)
     if length <= pool.subnet.prefixlen:
         return f"pool {pool.name} ({pool.subnet}) has no /{length} in it"
+    if length > pool.given_length:
+        return f"pool {pool.name} gives prefixes of /{pool.given_length} and shorter, and no /{length}"
     if length < pool.block_length:
         return (
             f"pool {pool.name} gives no /{length}: a prefix lies in a block, and its blocks are "
-            f"/{pool.block_length}. Reserve it (`ipamctl reservation create --pool --prefix-length`)"
+            f"/{pool.block_length}. Make a pool of such prefixes (`ipamctl pool create --prefix-length`), or "
+            "reserve one (`ipamctl reservation create --pool --prefix-length`)"
         )
     return None
 

@@ -15,7 +15,7 @@ from ipamd.engine.allocation.prefixes import (
     unavailable,
 )
 from ipamd.engine.catalogue import KEPT_CHOICES, Catalogue, RequestContext
-from ipamd.models.address import MAX_LENGTH, AddressRange, IPAddress, address_in
+from ipamd.models.address import MAX_LENGTH, AddressRange, IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.errors import AddressUnavailable, InvalidValue, NotAllowed, PoolUnknown
 from ipamd.models.former_address import FormerAddress
@@ -88,6 +88,8 @@ def _adopted(
     pool = catalogue.pool_with(address, space)
     if pool is None:
         raise AddressUnavailable(address, f"it is in no pool of space {space}")
+    if pool.prefix_length is not None:
+        raise AddressUnavailable(address, no_addresses(pool))
     why = why_not_had(address, pool, request, catalogue)
     if why is not None:
         raise AddressUnavailable(address, why)
@@ -117,7 +119,7 @@ def alternatives(
         if pool_names:
             chosen = tuple(_named(slot, context, catalogue) for slot in pool_names)
         else:
-            chosen = _selected(context, catalogue)
+            chosen = _selected(context, catalogue, prefixes=False)
         if len(catalogue.choices) < KEPT_CHOICES:
             catalogue.choices[question] = chosen
     return chosen
@@ -151,6 +153,8 @@ def why_not_selected(pool: Pool, context: RequestContext, catalogue: Catalogue) 
 def why_not_unasked(pool: Pool, context: RequestContext, catalogue: Catalogue) -> str | None:
     """Why a pool does not serve somebody who names no pool; None when it does."""
     why = why_not_selected(pool, context, catalogue)
+    if why is None and pool.prefix_length is not None:
+        return no_addresses(pool)
     if why is None and not pool.auto_assign:
         return f"pool {pool.name} serves only requests that name it (its auto_assign is false)"
     return why
@@ -168,7 +172,18 @@ def why_not_had(
     return mask.why_not(address)
 
 
-def _named(slot: tuple[str, ...], context: RequestContext, catalogue: Catalogue) -> Alternatives:
+def no_addresses(pool: Pool) -> str:
+    """That a pool gives prefixes only, as a sentence."""
+    return (
+        f"pool {pool.name} gives prefixes of /{pool.given_length}, and no addresses: ask for a prefix "
+        "(`prefix_length`, or the annotation `ipamd.io/prefix`)"
+    )
+
+
+def _named(
+    slot: tuple[str, ...], context: RequestContext, catalogue: Catalogue, *, prefix: bool = False
+) -> Alternatives:
+    """The pools of these that serve somebody; those of prefixes only for a `prefix`."""
     pools: list[Pool] = []
     refusals: list[str] = []
     first: Pool | None = None
@@ -180,6 +195,8 @@ def _named(slot: tuple[str, ...], context: RequestContext, catalogue: Catalogue)
         if pool.family != first.family:
             raise _mixed(first, pool)
         refusal = why_not_selected(pool, context, catalogue)
+        if refusal is None and pool.prefix_length is not None and not prefix:
+            refusal = no_addresses(pool)
         if refusal is None:
             pools.append(pool)
         else:
@@ -198,11 +215,14 @@ def _mixed(one: Pool, other: Pool) -> InvalidValue:
     )
 
 
-def _selected(context: RequestContext, catalogue: Catalogue) -> tuple[Alternatives, ...]:
+def _selected(context: RequestContext, catalogue: Catalogue, *, prefixes: bool) -> tuple[Alternatives, ...]:
+    """The pools that selectors choose, by family: those of `prefixes`, or of addresses."""
     matching = [
         pool
         for pool in catalogue.pools.values()
-        if pool.auto_assign and why_not_selected(pool, context, catalogue) is None
+        if pool.auto_assign
+        and (pool.prefix_length is not None) == prefixes
+        and why_not_selected(pool, context, catalogue) is None
     ]
     matching.sort(key=lambda pool: (-pool.priority, pool.name))
     families = (tuple(pool for pool in matching if pool.family == family) for family in (4, 6))
@@ -283,10 +303,12 @@ def prefix_asked(
     """
     length = prefix.length
     if prefix.pools:
-        [named] = alternatives((prefix.pools,), context_of(request), catalogue)
-        pools = pools_with_prefix(length, named)
-    else:
+        pools = pools_with_prefix(length, _named(prefix.pools, context_of(request), catalogue, prefix=True))
+    elif request.pool_names:
         pools = pools_beside(length, chosen)
+    else:
+        of_prefixes = _selected(context_of(request), catalogue, prefixes=True)
+        pools = pools_beside(length, [*chosen, *of_prefixes])
     if length == MAX_LENGTH[pools[0].family]:
         raise InvalidValue("prefix_length", f"a /{length} is one address: ask for an address")
     own = catalogue.reserved_for(request.workload.namespace, request.workload.name, request.owner)
@@ -316,8 +338,8 @@ def why_prefix_not_had(
             kept = f"{reservation.addresses} is reserved for {reservation.holder}"
             return f"{kept} (reservation {reservation.id})"
     usable = mask.usable_within(wanted)
-    if usable.total == wanted.size:
+    numbers = pool.numbers_of(wanted)
+    if usable.total == len(numbers):
         return None
-    first = next(value for value in range(int(wanted.first), int(wanted.last) + 1) if value not in usable)
-    address = address_in(pool.family, first)
+    address = pool.address_of(next(number for number in numbers if number not in usable))
     return f"{address} is in it, and {mask.why_not(address) or 'pool ' + pool.name + ' keeps it'}"

@@ -172,7 +172,8 @@ class Check:
 
     async def _set_back(self, row: Allocation, finding: Finding) -> Finding:
         """Set back the allocations of an address, then say the same in its block."""
-        await set_back_address(self._backend, row.space, row.address, self._clock(), [row])
+        pools = (await self._cache.refresh()).pools
+        await set_back_address(self._backend, pools, row.space, row.address, self._clock(), [row])
         block = BlockId(row.pool, row.block)
         if await self._backend.ledger.blocks(row.pool, LATEST, (row.block, row.block)):
             await self._repair(_rewrite, block, [finding])

@@ -13,7 +13,7 @@ from ipamd.backends.interface import AuditedRows, BlockId, BlockRecord
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import AHEAD
 from ipamd.engine.moments import is_wrong
-from ipamd.models.address import IPAddress, address_in
+from ipamd.models.address import address_in
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD, NEVER_HELD, Block
 from ipamd.models.finding import Finding, FindingKind
@@ -32,10 +32,12 @@ class Comparison:
 
     def __init__(self, block: Block, record: BlockRecord, pool: Pool, assignable: int, now: Instant) -> None:
         self.block = block
-        self._record = replace(record, ended=_believable(block, record, now))
+        self._record = replace(record, ended=_believable(block, record, pool, now))
         self._pool = pool
         self._assignable = assignable
-        self._live = {value: row for row in record.live for value in row.addresses.values}
+        self._live = {
+            number: row for row in record.live for number in pool.numbers_in_block(row.addresses, block.first)
+        }
 
     def findings(self) -> Iterator[Finding]:
         """The contradictions, address by address, then those of the counters."""
@@ -111,7 +113,7 @@ class Comparison:
             inside = (row for row in live[at + 1 :] if prefix.addresses.contains(row.address))
             for row in inside if prefix.prefix_length is not None else ():
                 what = f"is held by {row.held_by}, and {prefix.written} around it by {prefix.held_by} too"
-                yield self._finding(FindingKind.OVERLAP, what, int(row.address), row.id)
+                yield self._finding(FindingKind.OVERLAP, what, self._pool.number_of(row.address), row.id)
 
     def _of_counters(self) -> Iterator[Finding]:
         block = self.block
@@ -137,24 +139,25 @@ class Comparison:
         self, kind: FindingKind, what: str, value: int | None = None, row: int | None = None
     ) -> Finding:
         pool = self._pool
-        address = address_in(pool.family, value) if value is not None else None
+        address = pool.address_of(value) if value is not None else None
         return Finding(
             kind=kind,
             what=f"{address} {what}" if address is not None else f"block {_shown(self.block, pool)} {what}",
             space=pool.space,
             pool=pool.name,
-            block=address_in(pool.family, self.block.first),
+            block=pool.address_of(self.block.first),
             address=address,
             allocation=row,
         )
 
 
-def _believable(block: Block, record: BlockRecord, now: Instant) -> Mapping[int, Instant]:
+def _believable(block: Block, record: BlockRecord, pool: Pool, now: Instant) -> Mapping[int, Instant]:
     """When addresses were released; of what a clock that was ahead wrote, since when their block says."""
     limit = now + AHEAD
     if all(until <= limit for until in record.ended.values()):
         return record.ended
-    live = {value for row in record.live for value in row.addresses.values}
+    held = (pool.numbers_in_block(row.addresses, block.first) for row in record.live)
+    live = {number for numbers in held for number in numbers}
 
     def bounded(value: int, until: Instant) -> Instant:
         if until <= limit:
@@ -180,14 +183,16 @@ def misplaced(block: Block, pool: Pool | None) -> Finding | None:
     elif not (
         block.size == pool.block_size
         and pool.block_of(block.first) == block.first
-        and int(pool.subnet[0]) <= block.first <= int(pool.subnet[-1])
+        and pool.first_number <= block.first <= pool.last_number
     ):
         kind = FindingKind.BLOCK_OUTSIDE_POOL
         what = f"begins a block of {block.size}, but pool {pool.name} ({pool.subnet}) has no such block"
     else:
         return None
-    family = pool.family if pool is not None and block.first < 1 << 32 else _family_of(block.first)
-    first = address_in(family, block.first)
+    if pool is not None and block.first <= pool.last_number:
+        first = pool.address_of(block.first)
+    else:
+        first = address_in(_family_of(block.first), block.first)
     return Finding(
         kind=kind,
         what=f"{first} {what}",
@@ -266,7 +271,7 @@ def _of_live(row: Allocation, rows: AuditedRows, catalogue: Catalogue) -> Iterat
     if why is not None:
         what = f"{row.address} is held by {row.held_by}, but {why}"
         yield about(row, FindingKind.ALLOCATION_OUTSIDE_POOL, what)
-    elif pool.block_of(int(row.address)) != row.block:
+    elif pool.block_of(pool.number_of(row.address)) != row.block:
         what = f"{row.address} is held by {row.held_by}, but in a block that does not contain it"
         yield about(row, FindingKind.ALLOCATION_IN_WRONG_BLOCK, what)
     elif BlockId(row.pool, row.block) not in rows.blocks:
@@ -280,8 +285,9 @@ def _why_outside(row: Allocation, pool: Pool, catalogue: Catalogue) -> str | Non
     mask = mask_of(pool, catalogue)
     why = mask.why_not(row.address)
     if why is None and row.prefix_length is not None:
-        addresses = row.addresses
-        if mask.usable.count_between(int(addresses.first), int(addresses.last)) < addresses.size:
+        numbers = pool.numbers_of(row.addresses)
+        first, last = numbers.start, numbers.stop - 1
+        if mask.usable.count_between(first, last) < last - first + 1:
             why = f"pool {pool.name} keeps a part of {row.written}"
     return why
 
@@ -308,8 +314,7 @@ def _family_of(value: int) -> int:
 
 
 def _shown(block: Block, pool: Pool) -> str:
-    first: IPAddress = address_in(pool.family, block.first)
-    return f"{first}/{pool.block_length}"
+    return f"{pool.address_of(block.first)}/{pool.block_length}"
 
 
 def _free(since: Instant) -> str:

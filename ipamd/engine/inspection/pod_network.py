@@ -14,7 +14,7 @@ from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.turns import Turns
 from ipamd.engine.upkeep import Upkeep
-from ipamd.models.address import IPAddress, IPNetwork, address_in
+from ipamd.models.address import IPAddress, IPNetwork
 from ipamd.models.errors import NetworkChangesTooOld, NotFound
 from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
@@ -239,7 +239,7 @@ def announced_nodes(
     blocks: dict[str, list[IPNetwork]] = defaultdict(list)
     for node, name, first in reading.blocks:
         pool = pools[name]
-        blocks[node].append(ip_network((address_in(pool.family, first), pool.block_length)))
+        blocks[node].append(ip_network((pool.address_of(first), pool.block_length)))
     own, singles = _by_node(reading.own), _by_node([*reading.singles, *reading.own])
     found = []
     for name in names:

@@ -72,11 +72,11 @@ class FileAudit:
 
 def record_of(store: Store, pool: Pool, first: int) -> BlockRecord:
     """See `Transaction.record`."""
-    values = range(first, first + pool.block_size)
+    inside = pool.addresses_of(first, first + pool.block_size - 1)
     rows: list[Allocation] = [
         row
         for row in sorted(store.values("allocation"), key=_place)
-        if (row.space, row.pool) == (pool.space, pool.name) and int(row.address) in values
+        if (row.space, row.pool) == (pool.space, pool.name) and inside.contains(row.address)
     ]
     return BlockRecord(
         live=[row for row in rows if row.until is None and not row.slot],
@@ -84,7 +84,7 @@ def record_of(store: Store, pool: Pool, first: int) -> BlockRecord:
             value: row.until
             for row in sorted(rows, key=lambda row: (row.since, row.stored_id))
             if row.until is not None and row.gave_back
-            for value in row.addresses.values
+            for value in pool.numbers_in_block(row.addresses, first)
         },
         forgotten=store.get("number", "forgotten", 0),
         reused=store.get("removed", pool.name) is not None,

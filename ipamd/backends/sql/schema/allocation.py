@@ -27,7 +27,7 @@ ALLOCATION: Final = Table(
     needed("space"),
     needed("address", LargeBinary),
     needed("pool"),
-    needed("place", BigInteger),  # of the address in its block: address minus the block's number
+    needed("place", BigInteger),  # of the address in its block (`rows.place_of`)
     needed("digest", LargeBinary),
     needed("position", BigInteger),
     optional("cluster"),

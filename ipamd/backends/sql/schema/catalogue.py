@@ -43,6 +43,7 @@ POOL: Final = Table(
     needed("routes"),
     needed("dns"),
     needed("block_length", BigInteger),
+    optional("prefix_length", BigInteger),
     needed("affinity"),
     needed("cooldown", BigInteger),
     needed("state"),

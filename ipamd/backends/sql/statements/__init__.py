@@ -72,6 +72,7 @@ from ipamd.backends.sql.statements.database import (
     SCHEMA,
     SET_TIME_BACK,
     SHUT_OUT_WHO_KNOWS_NO_HOLDS,
+    SHUT_OUT_WHO_KNOWS_NO_POOLS_OF_PREFIXES,
     SHUT_OUT_WHO_KNOWS_NO_QUOTAS,
 )
 from ipamd.backends.sql.statements.fill import (
@@ -156,6 +157,7 @@ __all__ = [
     "SET_TIME_BACK",
     "SHORTEN_RELEASES",
     "SHUT_OUT_WHO_KNOWS_NO_HOLDS",
+    "SHUT_OUT_WHO_KNOWS_NO_POOLS_OF_PREFIXES",
     "SHUT_OUT_WHO_KNOWS_NO_QUOTAS",
     "TOKENS_AFTER",
     "USES",

@@ -30,6 +30,9 @@ KNOWS_QUOTAS: Final = 22
 KNOWS_HOLDS: Final = 29
 """The oldest revision whose code knows what holds have."""
 
+KNOWS_POOLS_OF_PREFIXES: Final = 32
+"""The oldest revision whose code knows that the numbers of a pool may be those of prefixes."""
+
 
 def _shut_out_before(revision: int) -> Statement:
     known = literal_column(str(revision), Integer())
@@ -40,3 +43,4 @@ def _shut_out_before(revision: int) -> Statement:
 
 SHUT_OUT_WHO_KNOWS_NO_QUOTAS: Final = _shut_out_before(KNOWS_QUOTAS)
 SHUT_OUT_WHO_KNOWS_NO_HOLDS: Final = _shut_out_before(KNOWS_HOLDS)
+SHUT_OUT_WHO_KNOWS_NO_POOLS_OF_PREFIXES: Final = _shut_out_before(KNOWS_POOLS_OF_PREFIXES)
