@@ -12,6 +12,11 @@ from starlette.types import Scope
 SLASH: Final = "\uffff"
 """Stands for a slash within a name while the path is split. It is no character, so no name has it."""
 
+DOTS: Final = "\ufffe"
+"""Stands before a name that is `.` or `..` in an address of the page: a browser would take the name, encoded
+or not, for a step back. It is no character either.
+"""
+
 _ENCODED: Final = re.compile("%2f", re.IGNORECASE)
 
 
@@ -21,10 +26,10 @@ class NameConvertor(Convertor[str]):
     regex = "[^/]+"
 
     def convert(self, value: str) -> str:
-        return value.replace(SLASH, "/")
+        return value.removeprefix(DOTS).replace(SLASH, "/")
 
     def to_string(self, value: str) -> str:
-        return quote(value, safe="")
+        return segment(value)
 
 
 register_url_convertor("name", NameConvertor())
@@ -36,6 +41,11 @@ def with_names_whole(scope: Scope) -> Scope:
     if "%" not in raw or _ENCODED.search(raw) is None:
         return scope
     return {**scope, "path": SLASH.join(map(unquote, _ENCODED.split(raw)))}
+
+
+def segment(name: str) -> str:
+    """A name as one part of an address that a browser follows."""
+    return quote(DOTS + name if name in (".", "..") else name, safe="")
 
 
 def part(name: str) -> str:

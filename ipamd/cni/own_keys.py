@@ -10,18 +10,19 @@ from typing import Any, Final
 
 from ipamd.cni import reading
 from ipamd.cni.error import CniError, invalid
+from ipamd.models.limits import LONGEST_NAME
+from ipamd.models.node import is_node_name
 
 LONGEST_TIMEOUT: Final = 600
 STATUSES: Final = ("installation", "service", "capacity")
-_NAME_BYTES: Final = 253
 _SCHEMES: Final = ("http://", "https://", "unix:///")
 
 
 def check_own_keys(ipam: Mapping[str, Any]) -> None:
     """Raise if the plugin would not go on."""
     for key in ("node", "cluster"):
-        if key in ipam and not _is_name(ipam[key]):
-            raise _wrong(ipam, key, f"must be a name of 1 to {_NAME_BYTES} bytes without control characters")
+        if key in ipam and not (isinstance(ipam[key], str) and is_node_name(ipam[key])):
+            raise _wrong(ipam, key, f"must be a name of 1 to {LONGEST_NAME} bytes without control characters")
     for key in ("stateDir", "tokenFile", "caFile", "certFile", "keyFile"):
         if key in ipam and not _is_path(ipam[key]):
             raise _wrong(ipam, key, "must be an absolute path")
@@ -37,12 +38,6 @@ def check_own_keys(ipam: Mapping[str, Any]) -> None:
 
 def _wrong(ipam: Mapping[str, Any], key: str, why: str) -> CniError:
     return invalid(f"ipam.{key}", f"{why}, not {reading.shown(ipam[key])}")
-
-
-def _is_name(value: object) -> bool:
-    if not isinstance(value, str) or not 0 < len(value.encode()) <= _NAME_BYTES:
-        return False
-    return all(character > " " and character != "\x7f" for character in value)
 
 
 def _is_path(value: object) -> bool:

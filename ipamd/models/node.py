@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ipamd.models.instant import Instant
+from ipamd.models.limits import LONGEST_NAME
 from ipamd.models.pod_network import Published
 
 _LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -15,6 +16,13 @@ _LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 def node_name(name: str) -> str:
     """A node's name as ipamd knows it: names that differ in case alone are one node's (RFC 4343)."""
     return name.lower() if name.isascii() else name.translate(_LOWER)
+
+
+def is_node_name(name: str) -> bool:
+    """Whether a plugin calls under such a name: 1 to 253 bytes without blanks and control characters."""
+    return 0 < len(name.encode()) <= LONGEST_NAME and all(
+        character > " " and character != "\x7f" for character in name
+    )
 
 
 class NodeKey(NamedTuple):

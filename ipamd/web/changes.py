@@ -31,7 +31,7 @@ from ipamd.web.forms import (
     plain,
     texts_of,
 )
-from ipamd.web.rendering import HEADERS, render
+from ipamd.web.rendering import HEADERS, link, render
 from ipamd.web.rest import Refused, Rest
 
 View = Callable[[Request], Awaitable[Response]]
@@ -71,23 +71,23 @@ async def new_node(request: Request) -> Response:
     if request.method != "POST":
         return _show(request, NEW_NODE, given)
     try:
-        tail = await _make_node(rest(request), given)
+        view = await _make_node(rest(request), given)
     except Refused as refused:
         return _show(request, NEW_NODE, given, refused)
-    return _to(f"/ui/nodes/{tail}")
+    return _to(view)
 
 
 async def _make_node(api: Rest, given: Texts) -> str:
-    """Make it; where it is. Raises Refused, also if it is known: this would set its labels anew."""
+    """Make it; its view. Raises Refused, also if it is known: this would set its labels anew."""
     cluster, name = given.get("cluster", DEFAULT_CLUSTER), given.get("name", "")
     if name == "":
         raise Refused(422, {"errors": [{"field": "name", "why": "is missing"}]})
-    tail = f"{quote(cluster, safe='')}/{quote(name, safe='')}"
-    if await _is_known(api, f"/v1/nodes/{tail}"):
+    path, view = _of_node(cluster, name)
+    if await _is_known(api, path):
         why = "is a node already: change its labels there"
         raise Refused(409, {"errors": [{"field": "name", "why": why}]})
-    await api.ask("PUT", f"/v1/nodes/{tail}", {"labels": body_of(NODE, given).get("labels", {})})
-    return tail
+    await api.ask("PUT", path, {"labels": body_of(NODE, given).get("labels", {})})
+    return view
 
 
 async def _is_known(api: Rest, path: str) -> bool:
@@ -131,18 +131,24 @@ async def edit_hold(request: Request) -> Response:
 
 async def edit_node(request: Request) -> Response:
     """Set the labels of a node."""
-    tail = "/".join(quote(request.path_params[part], safe="") for part in ("cluster", "name"))
-    return await _edit(request, NODE, f"/v1/nodes/{tail}", f"/ui/nodes/{tail}", "PUT")
+    path, view = _of_node(request.path_params["cluster"], request.path_params["name"])
+    return await _edit(request, NODE, path, view, "PUT")
 
 
 async def state_node(request: Request) -> Response:
     """Have the containers of a node get nothing new, or get addresses again: each undoes the other."""
-    tail = "/".join(quote(request.path_params[part], safe="") for part in ("cluster", "name"))
+    path, view = _of_node(request.path_params["cluster"], request.path_params["name"])
     verb = request.path_params["verb"]
     if verb not in ("drain", "undrain"):
         raise Refused(404, {"detail": f"There is no such action: {verb}."})
-    await rest(request).ask("POST", f"/v1/nodes/{tail}/{verb}")
-    return _to(f"/ui/nodes/{tail}")
+    await rest(request).ask("POST", f"{path}/{verb}")
+    return _to(view)
+
+
+def _of_node(cluster: str, name: str) -> tuple[str, str]:
+    """Where a node is by REST, and its view."""
+    path = f"/v1/nodes/{quote(cluster, safe='')}/{quote(name, safe='')}"
+    return path, link("nodes", cluster, name)
 
 
 async def _edit(request: Request, shape: Form, path: str, view: str, method: str) -> Response:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
-from ipamd.web.rendering import grouped
+from ipamd.web.rendering import grouped, link
 from ipamd.web.rest import Refused, Rest
 
 
@@ -165,7 +165,7 @@ async def _of_node(api: Rest, verb: str, cluster: str, name: str) -> Removal:
     dead = "Containers that live are not told: do this for a node that is down for good."
     if verb == "release":
         effects = [f"Released: {addresses} of its containers.", dead]
-        title, view = f"Release what node {name} holds", f"/ui/nodes/{tail}"
+        title, view = f"Release what node {name} holds", link("nodes", cluster, name)
         return Removal(
             title, "Release", effects, "POST", f"/v1/nodes/{tail}/release", view, consent=EVEN_IF_ALIVE
         )

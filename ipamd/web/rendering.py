@@ -8,7 +8,6 @@ from functools import cache
 from math import log2
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,6 +17,7 @@ from starlette.responses import HTMLResponse
 
 from hosting.foreign_text import escape
 from ipamd import __version__
+from ipamd.api.segments import segment
 from ipamd.models.instant import rfc3339
 from ipamd.models.lease import LEASE_OWNER, node_of_seats
 from ipamd.models.node import NodeKey
@@ -89,7 +89,7 @@ def asset(name: str) -> str:
 
 def link(*parts: str) -> str:
     """A path of the page out of names that others chose."""
-    return "/ui/" + "/".join(quote(part, safe="") for part in parts)
+    return "/ui/" + "/".join(map(segment, parts))
 
 
 def _environment() -> Environment:

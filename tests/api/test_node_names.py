@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -47,6 +48,24 @@ def test_names_of_nodes_are_compared_without_case(http: httpx.Client, add: dict[
     assert held(http, node=name) == 1
     assert http.post("/v1/cni/del", json={**add, "node": name}).status_code == 204
     assert held(http, node="host-001") == 0
+
+
+@pytest.mark.parametrize("name", [" ", "host 002", "host-002 ", "é" * 127])
+def test_a_name_that_no_plugin_calls_itself_is_no_name_of_a_new_node_and_one_that_is_there_keeps_it(
+    new_pool: NewPool, http: httpx.Client, name: str
+) -> None:
+    path, labels = f"/v1/nodes/default/{quote(name)}", {"labels": {"rack": "r1"}}
+
+    refused = http.put(path, json=labels)
+    body = call("odd", ipam={"pools": [new_pool()["name"]]}, node=name)
+    http.post("/v1/cni/add", json=body).raise_for_status()
+
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "name")
+    assert http.put(path, json=labels).json()["labels"] == {"rack": "r1"}
+    inventory = {"cluster": "default", "nodes": [name]}
+    assert http.put("/v1/inventory", json=inventory).is_success
+    assert http.post("/v1/cni/del", json=body).status_code == 204
+    assert http.delete(path).is_success
 
 
 def test_labels_selectors_and_the_list_of_nodes_have_no_case_either(

@@ -120,7 +120,7 @@ def test_a_node_that_called_is_known_by_its_last_contact(new_pool: NewPool, http
 
 
 def test_nodes_are_changed_by_version_and_forgotten(http: httpx.Client) -> None:
-    path = "/v1/nodes/default/n%20%3Cb%3E"
+    path = "/v1/nodes/default/n%2F%3Cb%3E"
 
     first = http.put(path, json={"labels": {"a": "1"}})
     second = http.put(path, json={"labels": {"a": "2"}}, headers={"If-Match": first.headers["etag"]})
@@ -130,7 +130,7 @@ def test_nodes_are_changed_by_version_and_forgotten(http: httpx.Client) -> None:
     assert (first.status_code, second.status_code, stale.status_code) == (201, 200, 412)
     shown = {
         "cluster": "default",
-        "name": "n <b>",
+        "name": "n/<b>",
         "labels": {"a": "2"},
         "joined": False,
         "draining": False,

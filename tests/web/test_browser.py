@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from ipamd.models.instant import SECOND
+from tests.api.plugin_call import call
 from tests.service import IpamdProcess, running_service
 from tests.web.windows import PATIENCE, PORTIONS, Scheme, Watched, faults
 
@@ -49,6 +50,19 @@ def test_rows_change_in_their_place_and_a_pause_holds_them(watched: Watched, fil
     assert row.evaluate("row => row.marked")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator(".live .state")).to_have_text("Paused")
+
+
+def test_a_node_whose_name_is_a_step_back_is_opened_and_drained(
+    watched: Watched, filled: IpamdProcess
+) -> None:
+    assert filled.http.post("/v1/cni/add", json=call("dots", ipam={"pools": ["six"]}, node="..")).is_success
+    page = watched.open("/ui/nodes")
+
+    page.get_by_role("link", name="..", exact=True).click()
+    page.get_by_role("button", name="Drain").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text(".. cluster default")
+    expect(page.get_by_role("button", name="End draining")).to_be_visible()
 
 
 def test_a_pool_opens_within_the_tree_and_the_address_can_be_sent_on(watched: Watched) -> None:

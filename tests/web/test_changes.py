@@ -359,14 +359,18 @@ def test_reservations_and_labels(page: Browser, filled: IpamdProcess) -> None:
     assert "2 labels" in page.get("/ui/delete/node/default/n2").text
 
 
-@pytest.mark.parametrize("name", ["rack/1", "50%2f ?#", "ærø/é"])
+NO_STEP_BACK = "\ufffe"
+"""Before a name of dots in an address of the page, for browsers take `..` for a step back."""
+
+
+@pytest.mark.parametrize("name", ["rack/1", "50%2f ?#", "ærø/é", ".", ".."])
 def test_a_node_is_opened_and_drained_and_removed_whatever_its_name(
     page: Browser, filled: IpamdProcess, name: str
 ) -> None:
-    tail = f"default/{quote(name, safe='')}"
-    view, rest = f"/ui/nodes/{tail}", f"/v1/nodes/{tail}"
-    assert filled.http.put(rest, json={"labels": {}}).is_success
+    tail = f"default/{quote(NO_STEP_BACK + name if name.strip('.') == '' else name, safe='')}"
+    view, rest = f"/ui/nodes/{tail}", f"/v1/nodes/default/{quote(name, safe='').replace('.', '%2E')}"
     assert filled.http.post("/v1/cni/add", json=call(f"on-{len(name)}", node=name)).is_success
+    assert filled.http.put(rest, json={"labels": {}}).is_success
     assert f'href="{view}"' in page.get("/ui/nodes").text
     assert f'action="{view}/drain"' in page.get(view).text
     with page.http.stream("GET", "/ui/live", params={"of": view}) as stream:

@@ -9,7 +9,7 @@ from ipamd.api.routers.access import Asker, TheEngine
 from ipamd.api.schemas.inventory import ShownTaken, StatedInventory, taken_document
 from ipamd.engine.inventory import Inventory
 from ipamd.models.errors import NotAllowed
-from ipamd.models.node import node_name
+from ipamd.models.node import NodeKey, node_name
 from ipamd.models.token import Role
 
 router = APIRouter(tags=["nodes"])
@@ -25,9 +25,11 @@ async def take_inventory(body: StatedInventory, engine: TheEngine, asker: Asker)
     """
     if asker is not None and asker.role is Role.INVENTORY and asker.cluster != body.cluster:
         raise NotAllowed(f"{asker.name} speaks for cluster {asker.cluster}, not for {body.cluster}")
+    nodes = frozenset(map(node_name, body.nodes))
+    await engine.nodes.refuse_unknown_names("nodes", (NodeKey(body.cluster, name) for name in nodes))
     inventory = Inventory(
         cluster=body.cluster,
-        nodes=frozenset(map(node_name, body.nodes)),
+        nodes=nodes,
         remove_after=body.remove_after,
         by=asker.name if asker is not None else None,
     )

@@ -114,6 +114,7 @@ async def save_node(
     key = NodeKey(cluster, name)
     known = catalogue.snapshot.nodes.get(key)
     expected = expected_revision(if_match, known.revision if known is not None else None)
+    await engine.nodes.refuse_unknown_names("name", [key])
     node = await engine.administration.save_node(
         Node(cluster=cluster, name=name, labels=body.labels), expected
     )

@@ -12,6 +12,7 @@ from ipamd.api.paging import PageQuery, page
 from ipamd.api.routers.access import Asker, CurrentCatalogue, Page, RowId, TheEngine
 from ipamd.api.schemas.token import MadeToken, NewToken, ShownToken, document_of
 from ipamd.models.errors import NotFound
+from ipamd.models.node import NodeKey
 
 router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
 log = structlog.get_logger()
@@ -20,7 +21,10 @@ log = structlog.get_logger()
 @router.post("", status_code=HTTPStatus.CREATED)
 async def create_token(body: NewToken, engine: TheEngine, asker: Asker, response: Response) -> MadeToken:
     """Create a token. Only this answer has its secret, as `token`."""
-    made = await engine.tokens.create(body.request(asker))
+    request = body.request(asker)
+    if request.cluster is not None and request.node is not None:
+        await engine.nodes.refuse_unknown_names("node", [NodeKey(request.cluster, request.node)])
+    made = await engine.tokens.create(request)
     token = made.token
     log.info("token", outcome="created", token=token.id, role=token.role.value, principal=token.principal)
     response.headers["Location"] = f"/v1/tokens/{token.id}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ipamd.backends.interface import Ledger
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
 from ipamd.engine.upkeep import Upkeep
+from ipamd.models.errors import InvalidValue
 from ipamd.models.holding import COUNTED_OF_EACH, COUNTED_OF_ONE, NOTHING, NodeHolding
 from ipamd.models.instant import SECOND, Instant
-from ipamd.models.node import NodeKey
+from ipamd.models.limits import LONGEST_NAME
+from ipamd.models.node import NodeKey, is_node_name
 
 SILENT: Final = 300 * SECOND
 """An agent reports once a minute, and replicas write down twice a minute who called: so four reports are
@@ -65,6 +67,18 @@ class NodeQueries:
             )
             for node in nodes
         }
+
+    async def refuse_unknown_names(self, field: str, nodes: Iterable[NodeKey]) -> None:
+        """Raise InvalidValue for a name under which no plugin calls, unless there is a node that has it."""
+        for node in nodes:
+            if is_node_name(node.name) or node in self._cache.catalogue.snapshot.nodes:
+                continue
+            standing = await self.standing(node)
+            if standing.heard is None and standing.holding == NOTHING:
+                raise InvalidValue(
+                    field,
+                    f"{node.name!r} is no name of a node: write {LONGEST_NAME} bytes at most, without blanks",
+                )
 
     async def silent(self) -> SilentNodes:
         """The nodes that were not heard from, and what they hold."""

@@ -151,6 +151,7 @@ def test_an_inventory_that_cannot_be_meant_is_refused(service: IpamdProcess) -> 
         {"remove_after": 899},
         {"remove_after": 0},
         {"nodes": [""]},
+        {"nodes": ["n1 ", "n2", "n3", "n4"]},
         {"nodes": "n1"},
         {"all": True},
     ]
@@ -158,3 +159,4 @@ def test_an_inventory_that_cannot_be_meant_is_refused(service: IpamdProcess) -> 
     for changes in nonsense:
         answer = say(service, **changes)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), changes
+    assert shown(service, "n1")["gone_since"] is None

@@ -78,6 +78,7 @@ def test_tokens_are_listed_oldest_first_page_by_page(admin: Caller) -> None:
         ({"role": "admin", "expires": "tomorrow"}, "expires"),
         ({"role": "admin", "name": "node default/n1"}, "name"),
         ({"role": "node", "cluster": "default", "node": "a\nb"}, "node"),
+        ({"role": "node", "cluster": "default", "node": "n1 "}, "node"),
         ({"role": "admin", "token": "ipamd_" + "A" * 43}, "token"),
     ],
 )
