@@ -5,7 +5,11 @@ from __future__ import annotations
 from cni_plugin.quoting import show
 from cni_plugin.versions import VERSIONS
 from veth_plugin import address
-from veth_plugin.result import ROUTE_NUMBERS, Address, Dns, Interface, Result, Route
+from veth_plugin.result import PREFIXES, ROUTE_NUMBERS, Address, Dns, Interface, Result, Route
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from veth_plugin.result import Prefix
 
 _LARGEST_NUMBER = 0xFFFFFFFF
 
@@ -29,6 +33,7 @@ def decode(values: dict[str, object]) -> Result:
         [_address(place, entry, "address") for place, entry in _objects(values, "ips")],
         [_route(place, entry) for place, entry in _objects(values, "routes")],
         dns(values, "dns"),
+        _prefixes(values),
     )
 
 
@@ -52,7 +57,21 @@ def _by_family(values: dict[str, object]) -> Result:
             entry = _object(given, place)
             addresses.append(_address(place, entry, "ip"))
             routes += [_route(f"{place}.{where}", route) for where, route in _objects(entry, "routes")]
-    return Result([], addresses, routes, dns(values, "dns"))
+    return Result([], addresses, routes, dns(values, "dns"), _prefixes(values))
+
+
+def _prefixes(values: dict[str, object]) -> list[Prefix]:
+    found: list[Prefix] = []
+    for number, text in enumerate(_texts(values, "the result", PREFIXES)):
+        place = f"{PREFIXES}[{number}]"
+        try:
+            first, length = address.parse_prefix(text)
+        except ValueError as error:
+            raise Malformed(place, str(error), text) from error
+        if address.network(first, length) != first:
+            raise Malformed(place, "does not begin with the first address of a prefix", text)
+        found.append((first, length))
+    return found
 
 
 def _address(place: str, entry: dict[str, object], key: str) -> Address:

@@ -6,7 +6,7 @@ from cni_plugin.quoting import quote
 from cni_plugin.versions import VERSIONS
 from veth_plugin import address
 from veth_plugin.address import IPV4, IPV6
-from veth_plugin.result import ROUTE_NUMBERS
+from veth_plugin.result import PREFIXES, ROUTE_NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ def encode(result: Result, version: str) -> bytes:
     else:
         members += _flat(result, version)
     members.append(f'"dns":{_dns(result.dns)}')
+    if result.prefixes:
+        told = [_prefix(first, length) for first, length in result.prefixes]
+        members.append(f'"{PREFIXES}":[{",".join(told)}]')
     return ("{" + ",".join(members) + "}").encode()
 
 

@@ -21,7 +21,8 @@ class Layout:
     `addresses` are the container's, each with its gateway. `gateways` are the node's: on the host side of the
     pair, or on the bridge. `routes` are all routes of the container, in an order in which they can be made,
     every gateway said. `told` are the routes that the result tells of. `pools` are the prefixes of the
-    addresses as the IPAM plugin gave them: first address and length.
+    addresses as the IPAM plugin gave them: first address and length. `prefixes` are behind the container,
+    each with the container's address by which it is reached.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class Layout:
         routes: list[Route],
         told: list[Route],
         pools: list[tuple[bytes, int]],
+        prefixes: list[tuple[bytes, int, bytes]] | None = None,
     ) -> None:
         self.addresses = addresses
         self.gateways = gateways
         self.routes = routes
         self.told = told
         self.pools = pools
+        self.prefixes = prefixes or []
 
 
 def routed(answer: Result, gateways: dict[int, bytes]) -> Layout:
@@ -71,7 +74,20 @@ def routed(answer: Result, gateways: dict[int, bytes]) -> Layout:
         links + prefixes + told,
         told,
         _pools(answer),
+        _behind(answer),
     )
+
+
+def _behind(answer: Result) -> list[tuple[bytes, int, bytes]]:
+    """Give the prefixes behind the container, each with the first of its addresses of the family."""
+    found: list[tuple[bytes, int, bytes]] = []
+    for first, length in answer.prefixes:
+        own = [each.address for each in answer.addresses if len(each.address) == len(first)]
+        if not own:
+            said = f"the container has no address of IPv{family(first)} by which it is reached"
+            raise Failure(INVALID_CONFIGURATION, f"prefix {prefix_text(first, length)}: {said}")
+        found.append((first, length, own[0]))
+    return found
 
 
 def bridged(answer: Result, bridge: Bridge) -> Layout:

@@ -5,6 +5,13 @@ Reading and writing it in the versions of the specification: `decoding`, `encodi
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Prefix = tuple[bytes, int]
+
+PREFIXES = "ipamd.io/prefixes"
+"""The key of the prefixes that ipamd gave beside addresses. The specification has no word for them."""
+
 ROUTE_NUMBERS = ("mtu", "advmss", "priority", "table", "scope")
 """What a route may say in numbers, from 1.1.0 on."""
 
@@ -67,12 +74,18 @@ class Interface:
 
 
 class Result:
-    """All of it."""
+    """All of it. `prefixes` are the container's beside its addresses: first address and length."""
 
     def __init__(
-        self, interfaces: list[Interface], addresses: list[Address], routes: list[Route], dns: Dns
+        self,
+        interfaces: list[Interface],
+        addresses: list[Address],
+        routes: list[Route],
+        dns: Dns,
+        prefixes: list[Prefix] | None = None,
     ) -> None:
         self.interfaces = interfaces
         self.addresses = addresses
         self.routes = routes
         self.dns = dns
+        self.prefixes = prefixes or []

@@ -50,7 +50,8 @@ def add(execution: Execution) -> None:
         laid = _lay_out(answer, settings)
         interfaces = pair.complete(laid)
         dns = answer.dns if settings.dns.is_empty() else settings.dns
-        _tell(execution, Result(interfaces, _on_last(laid.addresses, interfaces), laid.told, dns))
+        own = _on_last(laid.addresses, interfaces)
+        _tell(execution, Result(interfaces, own, laid.told, dns, answer.prefixes))
     except Exception:
         if _take_away(pair):
             _give_back(execution)
@@ -170,7 +171,7 @@ def _own(told: Result, execution: Execution) -> Result:
         if not each.sandbox or each.name != execution.invocation.ifname
     ]
     own = [each for each in told.addresses if each.interface not in others]
-    return Result(told.interfaces, own, told.routes, told.dns)
+    return Result(told.interfaces, own, told.routes, told.dns)  # of prefixes the host side tells
 
 
 def _attachment(execution: Execution) -> Attachment:

@@ -11,19 +11,22 @@ from netlink.link import Link
 from netlink.linkkind import Veth
 from netlink.message import Message
 from netlink.neighbour import Neighbour
-from veth_plugin import address as addresses
 from veth_plugin.kernel import naming
+
+Prefix = tuple[bytes, int]
+"""Its first address, and its length."""
 
 _FAMILIES = (family.IPV4, family.IPV6)
 
 
 @dataclass(frozen=True, slots=True)
 class HostSide:
-    """A host side: its name, the addresses of its container, and where the container's end is."""
+    """A host side: its name, what addresses and prefixes its container has, and where that one's end is."""
 
     index: int
     name: str
     addresses: tuple[bytes, ...]
+    prefixes: tuple[Prefix, ...]
     peer_index: int
     peer_namespace: int | None
 
@@ -39,8 +42,8 @@ class Standing:
 
     mac: bytes | None
     neighbours: dict[bytes, Neighbour]
-    routed: Mapping[bytes, bytes | None]
-    """The addresses to which a route leads, each with what the node itself sends from."""
+    routed: Mapping[Prefix, bytes | None]
+    """The prefixes to which a route leads, whole addresses too, each with what the node itself sends from."""
     gateways: tuple[bytes, ...]
 
 
@@ -55,21 +58,21 @@ def named(node: Connection, indexes: Iterable[int]) -> list[HostSide]:
     return _host_sides(message for answer in answers for message in answer.messages)
 
 
-def routed_addresses(node: Connection) -> dict[int, dict[bytes, bytes | None]]:
-    """The addresses to which the main plugin made routes, by the links, each with the route's source.
+def routed_prefixes(node: Connection) -> dict[int, dict[Prefix, bytes | None]]:
+    """The prefixes to which the main plugin made routes, by the links, each with the route's source.
 
     Raises OSError, or Interrupted.
     """
-    found: dict[int, dict[bytes, bytes | None]] = {}
+    found: dict[int, dict[Prefix, bytes | None]] = {}
     for of in _FAMILIES:
         for told in node.list_all(route.get_all(of, protocol=naming.ROUTE_PROTOCOL)):
             one = route.decode(told)
-            if one.index is not None and one.length == addresses.bits(one.destination):
-                found.setdefault(one.index, {})[one.destination] = one.source
+            if one.index is not None:
+                found.setdefault(one.index, {})[one.destination, one.length] = one.source
     return found
 
 
-def standing(node: Connection, side: HostSide, routed: Mapping[bytes, bytes | None]) -> Standing:
+def standing(node: Connection, side: HostSide, routed: Mapping[Prefix, bytes | None]) -> Standing:
     """What the kernel has for one, whose routes are known. Raises OSError, or Interrupted."""
     answers = node.exchange(
         [
@@ -100,7 +103,14 @@ def _host_side(told: Link) -> HostSide | None:
         return None
     if alias is None or not alias.addresses or not told.up or told.peer_index is None:
         return None
-    return HostSide(told.index, told.name or "", tuple(alias.addresses), told.peer_index, told.peer_namespace)
+    return HostSide(
+        told.index,
+        told.name or "",
+        tuple(alias.addresses),
+        tuple(alias.prefixes),
+        told.peer_index,
+        told.peer_namespace,
+    )
 
 
 def _is_the_other_end(inside: Link, side: HostSide) -> bool:

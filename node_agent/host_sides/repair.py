@@ -10,10 +10,11 @@ from netlink import address, family, neighbour, route
 from netlink.connection import Connection
 from netlink.message import Request
 from netlink.neighbour import Neighbour
+from netlink.route import Route
 from node_agent.host_sides.reading import HostSide, Standing
 from veth_plugin import address as addresses
 from veth_plugin.configuration import DEFAULT_GATEWAYS
-from veth_plugin.kernel.routed import gateway_address, host_route
+from veth_plugin.kernel.routed import gateway_address, host_route, prefix_route
 
 _DEFAULT = {family.of(one): one for one in map(addresses.parse, DEFAULT_GATEWAYS)}
 _THERE_OR_GONE = (17, 19, 3)  # EEXIST: another has it by now; ENODEV, ESRCH: it went meanwhile
@@ -30,13 +31,18 @@ class Part(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """What is not as it shall be: an address's neighbour, route or route's source, or a family's gateway."""
+    """What is not as it shall be: an address's neighbour, route or route's source, or a family's gateway.
+
+    With a `length` it is the route of a prefix that begins with the address.
+    """
 
     part: Part
     address: bytes
+    length: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.part.name.lower()} {addresses.text(self.address)}"
+        shown = addresses.text(self.address)
+        return f"{self.part.name.lower()} {shown if self.length is None else f'{shown}/{self.length}'}"
 
 
 def lacks(
@@ -58,11 +64,13 @@ def lacks(
     for one in side.addresses:
         if there.mac is not None and not _is_permanent(there.neighbours.get(one), there.mac):
             found.append(Lack(Part.NEIGHBOUR, one))
-    for one in side.addresses:
-        if one not in there.routed:
-            found.append(Lack(Part.ROUTE, one))
-        elif there.routed[one] is None and family.of(one) in sources:
-            found.append(Lack(Part.SOURCE, one))
+    ways: list[tuple[bytes, int | None]] = [(one, None) for one in side.addresses]
+    for one, length in (*ways, *side.prefixes):
+        way = one, addresses.bits(one) if length is None else length
+        if way not in there.routed:
+            found.append(Lack(Part.ROUTE, one, length))
+        elif there.routed[way] is None and family.of(one) in sources:
+            found.append(Lack(Part.SOURCE, one, length))
     return found
 
 
@@ -96,11 +104,19 @@ def _requests(side: HostSide, there: Standing, lack: Lack, sources: Mapping[int,
         return [address.add(gateway_address(side.index, one))]
     if lack.part is Part.NEIGHBOUR:
         return [neighbour.put(Neighbour(side.index, one, there.mac))]
-    added = route.add(host_route(side.index, one, sources.get(family.of(one))))
+    added = route.add(_way(side, lack, sources.get(family.of(one))))
     if lack.part is Part.ROUTE:
         return [added]
     # In place of the route that is there, but never of one that another host side has got meanwhile.
-    return [route.delete(host_route(side.index, one, None)), added]
+    return [route.delete(_way(side, lack, None)), added]
+
+
+def _way(side: HostSide, lack: Lack, source: bytes | None) -> Route:
+    """The route to a container's address, or to a prefix behind it."""
+    if lack.length is None:
+        return host_route(side.index, lack.address, source)
+    own = next(one for one in side.addresses if len(one) == len(lack.address))
+    return prefix_route(side.index, (lack.address, lack.length), own, source)
 
 
 def _is_permanent(entry: Neighbour | None, mac: bytes) -> bool:

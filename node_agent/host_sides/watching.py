@@ -17,7 +17,7 @@ from netlink.connection import ROUTE, Connection, Interrupted
 from netlink.events import Events, Lost
 from netlink.message import Message
 from node_agent.host_sides import reading
-from node_agent.host_sides.reading import HostSide
+from node_agent.host_sides.reading import HostSide, Prefix
 from node_agent.host_sides.repair import Lack, Part, at_once, lacks, put_back
 from veth_plugin.kernel import naming, uplink
 from veth_plugin.kernel.asking import connect
@@ -60,7 +60,7 @@ class HostSides:
                 sides = reading.named(node, indexes)
             if not sides:
                 return set()
-            routed = reading.routed_addresses(node)
+            routed = reading.routed_prefixes(node)
             sources = uplink.find(node).sources
             return {
                 side.index for side in sides if self._repair(node, side, routed.get(side.index, {}), sources)
@@ -72,7 +72,7 @@ class HostSides:
         self,
         node: Connection,
         side: HostSide,
-        routed: Mapping[bytes, bytes | None],
+        routed: Mapping[Prefix, bytes | None],
         sources: Mapping[int, bytes],
     ) -> bool:
         """Put back what a host side lacks; whether something waits, for an ADD may be about to write it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def agent(node: Namespace, scratch: Path) -> Iterator[AgentProcess]:
     process.kill()
 
 
-def standing(node: Namespace, name: str) -> tuple[object, ...]:
+def standing(node: Namespace, name: str) -> tuple[list[Any], ...]:
     """Permanent neighbours, routes and addresses of a host side."""
     known = shown(node, "neigh", "show", "dev", name, "nud", "permanent")
     neighbours = sorted((one["dst"], one["lladdr"]) for one in known)
@@ -124,6 +125,27 @@ def test_what_somebody_takes_away_of_a_host_side_is_put_back(
     before = standing(node, name)
 
     node.run("ip", *taken, "dev", name)
+
+    eventually(lambda: standing(node, name) == before)
+    assert all_answer(node)
+
+
+PREFIXES = ("10.5.0.48/28", "fd05::40/122")
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_the_route_to_a_prefix_of_a_container_is_put_back(
+    plugin: MainPlugin, third_party: ThirdParty, node: Namespace, agent: AgentProcess, prefix: str
+) -> None:
+    third_party.answers("ADD", {**DUAL, "ipamd.io/prefixes": PREFIXES})
+    name = plugin.add()["interfaces"][0]["name"]
+    before = standing(node, name)
+    assert prefix in [dst for dst, _, _ in before[1]]
+
+    node.run("ip", *(["-6"] if ":" in prefix else []), "route", "del", prefix)
+    eventually(lambda: standing(node, name) == before)
+    node.run("ip", "link", "set", name, "down")
+    node.run("ip", "link", "set", name, "up")
 
     eventually(lambda: standing(node, name) == before)
     assert all_answer(node)

@@ -185,6 +185,11 @@ class Pod:
             "cniVersion": "1.1.0", "name": "pods", "type": "ipamd-veth", "podNetwork": True, "ipam": ipam,
         }  # fmt: skip
         self.addresses: list[str] = []
+        self.prefixes: list[str] = []
+
+    def ask_for_prefix(self, length: int) -> None:
+        """Let its ADD ask for a prefix too."""
+        self._network["args"] = {"cni": {"prefix": length}}
 
     def call(self, verb: str) -> Document:
         """Call the plugin for the pod; what it printed."""
@@ -224,6 +229,7 @@ class Pod:
     def _take(self, result: Document) -> None:
         assert "ips" in result, result
         self.addresses = [one["address"].partition("/")[0] for one in result["ips"]]
+        self.prefixes = result.get("ipamd.io/prefixes", [])
 
     def run(self, *command: str) -> str:
         return self.namespace.run(*command)

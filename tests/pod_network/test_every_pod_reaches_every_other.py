@@ -1,6 +1,7 @@
 """Three nodes on a switch and one behind a router: every pod reaches every other, each the way it can."""
 
 import json
+from ipaddress import ip_network
 from itertools import permutations
 
 import pytest
@@ -84,6 +85,30 @@ def test_by_ping_tcp_and_udp_in_both_families(fabric: Fabric, nodes: list[Node],
     direct = {(str(packet.source), str(packet.destination)) for packet in near if not packet.is_by_tunnel()}
     assert (pods[0].addresses[0], pods[1].addresses[0]) in direct
     assert (pods[0].addresses[0], pods[3].addresses[0]) not in direct
+
+
+@pytest.mark.parametrize("nodes", [[1500, 1500]], indirect=True)
+@pytest.mark.parametrize("length", [29, 124])
+def test_what_is_behind_a_pod_by_its_prefix(
+    fabric: Fabric, nodes: list[Node], ipam: Ipam, length: int
+) -> None:
+    pod = fabric.unborn_pod("nesting", nodes[0], ipam)
+    pod.ask_for_prefix(length)
+    pod.add()
+    other = fabric.pod("other", nodes[1], ipam)
+    [prefix] = pod.prefixes
+    last = str(ip_network(prefix)[-1])
+    pod.run("ip", "link", "set", "lo", "up")
+    pod.run("ip", "address", "add", last, "dev", "lo")
+
+    assert other.reaches(last)
+    assert pod.reaches(other.addresses[0 if "." in last else -1], source=last)
+    nodes[0].stop()
+    nodes[0].namespace.run("ip", *(["-6"] if ":" in last else []), "route", "del", prefix)
+    nodes[0].start()
+    eventually(lambda: other.reaches(last))
+    pod.call("DEL")
+    assert not other.sends(last)
 
 
 @pytest.mark.parametrize("nodes", [[9000, 1500, 9000]], indirect=True)

@@ -300,3 +300,85 @@ def test_nothing_of_a_container_that_is_gone_stands_in_the_way_of_the_next(
         assert answers(node, "10.5.0.7")
         assert answers(node, "fd05::7")
         assert plugin.call("DEL", CNI_CONTAINERID=f"web-{number}").code == 0
+
+
+PREFIXES = ["10.5.0.48/28", "fd05::40/122"]
+WITHIN = ("10.5.0.49", "10.5.0.63", "fd05::41", "fd05::7f")
+
+
+def use_prefixes(container: Namespace) -> None:
+    """Put addresses of the prefixes where nothing of the host side knows them."""
+    container.run("ip", "link", "set", "lo", "up")
+    for one in WITHIN:
+        container.run("ip", "address", "add", one, "dev", "lo")
+
+
+def test_what_is_behind_a_container_is_reached_by_its_prefixes(
+    plugin: MainPlugin,
+    third_party: ThirdParty,
+    node: Namespace,
+    container: Namespace,
+    beyond: Namespace,
+    second: Namespace,
+) -> None:
+    third_party.answers("ADD", {**DUAL, "ipamd.io/prefixes": PREFIXES})
+    result = plugin.add(plugin.config(ipMasq=True))
+    use_prefixes(container)
+
+    assert result["ipamd.io/prefixes"] == PREFIXES
+    for one in WITHIN:
+        for asker in (node, beyond, second):
+            assert answers(asker, one), one
+        assert answers(container, "10.5.0.8" if "." in one else "fd05::8", "-I", one)
+    container.sysctl("net/ipv4/ip_forward", "1")
+    with pytest.raises(AssertionError, match="Host Unreachable"):
+        second.run("ping", "-n", "-c", "1", "-W", "1", "10.5.0.50")
+    assert plugin.call("CHECK", plugin.config(ipMasq=True, prevResult=result)).code == 0
+    assert plugin.call("DEL").code == 0
+    there = [one["dst"] for one in routes(node)]
+    assert not set(PREFIXES) & set(there)
+
+
+def test_a_check_misses_the_route_to_a_prefix_though_the_runtime_kept_no_word_of_it(
+    plugin: MainPlugin, third_party: ThirdParty, node: Namespace, beyond: Namespace
+) -> None:
+    third_party.answers("ADD", {**DUAL, "ipamd.io/prefixes": PREFIXES})
+    result = plugin.add()
+    kept = {key: value for key, value in result.items() if not key.startswith("ipamd.io")}
+    config = plugin.config(prevResult=kept)
+    assert plugin.call("CHECK", config).code == 0
+
+    node.run("ip", "-6", "route", "del", PREFIXES[1])
+
+    failed = plugin.call("CHECK", config)
+    assert failed.error["code"] == 5
+    assert f"route to {PREFIXES[1]} does not lead" in failed.error["details"]
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "said"),
+    [
+        (["10.5.0.48/28", "fd06::/64"], "no address of IPv6"),
+        (["10.5.0.49/28"], "does not begin with the first address"),
+        (["10.5.0.48"], "has no prefix length"),
+        ("10.5.0.48/28", "is not a list of texts"),
+        (["10.5.0.0/29"], "route to 10.5.0.0/29 on the node, where one is by interface up0"),
+    ],
+)
+def test_a_prefix_that_cannot_be_reached_is_refused_and_nothing_is_left(
+    plugin: MainPlugin,
+    third_party: ThirdParty,
+    node: Namespace,
+    beyond: Namespace,
+    prefixes: object,
+    said: str,
+) -> None:
+    node.run("ip", "route", "add", "10.5.0.0/29", "dev", "up0")
+    alone = {"cniVersion": "1.0.0", "ips": [{"address": "10.5.0.7/24"}]}
+    third_party.answers("ADD", {**alone, "ipamd.io/prefixes": prefixes})
+
+    failed = plugin.call("ADD")
+
+    assert said in failed.error["msg"]
+    assert not [one for one in shown(node, "link", "show") if one["ifname"].startswith("ipamd")]
+    assert third_party.calls[-1] == "DEL"

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.network.conftest import Ipam
 from tests.network.namespace import MakeNamespace, Namespace
 from tests.service import IpamdProcess
+from tests.veth.beyond import answers, wire
 from tests.veth.executable import MainPlugin
 
 Document = dict[str, Any]
@@ -59,6 +61,32 @@ def test_a_container_has_the_addresses_that_ipamd_holds_for_it(
 
     assert ended.code == 0, ended
     assert service.addresses() == set()
+
+
+@pytest.mark.parametrize("length", [28, 124])
+def test_the_result_tells_of_a_prefix_and_its_packets_come_to_the_container(
+    plugin: MainPlugin,
+    service: IpamdProcess,
+    container: Namespace,
+    node: Namespace,
+    make_namespace: MakeNamespace,
+    length: int,
+) -> None:
+    wire(node, make_namespace("beyond"))
+    result = plugin.add(plugin.config(args={"cni": {"prefix": length}}))
+
+    [prefix] = result["ipamd.io/prefixes"]
+    [row] = [row for row in service.allocations() if row["prefix_length"] is not None]
+    assert prefix == f"{row['address']}/{row['prefix_length']}"
+    if plugin.network.get("mode") is None:  # on a bridge the container answers for itself
+        address = str(ip_network(prefix)[-1])
+        container.run("ip", "link", "set", "lo", "up")
+        container.run("ip", "address", "add", address, "dev", "lo")
+        assert answers(node, address)
+    assert plugin.call("CHECK", plugin.config(prevResult=result)).code == 0
+    assert plugin.call("DEL").code == 0
+    assert service.allocations() == []
+    assert prefix not in " ".join(standing(node))
 
 
 def test_what_ipamd_refuses_is_told_and_nothing_is_left(

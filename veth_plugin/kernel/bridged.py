@@ -141,7 +141,7 @@ def _make(pair: Pair, bridge: Bridge) -> Link:
 
 
 def _set_up_port(pair: Pair, own: list[bytes], index: int, bridge: Bridge) -> None:
-    told = pair.tell(own)
+    told = pair.tell(own, [])
     told.master = index
     steps = [Step(link.change(told), f"putting {pair.name} onto bridge {bridge.name}")]
     if bridge.hairpin:

@@ -189,6 +189,19 @@ def _compare_routed(inspection: Inspection, host: Link, container: Link) -> None
         if index != host.index:
             said = addresses.text(one)
             inspection.faults.append(f"the node's route to {said} does not lead to {inspection.name}")
+    _compare_prefixes(inspection, host)
+
+
+def _compare_prefixes(inspection: Inspection, host: Link) -> None:
+    """Of prefixes the host side tells: a runtime keeps no keys of a result that it does not know."""
+    alias = naming.read_alias(host.alias)
+    for first, length in [] if alias is None else alias.prefixes:
+        said = addresses.prefix_text(first, length)
+        asked = route.get_all(family.of(first), host.index)
+        told = list_all(inspection.node, asked, f"routes to {inspection.name}")
+        there = [(one.destination, one.length) for one in [route.decode(each) for each in told]]
+        if (first, length) not in there:
+            inspection.faults.append(f"the node's route to {said} does not lead to {inspection.name}")
 
 
 def _compare_neighbour(

@@ -38,23 +38,37 @@ def host_side(attachment: Attachment) -> str:
 
 
 class Alias:
-    """What the host side says of itself: whose it is, its container's MAC and addresses."""
+    """What the host side says of itself: whose it is, its container's MAC, addresses and prefixes."""
 
-    def __init__(self, owner: str, container_mac: bytes | None, addresses: list[bytes]) -> None:
+    def __init__(
+        self,
+        owner: str,
+        container_mac: bytes | None,
+        addresses: list[bytes],
+        prefixes: list[tuple[bytes, int]],
+    ) -> None:
         self.owner = owner
         self.container_mac = container_mac
         self.addresses = addresses
+        self.prefixes = prefixes
 
     def network(self) -> str:
         """Give the network whose it is."""
         return self.owner.partition("/")[0]
 
 
-def alias(attachment: Attachment, container_mac: bytes, addresses: list[bytes]) -> str:
+def alias(
+    attachment: Attachment,
+    container_mac: bytes,
+    addresses: list[bytes],
+    prefixes: list[tuple[bytes, int]],
+) -> str:
     """Write what a host side says of itself; of many addresses the last have no room."""
     text = f"{owner(attachment)} {mac.text(container_mac)}"
-    for one in addresses:
-        more = f" {address.text(one)}"
+    words = [address.text(one) for one in addresses]
+    words += [address.prefix_text(first, length) for first, length in prefixes]
+    for word in words:
+        more = f" {word}"
         if len(text) + len(more) > _ALIAS_BYTES:
             break
         text += more
@@ -83,6 +97,11 @@ def read_alias(text: str | None) -> Alias | None:
         return None
     try:
         container_mac = mac.parse(words[1]) if len(words) > 1 else None
-        return Alias(words[0], container_mac, [address.parse(word) for word in words[2:]])
+        return Alias(
+            words[0],
+            container_mac,
+            [address.parse(word) for word in words[2:] if "/" not in word],
+            [address.parse_prefix(word) for word in words[2:] if "/" in word],
+        )
     except ValueError:
         return None

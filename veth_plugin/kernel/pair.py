@@ -104,9 +104,9 @@ class Pair:
         deletion = link.delete(index=self.index) if self.index else link.delete(self.name)
         carry_out(self.node, [Step(deletion, f"removing interface {self.name}", (NO_SUCH_DEVICE,))])
 
-    def tell(self, addresses: list[bytes]) -> Link:
+    def tell(self, addresses: list[bytes], prefixes: list[tuple[bytes, int]]) -> Link:
         """Give the change of the host side that says whose it is."""
-        return Link(index=self.index, alias=naming.alias(self.attachment, self.mac, addresses))
+        return Link(index=self.index, alias=naming.alias(self.attachment, self.mac, addresses, prefixes))
 
     def wait_until_packets_pass(self, inside: list[bytes], outside: list[bytes]) -> None:
         """Wait until both ends carry packets, and the addresses inside and on the node take them.
@@ -143,7 +143,7 @@ class Pair:
 
     def _claim(self) -> None:
         """Say on the host side whose it is, and keep it from heeding what its container advertises."""
-        claimed = self.tell([])
+        claimed = self.tell([], [])
         if self.settings.bridge is None:
             claimed.generation = link.GENERATE_NONE
             claimed.ipv4 = {"send_redirects": 0}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _WITHOUT_DETECTION = address.NO_DETECTION | address.NO_PREFIX_ROUTE
 _LINK_LOCAL_LENGTH = 64
+_LAST_METRIC = 0xFFFFFFFF
 
 
 def complete(pair: Pair, layout: Layout) -> list[Interface]:
@@ -44,6 +45,7 @@ def complete(pair: Pair, layout: Layout) -> list[Interface]:
         [Neighbour(pair.inside, each.address, pair.host_mac) for each in layout.gateways],
         layout.routes + _to_node(pair, layout),
     )
+    _end_prefixes(pair, layout)
     pair.wait_until_packets_pass(own, [])
     return []
 
@@ -63,6 +65,36 @@ def host_route(pair_index: int, one: bytes, source: bytes | None) -> route.Route
     )
 
 
+def prefix_route(
+    pair_index: int, prefix: tuple[bytes, int], gateway: bytes, source: bytes | None
+) -> route.Route:
+    """Give the node's route to a prefix behind a container, through the container's own address.
+
+    Nobody need answer for the addresses of the prefix: the container's own has a permanent neighbour.
+    """
+    first, length = prefix
+    return route.Route(
+        first,
+        length,
+        pair_index,
+        gateway,
+        source=source,
+        flags=route.ON_LINK,
+        protocol=naming.ROUTE_PROTOCOL,
+    )
+
+
+def _end_prefixes(pair: Pair, layout: Layout) -> None:
+    """Let the container refuse what it does not use of its prefixes: else it would send that back."""
+    steps = []
+    for first, length, _ in layout.prefixes:
+        ended = route.Route(first, length, kind=route.UNREACHABLE, priority=_LAST_METRIC)
+        said = f"end of prefix {addresses.prefix_text(first, length)} in the container"
+        steps.append(Step(route.add(ended), said, (EXISTS,)))
+    if steps:
+        carry_out(pair.namespace.routing, steps)
+
+
 def _to_node(pair: Pair, layout: Layout) -> list[Route]:
     """Give routes to the node's own addresses, by which it asks, for families that have no default route."""
     found = []
@@ -78,7 +110,8 @@ def _to_node(pair: Pair, layout: Layout) -> list[Route]:
 
 
 def _set_up_host_side(pair: Pair, layout: Layout, own: list[bytes]) -> None:
-    steps = [Step(link.change(pair.tell(own)), f"setting up interface {pair.name}")]
+    prefixes = [(first, length) for first, length, _ in layout.prefixes]
+    steps = [Step(link.change(pair.tell(own, prefixes)), f"setting up interface {pair.name}")]
     for gateway in layout.gateways:
         said = f"address {addresses.text(gateway.address)} of {pair.name}"
         steps.append(Step(address.add(gateway_address(pair.index, gateway.address)), said))
@@ -86,13 +119,21 @@ def _set_up_host_side(pair: Pair, layout: Layout, own: list[bytes]) -> None:
     for one in own:
         said = addresses.text(one)
         steps.append(Step(neighbour.put(Neighbour(pair.index, one, pair.mac)), f"neighbour {said}"))
-    for one in own:
-        wanted = host_route(pair.index, one, pair.sources.get(family.of(one)))
-        steps.append(Step(route.add(wanted), f"route to {addresses.text(one)} on the node", (EXISTS,)))
+    routes = [(host_route(pair.index, one, _source(pair, one)), addresses.text(one)) for one in own]
+    for first, length, way in layout.prefixes:
+        wanted = prefix_route(pair.index, (first, length), way, _source(pair, first))
+        routes.append((wanted, addresses.prefix_text(first, length)))
+    for wanted, said in routes:
+        steps.append(Step(route.add(wanted), f"route to {said} on the node", (EXISTS,)))
     answers = carry_out(pair.node, steps)
-    for one, answer in zip(own, answers[-len(own) :]):
+    for (wanted, said), answer in zip(routes, answers[-len(routes) :]):
         if answer.refusal is not None:
-            raise _taken(pair, one, answer.refusal)
+            raise _taken(pair, wanted.destination, said, answer.refusal)
+
+
+def _source(pair: Pair, towards: bytes) -> bytes | None:
+    """Give the address from which the node itself sends in a family."""
+    return pair.sources.get(family.of(towards))
 
 
 def gateway_address(index: int, gateway: bytes) -> address.Address:
@@ -107,12 +148,12 @@ def gateway_address(index: int, gateway: bytes) -> address.Address:
     return address.Address(index, gateway, length, flags, address.SCOPE_LINK)
 
 
-def _taken(pair: Pair, one: bytes, refusal: Refusal) -> Failure:
-    """Say by which interface the node has a route to a container's address already."""
+def _taken(pair: Pair, one: bytes, said: str, refusal: Refusal) -> Failure:
+    """Say by which interface the node has a route to a container's address or prefix already."""
     [found] = exchange(pair.node, [route.find(one)])
     index = route.decode(found.messages[0]).index if found.messages else None
     name = None
     if index is not None:
         [told] = exchange(pair.node, [link.get(index=index)])
         name = link.decode(told.messages[0]).name if told.messages else None
-    return refused(f"route to {addresses.text(one)} on the node, where one is by interface {name}", refusal)
+    return refused(f"route to {said} on the node, where one is by interface {name}", refusal)
