@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 UNAVAILABLE, OVERTAKEN = 102, 104
+# Whoever has the lock stands still while other processes have the processor.
+_CALL_WAITS_MS = 2000
+_RELEASE_WAITS_MS = 100  # then the spool takes it
 
 
 class Holder:
@@ -50,7 +53,7 @@ def add(execution: Execution) -> bytes | None:
     """Give the answer to an ADD, None if ipamd is to be asked. Failure 11, 102 or 104."""
     who = holder_of(execution)
     call = _Prepared(execution, who)
-    return _within(who, execution.issued.boot, lambda store: _add(store, call))
+    return _within(who, execution.issued.boot, lambda store: _add(store, call), _wait_ms(execution))
 
 
 def delete(execution: Execution, *, undo: bool = False) -> bool:
@@ -61,13 +64,15 @@ def delete(execution: Execution, *, undo: bool = False) -> bool:
 
 def release(who: Holder, boot: str, issued: int, moment: str, undo: bool) -> bool:
     """Carry out a release; False if ipamd is to be asked. `moment` is its `issued` as JSON. Failure 11."""
-    return _within(who, boot, lambda store: _release(store, who, issued, moment, undo)) is True
+    held = _within(who, boot, lambda store: _release(store, who, issued, moment, undo), _RELEASE_WAITS_MS)
+    return held is True
 
 
 def check(execution: Execution) -> bool:
     """Compare what a seat gave with prevResult; False if ipamd is to be asked. Failure 7, 11 or 102."""
     who = holder_of(execution)
-    answer = _within(who, execution.issued.boot, lambda store: _answer_held(store, who))
+    boot, wait_ms = execution.issued.boot, _wait_ms(execution)
+    answer = _within(who, boot, lambda store: _answer_held(store, who), wait_ms)
     if answer is None:
         return False
     from ipam_plugin.leases import checking
@@ -80,7 +85,8 @@ def collect(execution: Execution) -> None:
     """End what a network's containers hold that the runtime does not know any more. Failure 11."""
     from ipam_plugin.leases import collecting
 
-    _within(holder_of(execution), execution.issued.boot, lambda store: collecting.collect(store, execution))
+    who, boot = holder_of(execution), execution.issued.boot
+    _within(who, boot, lambda store: collecting.collect(store, execution), _wait_ms(execution))
 
 
 def holder_of(execution: Execution) -> Holder:
@@ -91,14 +97,19 @@ def holder_of(execution: Execution) -> Holder:
     )
 
 
-def _within(who: Holder, boot: str, act: Callable[[Store], R]) -> R | None:
+def _wait_ms(execution: Execution) -> int:
+    """Give how long a call waits for the lock. It leaves half of its time for asking ipamd."""
+    return min(_CALL_WAITS_MS, execution.deadline.left_ms() // 2)
+
+
+def _within(who: Holder, boot: str, act: Callable[[Store], R], wait_ms: int) -> R | None:
     """Act under the store's lock; None if there is no store for this node and boot. Failure 11."""
     try:
         store = open_store(leases.PATH)
         if store is None:
             return None
         try:
-            store.lock()
+            store.lock(wait_ms)
             if store.boot != boot:
                 raise Unusable("it is of another boot")
             if store.header[layout.NODE : layout.NODE + 16] != layout.digest(who.cluster, who.node):

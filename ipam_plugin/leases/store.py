@@ -15,7 +15,6 @@ from cni_plugin.platform import sha256
 from ipam_plugin.leases import layout
 from ipam_plugin.leases.layout import number_in
 
-LOCK_MS = 100
 _MAGIC_NAME = layout.MAGIC[:7]
 _NOT_THERE = (2, 13, 20)  # for this user
 _NO_FILE = (6, 21, 40)  # a socket, a folder, a link that leads nowhere
@@ -46,7 +45,7 @@ class Store:
         self.path = path
         self.header = bytearray()
 
-    def lock(self, limit_ms: int = LOCK_MS) -> None:
+    def lock(self, limit_ms: int) -> None:
         """Take the lock and read the header; finish what a killed process began. Busy, Unusable, Damaged."""
         if not platform.lock_within(self._file, limit_ms):
             raise Busy

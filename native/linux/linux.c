@@ -121,10 +121,13 @@ static mp_obj_t linux_lock(mp_obj_t file, mp_obj_t milliseconds) {
     if (flock(number, LOCK_EX | LOCK_NB) == 0) {
         return mp_const_true;
     }
+    long limit = mp_obj_get_int(milliseconds);
+    if (limit <= 0) {
+        return mp_const_false; // a timer of nothing never comes
+    }
     struct sigaction waking = {.sa_handler = wake};
     sigaction(SIGALRM, &waking, NULL);
     // Again and again: the first may come before the wait begins.
-    long limit = mp_obj_get_int(milliseconds);
     struct itimerval timer = {.it_value = {limit / 1000, limit % 1000 * 1000}, .it_interval = {0, 1000}};
     struct itimerval never = {{0, 0}, {0, 0}};
     setitimer(ITIMER_REAL, &timer, NULL);

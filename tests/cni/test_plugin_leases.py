@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -285,9 +286,27 @@ def test_a_spooled_del_of_before_ends_nobody_who_came_after_it(
     assert [one.path for one in peer.requests] == ["/v1/cni/del"]
 
 
-def test_while_others_have_the_lock_an_add_says_11(plugin: Plugin, peer: Peer, store: LeaseStore) -> None:
+def test_an_add_waits_while_others_have_the_lock(plugin: Plugin, peer: Peer, store: LeaseStore) -> None:
+    waiting = _add_that_waits_for_its_stdin(plugin)
+
     with store.locked():
-        ended = plugin.call("ADD")
+        assert waiting.stdin is not None
+        waiting.stdin.write(json.dumps(plugin.config()).encode())
+        waiting.stdin.close()
+        time.sleep(0.5)  # as an agent that gets no processor
+        assert waiting.poll() is None
+
+    assert waiting.wait(SECONDS) == 0
+    assert store.kinds() == [("begin", 1)]
+    assert peer.requests == []
+
+
+@pytest.mark.parametrize("timeout", [0.4, 0.001])
+def test_an_add_whose_time_is_half_over_while_others_have_the_lock_says_11(
+    plugin: Plugin, peer: Peer, store: LeaseStore, timeout: float
+) -> None:
+    with store.locked():
+        ended = plugin.call("ADD", plugin.config(timeout=timeout))
 
     assert ended.error["code"] == 11
     assert peer.requests == []
