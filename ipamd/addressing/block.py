@@ -83,7 +83,7 @@ class OpenBlock:
     requests of a batch can share a block. `owner` is the node that had the block when it was opened.
     """
 
-    __slots__ = ("_assignable", "_taken", "_turns", "block", "changed", "owner")
+    __slots__ = ("_assignable", "_taken", "_turns", "block", "changed", "next_free_since", "owner")
 
     def __init__(self, block: Block, assignable: int) -> None:
         self.block = block
@@ -96,11 +96,11 @@ class OpenBlock:
         turns = [o for o in downwards if assignable >> o & 1 and free_since[o] != HELD]
         turns.sort(key=free_since.__getitem__, reverse=True)
         self._turns = turns  # the next one last, where popping is cheap; of equals the lowest
+        self._note_next()
 
-    @property
-    def next_free_since(self) -> Instant | None:
-        """Since when the next address is free; None if there is none."""
-        return self.block.free_since[self._turns[-1]] if self._turns else None
+    def _note_next(self) -> None:
+        """Note since when the next address is free; None if there is none."""
+        self.next_free_since = self.block.free_since[self._turns[-1]] if self._turns else None
 
     def take_next(self, free_before: Instant) -> int | None:
         """Take the address that has been free longest, if that is since `free_before` or longer.
@@ -110,7 +110,9 @@ class OpenBlock:
         since = self.next_free_since
         if since is None or since > free_before:
             return None
-        return self._hold(self._turns.pop())
+        value = self._hold(self._turns.pop())
+        self._note_next()
+        return value
 
     def take_among(self, among: int) -> int | None:
         """Take the one of these addresses (bit i: `first + i`) that is free longest, even a reserved one."""
@@ -121,6 +123,7 @@ class OpenBlock:
         offset = min(free, key=free_since.__getitem__)
         if offset in self._turns:
             self._turns.remove(offset)
+            self._note_next()
         return self._hold(offset)
 
     def take_prefix(self, among: int, count: int, free_before: Instant) -> int | None:
@@ -138,6 +141,7 @@ class OpenBlock:
         if best is None:
             return None
         self._turns = [offset for offset in self._turns if not best <= offset < best + count]
+        self._note_next()
         for offset in range(best, best + count):
             self._hold(offset)
         return self.block.first + best
@@ -160,6 +164,7 @@ class OpenBlock:
             self._turns.insert(0, offset)
             if len(self._turns) > 1 and now < self.block.free_since[self._turns[1]]:
                 self._sort_turns()  # another replica's clock is ahead of this one's
+            self._note_next()
 
     def free_before(self, value: int) -> Instant:
         """Since when an address was free that this batch took."""
@@ -205,6 +210,7 @@ class OpenBlock:
 
     def _sort_turns(self) -> None:
         self._turns.sort(key=self.block.free_since.__getitem__, reverse=True)
+        self._note_next()
 
     def close(self) -> Block:
         """The block to write."""

@@ -83,6 +83,21 @@ class Catalogue:
         return any(pool.sticky for pool in self.pools.values())
 
     @cached_property
+    def has_quotas(self) -> bool:
+        """Whether there is any quota."""
+        return bool(self.quotas)
+
+    @cached_property
+    def has_holds(self) -> bool:
+        """Whether any pool has a hold, whatever its state."""
+        return bool(self.holds)
+
+    @cached_property
+    def has_reservations(self) -> bool:
+        """Whether anything is reserved for a workload or an owner."""
+        return bool(self._by_workload or self._by_owner)
+
+    @cached_property
     def draining(self) -> Set[NodeKey]:
         """The nodes whose containers get nothing new."""
         return {key for key, node in self.snapshot.nodes.items() if node.draining}

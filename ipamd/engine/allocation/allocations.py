@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 from msgspec import structs
@@ -27,7 +27,7 @@ from ipamd.models.errors import (
     Unavailable,
 )
 from ipamd.models.former_address import FormerAddress
-from ipamd.models.identity import Digest, Owner
+from ipamd.models.identity import Digest, Identity, Owner
 from ipamd.models.lease import Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Grant, Granted, Refused
@@ -63,12 +63,14 @@ class Allocations:
                 raise LeaseOver(leased.seat.node.name)
             if held and request.for_owner != request.holder:
                 return self._repeat(call, held)
-            self._refuse_while_restoring(call)
+            if batch.catalogue.snapshot.restoration.began is not None:
+                self._refuse_while_restoring(call)
             wanted = self._wanted_by(request)
-            if batch.catalogue.holds and any(asked.holds for asked in wanted):
+            if batch.catalogue.has_holds and any(asked.holds for asked in wanted):
                 self._holding.add(at)
             self._waiting[at] = call, wanted
-            batch.tallies.expect_request(at, request, wanted)
+            if batch.catalogue.has_quotas:
+                batch.tallies.expect_request(at, request, wanted)
             if request.for_owner is None and batch.catalogue.has_sticky_pools:
                 workload = workload_that_asks(request, wanted)
                 if workload is not None:
@@ -105,14 +107,17 @@ class Allocations:
         self._workloads.pop(at, None)
         self._holding.discard(at)
 
-    def advance(self) -> Iterator[tuple[int, Verdict]]:
+    def advance(self) -> Sequence[tuple[int, Verdict]]:
         """Decide those requests whose blocks are at hand, or cannot be had."""
-        for at, (call, wanted) in list(self._waiting.items()):
+        decided = []
+        for at, (call, wanted) in self._waiting.items():
             if at not in self._workloads and at not in self._holding:
                 verdict = self._try(at, call, wanted)
                 if verdict is not None:
-                    del self._waiting[at]
-                    yield at, verdict
+                    decided.append((at, verdict))
+        for at, _ in decided:
+            del self._waiting[at]
+        return decided
 
     def nearly_full(self) -> frozenset[NeedsBlock]:
         """The blocks that nodes will lack soon, where a block is to be announced before it is needed."""
@@ -130,13 +135,13 @@ class Allocations:
             raise NothingFree(())
         if request.for_owner is not None:
             wanted = with_owned(wanted, batch.held_by(request.for_owner.digest))
-        if batch.catalogue.holds:
+        if batch.catalogue.has_holds:
             wanted = with_holds(wanted, request, batch.catalogue)
         return wanted if request.left is None else leaving(wanted, request.left)
 
     def _refuse_while_restoring(self, call: AllocateCall) -> None:
         restoration = self._batch.catalogue.snapshot.restoration
-        if restoration.began is not None and call.request.adopted_in is None:
+        if call.request.adopted_in is None:
             older = "was put back" if restoration.cause is None else f"is an older one ({restoration.cause})"
             raise Unavailable(f"the database {older}, {RESTORING}")
 
@@ -160,17 +165,18 @@ class Allocations:
         return Granted(tuple(grants), repeated=True)
 
     def _try(self, at: int, call: AllocateCall, wanted: list[AddressRequest]) -> Verdict | None:
-        batch = self._batch
-        blocks, tallies = batch.blocks, batch.tallies
+        blocks, tallies = self._batch.blocks, self._batch.tallies
+        limited = tallies.limits(at)
         taken: list[PickedAddress] = []
         lacking: list[NotYet | NeedsBlock] = []
         verdict: Verdict | None = None
         try:
             for each in wanted:
-                found = self._take(at, each, call)
+                counted = limited and each.owned is None
+                found = self._take(tallies.allowed(at, each) if counted else each, call)
                 if isinstance(found, PickedAddress):
                     taken.append(found)
-                    if found.owned is None:
+                    if counted:
                         tallies.take(at, found.pool, each.prefix_length, adopted=each.adopted)
                     if call.lease is not None and blocks.is_borrowed(found, call.node):
                         raise NothingFree((found.pool.name,))  # announced with its container: too late
@@ -183,22 +189,21 @@ class Allocations:
         for picked in reversed(taken):
             if picked.owned is None:
                 self._untake(picked)
-                tallies.untake(at, picked.pool, picked.prefix_length)
+                if limited:
+                    tallies.untake(at, picked.pool, picked.prefix_length)
         return verdict or _undecided(lacking)
 
-    def _take(
-        self, at: int, asked: AddressRequest, call: AllocateCall
-    ) -> PickedAddress | NotYet | NeedsBlock:
+    def _take(self, asked: AddressRequest, call: AllocateCall) -> PickedAddress | NotYet | NeedsBlock:
         """Pick an address: the owner's, what the workload had, out of a hold, else any other."""
+        blocks = self._batch.blocks
         if asked.owned is not None:
             return self._take_owned(asked.owned, call)
-        blocks, allowed = self._batch.blocks, self._batch.tallies.allowed(at, asked)
         if asked.prefix_length is not None:
-            return self._batch.prefixes.take(allowed, asked.prefix_length, call.node)
+            return self._batch.prefixes.take(asked, asked.prefix_length, call.node)
         if not asked.holds:
-            return blocks.take(allowed, call.node)
-        found = blocks.take_again(allowed, call.node) or self._batch.holds.take(allowed)
-        return found or blocks.take(beside_holds(allowed), call.node)
+            return blocks.take(asked, call.node)
+        found = blocks.take_again(asked, call.node) or self._batch.holds.take(asked)
+        return found or blocks.take(beside_holds(asked), call.node)
 
     def _untake(self, picked: PickedAddress) -> None:
         if picked.held is None:
@@ -213,7 +218,9 @@ class Allocations:
     def _grant(self, call: AllocateCall, taken: list[PickedAddress]) -> Granted:
         batch, request = self._batch, call.request
         boot = request.issued.boot if request.issued is not None else None
+        is_container = isinstance(request.holder, Identity)
         wanted = request.seat
+        grants = []
         if wanted is not None:
             batch.changes.seats.append(
                 Seat(
@@ -225,13 +232,14 @@ class Allocations:
                 )
             )
         for position, picked in enumerate(taken):
-            pool, block, address, owned, held, prefix_length = picked
+            pool, owned, held = picked.pool, picked.owned, picked.held
+            of_node = pool.affinity is Affinity.NODE
             begun = Allocation(
                 id=None,
                 space=pool.space,
-                address=address,
+                address=picked.address,
                 pool=pool.name,
-                block=block,
+                block=picked.block,
                 holder=request.holder,
                 digest=call.digest,
                 position=position,
@@ -246,10 +254,10 @@ class Allocations:
                 repeated=call.order,
                 idempotency=request.idempotency,
                 begun_by=request.by,
-                borrowed=request.owner is None and batch.blocks.is_borrowed(picked, call.node),
+                borrowed=of_node and request.owner is None and batch.blocks.is_borrowed(picked, call.node),
                 seat=SeatPosition(wanted.seat.number, position) if wanted is not None else None,
                 free_since=batch.blocks.lease(picked) if wanted is not None else None,
-                prefix_length=prefix_length,
+                prefix_length=picked.prefix_length,
             )
             if held is not None:
                 batch.holds.end(held)
@@ -260,11 +268,12 @@ class Allocations:
                 batch.changes.begun.append(begun)
             else:
                 self._begin_for(request.for_owner, begun, owned)
-            batch.announce(pool.name, begun.announced_for)
-            if owned is None and held is None and self._is_running_short(picked, call.node):
+            if begun.borrowed or not is_container:
+                batch.announce(pool.name, begun.announced_for)
+            if of_node and owned is None and held is None and self._is_running_short(picked, call.node):
                 self._nearly_full.add(NeedsBlock(pool.name, call.node))
+            grants.append(Grant(picked.address, pool, picked.prefix_length))
         repeated = request.for_owner == request.holder and all(picked.owned for picked in taken)
-        grants = (Grant(picked.address, picked.pool, picked.prefix_length) for picked in taken)
         return Granted(tuple(grants), repeated)
 
     def _begin_for(self, owner: Owner, begun: Allocation, owned: Allocation | None) -> None:
@@ -280,7 +289,6 @@ class Allocations:
         """Whether a node should have its next block before it has used up this one."""
         return (
             node is not None
-            and picked.pool.affinity is Affinity.NODE
             and self._batch.catalogue.announces(picked.pool.name, node.cluster)
             and self._batch.blocks.is_nearly_full(picked)
         )
@@ -290,5 +298,6 @@ def _undecided(lacking: Sequence[NotYet | NeedsBlock]) -> Contended | NeedsBlock
     """What is to be done for an allocate call that lacks something; None if the next search may find it."""
     if NotYet.CONTENDED in lacking:
         return Contended()
-    blocks = tuple(each for each in lacking if isinstance(each, NeedsBlock))
-    return NeedsBlocks(blocks) if len(blocks) == len(lacking) else None
+    if NotYet.SEARCHING in lacking:
+        return None
+    return NeedsBlocks(tuple(each for each in lacking if isinstance(each, NeedsBlock)))

@@ -51,17 +51,18 @@ class Batching:
         """How many calls wait for a batch."""
         return len(self._queue)
 
-    async def submit(self, call: Call, timeout: float) -> Outcome:  # noqa: ASYNC109 - the caller's own
-        """Queue a call and wait for its outcome. `timeout` in seconds limits its time in the queue.
+    def submit(self, call: Call, timeout: float) -> asyncio.Future[Outcome]:
+        """Queue a call, whose outcome is to be awaited. `timeout` in seconds limits its time in the queue.
 
         Raises Unavailable if it cannot be queued.
         """
         if self._closing:
             raise Unavailable("ipamd is stopping: try again")
-        waiting = QueuedCall(call, self._loop.time() + timeout, self._loop.create_future())
+        deadline = self._loop.time() + timeout
+        waiting = QueuedCall(call, call.holders, deadline, self._loop.create_future())
         self._queue.put(waiting)
         self._arrived.set()
-        return await waiting.answer
+        return waiting.answer
 
     async def close(self) -> None:
         """Answer the calls under way, and end."""
@@ -90,10 +91,10 @@ class Batching:
                 continue
             if waiting.deadline <= now:
                 waiting.tell_out_of_time()
-            elif not self._busy.isdisjoint(waiting.call.holders):
+            elif not self._busy.isdisjoint(waiting.holders):
                 held_back.append(waiting)
             else:
-                self._busy.update(waiting.call.holders)
+                self._busy.update(waiting.holders)
                 batch.append(waiting)
         self._queue.put_back(held_back)
         return batch
@@ -116,8 +117,8 @@ class Batching:
             log.exception("a batch failed", calls=len(batch))
             await self._answer_alone(batch, error)
         finally:
-            self._busy.difference_update(*(waiting.call.holders for waiting in batch))
-            self._busy.update(*(waiting.call.holders for waiting in contended))
+            self._busy.difference_update(*(waiting.holders for waiting in batch))
+            self._busy.update(*(waiting.holders for waiting in contended))
             self._arrived.set()
         self._measures.contended += len(contended)
         for waiting in contended:
@@ -152,7 +153,7 @@ class Batching:
                 await self._answer([waiting], WaitForLocks(left))
                 return
         waiting.tell_out_of_time()
-        self._busy.difference_update(waiting.call.holders)
+        self._busy.difference_update(waiting.holders)
         self._arrived.set()
 
     async def _answer_alone(self, batch: list[QueuedCall], error: Exception) -> None:

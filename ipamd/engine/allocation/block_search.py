@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from enum import Enum
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from ipamd.addressing.block import OpenBlock, spare
 from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree, Locked
@@ -40,7 +42,7 @@ MOST_BLOCKS: Final = 64
 """The most blocks that one search locks."""
 
 
-class PickedAddress(NamedTuple):
+class PickedAddress(Struct, frozen=True):
     """An address that was picked for a request, or a prefix, by its first address."""
 
     pool: Pool
@@ -117,9 +119,10 @@ class BatchBlocks:
 
         Raises NothingFree, AddressTaken, AddressUnavailable.
         """
-        again = self.take_again(request, node)
-        if again is not None:
-            return again
+        if request.former is not None:
+            again = self.take_again(request, node)
+            if again is not None:
+                return again
         for pool in request.pools:
             if pool.state is PoolState.DRAINING and not request.adopted:
                 continue
@@ -272,18 +275,21 @@ class BatchBlocks:
         """
         node = asking if pool.affinity is Affinity.NODE else None
         order = self._step_orders.get((pool.name, node)) or self._step_order(pool, node)
+        opened = self._open.get(pool.name)
         for step in order.steps:
             if isinstance(step, CarvingStep):
                 if pool.name not in self._carved_out:
                     return NeedsBlock(pool.name, node)
                 continue
-            block = self._next_in(step, pool)
+            block = self._next_in(step, pool, opened) if opened else None
             if block is not None:
                 since = block.next_free_since
                 value = block.take_next(order.free_before)
                 if value is not None:
-                    self._hand_over(block, step.owner, node)
-                    if block.next_free_since != since or step.owner in CHANGES_HANDS:
+                    if step.owner in CHANGES_HANDS:
+                        self._hand_over(block, step.owner, node)
+                        self._await_turn(block)
+                    elif block.next_free_since != since:
                         self._await_turn(block)
                     return self._picked(pool, block, value)
             if step.contended:
@@ -401,11 +407,10 @@ class BatchBlocks:
     def _number(self, row: Allocation) -> int:
         return self._catalogue.pools[row.pool].number_of(row.address)
 
-    def _next_in(self, step: SearchStep, pool: Pool) -> OpenBlock | None:
+    def _next_in(self, step: SearchStep, pool: Pool, opened: Mapping[int, OpenBlock]) -> OpenBlock | None:
         """The open block of a step whose next address has been free longest."""
-        opened = self._open.get(step.pool, {})
         if pool.affinity is Affinity.ANY or step.owner in (BlockOwner.OWN, BlockOwner.NONE):
-            return self._first_in_turn(step.pool, step.node if step.owner is BlockOwner.OWN else None)
+            return self._first_in_turn(pool, step.node if step.owner is BlockOwner.OWN else None, opened)
         candidates = [block for block in opened.values() if block.next_free_since is not None]
         if step.owner is BlockOwner.OTHER_WHILE_EMPTY:
             candidates = [
@@ -415,12 +420,14 @@ class BatchBlocks:
             ]
         return min(candidates, key=lambda block: block.next_free_since or 0, default=None)
 
-    def _first_in_turn(self, pool: str, owner: NodeKey | None) -> OpenBlock | None:
-        turns = self._turns.get((pool, owner), [])
+    def _first_in_turn(
+        self, pool: Pool, owner: NodeKey | None, opened: Mapping[int, OpenBlock]
+    ) -> OpenBlock | None:
+        turns, has_one_queue = self._turns.get((pool.name, owner)), pool.affinity is Affinity.ANY
         while turns:
             since, number = turns[0]
-            block = self._open[pool][number]
-            if block.next_free_since == since and self._queue_of(block) == owner:
+            block = opened[number]
+            if block.next_free_since == since and (block.block.node == owner or has_one_queue):
                 return block
             heappop(turns)  # it has changed since, and waits at its new turn
         return None

@@ -48,12 +48,16 @@ class Boots:
 
     async def order_of(self, node: NodeKey, issued: Issued, delivered: Issued | None = None) -> CallOrder:
         """The order of a call; of two boots the one heard of later is the later."""
-        heard = Heard(node, issued.boot, delivered.boot if delivered is not None else issued.boot)
-        if not self._knows(heard):
-            await self._learn(heard)
-        order = call_order.order_among(self._numbers[node], issued, delivered)
-        if delivered is None and (node not in self._latest or self._latest[node][0] < order):
-            self._latest[node] = order, self._clock.passed()
+        numbers = self._numbers.get(node)
+        delivering = issued if delivered is None else delivered
+        if numbers is None or issued.boot not in numbers or delivering.boot not in numbers:
+            await self._learn(Heard(node, issued.boot, delivering.boot))
+            numbers = self._numbers[node]
+        order = call_order.order_among(numbers, issued, delivered)
+        if delivered is None:
+            latest = self._latest.get(node)
+            if latest is None or latest[0] < order:
+                self._latest[node] = order, self._clock.passed()
         return order
 
     def order_on_arrival(self, node: NodeKey | None) -> CallOrder:

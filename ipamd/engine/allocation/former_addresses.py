@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from ipamd.addressing.mask import Mask
 from ipamd.engine.allocation.selection import AddressRequest
@@ -42,7 +43,7 @@ def with_former(wanted: Sequence[AddressRequest], former: Sequence[FormerAddress
             one = by_position.get(position)
         else:
             one = next((one for one in former if there.contains(one.address)), None)
-        asked.append(replace(each, former=one))
+        asked.append(structs.replace(each, former=one))
     return asked
 
 

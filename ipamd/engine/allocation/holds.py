@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from msgspec import structs
 
@@ -44,8 +43,8 @@ def _with_holds(asked: AddressRequest, matching: Sequence[Hold], catalogue: Cata
         return asked
     names = [pool.name for pool in asked.pools]
     if asked.adopted:
-        return replace(asked, holds=tuple(catalogue.holds.of_pool(names[0])))
-    return replace(asked, holds=tuple(hold for hold in matching if hold.pool in names))
+        return structs.replace(asked, holds=tuple(catalogue.holds.of_pool(names[0])))
+    return structs.replace(asked, holds=tuple(hold for hold in matching if hold.pool in names))
 
 
 def leaving(wanted: Sequence[AddressRequest], left: LeftToOthers) -> list[AddressRequest]:
@@ -61,7 +60,7 @@ def _leaving(asked: AddressRequest, left: LeftToOthers) -> AddressRequest:
     pools = tuple(each for each in asked.pools if each.name not in left.pools or each.name in held_only)
     if not pools:
         raise NothingFree(tuple(pool.name for pool in asked.pools))
-    return replace(asked, pools=pools, holds=holds, held_only=held_only)
+    return structs.replace(asked, pools=pools, holds=holds, held_only=held_only)
 
 
 def beside_holds(asked: AddressRequest) -> AddressRequest:
@@ -71,7 +70,7 @@ def beside_holds(asked: AddressRequest) -> AddressRequest:
     pools = tuple(pool for pool in asked.pools if pool.name not in asked.held_only)
     if not pools:
         raise NothingFree(tuple(pool.name for pool in asked.pools))
-    return replace(asked, pools=pools)
+    return structs.replace(asked, pools=pools)
 
 
 def wanted_by(name: str, catalogue: Catalogue) -> list[AddressRequest]:

@@ -39,7 +39,7 @@ def with_owned(wanted: Sequence[AddressRequest], owned: Sequence[Allocation]) ->
         found = next((row for row in there if place is None or place.contains(row.address)), None)
         if found is not None:
             left.remove(found)
-            each = replace(each, owned=found)
+            each = structs.replace(each, owned=found)
         elif place is not None and there:
             has = " and ".join(row.written for row in there)
             raise AddressUnavailable(place.first, f"{there[0].held_by} has {has}: release it first")

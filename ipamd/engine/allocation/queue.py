@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from ipamd.engine.allocation.call import Call
 from ipamd.models.errors import Unavailable
+from ipamd.models.identity import Digest
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Outcome, Refused
 
@@ -26,6 +27,7 @@ class QueuedCall(Struct):
     """
 
     call: Call
+    holders: tuple[Digest, ...]
     deadline: float
     answer: asyncio.Future[Outcome]
     misses: int = 0

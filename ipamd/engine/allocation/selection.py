@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ipamd.addressing.mask import meets
 from ipamd.engine.allocation.prefixes import (
@@ -32,8 +33,7 @@ MOST_NAMED: Final = 8
 """How many pools, or values of a selector, one sentence names."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddressRequest:
+class AddressRequest(Struct, frozen=True):
     """One address that a request needs: from which pools in turn, and where it must lie if that is given."""
 
     pools: Alternatives
@@ -63,19 +63,16 @@ def select(request: AllocationRequest, catalogue: Catalogue) -> list[AddressRequ
     if request.adopted_in is not None:
         return [_adopted(address, request.adopted_in, request, catalogue) for address in request.requested]
     prefix = request.prefix
+    chosen: Sequence[Alternatives] = ()
     if prefix is None or not prefix.alone:
-        wanted = [
-            AddressRequest(pools)
-            for pools in alternatives(request.pool_names, context_of(request), catalogue)
-        ]
-    else:
-        wanted = []
-    chosen = [asked.pools for asked in wanted]
+        chosen = alternatives(request.pool_names, context_of(request), catalogue)
+    wanted = [AddressRequest(pools) for pools in chosen]
     for address in request.requested:
         _place(address, wanted, request, catalogue)
-    own = catalogue.reserved_for(request.workload.namespace, request.workload.name, request.owner)
-    for reservation in own:
-        _bind(reservation, wanted)
+    if catalogue.has_reservations:
+        workload = request.workload
+        for reservation in catalogue.reserved_for(workload.namespace, workload.name, request.owner):
+            _bind(reservation, wanted)
     if prefix is not None:
         wanted.append(prefix_asked(prefix, chosen, request, catalogue))
     return wanted

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import replace
 from itertools import chain
+
+from msgspec import structs
 
 from ipamd.backends.interface import Tallied, TallyChange
 from ipamd.engine.allocation.selection import AddressRequest
@@ -43,7 +44,7 @@ class BatchTallies:
 
     def expect_request(self, at: int, request: AllocationRequest, wanted: Sequence[AddressRequest]) -> None:
         """Note what limits a request."""
-        limits = limits_of(request, wanted, self._quotas) if self._quotas else ()
+        limits = limits_of(request, wanted, self._quotas)
         if limits:
             self._limits[at] = limits
             self._need(at, limits)
@@ -76,6 +77,10 @@ class BatchTallies:
         self._read, self._used = found.used, dict(found.used)
         return {at for at, needed in self._needed.items() if not found.busy.isdisjoint(needed)}
 
+    def limits(self, at: int) -> bool:
+        """Whether quotas limit a call."""
+        return at in self._limits
+
     def allowed(self, at: int, asked: AddressRequest) -> AddressRequest:
         """What a call asks for, without the pools of which its quotas are used up.
 
@@ -98,7 +103,7 @@ class BatchTallies:
         if not left:
             quota, tally = min(used_up, key=self._strictness)
             raise exceeded(quota, tally, self._used[tally])
-        return replace(asked, pools=left)
+        return structs.replace(asked, pools=left)
 
     def take(self, at: int, pool: Pool, prefix_length: int | None = None, *, adopted: bool = False) -> None:
         """Count an address that a call takes, or a prefix."""
