@@ -13,7 +13,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any, Final, TextIO
 
@@ -28,6 +28,7 @@ QUIET: Final = ("alembic", "asyncio", "httpcore", "httpx", "sqlalchemy", "uvicor
 """Libraries whose INFO lines interest only their own developers."""
 
 _PLAIN: Final = re.compile(r"[!#-<>-~]+")
+_PLAIN_LETTERS: Final = bytes(code for code in range(0x21, 0x7F) if code not in b'"=')
 
 Event = MutableMapping[str, Any]
 
@@ -39,6 +40,7 @@ def configure(level: int, form: LogFormat) -> None:
         as_text if form is LogFormat.TEXT else as_json,
     ]
     lines = Lines(sys.stderr)
+    frequent.configure(lines if level <= logging.INFO else None, form)
     structlog.configure(
         processors=rendering,
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -100,17 +102,78 @@ def _second(seconds: int) -> str:
 def as_json(logger: Any, method: str, event: Event) -> str:
     """One object in ASCII."""
     format_exc_info(logger, method, event)
-    text = json.dumps({"timestamp": now(), "level": _level(method), **event}, default=str)
-    return text.replace("\x7f", "\\u007f")
+    return _json_line(_level(method), event)
 
 
 def as_text(logger: Any, method: str, event: Event) -> str:
     """Time, level, what happened, then `key=value` pairs; a traceback follows, indented."""
     format_exc_info(logger, method, event)
-    head = f"{now()} {_level(method):<7} {escape(str(event.pop('event')))}"
-    traceback = event.pop("exception", "")
-    pairs = "".join([f" {key}={_value(value)}" for key, value in event.items() if value is not None])
-    return head + pairs + "".join([f"\n    {escape(line)}" for line in traceback.splitlines()])
+    name, traceback = str(event.pop("event")), event.pop("exception", "")
+    line = _text_line(_level(method), name, event)
+    return line + "".join([f"\n    {escape(each)}" for each in traceback.splitlines()])
+
+
+class FrequentEvents:
+    """Events of level INFO that come with every call: structlog's lines without its chain of copies.
+
+    No context is merged into them.
+    """
+
+    def __init__(self) -> None:
+        self._lines: Lines | None = None
+        self._form = LogFormat.TEXT
+
+    def configure(self, lines: Lines | None, form: LogFormat) -> None:
+        """Write lines of a form from now on; none to None."""
+        self._lines = lines
+        self._form = form
+
+    def info(self, name: str, pairs: Mapping[str, Any]) -> None:
+        """Log an event."""
+        if self._lines is None:
+            return
+        if self._form is LogFormat.TEXT:
+            self._lines.msg(_text_line("info", name, pairs))
+        else:
+            self._lines.msg(_json_line("info", {**pairs, "event": name}))
+
+
+frequent: Final = FrequentEvents()
+
+
+def _json_line(level: str, event: Mapping[str, Any]) -> str:
+    text = _JSON.encode({"timestamp": now(), "level": level, **event})
+    return text.replace("\x7f", "\\u007f")
+
+
+_JSON: Final = json.JSONEncoder(default=str)
+
+
+def _text_line(level: str, name: str, pairs: Mapping[str, Any]) -> str:
+    return f"{now()} {level:<7} {escape(name)}{_text_of(pairs)}"
+
+
+def _text_of(pairs: Mapping[str, Any]) -> str:
+    text = _pattern(tuple(pairs)) % tuple(pairs.values())
+    if _needs_no_quotes(text, len(pairs)) and None not in pairs.values():
+        return text
+    return "".join([f" {key}={_value(value)}" for key, value in pairs.items() if value is not None])
+
+
+@lru_cache(maxsize=1024)
+def _pattern(keys: tuple[str, ...]) -> str:
+    """A line's pairs as a format. There are as many as there are statements that log."""
+    return "".join([f" {key.replace('%', '%%')}=%s" for key in keys])
+
+
+def _needs_no_quotes(text: str, pairs: int) -> bool:
+    """Whether a blank and a sign for each pair are all that is not plain, and no value is empty."""
+    return (
+        text.isascii()
+        and text.encode().translate(None, _PLAIN_LETTERS) == b" =" * pairs
+        and "= " not in text
+        and not text.endswith("=")
+    )
 
 
 def _level(method: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Final
 
+from ipamd.cni.caller import Caller
 from ipamd.engine.measures import SECONDS, Histogram
 from ipamd.models.node import NodeKey
 
@@ -30,12 +31,12 @@ class CallMeasures:
         if seconds is not None:
             self.seconds[verb].observe(seconds)
 
-    def note_spool(self, node: NodeKey, entries: int) -> None:
+    def note_spool(self, caller: Caller) -> None:
         """Remember how many releases wait on a node, from its last call."""
-        if entries:
-            self._spooled[node] = entries
+        if caller.spooled:
+            self._spooled[caller.identity.node_key] = caller.spooled
         elif self._spooled:
-            self._spooled.pop(node, None)
+            self._spooled.pop(caller.identity.node_key, None)
 
     @property
     def spooled(self) -> int:

@@ -19,6 +19,7 @@ from httptools import parse_url
 from msgspec import Struct
 from starlette.types import Scope
 
+from hosting.logs import frequent
 from ipamd.api.access import Access, Unknown, speaks_for
 from ipamd.api.body import LARGEST_BODY, LARGEST_COLLECTION
 from ipamd.api.call_measures import OK, CallMeasures
@@ -85,9 +86,9 @@ class Verb:
         return Reply(HTTPStatus.OK if answer.body else HTTPStatus.NO_CONTENT, answer.body)
 
     def _note(self, answer: _CniAnswer, seconds: float) -> None:
-        log.info(self.name, outcome=answer.outcome, **_who(answer.caller), **answer.facts)
+        frequent.info(self.name, {"outcome": answer.outcome, **_who(answer.caller), **answer.facts})
         self.measures.count(self.name, OK, seconds)
-        self.measures.note_spool(answer.caller.identity.node_key, answer.caller.spooled)
+        self.measures.note_spool(answer.caller)
 
     def refuse(self, error: Unknown | DomainError) -> Reply:
         """The answer to a caller without permission."""
@@ -102,7 +103,8 @@ class Verb:
 
     def _refused(self, error: CniError, began: float | None = None) -> Reply:
         who = _who(error.caller) if error.caller is not None else {}
-        log.info(self.name, outcome="refused", **who, code=int(error.code), why=error.message)
+        told = {"outcome": "refused", **who, "code": int(error.code), "why": error.message}
+        frequent.info(self.name, told)
         seconds = perf_counter() - began if began is not None else None
         self.measures.count(self.name, str(int(error.code)), seconds)
         return Reply(error.status, error.encode(), _LATER if error.status == _BUSY else JSON)
@@ -278,8 +280,12 @@ def _who(caller: Caller) -> dict[str, Any]:
 
 
 def _workload(workload: Workload) -> dict[str, str]:
-    named = {"namespace": workload.namespace, "name": workload.name}
-    return {key: value for key, value in named.items() if value is not None}
+    named = {}
+    if workload.namespace is not None:
+        named["namespace"] = workload.namespace
+    if workload.name is not None:
+        named["name"] = workload.name
+    return named
 
 
 def _released(outcome: Released) -> dict[str, Any]:

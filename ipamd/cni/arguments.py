@@ -6,7 +6,7 @@ unknown key is refused, unless `IgnoreUnknown` says that it is for others. Then 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ipamd.cni import reading
@@ -20,8 +20,13 @@ LONGEST_ARGS: Final = 128 << 10
 
 ADDRESSES: Final = "IP"
 IGNORE_UNKNOWN: Final = "IgnoreUnknown"
-_WORKLOAD: Final = ("K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID")
-_KNOWN: Final = (ADDRESSES, "MAC", IGNORE_UNKNOWN, *_WORKLOAD, "K8S_POD_INFRA_CONTAINER_ID")
+_NAMESPACE: Final = "K8S_POD_NAMESPACE"
+_NAME: Final = "K8S_POD_NAME"
+_UID: Final = "K8S_POD_UID"
+_KNOWN: Final = (
+    *(ADDRESSES, "MAC", IGNORE_UNKNOWN),
+    *(_NAMESPACE, _NAME, _UID, "K8S_POD_INFRA_CONTAINER_ID"),
+)
 """The keys that ipamd reads, and two that by convention are for main plugins and runtimes."""
 
 _TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
@@ -35,12 +40,14 @@ def read_args(value: object) -> Mapping[str, str]:
         raise _malformed(reading.shown(value))
     if len(value) > LONGEST_ARGS:
         raise _malformed(f"it has {len(value)} characters; at most {LONGEST_ARGS} are allowed")
-    pairs = [pair.partition("=") for pair in value.split(";") if pair]
-    for key, equals, _ in pairs:
-        if not (key and equals):
-            raise _malformed(f"{reading.shown(key)} is not KEY=VALUE")
-    args = {key: value for key, _, value in pairs}
-    if not _ignores_unknown(args):
+    pairs = [pair.split("=", 1) for pair in value.split(";") if pair]
+    try:
+        args = dict(pairs)
+    except ValueError:
+        raise _no_pair(pairs) from None
+    if "" in args:
+        raise _no_pair(pairs)
+    if args.get(IGNORE_UNKNOWN) != "1" and not _ignores_unknown(args):
         for key in args:
             if key not in _KNOWN:
                 raise _unknown(key)
@@ -49,15 +56,24 @@ def read_args(value: object) -> Mapping[str, str]:
 
 def read_workload(args: Mapping[str, str]) -> Workload:
     """The pod, as the runtime names it. Empty values count as absent."""
-    for key in _WORKLOAD:
-        value = args.get(key, "")
-        if len(value) > LONGEST_NAME:
-            raise _malformed(f"{key} has {len(value)} characters; at most {LONGEST_NAME} are allowed")
-        if not value.isprintable():
-            odd = next(character for character in value if not character.isprintable())
-            raise _malformed(f"{key} has a character that cannot be printed, {reading.shown(odd)}")
-    namespace, name, uid = (args.get(key) or None for key in _WORKLOAD)
-    return Workload(namespace, name, uid)
+    namespace, name, uid = args.get(_NAMESPACE), args.get(_NAME), args.get(_UID)
+    for key, value in ((_NAMESPACE, namespace), (_NAME, name), (_UID, uid)):
+        if value and not (len(value) <= LONGEST_NAME and value.isprintable()):
+            raise _unreadable(key, value)
+    return Workload(namespace or None, name or None, uid or None)
+
+
+def _no_pair(pairs: Iterable[list[str]]) -> CniError:
+    """The error for the first of the parts that is no pair."""
+    key = next(pair[0] for pair in pairs if len(pair) == 1 or not pair[0])
+    return _malformed(f"{reading.shown(key)} is not KEY=VALUE")
+
+
+def _unreadable(key: str, value: str) -> CniError:
+    if len(value) > LONGEST_NAME:
+        return _malformed(f"{key} has {len(value)} characters; at most {LONGEST_NAME} are allowed")
+    odd = next(character for character in value if not character.isprintable())
+    return _malformed(f"{key} has a character that cannot be printed, {reading.shown(odd)}")
 
 
 def _ignores_unknown(args: Mapping[str, str]) -> bool:

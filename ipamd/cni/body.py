@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Raw, Struct, ValidationError
@@ -31,6 +32,9 @@ LONGEST_TIMEOUT: Final = 300.0
 DEFAULT_TIMEOUT: Final = 10.0
 
 _ISSUED_KEYS: Final = frozenset(("boot", "uptime_ns", "time"))
+_ISSUED_PLACES: Final = {
+    key: (f"{key}.boot", f"{key}.uptime_ns", f"{key}.time") for key in ("issued", "delivered", "ended")
+}
 _VARIABLES: Final = {
     "container_id": "CNI_CONTAINERID",
     "netns": "CNI_NETNS",
@@ -87,73 +91,68 @@ class Body:
         self.identified: Caller | None = None
         """The caller, as soon as it is known. Later errors name it."""
 
-    def get(self, key: str, default: object = None) -> object:
-        """A value as it was sent. null counts as absent."""
-        value = getattr(self._values, key)
-        return default if value is None else value
+    @property
+    def args(self) -> object:
+        """CNI_ARGS as they were sent."""
+        return self._values.args
+
+    def undo(self) -> bool:
+        """Whether a DEL undoes an ADD."""
+        value = self._values.undo
+        return value is not None and reading.boolean(value, "undo")
 
     def caller(self, *variables: str) -> Caller:
         """The caller. The command needs these variables of the environment."""
-        self._check_environment(variables)
-        identity = Identity(
-            cluster=reading.text(self.get("cluster", DEFAULT_CLUSTER), "cluster"),
-            network=self.config.network,
-            node=node_name(reading.text(self.get("node"), "node")),
-            container_id=self._values.container_id if "container_id" in variables else "",
-            ifname=self._values.ifname if "ifname" in variables else "",
-        )
-        spooled = reading.integer(self.get("spooled", 0), "spooled", 0, LARGEST_INTEGER)
-        self.identified = Caller(self.version, identity, spooled)
-        return self.identified
-
-    def _check_environment(self, variables: tuple[str, ...]) -> None:
-        missing, malformed = [], []
+        values = self._values
         for key in variables:
-            value = getattr(self._values, key)
-            if value is None or value == "":
-                missing.append(_VARIABLES[key])
-            elif not _WELL_FORMED[key](value):
-                malformed.append(_VARIABLES[key])
-        complaints = []
-        if missing:
-            complaints.append(f"required env variables [{','.join(missing)}] missing")
-        if malformed:
-            complaints.append(f"env variables [{','.join(malformed)}] malformed")
-        if complaints:
-            raise CniError(Code.BAD_ENVIRONMENT, "; ".join(complaints))
+            if not _WELL_FORMED[key](getattr(values, key)):
+                raise _bad_environment(values, variables)
+        cluster, spooled = values.cluster, values.spooled
+        identity = Identity(
+            DEFAULT_CLUSTER if cluster is None else reading.text(cluster, "cluster"),
+            self.config.network,
+            node_name(reading.text(values.node, "node")),
+            values.container_id if "container_id" in variables else "",
+            values.ifname if "ifname" in variables else "",
+        )
+        waiting = 0 if spooled is None else reading.integer(spooled, "spooled", 0, LARGEST_INTEGER)
+        self.identified = Caller(self.version, identity, waiting)
+        return self.identified
 
     def issued(self, key: str) -> Issued | None:
         """`issued` or `delivered`: a moment of the node's clock."""
-        value = self.get(key)
+        value = getattr(self._values, key)
         if value is None:
             return None
         if not isinstance(value, dict):
             raise reading.mistyped(key, "an object", value)
         if self._closed and not value.keys() <= _ISSUED_KEYS:
             raise invalid(key, f"has an unknown key {reading.shown(min(value.keys() - _ISSUED_KEYS))}")
-        boot = reading.text(value.get("boot"), f"{key}.boot").lower()
-        if _BOOT.fullmatch(boot) is None:
-            raise invalid(f"{key}.boot", f"{reading.shown(boot)} is not a UUID")
-        uptime = reading.integer(value.get("uptime_ns"), f"{key}.uptime_ns", 0, LARGEST_INTEGER)
+        boot_key, uptime_key, time_key = _ISSUED_PLACES[key]
+        boot = _boot(reading.text(value.get("boot"), boot_key))
+        if boot is None:
+            raise invalid(boot_key, f"{reading.shown(value['boot'].lower())} is not a UUID")
+        uptime = reading.integer(value.get("uptime_ns"), uptime_key, 0, LARGEST_INTEGER)
         time = value.get("time")
-        return Issued(boot, uptime, None if time is None else reading.text(time, f"{key}.time", LONGEST_TIME))
+        return Issued(boot, uptime, None if time is None else reading.text(time, time_key, LONGEST_TIME))
 
     def netns(self) -> NetworkNamespace | None:
         """Device and inode of the container's network namespace."""
-        value = self.get("netns_id")
+        value = self._values.netns_id
         if value is None:
             return None
         if not isinstance(value, list) or len(value) != 2:
             raise reading.mistyped("netns_id", "a list of device and inode", value)
-        device, inode = (
-            reading.integer(number, f"netns_id[{place}]", 0, LARGEST_INTEGER)
-            for place, number in enumerate(value)
+        return NetworkNamespace(
+            reading.integer(value[0], "netns_id[0]", 0, LARGEST_INTEGER),
+            reading.integer(value[1], "netns_id[1]", 0, LARGEST_INTEGER),
         )
-        return NetworkNamespace(device, inode)
 
     def timeout(self) -> float:
         """How many seconds the caller waits for its answer."""
-        value = self.get("timeout", DEFAULT_TIMEOUT)
+        value = self._values.timeout
+        if value is None:
+            return DEFAULT_TIMEOUT
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise reading.mistyped("timeout", "a number of seconds", value)
         if value <= 0:
@@ -168,6 +167,23 @@ def _opened(raw: bytes, decoder: Decoder[_Envelope] | Decoder[_ClosedEnvelope]) 
         raise _not_a_body(raw) from None
     except (ValueError, RecursionError) as error:
         raise _undecodable(error) from None
+
+
+def _bad_environment(values: _Envelope, variables: tuple[str, ...]) -> CniError:
+    """The error that names all variables that are missing or malformed."""
+    missing, malformed = [], []
+    for key in variables:
+        value = getattr(values, key)
+        if value is None or value == "":
+            missing.append(_VARIABLES[key])
+        elif not _WELL_FORMED[key](value):
+            malformed.append(_VARIABLES[key])
+    complaints = []
+    if missing:
+        complaints.append(f"required env variables [{','.join(missing)}] missing")
+    if malformed:
+        complaints.append(f"env variables [{','.join(malformed)}] malformed")
+    return CniError(Code.BAD_ENVIRONMENT, "; ".join(complaints))
 
 
 def _not_a_body(raw: bytes) -> CniError:
@@ -192,23 +208,33 @@ def _undecodable(error: ValueError | RecursionError) -> CniError:
     return CniError(Code.CANNOT_DECODE, f"cannot decode the request: {why}")
 
 
+@lru_cache(maxsize=1024)
+def _boot(text: str) -> str | None:
+    """A boot's UUID, None for any other text. All calls of a node bring the same until it boots anew."""
+    boot = text.lower()
+    return boot if _BOOT.fullmatch(boot) is not None else None
+
+
 def _is_container_id(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST_CONTAINER_ID and bool(_NAME.fullmatch(value))
+    return (
+        isinstance(value, str) and len(value) <= LONGEST_CONTAINER_ID and _NAME.fullmatch(value) is not None
+    )
 
 
 def _is_ifname(value: object) -> bool:
-    # The kernel counts bytes. It forbids names that cannot be a folder in sysfs.
+    # The kernel counts bytes, takes no blank, and forbids names that cannot be a folder in sysfs. Of what is
+    # printable only a blank is space.
     return (
         isinstance(value, str)
-        and len(value.encode()) <= 15
-        and value not in (".", "..")
+        and 0 < len(value.encode()) <= 15
         and value.isprintable()
-        and not any(character in "/:" or character.isspace() for character in value)
+        and not ("/" in value or ":" in value or " " in value)
+        and value not in (".", "..")
     )
 
 
 def _is_path(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST_PATH and value.isprintable()
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_PATH and value.isprintable()
 
 
 _WELL_FORMED: Final[Mapping[str, Callable[[object], bool]]] = {

@@ -104,6 +104,11 @@ class Configuration:
         _ = self.pool_names, self.additions
 
     @cached_property
+    def asks_for_containers(self) -> bool:
+        """Whether a runtime or a user may ask in it for something for one container."""
+        return self.values.get("runtimeConfig") is not None or self.values.get("args") is not None
+
+    @cached_property
     def runtime(self) -> Mapping[str, Any]:
         """What the runtime added for this container."""
         return reading.mapping(self.values.get("runtimeConfig"), "runtimeConfig")

@@ -114,7 +114,7 @@ def _reading(body: Body, read: Callable[[Body], T]) -> T:
 def _add(body: Body) -> Add:
     caller = body.caller("container_id", "netns", "ifname", "path")
     identity = caller.identity
-    args = read_args(body.get("args"))
+    args = read_args(body.args)
     requested = Requested(body.config, args, identity.network, identity.ifname)
     workload = read_workload(args)
     request = AllocationRequest(
@@ -138,7 +138,7 @@ def _del(body: Body) -> Delete:
         node=caller.identity.node_key,
         issued=body.issued("issued"),
         delivered=body.issued("delivered"),
-        undo=reading.boolean(body.get("undo", False), "undo"),
+        undo=body.undo(),
         timeout=body.timeout(),
     )
     if release.undo and release.issued is None:

@@ -44,7 +44,20 @@ _NETWORK: Final = re.compile(CNI_NAME)
 class Requested:
     """What a container asks for in one call."""
 
+    _runtime: Mapping[str, Any] = {}
+    _annotations: Mapping[str, Any] = {}
+    _cni: Mapping[str, Any] = {}
+
     def __init__(self, config: Configuration, args: Mapping[str, str], network: str, ifname: str) -> None:
+        self._config = config
+        self._args = args
+        self._network = network
+        self._ifname = ifname
+        if config.asks_for_containers:
+            self._look_into(config)
+
+    def _look_into(self, config: Configuration) -> None:
+        """Find where the configuration asks; raise for what nobody would read."""
         self._runtime = config.runtime
         if self._runtime.get("ipRanges"):
             raise CniError(
@@ -54,15 +67,13 @@ class Requested:
             )
         self._annotations = reading.mapping(self._runtime.get(ANNOTATIONS), f"runtimeConfig.{ANNOTATIONS}")
         _check_annotations(self._annotations)
-        self._config = config
         arguments = reading.mapping(config.values.get("args"), "args")
         self._cni = reading.mapping(arguments.get("cni"), "args.cni")
-        self._args = args
-        self._network = network
-        self._ifname = ifname
 
     def addresses(self) -> tuple[IPAddress, ...]:
         """The requested addresses, each with or without a prefix length. Empty if there is none."""
+        if not (self._config.asks_for_containers or ADDRESSES in self._args):
+            return ()
         for key, wanted in self._sources():
             if wanted:
                 return _addresses(key, wanted)
@@ -70,6 +81,8 @@ class Requested:
 
     def pools(self) -> PoolNames:
         """The requested pools: from the annotation, else from the configuration."""
+        if not self._annotations:
+            return self._config.pool_names
         key, value = self._annotation(POOLS_ANNOTATION)
         return read_pool_names(_listed(key, value), key) if value else self._config.pool_names
 

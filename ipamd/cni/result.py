@@ -8,11 +8,12 @@ stands under a key of ours.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from secrets import token_hex
 from typing import Any, Final
 
 import msgspec
 
-from ipamd.cni.additions import Additions
+from ipamd.cni.additions import Additions, Form
 from ipamd.cni.error import CniError, Code
 from ipamd.cni.routes import gateway_told, routes_of
 from ipamd.cni.version import at_least
@@ -27,24 +28,52 @@ _ROUTE_NUMBERS: Final = ("mtu", "advmss", "priority", "table", "scope")
 """Keys that are new in 1.1.0. A strict reader of an older result refuses them."""
 
 
+MOST_FORMS: Final = 16
+"""How many forms are kept of a configuration: more than there are sets of pools that serve one network."""
+
+_GAP: Final = token_hex(16)
+"""What stands for an address while a form is made: nobody can have written it into a configuration."""
+
+
 def encode(granted: Granted, additions: Additions, version: str) -> bytes:
     """The result of an ADD in the requested version.
 
     Raises `CniError` (code 7) if the version has no form for it: before 0.3.0 a result has at most one
     address of each family.
     """
-    addresses = [grant for grant in granted.grants if grant.prefix_length is None]
+    key: list[object] = [version]
+    addresses, prefixes = [], []
+    for grant in granted.grants:
+        if grant.prefix_length is None:
+            addresses.append(text_of(grant.address))
+            key.append(id(grant.pool))
+        else:
+            prefixes.append(grant.written)
+            key.append(None)
+    known = tuple(key)
+    form = additions.forms.get(known)
+    if form is None:
+        form = _form(granted.grants, additions, version)
+        if len(additions.forms) >= MOST_FORMS:
+            additions.forms.clear()
+        additions.forms[known] = form
+    return (form.text % (*addresses, *prefixes)).encode()
+
+
+def _form(grants: Sequence[Grant], additions: Additions, version: str) -> Form:
+    addresses = [grant for grant in grants if grant.prefix_length is None]
     routes = routes_of(addresses, additions, numbers=at_least(version, "1.1.0"))
     dns = _merged(addresses, additions.dns)
     if at_least(version, "0.3.0"):
         body = _flat(addresses, routes, version)
     else:
         body = _by_family(addresses, routes, version)
-    if len(addresses) < len(granted.grants):
-        body[PREFIXES] = [grant.written for grant in granted.grants if grant.prefix_length is not None]
+    if len(addresses) < len(grants):
+        body[PREFIXES] = [_GAP for grant in grants if grant.prefix_length is not None]
     if dns:
         body["dns"] = _dns(dns)
-    return msgspec.json.encode(body)
+    text = msgspec.json.encode(body).decode().replace("%", "%%").replace(_GAP, "%s")
+    return Form(text, [grant.pool for grant in grants])
 
 
 def _merged(grants: Sequence[Grant], own: Dns) -> Dns:
@@ -111,7 +140,7 @@ def _by_family(grants: Sequence[Grant], routes: Sequence[Route], version: str) -
 
 
 def _with_length(grant: Grant) -> str:
-    return f"{text_of(grant.address)}/{grant.pool.subnet.prefixlen}"
+    return f"{_GAP}/{grant.pool.subnet.prefixlen}"
 
 
 def _route(route: Route, *, numbers: bool = False) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Results of an ADD in every version of the specification."""
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from ipamd.cni.additions import Additions
 from ipamd.cni.error import CniError
-from ipamd.cni.result import encode
+from ipamd.cni.result import MOST_FORMS, encode
 from ipamd.cni.version import VERSIONS
 from ipamd.models.outcome import Grant, Granted
 from ipamd.models.pool import Dns, Pool, Route
@@ -112,3 +113,31 @@ def test_what_a_pool_does_not_say_is_left_out() -> None:
     granted = Granted((Grant(ip_address("192.0.2.1"), bare),), repeated=False)
 
     assert decoded(granted, "1.1.0") == {"cniVersion": "1.1.0", "ips": [{"address": "192.0.2.1/31"}]}
+
+
+def test_what_one_result_says_of_its_pool_is_not_said_of_another() -> None:
+    additions = Additions()
+    moved = replace(V4, gateway=ip_address("10.0.0.2"), dns=Dns(options=("a%sb", "100%")))
+    prefix = Grant(ip_address("10.0.0.64"), V4, 28)
+
+    first = decoded(Granted((Grant(ip_address("10.0.0.5"), V4),), repeated=False), "1.0.0", additions)
+    other = decoded(Granted((Grant(ip_address("10.0.0.6"), moved),), repeated=False), "1.0.0", additions)
+    again = decoded(Granted((Grant(ip_address("10.0.0.7"), V4),), repeated=False), "0.4.0", additions)
+    whole = decoded(Granted((prefix, Grant(ip_address("10.0.0.8"), V4)), repeated=False), "1.0.0", additions)
+
+    assert first["ips"] == [{"address": "10.0.0.5/16", "gateway": "10.0.0.1"}]
+    assert other["ips"] == [{"address": "10.0.0.6/16", "gateway": "10.0.0.2"}]
+    assert other["dns"] == {"options": ["a%sb", "100%"]}
+    assert again["ips"] == [{"version": "4", "address": "10.0.0.7/16", "gateway": "10.0.0.1"}]
+    assert (whole["ips"][0]["address"], whole["ipamd.io/prefixes"]) == ("10.0.0.8/16", ["10.0.0.64/28"])
+
+
+def test_a_result_follows_pools_that_change_again_and_again() -> None:
+    additions = Additions()
+
+    for number in range(2, 200):
+        pool = replace(V4, gateway=ip_address(f"10.0.0.{number}"))
+        result = decoded(Granted((Grant(ip_address("10.0.1.1"), pool),), repeated=False), "1.0.0", additions)
+        assert result["ips"] == [{"address": "10.0.1.1/16", "gateway": f"10.0.0.{number}"}]
+
+    assert len(additions.forms) <= MOST_FORMS
