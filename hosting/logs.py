@@ -155,7 +155,7 @@ def _text_line(level: str, name: str, pairs: Mapping[str, Any]) -> str:
 
 def _text_of(pairs: Mapping[str, Any]) -> str:
     text = _pattern(tuple(pairs)) % tuple(pairs.values())
-    if _needs_no_quotes(text, len(pairs)) and None not in pairs.values():
+    if _is_plain(text, len(pairs)):
         return text
     return "".join([f" {key}={_value(value)}" for key, value in pairs.items() if value is not None])
 
@@ -166,10 +166,11 @@ def _pattern(keys: tuple[str, ...]) -> str:
     return "".join([f" {key.replace('%', '%%')}=%s" for key in keys])
 
 
-def _needs_no_quotes(text: str, pairs: int) -> bool:
-    """Whether a blank and a sign for each pair are all that is not plain, and no value is empty."""
+def _is_plain(text: str, pairs: int) -> bool:
+    """Whether no value needs quotes or is empty or None: what is not plain is a blank and a sign a pair."""
     return (
         text.isascii()
+        and "None" not in text
         and text.encode().translate(None, _PLAIN_LETTERS) == b" =" * pairs
         and "= " not in text
         and not text.endswith("=")

@@ -20,19 +20,24 @@ GRACE: Final = 15
 """Seconds to answer the requests under way after the process is told to end."""
 
 
-class _State(ServerState):
+class State(ServerState):
     """What the connections of a listener share. The date is made when it is asked for."""
 
     _second = 0
-    _dated: list[tuple[bytes, bytes]] = []  # noqa: RUF012 - never changed, only replaced
+    _date = b""
+
+    @property
+    def date(self) -> bytes:
+        """The line of the header that every response has."""
+        now = int(time.time())
+        if now != self._second:
+            self._second, self._date = now, b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
+        return self._date
 
     @property
     def default_headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers of every response."""
-        now = int(time.time())
-        if now != self._second:
-            self._second, self._dated = now, [(b"date", formatdate(now, usegmt=True).encode())]
-        return self._dated
+        """The same, as uvicorn's own responses have it."""
+        return [(b"date", self.date[len(b"date: ") : -len(b"\r\n")])]
 
     @default_headers.setter
     def default_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
@@ -45,7 +50,7 @@ class Listener(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
-        self.server_state = _State()
+        self.server_state = State()
         self._told_to_end = asyncio.Event()
 
     def end(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final
@@ -44,6 +44,8 @@ from ipamd.models.request import AllocationRequest, Release
 
 PREFIX: Final = "/v1/cni/"
 
+_OK: Final = int(HTTPStatus.OK)
+_NO_CONTENT: Final = int(HTTPStatus.NO_CONTENT)
 _BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
 _LATER: Final = JSON + b"retry-after: 1\r\n"
 
@@ -67,6 +69,7 @@ class Verb:
     decide: Callable[[bytes, Only], Awaitable[_CniAnswer]]
     measures: CallMeasures
     largest: int = LARGEST_BODY
+    _answered: list[tuple[_CniAnswer, float]] = field(default_factory=list)
 
     async def answer(self, raw: bytes, only: Only) -> Reply:
         """Decide, log and count a call."""
@@ -82,13 +85,19 @@ class Verb:
             self.measures.count(self.name, "in_doubt", perf_counter() - began)
             return Reply.of(in_doubt())
         # The caller waits for its answer, not for the log.
-        get_running_loop().call_soon(self._note, answer, perf_counter() - began)
-        return Reply(HTTPStatus.OK if answer.body else HTTPStatus.NO_CONTENT, answer.body)
+        if not self._answered:
+            get_running_loop().call_soon(self._note)
+        self._answered.append((answer, perf_counter() - began))
+        return Reply(_OK if answer.body else _NO_CONTENT, answer.body)
 
-    def _note(self, answer: _CniAnswer, seconds: float) -> None:
-        frequent.info(self.name, {"outcome": answer.outcome, **_who(answer.caller), **answer.facts})
-        self.measures.count(self.name, OK, seconds)
-        self.measures.note_spool(answer.caller)
+    def _note(self) -> None:
+        """Log and count what was answered in a turn of the event loop."""
+        answered = self._answered.copy()
+        self._answered.clear()
+        for answer, seconds in answered:
+            frequent.info(self.name, _told(answer.outcome, answer.caller) | answer.facts)
+            self.measures.count(self.name, OK, seconds)
+            self.measures.note_spool(answer.caller)
 
     def refuse(self, error: Unknown | DomainError) -> Reply:
         """The answer to a caller without permission."""
@@ -102,9 +111,8 @@ class Verb:
         return self._refused(too_large(f"the request is larger than {self.largest} bytes"))
 
     def _refused(self, error: CniError, began: float | None = None) -> Reply:
-        who = _who(error.caller) if error.caller is not None else {}
-        told = {"outcome": "refused", **who, "code": int(error.code), "why": error.message}
-        frequent.info(self.name, told)
+        told = _told("refused", error.caller) if error.caller is not None else {"outcome": "refused"}
+        frequent.info(self.name, {**told, "code": int(error.code), "why": error.message})
         seconds = perf_counter() - began if began is not None else None
         self.measures.count(self.name, str(int(error.code)), seconds)
         return Reply(error.status, error.encode(), _LATER if error.status == _BUSY else JSON)
@@ -136,12 +144,17 @@ class Calls:
         """The command in a request's target."""
         return self._verbs.get(url) or self._verbs.get(_path_of(url))
 
+    @property
+    def ask_who_calls(self) -> bool:
+        """Whether a call needs a token."""
+        return self._access.is_needed
+
     async def asker(self, scope: Scope) -> Only:
-        """The only node for which a request may call, None for every node.
+        """The only node for which a request may call that needs a token, None for every node.
 
         Raises Unknown, NotAllowed, Unavailable.
         """
-        return speaks_for(await self._access.principal(scope)) if self._access.is_needed else None
+        return speaks_for(await self._access.principal(scope))
 
     async def _add(self, raw: bytes, only: Only) -> _CniAnswer:
         call = request.read_add(raw)
@@ -265,9 +278,10 @@ def _error(outcome: object) -> DomainError:
     raise AssertionError(f"the engine answered {outcome!r}")
 
 
-def _who(caller: Caller) -> dict[str, Any]:
+def _told(outcome: str, caller: Caller) -> dict[str, Any]:
     identity = caller.identity
-    who: dict[str, Any] = {
+    told: dict[str, Any] = {
+        "outcome": outcome,
         "cluster": identity.cluster,
         "network": identity.network,
         "node": identity.node,
@@ -275,8 +289,8 @@ def _who(caller: Caller) -> dict[str, Any]:
         "ifname": identity.ifname,
     }
     if caller.spooled:
-        who["spooled"] = caller.spooled
-    return who
+        told["spooled"] = caller.spooled
+    return told
 
 
 def _workload(workload: Workload) -> dict[str, str]:

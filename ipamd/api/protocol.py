@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextvars import Context
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -16,14 +17,17 @@ import httptools
 import structlog
 import uvicorn
 from starlette.types import Scope
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from hosting.serving import State
 from ipamd.api.access import CERTIFICATE, Unknown
 from ipamd.api.body import KIBIBYTE
 from ipamd.api.cni import Calls
-from ipamd.api.lean import LeanRoute
-from ipamd.api.loopback import Loopback
+from ipamd.api.lean import LeanRoute, Only
+from ipamd.api.loopback import Headers, Loopback
 from ipamd.api.problems import TOO_SLOW, Problem
 from ipamd.api.reply import Reply
 from ipamd.api.tls import client_of
@@ -41,7 +45,7 @@ SWEEP_SECONDS: Final = 1.0
 LARGEST_HEAD: Final = 64 * KIBIBYTE
 """Bytes of request line and headers, and of what may come between two pieces of a body."""
 
-_TOO_SLOW: Final = Reply.of(TOO_SLOW).encoded((), close=False)
+_TOO_SLOW: Final = Reply.of(TOO_SLOW).encoded(b"", close=False)
 _NO_REQUEST: Final = Problem(
     HTTPStatus.BAD_REQUEST,
     "no-request",
@@ -61,6 +65,9 @@ _MISTAKE: Final = Reply.of(
 )
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+_NOBODY_WAITS: Final = asyncio.Event()
+_NOBODY_WAITS.set()
+
 log = structlog.get_logger()
 
 
@@ -69,11 +76,11 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, calls: Calls, guard: Loopback, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
-        self._calls = calls
-        self._guard = guard
+        self.calls = calls
+        self.guard = guard
+        self.client_certificate: Principal | Unknown | None = None
         self._began: float | None = None
         self._idle_since = self.loop.time()
-        self._client: Principal | Unknown | None = None
         self._unfinished = 0
         self._is_refused = False
 
@@ -81,7 +88,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         secured = transport.get_extra_info("ssl_object")
         if secured is not None:
-            self._client = client_of(secured)
+            self.client_certificate = client_of(secured)
 
     def data_received(self, data: bytes) -> None:
         """Read on. After bytes that are not HTTP everything is dropped."""
@@ -118,7 +125,7 @@ class Protocol(HttpToolsProtocol):
         self._is_refused = True
         self._began = None
         self.flow.pause_reading()
-        refusal = Refusal(self.transport, Reply.of(why).encoded((), close=False))
+        refusal = Refusal(self.transport, Reply.of(why).encoded(b"", close=False))
         if self._is_idle() or self.cycle.more_body:
             if self.pipeline and self.pipeline[0][0] is self.cycle:
                 self.pipeline.popleft()
@@ -130,58 +137,74 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._unfinished = 0
         self._began = self.loop.time()
-        super().on_message_begin()
-        if self._client is not None:
-            cast(Scope, self.scope)[CERTIFICATE] = self._client
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
         self._unfinished = 0
         if self.parser.should_upgrade():
             return
-        if [name for name, _ in self.headers].count(b"host") > 1:
+        headers = dict(self.headers)
+        if len(headers) < len(self.headers) and [name for name, _ in self.headers].count(b"host") > 1:
             # A proxy before ipamd may have read the other one (RFC 9112, section 3.2).
             raise httptools.HttpParserError("two Hosts")
-        route = self._calls.route_of(self.url)
+        route = self.calls.route_of(self.url)
         if route is None or self.parser.get_method() != b"POST":
+            self._make_scope()
             super().on_headers_complete()
             return
         before = self.cycle
-        cycle = self.cycle = self._call(route)
+        cycle = self._call(route, headers)
+        self.cycle = cast(RequestResponseCycle, cycle)
         if before is None or before.response_complete:
-            self._start_asgi_task(cycle, self.app)
+            cycle.start()
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
+            self.pipeline.appendleft((self.cycle, self.app))
 
-    def _call(self, route: LeanRoute) -> HttpExchange:
-        headers = dict(self.headers)
-        return HttpExchange(
-            self._calls,
-            route,
-            self._guard.refusal("POST", headers),
-            int(headers.get(b"content-length", 0)),
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
+    def _make_scope(self) -> None:
+        """Make of a request what ASGI needs, and lean routes do not."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers  # the scope has the same list
+        if self.client_certificate is not None:
+            cast(Scope, self.scope)[CERTIFICATE] = self.client_certificate
+
+    def _call(self, route: LeanRoute, headers: Headers) -> HttpExchange:
+        # Without the header `Connection` only connections of HTTP/1.1 stay open.
+        stays = self.parser.should_keep_alive()
+        if stays and b"connection" in headers:
+            stays = self.parser.get_http_version() != "1.0"
+        return HttpExchange(self, route, headers, keep_alive=stays)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if isinstance(cycle, HttpExchange):
+            cycle.start()
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    @property
+    def date(self) -> bytes:
+        """The header of every response."""
+        return cast(State, self.server_state).date
 
     def on_body(self, body: bytes) -> None:
         self._unfinished = 0
-        super().on_body(body)
+        if isinstance(self.cycle, HttpExchange):
+            self.cycle.take(body)
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
         self._began = None
-        super().on_message_complete()
+        if isinstance(self.cycle, HttpExchange):
+            self.cycle.end_body()
+        else:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Go on with the next request, if it is there. `sweep` ends a connection that sends none."""
@@ -233,55 +256,103 @@ class Refusal:
         self._transport.close()
 
 
-class HttpExchange(RequestResponseCycle):
-    """One call of the plugin, from its headers to its answer."""
+class HttpExchange:
+    """One call of the plugin, from its headers to its answer: a cycle, as far as uvicorn looks at one."""
 
-    def __init__(
-        self, calls: Calls, route: LeanRoute, refusal: Problem | None, announced: int, **uvicorns: Any
-    ) -> None:
-        super().__init__(**uvicorns)
-        self._calls = calls
+    disconnected = False
+    response_started = False
+    response_complete = False
+    more_body = True
+    body: bytes | bytearray = b""
+    message_event = _NOBODY_WAITS
+
+    def __init__(self, connection: Protocol, route: LeanRoute, headers: Headers, *, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+        self._connection = connection
         self._route = route
-        self._refusal = refusal
-        self._announced = announced
+        self._headers = connection.headers
+        self._refusal = connection.guard.refusal("POST", headers)
+        self._announced = int(headers.get(b"content-length", 0))
+        self._waits_to_be_asked = connection.expect_100_continue
 
-    async def run_asgi(self, app: object) -> None:
-        """Answer; the name is that by which uvicorn starts a request."""
-        try:
-            reply = await self._reply()
-        except Exception:
-            log.exception("a call failed", route=self._route.name)
-            reply = _MISTAKE
-        if self.flow.write_paused:
-            await self.flow.drain()
-        if reply is None or self.transport.is_closing():
+    def start(self) -> None:
+        """Answer, in a task with a context of its own."""
+        connection = self._connection
+        self._task = connection.loop.create_task(self._answer(), context=Context())
+        connection.tasks.add(self._task)
+
+    def take(self, piece: bytes) -> None:
+        """Take a piece of the body."""
+        if self.response_complete:
             return
-        self.transport.write(reply.encoded(self.default_headers, close=not self.keep_alive))
+        if self.body:
+            self.body = bytearray(self.body) if isinstance(self.body, bytes) else self.body
+            self.body += piece
+        else:
+            self.body = piece
+        if len(self.body) > HIGH_WATER_LIMIT:
+            self._connection.flow.pause_reading()
+        self.message_event.set()
+
+    def end_body(self) -> None:
+        """Note that the body is whole."""
+        self.more_body = False
+        self.message_event.set()
+
+    async def _answer(self) -> None:
+        connection = self._connection
+        try:
+            try:
+                reply = await self._reply()
+            except Exception:
+                log.exception("a call failed", route=self._route.name)
+                reply = _MISTAKE
+            if connection.flow.write_paused:
+                await connection.flow.drain()
+            if reply is not None and not connection.transport.is_closing():
+                self._write(reply)
+        finally:
+            connection.tasks.discard(self._task)
+
+    def _write(self, reply: Reply) -> None:
+        connection = self._connection
+        connection.transport.write(reply.encoded(connection.date, close=not self.keep_alive))
         self.response_started = self.response_complete = True
         if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
+            connection.transport.close()
+        connection.on_response_complete()
 
     async def _reply(self) -> Reply | None:
         """The answer. None if the connection ended before the body: nobody waits for one."""
         if self._refusal is not None:
             return Reply.of(self._refusal)
-        try:
-            only = await self._calls.asker(cast(Scope, self.scope))
-        except (Unknown, DomainError) as error:
-            return self._route.refuse(error)
-        largest = self._route.largest
-        if self.waiting_for_100_continue and self._announced <= largest:
-            self.transport.write(_CONTINUE)
-        while self.more_body and max(self._announced, len(self.body)) <= largest:
-            self.flow.resume_reading()
+        connection, route = self._connection, self._route
+        only: Only = None
+        if connection.calls.ask_who_calls:
+            scope = {"headers": self._headers, CERTIFICATE: connection.client_certificate}
+            try:
+                only = await connection.calls.asker(scope)
+            except (Unknown, DomainError) as error:
+                return route.refuse(error)
+        if self._waits_to_be_asked and self._announced <= route.largest:
+            connection.transport.write(_CONTINUE)
+        if self.more_body:
+            await self._wait_for_body()
+            if self.disconnected:
+                return None
+        if max(self._announced, len(self.body)) > route.largest:
+            return route.too_large()
+        return await route.answer(bytes(self.body), only)
+
+    async def _wait_for_body(self) -> None:
+        """Return when the body is whole or too large, or the connection has ended."""
+        self.message_event = asyncio.Event()
+        while self.more_body and max(self._announced, len(self.body)) <= self._route.largest:
+            self._connection.flow.resume_reading()
             await self.message_event.wait()
             self.message_event.clear()
             if self.disconnected:
-                return None
-        if max(self._announced, len(self.body)) > largest:
-            return self._route.too_large()
-        return await self._route.answer(bytes(self.body), only)
+                return
 
 
 def protocol_of(calls: Calls, guard: Loopback) -> type[asyncio.Protocol]:

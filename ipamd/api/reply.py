@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
+
+from msgspec import Struct
 
 from ipamd.api.problems import Problem
 
@@ -19,8 +21,7 @@ _STATUS_LINES: Final = {
 _NO_CONTENT: Final = int(HTTPStatus.NO_CONTENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """Status, body and the headers that describe it."""
 
     status: int
@@ -33,14 +34,19 @@ class Reply:
         """A problem document."""
         return cls(int(problem.status), problem.encoded(), _lines(problem.header_lines))
 
-    def encoded(self, common: Headers, *, close: bool) -> bytes:
-        """The bytes of the response. `common` has the headers of every response of this server."""
-        head = _STATUS_LINES[self.status] + _lines(common)
-        if close:
-            head += b"connection: close\r\n"
+    def encoded(self, common: bytes, *, close: bool) -> bytes:
+        """The bytes of the response. `common` has the header lines of every response of this server."""
+        head = _head(self.status, common, self.headers, close)
         if self.status == _NO_CONTENT:
             return head + b"\r\n"
-        return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, self.headers, len(self.body), self.body)
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(self.body), self.body)
+
+
+@lru_cache(maxsize=64)
+def _head(status: int, common: bytes, headers: bytes, close: bool) -> bytes:
+    """All lines before the length: the same for all calls of a second, or nearly."""
+    own = b"" if status == _NO_CONTENT else headers
+    return _STATUS_LINES[status] + common + (b"connection: close\r\n" if close else b"") + own
 
 
 def _lines(headers: Headers) -> bytes:

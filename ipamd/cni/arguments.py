@@ -56,11 +56,11 @@ def read_args(value: object) -> Mapping[str, str]:
 
 def read_workload(args: Mapping[str, str]) -> Workload:
     """The pod, as the runtime names it. Empty values count as absent."""
-    namespace, name, uid = args.get(_NAMESPACE), args.get(_NAME), args.get(_UID)
-    for key, value in ((_NAMESPACE, namespace), (_NAME, name), (_UID, uid)):
-        if value and not (len(value) <= LONGEST_NAME and value.isprintable()):
-            raise _unreadable(key, value)
-    return Workload(namespace or None, name or None, uid or None)
+    return Workload(
+        _readable(_NAMESPACE, args.get(_NAMESPACE)),
+        _readable(_NAME, args.get(_NAME)),
+        _readable(_UID, args.get(_UID)),
+    )
 
 
 def _no_pair(pairs: Iterable[list[str]]) -> CniError:
@@ -69,11 +69,15 @@ def _no_pair(pairs: Iterable[list[str]]) -> CniError:
     return _malformed(f"{reading.shown(key)} is not KEY=VALUE")
 
 
-def _unreadable(key: str, value: str) -> CniError:
+def _readable(key: str, value: str | None) -> str | None:
+    if not value:
+        return None
     if len(value) > LONGEST_NAME:
-        return _malformed(f"{key} has {len(value)} characters; at most {LONGEST_NAME} are allowed")
-    odd = next(character for character in value if not character.isprintable())
-    return _malformed(f"{key} has a character that cannot be printed, {reading.shown(odd)}")
+        raise _malformed(f"{key} has {len(value)} characters; at most {LONGEST_NAME} are allowed")
+    if not value.isprintable():
+        odd = next(character for character in value if not character.isprintable())
+        raise _malformed(f"{key} has a character that cannot be printed, {reading.shown(odd)}")
+    return value
 
 
 def _ignores_unknown(args: Mapping[str, str]) -> bool:

@@ -31,6 +31,7 @@ LONGEST_TIME: Final = 64
 LONGEST_TIMEOUT: Final = 300.0
 DEFAULT_TIMEOUT: Final = 10.0
 
+_NUMBER: Final = (int, float)
 _ISSUED_KEYS: Final = frozenset(("boot", "uptime_ns", "time"))
 _ISSUED_PLACES: Final = {
     key: (f"{key}.boot", f"{key}.uptime_ns", f"{key}.time") for key in ("issued", "delivered", "ended")
@@ -126,7 +127,7 @@ class Body:
             return None
         if not isinstance(value, dict):
             raise reading.mistyped(key, "an object", value)
-        if self._closed and not value.keys() <= _ISSUED_KEYS:
+        if self._closed and not _ISSUED_KEYS.issuperset(value):
             raise invalid(key, f"has an unknown key {reading.shown(min(value.keys() - _ISSUED_KEYS))}")
         boot_key, uptime_key, time_key = _ISSUED_PLACES[key]
         boot = _boot(reading.text(value.get("boot"), boot_key))
@@ -153,7 +154,7 @@ class Body:
         value = self._values.timeout
         if value is None:
             return DEFAULT_TIMEOUT
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if not isinstance(value, _NUMBER) or isinstance(value, bool):
             raise reading.mistyped("timeout", "a number of seconds", value)
         if value <= 0:
             raise invalid("timeout", f"expected more than 0 seconds, got {reading.shown(value)}")

@@ -66,7 +66,7 @@ def text(value: object, key: str, longest: int = LONGEST_NAME) -> str:
 
 def integer(value: object, key: str, lowest: int, highest: int) -> int:
     """A whole number within bounds; `true` is not one."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int:
         raise mistyped(key, "an integer", value)
     if not lowest <= value <= highest:
         raise invalid(key, f"expected {lowest} to {highest}, got {shown(value)}")
