@@ -13,13 +13,14 @@ from ipamd.backends.sql.sqlite import migrating
 def put(path: Path) -> None:
     """Put an empty database there, as `ipamd migrate` makes it: no two have the same key for receipts."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(_migrated())
+        file.write(empty())
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE receipt_key SET key = randomblob(32)")
 
 
 @cache
-def _migrated() -> bytes:
+def empty() -> bytes:
+    """An empty database, as a file."""
     with tempfile.TemporaryDirectory(prefix="ipamd-") as folder:
         path = Path(folder) / "ipamd.sqlite"
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:

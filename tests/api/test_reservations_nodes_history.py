@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.conftest import NewPool
 from tests.api.plugin_call import call
+from tests.service import IpamdProcess
 
 
 def test_a_reserved_address_goes_to_its_workload_unasked_and_to_nobody_else(
@@ -39,6 +40,20 @@ def test_who_needs_two_addresses_of_a_pool_gets_the_reserved_one_and_another(
     addresses = [ip["address"] for ip in http.post("/v1/cni/add", json=body).json()["ips"]]
 
     assert addresses == ["10.219.0.9/24", "10.219.0.2/24"]
+
+
+def test_a_block_that_is_carved_in_vain_for_its_reservation_contradicts_nothing(
+    new_pool: NewPool, http: httpx.Client, lasting_ipamd: IpamdProcess
+) -> None:
+    full = new_pool(subnet="10.217.0.0/30")["name"]
+    pool = new_pool(subnet="10.218.0.0/24", block_size=28)["name"]
+    http.post("/v1/cni/add", json=call("r4", ipam={"pools": [full]}))
+    http.post("/v1/reservations", json={"address": "10.218.0.16/28", "namespace": "web", "name": "all"})
+
+    body = call("r5", ipam={"pools": [[full], [pool]]}, args="K8S_POD_NAMESPACE=web;K8S_POD_NAME=all")
+    assert http.post("/v1/cni/add", json=body).json()["code"] == 100
+
+    assert lasting_ipamd.contradictions() == []
 
 
 def test_reservations_are_listed_read_and_deleted(http: httpx.Client, new_pool: NewPool) -> None:

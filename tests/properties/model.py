@@ -14,6 +14,9 @@ from ipamd.models.pool import Pool, PoolState
 Had = IPAddress | IPNetwork
 """An address, or a prefix."""
 
+FIRST_WAITER = 100
+"""From this number on it is no container of a node, but a machine that waited by REST."""
+
 Moment = tuple[int, int]
 Answer = tuple[object, ...]
 
@@ -62,11 +65,15 @@ class Kept:
 
 @dataclass
 class Limit:
-    """A quota of the one namespace: how many addresses of each family, maybe of one pool or one family."""
+    """A quota of the one namespace: how many addresses of each family, maybe of one pool or one family.
+
+    The namespace of the cluster and that of machines, which are of none, share it or have it each.
+    """
 
     limit: int
     pool: str | None
     family: int | None
+    shared: bool
 
     def counts(self, pool: Pool) -> bool:
         return self.pool in (None, pool.name) and self.family in (None, pool.family)
@@ -95,6 +102,15 @@ class Held:
 
 
 @dataclass
+class Waiter:
+    """One that waits for an address of a pool, or for this very one."""
+
+    number: int
+    pool: str
+    address: IPAddress | None = None
+
+
+@dataclass
 class Model:
     """Pools, what is held in them, and since when the rest is free."""
 
@@ -110,6 +126,7 @@ class Model:
     freed_at: dict[tuple[str, IPAddress], Instant] = field(default_factory=dict)
     limits: dict[str, Limit] = field(default_factory=dict)
     holds: dict[str, Held] = field(default_factory=dict)
+    line: list[Waiter] = field(default_factory=list)
     now: Instant = 0
     ahead: Instant = 0
 
@@ -238,14 +255,15 @@ class Model:
                 self.freed[hold.pool, address] = freed.now
                 self.freed_at[hold.pool, address] = freed.wall
 
-    def out_of_a_hold(self, workload: str | None, slot: Sequence[str], position: int) -> set[IPAddress]:
+    def out_of_a_hold(self, container: int | None, slot: Sequence[str], position: int) -> set[IPAddress]:
         """What a workload may get first of all: its own, else any of the hold that ends first."""
+        workload = workload_of(container) if container is not None else None
         giving = [
             (hold, self.pools[hold.pool])
             for _, hold in sorted(self.holds.items(), key=lambda item: (item[1].until, item[0]))
             if hold.pool in slot and hold.is_for(workload) and self.pools[hold.pool].state is PoolState.ACTIVE
         ]
-        former = self.former.get((workload, position)) if workload is not None else None
+        former = self.former_of(container, position) if container is not None else None
         for hold, pool in giving:
             own = hold.left.get(former.address) if former is not None and former.pool == hold.pool else None
             if former is not None and own is not None and pool.sticky and own.wall == former.freed:
@@ -278,12 +296,16 @@ class Model:
 
     def again(self, container: int, slot: list[str], position: int) -> IPAddress | None:
         """What the workload had at this position of its answer, if it gets it again."""
-        former = self.former.get((workload_of(container), position))
+        former = self.former_of(container, position)
         if former is None or former.pool not in slot or not self.has_been_free(former):
             return None
         pool, address = self.pools[former.pool], former.address
         gives = pool.sticky and pool.state is PoolState.ACTIVE
         return address if gives and address in self.usable(pool) and not self.keeper(address) else None
+
+    def former_of(self, container: int, position: int) -> Former | None:
+        """What is remembered of a container's workload at a position. Of machines nothing is."""
+        return None if is_machine(container) else self.former.get((workload_of(container), position))
 
     def has_been_free(self, former: Former) -> bool:
         """Whether nobody has had an address since its former workload."""
@@ -294,7 +316,7 @@ class Model:
         own = any(
             former.address == address and self.has_been_free(former)
             for (workload, _), former in self.former.items()
-            if workload == workload_of(container)
+            if not is_machine(container) and workload == workload_of(container)
         )
         return pool.sticky and address in self.cooling(pool) and not own and not self.keeper(address)
 
@@ -306,26 +328,27 @@ class Model:
         return not any(
             former.address == address and former.freed == freed.wall
             for (workload, _), former in self.former.items()
-            if workload == workload_of(container)
+            if not is_machine(container) and workload == workload_of(container)
         )
 
-    def used(self, limit: Limit, family: int, more: Sequence[str] = ()) -> int:
+    def used(self, limit: Limit, family: int, of_machines: bool, more: Sequence[str] = ()) -> int:
         """How many addresses of a family a quota counts, with one more of each of these pools."""
-        held = [owned.pool for owned in self.owned.values()]
-        for holding in self.holdings.values():
-            for name, had in holding.addresses if holding.owner is None else []:
-                held += [name] * weight_of(had)
+        held = [owned.pool for owned in self.owned.values() if limit.shared or not of_machines]
+        for container, holding in self.holdings.items():
+            if holding.owner is None and (limit.shared or is_machine(container) is of_machines):
+                for name, had in holding.addresses:
+                    held += [name] * weight_of(had)
         counted = [self.pools[name] for name in (*held, *more)]
         return sum(limit.counts(pool) and pool.family == family for pool in counted)
 
-    def open(self, slot: list[str], before: Sequence[str] = ()) -> list[str]:
+    def open(self, slot: list[str], before: Sequence[str] = (), of_machines: bool = False) -> list[str]:
         """The pools that quotas leave open to an answer that has addresses of some pools already."""
         return [
             name
             for name in slot
             if not any(
                 limit.counts(self.pools[name])
-                and self.used(limit, self.pools[name].family, before) >= limit.limit
+                and self.used(limit, self.pools[name].family, of_machines, before) >= limit.limit
                 for limit in self.limits.values()
             )
         ]
@@ -335,7 +358,7 @@ class Model:
         own = self.reserved_for(container)
         before: list[str] = []
         for position, (wanted, address) in enumerate(zip(pool_names, addresses, strict=True)):
-            slot = self.open(wanted, before)
+            slot = self.open(wanted, before, is_machine(container))
             before += [name for name in wanted if address in self.pools[name].subnet]
             pools = [self.pools[name] for name in slot]
             reserved = [p for p in pools if any(r.first in p.subnet for r in own)]
@@ -348,7 +371,7 @@ class Model:
                 if address != again:
                     return False
                 continue
-            held = self.out_of_a_hold(workload_of(container), slot, position)
+            held = self.out_of_a_hold(container, slot, position)
             if held:
                 if address not in held:
                     return False
@@ -357,6 +380,27 @@ class Model:
             if first is None or address not in self.ready(first):
                 return False
         return len(set(addresses)) == len(addresses)
+
+    def can_be_served(self, waiter: Waiter) -> bool:
+        """Whether there is room for one that waits, whoever stands before it."""
+        number, address = waiter.number, waiter.address
+        if address is None:
+            return self.serves(number, [[waiter.pool]])
+        pool = self.pools[waiter.pool]
+        if pool.state is PoolState.DRAINING or not self.open([pool.name], of_machines=True):
+            return False
+        hold = self.hold_with(number, address)
+        if hold is not None:
+            return not self.is_kept_in_its_hold(number, pool, address, hold)
+        return address not in self.held(pool.name) and not self.is_kept_from(number, pool, address)
+
+    def is_passed(self, waiter: Waiter, address: IPAddress, hold: Held | None) -> bool:
+        """Whether a waiter would have had this address, if it had not been given, out of a hold maybe."""
+        subnet = self.pools[waiter.pool].subnet
+        reserved = any(kept.first in subnet for kept in self.reserved_for(waiter.number))
+        certain = waiter.address is not None or reserved
+        may = address == waiter.address if certain else address in subnet
+        return may and (hold is None or hold.is_for(workload_of(waiter.number)))
 
     def reserved_for(self, container: int) -> list[AddressRange]:
         return [kept.addresses for kept in self.kept.values() if kept.workload == workload_of(container)]
@@ -368,13 +412,14 @@ class Model:
         for position, wanted in enumerate(pool_names):
             named = [self.pools[name] for name in wanted]
             reserved = next((p for p in named if any(r.first in p.subnet for r in own)), None)
-            slot = self.open(wanted if reserved is None else [reserved.name], before)
+            asked = wanted if reserved is None else [reserved.name]
+            slot = self.open(asked, before, is_machine(container))
             if not slot:
                 return False
             pools = [self.pools[name] for name in slot]
             if reserved is None:
                 again = self.again(container, slot, position)
-                held = self.out_of_a_hold(workload_of(container), slot, position)
+                held = self.out_of_a_hold(container, slot, position)
                 giving = [pool for pool in pools if (held & set(pool.subnet) if held else self.ready(pool))]
                 ready = next((pool.name for pool in giving), None)
                 if again is None and ready is None:
@@ -399,7 +444,8 @@ class Model:
         """Whether quotas leave room for a prefix of a pool."""
         prefix = ip_network((pool.subnet[0], length), strict=False)
         return not any(
-            limit.counts(pool) and self.used(limit, pool.family) + weight_of(prefix) > limit.limit
+            limit.counts(pool)
+            and self.used(limit, pool.family, of_machines=False) + weight_of(prefix) > limit.limit
             for limit in self.limits.values()
         )
 
@@ -450,7 +496,8 @@ class Model:
             key = workload_of(container), position
             known = self.former.get(key)
             is_address = not isinstance(had, IPv4Network | IPv6Network)
-            if is_address and self.pools[pool].sticky and (known is None or known.since <= holding.since):
+            is_remembered = not is_machine(container) and self.pools[pool].sticky
+            if is_address and is_remembered and (known is None or known.since <= holding.since):
                 self.former[key] = Former(pool, first_of(had), holding.since, self.wall)
         return {first_of(had) for _, had in holding.addresses}
 
@@ -485,10 +532,14 @@ def weight_of(had: Had) -> int:
     return had.num_addresses if isinstance(had, IPv4Network) else 1
 
 
+def is_machine(container: int) -> bool:
+    return container >= FIRST_WAITER
+
+
 def node_of(container: int) -> str:
-    return f"n{container % 2}"
+    return "none" if is_machine(container) else f"n{container % 2}"
 
 
 def workload_of(container: int) -> str:
-    """Containers 0 and 3 are of one workload, on two nodes, and so on."""
+    """Containers 0 and 3 are of one workload, on two nodes, and so on; waiters are of the same workloads."""
     return f"web-{container % 3}"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Coroutine
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-import uvloop
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,6 +22,7 @@ from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
 from ipamd.engine.allocation.collection import Collection
 from ipamd.engine.allocation.owners import OwnerKey
+from ipamd.engine.allocation.waiting import Waited
 from ipamd.engine.clock import MOST_STEPS, Clock
 from ipamd.engine.engine import Engine
 from ipamd.models.address import AddressRange, IPAddress
@@ -29,7 +30,7 @@ from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.errors import DomainError
 from ipamd.models.finding import Finding
 from ipamd.models.hold import Hold, HoldState, HoldUse
-from ipamd.models.identity import Identity, Owner, owner_in
+from ipamd.models.identity import Identity, Owner, digest_of, owner_in
 from ipamd.models.instant import SECOND
 from ipamd.models.issued import Issued
 from ipamd.models.node import NodeKey
@@ -39,9 +40,10 @@ from ipamd.models.query import AllocationQuery
 from ipamd.models.quota import Quota
 from ipamd.models.request import AllocationRequest, PrefixRequest, Release
 from ipamd.models.reservation import Reservation
+from tests import migrated
 from tests.backends.suite import IN_MEMORY
-from tests.postgres import shared_postgres
 from tests.properties.model import (
+    FIRST_WAITER,
     Answer,
     Had,
     Held,
@@ -49,11 +51,15 @@ from tests.properties.model import (
     Limit,
     Model,
     Moment,
+    Waiter,
     each_of,
     first_of,
+    is_machine,
     node_of,
     workload_of,
 )
+from tests.simulation.database import postgres_database, sqlite_file
+from tests.simulation.time import Loop, Time
 
 T = TypeVar("T")
 
@@ -79,6 +85,7 @@ LATE = st.one_of(st.just(0), st.just(0), st.integers(1, 12))
 """How many calls ago a call was issued: most are in order."""
 
 NOT_HAD = ["address-taken", "address-unavailable"]
+WAITED_FOR = ["tiny", "tiny", "sticky", "sticky", "six", "affine"]
 POOLS = ["tiny", "plain", "affine", "six", "sticky"]
 
 
@@ -96,12 +103,27 @@ def pool(name: str, subnet: str, block_length: int, **fields: Any) -> Pool:
     )
 
 
+LONGEST_LINE = 3
+WAIT_SECONDS = 600
+A_TRY = 1.3
+"""Seconds after which whoever is first has tried again."""
+
+
+@dataclass
+class Asked:
+    """An allocation that waits at one engine."""
+
+    gone: asyncio.Future[None]
+    task: asyncio.Task[Waited]
+
+
 class History(RuleBasedStateMachine):
     """Drives every backend's engine with the same calls, at the same instants."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = uvloop.new_event_loop()
+        self.time = Time()  # of those who wait; how it passes for addresses the model says
+        self.loop = Loop(self.time)
         self.folder = tempfile.TemporaryDirectory(dir=IN_MEMORY)
         self.databases = ExitStack()
         self.backends: list[Backend] = []
@@ -109,14 +131,16 @@ class History(RuleBasedStateMachine):
         self.calls = 100
         self.steps = 0
         self.boot = {"n0": 0, "n1": 0}
-        self.numbers: list[int] = []
+        self.waiting: dict[int, list[Asked]] = {}
+        self.waiters = FIRST_WAITER
+        self.looks = 0
 
     @initialize()
     def open(self) -> None:
         folder = Path(self.folder.name)
-        urls = ["memory://", f"sqlite:///{folder / 'ipamd.sqlite'}", f"file://{folder / 'files'}"]
-        database = self.databases.enter_context(shared_postgres().migrated())
-        urls.append(shared_postgres().url(database))
+        sqlite = self.databases.enter_context(sqlite_file(folder, migrated.empty()))
+        self.postgres = self.databases.enter_context(postgres_database(self.time))
+        urls = ["memory://", sqlite.url, f"file://{folder / 'files'}", self.postgres.url]
         self.engines = [self.run(self.opened(url)) for url in urls]
         for made in (
             pool("tiny", "10.0.0.0/30", 30),
@@ -129,17 +153,28 @@ class History(RuleBasedStateMachine):
             self.model.pools[made.name] = made
 
     def teardown(self) -> None:
+        for name in POOLS:
+            self.adds_up(name)
         found = [self.run(contradictions(engine)) for engine in self.engines]
         for engine in self.engines:
-            self.run(engine.close())
+            engine.end_waiting()
+        self.run(asyncio.sleep(A_TRY))
+        assert all(asked.task.done() for each in self.waiting.values() for asked in each)
+        for engine in self.engines:
+            self.run(self.closed(engine))
         self.loop.close()
         self.databases.close()
         self.folder.cleanup()
         assert not any(found), found
 
     async def opened(self, url: str) -> Engine:
-        self.backends.append(await open_backend(url))
+        with self.postgres.at_work() if url == self.postgres.url else nullcontext():
+            self.backends.append(await open_backend(url))
         return await Engine.open(self.backends[-1], clock=Clock(self.wall, self.passed))
+
+    async def closed(self, engine: Engine) -> None:
+        with self.postgres.at_work() if engine is self.engines[-1] else nullcontext():
+            await engine.close()
 
     def wall(self) -> int:
         return self.model.wall
@@ -558,7 +593,7 @@ class History(RuleBasedStateMachine):
         else:
             answer = self.every(lambda engine: engine.quotas.create(stated))
         assert answer == ("quota", name, limit, False)
-        self.model.limits[name] = Limit(limit, pool, family)
+        self.model.limits[name] = Limit(limit, pool, family, shared)
 
     @precondition(lambda self: self.model.limits)
     @rule(data=st.data())
@@ -666,8 +701,14 @@ class History(RuleBasedStateMachine):
     def quotas_count_what_is_held(self) -> None:
         for name, limit in self.model.limits.items():
             _, uses = self.every(lambda engine, name=name: uses_of(engine, name))
-            expected = {family: self.model.used(limit, family) for family in (4, 6)}
-            assert uses == {family: used for family, used in expected.items() if used}
+            expected = {
+                (family, "" if limit.shared or of_machines else "default"): self.model.used(
+                    limit, family, of_machines
+                )
+                for family in (4, 6)
+                for of_machines in (False, True)
+            }
+            assert uses == {whose: used for whose, used in expected.items() if used}
 
     @invariant()
     def holds_have_all_that_is_not_taken(self) -> None:
@@ -677,7 +718,12 @@ class History(RuleBasedStateMachine):
 
     @invariant()
     def usage_adds_up(self) -> None:
-        for name, pool in self.model.pools.items():
+        """Of one pool at a time, and of all in the end: what does not add up stays so."""
+        self.looks += 1
+        self.adds_up(POOLS[self.looks % len(POOLS)])
+
+    def adds_up(self, name: str) -> None:
+        if pool := self.model.pools.get(name):
             usage = self.every(lambda engine, name=name: engine.queries.usage(name))[1]
             held, usable = self.model.held(name), self.model.usable(pool)
             left = sum(len(hold.left) for hold in self.model.holds.values() if hold.pool == name)
@@ -700,6 +746,109 @@ class History(RuleBasedStateMachine):
                 pool.subnet.num_addresses - len(usable),
                 len(usable - held - kept - cooling),
             )
+
+    @precondition(lambda self: len(self.model.line) < LONGEST_LINE)
+    @rule(name=st.sampled_from(WAITED_FOR), offset=st.integers(1, 6), comers=st.integers(1, 8))
+    def wait_for_room(self, name: str, offset: int, comers: int) -> None:
+        """Machines come until two more wait: in a sticky pool for a certain address, else for any."""
+        self.come(name, self.model.pools[name].subnet[0] + offset, comers, len(self.model.line) + 2)
+
+    @precondition(lambda self: not self.model.line and not self.model.holds)
+    @rule(name=st.sampled_from(["tiny", "six"]), data=st.data())
+    def wait_beside_a_hold(self, name: str, data: st.DataObject) -> None:
+        """One machine has what is held, others wait, and one of them for both; then one or two give back."""
+        self.hold("g", 1, name, "web-0", "default", 20)
+        self.come(name, self.model.pools[name].subnet[0], 8, 5)
+        if any(map(is_machine, self.model.holdings)):
+            self.release_machines(data)
+
+    def come(self, name: str, address: IPAddress, comers: int, longest: int) -> None:
+        """So many machines come, unless so many wait."""
+        for _ in range(comers):
+            if len(self.model.line) < longest:
+                self.begin_to_wait(name, address if name == "sticky" else None)
+                self.serve_who_waits()
+
+    def begin_to_wait(self, name: str, address: IPAddress | None) -> None:
+        """One more waits."""
+        number, self.waiters = self.waiters, self.waiters + 1
+        request = AllocationRequest(
+            holder=machine(number),
+            pool_names=((name,),),
+            requested=(address,) if address is not None else (),
+            workload=Workload("default", workload_of(number)),
+        )
+        self.model.line.append(Waiter(number, name, address))
+        self.waiting[number] = [self.run(began_to_wait(engine, request)) for engine in self.engines]
+
+    @precondition(lambda self: self.model.line)
+    @rule(data=st.data())
+    def give_up_waiting(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from([each.number for each in self.model.line]))
+        for asked in self.waiting[number]:
+            asked.gone.set_result(None)
+        self.run(asyncio.sleep(A_TRY))
+        assert self.answer_of(number) == ("refused", "unavailable")
+        self.leave_the_line(number)
+
+    @precondition(lambda self: any(map(is_machine, self.model.holdings)))
+    @rule(data=st.data())
+    def release_machines(self, data: st.DataObject) -> None:
+        machines = sorted(filter(is_machine, self.model.holdings))
+        for number in data.draw(st.lists(st.sampled_from(machines), min_size=1, max_size=2, unique=True)):
+            answer = self.every(lambda engine, n=number: engine.submit(Release(digest=machine(n).digest)))
+            assert answer == ("released", self.model.end(number))
+
+    @invariant()
+    def a_line_of_those_without_room(self) -> None:
+        """Whoever can be served is served, in turn; the others wait, each in its place."""
+        if self.model.line:
+            self.serve_who_waits()
+
+    def serve_who_waits(self) -> None:
+        self.release_owners_who_were_away_for_long()  # each engine looks for them while time passes here
+        goes_on = True
+        while goes_on:
+            self.run(asyncio.sleep(A_TRY))
+            answered = [each for each in self.model.line if self.waiting[each.number][0].task.done()]
+            for waiter in answered:
+                self.serve(waiter)
+            goes_on = bool(answered)
+        for waiter in self.model.line:
+            assert not self.model.can_be_served(waiter), waiter
+        for engine in self.engines:
+            line = [each.owner for each in self.run(engine.waiting.read())]
+            assert line == [machine(each.number).name for each in self.model.line]
+
+    def serve(self, waiter: Waiter) -> None:
+        """What a waiter was told is what it may have, and nobody before it would have had it."""
+        model, number = self.model, waiter.number
+        answer = self.answer_of(number)
+        before = model.line[: model.line.index(waiter)]
+        self.leave_the_line(number)
+        pool = model.pools[waiter.pool]
+        if answer[0] == "refused":
+            assert answer == ("refused", "address-unavailable")
+            assert waiter.address is not None
+            assert waiter.address not in model.usable(pool)
+            return
+        assert model.can_be_served(waiter), (waiter, answer)
+        granted: list[Any] = answer[1]  # type: ignore[assignment]  # as `told` makes it
+        [address] = granted
+        hold = model.hold_with(number, address)
+        assert not any(model.is_passed(other, address, hold) for other in before), (waiter, before)
+        assert address == waiter.address or model.fits(number, [[waiter.pool]], [address])
+        model.granted(number, [(waiter.pool, address)], (0, 0))
+
+    def answer_of(self, number: int) -> Answer:
+        """What each engine has told a waiter: the same."""
+        answers = [self.run(told(outcome_of(asked))) for asked in self.waiting[number]]
+        assert all(answer == answers[0] for answer in answers), answers
+        return answers[0]
+
+    def leave_the_line(self, number: int) -> None:
+        self.model.line = [each for each in self.model.line if each.number != number]
+        del self.waiting[number]
 
     def edit(self, name: str, **fields: Any) -> None:
         answer = self.every(
@@ -740,6 +889,21 @@ async def explained_then_asked(engine: Engine, request: AllocationRequest) -> Ou
     return outcome
 
 
+def machine(number: int) -> Owner:
+    return Owner(f"c{number}", digest_of(str(number)))
+
+
+async def began_to_wait(engine: Engine, request: AllocationRequest) -> Asked:
+    gone = asyncio.get_running_loop().create_future()
+    waiting = engine.waiting.allocate(lambda _: request, WAIT_SECONDS, gone)
+    return Asked(gone, asyncio.create_task(waiting))
+
+
+async def outcome_of(asked: Asked) -> Outcome:
+    assert asked.task.done()
+    return asked.task.result().outcome
+
+
 def owner_named(owner: int) -> Owner:
     return owner_in("default", "default", f"vm{owner}")
 
@@ -770,9 +934,9 @@ async def contradictions(engine: Engine) -> list[Finding]:
     return found
 
 
-async def uses_of(engine: Engine, quota: str) -> dict[int, int]:
-    """How many addresses of each family a quota counts."""
-    return {tally.family: used for tally, used in await engine.queries.uses_of(quota, 9)}
+async def uses_of(engine: Engine, quota: str) -> dict[tuple[int, str], int]:
+    """How many addresses of each family a quota counts, by cluster."""
+    return {(tally.family, tally.cluster): used for tally, used in await engine.queries.uses_of(quota, 9)}
 
 
 async def told(work: Coroutine[Any, Any, Any]) -> Answer:
@@ -811,7 +975,7 @@ pytestmark = pytest.mark.timeout(900)
 
 TestHistory = History.TestCase
 TestHistory.settings = settings(
-    max_examples=25,
+    max_examples=22,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -341,6 +341,7 @@ def test_an_admin_releases_an_owner_whom_nobody_holds_or_says_that_its_holders_e
 
 
 AFFINE = replace(PODS, affinity=Affinity.NODE)
+FULL = pool("full", "fd00::/126", state=PoolState.DRAINING)
 
 
 def test_it_moves_out_of_a_nodes_block_if_the_pool_lends_single_addresses() -> None:
@@ -364,6 +365,21 @@ def test_a_block_without_a_node_goes_to_the_first_holders() -> None:
         ("add c1@n1 for vm", "10.0.0.2"),
         ("add c2@n1", "10.0.0.3"),
         entries=[replace(AFFINE, borrow=False)],
+    )
+    told(
+        ("make vm", "10.0.0.2"),
+        ("add c1@n1 for vm", "10.0.0.2"),
+        ("add c2@n2", "10.0.0.64"),
+        entries=[AFFINE],
+    )
+
+
+def test_it_stays_without_a_node_if_the_add_is_refused() -> None:
+    told(
+        ("make vm", "10.0.0.2"),
+        ("add c1@n1 for vm from pods full", "nothing-free"),
+        ("add c2@n2", "10.0.0.3"),
+        entries=[AFFINE, FULL],
     )
 
 

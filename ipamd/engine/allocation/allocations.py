@@ -170,6 +170,7 @@ class Allocations:
         taken: list[PickedAddress] = []
         lacking: list[NotYet | NeedsBlock] = []
         verdict: Verdict | None = None
+        mark = blocks.hand_overs
         try:
             for each in wanted:
                 counted = limited and each.owned is None
@@ -186,6 +187,7 @@ class Allocations:
             verdict = Refused(error)
         if verdict is None and not lacking:
             return self._grant(call, taken)
+        blocks.take_back(mark)
         for picked in reversed(taken):
             if picked.owned is None:
                 self._untake(picked)

@@ -113,6 +113,8 @@ class BatchBlocks:
         self._wanted: dict[BlockId, None] = {}
         self._step_orders: dict[tuple[str, NodeKey | None], _StepOrder] = {}
         self._search_steps: dict[tuple[str, BlockOwner, NodeKey | None, int], SearchStep] = {}
+        self._handed_over: list[tuple[OpenBlock, NodeKey | None, bool]] = []
+        """The blocks that were given to nodes, in turn: whose each was, and whether it had changed."""
 
     def take(self, request: AddressRequest, node: NodeKey | None) -> PickedAddress | NotYet | NeedsBlock:
         """Pick an address for a request, or say why there is none yet.
@@ -169,7 +171,22 @@ class BatchBlocks:
         owner = owner_asked(block.block, node)
         if owner is BlockOwner.ANY and not (pool.lends and row.prefix_length is None):
             raise not_lent(row.address, block.block, pool)
-        self._hand_over(block, owner, node)
+        self.note_taken_from(block, owner, node)
+
+    @property
+    def hand_overs(self) -> int:
+        """How many blocks were given to nodes in this batch, as a mark for `take_back`."""
+        return len(self._handed_over)
+
+    def take_back(self, mark: int) -> None:
+        """Give the blocks back that were given to nodes since then, for calls that get nothing in this round.
+
+        What was taken of them is put back after that.
+        """
+        while len(self._handed_over) > mark:
+            block, node, changed = self._handed_over.pop()
+            block.block.node, block.changed = node, changed
+            self._await_turn(block)
 
     def free_before(self, picked: PickedAddress) -> Instant:
         """Since when a picked address was free."""
@@ -446,7 +463,8 @@ class BatchBlocks:
     def _hand_over(self, block: OpenBlock, owner: BlockOwner, node: NodeKey | None) -> None:
         """Give a block without a node, or an empty one of another node, to the node that takes from it."""
         if owner in CHANGES_HANDS:
-            block.block.node = node
+            self._handed_over.append((block, block.block.node, block.changed))
+            block.block.node, block.changed = node, True
 
     def _open_block(self, block: Block) -> None:
         pool = self._catalogue.pools.get(block.pool)

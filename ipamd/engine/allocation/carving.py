@@ -10,7 +10,7 @@ from typing import Final
 from ipamd.backends.interface import Transaction
 from ipamd.engine.allocation.call import NeedsBlock
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
-from ipamd.models.block import new_block
+from ipamd.models.block import Block, new_block
 from ipamd.models.node import NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Pool
@@ -76,7 +76,7 @@ class Carver:
         for (name, first), node in certain.items():
             pool = catalogue.pools[name]
             if pool.block_of(first) == first:
-                await transaction.carve(name, [new_block(name, first, pool.block_size, node)], None)
+                await transaction.carve(name, [_certain_block(pool, first, node, catalogue)], None)
         carved_out = set()
         for (name, node), requests in lacking.items():
             if not await self._carve_next(catalogue.pools[name], node, requests, transaction, catalogue):
@@ -141,3 +141,11 @@ class Carver:
             if needed <= 0:
                 break
         return True
+
+
+def _certain_block(pool: Pool, first: int, node: NodeKey | None, catalogue: Catalogue) -> Block:
+    """A new block, of which all may be reserved: then it has no next address."""
+    block = new_block(pool.name, first, pool.block_size, node)
+    if not catalogue.mask(pool).assignable_in(first):
+        block.next_free_since = None
+    return block
