@@ -323,6 +323,7 @@ def test_where_an_allocation_is_counted(namespace: str | None, holder: Any, tall
         "a pool that is not there": (quota(pool="typo"), "pool-unknown"),
         "a negative limit": (quota(limit=-1), "limit"),
         "no namespace": (Quota(name="q", limit=1, namespaces=()), "namespaces"),
+        "a pattern for clusters": (quota(clusters=("*",)), "clusters"),
     },
 )
 def test_a_quota_that_can_mean_nothing_is_refused(stated: Quota, field: str) -> None:

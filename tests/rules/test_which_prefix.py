@@ -163,6 +163,14 @@ def test_a_node_takes_no_prefix_out_of_anothers_block() -> None:
     assert pick(asked, 28, {"10.0.0.64": [theirs]}) == "address-unavailable"
 
 
+def test_a_caller_without_a_node_takes_a_prefix_out_of_a_block_of_no_node() -> None:
+    wanted = AddressRequest((OF_NODES,), prefix_length=28)
+
+    assert pick(wanted, 28, {NONE: [block("10.0.0.64")]}, node=None) == "10.0.0.112/28"
+    theirs: BlocksThere = {ANY: [block("10.0.0.64", node=THERE)]}
+    assert pick(wanted, 28, theirs, node=None, carved_out={"pods 16"}) == "nothing-free"
+
+
 def test_a_search_for_a_prefix_is_for_blocks_with_so_many_addresses() -> None:
     rules = catalogue(OF_ALL)
     blocks = BatchBlocks(rules, set(), Reading(NOW))

@@ -292,6 +292,7 @@ def test_no_lease_is_given_of_a_pool_that_has_a_hold() -> None:
         "too long": ({"seconds": 366 * 86_400 + 1}, "seconds"),
         "for nobody": ({"namespaces": ()}, "namespaces"),
         "a * within": ({"workloads": ("a*b",)}, "workloads"),
+        "a pattern for clusters": ({"clusters": ("*",)}, "clusters"),
         "a pool that lends nothing": ({"pool": "closed"}, "pool"),
         "a pool that drains": ({"pool": "draining"}, "pool"),
         "no pool": ({"pool": "none"}, None),

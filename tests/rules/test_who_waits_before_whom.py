@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipamd.engine.allocation.line import before, blocked, lacks, may_try, narrowed, takes
@@ -243,6 +243,7 @@ def test_who_passes_others_leaves_to_them_what_they_lack() -> None:
     assert narrowed(asked, ["pool pods", HELD]).left == LeftToOthers(("pods",), ("crew",))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sets(st.sampled_from("abcd"), min_size=1), min_size=1, max_size=12))
 def test_somebody_is_always_first_and_nobody_passes_who_lacks_the_same(lacked: list[set[str]]) -> None:
     line = [waiter(number, *sorted(names)) for number, names in enumerate(lacked, 1)]

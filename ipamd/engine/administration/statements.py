@@ -57,6 +57,7 @@ def validate_quota(quota: Quota, pools: Mapping[str, Pool]) -> None:
     if quota.limit < 0:
         raise InvalidValue("limit", f"{quota.limit} is negative: write 0 or more")
     _validate_namespaces(quota.namespaces)
+    _validate_clusters(quota.clusters)
     if quota.pool is None:
         return
     if quota.space is not None:
@@ -75,6 +76,7 @@ def validate_hold(hold: Hold, pools: Mapping[str, Pool]) -> None:
     if not 1 <= hold.seconds <= LONGEST_HOLD:
         raise InvalidValue("seconds", f"write 1 to {LONGEST_HOLD} seconds, not {hold.seconds}")
     _validate_namespaces(hold.namespaces)
+    _validate_clusters(hold.clusters)
     _validate_patterns("workloads", hold.workloads)
     pool = pools.get(hold.pool)
     if pool is None:
@@ -95,6 +97,12 @@ def _validate_namespaces(namespaces: Sequence[str]) -> None:
     if not namespaces:
         raise InvalidValue("namespaces", "name at least one, or write * for every namespace")
     _validate_patterns("namespaces", namespaces)
+
+
+def _validate_clusters(clusters: Sequence[str]) -> None:
+    for cluster in clusters:
+        if ANY_ENDING in cluster:
+            raise InvalidValue("clusters", f"{cluster} is no name of a cluster: leave them out to mean all")
 
 
 def _validate_patterns(field: str, patterns: Sequence[str]) -> None:

@@ -24,10 +24,10 @@ class CarvingStep(Enum):
 
 def owner_asked(block: Block, node: NodeKey | None) -> BlockOwner:
     """Whose a block is, as seen from a node (None: from nobody's) that asks for an address in it."""
-    if block.node == node:
-        return BlockOwner.OWN
     if block.node is None:
         return BlockOwner.NONE
+    if block.node == node:
+        return BlockOwner.OWN
     return BlockOwner.ANY if node is None or block.allocated else BlockOwner.OTHER_WHILE_EMPTY
 
 

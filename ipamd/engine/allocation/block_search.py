@@ -462,7 +462,7 @@ class BatchBlocks:
 
     def _hand_over(self, block: OpenBlock, owner: BlockOwner, node: NodeKey | None) -> None:
         """Give a block without a node, or an empty one of another node, to the node that takes from it."""
-        if owner in CHANGES_HANDS:
+        if owner in CHANGES_HANDS and block.block.node != node:
             self._handed_over.append((block, block.block.node, block.changed))
             block.block.node, block.changed = node, True
 
