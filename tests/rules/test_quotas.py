@@ -23,6 +23,7 @@ from ipamd.models.errors import DomainError
 from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.pool import Pool
 from ipamd.models.quota import Quota, Tally, counted, tally_of
+from ipamd.models.request import PrefixRequest
 from tests.rules.values import (
     HERE,
     NOW,
@@ -311,6 +312,15 @@ def test_where_an_allocation_is_counted(namespace: str | None, holder: Any, tall
 
     assert tally_of(quota(), row) == tally
     assert counted(quota(), [row, row]) == ({tally: 2} if tally else {})
+
+
+def test_a_prefix_that_no_room_is_left_for_is_told_as_how_much_it_counts() -> None:
+    wanted = PrefixRequest(28, ("pods",), alone=True)
+    plan = planned([add("pods", prefix=wanted)], known(quota(limit=10)), {A4: 3})
+
+    [refused] = plan.verdicts()
+    assert isinstance(refused, Refused)
+    assert "and 3 are used, and the prefix counts as 16: release" in str(refused.error)
 
 
 @table(

@@ -102,7 +102,8 @@ class BatchTallies:
         left = tuple(pool for pool in asked.pools if not any(counts(quota, pool) for quota, _ in used_up))
         if not left:
             quota, tally = min(used_up, key=self._strictness)
-            raise exceeded(quota, tally, self._used[tally])
+            weight = quota_weight(tally.family, asked.prefix_length)
+            raise exceeded(quota, tally, self._used[tally], weight)
         return structs.replace(asked, pools=left)
 
     def take(self, at: int, pool: Pool, prefix_length: int | None = None, *, adopted: bool = False) -> None:
@@ -190,9 +191,9 @@ def counts(quota: Quota, pool: Pool) -> bool:
     return quota.counts(pool.name, pool.space, pool.family)
 
 
-def exceeded(quota: Quota, tally: Tally, used: int) -> QuotaExceeded:
-    """The error of a quota that is used up."""
-    return QuotaExceeded(quota.name, quota.limit, used, tally.family, tally.whose)
+def exceeded(quota: Quota, tally: Tally, used: int, weight: int) -> QuotaExceeded:
+    """The error of a quota that has no room for what counts so much."""
+    return QuotaExceeded(quota.name, quota.limit, used, tally.family, tally.whose, weight)
 
 
 def _counts_any(quota: Quota, pools: Sequence[Pool]) -> bool:

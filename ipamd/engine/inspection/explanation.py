@@ -208,7 +208,7 @@ class _Explaining:
         weight = quota_weight(pool.family, self._prefix_length_at(position))
         for quota, tally, used in self._quotas:
             if used + weight > quota.limit and counts(quota, pool) and tally.family == pool.family:
-                return str(exceeded(quota, tally, used))
+                return str(exceeded(quota, tally, used, weight))
         error = self._error
         if isinstance(error, AddressUnavailable) and error.address.version == pool.family:
             why = why_not_had(error.address, pool, self._request, self._catalogue)

@@ -75,15 +75,16 @@ class NothingFree(DomainError):
 
 
 class QuotaExceeded(DomainError):
-    """A quota allows no more addresses to whom a request is for."""
+    """A quota allows no more addresses to whom a request is for, or none that count as `weight`."""
 
     code = "quota-exceeded"
 
-    def __init__(self, quota: str, limit: int, used: int, family: int, whose: str) -> None:
+    def __init__(self, quota: str, limit: int, used: int, family: int, whose: str, weight: int = 1) -> None:
+        prefix = f", and the prefix counts as {weight}" if weight > 1 else ""
         super().__init__(
             f"quota {quota} allows {limit} IPv{family} address{'' if limit == 1 else 'es'} for {whose}, and "
-            f"{used} {'is' if used == 1 else 'are'} used: release what is not needed, or raise the limit "
-            f"(`ipamctl quota edit {quota} --limit NUMBER`)"
+            f"{used} {'is' if used == 1 else 'are'} used{prefix}: release what is not needed, or raise the "
+            f"limit (`ipamctl quota edit {quota} --limit NUMBER`)"
         )
         self.quota = quota
         self.limit = limit
