@@ -53,6 +53,7 @@ VIEWS: Final = (
     "/ui/edit/quota/team-1",
     "/ui/owners",
     "/ui/holds",
+    "/ui/waiters",
     "/ui/tokens",
     "/ui/log",
     "/ui/requests",

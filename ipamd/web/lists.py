@@ -1,4 +1,4 @@
-"""Lists: allocations, history, nodes, reservations, quotas, holds, tokens, changes; and search and explain.
+"""Lists: allocations, history, nodes, reservations, quotas, holds, waiters, tokens, changes; search, explain.
 
 Each is a page of REST: it reads as many rows as it shows.
 """
@@ -239,6 +239,7 @@ ROUTES: Final = [
     ),
     Route("/ui/quotas", _listing("quotas.html", "/v1/quotas")),
     Route("/ui/holds", _listing("holds.html", "/v1/holds")),
+    Route("/ui/waiters", _listing("waiters.html", "/v1/waiters")),
     Route("/ui/owners", _listing("owners.html", "/v1/owners", "cluster", "namespace", "name")),
     Route("/ui/tokens", _listing("tokens.html", "/v1/tokens")),
     Route("/ui/log", show_log),

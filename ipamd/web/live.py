@@ -22,7 +22,7 @@ from ipamd.web.visitor import NotWelcome, visitor_of
 from ipamd.web.windows import NoRoom, Windows
 from ipamd.web.within import answered
 
-LIVE_VIEWS: Final = ("/", "/ui/map", "/ui/allocations", "/ui/nodes", "/ui/owners")
+LIVE_VIEWS: Final = ("/", "/ui/map", "/ui/allocations", "/ui/nodes", "/ui/owners", "/ui/waiters")
 LIVE_FOLDERS: Final = ("/ui/pools/", "/ui/nodes/")
 
 EVERY: Final = 2.0

@@ -212,6 +212,7 @@ async def show_address(request: Request) -> Response:
         request,
         "address.html",
         address=address,
+        first=pool.address_of(pool.number_of(address)) if pool is not None else address,
         space=space,
         pool=pool,
         state=state,

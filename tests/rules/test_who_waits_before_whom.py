@@ -93,11 +93,11 @@ def waiter(number: int, *lacked: str, replica: str = "r", beat: int = 0) -> Wait
         ),
         "a namespace takes of its own limit and of one that all share": (
             *("vm", None, "a"),
-            ["pool pods", "quota all IPv4 /", "quota team IPv4 /a"],
+            ["pool pods", "quota all IPv4 of the namespaces that share it", "quota team IPv4 of namespace a"],
         ),
         "a namespace without a limit of its own takes of the shared one": (
             *("vm", None, "c"),
-            ["pool pods", "quota all IPv4 /"],
+            ["pool pods", "quota all IPv4 of the namespaces that share it"],
         ),
     },
 )
@@ -166,7 +166,13 @@ def test_a_request_that_no_pool_can_serve_takes_of_nothing() -> None:
         takes(request("other", holder=owner("vm")), known())
 
 
-TAKEN = ("address 10.0.0.7 of default", "pool pods", "pool spare", "quota team IPv4 /a", "quota all IPv4 /")
+TAKEN = (
+    "address 10.0.0.7 of default",
+    "pool pods",
+    "pool spare",
+    "quota team IPv4 of namespace a",
+    "quota all IPv4 of the namespaces that share it",
+)
 
 
 @table(
@@ -175,7 +181,7 @@ TAKEN = ("address 10.0.0.7 of default", "pool pods", "pool spare", "quota team I
         "full pools are waited for": (NothingFree(("spare", "pods")), ["pool pods", "pool spare"]),
         "a pool that is not the request's is not": (NothingFree(("pods", "x")), ["pool pods"]),
         "if no pool may serve, waiting does not help": (NothingFree(()), []),
-        "a limit that is used up": (QuotaExceeded("team", 1, 1, 4, "a"), ["quota team IPv4 /a"]),
+        "a limit that is used up": (QuotaExceeded("team", 1, 1, 4, "a"), ["quota team IPv4 of namespace a"]),
         "an address that somebody has": (
             AddressTaken("default", ip_address("10.0.0.7")),
             ["address 10.0.0.7 of default"],
@@ -195,7 +201,11 @@ def test_what_a_refused_request_lacks(error: DomainError, lacked: Sequence[str])
     assert list(lacks(error, TAKEN)) == lacked
 
 
-LINE = [waiter(1, "pool pods"), waiter(2, "pool spare"), waiter(5, "pool pods", "quota q IPv4 /a")]
+LINE = [
+    waiter(1, "pool pods"),
+    waiter(2, "pool spare"),
+    waiter(5, "pool pods", "quota q IPv4 of namespace a"),
+]
 
 
 @table(
@@ -206,8 +216,8 @@ LINE = [waiter(1, "pool pods"), waiter(2, "pool spare"), waiter(5, "pool pods", 
         "who takes of the same pool has all earlier ones that lack it": (["pool pods"], 7, 2),
         "later ones do not count": (["pool pods"], 5, 1),
         "a newcomer has all before it": (["pool pods", "pool spare"], None, 3),
-        "of one waiter that lacks several things one is enough": (["quota q IPv4 /a"], 9, 1),
-        "who takes of what nobody lacks passes": (["quota q IPv4 /b", "pool x"], None, 0),
+        "of one waiter that lacks several things one is enough": (["quota q IPv4 of namespace a"], 9, 1),
+        "who takes of what nobody lacks passes": (["quota q IPv4 of namespace b", "pool x"], None, 0),
     },
 )
 def test_how_many_stand_before(taken: Sequence[str], number: int | None, ahead: int) -> None:
@@ -215,7 +225,7 @@ def test_how_many_stand_before(taken: Sequence[str], number: int | None, ahead: 
     assert bool(blocked(LINE, taken, number)) == bool(ahead)
 
 
-EITHER = ("pool pods", "pool spare", "quota team IPv4 /a")
+EITHER = ("pool pods", "pool spare", "quota team IPv4 of namespace a")
 
 
 @table(
@@ -224,7 +234,7 @@ EITHER = ("pool pods", "pool spare", "quota team IPv4 /a")
         "if nobody before lacks anything": (EITHER, [], True),
         "if another pool is left": (EITHER, ["pool pods"], True),
         "not if no pool is": (EITHER, ["pool pods", "pool spare"], False),
-        "not if they lack the same limit": (EITHER, ["quota team IPv4 /a", "pool pods"], False),
+        "not if they lack the same limit": (EITHER, ["quota team IPv4 of namespace a", "pool pods"], False),
         "if there is a hold": (("pool pods", HELD), ["pool pods"], True),
         "not if they lack that too": (("pool pods", HELD), ["pool pods", HELD], False),
         "nor if they lack a limit": (("pool pods", HELD, EITHER[2]), ["pool pods", EITHER[2]], False),

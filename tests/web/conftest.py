@@ -148,6 +148,7 @@ VIEWS = {
     "/ui/edit/hold/eve": "Only in clusters",
     "/ui/delete/hold/eve": "Free again: 3 addresses of pool pods",
     "/ui/allocations?owner=hold:eve": "kept by hold",
+    "/ui/waiters": "Nobody waits",
     "/ui/owners": "shop/orders-db",
     "/ui/release/owner/default/shop/orders-db": "Held by containers now: 1.",
     "/ui/tokens": "There is no token yet",

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from html import unescape
 from pathlib import Path
@@ -119,6 +120,35 @@ def test_what_nodes_hold_in_advance_is_a_state_of_its_own(page: Browser, filled:
     assert "lease:" not in shown
     assert "Release" not in shown
     assert "Release" in page.get(f"/ui/addresses/{taken}").text
+
+
+def test_who_waits_for_room_is_shown_with_what_is_lacking_until_there_is_room(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    filled.create_pool("full", "10.22.0.0/30")
+    held = filled.http.post("/v1/allocations", json={"owner": "first", "pool": "full"}).json()
+    body = {"owner": HOSTILE, "pool": "full"}
+
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(
+            page.http.post, "/v1/allocations", json=body, headers={"Prefer": "wait=60"}, timeout=90
+        )
+        eventually(lambda: waits(page) != "")
+        row, pool = waits(page), page.get("/ui/pools/full").text
+        filled.http.patch("/v1/pools/full", json={"cooldown": 0})
+        filled.http.delete(f"/v1/allocations/{held['id']}")
+        assert waiting.result().is_success
+
+    assert re.search(r'<a href="/ui/pools/full">full</a>.*>pool full<', row)
+    assert HOSTILE not in row
+    assert '<a href="/ui/waiters">1</a>' in pool
+    eventually(lambda: "Nobody waits" in page.get("/ui/waiters").text)
+
+
+def waits(page: Browser) -> str:
+    """The row of whoever waits first, empty if nobody does."""
+    found = re.search(r'<tr id="w-.*', page.get("/ui/waiters").text)
+    return found.group() if found is not None else ""
 
 
 def drawn(text: str) -> dict[str, tuple[int, int, str, str]]:

@@ -18,6 +18,7 @@ _FOUND = (
     "axe.run().then(found => found.violations.map("
     "each => each.id + ': ' + each.nodes.slice(0, 3).map(node => node.target.join(' ')).join(', ')))"
 )
+_SCROLLS = "[...document.querySelectorAll('.wide')].some(each => each.scrollWidth > each.clientWidth)"
 
 
 class Watched:
@@ -70,6 +71,8 @@ def faults(
                 wrong = page.evaluate(_FOUND)
             if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                 wrong.append("wider than the window")
+            if page.evaluate(_SCROLLS):
+                wrong.append("a table is wider than the window")
             found[f"{path} at {width}"] = wrong
     opened.close()
     found[""] = seen.complaints

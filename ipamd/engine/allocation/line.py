@@ -161,7 +161,7 @@ def _place(pool: Pool, place: AddressRange) -> str:
 
 
 def _limit(quota: Quota, tally: Tally) -> str:
-    return f"quota {quota.name} IPv{tally.family} {tally.cluster}/{tally.namespace}"
+    return f"quota {quota.name} IPv{tally.family} of {tally.whose}"
 
 
 def _earlier(waiters: Iterable[Waiter], number: int | None) -> list[Waiter]:
