@@ -95,12 +95,16 @@ async def _view_of(request: Request, words: str) -> str | None:
 
 async def _found(api: Rest, words: str) -> Mapping[str, Any]:
     """Who bears or bore a name: a workload, an owner, a container, a node. All by an index."""
-    asked_for = {
-        "Workloads": ("/v1/history", _workload(words) or {"name": words}),
+    workload = _workload(words)
+    asked_for: dict[str, tuple[str, Mapping[str, str]]] = {
+        "Workloads": ("/v1/history", workload or {"name": words}),
         "Owners": ("/v1/history", {"owner": words}),
         "Containers": ("/v1/allocations", {"container_id": words}),
         "On the node": ("/v1/allocations", {"node": words}),
     }
+    if workload is not None:
+        of_namespace = {"namespace": workload["namespace"], "owner": workload["name"]}
+        asked_for["Owners of its namespace"] = ("/v1/history", of_namespace)
     answers = await asyncio.gather(*(_or_none(api, *each) for each in asked_for.values()))
     return {title: answer for title, answer in zip(asked_for, answers, strict=True) if answer["items"]}
 

@@ -123,6 +123,7 @@ VIEWS = {
     "/ui/search?q=front": "Workloads",
     "/ui/search?q=vm-1": "Owners",
     "/ui/search?q=%F0%9F%A6%80%20crab": "10.64.0.78",
+    "/ui/search?q=shop/orders-db": "Owners of its namespace",
     "/ui/search?q=n1": "Nodes",
     "/ui/search?q=%3Cb%3E%E2%80%AEnonsense": "Nothing is called that",
     "/ui/explain?node=n1&pools=pods": "It would get",

@@ -333,7 +333,7 @@ def test_quotas(page: Browser, filled: IpamdProcess) -> None:
     }
     assert page.send("/ui/new/quota", {**form, "namespaces": "a*b"}).status_code == 422
     assert page.send("/ui/new/quota", form).status_code == 303
-    assert "all of team-a, team-b-*" in page.get("/ui/quotas").text
+    assert "team-a, team-b-*, together" in page.get("/ui/quotas").text
     was = {f"was:{name}": text for name, text in form.items()}
     changed = page.send("/ui/edit/quota/team-a", {**form, **was, "limit": "60", "pool": ""})
     assert changed.status_code == 303, changed.text
