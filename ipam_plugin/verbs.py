@@ -37,9 +37,10 @@ def add(execution: Execution) -> int:
     attempt = _ask_until_answered(execution)
     answer = attempt.answer
     if answer is not None and answer.kind == YES:
-        _answer(execution, answer.body)
-        from ipam_plugin import last_add
+        from ipam_plugin import last_add, prefixes
 
+        prefixes.keep(execution, answer.body)
+        _answer(execution, answer.body)
         last_add.keep(execution.settings, execution.network)
         return 0
     if attempt.doubtful:
@@ -55,6 +56,9 @@ def delete(execution: Execution) -> int:
     A release that ipamd will never accept is set aside at once with ipamd's reason, where the operator finds
     it: a runtime that tried for ever would not help. Failure 5 only if the spool cannot be written.
     """
+    from ipam_plugin import prefixes
+
+    prefixes.forget(execution)
     refusal = None
     try:
         if _is_released_here(execution):

@@ -1,21 +1,23 @@
 """What lives on this node by its own records: the main plugin's links, and the results that runtimes keep.
 
 A runtime keeps the result of each ADD (libcni's folder), also of containers that are long gone. So a result
-counts if the network namespace that it names lives.
+counts if the network namespace that it names lives. It has no word of prefixes: ipamd-ipam keeps those.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from ipam_plugin.prefixes import FOLDER
 from node_agent.watching.dead import Held
+from veth_plugin.result import PREFIXES
 
 RESULTS: Final = Path("/var/lib/cni/results")
 _LARGEST: Final = 1 << 20
@@ -35,6 +37,7 @@ class Living(Struct, frozen=True, omit_defaults=True):
     namespace: str | None = None
     name: str | None = None
     uid: str | None = None
+    prefix: str | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -58,15 +61,32 @@ class _Cached(Struct):
     cniArgs: list[list[str]] = []  # noqa: N815
 
 
+class _Record(Struct):
+    """What ipamd-ipam keeps of a container with a prefix; its file's name begins with the network's."""
+
+    container_id: str
+    ifname: str
+    result: dict[str, Any]
+    netns_id: tuple[int, int] | None = None
+
+
+Key = tuple[str, str, str]
+T = TypeVar("T")
 _CACHED: Final = msgspec.json.Decoder(_Cached)
+_RECORD: Final = msgspec.json.Decoder(_Record)
 
 
 def unknown(
-    known: Iterable[Held], linked: Iterable[Linked], inodes: Set[int], folder: Path | None = None
+    known: Iterable[Held],
+    linked: Iterable[Linked],
+    inodes: Set[int],
+    folder: Path | None = None,
+    prefixes: Path | None = None,
 ) -> list[Living]:
     """What lives and is not known to ipamd. `inodes` are those of the namespaces that live.
 
-    `folder` is where the runtime keeps results; None is where libcni does.
+    `folder` is where the runtime keeps results, and `prefixes` where the plugin keeps its own; None is where
+    libcni and the plugin do.
     """
     told = {(row.network, row.container_id, row.ifname) for row in known}
     found = {one.key: one for one in _of_links(linked) if one.key not in told}
@@ -74,6 +94,10 @@ def unknown(
         one = _of_result(path, set(found), inodes)
         if one is not None and one.key not in told:
             found[one.key] = one  # it says more than the link does
+    for path in _results(prefixes or on_host(Path(FOLDER)), told):
+        one = _of_record(path, found, inodes)
+        if one is not None and one.key not in told:
+            found[one.key] = one
     return list(found.values())
 
 
@@ -103,8 +127,27 @@ def _of_links(linked: Iterable[Linked]) -> Iterator[Living]:
             yield Living(network, container_id, ifname, one.addresses)
 
 
+def _of_record(path: Path, found: Mapping[Key, Living], inodes: Set[int]) -> Living | None:
+    """What is known of an interface with its prefix, if it lives."""
+    record = _read(path, _RECORD)
+    prefix = _prefix(record.result) if record is not None else None
+    if record is None or prefix is None:
+        return None
+    key = (
+        path.name.removesuffix(f"-{record.container_id}-{record.ifname}"),
+        record.container_id,
+        record.ifname,
+    )
+    if key in found:
+        return structs.replace(found[key], prefix=prefix)
+    addresses = _addresses(record.result)
+    if not addresses or record.netns_id is None or record.netns_id[1] not in inodes:
+        return None
+    return Living(*key, addresses, record.netns_id, prefix=prefix)
+
+
 def _of_result(path: Path, linked: Set[tuple[str, str, str]], inodes: Set[int]) -> Living | None:
-    cached = _read(path)
+    cached = _read(path, _CACHED)
     if cached is None or not _is_ours(cached.config):
         return None
     netns = _namespace(cached.result)
@@ -117,12 +160,12 @@ def _of_result(path: Path, linked: Set[tuple[str, str, str]], inodes: Set[int]) 
     return Living(*key, addresses, netns, namespace, name, uid)
 
 
-def _read(path: Path) -> _Cached | None:
+def _read(path: Path, decoder: msgspec.json.Decoder[T]) -> T | None:
     """What a file of the folder says; None of one that is no result, or is being written."""
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST:
             return None
-        return _CACHED.decode(path.read_bytes())
+        return decoder.decode(path.read_bytes())
     except (OSError, ValueError):
         return None
 
@@ -144,6 +187,13 @@ def _names_ours(plugin: dict[str, Any]) -> bool:
         ipam.get("type") if isinstance(ipam, dict) else None,
     )
     return any(each in _OURS for each in types)
+
+
+def _prefix(result: dict[str, Any]) -> str | None:
+    """The prefix that a result names: an ADD gives one at most."""
+    told = result.get(PREFIXES)
+    first = told[0] if isinstance(told, list) and told else None
+    return first if isinstance(first, str) else None
 
 
 def _addresses(result: dict[str, Any]) -> list[str]:

@@ -211,3 +211,41 @@ def test_what_lives_and_is_not_in_the_tables_is_adopted(
     eventually(lambda: node.held() == {"web"})
     [after] = node.service.allocations()
     assert after["address"] == before["address"]
+
+
+def test_what_lives_is_adopted_with_its_prefix(
+    node: Node, scratch: Path, make_namespace: MakeNamespace
+) -> None:
+    """No runtime keeps which prefix a container has: ipamd-ipam does."""
+    machine, container = make_namespace("machine"), make_namespace("container")
+    plugins = plugin_folder(scratch / "bin", DEBIAN_PLUGINS, node_plugin())
+    put(plugins, "static")
+    ipam = {
+        "type": "ipamd-ipam",
+        "endpoint": node.service.endpoint,
+        "node": node.agent.node,
+        "stateDir": str(node.agent.state),
+    }
+    network = {"cniVersion": "1.0.0", "name": "pods", "type": "ipamd-veth", "ipam": ipam}
+    network["args"] = {"cni": {"prefix": 28}}
+    name = f"nesting-{machine.name}"
+    plugin = MainPlugin(
+        machine, plugins, network, {"CNI_CONTAINERID": name, "CNI_NETNS": str(container.path)}
+    )
+    plugin.add()
+    before = {(row["address"], row["prefix_length"]) for row in node.service.allocations()}
+    for row in node.service.allocations():
+        node.service.http.delete(f"/v1/allocations/{row['id']}")
+    assert node.held() == set()
+
+    node.agent.machine = machine
+    node.agent.start()
+
+    eventually(lambda: node.held() == {name})
+    after = {(row["address"], row["prefix_length"]) for row in node.service.allocations()}
+    assert after == before
+    assert [length for _, length in after if length] == [28]
+    record = Path("/run/ipamd/prefixes") / f"pods-{name}-eth0"
+    assert record.exists()
+    assert plugin.call("DEL").code == 0
+    assert not record.exists()

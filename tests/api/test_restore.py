@@ -257,3 +257,95 @@ def test_a_node_that_was_forgotten_and_one_that_was_released_may_come_back(servi
         agent.speaks()
 
     assert service.http.get("/v1/restore").json()["began"] is None
+
+
+def add_with_prefix(agent: Agent, container: str) -> tuple[str, str]:
+    """A container begins; its address and its prefix."""
+    agent.uptime += 1
+    body = call(container, node=agent.node, config={"args": {"cni": {"prefix": 28}}})
+    answer = agent.http.post("/v1/cni/add", json=body)
+    assert answer.status_code == httpx.codes.OK, answer.text
+    [prefix] = answer.json()["ipamd.io/prefixes"]
+    return answer.json()["ips"][0]["address"].partition("/")[0], prefix
+
+
+def lives_with_prefix(agent: Agent, container: str, address: str, prefix: str) -> httpx.Response:
+    who = {"network": "pods", "container_id": container, "ifname": "eth0", "netns": [4, 4026532888]}
+    return agent.post([], living=[{**who, "addresses": [address], "prefix": prefix}])
+
+
+@pytest.mark.parametrize("affinity", ["any", "node"])
+@pytest.mark.parametrize("state", ["active", "draining"])
+def test_a_prefix_that_lives_is_adopted_and_given_to_nobody_else(
+    service: IpamdProcess, scratch: Path, affinity: str, state: str
+) -> None:
+    service.create_pool("pods", "10.0.0.0/24", cooldown=0, affinity=affinity)
+    agent = Agent(service.http, BEFORE)
+    agent.say([])
+    service.http.patch("/v1/pools/pods", json={"state": state})
+    back_up(service, scratch / "copy")
+    service.http.patch("/v1/pools/pods", json={"state": "active"})
+    since = {container: add_with_prefix(agent, container) for container in ("since-1", "since-2")}
+
+    put_back(service, scratch / "copy", "--after-restore")
+    agent.http = service.http
+    agent.held()
+    for container, (address, prefix) in since.items():
+        said = lives_with_prefix(agent, container, address, prefix).json()
+        assert (said["adopted"], said["conflicts"]) == (1, [])
+
+    eventually(lambda: service.http.get("/v1/restore").json()["began"] is None)
+    service.http.patch("/v1/pools/pods", json={"state": "active"})
+    fresh = {add_with_prefix(agent, f"fresh-{number}")[1] for number in range(4)}
+    assert fresh.isdisjoint(prefix for _, prefix in since.values())
+    told = lives_with_prefix(agent, "since-1", *since["since-1"]).json()
+    assert (told["adopted"], told["conflicts"]) == (0, [])
+    rows = service.allocations(container_id="since-1")
+    assert [row["prefix_length"] for row in rows] == [None, 28]
+    assert service.contradictions() == []
+    agent.delete("since-1")
+    assert service.allocations(container_id="since-1") == []
+
+
+def test_a_prefix_that_lives_and_is_anothers_in_part_is_named_until_that_ends(
+    service: IpamdProcess, scratch: Path
+) -> None:
+    service.create_pool("pods", "10.0.0.0/26", cooldown=0)
+    agent = Agent(service.http, 1)
+    agent.say([])
+    vm = {"owner": "vm", "address": "10.0.0.20"}
+    held = service.http.post("/v1/allocations", json=vm).json()
+    back_up(service, scratch / "copy")
+    service.http.delete(f"/v1/allocations/{held['id']}")
+    assert add_with_prefix(agent, "other")[1] == "10.0.0.32/28"
+    address, prefix = add_with_prefix(agent, "later")
+    assert prefix == "10.0.0.16/28"
+
+    put_back(service, scratch / "copy", "--after-restore")
+    agent.http = service.http
+    agent.held()
+    [conflict] = lives_with_prefix(agent, "later", address, prefix).json()["conflicts"]
+
+    assert "10.0.0.20" in conflict["why"]
+    assert "vm" in conflict["why"]
+    assert "living-conflict" in {each["kind"] for each in service.contradictions()}
+    assert service.http.get("/v1/restore").json()["began"] is not None
+    service.http.delete(f"/v1/allocations/{held['id']}")
+    assert lives_with_prefix(agent, "later", address, prefix).json()["adopted"] == 1
+    assert {row["prefix_length"] for row in service.allocations(container_id="later")} == {None, 28}
+
+
+def test_a_prefix_that_no_holder_may_have_is_named_and_one_outside_all_pools_is_let_be(
+    service: IpamdProcess,
+) -> None:
+    service.create_pool("pods", "10.0.0.0/24", cooldown=0, exclusions=["10.0.0.50"])
+    agent = Agent(service.http, 1)
+    agent.say([])
+
+    refused = lives_with_prefix(agent, "p1", "10.0.0.5", "10.0.0.48/28").json()
+    outside = lives_with_prefix(agent, "p2", "10.0.0.6", "10.9.0.0/28").json()
+    wrong = [lives_with_prefix(agent, "p3", "10.0.0.7", text) for text in ("10.0.0.49/28", "10.0.0.8", "x")]
+
+    assert "10.0.0.50 is in it, and it is excluded" in refused["conflicts"][0]["why"]
+    assert (outside["adopted"], outside["conflicts"]) == (1, [])
+    assert [each.status_code for each in wrong] == [422, 422, 422]

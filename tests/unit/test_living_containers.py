@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,36 @@ def test_a_result_says_more_of_a_host_side(tmp_path: Path, netns: int) -> None:
     [found] = unknown([], [Linked("pods/c1/eth0", ["10.0.0.9"])], set(), tmp_path)
 
     assert found.name == "front"
+
+
+def keep(folder: Path, container: str, netns: int | None, prefixes: object) -> None:
+    """A record as ipamd-ipam keeps it of a container with a prefix."""
+    told = {"container_id": container, "ifname": "eth0", "netns_id": [4, netns] if netns else None}
+    answer = one("10.0.0.9/24") | {"ipamd.io/prefixes": prefixes}
+    (folder / f"a-pods-{container}-eth0").write_text(json.dumps({**told, "result": answer}))
+
+
+def test_what_the_plugin_kept_tells_of_a_prefix_and_of_whoever_nothing_else_tells(
+    tmp_path: Path, netns: int
+) -> None:
+    folder = tmp_path / "prefixes"
+    folder.mkdir()
+    for container, inode, prefixes in (
+        ("linked", None, ["10.0.0.48/28"]),
+        ("alone", netns, ["10.0.0.64/28"]),
+        ("gone", netns + 1, ["10.0.0.80/28"]),
+        ("known", netns, ["10.0.0.96/28"]),
+        ("odd", netns, [{}]),
+        ("none", netns, []),
+    ):
+        keep(folder, container, inode, prefixes)
+    (folder / "torn").write_text("{")
+    known = row(1, container_id="known", network="a-pods")
+    linked = [Linked("a-pods/linked/eth0", ["10.0.0.8"])]
+
+    found = unknown([known], linked, {netns}, tmp_path / "results", folder)
+
+    assert found == [
+        Living("a-pods", "linked", "eth0", ["10.0.0.8"], prefix="10.0.0.48/28"),
+        Living("a-pods", "alone", "eth0", ["10.0.0.9"], (4, netns), prefix="10.0.0.64/28"),
+    ]

@@ -15,13 +15,14 @@ from ipamd.engine.allocation.adoption import Attachment
 from ipamd.engine.census.censuses import Answered, Spoken
 from ipamd.engine.census.receipt import LONGEST
 from ipamd.engine.census.verdict import Named
-from ipamd.models.address import parse_address
+from ipamd.models.address import LONGEST_TEXT, parse_address, parse_network
 from ipamd.models.allocation import Allocation, NetworkNamespace, Workload
 from ipamd.models.errors import InvalidValue
 from ipamd.models.identity import Identity
 from ipamd.models.issued import Issued
 from ipamd.models.limits import CNI_NAME, INTERFACE_NAME, LONGEST_INTERFACE, LONGEST_NAME, MOST_ADDRESSES
 from ipamd.models.node import NodeKey, node_name
+from ipamd.models.request import PrefixRequest
 
 MOST_DEAD: Final = 5000
 MOST_LIVING: Final = 2000
@@ -65,7 +66,7 @@ class DeadBody(Struct, forbid_unknown_fields=True):
 
 
 class LivingBody(Struct, forbid_unknown_fields=True):
-    """An interface of a container that lives, with its addresses."""
+    """An interface of a container that lives, with its addresses, and its prefix if it has one."""
 
     network: Annotated[str, Meta(pattern=f"^{CNI_NAME}\\Z", max_length=LONGEST_NAME)]
     container_id: Annotated[str, Meta(pattern=f"^{CNI_NAME}\\Z", max_length=256)]
@@ -75,6 +76,7 @@ class LivingBody(Struct, forbid_unknown_fields=True):
     namespace: _Name | None = None
     name: _Name | None = None
     uid: _Name | None = None
+    prefix: Annotated[str, Meta(max_length=LONGEST_TEXT)] | None = None
 
 
 class Speaking(Struct):
@@ -178,7 +180,8 @@ BODY: Final = {
                     "description": "`machine` tells this machine from others of the node's name, `issued` is "
                     "when the look began, `dead` are all allocations whose containers are gone: with `id`, "
                     "`generation` and `taken`. `living` are interfaces that live and are not in the list, "
-                    "with `network`, `container_id`, `ifname` and `addresses`. `timeline` is that of the "
+                    "with `network`, `container_id`, `ifname`, `addresses`, and `prefix` if there is one "
+                    "beside them. `timeline` is that of the "
                     "list, `told` its highest id ever in it, and `is_whole` says that all that lives is seen "
                     "and named. `receipt` is the one of the last answer.",
                     "required": ["cluster", "node", "machine", "issued"],
@@ -223,6 +226,7 @@ def _attachment(living: LivingBody, body: CensusBody) -> Attachment:
     cluster, node = body.node_key
     try:
         addresses = tuple(map(parse_address, living.addresses))
+        prefix = parse_network(living.prefix) if living.prefix is not None else None
     except ValueError as error:
         raise InvalidValue("living", str(error)) from None
     return Attachment(
@@ -231,6 +235,7 @@ def _attachment(living: LivingBody, body: CensusBody) -> Attachment:
         Workload(living.namespace, living.name, living.uid),
         body.issued.boot.lower(),
         NetworkNamespace(*living.netns) if living.netns is not None else None,
+        PrefixRequest(prefix.prefixlen, first=prefix[0]) if prefix is not None else None,
     )
 
 

@@ -18,12 +18,12 @@ from ipamd.engine.allocation.call import AllocateCall, ReleaseCall
 from ipamd.engine.allocation.call_order import frees
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.models.address import IPAddress
-from ipamd.models.allocation import Allocation, Ending, NetworkNamespace, Workload
+from ipamd.models.allocation import Allocation, Ending, NetworkNamespace, Workload, written
 from ipamd.models.errors import AddressTaken, Unavailable
 from ipamd.models.identity import Identity
 from ipamd.models.issued import CallOrder, Issued
 from ipamd.models.outcome import Outcome, Refused, Released
-from ipamd.models.request import AllocationRequest, Release
+from ipamd.models.request import AllocationRequest, PrefixRequest, Release
 
 BEFORE_EVERY_CALL: Final = CallOrder(0, 0)
 """Nobody knows when an attachment was made: every DEL that was carried out is later."""
@@ -34,13 +34,21 @@ WHAT_WAS_ADOPTED: Final = CallOrder(0, 1)
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One interface of a container, the addresses that it uses, and where it lives if that is known."""
+    """One interface of a container: the addresses and the prefix that it uses, and where it lives."""
 
     identity: Identity
     addresses: tuple[IPAddress, ...]
     workload: Workload = field(default_factory=Workload)
     boot: str | None = None
     netns: NetworkNamespace | None = None
+    prefix: PrefixRequest | None = None
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """All that it uses, as people read it."""
+        prefix = self.prefix
+        beside = () if prefix is None or prefix.first is None else (written(prefix.first, prefix.length),)
+        return (*map(str, self.addresses), *beside)
 
 
 class AdoptionOutcome(StrEnum):
@@ -116,6 +124,9 @@ class Adoption:
         catalogue = self._cache.catalogue
         inside = tuple(each for each in attachment.addresses if catalogue.pool_with(each, space) is not None)
         outside = tuple(each for each in attachment.addresses if each not in inside)
+        prefix = attachment.prefix
+        if prefix is not None and prefix.first is not None:
+            prefix = prefix if catalogue.pool_with(prefix.first, space) is not None else None
         if not inside:
             why = f"{_joined(outside)} is in no pool of space {space}"
             return Adopted(attachment, AdoptionOutcome.OUTSIDE, inside, outside, why)
@@ -125,6 +136,7 @@ class Adoption:
         request = AllocationRequest(
             holder=attachment.identity,
             requested=inside,
+            prefix=prefix,
             workload=attachment.workload,
             issued=Issued(attachment.boot, 0) if attachment.boot is not None else None,
             netns=attachment.netns,
@@ -155,10 +167,11 @@ def _compared(
     held: Sequence[Allocation],
 ) -> Adopted:
     """What is to be said of a holder that has something already."""
-    own = tuple(row.address for row in held)
-    if set(inside) <= set(own):
+    own = [row.written for row in held]
+    used = [each for each in attachment.used if each not in map(str, outside)]
+    if set(used) <= set(own):
         return Adopted(attachment, AdoptionOutcome.HELD, inside, outside)
-    why = f"the container uses {_joined(inside)}, but ipamd gave it {_joined(own)}"
+    why = f"the container uses {' and '.join(used)}, but ipamd gave it {' and '.join(own)}"
     return Adopted(attachment, AdoptionOutcome.CONFLICT, inside, outside, why, held[0])
 
 

@@ -42,7 +42,7 @@ class PrefixSearch:
         Raises NothingFree, AddressTaken, AddressUnavailable.
         """
         for pool in request.pools:
-            if pool.state is PoolState.DRAINING:
+            if pool.state is PoolState.DRAINING and not request.adopted:
                 continue
             if request.place is not None:
                 return self._take_at(request.place, request, pool, length, node)
@@ -107,7 +107,7 @@ class PrefixSearch:
                 return block
             bits = usable.bits(number, pool.block_size)
             owner = owner_asked(block.block, node)
-            if owner is BlockOwner.ANY and not _lends_prefixes(pool, node):
+            if owner is BlockOwner.ANY and not (_lends_prefixes(pool, node) or request.adopted):
                 lent = not_lent(place.first, block.block, pool)
                 continue
             until = self._kept_until(block, bits, request, mask)

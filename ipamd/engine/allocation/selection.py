@@ -14,6 +14,7 @@ from ipamd.engine.allocation.prefixes import (
     pools_with_prefix,
     range_of,
     unavailable,
+    why_no_prefix,
 )
 from ipamd.engine.catalogue import KEPT_CHOICES, Catalogue, RequestContext
 from ipamd.models.address import MAX_LENGTH, AddressRange, IPAddress
@@ -60,9 +61,10 @@ def select(request: AllocationRequest, catalogue: Catalogue) -> list[AddressRequ
     Raises PoolUnknown, NotAllowed, AddressUnavailable, InvalidValue. An empty list: no pool is meant for this
     request.
     """
-    if request.adopted_in is not None:
-        return [_adopted(address, request.adopted_in, request, catalogue) for address in request.requested]
-    prefix = request.prefix
+    prefix, space = request.prefix, request.adopted_in
+    if space is not None:
+        used = [_adopted(address, space, request, catalogue) for address in request.requested]
+        return used if prefix is None else [*used, _adopted_prefix(prefix, space, request, catalogue)]
     chosen: Sequence[Alternatives] = ()
     if prefix is None or not prefix.alone:
         chosen = alternatives(request.pool_names, context_of(request), catalogue)
@@ -91,6 +93,21 @@ def _adopted(
     if why is not None:
         raise AddressUnavailable(address, why)
     return AddressRequest((pool,), AddressRange(address, address), adopted=True)
+
+
+def _adopted_prefix(
+    prefix: PrefixRequest, space: str, request: AllocationRequest, catalogue: Catalogue
+) -> AddressRequest:
+    """The one pool that has a prefix which its holder uses."""
+    wanted = range_of(prefix)
+    pool = catalogue.pool_with(wanted.first, space)
+    why: str | None = f"it is in no pool of space {space}"
+    if pool is not None:
+        own = catalogue.reserved_for(request.workload.namespace, request.workload.name, request.owner)
+        why = why_no_prefix(pool, prefix.length) or why_prefix_not_had(wanted, pool, own, catalogue)
+    if pool is None or why is not None:
+        raise unavailable(wanted, prefix.length, why or "")
+    return AddressRequest((pool,), wanted, adopted=True, prefix_length=prefix.length)
 
 
 def context_of(request: AllocationRequest) -> RequestContext:

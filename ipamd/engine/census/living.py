@@ -58,7 +58,12 @@ def spaces_of(attachment: Attachment, catalogue: Catalogue) -> set[str]:
 
 
 def is_conflict(adopted: Adopted) -> bool:
-    """Whether somebody else has the address. A free seat of a lease is to be this container's soon."""
+    """Whether somebody else has the address, or may get a part of the prefix.
+
+    A free seat of a lease is to be this container's soon.
+    """
+    if adopted.standing is AdoptionOutcome.REFUSED and adopted.attachment.prefix is not None:
+        return True
     if adopted.standing is not AdoptionOutcome.CONFLICT:
         return False
     return adopted.rival is None or adopted.rival.seat is None
@@ -71,12 +76,12 @@ def _conflict(attachment: Attachment, why: str) -> Conflict:
 
 
 def _tell(adopted: Adopted) -> None:
-    identity = adopted.attachment.identity
+    identity, outside = adopted.attachment.identity, set(map(str, adopted.outside))
     log.warning(
         "census",
         outcome="adopted",
         node=identity.node,
         container_id=identity.container_id,
         ifname=identity.ifname,
-        addresses=[str(each) for each in adopted.inside],
+        addresses=[each for each in adopted.attachment.used if each not in outside],
     )
