@@ -169,7 +169,14 @@ class _Now(Collector):
             "Addresses of a pool that owners have and nobody holds. They are allocated.",
             labels=("pool",),
         )
+        prefixes = GaugeMetricFamily(
+            "ipamd_pool_prefixes",
+            "Prefixes of a pool that are held, by their length.",
+            labels=("pool", "length"),
+        )
         for pool, usage in self._scrape.usage.items():
+            for length, count in usage.prefixes.items():
+                prefixes.add_metric((pool, str(length)), count)
             away.add_metric((pool,), self._scrape.away.get(pool, 0))
             size.add_metric((pool,), usage.size)
             for state in STATES:
@@ -177,6 +184,7 @@ class _Now(Collector):
         yield size
         yield states
         yield away
+        yield prefixes
         yield _gauge("ipamd_leases", "Nodes that may hold addresses in advance.", self._scrape.leases.leases)
         yield _gauge(
             "ipamd_silent_leases",

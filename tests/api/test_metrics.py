@@ -40,6 +40,34 @@ def test_a_pool_says_what_its_addresses_are_used_for(ipamd_process: IpamdProcess
     assert of(samples, "ipamd_pool_size_addresses", pool="pods") == sum(told.values()) == 16
 
 
+def test_a_pool_says_how_many_prefixes_of_each_length_are_held(ipamd_process: IpamdProcess) -> None:
+    http = ipamd_process.http
+    ipamd_process.create_pool("pods", "10.0.0.0/24")
+    ipamd_process.create_pool("of-64", "fd00::/48", prefix_length=64)
+    wanted = [("pods", 28), ("pods", 28), ("pods", 30), ("of-64", 64), ("of-64", 62)]
+    made = [
+        http.post("/v1/allocations", json={"owner": "vm", "pool": pool, "prefix_length": length}).json()
+        for pool, length in wanted
+    ]
+
+    def told() -> set[str]:
+        lines = http.get("/metrics").text.splitlines()
+        return {line for line in lines if line.startswith("ipamd_pool_prefixes{")}
+
+    before = told()
+    http.delete(f"/v1/allocations/{made[2]['id']}")
+
+    gone = 'ipamd_pool_prefixes{length="30",pool="pods"} 1.0'
+    assert before == {
+        'ipamd_pool_prefixes{length="28",pool="pods"} 2.0',
+        gone,
+        'ipamd_pool_prefixes{length="62",pool="of-64"} 1.0',
+        'ipamd_pool_prefixes{length="64",pool="of-64"} 1.0',
+    }
+    assert told() == before - {gone}
+    assert 'ipamd_pool_addresses{pool="of-64",state="allocated"} 5.0' in http.get("/metrics").text
+
+
 def test_calls_are_counted_by_verb_and_code(ipamd_process: IpamdProcess) -> None:
     http = ipamd_process.http
     ipamd_process.create_pool("pods", "10.0.0.0/30")
