@@ -180,10 +180,9 @@ class Pool:
 
     def whole_numbers(self, addresses: AddressRange) -> tuple[int, int]:
         """The first and the last number of which a range has all addresses: of none, the last comes first."""
-        beyond = (1 << self.left_out) - 1
-        return (int(addresses.first) + beyond) >> self.left_out, (
-            (int(addresses.last) + 1) >> self.left_out
-        ) - 1
+        bits = self.left_out
+        beyond = (1 << bits) - 1
+        return (int(addresses.first) + beyond) >> bits, ((int(addresses.last) + 1) >> bits) - 1
 
     def numbers_of(self, addresses: AddressRange) -> range:
         """The numbers of which a range has any address."""
