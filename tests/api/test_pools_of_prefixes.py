@@ -197,6 +197,24 @@ def test_what_a_pool_gives_is_fixed_once_it_has_given(http: httpx.Client, new_po
     assert (refused.status_code, "gives prefixes" in refused.text) == (422, True)
 
 
+def test_owners_have_prefixes_of_such_a_pool_and_reservations_keep_some(
+    http: httpx.Client, new_pool: NewPool
+) -> None:
+    pool = new_pool(subnet="fd00:310::/56", prefix_length=64)["name"]
+    owner = {"namespace": "lab", "name": "router-310", "pool": pool, "prefix_length": 62}
+
+    kept = http.post("/v1/reservations", json={"pool": pool, "prefix_length": 60, "owner": "lab"}).json()
+    none = http.post("/v1/reservations", json={"pool": pool, "prefix_length": 80, "owner": "lab"})
+    [owned] = http.post("/v1/owners", json=owner).json()["items"]
+
+    assert kept["address"] == "fd00:310:0:f0::/60"
+    assert (none.status_code, "/57 to /64, no /80" in none.text) == (422, True)
+    assert owned["prefix_length"] == 62
+    usage = usage_of(http, pool)
+    assert (usage["allocated"], usage["reserved"]) == (4, 16)
+    assert http.post("/v1/owners/lab/router-310/release", json={}).json()["released"] == [owned["address"]]
+
+
 def test_the_page_draws_a_pool_of_prefixes_by_its_prefixes(http: httpx.Client, new_pool: NewPool) -> None:
     pool = new_pool(subnet="fd00:309::/48", prefix_length=64)["name"]
     create(http, "vm", pool=pool, prefix_length=64, address="fd00:309:0:1::")

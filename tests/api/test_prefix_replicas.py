@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from typing import Any
+
+import pytest
 
 from tests.postgres import Postgres
 from tests.service import running_replicas
 
 CLIENTS = 12
 CALLS = 16
-LENGTHS = (None, None, 31, 30, 29, 28, 27, 26)
+SHORTER = (0, 0, 1, 2, 3, 4, 5, 6)
 
 
-def test_no_two_of_many_clients_have_an_address_in_common(postgres: Postgres) -> None:
+@pytest.mark.parametrize("given", [32, 24], ids=["addresses", "prefixes"])
+def test_no_two_of_many_clients_have_an_address_in_common(postgres: Postgres, given: int) -> None:
+    """Out of 512 addresses, or 512 prefixes."""
+    rules: dict[str, Any] = {} if given == 32 else {"prefix_length": given}
     with postgres.migrated() as database, running_replicas(postgres.url(database)) as replicas:
-        replicas[0].create_pool("pods", "10.0.0.0/23", cooldown=0)
+        replicas[0].create_pool("pods", f"10.0.0.0/{given - 9}", cooldown=0, **rules)
 
         def client(number: int) -> None:
             """Take and release at random, now and then by a certain address."""
@@ -29,13 +34,14 @@ def test_no_two_of_many_clients_have_an_address_in_common(postgres: Postgres) ->
                     gone = mine.pop(chance.randrange(len(mine)))
                     assert http.delete(f"/v1/allocations/{gone}").status_code == 204
                     continue
-                length = chance.choice(LENGTHS)
+                shorter = chance.choice(SHORTER)
+                length = given - shorter if shorter or rules else None
                 body: dict[str, Any] = {"owner": f"vm-{number}", "pool": "pods"}
                 if length is not None:
                     body["prefix_length"] = length
                 if chance.random() < 0.3:
-                    first = chance.randrange(512) & ~((1 << (32 - (length or 32))) - 1)
-                    body["address"] = f"10.0.{first // 256}.{first % 256}"
+                    first = chance.randrange(512) >> shorter << shorter
+                    body["address"] = str(ip_address("10.0.0.0") + (first << (32 - given)))
                 answer = http.post("/v1/allocations", json=body)
                 assert answer.status_code in (201, 409), answer.text
                 if answer.status_code == 201:
@@ -53,5 +59,5 @@ def test_no_two_of_many_clients_have_an_address_in_common(postgres: Postgres) ->
     ordered = sorted(had, key=lambda each: (int(each[0]), each.prefixlen))
     assert len(had) > CLIENTS
     assert not any(one.overlaps(other) for one, other in pairwise(ordered))
-    assert usage["allocated"] == sum(each.num_addresses for each in had)
+    assert usage["allocated"] == sum(each.num_addresses for each in had) >> (32 - given)
     assert found == []
