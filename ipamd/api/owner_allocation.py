@@ -28,7 +28,7 @@ from ipamd.models.host_address import why_no_host
 from ipamd.models.identity import Owner, digest_of
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Refused
-from ipamd.models.pool import DEFAULT_SPACE
+from ipamd.models.pool import DEFAULT_SPACE, Pool
 from ipamd.models.request import AllocationRequest, PrefixRequest
 from ipamd.models.token import Principal
 
@@ -167,6 +167,11 @@ def _of_a_host(address: IPAddress) -> IPAddress:
     return address
 
 
+def _gives(pool: Pool, prefix_length: int | None) -> bool:
+    """Whether a pool gives what is asked for: a pool of prefixes gives no addresses."""
+    return prefix_length is not None or pool.prefix_length is None
+
+
 def _pools(body: NewAllocation, catalogue: Catalogue) -> tuple[str, ...]:
     """The pools for a request that names none: that of the address, else those of `space`.
 
@@ -180,7 +185,8 @@ def _pools(body: NewAllocation, catalogue: Catalogue) -> tuple[str, ...]:
             raise AddressUnavailable(address, f"no pool of space {body.space or DEFAULT_SPACE} has it")
         return found
     chosen = sorted(
-        (pool for pool in in_space if pool.auto_assign), key=lambda pool: (-pool.priority, pool.name)
+        (pool for pool in in_space if pool.auto_assign and _gives(pool, body.prefix_length)),
+        key=lambda pool: (-pool.priority, pool.name),
     )
     if not chosen:
         raise InvalidValue("pool", "no pool gives addresses unasked: name one")

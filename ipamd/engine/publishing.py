@@ -90,6 +90,7 @@ def pool_of_nodes(family: int, key: NodeKey, catalogue: Catalogue) -> Pool | Non
         pool
         for pool in catalogue.snapshot.pools_of_nodes
         if pool.family == family
+        and pool.prefix_length is None
         and pool.state is PoolState.ACTIVE
         and pool.is_announced_in(key.cluster)
         and why_not_selected(pool, context, catalogue) is None

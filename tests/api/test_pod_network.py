@@ -128,6 +128,21 @@ def test_a_network_that_nobody_has_joined_has_its_defaults(cluster: Cluster) -> 
     assert network["pools"] == [{"name": f"{cluster.name}-v4", "subnet": "10.64.0.0/27", "masquerade": False}]
 
 
+def test_blocks_of_prefixes_are_announced_and_give_no_node_its_own_address(cluster: Cluster) -> None:
+    cluster.pool(6)
+    of_prefixes = {"subnet": "fd00:65::/56", "prefix_length": 64, "block_size": 60, "priority": 9}
+    name = cluster.pool(6, name=f"{cluster.name}-nested", **of_prefixes)
+    node = cluster.joined()
+    assert node["pod_addresses"] == ["fd00:64::1"]
+
+    config = {"args": {"cni": {"prefix": f"{name}/64"}}}
+    body = call("p1", cluster=cluster.name, node="node-1", config=config)
+    added = cluster.http.post("/v1/cni/add", json=body).json()
+
+    assert added["ipamd.io/prefixes"] == ["fd00:65::/64"]
+    assert "fd00:65::/60" in cluster.nodes()["node-1"]["blocks"]
+
+
 def test_a_node_that_joins_has_addresses_and_blocks_of_both_families_and_all_see_it(
     cluster: Cluster,
 ) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import NewPool
+from tests.api.lease_holder import LeaseHolder
 from tests.api.plugin_call import call
 from tests.service import IpamdProcess, running_service
 
@@ -177,6 +178,25 @@ def test_a_pod_gets_a_prefix_of_such_a_pool_beside_its_address(http: httpx.Clien
     for name in ("p0", "p1"):
         http.post("/v1/cni/del", json=call(name, config={"name": "net-306"}))
     assert usage_of(http, "nested-306")["allocated"] == 0
+
+
+def test_who_names_no_pool_gets_an_address_or_a_prefix_from_where_there_is_one() -> None:
+    with running_service() as service:
+        service.create_pool("a-nested", "fd00::/48", prefix_length=64, priority=9)
+        service.create_pool("pods", "10.0.0.0/24")
+
+        address = create(service.http, "vm").json()
+        wide, narrow = (create(service.http, "vm", prefix_length=length).json() for length in (64, 28))
+        service.create_pool("of-a-namespace", "fd01::/48", prefix_length=64, selectors={"namespaces": ["a"]})
+        holder = LeaseHolder(service.http, "pods")
+        del holder.config["ipam"]["pools"]
+        told = holder.ask()
+
+    assert (address["pool"], address["prefix_length"]) == ("pods", None)
+    assert (wide["pool"], wide["prefix_length"]) == ("a-nested", 64)
+    assert (narrow["pool"], narrow["prefix_length"]) == ("pods", 28)
+    assert told["seats"]
+    assert not told["refused"]
 
 
 def test_what_a_pool_gives_is_fixed_once_it_has_given(http: httpx.Client, new_pool: NewPool) -> None:

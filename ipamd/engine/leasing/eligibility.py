@@ -106,7 +106,8 @@ def _for_some_namespaces(
         names = dict.fromkeys(name for slot in pool_names for name in slot)
         candidates = [catalogue.pools[name] for name in names if name in catalogue.pools]
     else:
-        candidates = [pool for pool in catalogue.pools.values() if pool.auto_assign]
+        unasked = (pool for pool in catalogue.pools.values() if pool.auto_assign)
+        candidates = [pool for pool in unasked if pool.prefix_length is None]
     for pool in candidates:
         for namespace in pool.selectors.namespaces[:1]:
             if why_not_selected(pool, context._replace(namespace=namespace), catalogue) is None:
