@@ -92,8 +92,8 @@ class OpenBlock:
         self._assignable = assignable
         self._taken: dict[int, Instant] = {}
         free_since = block.free_since
-        downwards = range(block.size - 1, -1, -1)
-        turns = [o for o in downwards if assignable >> o & 1 and free_since[o] != HELD]
+        free = [offset for offset, since in enumerate(free_since) if since != HELD]  # of most blocks few
+        turns = [offset for offset in reversed(free) if assignable >> offset & 1]
         turns.sort(key=free_since.__getitem__, reverse=True)
         self._turns = turns  # the next one last, where popping is cheap; of equals the lowest
         self._note_next()

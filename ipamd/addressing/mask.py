@@ -9,6 +9,7 @@ from ipamd.addressing.block import aligned_groups
 from ipamd.addressing.gateway import set_apart
 from ipamd.addressing.ranges import Spans
 from ipamd.models.address import AddressRange, IPAddress, address_in
+from ipamd.models.block import Block
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
 
@@ -24,11 +25,22 @@ class Mask:
     reserved as a whole if a part of it is, and usable only if all of it is.
     """
 
-    __slots__ = ("_reservations", "assignable", "offered", "pool", "reserved", "usable")
+    __slots__ = (
+        "_block_size",
+        "_numbers",
+        "_reservations",
+        "assignable",
+        "offered",
+        "pool",
+        "reserved",
+        "usable",
+    )
 
     def __init__(self, pool: Pool, reservations: Iterable[Reservation] = ()) -> None:
         subnet = (int(pool.subnet[0]), int(pool.subnet[-1]))
         self.pool = pool
+        self._block_size = pool.block_size
+        self._numbers = pool.first_number, pool.last_number
         offered = Spans(map(_span, pool.ranges) if pool.ranges else [subnet])
         withheld = [(value, value) for value, _ in kept_apart(pool)]
         withheld += map(_span, pool.exclusions)
@@ -47,7 +59,12 @@ class Mask:
 
     def assignable_in(self, block: int) -> int:
         """Which numbers of a block anybody may get: bit i stands for `block + i`."""
-        return self.assignable.bits(block, self.pool.block_size)
+        return self.assignable.bits(block, self._block_size)
+
+    def has_block(self, block: Block) -> bool:
+        """Whether a block is one of this pool, which may have grown, or been made anew."""
+        first, last = self._numbers
+        return block.size == self._block_size and first <= block.first <= last
 
     def blocks_from(self, cursor: int) -> Iterator[int]:
         """The numbers of the blocks at or above a cursor that contain an assignable address, in order."""

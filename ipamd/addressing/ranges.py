@@ -80,6 +80,9 @@ class Spans:
 
     def bits(self, first: int, size: int) -> int:
         """Which of `size` values from `first` on are in the set: bit i stands for `first + i`."""
+        at = bisect_right(self._firsts, first) - 1
+        if at >= 0 and first + size - 1 <= self._lasts[at]:
+            return (1 << size) - 1
         found = 0
         for begin, end in self.between(first, first + size - 1):
             found |= ((1 << (end - begin + 1)) - 1) << (begin - first)

@@ -27,6 +27,7 @@ from ipamd.backends.sql import census, former, holds, leasing, owning, prefixes,
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
+    Row,
     allocation_of,
     allocation_values,
     block_of,
@@ -54,6 +55,7 @@ class SqlTransaction:
 
     def __init__(self, session: DatabaseSession) -> None:
         self._session = session
+        self._stored_blocks: dict[tuple[str, int], Row] = {}
 
     async def find(self, digests: Sequence[Digest]) -> Found:
         held: dict[Digest, list[Allocation]] = {digest: [] for digest in digests}
@@ -108,7 +110,7 @@ class SqlTransaction:
         found: dict[int, Block] = {}
         for keys in statements.in_pieces([number_bytes(number) for number in sorted(numbers)]):
             rows = await self._session.fetch(statements.blocks_by_number(len(keys)), pool, *keys)
-            found.update((block.first, block) for block in map(block_of, rows))
+            found.update((block.first, block) for block in map(self._block_of, rows))
         return found
 
     async def _with_free(self, search: BlocksWithFree) -> list[Block]:
@@ -124,8 +126,13 @@ class SqlTransaction:
             parameters = (*parameters, search.most_allocated)
         statement = statements.BLOCKS_WITH_FREE[search.owner, is_for_prefix]
         rows = await self._session.fetch(statement, *parameters)
-        blocks = (block_of(row) for row in rows)
+        blocks = map(self._block_of, rows)
         return [block for block in blocks if block.first not in search.but_not][: search.limit]
+
+    def _block_of(self, row: Row) -> Block:
+        block = block_of(row)
+        self._stored_blocks[block.pool, block.first] = row
+        return block
 
     async def record(self, pool: Pool, first: int) -> BlockRecord:
         return await record_of(self._session, pool, first)
@@ -137,7 +144,8 @@ class SqlTransaction:
     async def write(self, changes: Changes) -> None:
         if changes.decided_at not in (None, await self.revision()):
             raise CatalogueMoved
-        await owning.write(self._session, changes.owners)
+        if changes.owners:
+            await owning.write(self._session, changes.owners)
         if changes.ended:
             await self._write_live(
                 statements.END_ALLOCATION,
@@ -158,21 +166,51 @@ class SqlTransaction:
         if changes.begun:
             begun = [allocation_values(allocation) for allocation in changes.begun]
             await self._session.run_many(statements.BEGIN_ALLOCATION, begun)
-            await prefixes.refuse_overlaps(self._session, changes.begun)
-            await prefixes.shut_out_older_code(self._session, changes.begun)
-        await write_blocks(self._session, changes.blocks)
-        await self._remember(statements.REMEMBER_RELEASE, [one for one in changes.remembered if not one.undo])
-        await self._remember(statements.REMEMBER_UNDO, [one for one in changes.remembered if one.undo])
-        await former.write(self._session, changes.former)
-        await leasing.write(self._session, changes)
-        await census.write(self._session, changes.censuses)
-        await tallies.change(self._session, changes.tallies)
+            begun_prefixes = [row for row in changes.begun if row.prefix_length is not None]
+            if begun_prefixes:
+                await prefixes.refuse_overlaps(self._session, begun_prefixes)
+                await prefixes.shut_out_older_code(self._session, begun_prefixes)
+        await self._write_blocks(changes.blocks)
+        await self._write_what_is_rare(changes)
         if changes.announced:
             await announce(self._session, changes.announced)
+
+    async def _write_what_is_rare(self, changes: Changes) -> None:
+        """Write what an ADD has only by a release, a lease, a census, a sticky pool or a quota."""
+        if changes.remembered:
+            releases = [one for one in changes.remembered if not one.undo]
+            await self._remember(statements.REMEMBER_RELEASE, releases)
+            await self._remember(statements.REMEMBER_UNDO, [one for one in changes.remembered if one.undo])
+        if changes.former:
+            await former.write(self._session, changes.former)
+        await leasing.write(self._session, changes)
+        if changes.censuses:
+            await census.write(self._session, changes.censuses)
+        if changes.tallies:
+            await tallies.change(self._session, changes.tallies)
 
     async def _write_live(self, statement: Statement, rows: list[Values]) -> None:
         if await self._session.run_many(statement, rows) != len(rows):
             raise ConstraintViolated("an allocation that ends or repeats is not live")
+
+    async def _write_blocks(self, blocks: Sequence[Block]) -> None:
+        """Write back what changes of blocks.
+
+        SQLite writes each index of a column that a statement names, though its value stays the same.
+        """
+        changed: dict[tuple[int, ...], list[Values]] = {}
+        for block in blocks:
+            values = block_values(block)
+            stored = self._stored_blocks.get((block.pool, block.first))
+            columns = tuple(
+                place for place in range(2, len(values)) if stored is None or values[place] != stored[place]
+            )
+            row = (*values[:2], *(values[place] for place in columns))
+            changed.setdefault(columns, []).append(row)
+            self._stored_blocks[block.pool, block.first] = values
+        for columns, rows in changed.items():
+            if columns:
+                await write_rows_of_blocks(self._session, statements.write_block(columns), rows)
 
     async def _remember(self, statement: Statement, releases: list[RememberedRelease]) -> None:
         if releases:
@@ -197,8 +235,14 @@ class SqlTransaction:
 
 async def write_blocks(session: DatabaseSession, blocks: Sequence[Block]) -> None:
     """Write back blocks; raises ConstraintViolated when one of them does not exist."""
-    if not blocks:
-        return
-    rows = [block_values(block) for block in blocks]
-    if await session.run_many(statements.WRITE_BLOCK, rows) != len(rows):
+    if blocks:
+        rows = [block_values(block) for block in blocks]
+        await write_rows_of_blocks(session, statements.write_block(), rows)
+
+
+async def write_rows_of_blocks(
+    session: DatabaseSession, statement: Statement, rows: Sequence[Values]
+) -> None:
+    """The same, with the rows of a statement that writes some columns."""
+    if await session.run_many(statement, rows) != len(rows):
         raise ConstraintViolated("a block that is written does not exist")

@@ -468,14 +468,10 @@ class BatchBlocks:
 
     def _open_block(self, block: Block) -> None:
         pool = self._catalogue.pools.get(block.pool)
-        if pool is None or not _belongs(block, pool):
+        mask = self._catalogue.mask(pool) if pool is not None else None
+        if mask is None or not mask.has_block(block):
             raise StaleCatalogue
         opened = self._open.setdefault(block.pool, {})
         if block.first not in opened:
-            opened[block.first] = OpenBlock(block, self._catalogue.mask(pool).assignable_in(block.first))
+            opened[block.first] = OpenBlock(block, mask.assignable_in(block.first))
             self._await_turn(opened[block.first])
-
-
-def _belongs(block: Block, pool: Pool) -> bool:
-    """Whether a block is one of a pool as it is known here: it may have grown, or been made anew."""
-    return block.size == pool.block_size and pool.first_number <= block.first <= pool.last_number

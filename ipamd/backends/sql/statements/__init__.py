@@ -24,9 +24,9 @@ from ipamd.backends.sql.statements.block import (
     CURSOR,
     LOWER_CURSOR,
     MOVE_CURSOR,
-    WRITE_BLOCK,
     blocks_by_number,
     owned_by,
+    write_block,
 )
 from ipamd.backends.sql.statements.catalogue import (
     DROP_HOLD,
@@ -161,7 +161,6 @@ __all__ = [
     "SHUT_OUT_WHO_KNOWS_NO_QUOTAS",
     "TOKENS_AFTER",
     "USES",
-    "WRITE_BLOCK",
     "allocated_in",
     "blocks_by_number",
     "blocks_freed_after",
@@ -183,4 +182,5 @@ __all__ = [
     "replaced",
     "rest_of_fill",
     "upsert_into",
+    "write_block",
 ]

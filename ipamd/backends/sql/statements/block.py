@@ -26,12 +26,17 @@ BLOCK_COLUMNS: Final = (
     BLOCK.c.leased,
 )
 
-WRITE_BLOCK: Final = Statement(
-    update(BLOCK)
-    .where(BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.first == bindparam("number"))
-    .values({column.name: bindparam(f"new_{column.name}") for column in BLOCK_COLUMNS[2:]}),
-    ("of_pool", "number", *(f"new_{column.name}" for column in BLOCK_COLUMNS[2:])),
-)
+
+@lru_cache
+def write_block(columns: tuple[int, ...] = tuple(range(2, len(BLOCK_COLUMNS)))) -> Statement:
+    """Write some columns of a block, by their places among all. Their values come behind pool and number."""
+    names = [BLOCK_COLUMNS[place].name for place in columns]
+    return Statement(
+        update(BLOCK)
+        .where(BLOCK.c.pool == bindparam("of_pool"), BLOCK.c.first == bindparam("number"))
+        .values({name: bindparam(f"new_{name}") for name in names}),
+        ("of_pool", "number", *(f"new_{name}" for name in names)),
+    )
 
 
 def _carve_block() -> Statement:
