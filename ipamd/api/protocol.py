@@ -90,6 +90,12 @@ class Protocol(HttpToolsProtocol):
         if secured is not None:
             self.client_certificate = client_of(secured)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        # It and its last request hold each other. Plugins open a connection for each call, and the collector
+        # would stop all calls to find what they leave.
+        self.cycle = cast(RequestResponseCycle, None)
+
     def data_received(self, data: bytes) -> None:
         """Read on. After bytes that are not HTTP everything is dropped."""
         if self._is_refused:
