@@ -353,12 +353,12 @@ class HttpExchange:
     async def _wait_for_body(self) -> None:
         """Return when the body is whole or too large, or the connection has ended."""
         self.message_event = asyncio.Event()
-        while self.more_body and max(self._announced, len(self.body)) <= self._route.largest:
+        while self.more_body and not self.disconnected:
+            if max(self._announced, len(self.body)) > self._route.largest:
+                return
             self._connection.flow.resume_reading()
             await self.message_event.wait()
             self.message_event.clear()
-            if self.disconnected:
-                return
 
 
 def protocol_of(calls: Calls, guard: Loopback) -> type[asyncio.Protocol]:
