@@ -14,7 +14,15 @@ from msgspec import structs
 
 from ipamd.backends.conformance.examples import NOW, SEAT, allocation, change_of, container
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, RememberedRelease, RowPosition
+from ipamd.backends.interface import (
+    BlockId,
+    BlockOwner,
+    BlocksWithFree,
+    Changes,
+    RememberedRelease,
+    RowPosition,
+    Undone,
+)
 from ipamd.backends.sql import change_log, leasing, listing, statements
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.audit import SqlAudit
@@ -24,12 +32,13 @@ from ipamd.backends.sql.forgetting import next_piece
 from ipamd.backends.sql.ledger import Reading, SqlLedger
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import allocation_values, block_values, release_values, seat_values
+from ipamd.backends.sql.schema import BLOCK
 from ipamd.backends.sql.sqlite import migrating
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect
 from ipamd.backends.sql.sqlite.deferred_terms import catch_up
 from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.allocation import Allocation, Ending, Idempotency, SeatPosition, Workload
-from ipamd.models.block import Block, new_block
+from ipamd.models.block import HELD, Block, new_block
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.change_log import LogEntry, LogKind, LogQuery
 from ipamd.models.identity import Identity, Owner, digest_of
@@ -431,6 +440,26 @@ def test_blocks_freed_lately_are_found_by_an_index(many: Counting) -> None:
 
     assert cost < 2000
     assert not [step for step in many.plan() if "SCAN" in step and "CONSTANT" not in step]
+
+
+def test_a_batch_names_of_a_block_only_what_it_changed(few: Counting) -> None:
+    """SQLite writes each index of a column that a statement names."""
+
+    async def take() -> Undone[None] | None:
+        transaction = SqlTransaction(few.session)
+        [locked] = await transaction.lock([BlocksWithFree("pods", BlockOwner.ANY, None, NOW + MANY, 1)])
+        [taken_from] = locked.blocks
+        taken_from.free_since[0] = HELD
+        taken_from.allocated += 1
+        await transaction.write(Changes(blocks=[taken_from]))
+        return Undone(None)
+
+    few.ran.clear()
+    few.session.whole("BEGIN IMMEDIATE", take())
+
+    [update] = [text for text in few.ran if text.startswith("UPDATE block")]
+    named = update.partition("SET ")[2].partition(" WHERE")[0]
+    assert [one.name for one in BLOCK.columns if f"{one.name}=" in named] == ["free_since", "allocated"]
 
 
 PAST_POOL = Pool(name="pods", subnet=ip_network("10.255.0.0/24"), block_length=26)
