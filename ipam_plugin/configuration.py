@@ -117,6 +117,6 @@ def name_of(values: dict[str, object], key: str) -> str:
         return ""
     name = values[key]
     if not isinstance(name, str) or not node_name.is_name(name):
-        why = f"must be a name of 1 to {node_name.NAME_BYTES} bytes without control characters"
+        why = f"must be a name of 1 to {node_name.NAME_BYTES} bytes without blanks and control characters"
         raise Unusable(key, why, name)
     return name

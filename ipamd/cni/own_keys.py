@@ -22,7 +22,8 @@ def check_own_keys(ipam: Mapping[str, Any]) -> None:
     """Raise if the plugin would not go on."""
     for key in ("node", "cluster"):
         if key in ipam and not (isinstance(ipam[key], str) and is_node_name(ipam[key])):
-            raise _wrong(ipam, key, f"must be a name of 1 to {LONGEST_NAME} bytes without control characters")
+            why = f"must be a name of 1 to {LONGEST_NAME} bytes without blanks and control characters"
+            raise _wrong(ipam, key, why)
     for key in ("stateDir", "tokenFile", "caFile", "certFile", "keyFile"):
         if key in ipam and not _is_path(ipam[key]):
             raise _wrong(ipam, key, "must be an absolute path")

@@ -31,18 +31,8 @@ class CsvKind(StrEnum):
 COLUMNS: Final[Mapping[CsvKind, tuple[str, ...]]] = {
     CsvKind.POOLS: (
         *("name", "space", "subnet", "ranges", "exclusions", "gateway", "gateway_on_link", "block_size"),
-        *(
-            "prefix_length",
-            "affinity",
-            "cooldown",
-            "state",
-            "priority",
-            "auto_assign",
-            "masquerade",
-            "borrow",
-            "sticky",
-        ),
-        *("lease", "owner_keep", "routes", "dns", "selectors"),
+        *("prefix_length", "affinity", "cooldown", "state", "priority", "auto_assign", "masquerade"),
+        *("borrow", "sticky", "lease", "owner_keep", "routes", "dns", "selectors"),
     ),
     CsvKind.RESERVATIONS: ("id", "address", "space", "namespace", "name", "owner", "note"),
     CsvKind.ALLOCATIONS: (

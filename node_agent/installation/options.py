@@ -57,7 +57,8 @@ class InstallOptions:
         for name, key in ((self.cluster, "cluster"), (self.node, "node")):
             if name is not None and not node_name.is_name(name):
                 raise CommandFailed(
-                    f"--{key} {name!r} is not a name: write 1 to 253 bytes without control characters",
+                    f"--{key} {name!r} is not a name: write 1 to 253 bytes without blanks and control "
+                    "characters",
                     ExitCode.USAGE,
                 )
             if name is not None:

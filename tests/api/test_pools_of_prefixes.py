@@ -169,12 +169,15 @@ def test_a_pod_gets_a_prefix_of_such_a_pool_beside_its_address(http: httpx.Clien
     plain = http.post("/v1/cni/add", json=call("p0", config={"name": "net-306"})).json()
     added = http.post("/v1/cni/add", json=call("p1", config={"name": "net-306", **annotated})).json()
     explained = http.post("/v1/explain", json=call("p2", config={"name": "net-306", **annotated})).json()
+    by_name = {"type": "ipamd-ipam", "pools": ["nested-306"]}
+    refused = http.post("/v1/explain", json=call("p3", config={"name": "net-306", "ipam": by_name})).json()
 
     assert [each["address"] for each in plain["ips"]] == ["fd00:306::2/64"]
     assert [each["address"] for each in added["ips"]] == ["fd00:306::3/64"]
     assert added["ipamd.io/prefixes"] == ["fd00:307::/64"]
     said = {(each["pool"], each["standing"]): each["why"] for each in explained["pools"]}
     assert said["nested-306", "gives"] == "it would give fd00:307:0:1::/64"
+    assert [each["standing"] for each in refused["pools"] if each["pool"] == "nested-306"] == ["refuses"]
     for name in ("p0", "p1"):
         http.post("/v1/cni/del", json=call(name, config={"name": "net-306"}))
     assert usage_of(http, "nested-306")["allocated"] == 0

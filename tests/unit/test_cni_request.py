@@ -192,7 +192,7 @@ def test_an_annotation_replaces_the_pools_of_the_network_it_means(
         ({"ipam": {"status": "always"}}, 'installation, service, capacity, not "always"'),
         (
             {"ipam": {"node": ""}},
-            'ipam.node: must be a name of 1 to 253 bytes without control characters, not ""',
+            'ipam.node: must be a name of 1 to 253 bytes without blanks and control characters, not ""',
         ),
         ({"ipam": {"stateDir": "here"}}, 'ipam.stateDir: must be an absolute path, not "here"'),
         (

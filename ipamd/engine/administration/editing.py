@@ -114,7 +114,7 @@ class Editing:
         resized = (new.block_length, new.prefix_length) != (old.block_length, old.prefix_length)
         if resized and await blocks_of(old, self._catalogue):
             field = "block_size" if new.prefix_length == old.prefix_length else "prefix_length"
-            raise InvalidValue(field, "it is fixed once the pool has given an address: make another pool")
+            raise InvalidValue(field, "it is fixed once the pool has given something: make another pool")
         await _remask(Mask(old, self._kept_in(old)), Mask(new, self._kept_in(new)), self._catalogue)
         self._subnets.remove(old.space, _whole(old))
         return await self._save_pool(new)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from ipamd.backends.interface import HeldAddress, Ledger
 from ipamd.engine.allocation.candidate_pools import Candidate, candidates_of, count_candidates
-from ipamd.engine.allocation.selection import AddressRequest, context_of, select, why_not_had
+from ipamd.engine.allocation.selection import AddressRequest, context_of, no_addresses, select, why_not_had
 from ipamd.engine.allocation.tallies import counts, exceeded, limits_of
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
@@ -204,8 +204,14 @@ class _Explaining:
         return self._asked[position].prefix_length if position < len(self._asked) else None
 
     def _elsewhere(self, pool: Pool, position: int) -> str | None:
-        """Why a quota or the place of a requested or reserved address forbids a pool; None if none does."""
-        weight = quota_weight(pool.family, self._prefix_length_at(position))
+        """Why a quota, what a pool gives, or the place of a requested or reserved address forbids a pool.
+
+        None if none does.
+        """
+        length = self._prefix_length_at(position)
+        if length is None and pool.prefix_length is not None:
+            return no_addresses(pool)
+        weight = quota_weight(pool.family, length)
         for quota, tally, used in self._quotas:
             if used + weight > quota.limit and counts(quota, pool) and tally.family == pool.family:
                 return str(exceeded(quota, tally, used, weight))
