@@ -1,4 +1,4 @@
-"""A further interface for a pod that runs, by a main plugin of its node: what Multus does."""
+"""The network of a pod that runs: commands in it, and a further interface as Multus makes one."""
 
 import json
 from collections.abc import Mapping
@@ -50,6 +50,10 @@ class Sandbox:
         tasks = self._machine.run(*self._ctr, "tasks", "list").splitlines()
         [process] = [line.split()[1] for line in tasks if line.startswith(self._container)]
         return process
+
+    def run(self, *command: str) -> str:
+        """Run a command of the node's in the pod's network."""
+        return self._machine.run("nsenter", "--target", self._process(), "--net", "--", *command)
 
     def call(self, command: str, interface: str, network: Mapping[str, Any]) -> Any:
         """Run the main plugin that a network names; what it answers, None if that is nothing."""

@@ -1,9 +1,9 @@
 """An empty cluster made whole by the chart and examples/pod-network.yaml: one story, in its tests' order."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
 import pytest
@@ -13,6 +13,7 @@ from tests.kubernetes.conftest import MakeClaim
 from tests.kubernetes.machine import Machine
 from tests.kubernetes.pod_network import POSTGRES_USER, SUBNETS, make_whole, wait_for_agents
 from tests.kubernetes.release import Release
+from tests.kubernetes.sandbox import Sandbox
 from tests.kubernetes.talking import (
     PORT,
     PROTOCOLS,
@@ -20,18 +21,20 @@ from tests.kubernetes.talking import (
     Target,
     addresses,
     answer_on,
+    answering,
     ask,
     keep_talking,
     run_answering,
     service,
 )
-from tests.kubernetes.workload import Pod, not_ready, on_both_nodes
+from tests.kubernetes.workload import Pod, not_ready, on_both_nodes, run_pod
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 
 DUAL_STACK: Final = True
 PODS: Final = 4
 HOST_PORT: Final = 8123
+PREFIX_LENGTHS: Final = {"router-v4": "28", "router-v6": "124"}
 NODE_PORTS: Final = {"cluster": 30080, "local": 30180}
 OWN_PROTOCOLS: Final = ("150", "151")
 """Of routes that the plugin and the agent write."""
@@ -70,6 +73,29 @@ def web(release: Release) -> list[Pod]:
     for document in documents:
         cluster.kubectl("apply", "-f", "-", given=json.dumps(document))
     return answering
+
+
+@pytest.fixture(scope="module")
+def routers(release: Release) -> dict[str, Pod]:
+    """Pods with a prefix each, by the address of their prefix that they have on their loopback."""
+    found = {}
+    node = release.cluster.control.name
+    for called, length in PREFIX_LENGTHS.items():
+        pod = run_pod(release.cluster, called, node, answering(), {"ipamd.io/prefix": length})
+        [prefix] = prefixes(release, pod)
+        address = prefix[5]
+        Sandbox(release.cluster, pod).run("ip", "address", "add", str(address), "dev", "lo")
+        found[str(address)] = pod
+    return found
+
+
+def prefixes(release: Release, pod: Pod) -> list[IPv4Network | IPv6Network]:
+    """What ipamd says that a pod has beside its addresses."""
+    return [
+        ip_network(f"{one['address']}/{one['prefix_length']}")
+        for one in release.held()
+        if one["name"] == name(pod) and one["prefix_length"] is not None
+    ]
 
 
 def machine_of(cluster: Cluster, pod: Pod) -> Machine:
@@ -136,6 +162,20 @@ def nodes_reach_pods(cluster: Cluster, found: list[Pod]) -> None:
             assert [one.name for one in answers] == [machine.name] * 4
 
 
+def prefixes_lead_to_their_pods(cluster: Cluster, found: list[Pod], routers: Mapping[str, Pod]) -> None:
+    """Pods and nodes reach the addresses of prefixes, and pods are seen with their own address.
+
+    By TCP alone: a pod that answers a datagram at all its addresses does so from the one of its interface.
+    """
+    targets = [Target("tcp", host) for host in routers]
+    for pod in on_both_nodes(found):
+        own = {ip_address(one).version: one for one in addresses(pod)}
+        expected = [Answer(name(to), own[ip_address(host).version]) for host, to in routers.items()]
+        assert ask(cluster, pod, targets) == expected
+    for machine in cluster.machines:
+        assert [one.name for one in ask(cluster, machine, targets)] == list(map(name, routers.values()))
+
+
 def everything_works(cluster: Cluster, found: list[Pod]) -> None:
     each_reaches_each(cluster, found)
     services_answer(cluster, found)
@@ -175,6 +215,12 @@ def test_one_pod_behind_a_service_reaches_itself_and_is_reached_from_the_other_n
         assert answers(asker, published) == {name(pod)}, "hostPort"
 
 
+def test_a_prefix_leads_to_the_pod_whose_annotation_asks_for_it(
+    release: Release, web: list[Pod], routers: Mapping[str, Pod]
+) -> None:
+    prefixes_lead_to_their_pods(release.cluster, web, routers)
+
+
 def test_pods_talk_on_while_the_chart_is_upgraded_and_rolled_back(release: Release, web: list[Pod]) -> None:
     first, _, distant = on_both_nodes(web)
 
@@ -199,6 +245,23 @@ def test_by_the_tunnel_all_of_it_works_too(release: Release, web: list[Pod]) -> 
         wait_for_agents(release, "vxlan")
 
     everything_works(release.cluster, web)
+
+
+def test_by_the_tunnel_prefixes_lead_to_their_pods_and_end_with_them(
+    release: Release, web: list[Pod], routers: Mapping[str, Pod]
+) -> None:
+    cluster = release.cluster
+    prefixes_lead_to_their_pods(cluster, web, routers)
+    ended = [prefix for pod in routers.values() for prefix in prefixes(release, pod)]
+    assert len(ended) == len(routers)
+
+    cluster.kubectl("delete", "pod", *map(name, routers.values()), "--timeout=110s")
+
+    wait_for(
+        lambda: [prefix for pod in routers.values() for prefix in prefixes(release, pod)] == [], "no prefix"
+    )
+    for prefix in ended:
+        assert cluster.control.run("ip", f"-{prefix.version}", "route", "show", "exact", str(prefix)) == ""
 
 
 def test_a_drained_node_and_one_that_was_deleted_come_back(release: Release, web: list[Pod]) -> None:
