@@ -40,7 +40,7 @@ class Bounds:
 @command(commands, "create")
 def create(
     session: CommandSession,
-    role: Annotated[Role, typer.Argument(metavar="admin|reader|node|join", help="What the token allows.")],
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="What the token allows.")],
     bounds: Bounds,
 ) -> None:
     """Make a token and print it. It is printed this once only."""
