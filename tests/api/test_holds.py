@@ -384,6 +384,7 @@ def test_the_check_finds_nothing_wrong_with_holds(ipamd_process: IpamdProcess) -
     assert ipamd_process.contradictions() == []
     ipamd_process.http.post("/v1/cni/del", json=pod("0", "crew", "pods"))
     assert ipamd_process.contradictions() == []
+    assert add(ipamd_process.http, "5", "crew", "pods") == got[0]  # whose block knows of no release
     ipamd_process.http.delete("/v1/holds/crew")
     assert ipamd_process.contradictions() == []
     assert len(set(got)) == 5

@@ -83,10 +83,11 @@ class Comparison:
         latest = max((since for since in instants if since != HELD), default=NEVER_HELD)
         if not record.reused:
             latest = max(latest, endings)
-        # Its block does not change where an address goes back to a hold.
-        to_holds = {value for value, row in self._live.items() if row.hold is not None}
-        beside = max((at for value, at in record.ended.items() if value not in to_holds), default=NEVER_HELD)
-        if to_holds and beside <= said <= latest:
+        # An address that goes back to a hold does not change its block, and a hold that ends leaves no mark
+        # on who has its addresses by then. So its block may not note the last release of one that is held.
+        not_held = (at for value, at in record.ended.items() if value not in self._live)
+        beside = max(not_held, default=NEVER_HELD)
+        if beside <= said <= latest:
             return said
         # The row of the latest may have been dropped; of a reused name it is unknown which block a row means.
         believable = max(record.forgotten, endings if record.reused else NEVER_HELD)
