@@ -28,7 +28,7 @@ QUIET: Final = ("alembic", "asyncio", "httpcore", "httpx", "sqlalchemy", "uvicor
 """Libraries whose INFO lines interest only their own developers."""
 
 _PLAIN: Final = re.compile(r"[!#-<>-~]+")
-_PLAIN_LETTERS: Final = bytes(code for code in range(0x21, 0x7F) if code not in b'"=')
+_PLAIN_LETTERS: Final = bytes(code for code in range(128) if _PLAIN.fullmatch(chr(code)))
 
 Event = MutableMapping[str, Any]
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.agent.containers import Kept, Node, namespaces_in_use
 from tests.agent.process import AgentProcess
 from tests.api.plugin_call import call, issued
 from tests.network.conftest import DEBIAN_PLUGINS, plugin_folder
-from tests.network.namespace import MakeNamespace, run
+from tests.network.namespace import MakeNamespace, Namespace, run
 from tests.network.spare_inodes import spare_inodes
 from tests.node_executable import node_plugin
 from tests.service import running_service
@@ -185,11 +186,10 @@ print(json.dumps([[row.id for row in seen.dead], seen.unseen]))
     assert "PID namespace" in unseen
 
 
-def test_what_lives_and_is_not_in_the_tables_is_adopted(
-    node: Node, scratch: Path, make_namespace: MakeNamespace
-) -> None:
-    """The row is gone as in a database that was put back; the main plugin's link tells of the container."""
-    machine, container = make_namespace("machine"), make_namespace("container")
+def veth_plugin(
+    node: Node, scratch: Path, machine: Namespace, container: Namespace, container_id: str, **keys: Any
+) -> MainPlugin:
+    """`ipamd-veth` for a container of a node, with more keys in its network's configuration."""
     plugins = plugin_folder(scratch / "bin", DEBIAN_PLUGINS, node_plugin())
     put(plugins, "static")
     ipam = {
@@ -198,9 +198,18 @@ def test_what_lives_and_is_not_in_the_tables_is_adopted(
         "node": node.agent.node,
         "stateDir": str(node.agent.state),
     }
-    network = {"cniVersion": "1.0.0", "name": "pods", "type": "ipamd-veth", "ipam": ipam}
-    given = {"CNI_CONTAINERID": "web", "CNI_NETNS": str(container.path)}
-    MainPlugin(machine, plugins, network, given).add()
+    network = {"cniVersion": "1.0.0", "name": "pods", "type": "ipamd-veth", "ipam": ipam, **keys}
+    return MainPlugin(
+        machine, plugins, network, {"CNI_CONTAINERID": container_id, "CNI_NETNS": str(container.path)}
+    )
+
+
+def test_what_lives_and_is_not_in_the_tables_is_adopted(
+    node: Node, scratch: Path, make_namespace: MakeNamespace
+) -> None:
+    """The row is gone as in a database that was put back; the main plugin's link tells of the container."""
+    machine, container = make_namespace("machine"), make_namespace("container")
+    veth_plugin(node, scratch, machine, container, "web").add()
     [before] = node.service.allocations()
     node.service.http.delete(f"/v1/allocations/{before['id']}")
     assert node.held() == set()
@@ -218,20 +227,8 @@ def test_what_lives_is_adopted_with_its_prefix(
 ) -> None:
     """No runtime keeps which prefix a container has: ipamd-ipam does."""
     machine, container = make_namespace("machine"), make_namespace("container")
-    plugins = plugin_folder(scratch / "bin", DEBIAN_PLUGINS, node_plugin())
-    put(plugins, "static")
-    ipam = {
-        "type": "ipamd-ipam",
-        "endpoint": node.service.endpoint,
-        "node": node.agent.node,
-        "stateDir": str(node.agent.state),
-    }
-    network = {"cniVersion": "1.0.0", "name": "pods", "type": "ipamd-veth", "ipam": ipam}
-    network["args"] = {"cni": {"prefix": 28}}
     name = f"nesting-{machine.name}"
-    plugin = MainPlugin(
-        machine, plugins, network, {"CNI_CONTAINERID": name, "CNI_NETNS": str(container.path)}
-    )
+    plugin = veth_plugin(node, scratch, machine, container, name, args={"cni": {"prefix": 28}})
     plugin.add()
     before = {(row["address"], row["prefix_length"]) for row in node.service.allocations()}
     for row in node.service.allocations():
