@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from tests.kubernetes.cluster import ROOT, Cluster
-from tests.kubernetes.machine import OWN
+from tests.kubernetes.machine import folders_to_hide
 from tests.network import image
 
 IMAGES: Final = ROOT / "build" / "kubernetes" / "images.tar"
@@ -24,22 +24,17 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Nodes that have the images, and no network for pods; the module says how many, of which families."""
     assert IMAGES.is_file(), f"there is no {IMAGES}: make it with scripts/image"
     folder = Path(tempfile.mkdtemp(prefix="ipamd-k-"))
-    folders = {part for path in map(Path, OWN) for part in (path, *path.parents)}
-    made = [part for part in sorted(folders) if not part.exists()]
-    for part in made:
-        part.mkdir()
     image.write_image(folder / "busybox.tar")
     nodes, dual_stack = getattr(request.module, "NODES", 2), getattr(request.module, "DUAL_STACK", False)
     cluster = Cluster(folder, [folder / "busybox.tar", IMAGES], nodes=nodes, dual_stack=dual_stack)
-    try:
-        cluster.start()
-        cluster.kubectl("create", "namespace", "ipamd")
-        yield cluster
-    finally:
-        cluster.end()
-        shutil.rmtree(folder, ignore_errors=True)
-        for part in reversed(made):
-            part.rmdir()
+    with folders_to_hide():
+        try:
+            cluster.start()
+            cluster.kubectl("create", "namespace", "ipamd")
+            yield cluster
+        finally:
+            cluster.end()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """Machines that play the nodes of a cluster: each with a network and a node's folders of its own."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.network.namespace import run
@@ -27,6 +29,25 @@ ip link set lo up
 echo ready
 exec sleep infinity
 """
+
+
+@contextmanager
+def folders_to_hide(folders: Iterable[str] = OWN) -> Iterator[None]:
+    """Have the folders that machines hide; then remove those that this made, unless somebody used them."""
+    with ExitStack() as made:
+        for part in sorted({part for path in map(Path, folders) for part in (path, *path.parents)}):
+            with contextlib.suppress(FileExistsError):
+                part.mkdir()
+                made.callback(_remove_if_empty, part)
+        yield
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
 
 
 class Machine:

@@ -57,7 +57,7 @@ class Release:
         self.kubectl("scale", "deployment/ipamd", f"--replicas={replicas}")
         servers = ("pod", "-l", "app.kubernetes.io/component=server")
         if replicas == 0:
-            self.kubectl("wait", "--for=delete", *servers, "--timeout=60s")
+            self.kubectl("wait", "--for=delete", *servers, "--timeout=110s")
         self.kubectl("rollout", "status", "deployment/ipamd", "--timeout=110s")
 
     def ipamctl(self, *arguments: str) -> Any:

@@ -23,7 +23,16 @@ from tests.kubernetes.talking import (
     keep_asking,
     run_answering,
 )
-from tests.kubernetes.workload import Pod, apply_stateful_set, is_ready, pods, run_deployment, run_pod
+from tests.kubernetes.workload import (
+    Pod,
+    apply_stateful_set,
+    delete_pods,
+    delete_set,
+    is_ready,
+    pods,
+    run_deployment,
+    run_pod,
+)
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(1800)]
 
@@ -157,7 +166,7 @@ def test_owners_keep_their_addresses_if_the_next_pod_comes_before_the_last_is_go
     release: Release, watchers: list[Pod]
 ) -> None:
     cluster = release.cluster
-    cluster.kubectl("delete", "statefulset", "sticky", "--cascade=foreground", "--timeout=110s")
+    delete_set(cluster, "statefulset", "sticky")
     found = run(cluster, "owned", OWNED)
     first = had(found)
 
@@ -212,8 +221,8 @@ def test_owners_that_are_scaled_to_zero_are_away_and_nobody_else_gets_their_addr
     assert had(found) == first
     assert set(flat(others)).isdisjoint(flat(first))
     each_answers_each_node(cluster, watchers, found)
-    for what in ("statefulset/owned", "deployment/others"):
-        cluster.kubectl("delete", what, "--cascade=foreground", "--timeout=110s")
+    delete_set(cluster, "statefulset", "owned")
+    delete_set(cluster, "deployment", "others")
 
 
 def flat(all_had: Had) -> list[str]:
@@ -232,7 +241,7 @@ def test_a_vm_that_moves_is_reached_all_the_while_and_so_it_is_if_the_move_is_ca
         seen = [follow.enter_context(keep_asking(cluster, watcher, host)) for host in source]
         assert addresses(run_pod(cluster, "target", other, answering(), VM)) == source
         answers(cluster, watcher, source, "target")
-        cluster.kubectl("delete", "pod", "source", "--timeout=60s")
+        delete_pods(cluster, "source")
         answers(cluster, watcher, source, "target")
     assert [one.answered for one in seen] == [["source", "target"]] * 2
 
@@ -240,7 +249,7 @@ def test_a_vm_that_moves_is_reached_all_the_while_and_so_it_is_if_the_move_is_ca
         cancelled = [follow.enter_context(keep_asking(cluster, watcher, host)) for host in source]
         assert addresses(run_pod(cluster, "again", one, answering(), VM)) == source
         answers(cluster, watcher, source, "again")
-        cluster.kubectl("delete", "pod", "again", "--timeout=60s")
+        delete_pods(cluster, "again")
         answers(cluster, watcher, source, "target")
     assert [one.answered for one in cancelled] == [["target", "again", "target"]] * 2
     lost = [one.lost for one in seen + cancelled]

@@ -10,7 +10,7 @@ from tests.kubernetes.cluster import Cluster, wait_for
 from tests.kubernetes.machine import Machine
 from tests.kubernetes.release import POSTGRES, Release
 from tests.kubernetes.sandbox import Sandbox
-from tests.kubernetes.workload import Pod, address, not_ready, on_both_nodes, ping, run_deployment
+from tests.kubernetes.workload import Pod, address, delete_set, not_ready, on_both_nodes, ping, run_deployment
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 
@@ -109,7 +109,7 @@ def test_after_an_upgrade_the_second_interface_is_released_and_comes_again(
 
 
 def test_uninstalled_the_nodes_are_as_they_were_and_keep_their_network(release: Release) -> None:
-    release.cluster.kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=110s")
+    delete_set(release.cluster, "deployment", "web")
 
     release.uninstall()
 

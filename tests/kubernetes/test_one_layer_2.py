@@ -11,7 +11,14 @@ from tests.kubernetes.cluster import Cluster, wait_for
 from tests.kubernetes.conftest import MakeClaim
 from tests.kubernetes.machine import join_bridges
 from tests.kubernetes.release import COMMON, Release
-from tests.kubernetes.workload import address, not_ready, ping_pods_and_nodes, pods, run_deployment
+from tests.kubernetes.workload import (
+    address,
+    delete_set,
+    not_ready,
+    ping_pods_and_nodes,
+    pods,
+    run_deployment,
+)
 from tests.release.charts.chart import CHART, merged
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
@@ -102,7 +109,7 @@ def test_pods_end_while_ipamd_is_away_and_everything_is_released_when_it_is_back
     release.scale(0)
     back = time.monotonic() + AWAY_SECONDS
 
-    release.cluster.kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=110s")
+    delete_set(release.cluster, "deployment", "web")
     wait_for(lambda: pods(release.cluster, "web") == [], "the end of all pods")
     while time.monotonic() < back:
         assert not_ready(release.cluster) == []

@@ -11,7 +11,15 @@ from tests.kubernetes.pod_network import POSTGRES_USER, make_whole, wait_for_age
 from tests.kubernetes.release import Release
 from tests.kubernetes.sandbox import Sandbox
 from tests.kubernetes.talking import addresses
-from tests.kubernetes.workload import Pod, not_ready, pods, run_deployment, run_stateful_set
+from tests.kubernetes.workload import (
+    Pod,
+    delete_pods,
+    delete_set,
+    not_ready,
+    pods,
+    run_deployment,
+    run_stateful_set,
+)
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 
@@ -56,7 +64,7 @@ def test_pods_begin_while_ipamd_is_away_and_it_hears_when(release: Release) -> N
     run_deployment(cluster, "web", PODS)
     run_stateful_set(cluster, "db", 1)
     run_deployment(cluster, "earlier", PODS)
-    cluster.kubectl("delete", "deployment", "earlier", "--cascade=foreground", "--timeout=110s")
+    delete_set(cluster, "deployment", "earlier")
     wait_for(
         lambda: all(seats > PODS // 2 for seats in free_seats(release).values()),
         "as many addresses in advance as pods begin and come again on a node",
@@ -65,7 +73,7 @@ def test_pods_begin_while_ipamd_is_away_and_it_hears_when(release: Release) -> N
     release.scale(0)
     away = datetime.now(UTC)
     begun = run_deployment(cluster, "more", PODS)
-    cluster.kubectl("delete", "pod", "db-0", "--timeout=60s")
+    delete_pods(cluster, "db-0")
     [again] = run_stateful_set(cluster, "db", 1)
     assert not_ready(cluster) == []
     back = datetime.now(UTC)
@@ -81,7 +89,7 @@ def test_pods_begin_while_ipamd_is_away_and_it_hears_when(release: Release) -> N
         for address in addresses(pod):
             assert away < since[address] < back
             assert moment(pod["status"]["startTime"]) <= since[address] <= moment(running) + SECOND
-    cluster.kubectl("delete", "deployment", "more", "--cascade=foreground", "--timeout=110s")
+    delete_set(cluster, "deployment", "more")
     wait_for(lambda: held(release) == set(living(cluster)), "nothing of pods that ended")
 
 
@@ -114,7 +122,7 @@ def test_a_database_put_back_gives_no_living_address_to_a_second_pod(release: Re
     cluster = release.cluster
     run_deployment(cluster, "ending", 4)
     dump = in_database(release, "pg_dump --username=ipamd ipamd")
-    cluster.kubectl("delete", "deployment", "ending", "--cascade=foreground", "--timeout=110s")
+    delete_set(cluster, "deployment", "ending")
     run_deployment(cluster, "since", PODS)
     before = living(cluster)
 
@@ -133,7 +141,7 @@ def test_a_database_put_back_gives_no_living_address_to_a_second_pod(release: Re
     assert len(after) == len(set(after))
     wait_for(lambda: held(release) >= set(after), "all that lives")
     # The nodes have one kernel here: a new namespace on one may have the inode of a dead one on the other.
-    cluster.kubectl("delete", "deployment", "since", "--cascade=foreground", "--timeout=110s")
+    delete_set(cluster, "deployment", "since")
     wait_for(lambda: held(release) == set(living(cluster)), "nothing else", GRACE + 3 * CENSUS_SECONDS)
     assert "0 contradictions" in release.kubectl(
         "exec", "deployment/ipamd", "-c", "ipamd", "--", "ipamctl", "check"

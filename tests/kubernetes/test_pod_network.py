@@ -27,7 +27,7 @@ from tests.kubernetes.talking import (
     run_answering,
     service,
 )
-from tests.kubernetes.workload import Pod, not_ready, on_both_nodes, run_pod
+from tests.kubernetes.workload import Pod, delete_pods, delete_set, not_ready, on_both_nodes, run_pod
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 
@@ -255,7 +255,7 @@ def test_by_the_tunnel_prefixes_lead_to_their_pods_and_end_with_them(
     ended = [prefix for pod in routers.values() for prefix in prefixes(release, pod)]
     assert len(ended) == len(routers)
 
-    cluster.kubectl("delete", "pod", *map(name, routers.values()), "--timeout=110s")
+    delete_pods(cluster, *map(name, routers.values()))
 
     wait_for(
         lambda: [prefix for pod in routers.values() for prefix in prefixes(release, pod)] == [], "no prefix"
@@ -298,14 +298,14 @@ def is_whole_again(release: Release) -> None:
     wait_for(lambda: len(cluster.get("nodes")["items"]) == len(cluster.machines), "both nodes")
     wait_for(lambda: not_ready(cluster) == [], "ready nodes")
     wait_for_agents(release, "vxlan")
-    cluster.kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=110s")
+    delete_set(cluster, "deployment", "web")
     everything_works(cluster, run_answering(cluster, "web", PODS))
 
 
 def test_uninstalled_no_route_no_device_no_rule_and_no_file_is_left(release: Release) -> None:
     cluster = release.cluster
     for app in ("web", "published"):
-        cluster.kubectl("delete", "deployment", app, "--cascade=foreground", "--timeout=110s")
+        delete_set(cluster, "deployment", app)
     assert all(kernel_state(machine) for machine in cluster.machines)
 
     release.uninstall()

@@ -10,6 +10,7 @@ from tests.kubernetes.conftest import MakeClaim
 from tests.kubernetes.release import POSTGRES, REPOSITORY, Release
 from tests.kubernetes.workload import (
     address,
+    delete_set,
     ended,
     not_ready,
     ping_pods_and_nodes,
@@ -110,7 +111,7 @@ def test_an_upgrade_and_the_way_back_fail_no_pod_that_comes_or_goes(release: Rel
     assert counted[0] < counted[1] < counted[2], "pods came and went meanwhile"
     assert ended(cluster, "churn")[1] == 0
     assert failures(cluster) == []
-    cluster.kubectl("delete", "job", "churn", "--cascade=foreground", "--timeout=110s")
+    delete_set(cluster, "job", "churn")
     wait_for(lambda: {one["address"] for one in release.held()} == before, "the end of the churn's addresses")
 
 
@@ -130,7 +131,7 @@ def test_the_database_goes_and_comes_back_and_so_does_the_service(release: Relea
 
 
 def test_uninstalled_no_file_and_no_interface_of_it_is_left_on_any_node(release: Release) -> None:
-    release.cluster.kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=110s")
+    delete_set(release.cluster, "deployment", "web")
     wait_for(lambda: release.held() == [], "all released")
     assert [found for found in release.interfaces() if "cni0" not in found] == []
 

@@ -108,6 +108,21 @@ def run_pod(
     return found
 
 
+def delete_pods(cluster: Cluster, *names: str) -> None:
+    """Delete pods by name; return when they are gone."""
+    _delete(cluster, "pod", *names)
+
+
+def delete_set(cluster: Cluster, kind: str, name: str) -> None:
+    """Delete what keeps pods; return when all its pods are gone."""
+    _delete(cluster, kind, name, "--cascade=foreground")
+
+
+def _delete(cluster: Cluster, *what: str) -> None:
+    # A kubelet waits up to 120 s for its runtime, and up to 90 s before it looks again at a pod that stays.
+    cluster.kubectl("delete", *what, "--timeout=170s", seconds=180)
+
+
 def start_churn(cluster: Cluster, name: str) -> None:
     """Have pods of which each ends after a second and makes way for the next."""
     container = {**_container(), "command": ["sleep", "1"]}
