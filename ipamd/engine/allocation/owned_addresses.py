@@ -49,12 +49,20 @@ def with_owned(wanted: Sequence[AddressRequest], owned: Sequence[Allocation]) ->
 
 @dataclass(slots=True)
 class _Owned:
-    """One address: its owner's row as it is stored, what becomes of the owner, and the holders by slot."""
+    """One address: its owner's row as it is stored, what becomes of the owner, and the holders by slot.
+
+    `ends` says that the owner's time with it ends in this batch.
+    """
 
     owner: Allocation | None
     holders: dict[int, Allocation]
     away_since: Instant | None
     generation: int
+    ends: bool = False
+
+    def is_still(self, row: Allocation) -> bool:
+        """Whether the owner has it by the very row that was found before its block was locked."""
+        return self.owner is not None and self.owner.id == row.id and not self.ends
 
     @property
     def change(self) -> OwnerChange | None:
@@ -122,11 +130,16 @@ class OwnedAddresses:
     ) -> PickedAddress | NotYet:
         """Pick the address that an owner has, for the owner or for one more holder.
 
+        A release of the last holder ends the owner's time too if nothing is kept. It locks the block, and not
+        the owner. So who waited for the block may find that the owner has nothing any more, and asks again.
+
         Raises OwnerFull, AddressUnavailable.
         """
         lacking = self.lacks(row)
         if lacking is not None:
             return lacking
+        if not self._known[_place(row)].is_still(row):
+            return NotYet.CONTENDED
         if isinstance(holder, Identity):
             holders = self.holders(row)
             for other in holders:
@@ -194,6 +207,7 @@ class OwnedAddresses:
         self._end_owner(row, ended)
 
     def _end_owner(self, row: Allocation, ended: Ended) -> None:
+        self._known[_place(row)].ends = True
         self._holds.free(row, ended.until)
         self._changes.ended.append(ended)
         self._tallies.end(row)
