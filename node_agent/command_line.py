@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -11,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from hosting.log_format import LogFormat
+from hosting.version_option import version_option
 from node_agent.failure import CommandFailed
 from node_agent.installation.executables import default_folder, own_architecture
 from node_agent.installation.install import install as put
@@ -302,17 +302,6 @@ def doctor(
     examine(Where(socket, Root(root), conflist_dir))
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        say(f"ipamd-agent {version_of('ipamd')}")
-        raise typer.Exit
-
-
 @application.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
-    ] = False,
-) -> None:
+def options(version: Annotated[bool, version_option("ipamd-agent")] = False) -> None:
     del version  # its callback has ended the program if it is given

@@ -30,7 +30,7 @@ from ipamd.api.lease_reports import LeaseReports
 from ipamd.api.problems import in_doubt
 from ipamd.api.reply import JSON, Reply
 from ipamd.backends.interface import InDoubt
-from ipamd.cni import request, result
+from ipamd.cni import request
 from ipamd.cni.caller import Caller
 from ipamd.cni.error import CniError, Code, too_large
 from ipamd.engine.allocation.collection import Collection
@@ -165,7 +165,7 @@ class Calls:
         if not isinstance(outcome, Granted):
             raise CniError.from_domain(_error(outcome)).to(call.caller)
         try:
-            body = result.encode(outcome, call.additions, call.caller.version)
+            body = call.results.encode(outcome, call.caller.version)
         except CniError as error:
             await self._give_back(call.request, outcome)
             raise error.to(call.caller) from None

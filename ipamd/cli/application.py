@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ipamd import __version__
+from hosting.version_option import version_option
 from ipamd.cli.migrate import migrate
 from ipamd.cli.serve import serve
 from ipamd.cli.token import commands as token
@@ -40,17 +40,6 @@ application.command("migrate")(migrate)
 application.add_typer(token)
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"ipamd {__version__}")
-        raise typer.Exit
-
-
 @application.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
-    ] = False,
-) -> None:
+def options(version: Annotated[bool, version_option("ipamd")] = False) -> None:
     del version  # if it is given, its callback has ended the program

@@ -11,6 +11,7 @@ from ipamd.cni import reading
 from ipamd.cni.additions import Additions
 from ipamd.cni.error import CniError, Code, invalid, too_large
 from ipamd.cni.own_keys import check_own_keys
+from ipamd.cni.result import Results
 from ipamd.cni.version import OLDEST, VERSIONS, is_supported
 from ipamd.models.address import IPAddress
 from ipamd.models.limits import CNI_NAME, MOST_ADDRESSES, MOST_DNS_ENTRIES, MOST_POOLS, MOST_ROUTES
@@ -98,6 +99,11 @@ class Configuration:
             own.setdefault(route.destination, route)
         makes_defaults = self.values.get("isDefaultGateway") is True
         return Additions(tuple(own.values()), read_dns(self.ipam), makes_defaults)
+
+    @cached_property
+    def results(self) -> Results:
+        """The results of its containers."""
+        return Results(self.additions)
 
     def check(self) -> None:
         """Raise the error that an ADD with this configuration would get, if any."""

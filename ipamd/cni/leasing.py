@@ -12,7 +12,6 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from ipamd.cni import result
 from ipamd.cni.arguments import read_args, read_workload
 from ipamd.cni.configuration import Configuration, configuration_of
 from ipamd.cni.error import CniError
@@ -179,7 +178,7 @@ def namespace_of(who: WhoBody) -> NetworkNamespace | None:
 def answer_of(configuration: bytes, grants: tuple[Grant, ...]) -> Raw:
     """The result that an ADD with this configuration would get. Raises CniError."""
     config = configuration_of(configuration)
-    return Raw(result.encode(Granted(grants, repeated=False), config.additions, config.version))
+    return Raw(config.results.encode(Granted(grants, repeated=False), config.version))
 
 
 def encoded(document: Mapping[str, Any]) -> bytes:

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from ipamd.cni import reading
-from ipamd.cni.additions import Additions
 from ipamd.cni.arguments import read_args, read_workload
 from ipamd.cni.body import Body
 from ipamd.cni.caller import Caller
 from ipamd.cni.error import CniError, Code, invalid
 from ipamd.cni.requested import Requested
+from ipamd.cni.result import Results
 from ipamd.cni.version import at_least
 from ipamd.models.address import IPAddress
 from ipamd.models.issued import Issued
@@ -30,11 +30,11 @@ T = TypeVar("T")
 
 
 class Add(Struct, frozen=True):
-    """An ADD: what to ask of the engine, and what the configuration adds to the answer."""
+    """An ADD: what to ask of the engine, and how its configuration has it answered."""
 
     caller: Caller
     request: AllocationRequest
-    additions: Additions
+    results: Results
     ended: Issued | None = None
     """The DEL by which its node ended the container before, out of its lease, and has not yet reported."""
 
@@ -128,7 +128,7 @@ def _add(body: Body) -> Add:
         for_owner=requested.owner(identity.cluster, workload),
         prefix=requested.prefix(),
     )
-    return Add(caller, request, body.config.additions, body.issued("ended"))
+    return Add(caller, request, body.config.results, body.issued("ended"))
 
 
 def _del(body: Body) -> Delete:

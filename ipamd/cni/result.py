@@ -12,14 +12,15 @@ from secrets import token_hex
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
-from ipamd.cni.additions import Additions, Form
+from ipamd.cni.additions import Additions
 from ipamd.cni.error import CniError, Code
 from ipamd.cni.routes import gateway_told, routes_of
 from ipamd.cni.version import at_least
 from ipamd.models.address import text_of
 from ipamd.models.outcome import Grant, Granted
-from ipamd.models.pool import LINK_SCOPE, Dns, Route
+from ipamd.models.pool import LINK_SCOPE, Dns, Pool, Route
 
 PREFIXES: Final = "ipamd.io/prefixes"
 """The key of the prefixes that a container has beside its addresses."""
@@ -35,29 +36,45 @@ _GAP: Final = token_hex(16)
 """What stands for an address while a form is made: nobody can have written it into a configuration."""
 
 
-def encode(granted: Granted, additions: Additions, version: str) -> bytes:
-    """The result of an ADD in the requested version.
+class Form(Struct, frozen=True):
+    """A result as a format, with `%s` for each address. It keeps its pools: by their ids it is known."""
 
-    Raises `CniError` (code 7) if the version has no form for it: before 0.3.0 a result has at most one
-    address of each family.
-    """
-    key: list[object] = [version]
-    addresses, prefixes = [], []
-    for grant in granted.grants:
-        if grant.prefix_length is None:
-            addresses.append(text_of(grant.address))
-            key.append(id(grant.pool))
-        else:
-            prefixes.append(grant.written)
-            key.append(None)
-    known = tuple(key)
-    form = additions.forms.get(known)
-    if form is None:
-        form = _form(granted.grants, additions, version)
-        if len(additions.forms) >= MOST_FORMS:
-            additions.forms.clear()
-        additions.forms[known] = form
-    return (form.text % (*addresses, *prefixes)).encode()
+    text: str
+    pools: Sequence[Pool]
+
+
+class Results:
+    """The results of one network. Its containers get the same but for their addresses, so forms are kept."""
+
+    __slots__ = ("additions", "forms")
+
+    def __init__(self, additions: Additions) -> None:
+        self.additions = additions
+        self.forms: dict[tuple[object, ...], Form] = {}
+
+    def encode(self, granted: Granted, version: str) -> bytes:
+        """The result of an ADD in the requested version.
+
+        Raises `CniError` (code 7) if the version has no form for it: before 0.3.0 a result has at most one
+        address of each family.
+        """
+        key: list[object] = [version]
+        addresses, prefixes = [], []
+        for grant in granted.grants:
+            if grant.prefix_length is None:
+                addresses.append(text_of(grant.address))
+                key.append(id(grant.pool))
+            else:
+                prefixes.append(grant.written)
+                key.append(None)
+        known = tuple(key)
+        form = self.forms.get(known)
+        if form is None:
+            form = _form(granted.grants, self.additions, version)
+            if len(self.forms) >= MOST_FORMS:
+                self.forms.clear()
+            self.forms[known] = form
+        return (form.text % (*addresses, *prefixes)).encode()
 
 
 def _form(grants: Sequence[Grant], additions: Additions, version: str) -> Form:

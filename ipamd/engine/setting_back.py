@@ -15,6 +15,7 @@ from ipamd.backends.interface import Backend, BlockId, Changes, InDoubt, Transac
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import AHEAD, Clock
+from ipamd.engine.locked_block import locked_block
 from ipamd.engine.moments import set_back_address
 from ipamd.models.address import IPAddress
 from ipamd.models.block import HELD, Block
@@ -157,10 +158,7 @@ def _block_set_back(
     catalogue: Catalogue, pool: Pool, first: int, now: Instant
 ) -> Callable[[Transaction], Coroutine[Any, Any, None]]:
     async def work(transaction: Transaction) -> None:
-        [locked] = await transaction.lock([BlockId(pool.name, first)])
-        if not locked.blocks or await transaction.revision() != catalogue.revision:
-            raise StaleCatalogue
-        [block] = locked.blocks
+        block = await locked_block(BlockId(pool.name, first), catalogue, transaction)
         moments = array("q", (since if since == HELD else min(since, now) for since in block.free_since))
         latest = max((since for since in moments if since != HELD), default=0)
         changed = replace(block, free_since=moments, last_freed=min(max(latest, block.last_freed), now))

@@ -12,10 +12,10 @@ import structlog
 from msgspec import Raw, structs
 
 from cni_plugin.platform import uptime_ns
-from node_agent.leasing.centre import Centre, NotAdmitted, NotOurs, Over
 from node_agent.leasing.demand import Demand
 from node_agent.leasing.former import Former
 from node_agent.leasing.holding import Holding, NoStore
+from node_agent.leasing.lease_calls import LeaseCalls, NotAdmitted, NotOurs, Over
 from node_agent.leasing.making import Maker
 from node_agent.leasing.state import State
 from node_agent.relay.holding_back import UntilKnown
@@ -43,7 +43,7 @@ class Asking:
         self,
         maker: Maker,
         most: int,
-        centre: Centre,
+        calls: LeaseCalls,
         holding: Holding,
         demand: Demand,
         former: Former,
@@ -52,7 +52,7 @@ class Asking:
     ) -> None:
         self._maker = maker
         self._most = most
-        self._centre = centre
+        self._calls = calls
         self._holding = holding
         self._demand = demand
         self._former = former
@@ -170,7 +170,7 @@ class Asking:
             "revision": self._revision,
             **view.document(),
         }
-        told = await self._centre.ask(document, wait)
+        told = await self._calls.ask(document, wait)
         results = [bytes(seat.result) for seat in told.seats]
         are_known = await self._until_known(results, 0.0)
         if not are_known:

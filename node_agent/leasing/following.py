@@ -9,9 +9,9 @@ from typing import Final
 from cni_plugin.platform import uptime_ns
 from ipam_plugin.leases import layout
 from node_agent.leasing.asking import Asking
-from node_agent.leasing.centre import MOST_EVENTS, Centre, Gap, NotAdmitted, Over, Reporter
 from node_agent.leasing.demand import Demand
 from node_agent.leasing.holding import Holding, NoStore, View
+from node_agent.leasing.lease_calls import MOST_EVENTS, Gap, LeaseCalls, NotAdmitted, Over, Reporter
 from node_agent.leasing.making import Maker
 from node_agent.leasing.state import State
 from node_agent.relay.upstream import Refused, Silent
@@ -26,10 +26,10 @@ class Following:
     """Looks at the store again and again, whether ipamd answers or not."""
 
     def __init__(
-        self, maker: Maker, centre: Centre, holding: Holding, demand: Demand, asking: Asking, state: State
+        self, maker: Maker, calls: LeaseCalls, holding: Holding, demand: Demand, asking: Asking, state: State
     ) -> None:
         self._maker = maker
-        self._centre = centre
+        self._calls = calls
         self._holding = holding
         self._demand = demand
         self._asking = asking
@@ -66,7 +66,7 @@ class Following:
         events = [(now - record.at, record.event) for record in records]
         reporter = Reporter(self._maker.cluster, self._maker.node, self._maker.boot, view.store, view.epoch)
         try:
-            acknowledged = await self._centre.report(reporter, records[0].number, events)
+            acknowledged = await self._calls.report(reporter, records[0].number, events)
         except Gap as gap:
             if gap.wanted <= records[0].number:
                 await self._asking.begin_anew()  # ipamd has lost what it had acknowledged

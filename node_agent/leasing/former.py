@@ -11,8 +11,8 @@ import structlog
 
 from cni_plugin.files import replace
 from cni_plugin.platform import uptime_ns
-from node_agent.leasing.centre import MOST_EVENTS, Centre, Gap, Reporter, Unacceptable
 from node_agent.leasing.holding import View
+from node_agent.leasing.lease_calls import MOST_EVENTS, Gap, LeaseCalls, Reporter, Unacceptable
 from node_agent.leasing.making import Maker
 from node_agent.leasing.unreported import Event, Unreported
 
@@ -25,9 +25,9 @@ class Former:
     Without the file `leased` a node that boots and is asked for nothing would never give its seats back.
     """
 
-    def __init__(self, maker: Maker, centre: Centre, unreported: Unreported, leased: Path) -> None:
+    def __init__(self, maker: Maker, calls: LeaseCalls, unreported: Unreported, leased: Path) -> None:
         self._maker = maker
-        self._centre = centre
+        self._calls = calls
         self._unreported = unreported
         self._leased = leased
 
@@ -74,7 +74,7 @@ class Former:
         for at in range(0, len(events), MOST_EVENTS):
             part = events[at : at + MOST_EVENTS]
             aged = [(self._age(whose, event), bytes(event.event)) for event in part]
-            await self._centre.report(whose, part[0].number, aged)
+            await self._calls.report(whose, part[0].number, aged)
 
     def _age(self, whose: Reporter, event: Event) -> int:
         """By the wall clock; what was before this boot is older than the boot whatever that clock says."""

@@ -17,7 +17,7 @@ from ipam_plugin.leases import changes, layout
 from ipam_plugin.leases.log import Record
 from ipam_plugin.leases.store import Busy, Damaged, Store, Unusable, aside, open_store
 from node_agent.leasing import making, seating
-from node_agent.leasing.centre import ContainerTold, SeatTold, Told
+from node_agent.leasing.lease_calls import ContainerTold, SeatTold, Told
 from node_agent.leasing.making import Maker
 from node_agent.leasing.seating import Grant, Known
 

@@ -17,11 +17,11 @@ from ipam_plugin import leases
 from ipam_plugin.leases import asked, layout
 from node_agent.facts import Facts
 from node_agent.leasing.asking import Asking
-from node_agent.leasing.centre import Centre
 from node_agent.leasing.demand import Demand
 from node_agent.leasing.following import Following
 from node_agent.leasing.former import Former
 from node_agent.leasing.holding import Holding, NoStore
+from node_agent.leasing.lease_calls import LeaseCalls
 from node_agent.leasing.making import Maker
 from node_agent.leasing.state import State
 from node_agent.leasing.unreported import Unreported
@@ -93,7 +93,7 @@ class Leasing:
         self.state = State()
         machine = machine_of(node.state_dir)
         maker = Maker(node.cluster, node.name, boot(), machine)
-        centre = Centre(upstream, membership)
+        calls = LeaseCalls(upstream, membership)
         self._demand = Demand(most)
         path = Path(leases.PATH)
         self._holding = Holding(path, maker)
@@ -101,11 +101,11 @@ class Leasing:
         self._leased = node.state_dir / LEASED
         self._events = node.state_dir / LEASE_EVENTS
         self._unreported = Unreported(self._events, maker)
-        former = Former(maker, centre, self._unreported, self._leased)
+        former = Former(maker, calls, self._unreported, self._leased)
         self._asking = Asking(
-            maker, most, centre, self._holding, self._demand, former, self.state, until_known
+            maker, most, calls, self._holding, self._demand, former, self.state, until_known
         )
-        self._following = Following(maker, centre, self._holding, self._demand, self._asking, self.state)
+        self._following = Following(maker, calls, self._holding, self._demand, self._asking, self.state)
 
     def saw(self, body: bytes) -> None:
         """Notice an ADD that went to ipamd: the next one like it may be the lease's."""

@@ -19,8 +19,8 @@ from cni_plugin import files
 from cni_plugin.platform import uptime_ns
 from ipam_plugin.leases import layout
 from ipam_plugin.leases.log import Record
-from node_agent.leasing.centre import Reporter
 from node_agent.leasing.holding import Holding
+from node_agent.leasing.lease_calls import Reporter
 from node_agent.leasing.making import Maker
 
 _YOUNGEST_NS: Final = 500_000_000

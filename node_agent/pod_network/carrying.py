@@ -25,12 +25,12 @@ from node_agent.machine import machine
 from node_agent.node import Node
 from node_agent.pod_network import files, probing, services, uplink
 from node_agent.pod_network.announced import Malformed
-from node_agent.pod_network.centre import Centre, TooOld
 from node_agent.pod_network.convergence import Convergence
 from node_agent.pod_network.desired import Conflict, compute, mac_of
 from node_agent.pod_network.events import Events
 from node_agent.pod_network.hearing import Hearing
 from node_agent.pod_network.network import Address, Mode, Network
+from node_agent.pod_network.network_calls import NetworkCalls, TooOld
 from node_agent.pod_network.probing import Prober
 from node_agent.pod_network.standing import Standing
 from node_agent.pod_network.uplink import NoAddress, Uplink
@@ -87,7 +87,7 @@ class PodNetwork:
     ) -> None:
         self._node = node
         self._options = options
-        self._centre = Centre(node, machine(node.state_dir), upstream, membership)
+        self._calls = NetworkCalls(node, machine(node.state_dir), upstream, membership)
         self._facts = facts
         self._mac = mac_of(node.cluster, node.name)
         self._kernel = Kernel()
@@ -211,13 +211,13 @@ class PodNetwork:
         """Read all, publish what is not announced, and follow the changes for a while."""
         is_wanted = self._publish.is_set()
         self._publish.clear()
-        network = await self._centre.whole()
+        network = await self._calls.whole()
         found = await asyncio.to_thread(self._find_uplink, network.settings.underlay)
-        if is_wanted or self._published != found or not self._centre.is_complete(network, found, self._mac):
-            await self._centre.publish(found, self._mac)
+        if is_wanted or self._published != found or not self._calls.is_complete(network, found, self._mac):
+            await self._calls.publish(found, self._mac)
             self._published = found
         if not network.number:  # nobody had joined before, so there are no changes to follow from here
-            network = await self._centre.whole()
+            network = await self._calls.whole()
         self._take(await self._caught_up(network, found))
         self._refusal = None
         try:
@@ -229,8 +229,8 @@ class PodNetwork:
 
     async def _caught_up(self, network: Network, found: Uplink) -> Network:
         """What is announced, once this node is in it and nothing is forgotten: an answer may be old."""
-        while not self._centre.is_announced(network, found, self._mac) or network.is_before(self._network):
-            later = await self._centre.changed(network)
+        while not self._calls.is_announced(network, found, self._mac) or network.is_before(self._network):
+            later = await self._calls.changed(network)
             if later.number == network.number:
                 break
             network = later
@@ -242,7 +242,7 @@ class PodNetwork:
         try:
             while not again.done():
                 assert self._network is not None
-                asking = asyncio.create_task(self._centre.changed(self._network))
+                asking = asyncio.create_task(self._calls.changed(self._network))
                 try:
                     await asyncio.wait({asking, again}, return_when=asyncio.FIRST_COMPLETED)
                     if asking.done():
@@ -260,7 +260,7 @@ class PodNetwork:
         if (
             network.pools != pools
             and published is not None
-            and not self._centre.is_complete(network, published, self._mac)
+            and not self._calls.is_complete(network, published, self._mac)
         ):
             # This node was announced before there was a pool. It asks once for each change of the pools, and
             # not until it has an address, for a pool may have no room.

@@ -18,7 +18,7 @@ from node_agent.node import Node
 from node_agent.relay.membership import Membership
 from node_agent.relay.own_calls import OwnCalls
 from node_agent.relay.upstream import Refused, Silent, Upstream
-from node_agent.watching.centre import Centre, ConflictTold, Known, Speaker, Unknown
+from node_agent.watching.census_calls import CensusCalls, ConflictTold, Known, Speaker, Unknown
 from node_agent.watching.dead import Held
 from node_agent.watching.looking import Seen, look
 from node_agent.watching.receipt import KeptReceipt
@@ -53,7 +53,7 @@ class Watching:
         until_told: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._every = every
-        self._centre = Centre(node, OwnCalls(upstream, membership))
+        self._calls = CensusCalls(node, OwnCalls(upstream, membership))
         self._facts = facts
         self._until_told = until_told
         self._speaker = Speaker(machine_of(node.state_dir), boot())
@@ -108,7 +108,7 @@ class Watching:
             doubted.clear()
             known = Known(self._timeline or "", self._told, self._receipt.text)
             try:
-                answer = await self._centre.say(self._speaker, uptime_ns(), known, unseen)
+                answer = await self._calls.say(self._speaker, uptime_ns(), known, unseen)
                 self._receipt.keep(answer.receipt)
             except (Silent, Refused) as error:
                 log.warning("ipamd was not shown what it told this node", why=str(error))
@@ -121,7 +121,7 @@ class Watching:
         self._dead = len(seen.dead)
         self._why = seen.unseen
         known = Known(timeline, self._told, self._receipt.text)
-        answer = await self._centre.say(self._speaker, began, known, seen)
+        answer = await self._calls.say(self._speaker, began, known, seen)
         self._receipt.keep(answer.receipt)
         self._looks += 1
         for number in answer.gone:
@@ -158,7 +158,7 @@ class Watching:
         if time.monotonic() - self._all_read_at >= _ALL_EVERY:
             self._rows, self._read_from, self._highest = {}, 0, 0
             self._all_read_at = time.monotonic()
-        told = await self._centre.held_after(self._read_from, self._timeline)
+        told = await self._calls.held_after(self._read_from, self._timeline)
         if told.timeline != self._timeline:
             self._rows, self._read_from, self._highest, self._told = {}, 0, 0, 0
             self._timeline = told.timeline

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from ipamd.cni.additions import Additions
 from ipamd.cni.error import CniError
 from ipamd.cni.request import read_add, read_check, read_del, read_gc, read_status
-from ipamd.cni.result import encode
+from ipamd.cni.result import Results
 from ipamd.cni.version import VERSIONS
 from ipamd.models.outcome import Grant, Granted
 from ipamd.models.pool import Dns, Pool, Route
@@ -135,7 +135,7 @@ def test_a_result_has_the_version_that_was_asked_for_and_every_address(
     too_many = version in ("0.1.0", "0.2.0") and len(families) > len(set(families))
 
     try:
-        result = json.loads(encode(outcome, Additions(tuple(own_routes), own_dns), version))
+        result = json.loads(Results(Additions(tuple(own_routes), own_dns)).encode(outcome, version))
     except CniError as error:
         assert too_many
         assert error.code == 7

@@ -69,10 +69,10 @@ def test_an_add_is_read_whole() -> None:
     assert call.request.issued == Issued(BOOT, 12, "2026-01-31T12:00:00Z")
     assert call.request.netns == NetworkNamespace(4, 4026532000)
     assert call.request.timeout == 3.5
-    assert call.additions.routes == (
+    assert call.results.additions.routes == (
         Route(ip_network("0.0.0.0/0"), ip_address("10.0.0.1"), mtu=1400, scope=0),
     )
-    assert call.additions.dns == Dns(nameservers=("10.0.0.53",), search=("example.org",))
+    assert call.results.additions.dns == Dns(nameservers=("10.0.0.53",), search=("example.org",))
 
 
 def test_what_lies_between_cluster_and_timeout_may_be_left_out() -> None:

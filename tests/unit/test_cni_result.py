@@ -9,7 +9,7 @@ import pytest
 
 from ipamd.cni.additions import Additions
 from ipamd.cni.error import CniError
-from ipamd.cni.result import MOST_FORMS, encode
+from ipamd.cni.result import MOST_FORMS, Results
 from ipamd.cni.version import VERSIONS
 from ipamd.models.outcome import Grant, Granted
 from ipamd.models.pool import Dns, Pool, Route
@@ -30,8 +30,8 @@ V6 = Pool(name="v6", subnet=ip_network("fd00::/64"), routes=(TUNED_ROUTE,), bloc
 BOTH = Granted((Grant(ip_address("10.0.0.5"), V4), Grant(ip_address("fd00::5"), V6)), repeated=False)
 
 
-def decoded(granted: Granted, version: str, additions: Additions | None = None) -> Any:
-    return json.loads(encode(granted, additions or Additions(), version))
+def decoded(granted: Granted, version: str, results: Results | None = None) -> Any:
+    return json.loads((results or Results(Additions())).encode(granted, version))
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
@@ -75,7 +75,7 @@ def test_1_1_0_has_the_numbers_of_routes() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_no_result_has_interfaces(version: str) -> None:
-    assert b"interface" not in encode(BOTH, Additions(), version)
+    assert b"interface" not in Results(Additions()).encode(BOTH, version)
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
@@ -83,7 +83,7 @@ def test_before_0_3_0_two_addresses_of_a_family_are_an_error(version: str) -> No
     twice = Granted((Grant(ip_address("10.0.0.5"), V4), Grant(ip_address("10.0.0.6"), V4)), repeated=False)
 
     with pytest.raises(CniError) as caught:
-        encode(twice, Additions(), version)
+        Results(Additions()).encode(twice, version)
 
     assert (caught.value.code, caught.value.version) == (7, version)
     assert "at most one IPv4 address" in caught.value.message
@@ -93,7 +93,7 @@ def test_the_routes_of_a_configuration_come_after_those_of_the_pools_and_none_co
     own = Route(ip_network("192.0.2.0/24"), ip_address("10.0.0.7"))
     twice = Granted((*BOTH.grants, Grant(ip_address("10.0.0.6"), V4)), repeated=False)
 
-    routes = decoded(twice, "1.0.0", Additions(routes=(own, DEFAULT_ROUTE)))["routes"]
+    routes = decoded(twice, "1.0.0", Results(Additions(routes=(own, DEFAULT_ROUTE))))["routes"]
 
     assert [route["dst"] for route in routes] == ["0.0.0.0/0", "fd01::/64", "192.0.2.0/24"]
 
@@ -101,7 +101,7 @@ def test_the_routes_of_a_configuration_come_after_those_of_the_pools_and_none_co
 def test_the_dns_of_a_configuration_is_added_and_its_domain_wins() -> None:
     own = Dns(nameservers=("10.0.0.53", "10.0.0.54"), domain="own.example", options=("ndots:5",))
 
-    assert decoded(BOTH, "1.1.0", Additions(dns=own))["dns"] == {
+    assert decoded(BOTH, "1.1.0", Results(Additions(dns=own)))["dns"] == {
         "nameservers": ["10.0.0.53", "10.0.0.54"],
         "domain": "own.example",
         "options": ["ndots:5"],
@@ -116,14 +116,14 @@ def test_what_a_pool_does_not_say_is_left_out() -> None:
 
 
 def test_what_one_result_says_of_its_pool_is_not_said_of_another() -> None:
-    additions = Additions()
+    results = Results(Additions())
     moved = replace(V4, gateway=ip_address("10.0.0.2"), dns=Dns(options=("a%sb", "100%")))
     prefix = Grant(ip_address("10.0.0.64"), V4, 28)
 
-    first = decoded(Granted((Grant(ip_address("10.0.0.5"), V4),), repeated=False), "1.0.0", additions)
-    other = decoded(Granted((Grant(ip_address("10.0.0.6"), moved),), repeated=False), "1.0.0", additions)
-    again = decoded(Granted((Grant(ip_address("10.0.0.7"), V4),), repeated=False), "0.4.0", additions)
-    whole = decoded(Granted((prefix, Grant(ip_address("10.0.0.8"), V4)), repeated=False), "1.0.0", additions)
+    first = decoded(Granted((Grant(ip_address("10.0.0.5"), V4),), repeated=False), "1.0.0", results)
+    other = decoded(Granted((Grant(ip_address("10.0.0.6"), moved),), repeated=False), "1.0.0", results)
+    again = decoded(Granted((Grant(ip_address("10.0.0.7"), V4),), repeated=False), "0.4.0", results)
+    whole = decoded(Granted((prefix, Grant(ip_address("10.0.0.8"), V4)), repeated=False), "1.0.0", results)
 
     assert first["ips"] == [{"address": "10.0.0.5/16", "gateway": "10.0.0.1"}]
     assert other["ips"] == [{"address": "10.0.0.6/16", "gateway": "10.0.0.2"}]
@@ -133,11 +133,11 @@ def test_what_one_result_says_of_its_pool_is_not_said_of_another() -> None:
 
 
 def test_a_result_follows_pools_that_change_again_and_again() -> None:
-    additions = Additions()
+    results = Results(Additions())
 
     for number in range(2, 200):
         pool = replace(V4, gateway=ip_address(f"10.0.0.{number}"))
-        result = decoded(Granted((Grant(ip_address("10.0.1.1"), pool),), repeated=False), "1.0.0", additions)
+        result = decoded(Granted((Grant(ip_address("10.0.1.1"), pool),), repeated=False), "1.0.0", results)
         assert result["ips"] == [{"address": "10.0.1.1/16", "gateway": f"10.0.0.{number}"}]
 
-    assert len(additions.forms) <= MOST_FORMS
+    assert len(results.forms) <= MOST_FORMS

@@ -8,7 +8,7 @@ import pytest
 
 from ipamd.cni.additions import Additions
 from ipamd.cni.configuration import Configuration
-from ipamd.cni.result import encode
+from ipamd.cni.result import Results
 from ipamd.cni.version import VERSIONS
 from ipamd.models.outcome import Grant, Granted
 from ipamd.models.pool import Pool, Route
@@ -32,7 +32,7 @@ def pool(subnet: str, *routes: Route, gateway: str | None = None, on_link: bool 
 
 def answer(version: str, *pools: Pool, own: Additions | None = None) -> Any:
     grants = tuple(Grant(each.subnet[5 % each.subnet.num_addresses], each) for each in pools)
-    return json.loads(encode(Granted(grants, repeated=False), own or Additions(), version))
+    return json.loads(Results(own or Additions()).encode(Granted(grants, repeated=False), version))
 
 
 def routes_in(document: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 
 from ipamd.api.routers.access import TheEngine
 from ipamd.api.schemas.explanation import ExplanationDocument, document_of
-from ipamd.cni import request, result
+from ipamd.cni import request
 from ipamd.cni.error import CniError
 from ipamd.models.errors import InvalidValue
 from ipamd.models.explanation import Explanation
@@ -51,7 +51,7 @@ async def explain(call: Request, engine: TheEngine) -> ExplanationDocument:
         outcome = explanation.outcome
         if isinstance(outcome, Refused):
             raise CniError.from_domain(outcome.error).to(add.caller)
-        answer = json.loads(result.encode(outcome, add.additions, add.caller.version))
+        answer = json.loads(add.results.encode(outcome, add.caller.version))
     except CniError as error:
         return document_of(explanation, None, json.loads(error.encode()), False)
     return document_of(explanation, answer, None, outcome.repeated)

@@ -26,6 +26,7 @@ from ipamd.engine.inspection.holds_apart import HoldsApart
 from ipamd.engine.inspection.moments_apart import MomentsApart
 from ipamd.engine.inspection.owners_apart import held_without_owner, owner_findings
 from ipamd.engine.inspection.tallies_apart import CountAgain, TalliesApart
+from ipamd.engine.locked_block import locked_block
 from ipamd.engine.moments import set_back_address
 from ipamd.engine.setting_back import SettingBack
 from ipamd.engine.upkeep import Upkeep
@@ -199,11 +200,10 @@ Repair = Callable[[BlockId, Catalogue, Instant, Transaction], Coroutine[Any, Any
 
 async def _rewrite(at: BlockId, catalogue: Catalogue, now: Instant, transaction: Transaction) -> None:
     """Lock a block, and write it as its allocations say."""
-    [locked] = await transaction.lock([at])
+    block = await locked_block(at, catalogue, transaction)
     pool = catalogue.pools.get(at.pool)
-    if pool is None or not locked.blocks or await transaction.revision() != catalogue.revision:
+    if pool is None:
         raise StaleCatalogue
-    [block] = locked.blocks
     record = await transaction.record(pool, at.first)
     rebuilt = Comparison(block, record, pool, catalogue.mask(pool).assignable_in(at.first), now).rebuilt()
     if rebuilt != block:

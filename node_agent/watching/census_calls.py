@@ -82,8 +82,8 @@ _ROWS: Final = msgspec.json.Decoder(Rows)
 _ANSWER: Final = msgspec.json.Decoder(Answer)
 
 
-class Centre:
-    """ipamd, as the agent asks it about what lives here. All methods raise Silent and Refused."""
+class CensusCalls:
+    """What the agent asks ipamd about what lives here, and tells it. All methods raise Silent and Refused."""
 
     def __init__(self, node: Node, calls: OwnCalls) -> None:
         self._node = node

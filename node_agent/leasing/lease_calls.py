@@ -114,8 +114,8 @@ _TOLD: Final = msgspec.json.Decoder(Told)
 _REPORTED: Final = msgspec.json.Decoder(Reported)
 
 
-class Centre:
-    """ipamd, as the agent asks it about the lease. All methods raise Silent and Refused."""
+class LeaseCalls:
+    """What the agent asks ipamd about the lease, and tells it. All methods raise Silent and Refused."""
 
     def __init__(self, upstream: Upstream, membership: Membership) -> None:
         self._calls = OwnCalls(upstream, membership)

@@ -25,7 +25,7 @@ class TooOld(Exception):
     """The changes since what is known are not kept any more, or are another database's: read all again."""
 
 
-class Centre:
+class NetworkCalls:
     """One cluster's pod network at ipamd, as one of its nodes sees it.
 
     All methods raise Silent if ipamd does not answer, Refused if it says no, Malformed if its answer
