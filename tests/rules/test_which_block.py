@@ -14,15 +14,13 @@ from ipaddress import ip_address
 import pytest
 
 from ipamd.backends.conformance.examples import allocation as row
-from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, Locked
+from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, Found, Locked
+from ipamd.engine.allocation.batch import Batch
 from ipamd.engine.allocation.block_owners import CarvingStep, order_of_steps
-from ipamd.engine.allocation.block_search import (
-    MOST_BLOCKS,
-    BatchBlocks,
-    NotYet,
-    PickedAddress,
-)
+from ipamd.engine.allocation.block_search import MOST_BLOCKS
 from ipamd.engine.allocation.call import NeedsBlock
+from ipamd.engine.allocation.picked import NotYet, PickedAddress
+from ipamd.engine.allocation.reports import NO_LEASES
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import StaleCatalogue
 from ipamd.engine.clock import Reading
@@ -59,22 +57,22 @@ DRAINING = pool("draining", "10.0.2.0/24", state=PoolState.DRAINING)
 Picked = PickedAddress | NotYet | NeedsBlock
 
 
-def batch(*pools: Pool, kept: Sequence[Reservation] = (), carved_out: Set[str] = frozenset()) -> BatchBlocks:
+def batch_of(*pools: Pool, kept: Sequence[Reservation] = (), carved_out: Set[str] = frozenset()) -> Batch:
     """A batch that has locked nothing yet; of the pools in `carved_out` every block is carved."""
-    return BatchBlocks(catalogue(*pools, *kept), carved_out, Reading(NOW))
+    return Batch(Found({}, {}), catalogue(*pools, *kept), carved_out, Reading(NOW), NO_LEASES)
 
 
-def locked(rules: Pool, *these: Block) -> BatchBlocks:
+def locked(rules: Pool, *these: Block) -> Batch:
     """A batch that has locked these blocks; there is no other."""
-    blocks = batch(rules, carved_out={rules.name})
+    batch = batch_of(rules, carved_out={rules.name})
     for each in these:
-        blocks.lacks(rules.name, each.first)
-    blocks.receive(blocks.searches(), [Locked([each]) for each in these])
-    return blocks
+        batch.blocks.lacks(rules.name, each.first)
+    batch.blocks.receive(batch.blocks.searches(), [Locked([each]) for each in these])
+    return batch
 
 
 def pick(
-    blocks: BatchBlocks,
+    batch: Batch,
     wanted: AddressRequest,
     there: BlocksThere,
     *,
@@ -82,9 +80,9 @@ def pick(
     contended: Set[BlockOwner | str] = frozenset(),
 ) -> Picked:
     """Pick an address, with as many searches as that needs."""
-    while (picked := blocks.take(wanted, node)) is NotYet.SEARCHING:
-        searches = blocks.searches()
-        blocks.receive(searches, [answer(search, there, contended) for search in searches])
+    while (picked := batch.addresses.take(wanted, node)) is NotYet.SEARCHING:
+        searches = batch.blocks.searches()
+        batch.blocks.receive(searches, [answer(search, there, contended) for search in searches])
     return picked
 
 
@@ -101,9 +99,11 @@ def said(picked: Picked) -> str:
             return picked.name.lower()
 
 
-def owners(blocks: BatchBlocks) -> dict[str, str | None]:
+def owners(batch: Batch) -> dict[str, str | None]:
     """Whose the blocks are that are to be written."""
-    return {str(ip_address(each.first)): each.node.name if each.node else None for each in blocks.changed()}
+    return {
+        str(ip_address(each.first)): each.node.name if each.node else None for each in batch.blocks.changed()
+    }
 
 
 # The order ------------------------------------------------------------------------------------------------
@@ -158,20 +158,20 @@ def test_in_which_order_blocks_are_looked_into(
 def test_what_is_searched_while_nothing_is_found(
     rules: Pool, carved_out: bool, searched: Sequence[BlockOwner], then: str
 ) -> None:
-    blocks = batch(rules, carved_out={"pods"} if carved_out else set())
+    batch = batch_of(rules, carved_out={"pods"} if carved_out else set())
     seen: list[BlockOwner] = []
 
     def take() -> str:
         try:
-            return said(blocks.take(AddressRequest((rules,)), HERE))
+            return said(batch.addresses.take(AddressRequest((rules,)), HERE))
         except NothingFree:
             return "nothing free"
 
     while (outcome := take()) == "searching":
-        [search] = blocks.searches()
+        [search] = batch.blocks.searches()
         assert isinstance(search, BlocksWithFree)
         seen.append(search.owner)
-        blocks.receive([search], [Locked([])])
+        batch.blocks.receive([search], [Locked([])])
 
     assert seen == searched
     assert outcome == then
@@ -208,12 +208,12 @@ def test_what_is_searched_while_nothing_is_found(
 def test_from_which_block_a_node_takes_when_all_are_carved(
     there: BlocksThere, address: str, owner: dict[str, str]
 ) -> None:
-    blocks = batch(OF_NODES, carved_out={"pods"})
+    batch = batch_of(OF_NODES, carved_out={"pods"})
 
-    picked = pick(blocks, AddressRequest((OF_NODES,)), there)
+    picked = pick(batch, AddressRequest((OF_NODES,)), there)
 
     assert said(picked) == address
-    assert owners(blocks) == owner
+    assert owners(batch) == owner
 
 
 @table(
@@ -245,35 +245,35 @@ def test_from_which_block_a_node_takes_when_all_are_carved(
 def test_whose_a_block_is_once_an_address_was_taken(
     rules: Pool, node: NodeKey | None, there: BlocksThere, address: str, owner: dict[str, str | None]
 ) -> None:
-    blocks = batch(rules, carved_out={"pods"})
+    batch = batch_of(rules, carved_out={"pods"})
 
-    picked = pick(blocks, AddressRequest((rules,)), there, node=node)
+    picked = pick(batch, AddressRequest((rules,)), there, node=node)
 
     assert said(picked) == address
-    assert owners(blocks) == owner
+    assert owners(batch) == owner
 
 
 def test_a_block_that_changed_hands_in_this_batch_serves_its_new_node_and_no_other_as_its_own() -> None:
-    blocks = batch(OF_NODES)
+    batch = batch_of(OF_NODES)
     there: BlocksThere = {NONE: [block("10.0.0.64")]}
 
-    first = pick(blocks, AddressRequest((OF_NODES,)), there)
-    second = pick(blocks, AddressRequest((OF_NODES,)), there)
-    stranger = pick(blocks, AddressRequest((OF_NODES,)), {}, node=THERE)
+    first = pick(batch, AddressRequest((OF_NODES,)), there)
+    second = pick(batch, AddressRequest((OF_NODES,)), there)
+    stranger = pick(batch, AddressRequest((OF_NODES,)), {}, node=THERE)
 
     assert [said(first), said(second)] == ["10.0.0.64", "10.0.0.65"]
     assert said(stranger) == "carve a block of pods for there"
 
 
 def test_another_nodes_block_is_taken_over_only_while_it_is_empty() -> None:
-    blocks = batch(OF_NODES, carved_out={"pods"})
+    batch = batch_of(OF_NODES, carved_out={"pods"})
     theirs: BlocksThere = {OWN: [block("10.0.0.64", node=THERE)]}
 
-    pick(blocks, AddressRequest((OF_NODES,)), theirs, node=THERE)
-    mine = pick(blocks, AddressRequest((OF_NODES,)), {})
+    pick(batch, AddressRequest((OF_NODES,)), theirs, node=THERE)
+    mine = pick(batch, AddressRequest((OF_NODES,)), {})
 
     assert said(mine) == "10.0.0.65"
-    assert owners(blocks) == {"10.0.0.64": "there"}
+    assert owners(batch) == {"10.0.0.64": "there"}
 
 
 # Of several blocks ----------------------------------------------------------------------------------------
@@ -338,17 +338,17 @@ def test_another_nodes_block_is_taken_over_only_while_it_is_empty() -> None:
 def test_which_of_several_blocks_serves(
     rules: Pool, owner: NodeKey | None, past: Sequence[Block], address: str
 ) -> None:
-    blocks = locked(rules, *(replace(each, node=owner) for each in past))
+    batch = locked(rules, *(replace(each, node=owner) for each in past))
 
-    assert said(pick(blocks, AddressRequest((rules,)), {})) == address
+    assert said(pick(batch, AddressRequest((rules,)), {})) == address
 
 
 def test_several_blocks_take_turns_by_the_time_that_their_addresses_have_been_free() -> None:
     one = block("10.0.0.64", freed_all=NOW, freed={"10.0.0.64": ago(500), "10.0.0.65": ago(300)})
     other = block("10.0.0.128", freed_all=NOW, freed={"10.0.0.128": ago(400), "10.0.0.129": ago(200)})
-    blocks = locked(OF_ALL, one, other)
+    batch = locked(OF_ALL, one, other)
 
-    turns = [said(blocks.take(AddressRequest((OF_ALL,)), HERE)) for _ in range(5)]
+    turns = [said(batch.addresses.take(AddressRequest((OF_ALL,)), HERE)) for _ in range(5)]
 
     assert turns == ["10.0.0.64", "10.0.0.128", "10.0.0.65", "10.0.0.129", "searching"]
 
@@ -366,27 +366,29 @@ def test_several_blocks_take_turns_by_the_time_that_their_addresses_have_been_fr
     },
 )
 def test_how_many_blocks_the_first_search_of_a_batch_asks_for(requests: int, blocks: int) -> None:
-    some = batch(OF_ALL)
+    some = batch_of(OF_ALL)
 
     for _ in range(requests):
-        some.take(AddressRequest((OF_ALL,)), HERE)
+        some.addresses.take(AddressRequest((OF_ALL,)), HERE)
 
-    [search] = some.searches()
+    [search] = some.blocks.searches()
     assert isinstance(search, BlocksWithFree)
     assert search.limit == blocks
-    assert some.searches() == [], "what was asked is not asked again"
+    assert some.blocks.searches() == [], "what was asked is not asked again"
 
 
 def test_the_second_search_asks_for_a_block_for_each_request_and_for_none_that_is_locked() -> None:
-    some = batch(OF_ALL)
-    some.take(AddressRequest((OF_ALL,)), HERE)
-    some.receive(some.searches(), [Locked([block("10.0.0.64", taken=["10.0.0.64-10.0.0.126"])])])
+    some = batch_of(OF_ALL)
+    some.addresses.take(AddressRequest((OF_ALL,)), HERE)
+    some.blocks.receive(
+        some.blocks.searches(), [Locked([block("10.0.0.64", taken=["10.0.0.64-10.0.0.126"])])]
+    )
     pick(some, AddressRequest((OF_ALL,)), {})
 
     for _ in range(MOST_BLOCKS + 1):
-        some.take(AddressRequest((OF_ALL,)), HERE)
+        some.addresses.take(AddressRequest((OF_ALL,)), HERE)
 
-    assert some.searches() == [
+    assert some.blocks.searches() == [
         BlocksWithFree(
             pool="pods",
             owner=ANY,
@@ -407,24 +409,24 @@ def test_the_second_search_asks_for_a_block_for_each_request_and_for_none_that_i
     },
 )
 def test_since_when_an_address_must_have_been_free(rules: Pool, ready: int) -> None:
-    blocks = batch(rules)
-    blocks.take(AddressRequest((rules,)), HERE)
+    batch = batch_of(rules)
+    batch.addresses.take(AddressRequest((rules,)), HERE)
 
-    [search] = blocks.searches()
+    [search] = batch.blocks.searches()
 
     assert isinstance(search, BlocksWithFree)
     assert search.free_before == ready
 
 
 def test_two_nodes_search_their_own_blocks_apart_and_all_blocks_together() -> None:
-    own, everybodys = batch(OF_NODES), batch(OF_ALL)
+    own, everybodys = batch_of(OF_NODES), batch_of(OF_ALL)
 
     for node in (HERE, THERE):
-        own.take(AddressRequest((OF_NODES,)), node)
-        everybodys.take(AddressRequest((OF_ALL,)), node)
+        own.addresses.take(AddressRequest((OF_NODES,)), node)
+        everybodys.addresses.take(AddressRequest((OF_ALL,)), node)
 
-    assert [each.node for each in own.searches() if isinstance(each, BlocksWithFree)] == [HERE, THERE]
-    assert [each.node for each in everybodys.searches() if isinstance(each, BlocksWithFree)] == [None]
+    assert [each.node for each in own.blocks.searches() if isinstance(each, BlocksWithFree)] == [HERE, THERE]
+    assert [each.node for each in everybodys.blocks.searches() if isinstance(each, BlocksWithFree)] == [None]
 
 
 # Cooldown -------------------------------------------------------------------------------------------------
@@ -439,22 +441,22 @@ def test_two_nodes_search_their_own_blocks_apart_and_all_blocks_together() -> No
 )
 def test_an_address_that_is_given_back_in_the_batch(rules: Pool, then: str) -> None:
     full = block("10.0.0.64", taken=["10.0.0.64/26"])
-    blocks = locked(rules, full)
+    batch = locked(rules, full)
 
-    blocks.give_back(row(str(ip_address(full.first))))
+    batch.blocks.give_back(row(str(ip_address(full.first))))
 
-    assert said(blocks.take(AddressRequest((rules,)), HERE)) == then
+    assert said(batch.addresses.take(AddressRequest((rules,)), HERE)) == then
 
 
 def test_an_address_that_a_request_took_in_vain_serves_the_next() -> None:
-    blocks = batch(OF_ALL)
+    batch = batch_of(OF_ALL)
     last: BlocksThere = {ANY: [block("10.0.0.64", taken=["10.0.0.65-10.0.0.127"])]}
-    picked = pick(blocks, AddressRequest((OF_ALL,)), last)
+    picked = pick(batch, AddressRequest((OF_ALL,)), last)
     assert isinstance(picked, PickedAddress)
 
-    blocks.untake(picked)
+    batch.blocks.untake(picked)
 
-    assert said(pick(blocks, AddressRequest((OF_ALL,)), last)) == "10.0.0.64"
+    assert said(pick(batch, AddressRequest((OF_ALL,)), last)) == "10.0.0.64"
 
 
 # Others hold blocks ---------------------------------------------------------------------------------------
@@ -482,7 +484,7 @@ def test_an_address_that_a_request_took_in_vain_serves_the_next() -> None:
     },
 )
 def test_what_is_contended(there: BlocksThere, contended: Set[BlockOwner | str], then: str) -> None:
-    picked = pick(batch(OF_NODES), AddressRequest((OF_NODES,)), there, contended=contended)
+    picked = pick(batch_of(OF_NODES), AddressRequest((OF_NODES,)), there, contended=contended)
 
     assert said(picked) == then
 
@@ -495,7 +497,7 @@ def test_a_pool_that_lends_nothing_refuses_once_no_block_can_be_the_nodes() -> N
     assert list(order_of_steps(rules, HERE)) == [OWN, NONE, CARVE, OTHER_WHILE_EMPTY]
     assert list(order_of_steps(rules, None)) == [NONE, CARVE]
     with pytest.raises(NothingFree):
-        pick(batch(rules, carved_out={"pods"}), AddressRequest((rules,)), half)
+        pick(batch_of(rules, carved_out={"pods"}), AddressRequest((rules,)), half)
 
 
 # A certain address ----------------------------------------------------------------------------------------
@@ -522,23 +524,23 @@ def test_a_pool_that_lends_nothing_refuses_once_no_block_can_be_the_nodes() -> N
 def test_a_requested_address(there: BlocksThere, contended: Set[BlockOwner | str], then: str) -> None:
     wanted = AddressRequest((OF_ALL,), addresses("10.0.0.70"))
 
-    assert said(pick(batch(OF_ALL), wanted, there, contended=contended)) == then
+    assert said(pick(batch_of(OF_ALL), wanted, there, contended=contended)) == then
 
 
 def test_a_block_keeps_its_turn_when_its_next_address_is_taken_by_request() -> None:
     past = block("10.0.0.64", freed_all=NOW, freed={"10.0.0.70": ago(500), "10.0.0.80": ago(300)})
-    blocks = locked(OF_ALL, past)
+    batch = locked(OF_ALL, past)
 
-    requested = blocks.take(AddressRequest((OF_ALL,), addresses("10.0.0.70")), HERE)
+    requested = batch.addresses.take(AddressRequest((OF_ALL,), addresses("10.0.0.70")), HERE)
 
     assert said(requested) == "10.0.0.70"
-    assert said(blocks.take(AddressRequest((OF_ALL,)), HERE)) == "10.0.0.80"
+    assert said(batch.addresses.take(AddressRequest((OF_ALL,)), HERE)) == "10.0.0.80"
 
 
 def test_the_block_of_a_requested_address_is_carved_for_its_node() -> None:
     wanted = AddressRequest((OF_NODES,), addresses("10.0.0.70"))
 
-    assert said(pick(batch(OF_NODES), wanted, {})) == "carve block 10.0.0.64 of pods for here"
+    assert said(pick(batch_of(OF_NODES), wanted, {})) == "carve block 10.0.0.64 of pods for here"
 
 
 @table(
@@ -571,23 +573,25 @@ def test_whose_block_a_requested_address_leaves(
     borrow: bool, there: Block, then: str, owner: str | None
 ) -> None:
     rules = pool(affinity=Affinity.NODE, borrow=borrow)
-    blocks = batch(rules)
+    batch = batch_of(rules)
     wanted = AddressRequest((rules,), addresses("10.0.0.70"))
 
     try:
-        outcome = said(pick(blocks, wanted, {"10.0.0.64": [there]}))
+        outcome = said(pick(batch, wanted, {"10.0.0.64": [there]}))
     except AddressUnavailable as refused:
         outcome = str(refused)
 
     assert outcome == then
-    assert owners(blocks) == ({"10.0.0.64": owner} if owner is not None else {})
+    assert owners(batch) == ({"10.0.0.64": owner} if owner is not None else {})
 
 
 def test_an_address_in_use_is_adopted_whoever_has_its_block() -> None:
     rules = pool(affinity=Affinity.NODE, borrow=False)
     wanted = AddressRequest((rules,), addresses("10.0.0.70"), adopted=True)
 
-    picked = pick(batch(rules), wanted, {"10.0.0.64": [block("10.0.0.64", node=THERE, taken=["10.0.0.64"])]})
+    picked = pick(
+        batch_of(rules), wanted, {"10.0.0.64": [block("10.0.0.64", node=THERE, taken=["10.0.0.64"])]}
+    )
 
     assert said(picked) == "10.0.0.70"
 
@@ -612,12 +616,12 @@ def test_when_a_certain_address_is_refused(
     place: str, there: BlocksThere, refusal: type[DomainError]
 ) -> None:
     with pytest.raises(refusal):
-        pick(batch(OF_ALL), AddressRequest((OF_ALL,), addresses(place)), there)
+        pick(batch_of(OF_ALL), AddressRequest((OF_ALL,), addresses(place)), there)
 
 
 def test_a_refusal_names_the_first_address_that_lies_in_the_pool() -> None:
     with pytest.raises(AddressUnavailable, match="network") as refused:
-        pick(batch(SECOND), AddressRequest((SECOND,), addresses("10.0.0.200-10.0.1.1")), {})
+        pick(batch_of(SECOND), AddressRequest((SECOND,), addresses("10.0.0.200-10.0.1.1")), {})
 
     assert str(refused.value.address) == "10.0.1.0"
 
@@ -644,15 +648,15 @@ def test_a_refusal_names_the_first_address_that_lies_in_the_pool() -> None:
 )
 def test_an_address_of_a_reserved_prefix_over_two_blocks_comes(there: BlocksThere, then: str) -> None:
     prefix = "10.0.0.64-10.0.0.191"
-    blocks = batch(OF_ALL, kept=[reserved(prefix, owner="vm-1")])
+    batch = batch_of(OF_ALL, kept=[reserved(prefix, owner="vm-1")])
 
-    assert said(pick(blocks, AddressRequest((OF_ALL,), addresses(prefix)), there)) == then
+    assert said(pick(batch, AddressRequest((OF_ALL,), addresses(prefix)), there)) == then
 
 
 def test_a_reserved_address_goes_to_nobody_who_did_not_ask_for_it() -> None:
-    blocks = batch(OF_ALL, kept=[reserved("10.0.0.64/31", owner="vm-1")])
+    batch = batch_of(OF_ALL, kept=[reserved("10.0.0.64/31", owner="vm-1")])
 
-    picked = pick(blocks, AddressRequest((OF_ALL,)), {ANY: [block("10.0.0.64")]})
+    picked = pick(batch, AddressRequest((OF_ALL,)), {ANY: [block("10.0.0.64")]})
 
     assert said(picked) == "10.0.0.66"
 
@@ -683,9 +687,9 @@ def test_a_reserved_address_goes_to_nobody_who_did_not_ask_for_it() -> None:
 def test_from_which_of_its_alternatives_an_address_comes(
     pools: Sequence[Pool], carved_out: Set[str], then: str
 ) -> None:
-    blocks = batch(*pools, carved_out=carved_out)
+    batch = batch_of(*pools, carved_out=carved_out)
 
-    assert said(pick(blocks, AddressRequest(tuple(pools)), {})) == then
+    assert said(pick(batch, AddressRequest(tuple(pools)), {})) == then
 
 
 @table(
@@ -699,10 +703,10 @@ def test_from_which_of_its_alternatives_an_address_comes(
     },
 )
 def test_when_nothing_is_free(wanted: AddressRequest) -> None:
-    blocks = batch(*wanted.pools, carved_out={"first", "second"})
+    batch = batch_of(*wanted.pools, carved_out={"first", "second"})
 
     with pytest.raises(NothingFree) as refused:
-        pick(blocks, wanted, {})
+        pick(batch, wanted, {})
 
     assert refused.value.pools == tuple(each.name for each in wanted.pools)
 
@@ -710,7 +714,7 @@ def test_when_nothing_is_free(wanted: AddressRequest) -> None:
 def test_a_draining_pool_lets_a_holder_keep_the_address_that_it_uses_already() -> None:
     wanted = AddressRequest((DRAINING,), addresses("10.0.2.9"), adopted=True)
 
-    picked = pick(batch(DRAINING), wanted, {"10.0.2.0": [block("10.0.2.0", of="draining")]})
+    picked = pick(batch_of(DRAINING), wanted, {"10.0.2.0": [block("10.0.2.0", of="draining")]})
 
     assert said(picked) == "10.0.2.9"
 
@@ -728,17 +732,17 @@ def test_a_draining_pool_lets_a_holder_keep_the_address_that_it_uses_already() -
     },
 )
 def test_what_shows_that_the_catalogue_has_changed(unknown: Block) -> None:
-    blocks = batch(OF_ALL)
-    blocks.take(AddressRequest((OF_ALL,)), HERE)
+    batch = batch_of(OF_ALL)
+    batch.addresses.take(AddressRequest((OF_ALL,)), HERE)
 
     with pytest.raises(StaleCatalogue):
-        blocks.receive(blocks.searches(), [Locked([unknown])])
+        batch.blocks.receive(batch.blocks.searches(), [Locked([unknown])])
 
 
 def test_the_last_address_of_a_pool_may_be_a_block_of_its_own() -> None:
     rules = pool(subnet="10.0.0.0/31", block_length=32)
 
-    picked = pick(batch(rules), AddressRequest((rules,)), {ANY: [block("10.0.0.1", size=1)]})
+    picked = pick(batch_of(rules), AddressRequest((rules,)), {ANY: [block("10.0.0.1", size=1)]})
 
     assert said(picked) == "10.0.0.1"
 
@@ -753,21 +757,21 @@ def test_the_last_address_of_a_pool_may_be_a_block_of_its_own() -> None:
 def test_what_a_release_lacks_of_its_block(
     there: BlocksThere, contended: Set[BlockOwner | str], lacks: NotYet | None
 ) -> None:
-    blocks, number = batch(OF_ALL), int(ip_address("10.0.0.64"))
-    assert blocks.lacks("pods", number) is NotYet.SEARCHING
-    searches = blocks.searches()
+    batch, number = batch_of(OF_ALL), int(ip_address("10.0.0.64"))
+    assert batch.blocks.lacks("pods", number) is NotYet.SEARCHING
+    searches = batch.blocks.searches()
     assert searches == [BlockId("pods", number)]
 
-    blocks.receive(searches, [answer(search, there, contended) for search in searches])
+    batch.blocks.receive(searches, [answer(search, there, contended) for search in searches])
 
-    assert blocks.lacks("pods", number) is lacks
+    assert batch.blocks.lacks("pods", number) is lacks
 
 
 def test_a_held_address_without_a_block_shows_that_its_pool_was_made_anew() -> None:
-    blocks, number = batch(OF_ALL), int(ip_address("10.0.0.64"))
-    blocks.lacks("pods", number)
+    batch, number = batch_of(OF_ALL), int(ip_address("10.0.0.64"))
+    batch.blocks.lacks("pods", number)
 
-    blocks.receive(blocks.searches(), [Locked([])])
+    batch.blocks.receive(batch.blocks.searches(), [Locked([])])
 
     with pytest.raises(StaleCatalogue):
-        blocks.lacks("pods", number)
+        batch.blocks.lacks("pods", number)

@@ -6,11 +6,13 @@ from collections.abc import Sequence, Set
 
 import pytest
 
-from ipamd.backends.interface import BlockOwner, BlocksWithFree
+from ipamd.backends.interface import BlockOwner, BlocksWithFree, Found
+from ipamd.engine.allocation.batch import Batch
 from ipamd.engine.allocation.block_owners import CarvingStep
-from ipamd.engine.allocation.block_search import BatchBlocks, NotYet
 from ipamd.engine.allocation.call import carvable
-from ipamd.engine.allocation.prefix_search import PrefixSearch, order_of_prefix_steps
+from ipamd.engine.allocation.picked import NotYet
+from ipamd.engine.allocation.prefix_search import order_of_prefix_steps
+from ipamd.engine.allocation.reports import NO_LEASES
 from ipamd.engine.allocation.selection import AddressRequest, select
 from ipamd.engine.clock import Reading
 from ipamd.models.block import Block
@@ -57,13 +59,11 @@ def pick(
 ) -> str:
     """What is picked, with as many searches as that needs; an error's code if there is one."""
     rules = catalogue(*wanted.pools, *kept)
-    clock = Reading(NOW)
-    blocks = BatchBlocks(rules, carved_out, clock)
-    prefixes = PrefixSearch(blocks, rules, clock)
+    batch = Batch(Found({}, {}), rules, carved_out, Reading(NOW), NO_LEASES)
     try:
-        while (picked := prefixes.take(wanted, length, node)) is NotYet.SEARCHING:
-            searches = blocks.searches()
-            blocks.receive(searches, [answer(search, there, contended) for search in searches])
+        while (picked := batch.prefixes.take(wanted, length, node)) is NotYet.SEARCHING:
+            searches = batch.blocks.searches()
+            batch.blocks.receive(searches, [answer(search, there, contended) for search in searches])
     except DomainError as error:
         return error.code
     return said(picked)
@@ -173,11 +173,11 @@ def test_a_caller_without_a_node_takes_a_prefix_out_of_a_block_of_no_node() -> N
 
 def test_a_search_for_a_prefix_is_for_blocks_with_so_many_addresses() -> None:
     rules = catalogue(OF_ALL)
-    blocks = BatchBlocks(rules, set(), Reading(NOW))
+    batch = Batch(Found({}, {}), rules, set(), Reading(NOW), NO_LEASES)
 
-    PrefixSearch(blocks, rules, Reading(NOW)).take(AddressRequest((OF_ALL,)), 28, HERE)
+    batch.prefixes.take(AddressRequest((OF_ALL,)), 28, HERE)
 
-    [search] = blocks.searches()
+    [search] = batch.blocks.searches()
     assert isinstance(search, BlocksWithFree)
     assert search.most_allocated == 48
 

@@ -22,7 +22,7 @@ from ipamd.backends.interface import (
 )
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.administration.editing import Editing
-from ipamd.engine.allocation.block_search import BatchBlocks
+from ipamd.engine.allocation.batch_blocks import BatchBlocks
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import StaleCatalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
@@ -202,7 +202,7 @@ class Holds(CatalogueWriter):
         catalogue = self._cache.catalogue
         await transaction.find([hold.owner.digest])
         [left] = await transaction.of_holds([HoldSearch(hold.owner.digest, HELD, AT_ONCE)])
-        blocks = BatchBlocks(catalogue, frozenset(), self._clock.read())
+        blocks = BatchBlocks(catalogue, self._clock.read())
         for row in left.rows:
             blocks.lacks(row.pool, row.block)
         searches = blocks.searches()

@@ -10,12 +10,12 @@ from msgspec import structs
 from ipamd.backends.interface import HoldPosition, HoldSearch, LockedRows
 from ipamd.engine.allocation import call_order
 from ipamd.engine.allocation.batch import Batch
-from ipamd.engine.allocation.block_search import NotYet, PickedAddress
 from ipamd.engine.allocation.call import AllocateCall, Contended, NeedsBlock, NeedsBlocks, Verdict
 from ipamd.engine.allocation.draining import refuse_draining
 from ipamd.engine.allocation.former_addresses import with_former, workload_that_asks
 from ipamd.engine.allocation.holds import beside_holds, leaving, wanted_by, with_holds
 from ipamd.engine.allocation.owned_addresses import with_owned
+from ipamd.engine.allocation.picked import NotYet, PickedAddress
 from ipamd.engine.allocation.selection import AddressRequest, select
 from ipamd.models.allocation import Allocation, SeatPosition
 from ipamd.models.errors import (
@@ -197,15 +197,15 @@ class Allocations:
 
     def _take(self, asked: AddressRequest, call: AllocateCall) -> PickedAddress | NotYet | NeedsBlock:
         """Pick an address: the owner's, what the workload had, out of a hold, else any other."""
-        blocks = self._batch.blocks
+        addresses = self._batch.addresses
         if asked.owned is not None:
             return self._take_owned(asked.owned, call)
         if asked.prefix_length is not None:
             return self._batch.prefixes.take(asked, asked.prefix_length, call.node)
         if not asked.holds:
-            return blocks.take(asked, call.node)
-        found = blocks.take_again(asked, call.node) or self._batch.holds.take(asked)
-        return found or blocks.take(beside_holds(asked), call.node)
+            return addresses.take(asked, call.node)
+        found = addresses.take_again(asked, call.node) or self._batch.holds.take(asked)
+        return found or addresses.take(beside_holds(asked), call.node)
 
     def _untake(self, picked: PickedAddress) -> None:
         if picked.held is None:

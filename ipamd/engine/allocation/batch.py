@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from ipamd.backends.interface import Changes, Found
-from ipamd.engine.allocation.block_search import BatchBlocks
+from ipamd.engine.allocation.address_search import AddressSearch
+from ipamd.engine.allocation.batch_blocks import BatchBlocks
 from ipamd.engine.allocation.holds import BatchHolds
 from ipamd.engine.allocation.owned_addresses import OwnedAddresses
 from ipamd.engine.allocation.prefix_search import PrefixSearch
@@ -30,8 +31,9 @@ class Batch:
         self.leases, self.pinned = leased.leases, leased.pinned
         self.catalogue = catalogue
         self.now = clock.now
-        self.blocks = BatchBlocks(catalogue, carved_out, clock)
-        self.prefixes = PrefixSearch(self.blocks, catalogue, clock)
+        self.blocks = BatchBlocks(catalogue, clock)
+        self.addresses = AddressSearch(self.blocks, catalogue, carved_out, clock)
+        self.prefixes = PrefixSearch(self.blocks, self.addresses, catalogue, carved_out, clock)
         self.changes = Changes()
         self.announced: set[Announced] = set()
         self.tallies = BatchTallies(catalogue.quotas)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from ipamd.backends.interface import Changes, Ended, HoldPosition, HoldSearch, LockedRows
-from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress
+from ipamd.engine.allocation.batch_blocks import BatchBlocks
 from ipamd.engine.allocation.former_addresses import kept
+from ipamd.engine.allocation.picked import NotYet, PickedAddress
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading

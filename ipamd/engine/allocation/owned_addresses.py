@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from ipamd.backends.interface import Changes, Ended, HeldAddress, OwnerChange
-from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress
+from ipamd.engine.allocation.batch_blocks import BatchBlocks
 from ipamd.engine.allocation.holds import BatchHolds
+from ipamd.engine.allocation.picked import NotYet, PickedAddress
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.allocation.tallies import BatchTallies
 from ipamd.models.allocation import NEVER_CAME, SLOTS, Allocation, Ending, Workload

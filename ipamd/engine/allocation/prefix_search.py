@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Final
 
 from ipamd.addressing.block import OpenBlock
 from ipamd.addressing.mask import Mask
 from ipamd.backends.interface import BlockOwner
+from ipamd.engine.allocation.address_search import AddressSearch
+from ipamd.engine.allocation.batch_blocks import BatchBlocks
 from ipamd.engine.allocation.block_owners import CarvingStep, not_lent, order_of_steps, owner_asked
-from ipamd.engine.allocation.block_search import BatchBlocks, NotYet, PickedAddress
 from ipamd.engine.allocation.call import NeedsBlock, carvable
+from ipamd.engine.allocation.certain_place import Part, parts_of
 from ipamd.engine.allocation.former_addresses import kept, kept_until
+from ipamd.engine.allocation.picked import NotYet, PickedAddress
 from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
@@ -29,9 +32,18 @@ FREE: Final = HELD - 1
 class PrefixSearch:
     """Looks for prefixes in the blocks of a batch, in the order in which addresses are looked for."""
 
-    def __init__(self, blocks: BatchBlocks, catalogue: Catalogue, clock: Reading) -> None:
+    def __init__(
+        self,
+        blocks: BatchBlocks,
+        addresses: AddressSearch,
+        catalogue: Catalogue,
+        carved_out: Set[str],
+        clock: Reading,
+    ) -> None:
         self._blocks = blocks
+        self._addresses = addresses
         self._catalogue = catalogue
+        self._carved_out = carved_out
         self._clock = clock
 
     def take(
@@ -61,10 +73,10 @@ class PrefixSearch:
         """
         count = pool.count_of(length)
         if count == 1:
-            return self._blocks.take_from(pool, asking)
+            return self._addresses.take_from(pool, asking)
         node = asking if pool.affinity is Affinity.NODE else None
         free_before = self._clock.past(pool.cooldown * SECOND)
-        is_carved_out = self._blocks.is_carved_out(carvable(pool.name, count))
+        is_carved_out = carvable(pool.name, count) in self._carved_out
         for each in order_of_prefix_steps(pool, node):
             if isinstance(each, CarvingStep):
                 if not is_carved_out:
@@ -87,7 +99,7 @@ class PrefixSearch:
         """The open blocks of a step, those that have been free longest first, and of equals the last."""
         opened = [
             block
-            for block in self._blocks.opened(pool.name)
+            for block in self._blocks.opened(pool.name).values()
             if block.next_free_since is not None
             and (owner is BlockOwner.ANY or owner_asked(block.block, node) is owner)
         ]
@@ -101,12 +113,10 @@ class PrefixSearch:
         mask, count = self._catalogue.mask(pool), pool.count_of(length)
         usable = mask.usable_within(place)
         taken = lent = None
-        for number in mask.blocks_meeting(usable):
-            block = self._blocks.at(pool.name, number, node)
-            if not isinstance(block, OpenBlock):
-                return block
-            bits = usable.bits(number, pool.block_size)
-            owner = owner_asked(block.block, node)
+        for part in parts_of(usable, mask, node, self._blocks):
+            if not isinstance(part, Part):
+                return part
+            block, owner, bits = part
             if owner is BlockOwner.ANY and not (_lends_prefixes(pool, node) or request.adopted):
                 lent = not_lent(place.first, block.block, pool)
                 continue
@@ -135,7 +145,7 @@ class PrefixSearch:
     def _picked(
         self, block: OpenBlock, value: int, pool: Pool, length: int, owner: BlockOwner, node: NodeKey | None
     ) -> PickedAddress:
-        self._blocks.note_taken_from(block, owner, node)
+        self._blocks.take_over(block, owner, node)
         return PickedAddress(pool, block.block.first, pool.address_of(value), prefix_length=length)
 
 

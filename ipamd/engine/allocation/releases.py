@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipamd.backends.interface import Ended, RememberedRelease, SetBack
 from ipamd.engine.allocation import call_order
 from ipamd.engine.allocation.batch import Batch
-from ipamd.engine.allocation.block_search import NotYet
 from ipamd.engine.allocation.call import Contended, ReleaseCall, Verdict
 from ipamd.engine.allocation.former_addresses import former_of
+from ipamd.engine.allocation.picked import NotYet
 from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import HeldBack, LeaseOver, OwnerHeld, SeatLeased
 from ipamd.models.former_address import FormerAddress

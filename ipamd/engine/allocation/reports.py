@@ -10,8 +10,9 @@ from msgspec import structs
 
 from ipamd.backends.interface import Changes, Found, Transaction
 from ipamd.engine.allocation import call_order
-from ipamd.engine.allocation.block_search import BatchBlocks, NotYet
+from ipamd.engine.allocation.batch_blocks import BatchBlocks
 from ipamd.engine.allocation.call import Call, Contended, ReleaseCall, ReportCall, Verdict
+from ipamd.engine.allocation.picked import NotYet
 from ipamd.engine.allocation.seat_changes import SeatChanges
 from ipamd.models.allocation import Allocation
 from ipamd.models.errors import ReportGap

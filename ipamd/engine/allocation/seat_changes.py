@@ -8,7 +8,7 @@ from msgspec import structs
 
 from ipamd.backends.interface import Changes, Ended, RememberedRelease
 from ipamd.engine.allocation import call_order
-from ipamd.engine.allocation.block_search import BatchBlocks
+from ipamd.engine.allocation.batch_blocks import BatchBlocks
 from ipamd.engine.allocation.tallies import BatchTallies
 from ipamd.models.allocation import Allocation, Ending, SeatPosition, Workload
 from ipamd.models.identity import Identity
