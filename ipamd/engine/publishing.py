@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipamd.engine.administration.changes import Administration
 from ipamd.engine.administration.pod_networks import PodNetworks
 from ipamd.engine.allocation.allocator import Allocator
-from ipamd.engine.allocation.selection import why_not_selected
+from ipamd.engine.allocation.pool_choice import why_not_selected
 from ipamd.engine.catalogue import Catalogue, RequestContext
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.inspection.pod_network import AnnouncedNode, NetworkQueries

@@ -15,13 +15,13 @@ import pytest
 
 from ipamd.backends.conformance.examples import allocation as row
 from ipamd.backends.interface import BlockId, BlockOwner, BlocksWithFree, Found, Locked
+from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.allocation.batch import Batch
 from ipamd.engine.allocation.block_owners import CarvingStep, order_of_steps
 from ipamd.engine.allocation.block_search import MOST_BLOCKS
 from ipamd.engine.allocation.call import NeedsBlock
 from ipamd.engine.allocation.picked import NotYet, PickedAddress
 from ipamd.engine.allocation.reports import NO_LEASES
-from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import StaleCatalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.allocation import written

@@ -6,14 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.allocation.candidate_pools import candidates_of, count_candidates, why_nothing
-from ipamd.engine.allocation.selection import (
-    AddressRequest,
-    context_of,
-    select,
-    why_not_selected,
-    why_not_unasked,
-)
+from ipamd.engine.allocation.pool_choice import context_of, why_not_selected, why_not_unasked
+from ipamd.engine.allocation.selection import select
 from ipamd.engine.catalogue import RequestContext
 from ipamd.models.errors import (
     AddressUnavailable,

@@ -7,13 +7,14 @@ from collections.abc import Sequence, Set
 import pytest
 
 from ipamd.backends.interface import BlockOwner, BlocksWithFree, Found
+from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.allocation.batch import Batch
 from ipamd.engine.allocation.block_owners import CarvingStep
 from ipamd.engine.allocation.call import carvable
 from ipamd.engine.allocation.picked import NotYet
 from ipamd.engine.allocation.prefix_search import order_of_prefix_steps
 from ipamd.engine.allocation.reports import NO_LEASES
-from ipamd.engine.allocation.selection import AddressRequest, select
+from ipamd.engine.allocation.selection import select
 from ipamd.engine.clock import Reading
 from ipamd.models.block import Block
 from ipamd.models.errors import DomainError

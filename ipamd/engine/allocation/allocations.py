@@ -9,6 +9,7 @@ from msgspec import structs
 
 from ipamd.backends.interface import HoldPosition, HoldSearch, LockedRows
 from ipamd.engine.allocation import call_order
+from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.allocation.batch import Batch
 from ipamd.engine.allocation.call import AllocateCall, Contended, NeedsBlock, NeedsBlocks, Verdict
 from ipamd.engine.allocation.draining import refuse_draining
@@ -16,7 +17,7 @@ from ipamd.engine.allocation.former_addresses import with_former, workload_that_
 from ipamd.engine.allocation.holds import beside_holds, leaving, wanted_by, with_holds
 from ipamd.engine.allocation.owned_addresses import with_owned
 from ipamd.engine.allocation.picked import NotYet, PickedAddress
-from ipamd.engine.allocation.selection import AddressRequest, select
+from ipamd.engine.allocation.selection import select
 from ipamd.models.allocation import Allocation, SeatPosition
 from ipamd.models.errors import (
     AddressUnavailable,
@@ -32,7 +33,7 @@ from ipamd.models.lease import Seat
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Grant, Granted, Refused
 from ipamd.models.pool import Affinity
-from ipamd.models.request import AllocationRequest
+from ipamd.models.request import AllocationRequest, SeatRequest
 
 RESTORING: Final = (
     "and not all nodes have said yet what lives on them: nothing is given to anybody new until then, or an "
@@ -217,66 +218,65 @@ class Allocations:
         pool = self._batch.catalogue.pools[owned.pool]
         return self._batch.owned.take(owned, call.request.holder, pool, call.node)
 
-    def _grant(self, call: AllocateCall, taken: list[PickedAddress]) -> Granted:
-        batch, request = self._batch, call.request
-        boot = request.issued.boot if request.issued is not None else None
-        is_container = isinstance(request.holder, Identity)
-        wanted = request.seat
-        grants = []
-        if wanted is not None:
-            batch.changes.seats.append(
-                Seat(
-                    node=wanted.seat.node,
-                    number=wanted.seat.number,
-                    key=wanted.key,
-                    configuration=wanted.configuration,
-                    network=wanted.network,
-                )
-            )
+    def _grant(self, call: AllocateCall, taken: Sequence[PickedAddress]) -> Granted:
+        """Give a holder what was picked for it."""
+        request = call.request
+        if request.seat is not None:
+            self._batch.changes.seats.append(_seat(request.seat))
         for position, picked in enumerate(taken):
-            pool, owned, held = picked.pool, picked.owned, picked.held
-            of_node = pool.affinity is Affinity.NODE
-            begun = Allocation(
-                id=None,
-                space=pool.space,
-                address=picked.address,
-                pool=pool.name,
-                block=picked.block,
-                holder=request.holder,
-                digest=call.digest,
-                position=position,
-                workload=request.workload,
-                boot=boot,
-                netns=request.netns,
-                since=batch.now,
-                until=None,
-                ending=None,
-                generation=1,
-                taken=call.order,
-                repeated=call.order,
-                idempotency=request.idempotency,
-                begun_by=request.by,
-                borrowed=of_node and request.owner is None and batch.blocks.is_borrowed(picked, call.node),
-                seat=SeatPosition(wanted.seat.number, position) if wanted is not None else None,
-                free_since=batch.blocks.lease(picked) if wanted is not None else None,
-                prefix_length=picked.prefix_length,
-            )
-            if held is not None:
-                batch.holds.end(held)
-                begun = structs.replace(begun, hold=held.hold)
-            if request.hold is not None:
-                batch.holds.begin_filling(begun, picked, request.hold)
-            elif request.for_owner is None:
-                batch.changes.begun.append(begun)
-            else:
-                self._begin_for(request.for_owner, begun, owned)
-            if begun.borrowed or not is_container:
-                batch.announce(pool.name, begun.announced_for)
-            if of_node and owned is None and held is None and self._is_running_short(picked, call.node):
-                self._nearly_full.add(NeedsBlock(pool.name, call.node))
-            grants.append(Grant(picked.address, pool, picked.prefix_length))
+            self._begin_time(call, position, picked)
+        grants = tuple(Grant(each.address, each.pool, each.prefix_length) for each in taken)
         repeated = request.for_owner == request.holder and all(picked.owned for picked in taken)
-        return Granted(tuple(grants), repeated)
+        return Granted(grants, repeated)
+
+    def _begin_time(self, call: AllocateCall, position: int, picked: PickedAddress) -> None:
+        """Begin the holder's time with an address, and announce it where it is to be announced."""
+        batch, request, held = self._batch, call.request, picked.held
+        begun = self._begun(call, position, picked)
+        if held is not None:
+            batch.holds.end(held)
+            begun = structs.replace(begun, hold=held.hold)
+        if request.hold is not None:
+            batch.holds.begin_filling(begun, picked, request.hold)
+        elif request.for_owner is None:
+            batch.changes.begun.append(begun)
+        else:
+            self._begin_for(request.for_owner, begun, picked.owned)
+        if begun.borrowed or not isinstance(request.holder, Identity):
+            batch.announce(begun.pool, begun.announced_for)
+        is_new = picked.owned is None and held is None
+        if is_new and picked.pool.affinity is Affinity.NODE and self._is_running_short(picked, call.node):
+            self._nearly_full.add(NeedsBlock(begun.pool, call.node))
+
+    def _begun(self, call: AllocateCall, position: int, picked: PickedAddress) -> Allocation:
+        batch, request, pool = self._batch, call.request, picked.pool
+        seat = request.seat
+        of_node = pool.affinity is Affinity.NODE
+        return Allocation(
+            id=None,
+            space=pool.space,
+            address=picked.address,
+            pool=pool.name,
+            block=picked.block,
+            holder=request.holder,
+            digest=call.digest,
+            position=position,
+            workload=request.workload,
+            boot=request.issued.boot if request.issued is not None else None,
+            netns=request.netns,
+            since=batch.now,
+            until=None,
+            ending=None,
+            generation=1,
+            taken=call.order,
+            repeated=call.order,
+            idempotency=request.idempotency,
+            begun_by=request.by,
+            borrowed=of_node and request.owner is None and batch.blocks.is_borrowed(picked, call.node),
+            seat=SeatPosition(seat.seat.number, position) if seat is not None else None,
+            free_since=batch.blocks.lease(picked) if seat is not None else None,
+            prefix_length=picked.prefix_length,
+        )
 
     def _begin_for(self, owner: Owner, begun: Allocation, owned: Allocation | None) -> None:
         """Begin a time with an address of an owner, `owned` if the owner had it before."""
@@ -294,6 +294,17 @@ class Allocations:
             and self._batch.catalogue.announces(picked.pool.name, node.cluster)
             and self._batch.blocks.is_nearly_full(picked)
         )
+
+
+def _seat(wanted: SeatRequest) -> Seat:
+    """The seat for which a request asks."""
+    return Seat(
+        node=wanted.seat.node,
+        number=wanted.seat.number,
+        key=wanted.key,
+        configuration=wanted.configuration,
+        network=wanted.network,
+    )
 
 
 def _undecided(lacking: Sequence[NotYet | NeedsBlock]) -> Contended | NeedsBlocks | None:

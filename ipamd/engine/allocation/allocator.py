@@ -11,7 +11,7 @@ from ipamd.engine.allocation.batching import Batching
 from ipamd.engine.allocation.boots import Boots
 from ipamd.engine.allocation.call import AllocateCall, ReleaseCall, ReportCall
 from ipamd.engine.allocation.freed import FreedBell
-from ipamd.engine.allocation.selection import context_of
+from ipamd.engine.allocation.pool_choice import context_of
 from ipamd.engine.announcements import Announcements
 from ipamd.engine.catalogue import RequestContext
 from ipamd.engine.catalogue_cache import CatalogueCache

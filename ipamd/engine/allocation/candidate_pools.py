@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ipamd.engine.allocation.selection import (
+from ipamd.engine.allocation.pool_choice import (
     MOST_NAMED,
     alternatives,
     listed,

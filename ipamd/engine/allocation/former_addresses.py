@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from ipamd.addressing.mask import Mask
-from ipamd.engine.allocation.selection import AddressRequest
+from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.clock import Reading
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation

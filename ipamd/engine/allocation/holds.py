@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from ipamd.backends.interface import Changes, Ended, HoldPosition, HoldSearch, LockedRows
+from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.allocation.batch_blocks import BatchBlocks
 from ipamd.engine.allocation.former_addresses import kept
 from ipamd.engine.allocation.picked import NotYet, PickedAddress
-from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.allocation import Allocation, Ending, Workload

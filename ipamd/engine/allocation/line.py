@@ -12,8 +12,9 @@ from typing import Final
 
 from msgspec import structs
 
+from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.allocation.holds import with_holds
-from ipamd.engine.allocation.selection import AddressRequest, select
+from ipamd.engine.allocation.selection import select
 from ipamd.engine.allocation.tallies import limits_of
 from ipamd.engine.catalogue import Catalogue
 from ipamd.models.address import AddressRange

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from ipamd.backends.interface import Changes, Ended, HeldAddress, OwnerChange
+from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.allocation.batch_blocks import BatchBlocks
 from ipamd.engine.allocation.holds import BatchHolds
 from ipamd.engine.allocation.picked import NotYet, PickedAddress
-from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.allocation.tallies import BatchTallies
 from ipamd.models.allocation import NEVER_CAME, SLOTS, Allocation, Ending, Workload
 from ipamd.models.errors import AddressUnavailable, OwnerFull, OwnerHeld

@@ -8,6 +8,7 @@ from typing import Final
 from ipamd.addressing.block import OpenBlock
 from ipamd.addressing.mask import Mask
 from ipamd.backends.interface import BlockOwner
+from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.allocation.address_search import AddressSearch
 from ipamd.engine.allocation.batch_blocks import BatchBlocks
 from ipamd.engine.allocation.block_owners import CarvingStep, not_lent, order_of_steps, owner_asked
@@ -15,7 +16,6 @@ from ipamd.engine.allocation.call import NeedsBlock, carvable
 from ipamd.engine.allocation.certain_place import Part, parts_of
 from ipamd.engine.allocation.former_addresses import kept, kept_until
 from ipamd.engine.allocation.picked import NotYet, PickedAddress
-from ipamd.engine.allocation.selection import AddressRequest
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.address import AddressRange

@@ -8,7 +8,7 @@ from itertools import chain
 from msgspec import structs
 
 from ipamd.backends.interface import Tallied, TallyChange
-from ipamd.engine.allocation.selection import AddressRequest
+from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.quotas import QuotaIndex
 from ipamd.models.allocation import Allocation
 from ipamd.models.errors import QuotaExceeded

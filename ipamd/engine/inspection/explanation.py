@@ -7,8 +7,10 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from ipamd.backends.interface import HeldAddress, Ledger
+from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.allocation.candidate_pools import Candidate, candidates_of, count_candidates
-from ipamd.engine.allocation.selection import AddressRequest, context_of, no_addresses, select, why_not_had
+from ipamd.engine.allocation.pool_choice import context_of, no_addresses
+from ipamd.engine.allocation.selection import select, why_not_had
 from ipamd.engine.allocation.tallies import counts, exceeded, limits_of
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ipamd.backends.interface import NOT_ADDED_UP, Backend
-from ipamd.engine.allocation.selection import alternatives
+from ipamd.engine.allocation.pool_choice import alternatives
 from ipamd.engine.catalogue import RequestContext
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock

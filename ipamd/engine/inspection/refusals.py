@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipamd.backends.interface import Ledger
 from ipamd.engine.allocation.candidate_pools import why_nothing
-from ipamd.engine.allocation.selection import MOST_NAMED
+from ipamd.engine.allocation.pool_choice import MOST_NAMED
 from ipamd.engine.catalogue import RequestContext
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ipamd.engine.allocation.selection import alternatives, why_not_selected
+from ipamd.engine.allocation.pool_choice import alternatives, why_not_selected
 from ipamd.engine.catalogue import Catalogue, RequestContext
 from ipamd.models.allocation import Allocation
 from ipamd.models.errors import DomainError

@@ -9,7 +9,7 @@ from typing import Final
 
 from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.engine.allocation.allocator import Allocator
-from ipamd.engine.allocation.selection import MOST_NAMED, listed
+from ipamd.engine.allocation.pool_choice import MOST_NAMED, listed
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.leasing.locking import LOCKS
 from ipamd.engine.leasing.scarcity import Scarcity
