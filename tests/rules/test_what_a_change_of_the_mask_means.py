@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from ipamd.addressing.block import held_bits, longest_free_since
 from ipamd.addressing.mask import Mask
-from ipamd.engine.administration.editing import is_keeper
 from ipamd.engine.administration.mask_change import MaskChange
+from ipamd.engine.administration.remasking import is_keeper
 from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.block import NEVER_HELD, Block
 from ipamd.models.pool import Pool, PoolState, Selectors

@@ -20,33 +20,32 @@ from ipamd.backends.interface.backend import (
     Work,
 )
 from ipamd.backends.interface.catalogue_change import KEPT_ANNOUNCEMENTS, CatalogueChange
+from ipamd.backends.interface.changes import (
+    Changes,
+    Ended,
+    OwnerChange,
+    RememberedRelease,
+    Repeated,
+    SetBack,
+    TallyChange,
+)
 from ipamd.backends.interface.ledger import NOT_ADDED_UP, Ledger, PodNetworkReading
 from ipamd.backends.interface.line import Line
-from ipamd.backends.interface.transaction import (
+from ipamd.backends.interface.searches import (
     BlockId,
     BlockOwner,
     BlockRecord,
     BlockSearch,
     BlocksWithFree,
-    CatalogueMoved,
-    Changes,
-    ConstraintViolated,
-    Ended,
     Found,
     HeldAddress,
     HoldPosition,
     HoldSearch,
     Locked,
     LockedRows,
-    OwnerChange,
-    RememberedRelease,
-    Repeated,
-    SetBack,
     Tallied,
-    TallyChange,
-    TallyMoved,
-    Transaction,
 )
+from ipamd.backends.interface.transaction import CatalogueMoved, ConstraintViolated, TallyMoved, Transaction
 
 __all__ = [
     "KEPT_ANNOUNCEMENTS",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from ipamd.backends.interface.transaction import BlockId, BlockRecord
+from ipamd.backends.interface.searches import BlockId, BlockRecord
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.instant import Instant

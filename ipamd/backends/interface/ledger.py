@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from ipamd.backends.interface.transaction import HeldAddress
+from ipamd.backends.interface.searches import HeldAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
 from ipamd.models.catalogue import Snapshot

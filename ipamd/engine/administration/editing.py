@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from functools import cached_property
-from typing import Final
 
-from ipamd.addressing.block import held_bits, longest_free_since
 from ipamd.addressing.mask import Mask
-from ipamd.addressing.ranges import Spans
 from ipamd.backends.interface import CatalogueChange
 from ipamd.engine.administration.agreement import why_never
 from ipamd.engine.administration.disjoint import Disjoint
 from ipamd.engine.administration.free_prefix import free_prefix
-from ipamd.engine.administration.mask_change import MaskChange
+from ipamd.engine.administration.remasking import blocks_of, remask
 from ipamd.engine.administration.statements import (
     validate,
     validate_edit,
@@ -22,9 +19,7 @@ from ipamd.engine.administration.statements import (
     validate_quota,
     validate_reservation,
 )
-from ipamd.models.address import AddressRange, IPAddress, IPNetwork
-from ipamd.models.allocation import Allocation
-from ipamd.models.block import Block
+from ipamd.models.address import AddressRange, IPNetwork
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import (
     HoldExists,
@@ -34,17 +29,12 @@ from ipamd.models.errors import (
     PoolOverlaps,
     QuotaExists,
     ReservationConflicts,
-    WouldStrand,
 )
 from ipamd.models.hold import Hold, HoldState
-from ipamd.models.identity import Owner
 from ipamd.models.pod_network import Announced, AnnouncedKind
 from ipamd.models.pool import Pool
 from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
-
-MOST_SPANS: Final = 64
-"""If a change touches more separate spans than this, it looks at all blocks from the first to the last."""
 
 
 class Editing:
@@ -115,7 +105,7 @@ class Editing:
         if resized and await blocks_of(old, self._catalogue):
             field = "block_size" if new.prefix_length == old.prefix_length else "prefix_length"
             raise InvalidValue(field, "it is fixed once the pool has given something: make another pool")
-        await _remask(Mask(old, self._kept_in(old)), Mask(new, self._kept_in(new)), self._catalogue)
+        await remask(Mask(old, self._kept_in(old)), Mask(new, self._kept_in(new)), self._catalogue)
         self._subnets.remove(old.space, _whole(old))
         return await self._save_pool(new)
 
@@ -340,7 +330,7 @@ class Editing:
             before = self._kept_near(pool, about.addresses)
             others = [each for each in before if each.id != about.id]
             after = [*others, about] if kept else others
-            await _remask(Mask(pool, before), Mask(pool, after), self._catalogue, about, self.holds)
+            await remask(Mask(pool, before), Mask(pool, after), self._catalogue, about, self.holds)
 
 
 def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
@@ -363,101 +353,3 @@ def _mask_of(pool: Pool, masks: dict[str, Mask]) -> Mask:
 
 def _whole(pool: Pool) -> AddressRange:
     return AddressRange(pool.subnet[0], pool.subnet[-1])
-
-
-async def blocks_of(pool: Pool, catalogue: CatalogueChange) -> list[Block]:
-    """All blocks of a pool, locked: no batch that has decided by an older catalogue is under way in them."""
-    return list(await catalogue.blocks_between(pool.name, pool.first_number, pool.last_number))
-
-
-async def _touched(pool: Pool, spans: Spans, catalogue: CatalogueChange) -> list[Block]:
-    """The blocks that hold any of these numbers, locked."""
-    pieces = list(spans)
-    if len(pieces) > MOST_SPANS:
-        pieces = [(pieces[0][0], pieces[-1][1])]
-    found: dict[int, Block] = {}
-    for first, last in pieces:
-        for block in await catalogue.blocks_between(pool.name, first, last):
-            found.setdefault(block.first, block)
-    return list(found.values())
-
-
-async def _remask(
-    old: Mask,
-    new: Mask,
-    catalogue: CatalogueChange,
-    keeper: Reservation | None = None,
-    holds: Collection[str] = (),
-) -> None:
-    """Adapt the blocks of a pool to its new mask.
-
-    Raises if anybody but `keeper` would lose an address, or one of the `holds` to which it would go back.
-    """
-    change = MaskChange.between(old, new)
-    blocks = await _touched(new.pool, change.touched, catalogue)
-    for block in blocks:
-        held = held_bits(block)
-        await _refuse_stranded(block, held & change.lost.bits(block.first, block.size), new.pool, catalogue)
-        if keeper is not None:
-            withdrawn = held & change.withdrawn.bits(block.first, block.size)
-            await _refuse_others(block, withdrawn, keeper, new.pool, catalogue, holds)
-        block.next_free_since = longest_free_since(block, new.assignable_in(block.first))
-    lowest = change.gained.next_from(0)
-    cursor = new.pool.block_of(lowest) if lowest is not None else None
-    if blocks or cursor is not None:
-        await catalogue.rewrite(new.pool.name, blocks, cursor)
-
-
-async def _refuse_stranded(block: Block, held: int, pool: Pool, catalogue: CatalogueChange) -> None:
-    for offset in _offsets(held):
-        address, holder = await _holder(block.first + offset, pool, catalogue)
-        if holder is not None and holder.is_free_seat:
-            continue  # its node gives it back
-        raise WouldStrand(
-            f"{address} is held by {holder.held_by if holder else 'somebody'}, and pool {pool.name} could no "
-            "longer give it: release it first"
-        )
-
-
-async def _refuse_others(
-    block: Block,
-    held: int,
-    keeper: Reservation,
-    pool: Pool,
-    catalogue: CatalogueChange,
-    holds: Collection[str],
-) -> None:
-    for offset in _offsets(held):
-        address, holder = await _holder(block.first + offset, pool, catalogue)
-        if holder is not None and holder.is_free_seat:
-            continue  # its node is told to give it back as soon as it hears of this change
-        if holder is not None and holder.hold in holds and not holder.is_left:
-            raise ReservationConflicts(
-                f"{address} is held by {holder.held_by} out of hold {holder.hold}, to which it goes back: "
-                "release the hold first"
-            )
-        if holder is None or not is_keeper(keeper, holder):
-            raise ReservationConflicts(
-                f"{address} is held by {holder.held_by if holder else 'somebody'}, not by {keeper.holder}: "
-                "release it first"
-            )
-
-
-async def _holder(number: int, pool: Pool, catalogue: CatalogueChange) -> tuple[IPAddress, Allocation | None]:
-    address = pool.address_of(number)
-    return address, await catalogue.holder_of(pool.space, address)
-
-
-def _offsets(bits: int) -> Iterator[int]:
-    return (offset for offset in range(bits.bit_length()) if bits >> offset & 1)
-
-
-def is_keeper(reservation: Reservation, holder: Allocation) -> bool:
-    """Whether the holder of an allocation is the one of a reservation."""
-    if isinstance(holder.holder, Owner):
-        return reservation.owner == holder.holder.name
-    workload = holder.workload
-    return reservation.name is not None and (reservation.namespace, reservation.name) == (
-        workload.namespace,
-        workload.name,
-    )

@@ -8,7 +8,7 @@ from typing import Final
 
 from ipamd.backends.interface import CatalogueChange, Undone
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
-from ipamd.engine.administration.editing import blocks_of
+from ipamd.engine.administration.remasking import blocks_of
 from ipamd.engine.clock import AHEAD, Reading
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import InvalidValue, NodeAddressTaken, NodeNameTaken, StaleRevision

@@ -21,10 +21,11 @@ from ipamd.backends.interface import (
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.engine.clock import Clock
-from ipamd.engine.inspection.comparison import Comparison, mask_of, misplaced, of_rows
+from ipamd.engine.inspection.comparison import Comparison, misplaced
 from ipamd.engine.inspection.holds_apart import HoldsApart
 from ipamd.engine.inspection.moments_apart import MomentsApart
 from ipamd.engine.inspection.owners_apart import held_without_owner, owner_findings
+from ipamd.engine.inspection.row_findings import mask_of, of_rows
 from ipamd.engine.inspection.tallies_apart import CountAgain, TalliesApart
 from ipamd.engine.locked_block import locked_block
 from ipamd.engine.moments import set_back_address

@@ -1,25 +1,19 @@
-"""Compares blocks and allocations: their contradictions, and the block as its allocations say."""
+"""Compares a block with the allocations of its addresses: their contradictions, and the block as they say."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import pairwise
 
 from ipamd.addressing.block import held_bits, longest_free_since
-from ipamd.addressing.mask import Mask
-from ipamd.backends.interface import AuditedRows, BlockId, BlockRecord
-from ipamd.engine.catalogue import Catalogue
+from ipamd.backends.interface import BlockRecord
 from ipamd.engine.clock import AHEAD
-from ipamd.engine.moments import is_wrong
+from ipamd.engine.inspection.said_moments import said_at, said_free, said_next
 from ipamd.models.address import address_in
-from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD, NEVER_HELD, Block
 from ipamd.models.finding import Finding, FindingKind
-from ipamd.models.identity import Identity
-from ipamd.models.instant import SECOND, Instant, rfc3339
-from ipamd.models.node import NodeKey
+from ipamd.models.instant import Instant
 from ipamd.models.pool import Pool
 
 
@@ -96,15 +90,17 @@ class Comparison:
     def _of_address(self, value: int, since: Instant) -> Iterator[Finding]:
         row = self._live.get(value)
         if row is not None and since != HELD:
-            what = f"is held by {row.held_by}, but its block says that it is {_free(since)}"
+            what = f"is held by {row.held_by}, but its block says that it is {said_free(since)}"
             yield self._finding(FindingKind.ALLOCATION_NOT_IN_BLOCK, what, value, row.id)
         elif row is None and since == HELD:
             what = "is held according to its block, but no allocation holds it"
             yield self._finding(FindingKind.HELD_WITHOUT_ALLOCATION, what, value)
         elif row is None and self._instant(value, since) != since:
             ended = self._ended(value, since)
-            then = f"it was last released {_at(ended)}" if ended is not None else "no allocation ended then"
-            what = f"is {_free(since)} according to its block, but {then}"
+            then = (
+                f"it was last released {said_at(ended)}" if ended is not None else "no allocation ended then"
+            )
+            what = f"is {said_free(since)} according to its block, but {then}"
             yield self._finding(FindingKind.FREE_SINCE, what, value)
 
     def _of_prefixes(self) -> Iterator[Finding]:
@@ -128,12 +124,13 @@ class Comparison:
             yield self._finding(FindingKind.LEASED, what)
         last = self.rebuilt().last_freed
         if block.last_freed != last:
-            what = f"says that an address was last released {_at(block.last_freed)}, but it was {_at(last)}"
+            said = said_at(block.last_freed)
+            what = f"says that an address was last released {said}, but it was {said_at(last)}"
             yield self._finding(FindingKind.LAST_FREED, what)
         following = longest_free_since(block, self._assignable)
         if block.next_free_since != following:
-            said = _next(block.next_free_since)
-            what = f"says that its next address is {said}, but it is {_next(following)}"
+            said = said_next(block.next_free_since)
+            what = f"says that its next address is {said}, but it is {said_next(following)}"
             yield self._finding(FindingKind.NEXT_FREE_SINCE, what)
 
     def _finding(
@@ -170,13 +167,6 @@ def _believable(block: Block, record: BlockRecord, pool: Pool, now: Instant) -> 
     return {value: bounded(value, until) for value, until in record.ended.items()}
 
 
-def mask_of(pool: Pool, catalogue: Catalogue) -> Mask:
-    """What a stored pool may give. Somebody may have changed it without ipamd."""
-    if catalogue.pools.get(pool.name) == pool:
-        return catalogue.mask(pool)
-    return Mask(pool, catalogue.snapshot.reservations.values())
-
-
 def misplaced(block: Block, pool: Pool | None) -> Finding | None:
     """What is wrong with the place of a block. Such a block has no other findings."""
     if pool is None:
@@ -203,136 +193,9 @@ def misplaced(block: Block, pool: Pool | None) -> Finding | None:
     )
 
 
-def of_rows(
-    rows: AuditedRows,
-    known: int,
-    catalogue: Catalogue,
-    heard: Mapping[NodeKey, Instant],
-    silent: Instant | None,
-    now: Instant,
-) -> Iterator[Finding]:
-    """What contradicts what among allocations in the order of their places.
-
-    The first `known` of them have been looked at, and are there for those that follow. Holders of an owner's
-    address hold it beside the owner. `heard` says when each
-    node was last heard from; one not heard from after `silent` should hold nothing (None: it may).
-    """
-    for before, row in pairwise(row for row in rows.rows if row.held_for is None):
-        same = (before.space, before.address) == (row.space, row.address)
-        if same and not is_wrong(before, now) and not is_wrong(row, now):
-            yield from _overlap(before, row)
-    for row in rows.rows[known:]:
-        if is_wrong(row, now):
-            yield about(row, FindingKind.MOMENT_AHEAD, _wrong_moment(row, now))
-        if row.until is None:
-            yield from _of_live(row, rows, catalogue)
-            if silent is not None and isinstance(row.holder, Identity):
-                yield from _silence(row, row.holder, heard, silent)
-
-
-def _overlap(before: Allocation, row: Allocation) -> Iterator[Finding]:
-    if before.until is None or before.until > row.since:
-        until = f"until {rfc3339(before.until)}" if before.until is not None else "and still does"
-        what = (
-            f"{row.address} was held by {before.held_by} {until}, and from {rfc3339(row.since)} on "
-            f"by {row.held_by} too"
-        )
-        yield about(row, FindingKind.OVERLAP, what)
-
-
-def _wrong_moment(row: Allocation, now: Instant) -> str:
-    of = f"allocation {row.stored_id} of {row.address}, held by {row.held_by},"
-    if row.since > now + AHEAD:
-        return f"{of} began {ahead(row.since, now)}"
-    if row.away_since is not None and row.away_since > now + AHEAD:
-        return f"{of} has been without a holder since {ahead(row.away_since, now)}"
-    return f"{of} ended {ahead(row.until or 0, now)}"
-
-
-def ahead(moment: Instant, now: Instant) -> str:
-    """A moment that cannot have been yet, and by how much."""
-    return f"{_at(moment)}, {shown_span(moment - now)} ahead of the clock"
-
-
-def shown_span(span: Instant) -> str:
-    """A span of time in its largest unit, as people read it."""
-    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if span >= 2 * length * SECOND:
-            return f"{span // (length * SECOND)} {unit}"
-    return f"{span // SECOND} seconds"
-
-
-def _of_live(row: Allocation, rows: AuditedRows, catalogue: Catalogue) -> Iterator[Finding]:
-    pool = rows.pools.get(row.pool)
-    if pool is None:
-        what = f"{row.address} is held by {row.held_by}, from pool {row.pool}, which does not exist"
-        yield about(row, FindingKind.ALLOCATION_WITHOUT_POOL, what)
-        return
-    why = _why_outside(row, pool, catalogue)
-    if why is not None:
-        what = f"{row.address} is held by {row.held_by}, but {why}"
-        yield about(row, FindingKind.ALLOCATION_OUTSIDE_POOL, what)
-    elif pool.block_of(pool.number_of(row.address)) != row.block:
-        what = f"{row.address} is held by {row.held_by}, but in a block that does not contain it"
-        yield about(row, FindingKind.ALLOCATION_IN_WRONG_BLOCK, what)
-    elif BlockId(row.pool, row.block) not in rows.blocks:
-        what = f"{row.address} is held by {row.held_by}, but its block does not exist"
-        yield about(row, FindingKind.ALLOCATION_WITHOUT_BLOCK, what)
-
-
-def _why_outside(row: Allocation, pool: Pool, catalogue: Catalogue) -> str | None:
-    if row.space != pool.space:
-        return f"it is in space {row.space}, and pool {pool.name} is in space {pool.space}"
-    mask = mask_of(pool, catalogue)
-    why = mask.why_not(row.address)
-    if why is None and row.prefix_length is not None:
-        numbers = pool.numbers_of(row.addresses)
-        first, last = numbers.start, numbers.stop - 1
-        if mask.usable.count_between(first, last) < last - first + 1:
-            why = f"pool {pool.name} keeps a part of {row.written}"
-    return why
-
-
-def _silence(
-    row: Allocation, holder: Identity, heard: Mapping[NodeKey, Instant], silent: Instant
-) -> Iterator[Finding]:
-    # The ADD was heard, too: of a node that is not known the latest allocation is the last contact.
-    last = max(row.since, heard.get(holder.node_key, row.since))
-    if last <= silent:
-        what = f"{row.address} is held by {row.held_by}, and its node last called at {rfc3339(last)}"
-        yield about(row, FindingKind.NODE_SILENT, what)
-
-
-def about(row: Allocation, kind: FindingKind, what: str) -> Finding:
-    """A finding that concerns an allocation."""
-    return Finding(
-        kind=kind, what=what, space=row.space, pool=row.pool, address=row.address, allocation=row.id
-    )
-
-
 def _family_of(value: int) -> int:
     return 4 if value < 1 << 32 else 6
 
 
 def _shown(block: Block, pool: Pool) -> str:
     return f"{pool.address_of(block.first)}/{pool.block_length}"
-
-
-def _free(since: Instant) -> str:
-    return "free and was never held" if since == NEVER_HELD else f"free since {_moment(since)}"
-
-
-def _next(since: Instant | None) -> str:
-    return "none" if since is None else _free(since)
-
-
-def _at(instant: Instant) -> str:
-    return "never" if instant == NEVER_HELD else f"at {_moment(instant)}"
-
-
-def _moment(instant: Instant) -> str:
-    """An instant that may be nonsense: the check looks for such."""
-    try:
-        return rfc3339(instant)
-    except (ValueError, OverflowError):
-        return f"{instant} microseconds after 1970"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ipamd.backends.interface import HeldAddress, Ledger
-from ipamd.engine.inspection.comparison import about
+from ipamd.engine.inspection.row_findings import about
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.finding import Finding, FindingKind
