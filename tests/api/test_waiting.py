@@ -59,7 +59,7 @@ class Waiters:
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self._threads = threads
 
-    def wait(self, pool: Full, owner: str, seconds: int = 50, **more: Any) -> Future[httpx.Response]:
+    def wait(self, pool: Full, /, owner: str, seconds: int = 50, **more: Any) -> Future[httpx.Response]:
         waiting = self._threads.submit(pool.take, owner, seconds, **more)
         eventually(lambda: owner in in_line(pool.http) or waiting.done())
         assert not waiting.done(), waiting.result().text
@@ -155,6 +155,37 @@ def test_a_quota_that_is_raised_serves_who_waits_for_it_and_no_other_stands_behi
 
     assert served(waiting) == "third"
     assert http.delete("/v1/quotas/waiting").is_success
+
+
+def test_who_may_be_served_by_a_pool_that_no_quota_closes_is_not_passed_there(
+    new_pool: NewPool, http: httpx.Client, waiters: Waiters
+) -> None:
+    limited, other = (Full(new_pool, http) for _ in range(2))
+    for each in (limited, other):
+        selected = {"auto_assign": True, "selectors": {"namespaces": ["either", "any"]}}
+        assert http.patch(each.pool_path, json=selected).is_success
+    quota = {"name": "either", "limit": 0, "namespaces": ["either"], "pool": limited.name}
+    assert http.post("/v1/quotas", json=quota).status_code == 201
+    limited.release(limited.held[0])
+    waiters.wait(limited, "limited", namespace="either")
+    first = waiters.wait(other, "first", namespace="either", pool=None)
+    second = waiters.wait(other, "second", namespace="either", pool=None)
+    stranger = waiters.wait(other, "stranger", namespace="any")
+    lacked = {each["owner"]: each["lacks"] for each in http.get("/v1/waiters").json()["items"]}
+    assert lacked["second"] == [f"pool {other.name}", "quota either IPv4 of namespace either"]
+    refused = other.take("third", namespace="either", pool=None).json()
+    assert refused["code"] == "nothing-free"
+    assert "2 of 2 allocated" in refused["detail"]
+    assert "quota either allows 0 IPv4 addresses for namespace either" in refused["detail"]
+
+    other.release(other.held[0])
+    assert served(first) == "first"
+    other.release(other.held[1])
+    assert served(second) == "second"
+    assert not stranger.done()
+    assert http.delete("/v1/quotas/either").is_success
+    http.patch(other.pool_path, json={"ranges": other.wider})
+    assert served(stranger) == "stranger"
 
 
 def test_an_address_that_is_released_serves_who_waits_for_that_one(full: Full, waiters: Waiters) -> None:

@@ -74,7 +74,7 @@ class Replica:
 
 
 class WaitingLine(RuleBasedStateMachine):
-    """Two replicas on one database, two small pools, and a namespace that may have one address."""
+    """Two replicas on one database, two small pools, and a namespace with a quota for one of them or both."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,8 +92,9 @@ class WaitingLine(RuleBasedStateMachine):
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(limited=st.sampled_from([None, "a"]))
+    def open(self, limited: str | None) -> None:
+        self.limited = limited
         for each in self.replicas:
             self.run(each.start())
         engine = self.replicas[0].engine
@@ -101,7 +102,7 @@ class WaitingLine(RuleBasedStateMachine):
             made = Pool(name=name, subnet=ip_network(subnet), block_length=30, cooldown=cooldown)
             self.run(engine.administration.create_pool(made))
             self.run(engine.administration.edit_pool(name, lambda pool: narrowed(pool, 2), None))
-        self.run(engine.quotas.create(Quota(name="q", limit=1, namespaces=(TEAM,))))
+        self.run(engine.quotas.create(Quota(name="q", limit=1, namespaces=(TEAM,), pool=limited)))
         self.run(asyncio.sleep(2.0))  # the other replica hears of it
         for name in "aabb":
             self.take_without_waiting(0, (name,))
@@ -154,7 +155,9 @@ class WaitingLine(RuleBasedStateMachine):
         self.passed += [
             (served.owner.name, other.owner.name, grant.pool.name)
             for other in earlier
-            if other.waits and grant.pool.name in other.pools and other.namespace in (None, served.namespace)
+            if other.waits
+            and grant.pool.name in other.pools
+            and (other.namespace in (None, served.namespace) or self.limited not in (None, grant.pool.name))
         ]
 
     @invariant()

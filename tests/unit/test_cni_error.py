@@ -9,6 +9,7 @@ from ipamd.cni.caller import Caller
 from ipamd.cni.error import CniError, Code
 from ipamd.models import errors
 from ipamd.models.identity import Identity
+from ipamd.models.quota import Tally
 
 ADDRESS = ip_address("10.0.0.5")
 
@@ -27,7 +28,7 @@ ADDRESS = ip_address("10.0.0.5")
         (errors.RequestTooLarge("too many pools"), 103, 413),
         (errors.Overtaken(), 104, 409),
         (errors.NotAllowed("pool a is for node n2"), 105, 403),
-        (errors.QuotaExceeded("team-a", 5, 5, 4, "namespace team-a"), 106, 409),
+        (errors.QuotaExceeded(Tally("team-a", 4, "", "team-a"), 5, 5), 106, 409),
         (errors.PoolExists("not an error of CNI"), 999, 500),
     ],
 )

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from ipamd.models.address import AddressRange
 from ipamd.models.allocation import Allocation
+from ipamd.models.errors import NothingFree, QuotaExceeded
 from ipamd.models.former_address import FormerAddress
 from ipamd.models.hold import Hold
 from ipamd.models.pool import Pool
@@ -33,3 +34,11 @@ class AddressRequest(Struct, frozen=True):
     """The length of the prefix that it asks for, None if it asks for an address."""
     held_only: frozenset[str] = frozenset()
     """The pools out of which it may have only what those holds have: others wait for the rest."""
+    closed_by: QuotaExceeded | None = None
+    """The quota that closes others of its pools."""
+
+    @property
+    def nothing_free(self) -> NothingFree:
+        """The error if none of its pools has what it asks for."""
+        pools = tuple(pool.name for pool in self.pools)
+        return NothingFree(pools, prefix_length=self.prefix_length, closed_by=self.closed_by)

@@ -24,7 +24,7 @@ from ipamd.engine.allocation.picked import NotYet, PickedAddress
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.address import AddressRange
-from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
+from ipamd.models.errors import AddressTaken, AddressUnavailable
 from ipamd.models.former_address import FormerAddress
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.node import NodeKey
@@ -67,7 +67,7 @@ class AddressSearch:
             found = self.take_from(pool, node)
             if found is not None:
                 return found
-        raise NothingFree(tuple(pool.name for pool in request.pools))
+        raise request.nothing_free
 
     def take_again(self, request: AddressRequest, node: NodeKey | None) -> PickedAddress | NotYet | None:
         """Pick what the workload of a request had. None if it cannot have it again, or asks for another."""

@@ -14,7 +14,7 @@ from ipamd.engine.allocation.picked import NotYet, PickedAddress
 from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.allocation import Allocation, Ending, Workload
-from ipamd.models.errors import NotFound, NothingFree
+from ipamd.models.errors import NotFound
 from ipamd.models.hold import Hold, HoldState, position_of
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.issued import NO_CALL
@@ -60,7 +60,7 @@ def _leaving(asked: AddressRequest, left: LeftToOthers) -> AddressRequest:
     held_only = frozenset(left.pools) & {hold.pool for hold in holds}
     pools = tuple(each for each in asked.pools if each.name not in left.pools or each.name in held_only)
     if not pools:
-        raise NothingFree(tuple(pool.name for pool in asked.pools))
+        raise asked.nothing_free
     return structs.replace(asked, pools=pools, holds=holds, held_only=held_only)
 
 
@@ -70,7 +70,7 @@ def beside_holds(asked: AddressRequest) -> AddressRequest:
         return asked
     pools = tuple(pool for pool in asked.pools if pool.name not in asked.held_only)
     if not pools:
-        raise NothingFree(tuple(pool.name for pool in asked.pools))
+        raise asked.nothing_free
     return structs.replace(asked, pools=pools)
 
 

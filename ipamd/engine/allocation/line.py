@@ -3,11 +3,15 @@
 What is short has a name: a pool, a hold, a quota's limit, one address or certain prefix. A request would
 *take* of some, and a waiter *lacks* some of those that it would take. It stands before later ones that would
 take what it lacks.
+
+These names are stored, and replicas of several versions compare them: they stay as they are, whatever the
+wording of errors becomes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from msgspec import structs
@@ -15,7 +19,7 @@ from msgspec import structs
 from ipamd.engine.allocation.address_request import AddressRequest
 from ipamd.engine.allocation.holds import with_holds
 from ipamd.engine.allocation.selection import select
-from ipamd.engine.allocation.tallies import limits_of
+from ipamd.engine.allocation.tallies import counts, limits_of
 from ipamd.engine.catalogue import Catalogue
 from ipamd.models.address import AddressRange
 from ipamd.models.errors import (
@@ -28,7 +32,7 @@ from ipamd.models.errors import (
 )
 from ipamd.models.hold import Hold
 from ipamd.models.pool import Pool
-from ipamd.models.quota import Quota, Tally
+from ipamd.models.quota import Tally
 from ipamd.models.request import AllocationRequest, LeftToOthers
 from ipamd.models.waiter import Waiter
 
@@ -38,23 +42,54 @@ _ADDRESS: Final = "address "
 _PREFIX: Final = "prefix "
 
 
-def takes(request: AllocationRequest, catalogue: Catalogue) -> tuple[str, ...]:
-    """The names of all that a request may take of.
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """What a request may take of.
+
+    Its `sources` are pools, holds, and what is reserved for who asks. `closes` has each name that it takes
+    of, with the sources that it loses if those before it lack that: a quota closes the pools that it counts.
+    """
+
+    sources: frozenset[str] = frozenset()
+    closes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.closes)
+
+    def closed(self, lacked: Iterable[str]) -> set[str]:
+        """The sources that are left to those who lack some of what it takes."""
+        return {source for name in lacked for source in self.closes[name]}
+
+
+def takes(request: AllocationRequest, catalogue: Catalogue) -> Taking:
+    """All that a request may take of.
 
     Who has a reservation takes its addresses, and nothing that others wait for. Raises what `select` raises.
     """
     wanted = with_holds(select(request, catalogue), request, catalogue)
-    names = [name for asked in wanted for name in _taken(asked, catalogue)]
-    names += [_limit(quota, tally) for quota, tally in limits_of(request, wanted, catalogue.quotas)]
-    return tuple(dict.fromkeys(names))
+    sources = [_sources(asked, catalogue) for asked in wanted]
+    closes: dict[str, set[str]] = {}
+    for asked, pools in zip(wanted, sources, strict=True):
+        for name, closed in _closed(asked, pools):
+            closes.setdefault(name, set()).update(closed)
+    for quota, tally in limits_of(request, wanted, catalogue.quotas):
+        counted = {
+            name
+            for pools in sources
+            for name, pool in pools.items()
+            if pool.family == tally.family and counts(quota, pool)
+        }
+        closes[_limit(tally)] = counted
+    return Taking(frozenset().union(*sources), {name: frozenset(closed) for name, closed in closes.items()})
 
 
-def lacks(error: DomainError, taken: Iterable[str]) -> tuple[str, ...]:
+def lacks(error: DomainError, taken: Sequence[str]) -> tuple[str, ...]:
     """What a refused request waits for, of all that it would take; nothing if waiting does not help."""
     if isinstance(error, NothingFree):
-        return _empty(error, tuple(taken))
+        return _empty(error, taken)
     if isinstance(error, QuotaExceeded):
-        return tuple(name for name in taken if name.startswith(f"quota {error.quota} "))
+        return _limits(error, taken)
     if isinstance(error, AddressTaken) or (isinstance(error, AddressUnavailable) and error.until is not None):
         return tuple(name for name in taken if name.startswith(_ADDRESS))
     if isinstance(error, Unavailable):
@@ -70,7 +105,7 @@ def before(waiters: Sequence[Waiter], taken: Collection[str], number: int | None
 def ahead_of(request: AllocationRequest, waiters: Sequence[Waiter], catalogue: Catalogue) -> int:
     """How many stand before a request that is to wait."""
     try:
-        return before(waiters, takes(request, catalogue))
+        return before(waiters, takes(request, catalogue).names)
     except DomainError:
         return 0  # it is refused at once
 
@@ -81,26 +116,22 @@ def blocked(waiters: Sequence[Waiter], taken: Iterable[str], number: int | None 
     return tuple(name for name in taken if name in lacked)
 
 
-def may_try(taken: Sequence[str], lacked: Collection[str]) -> bool:
-    """Whether something is left to try for somebody, if those before it lack some of what it would take.
+def may_try(taking: Taking, lacked: Collection[str]) -> bool:
+    """Whether a source is left to try for somebody, if those before it lack some of what it would take.
 
-    Who may be served by one of several pools passes those who wait for another one. Who may be served out of
-    a hold passes those who wait for its pool.
+    Who may be served by one of several pools passes those who wait for another one, or for a quota of it. Who
+    may be served out of a hold passes those who wait for its pool.
     """
-    if not lacked:
-        return True
-    if any(name.startswith(_PREFIX) for name in taken):
-        return False
-    sources = [name for name in taken if name.startswith((_POOL, _HOLD))]
-    return all(name in sources for name in lacked) and any(name not in lacked for name in sources)
+    return not lacked or bool(taking.sources - taking.closed(lacked))
 
 
-def narrowed(request: AllocationRequest, lacked: Collection[str]) -> AllocationRequest:
+def narrowed(request: AllocationRequest, taking: Taking, lacked: Collection[str]) -> AllocationRequest:
     """A request that takes nothing of what those lack who stand before it."""
     if not lacked:
         return request
-    holds = tuple(name.removeprefix(_HOLD).split()[0] for name in lacked if name.startswith(_HOLD))
-    return structs.replace(request, left=LeftToOthers(pools_of(lacked), holds))
+    closed = sorted(taking.closed(lacked))
+    holds = tuple(name.removeprefix(_HOLD).split()[0] for name in closed if name.startswith(_HOLD))
+    return structs.replace(request, left=LeftToOthers(pools_of(closed), holds))
 
 
 def pools_of(taken: Iterable[str]) -> tuple[str, ...]:
@@ -108,30 +139,44 @@ def pools_of(taken: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.removeprefix(_POOL) for name in taken if name.startswith(_POOL))
 
 
-def _taken(asked: AddressRequest, catalogue: Catalogue) -> list[str]:
-    if asked.prefix_length is not None and asked.place is None:
+def _sources(asked: AddressRequest, catalogue: Catalogue) -> dict[str, Pool]:
+    """The sources of an address, each with its pool."""
+    if asked.place is not None and (asked.reservation is not None or _is_reserved(asked, catalogue)):
+        return {_place(asked.pools[0], asked.place): asked.pools[0]}
+    pools = {pool.name: pool for pool in asked.pools}
+    return {_pool(pool): pool for pool in asked.pools} | {
+        _hold(hold): pools[hold.pool] for hold in asked.holds
+    }
+
+
+def _closed(asked: AddressRequest, sources: Collection[str]) -> Iterator[tuple[str, Collection[str]]]:
+    """The names that an address takes of, but for quotas, each with the sources that it closes."""
+    if asked.place is not None:
+        yield _place(asked.pools[0], asked.place), sources
+    elif asked.prefix_length is not None:
         # A pool may have addresses, and for long no whole prefix: who waits for one keeps nobody from them.
-        whole = [_whole(asked.prefix_length, pool.name) for pool in asked.pools]
-        return [*whole, *(_pool(pool) for pool in asked.pools)]
-    holds = [_hold(hold) for hold in asked.holds]
-    if asked.place is None:
-        return [*(_pool(pool) for pool in asked.pools), *holds]
-    names = [_place(asked.pools[0], asked.place)]
-    if asked.reservation is None and not _is_reserved(asked, catalogue):
-        names += [_pool(asked.pools[0]), *holds]
-    return names
+        for pool in asked.pools:
+            yield _whole(asked.prefix_length, pool.name), (_pool(pool),)
+    yield from ((source, (source,)) for source in sources)
 
 
 def _empty(error: NothingFree, taken: Sequence[str]) -> tuple[str, ...]:
-    """What those pools lack that have nothing, and the holds of them."""
+    """What those pools lack that have nothing, the holds of them, and quotas that close other pools."""
     certain = any(name.startswith(_ADDRESS) for name in taken)
+    limits = _limits(error.closed_by, taken) if error.closed_by is not None else ()
     if error.prefix_length is not None and not certain:
         wanted = [_whole(error.prefix_length, pool) for pool in error.pools]
-        return tuple(name for name in taken if name in wanted)
+        return tuple(name for name in taken if name in wanted or name in limits)
     wanted = [_POOL + pool for pool in error.pools]
     # A hold that lacks one certain address may have others.
     wanted += [] if certain else [name for name in taken if _pool_of_hold(name) in error.pools]
-    return tuple(name for name in taken if name in wanted)
+    return tuple(name for name in taken if name in wanted or name in limits)
+
+
+def _limits(error: QuotaExceeded, taken: Sequence[str]) -> tuple[str, ...]:
+    """The quotas that have no room, of all that a request would take of."""
+    used_up = [_limit(tally) for tally in error.used_up]
+    return tuple(name for name in taken if name in used_up)
 
 
 def _is_reserved(asked: AddressRequest, catalogue: Catalogue) -> bool:
@@ -161,8 +206,10 @@ def _place(pool: Pool, place: AddressRange) -> str:
     return f"{_ADDRESS}{place} of {pool.space}"
 
 
-def _limit(quota: Quota, tally: Tally) -> str:
-    return f"quota {quota.name} IPv{tally.family} of {tally.whose}"
+def _limit(tally: Tally) -> str:
+    whose = f"namespace {tally.namespace}" if tally.namespace else "the namespaces that share it"
+    cluster = f" of cluster {tally.cluster}" if tally.cluster else ""
+    return f"quota {tally.quota} IPv{tally.family} of {whose}{cluster}"
 
 
 def _earlier(waiters: Iterable[Waiter], number: int | None) -> list[Waiter]:

@@ -15,7 +15,7 @@ import structlog
 
 from ipamd.backends.interface import InDoubt, Line
 from ipamd.engine.allocation.freed import FreedBell
-from ipamd.engine.allocation.line import may_try, pools_of
+from ipamd.engine.allocation.line import Taking, may_try, pools_of
 from ipamd.engine.allocation.pulse import Pulse
 from ipamd.engine.catalogue_cache import CatalogueCache
 from ipamd.models.errors import DomainError
@@ -49,11 +49,11 @@ log = structlog.get_logger()
 class Place:
     """One waiter's place in the line, or where it will be: `number` is None while it has none.
 
-    `taken` and `lacked` name what it would take and what it waits for, as `line` does; `known` is the
+    `taking` and `lacked` say what it would take and what it waits for, as `line` does; `known` is the
     revision of the catalogue by which that was found. `wake` is set when it is to look again.
     """
 
-    taken: tuple[str, ...] = ()
+    taking: Taking = field(default_factory=Taking)
     lacked: tuple[str, ...] = ()
     known: int = 0
     number: int | None = None
@@ -96,7 +96,7 @@ class Places:
             waiter = Waiter(
                 replica=self._replica,
                 owner=owner,
-                pools=pools_of(place.taken),
+                pools=pools_of(place.taking.names),
                 lacks=place.lacked,
                 since=since,
                 until=until,
@@ -181,7 +181,9 @@ class Places:
         for waiter in waiters:
             place = lost.pop(waiter.number, None)
             if place is not None:
-                is_first = self._is_due(place, now) and may_try(place.taken, lacked & {*place.taken})
+                is_first = self._is_due(place, now) and may_try(
+                    place.taking, lacked & place.taking.closes.keys()
+                )
                 if is_first or place.known != revision:
                     place.wake.set()
             lacked.update(waiter.lacks)

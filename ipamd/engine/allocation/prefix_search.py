@@ -20,7 +20,7 @@ from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.models.address import AddressRange
 from ipamd.models.block import HELD
-from ipamd.models.errors import AddressTaken, AddressUnavailable, NothingFree
+from ipamd.models.errors import AddressTaken, AddressUnavailable
 from ipamd.models.instant import SECOND, Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Affinity, Pool, PoolState
@@ -61,7 +61,7 @@ class PrefixSearch:
             found = self._take_from(pool, length, node)
             if found is not None:
                 return found
-        raise NothingFree(tuple(pool.name for pool in request.pools), prefix_length=length)
+        raise request.nothing_free
 
     def _take_from(
         self, pool: Pool, length: int, asking: NodeKey | None

@@ -100,11 +100,12 @@ class BatchTallies:
         if not used_up:
             return asked
         left = tuple(pool for pool in asked.pools if not any(counts(quota, pool) for quota, _ in used_up))
+        quota, tally = min(used_up, key=self._strictness)
+        weight = quota_weight(tally.family, asked.prefix_length)
+        error = exceeded(quota, tally, self._used[tally], weight, tuple(each for _, each in used_up))
         if not left:
-            quota, tally = min(used_up, key=self._strictness)
-            weight = quota_weight(tally.family, asked.prefix_length)
-            raise exceeded(quota, tally, self._used[tally], weight)
-        return structs.replace(asked, pools=left)
+            raise error
+        return structs.replace(asked, pools=left, closed_by=error)
 
     def take(self, at: int, pool: Pool, prefix_length: int | None = None, *, adopted: bool = False) -> None:
         """Count an address that a call takes, or a prefix."""
@@ -191,9 +192,11 @@ def counts(quota: Quota, pool: Pool) -> bool:
     return quota.counts(pool.name, pool.space, pool.family)
 
 
-def exceeded(quota: Quota, tally: Tally, used: int, weight: int) -> QuotaExceeded:
-    """The error of a quota that has no room for what counts so much."""
-    return QuotaExceeded(quota.name, quota.limit, used, tally.family, tally.whose, weight)
+def exceeded(
+    quota: Quota, tally: Tally, used: int, weight: int, used_up: tuple[Tally, ...] = ()
+) -> QuotaExceeded:
+    """The error of a quota that has no room for what counts so much; nor have others that are `used_up`."""
+    return QuotaExceeded(tally, quota.limit, used, weight, used_up)
 
 
 def _counts_any(quota: Quota, pools: Sequence[Pool]) -> bool:

@@ -97,7 +97,7 @@ class Waiting:
             outcome = await self._served(own)
             if isinstance(outcome, Granted) and gone.done():
                 await self._give_back(own, outcome)
-            passed_by = before(self._places.waiters, place.taken, place.number)
+            passed_by = before(self._places.waiters, place.taking.names, place.number)
         finally:
             self._places.leave(place)
         if place.stood:
@@ -146,19 +146,22 @@ class Waiting:
         catalogue, place = self._cache.catalogue, own.place
         try:
             request = own.make(catalogue)
-            place.taken, place.known = takes(request, catalogue), catalogue.revision
+            place.taking, place.known = takes(request, catalogue), catalogue.revision
         except DomainError as error:
             return Refused(error)
-        theirs = blocked(self._places.waiters, place.taken, place.number)
+        taken = place.taking.names
+        theirs = blocked(self._places.waiters, taken, place.number)
         lacked = place.lacked or theirs
-        if self._places.may_be_tried(place) and may_try(place.taken, theirs):
-            outcome = await self._try(own, narrowed(request, theirs))
+        if self._places.may_be_tried(place) and may_try(place.taking, theirs):
+            outcome = await self._try(own, narrowed(request, place.taking, theirs))
             if not isinstance(outcome, Refused):
                 return outcome
-            mine = () if self._is_in_vain(own, outcome.error) else lacks(outcome.error, place.taken)
+            mine = () if self._is_in_vain(own, outcome.error) else lacks(outcome.error, taken)
             if not mine:
                 return outcome
-            own.refused, lacked = outcome, tuple(name for name in place.taken if name in mine + theirs)
+            closed = place.taking.closed(theirs)  # and not tried: it may have room
+            lacking = {*theirs, *(name for name in mine if name not in closed)}
+            own.refused, lacked = outcome, tuple(name for name in taken if name in lacking)
         if _now() >= own.deadline:
             return own.refused or await self._last_word(request)
         await self._places.change(place, lacked)

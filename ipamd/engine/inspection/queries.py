@@ -18,7 +18,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD, Block
 from ipamd.models.change_log import LogPage, LogQuery
 from ipamd.models.change_request import ChangeRequest, RequestQuery
-from ipamd.models.errors import AddressUnavailable, DomainError, NotFound, NotHeld
+from ipamd.models.errors import AddressUnavailable, DomainError, NotFound, NotHeld, NothingFree
 from ipamd.models.hold import HoldUse
 from ipamd.models.identity import Digest, Identity
 from ipamd.models.instant import Instant
@@ -196,5 +196,5 @@ class Queries:
             counted = [await self.usage(pool.name) for pool in pools if pool.state is PoolState.ACTIVE]
             if not any(each.free > 0 for each in counted):
                 names = tuple(pool.name for pool in pools)
-                return await self._refusals.nothing_free(names, pool_names, context)
-        return None if chosen else await self._refusals.nothing_free((), pool_names, context)
+                return await self._refusals.nothing_free(NothingFree(names), pool_names, context)
+        return None if chosen else await self._refusals.nothing_free(NothingFree(()), pool_names, context)

@@ -27,7 +27,7 @@ class Refusals:
         """The refusal with what its reader needs; raises Unavailable."""
         error = refused.error
         if isinstance(error, NothingFree):
-            return Refused(await self.nothing_free(error.pools, pool_names, context, error.prefix_length))
+            return Refused(await self.nothing_free(error, pool_names, context))
         if isinstance(error, AddressTaken):
             query = AllocationQuery(address=error.address, space=error.space)
             for row in await self._ledger.page(query, None, 1):
@@ -40,13 +40,10 @@ class Refusals:
         return refused
 
     async def nothing_free(
-        self,
-        pools: tuple[str, ...],
-        pool_names: PoolNames,
-        context: RequestContext,
-        prefix_length: int | None = None,
+        self, error: NothingFree, pool_names: PoolNames, context: RequestContext
     ) -> NothingFree:
-        """That these pools have nothing free, how full they are, and why others refuse."""
+        """That its pools have nothing free, how full they are, and why others refuse."""
         catalogue = self._cache.catalogue
-        full = await fullness(pools[:MOST_NAMED], catalogue, self._ledger, self._clock.read())
-        return NothingFree(pools, why_nothing(pool_names, context, catalogue, full), prefix_length)
+        full = await fullness(error.pools[:MOST_NAMED], catalogue, self._ledger, self._clock.read())
+        why = why_nothing(pool_names, context, catalogue, full)
+        return NothingFree(error.pools, why, error.prefix_length, error.closed_by)

@@ -9,6 +9,7 @@ from typing import Final
 from ipamd.models.address import IPAddress
 from ipamd.models.errors.domain_error import DomainError
 from ipamd.models.instant import Instant, rfc3339
+from ipamd.models.quota import Tally
 
 MOST_NAMED: Final = 8
 """How many holds one sentence names."""
@@ -58,37 +59,51 @@ class Fullness:
         return text
 
 
+class QuotaExceeded(DomainError):
+    """A quota allows no more addresses to whom a request is for, or none that count as `weight`.
+
+    It is the strictest of the quotas that refuse: `used_up` are the tallies of all of them.
+    """
+
+    code = "quota-exceeded"
+
+    def __init__(
+        self, tally: Tally, limit: int, used: int, weight: int = 1, used_up: tuple[Tally, ...] = ()
+    ) -> None:
+        prefix = f", and the prefix counts as {weight}" if weight > 1 else ""
+        super().__init__(
+            f"quota {tally.quota} allows {limit} IPv{tally.family} address{'' if limit == 1 else 'es'} for "
+            f"{tally.whose}, and {used} {'is' if used == 1 else 'are'} used{prefix}: release what is not "
+            f"needed, or raise the limit (`ipamctl quota edit {tally.quota} --limit NUMBER`)"
+        )
+        self.limit = limit
+        self.used = used
+        self.used_up = used_up or (tally,)
+
+
 class NothingFree(DomainError):
     """No pool that may serve the request has an address ready. `why` gives the reason for each pool.
 
-    With a `prefix_length` it is a prefix that none has as a whole.
+    With a `prefix_length` it is a prefix that none has as a whole. `closed_by` is the quota that closes the
+    other pools.
     """
 
     code = "nothing-free"
 
-    def __init__(self, pools: tuple[str, ...], why: str = "", prefix_length: int | None = None) -> None:
+    def __init__(
+        self,
+        pools: tuple[str, ...],
+        why: str = "",
+        prefix_length: int | None = None,
+        closed_by: QuotaExceeded | None = None,
+    ) -> None:
         lacking = "no address is free" if prefix_length is None else f"no /{prefix_length} is free as a whole"
         said = lacking if pools else "no pool may serve this request"
-        super().__init__(f"{said}: {why or ', '.join(pools) or 'there is none'}")
+        beside = f"; {closed_by}" if closed_by is not None else ""
+        super().__init__(f"{said}: {why or ', '.join(pools) or 'there is none'}{beside}")
         self.pools = pools
         self.prefix_length = prefix_length
-
-
-class QuotaExceeded(DomainError):
-    """A quota allows no more addresses to whom a request is for, or none that count as `weight`."""
-
-    code = "quota-exceeded"
-
-    def __init__(self, quota: str, limit: int, used: int, family: int, whose: str, weight: int = 1) -> None:
-        prefix = f", and the prefix counts as {weight}" if weight > 1 else ""
-        super().__init__(
-            f"quota {quota} allows {limit} IPv{family} address{'' if limit == 1 else 'es'} for {whose}, and "
-            f"{used} {'is' if used == 1 else 'are'} used{prefix}: release what is not needed, or raise the "
-            f"limit (`ipamctl quota edit {quota} --limit NUMBER`)"
-        )
-        self.quota = quota
-        self.limit = limit
-        self.used = used
+        self.closed_by = closed_by
 
 
 class AddressTaken(DomainError):
