@@ -9,13 +9,10 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from ipamd.models.instant import SECOND, Instant
+from ipamd.models.instant import AHEAD, SECOND, Instant
 
 Source = Callable[[], Instant]
 """Tells the time in microseconds."""
-
-AHEAD: Final = 60 * SECOND
-"""Clocks of replicas differ by less. A moment that is further ahead is of a clock that was wrong."""
 
 STEP: Final = 2 * SECOND
 """A clock that differs by more from the time that has passed was set."""

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from ipamd.backends.interface import Backend, Changes, Ledger, SetBack
-from ipamd.engine.clock import AHEAD
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import HELD
-from ipamd.models.instant import LATEST, Instant
+from ipamd.models.instant import AHEAD, LATEST, Instant
 from ipamd.models.pool import Pool
 from ipamd.models.query import HistoryQuery
 
@@ -18,8 +17,8 @@ PAGE: Final = 200
 
 
 def is_wrong(row: Allocation, now: Instant) -> bool:
-    """Whether an allocation begins or ends ahead of the clock."""
-    return max(row.since, row.until or 0, row.away_since or 0) > now + AHEAD
+    """Whether an allocation begins or ends ahead of the clock, or its address is free since then."""
+    return max(row.since, row.until or 0, row.away_since or 0, row.free_since or 0) > now + AHEAD
 
 
 def earlier_moments(rows: Iterable[Allocation], now: Instant, latest: Instant) -> list[SetBack]:

@@ -14,13 +14,13 @@ from ipamd.addressing.block import longest_free_since
 from ipamd.backends.interface import Backend, BlockId, Changes, InDoubt, Transaction
 from ipamd.engine.catalogue import Catalogue, StaleCatalogue
 from ipamd.engine.catalogue_cache import CatalogueCache
-from ipamd.engine.clock import AHEAD, Clock
+from ipamd.engine.clock import Clock
 from ipamd.engine.locked_block import locked_block
 from ipamd.engine.moments import set_back_address
 from ipamd.models.address import IPAddress
 from ipamd.models.block import HELD, Block
 from ipamd.models.errors import DomainError
-from ipamd.models.instant import Instant
+from ipamd.models.instant import AHEAD, Instant
 from ipamd.models.issued import REMEMBERED_FOR
 from ipamd.models.pool import Pool
 from ipamd.models.query import HistoryQuery

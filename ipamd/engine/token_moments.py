@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from ipamd.engine.clock import AHEAD
 from ipamd.models.catalogue import Snapshot
-from ipamd.models.instant import SECOND, Instant
+from ipamd.models.instant import AHEAD, SECOND, Instant
 from ipamd.models.node import SHUT_OUT
 from ipamd.models.token import Token
 

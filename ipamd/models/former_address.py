@@ -7,7 +7,7 @@ from msgspec import Struct
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.identity import Digest, Identity, digest_of
-from ipamd.models.instant import Instant
+from ipamd.models.instant import AHEAD, Instant
 
 
 class FormerAddress(Struct, frozen=True):
@@ -25,6 +25,13 @@ class FormerAddress(Struct, frozen=True):
     since: Instant
     freed: Instant
     until: Instant
+
+    def is_kept_over(self, known: FormerAddress) -> bool:
+        """Whether this one is kept of two: an older container of a workload may end after a newer one.
+
+        One that began ahead of the present was written under a clock that was ahead.
+        """
+        return self.since >= known.since or known.since > self.freed + AHEAD
 
 
 def workload_digest(holder: Identity, namespace: str | None, name: str) -> Digest:

@@ -9,6 +9,9 @@ Instant = int
 SECOND: Final = 1_000_000
 """One second, in the unit of `Instant`."""
 
+AHEAD: Final = 60 * SECOND
+"""Clocks of replicas differ by less. A moment that is further ahead is of a clock that was wrong."""
+
 LATEST: Final = 253_402_300_799 * SECOND
 """The end of the year 9999: RFC 3339 has no later time."""
 

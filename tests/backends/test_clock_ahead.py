@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from ipamd.engine.clock import Clock
 from ipamd.engine.engine import Engine
 from ipamd.engine.pruning import DAY, Pruning
 from ipamd.engine.token_moments import NODE_LIFETIME
-from ipamd.models.allocation import Allocation
-from ipamd.models.identity import Identity
+from ipamd.models.allocation import Allocation, Workload
+from ipamd.models.hold import Hold
+from ipamd.models.identity import Identity, owner_in
 from ipamd.models.instant import SECOND
 from ipamd.models.issued import REMEMBERED_FOR, Issued
 from ipamd.models.node import NodeKey
@@ -101,6 +103,11 @@ def ask(name: str) -> AllocationRequest:
     return AllocationRequest(holder=Identity("c", "pods", "n", name, "eth0"), pool_names=(("p",),))
 
 
+def pod(name: str) -> AllocationRequest:
+    """What a container of a workload asks for."""
+    return structs.replace(ask(name), workload=Workload("team", "pod"))
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgresql", "file"])
 async def machine(request: pytest.FixtureRequest, scratch: Path) -> AsyncIterator[Machine]:
     match request.param:
@@ -137,6 +144,42 @@ async def test_what_was_freed_under_a_clock_ahead_is_given_again_after_its_coold
     assert isinstance(cooling, Refused)
     assert isinstance(ready, Granted)
     assert await machine.found() == []
+
+
+async def test_what_came_back_to_a_hold_under_a_clock_ahead_is_given_again_after_its_cooldown(
+    machine: Machine,
+) -> None:
+    await machine.engine.holds.create(
+        Hold(name="eve", size=1, pool="p", namespaces=("team",), since=0, seconds=36_000)
+    )
+    await machine.set(YEARS)
+    before = await machine.engine.submit(pod("one"))
+    await machine.delete("one")
+    await machine.set(-YEARS)
+    await machine.set_back()
+
+    machine.wait(COOLDOWN)
+    after = await machine.engine.submit(pod("two"))
+
+    assert isinstance(before, Granted)
+    assert isinstance(after, Granted)
+    assert before.grants[0].address == after.grants[0].address
+    assert await machine.found() == []
+
+
+async def test_a_workload_that_had_an_address_under_a_clock_ahead_has_the_next_one_again(
+    machine: Machine,
+) -> None:
+    await machine.engine.administration.edit_pool("p", lambda pool: replace(pool, sticky=True), None)
+    had: list[object] = []
+    for name, step in (("one", YEARS), ("two", -YEARS), ("three", 0)):
+        await machine.set(step)
+        granted = await machine.engine.submit(pod(name))
+        assert isinstance(granted, Granted)
+        had.append(granted.grants[0].address)
+        await machine.delete(name)
+
+    assert had[1] == had[2]
 
 
 async def test_what_was_freed_just_before_a_step_ahead_still_cools(machine: Machine) -> None:
@@ -188,6 +231,31 @@ async def test_nothing_ends_before_it_began(machine: Machine) -> None:
 
     [row] = await machine.history()
     assert (row.since, row.until) == (NOW, NOW)
+    await machine.set_back()
+    assert await machine.found() == []
+
+
+async def test_nothing_ends_before_it_began_though_it_ends_by_another(machine: Machine) -> None:
+    """An owner's time by its last holder's end, a hold's time with an address by who takes it."""
+    await machine.engine.administration.edit_pool("p", lambda pool: replace(pool, owner_keep=0), None)
+    workload, vm = Workload("team", "pod"), owner_in("c", "team", "vm")
+    await machine.set(YEARS)
+    await machine.engine.submit(structs.replace(ask("one"), workload=workload, for_owner=vm))
+    hold = Hold(name="eve", size=1, pool="p", namespaces=("team",), since=0, seconds=3600)
+    await machine.engine.holds.create(hold)
+    await machine.set(-YEARS)
+
+    await machine.delete("one")
+    taken = await machine.engine.submit(structs.replace(ask("two"), workload=workload))
+
+    assert isinstance(taken, Granted)
+    ended = [row for row in await machine.history() if row.until is not None]
+    assert {row.held_by for row in ended} == {
+        "team/pod (container one on node n)",
+        "owner team/vm",
+        "hold eve",
+    }
+    assert {(row.since, row.until) for row in ended} == {(NOW, NOW)}
     await machine.set_back()
     assert await machine.found() == []
 

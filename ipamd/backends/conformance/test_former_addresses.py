@@ -12,6 +12,7 @@ from ipamd.backends.conformance.examples import NOW, write
 from ipamd.backends.interface import Backend, Changes
 from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest
+from ipamd.models.instant import AHEAD
 
 pytestmark = pytest.mark.asyncio
 
@@ -44,6 +45,16 @@ async def test_what_the_latest_holder_had_is_kept(backend: Backend) -> None:
     assert await had(backend, WEB) == {FIRST}
     await write(backend, Changes(former=[newer]))
     assert await had(backend, WEB) == {newer}
+
+
+async def test_what_began_ahead_of_the_present_gives_way(backend: Backend) -> None:
+    """Else a workload whose address was noted by a clock that was ahead would have none again for years."""
+    ahead = structs.replace(FIRST, since=NOW + AHEAD + 2, freed=NOW + 10 * AHEAD)
+    soon = structs.replace(FIRST, address=ip_address("10.0.0.8"), since=NOW, freed=NOW + 1)
+    right = structs.replace(soon, freed=NOW + 2)
+    for one, kept in ((ahead, ahead), (right, ahead), (soon, soon)):
+        await write(backend, Changes(former=[one]))
+        assert await had(backend, WEB) == {kept}
 
 
 async def test_what_a_holder_had_again_is_kept_with_its_latest_end(backend: Backend) -> None:

@@ -19,8 +19,8 @@ async def test_moments_that_are_set_back_are_lowered_and_never_raised(backend: B
     [late, right, live] = await begin(
         backend,
         allocation("10.0.0.1", "c1", since=AHEAD),
-        allocation("10.0.0.2", "c2", since=NOW - 9),
-        allocation("10.0.0.3", "c3", since=AHEAD),
+        allocation("10.0.0.2", "c2", since=NOW - 9, free_since=NOW - 9),
+        allocation("10.0.0.3", "c3", since=AHEAD, free_since=AHEAD),
     )
     late, right = await end(backend, late, AHEAD + 1), await end(backend, right, NOW - 5)
 
@@ -32,7 +32,7 @@ async def test_moments_that_are_set_back_are_lowered_and_never_raised(backend: B
     assert sorted(kept, key=lambda row: row.stored_id) == [
         structs.replace(late, since=NOW, until=NOW + 1),
         right,
-        structs.replace(live, since=NOW),
+        structs.replace(live, since=NOW, free_since=NOW + 1),
     ]
 
 

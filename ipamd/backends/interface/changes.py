@@ -104,6 +104,7 @@ class SetBack:
             since=min(row.since, self.since),
             until=None if row.until is None else min(row.until, self.until),
             away_since=None if row.away_since is None else min(row.away_since, self.until),
+            free_since=None if row.free_since is None else min(row.free_since, self.until),
         )
 
 
@@ -140,3 +141,9 @@ class Changes:
     owners: list[OwnerChange] = field(default_factory=list)
     announced: frozenset[Announced] = frozenset()
     decided_at: int | None = None
+
+    def end(self, row: Allocation, ended: Ended) -> None:
+        """End a live allocation. None ends before it began, though a clock was ahead when it did."""
+        self.ended.append(ended)
+        if row.since > ended.until:
+            self.set_back.append(SetBack(ended.id, ended.until, ended.until))

@@ -70,7 +70,7 @@ class FormerAddresses:
     def write(self, one: FormerAddress) -> None:
         """Keep the address of whoever began last."""
         known = self.rows.get(one.workload, {})
-        if one.position not in known or known[one.position].since <= one.since:
+        if one.position not in known or one.is_kept_over(known[one.position]):
             self.journal.put(self.rows, one.workload, {**known, one.position: one})
 
     def forget(self, before: Instant) -> None:

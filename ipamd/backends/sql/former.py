@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import bindparam, delete, select, tuple_
+from sqlalchemy import bindparam, delete, literal_column, or_, select, tuple_
 
 from ipamd.backends.sql import statements
 from ipamd.backends.sql.rows import Row, address_of
@@ -14,7 +14,7 @@ from ipamd.backends.sql.schema import FORMER_ADDRESS
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest
-from ipamd.models.instant import Instant
+from ipamd.models.instant import AHEAD, Instant
 
 FORGOTTEN_AT_ONCE: Final = 500
 
@@ -22,12 +22,13 @@ _KEY: Final = (FORMER_ADDRESS.c.workload, FORMER_ADDRESS.c.position)
 
 
 def _save() -> Statement:
-    """Keep the address of whoever began last: an older container of a workload may end after a newer one."""
+    """Keep the address of whoever began last, as `FormerAddress.is_kept_over` says."""
     upsert, names = statements.upsert_into(FORMER_ADDRESS)
     changed = {name: upsert.excluded[name] for name in names if name not in ("workload", "position")}
     later = upsert.excluded.since >= FORMER_ADDRESS.c.since
+    was_ahead = FORMER_ADDRESS.c.since > upsert.excluded.freed + literal_column(str(AHEAD))
     return Statement(
-        upsert.on_conflict_do_update(index_elements=[*_KEY], set_=changed, where=later),
+        upsert.on_conflict_do_update(index_elements=[*_KEY], set_=changed, where=or_(later, was_ahead)),
         names,
     )
 

@@ -9,10 +9,10 @@ from typing import Final
 from ipamd.backends.interface import CatalogueChange, Undone
 from ipamd.engine.administration.catalogue_writer import CatalogueWriter
 from ipamd.engine.administration.remasking import blocks_of
-from ipamd.engine.clock import AHEAD, Reading
+from ipamd.engine.clock import Reading
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import InvalidValue, NodeAddressTaken, NodeNameTaken, StaleRevision
-from ipamd.models.instant import SECOND, Instant
+from ipamd.models.instant import AHEAD, SECOND, Instant
 from ipamd.models.node import Node, NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind, PodNetwork, Published
 

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ipamd.backends.interface import RememberedRelease, Repeated
-from ipamd.engine.clock import AHEAD
 from ipamd.models.allocation import Allocation, NetworkNamespace
-from ipamd.models.instant import Instant
+from ipamd.models.instant import AHEAD, Instant
 from ipamd.models.issued import CallOrder, Issued
 
 UNNAMED: Final = 0

@@ -169,7 +169,7 @@ class BatchHolds:
 
     def end(self, row: Allocation) -> None:
         """End the time of a hold with an address that a workload takes."""
-        self._changes.ended.append(Ended(row.stored_id, self._clock.now, Ending.TAKEN))
+        self._changes.end(row, Ended(row.stored_id, self._clock.now, Ending.TAKEN))
 
     def of(self, row: Allocation) -> Hold | None:
         """The hold to which an address goes back, if that stands. Then its block stays as it is."""

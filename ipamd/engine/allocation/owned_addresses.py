@@ -188,7 +188,7 @@ class OwnedAddresses:
 
         If its pool keeps nothing for owners, the address is free at once.
         """
-        self._changes.ended.append(ended)
+        self._changes.end(row, ended)
         owned = self._known[_place(row)]
         owned.holders.pop(row.slot, None)
         owner = owned.owner
@@ -210,7 +210,7 @@ class OwnedAddresses:
     def _end_owner(self, row: Allocation, ended: Ended) -> None:
         self._known[_place(row)].ends = True
         self._holds.free(row, ended.until)
-        self._changes.ended.append(ended)
+        self._changes.end(row, ended)
         self._tallies.end(row)
 
     def check_unheld(self, rows: Iterable[Allocation]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ipamd.backends.interface import Ended, RememberedRelease, SetBack
+from ipamd.backends.interface import Ended, RememberedRelease
 from ipamd.engine.allocation import call_order
 from ipamd.engine.allocation.batch import Batch
 from ipamd.engine.allocation.call import Contended, ReleaseCall, Verdict
@@ -114,12 +114,10 @@ class Releases:
                 batch.owned.end_owner(row, ended)
             else:
                 batch.holds.free(row, now)
-                changes.ended.append(ended)
+                changes.end(row, ended)
                 batch.tallies.end(row)
                 self._remember_former(row)
             batch.announce(row.pool, row.announced_for)
-            if row.since > now:  # nothing ends before it began, though a clock was ahead then
-                changes.set_back.append(SetBack(row.stored_id, now, now))
         if call.remember is not None:
             until = now + REMEMBERED_FOR
             changes.remembered.append(RememberedRelease(call.digest, call.remember, call.release.undo, until))

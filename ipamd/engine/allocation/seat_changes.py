@@ -30,7 +30,7 @@ class SeatChanges:
         """End a container's time with the address of a seat: the seat has it again."""
         if row.seat is None or not isinstance(row.holder, Identity):
             raise ValueError(f"{row.address} is no address of a seat that a container has")
-        self._changes.ended.append(ended)
+        self._changes.end(row, ended)
         self._tallies.end(row)
         owner = seat_owner(SeatKey(row.holder.node_key, row.seat.number))
         free = structs.replace(
@@ -102,7 +102,7 @@ class SeatChanges:
                 self._blocks.begin_seat(row)
             else:  # its end was lost with a store
                 since = self._now
-                self._changes.ended.append(Ended(row.stored_id, self._now, Ending.RELEASED))
+                self._changes.end(row, Ended(row.stored_id, self._now, Ending.RELEASED))
                 self._tallies.end(row)
             begun = structs.replace(
                 row,

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 from ipamd.addressing.block import held_bits, longest_free_since
 from ipamd.backends.interface import BlockRecord
-from ipamd.engine.clock import AHEAD
 from ipamd.engine.inspection.said_moments import said_at, said_free, said_next
 from ipamd.models.address import address_in
 from ipamd.models.block import HELD, NEVER_HELD, Block
 from ipamd.models.finding import Finding, FindingKind
-from ipamd.models.instant import Instant
+from ipamd.models.instant import AHEAD, Instant
 from ipamd.models.pool import Pool
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from ipamd.backends.interface import Backend
 from ipamd.engine.catalogue_cache import CatalogueCache
-from ipamd.engine.clock import AHEAD, Clock
+from ipamd.engine.clock import Clock
 from ipamd.engine.inspection.said_moments import ahead
 from ipamd.engine.setting_back import SettingBack
 from ipamd.engine.token_moments import tokens_ahead
 from ipamd.models.finding import Finding, FindingKind
-from ipamd.models.instant import Instant
+from ipamd.models.instant import AHEAD, Instant
 from ipamd.models.issued import REMEMBERED_FOR
 
 

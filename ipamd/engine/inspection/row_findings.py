@@ -8,13 +8,12 @@ from itertools import pairwise
 from ipamd.addressing.mask import Mask
 from ipamd.backends.interface import AuditedRows, BlockId
 from ipamd.engine.catalogue import Catalogue
-from ipamd.engine.clock import AHEAD
 from ipamd.engine.inspection.said_moments import ahead
 from ipamd.engine.moments import is_wrong
 from ipamd.models.allocation import Allocation
 from ipamd.models.finding import Finding, FindingKind
 from ipamd.models.identity import Identity
-from ipamd.models.instant import Instant, rfc3339
+from ipamd.models.instant import AHEAD, Instant, rfc3339
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Pool
 
@@ -62,6 +61,8 @@ def _wrong_moment(row: Allocation, now: Instant) -> str:
         return f"{of} began {ahead(row.since, now)}"
     if row.away_since is not None and row.away_since > now + AHEAD:
         return f"{of} has been without a holder since {ahead(row.away_since, now)}"
+    if row.free_since is not None and row.free_since > now + AHEAD:
+        return f"{of} has been free since {ahead(row.free_since, now)}"
     return f"{of} ended {ahead(row.until or 0, now)}"
 
 

@@ -184,7 +184,7 @@ class FileTransaction:
         """Of a workload and position the address of whoever began last is kept."""
         key = one.workload, one.position
         known = self._store.get("former", key)
-        if known is None or known.since <= one.since:
+        if known is None or one.is_kept_over(known):
             self._store.put("former", key, one)
 
     def _end(self, ended: Ended) -> None:

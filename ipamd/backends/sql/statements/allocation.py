@@ -61,6 +61,7 @@ SET_BACK_ALLOCATION: Final = Statement(
         since=lowered(ALLOCATION.c.since, "begun"),
         until=lowered(ALLOCATION.c.until, "ended"),
         away_since=lowered(ALLOCATION.c.away_since, "ended"),
+        free_since=lowered(ALLOCATION.c.free_since, "ended"),
     ),
     ("begun", "ended", "row"),
 )
