@@ -40,7 +40,7 @@ from ipamd.models.pool import Pool, PoolState
 from ipamd.models.query import AllocationQuery
 from ipamd.models.request import AllocationRequest, Release
 from tests.postgres import shared_postgres
-from tests.properties.test_history import contradictions
+from tests.properties.contradictions import contradictions
 
 T = TypeVar("T")
 

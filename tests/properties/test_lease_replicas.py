@@ -17,7 +17,8 @@ from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Granted, Released
 from ipamd.models.request import AllocationRequest, Release
 from tests.postgres import shared_postgres
-from tests.properties.test_history import contradictions, pool
+from tests.properties.contradictions import contradictions
+from tests.properties.history.asking import pool
 from tests.properties.test_lease_history import CONFIG
 
 NODES: Final = 6

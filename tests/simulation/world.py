@@ -22,7 +22,7 @@ from ipamd.models.allocation import Allocation
 from ipamd.models.identity import Identity
 from ipamd.models.pool import Pool
 from ipamd.models.query import AllocationQuery, HistoryQuery
-from tests.properties.test_history import contradictions
+from tests.properties.contradictions import contradictions
 from tests.simulation.database import Database, postgres_database, sqlite_file
 from tests.simulation.machine import CLUSTER, Ended, Machine
 from tests.simulation.service import Service

@@ -7,13 +7,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from ipamd.backends.hold_rows import taken_of
-from ipamd.backends.interface import (
-    ConstraintViolated,
-    Ended,
-    OwnerChange,
-    Repeated,
-    SetBack,
-)
+from ipamd.backends.interface import ConstraintViolated, Ended, OwnerChange, Repeated, SetBack
 from ipamd.backends.memory.journal import Journal
 from ipamd.models.address import AddressRange, IPAddress
 from ipamd.models.allocation import SLOTS, Allocation

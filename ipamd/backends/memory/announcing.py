@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from uuid import uuid4
 
-from ipamd.backends.interface import (
-    KEPT_ANNOUNCEMENTS,
-)
+from ipamd.backends.interface import KEPT_ANNOUNCEMENTS
 from ipamd.backends.memory.journal import Journal
 from ipamd.models.node import Node, NodeKey
 from ipamd.models.pod_network import Announced, AnnouncedKind, NetworkPosition

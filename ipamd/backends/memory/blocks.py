@@ -6,11 +6,7 @@ from array import array
 from collections import defaultdict
 from dataclasses import replace
 
-from ipamd.backends.interface import (
-    BlockOwner,
-    BlocksWithFree,
-    ConstraintViolated,
-)
+from ipamd.backends.interface import BlockOwner, BlocksWithFree, ConstraintViolated
 from ipamd.backends.memory.journal import Journal, RoomEntry
 from ipamd.models.block import Block
 from ipamd.models.instant import Instant

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ipamd.backends.interface import (
-    RememberedRelease,
-)
+from ipamd.backends.interface import RememberedRelease
 from ipamd.backends.memory.journal import Journal
 from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest

@@ -13,10 +13,7 @@ from ipamd.engine.administration.mask_change import MaskChange
 from ipamd.models.address import IPAddress
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
-from ipamd.models.errors import (
-    ReservationConflicts,
-    WouldStrand,
-)
+from ipamd.models.errors import ReservationConflicts, WouldStrand
 from ipamd.models.identity import Owner
 from ipamd.models.pool import Pool
 from ipamd.models.reservation import Reservation
