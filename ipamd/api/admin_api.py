@@ -58,6 +58,33 @@ BEARER: Final = HTTPBearer(
     description="Every request needs a token as soon as ipamd has one: docs/security.md.",
 )
 
+NOUNS: Final = (
+    pools,
+    allocations,
+    reservations,
+    quotas,
+    holds,
+    owners,
+    waiters,
+    requests,
+    apply,
+    csv,
+    adoption,
+    nodes,
+    network,
+    leases,
+    census,
+    inventory,
+    history,
+    change_log,
+    check,
+    restore,
+    explain,
+    tokens,
+    health,
+    metrics,
+)
+
 
 def admin_api(engine: Engine, calls: CallMeasures) -> FastAPI:
     """The admin API of an engine."""
@@ -73,39 +100,13 @@ def admin_api(engine: Engine, calls: CallMeasures) -> FastAPI:
     application.state.engine = engine
     application.state.calls = calls
     install_problems(application)
-    nouns = (
-        pools,
-        allocations,
-        reservations,
-        quotas,
-        holds,
-        owners,
-        waiters,
-        requests,
-        apply,
-        csv,
-        adoption,
-        nodes,
-        network,
-        leases,
-        census,
-        inventory,
-        history,
-        change_log,
-        check,
-        restore,
-        explain,
-        tokens,
-        health,
-        metrics,
-    )
-    for noun in nouns:
+    for noun in NOUNS:
         # This only describes it: the token is looked up before the request comes this far.
         application.include_router(noun.router, dependencies=[] if noun is health else [Security(BEARER)])
     documentation.install(application)
     application.state.routes = [
         route
-        for routes in (application.routes, *(noun.router.routes for noun in nouns))
+        for routes in (application.routes, *(noun.router.routes for noun in NOUNS))
         for route in routes
         if isinstance(route, Route)
     ]

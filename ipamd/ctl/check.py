@@ -53,27 +53,41 @@ def check(
     wanted: dict[str, int] = {} if silent_days is None else {"silent_days": silent_days}
     if trust_clock:
         wanted["trust_clock"] = True
-    counts = {"blocks": 0, "allocations": 0, "findings": 0, "repaired": 0}
-    repairable = False
-    shown: list[dict[str, Any]] = []
+    found = _Found()
     for portion in _portions(session, REPAIR if repair else CHECK, wanted):
-        found = portion["items"]
-        shown += found[: MOST_SHOWN - len(shown)]
-        counts["findings"] += len(found)
-        counts["repaired"] += sum(finding["repaired"] for finding in found)
-        repairable |= any(finding["repairable"] for finding in found)
-        counts["blocks"] += portion["blocks"]
-        counts["allocations"] += portion["allocations"]
+        found.add(portion)
     if not session.for_people:
-        session.show_document({"items": shown, **counts})
+        session.show_document({"items": found.shown, **found.counts})
     else:
-        if shown:
-            print_table(COLUMNS, [_row(finding) for finding in shown])
-        print_line(_summary(counts))
-    left = counts["findings"] - counts["repaired"]
-    if left:
-        sentence = _what_is_left(left, counts, len(shown), repairable=repairable and not repair)
-        raise CommandFailed(sentence, ExitCode.REFUSED)
+        if found.shown:
+            print_table(COLUMNS, [_row(finding) for finding in found.shown])
+        print_line(_summary(found.counts))
+    if found.left:
+        raise CommandFailed(_what_is_left(found, repairs=repair), ExitCode.REFUSED)
+
+
+class _Found:
+    """What the portions of a check have found; the first findings are kept to be shown."""
+
+    def __init__(self) -> None:
+        self.counts = {"blocks": 0, "allocations": 0, "findings": 0, "repaired": 0}
+        self.shown: list[dict[str, Any]] = []
+        self.is_repairable = False
+
+    def add(self, portion: dict[str, Any]) -> None:
+        """Add a portion."""
+        findings = portion["items"]
+        self.shown += findings[: MOST_SHOWN - len(self.shown)]
+        self.counts["findings"] += len(findings)
+        self.counts["repaired"] += sum(finding["repaired"] for finding in findings)
+        self.counts["blocks"] += portion["blocks"]
+        self.counts["allocations"] += portion["allocations"]
+        self.is_repairable |= any(finding["repairable"] for finding in findings)
+
+    @property
+    def left(self) -> int:
+        """How many contradictions were not repaired."""
+        return self.counts["findings"] - self.counts["repaired"]
 
 
 def _portions(session: CommandSession, path: str, wanted: dict[str, int]) -> Iterator[dict[str, Any]]:
@@ -98,12 +112,17 @@ def _summary(counts: dict[str, int]) -> str:
     )
 
 
-def _what_is_left(left: int, counts: dict[str, int], shown: int, *, repairable: bool) -> str:
-    """What to do about what is left. If it is `repairable`, --repair mends some of it."""
-    sentence = f"{_counted(left, 'contradiction')} {'is' if left == 1 else 'are'} left"
-    if shown < counts["findings"]:
-        sentence += f" ({shown} of {counts['findings']} are listed)"
-    advice = "add --repair" if repairable else "docs/operations.md says what to do about each kind"
+def _what_is_left(found: _Found, *, repairs: bool) -> str:
+    """What to do about what is left; `repairs` says that what could be repaired was."""
+    findings, shown = found.counts["findings"], len(found.shown)
+    sentence = f"{_counted(found.left, 'contradiction')} {'is' if found.left == 1 else 'are'} left"
+    if shown < findings:
+        sentence += f" ({shown} of {findings} are listed)"
+    advice = (
+        "add --repair"
+        if found.is_repairable and not repairs
+        else "docs/operations.md says what to do about each kind"
+    )
     return f"{sentence}: {advice}"
 
 

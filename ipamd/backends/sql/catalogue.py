@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from ipamd.backends.sql import change_log, change_requests, holds, prefixes, samples, statements, tallies
 from ipamd.backends.sql.announcing import announce, forget_announced, renew_epochs
@@ -175,32 +175,12 @@ async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
         return known
     if revision < known.revision:
         known = Snapshot()
-    restoration = known.restoration
-    for _, timeline, began, changed, cause in await session.fetch(
-        statements.RESTORATION_AFTER, known.revision
-    ):
-        restoration = Restoration(timeline=timeline, began=began, cause=cause, revision=changed)
+    restoration = await _restoration(session, known)
     if restoration.timeline != known.restoration.timeline:
         known = Snapshot()
-    pools, reservations, nodes = dict(known.pools), dict(known.reservations), dict(known.nodes)
-    tokens, networks, quotas = dict(known.tokens), dict(known.networks), dict(known.quotas)
-    holds = dict(known.holds)
-    # What was removed may have come again since: so removals first.
-    for kind, cluster, name, _ in await session.fetch(statements.REMOVED_AFTER, known.revision):
-        match kind:
-            case "pool":
-                pools.pop(name, None)
-            case "reservation":
-                reservations.pop(int(name), None)
-            case "node":
-                nodes.pop(NodeKey(cluster, name), None)
-            case "token":
-                tokens.pop(int(name), None)
-            case "quota":
-                quotas.pop(name, None)
-            case "hold":
-                holds.pop(name, None)
     since = known.revision
+    # What was removed may have come again since: so removals first.
+    pools, reservations, nodes, tokens, quotas, holds = await _what_stayed(session, known)
     pools |= {each.name: each for each in map(pool_of, await session.fetch(statements.POOLS_AFTER, since))}
     rows = await session.fetch(statements.RESERVATIONS_AFTER, since)
     reservations |= {each.id: each for each in map(reservation_of, rows)}
@@ -209,8 +189,54 @@ async def load(session: DatabaseSession, known: Snapshot) -> Snapshot:
     quotas |= {each.name: each for each in map(quota_of, await session.fetch(statements.QUOTAS_AFTER, since))}
     holds |= {each.name: each for each in map(hold_of, await session.fetch(statements.HOLDS_AFTER, since))}
     rows = await session.fetch(statements.NETWORKS_AFTER, since)
-    networks |= {each.cluster: each for each in map(network_of, rows)}
+    networks = {**known.networks, **{each.cluster: each for each in map(network_of, rows)}}
     return Snapshot(revision, pools, reservations, nodes, tokens, networks, restoration, quotas, holds)
+
+
+async def _restoration(session: DatabaseSession, known: Snapshot) -> Restoration:
+    """Whether the database was put back, as it stands now."""
+    restoration = known.restoration
+    for _, timeline, began, changed, cause in await session.fetch(
+        statements.RESTORATION_AFTER, known.revision
+    ):
+        restoration = Restoration(timeline=timeline, began=began, cause=cause, revision=changed)
+    return restoration
+
+
+class _Stayed(NamedTuple):
+    pools: dict[str, Pool]
+    reservations: dict[int, Reservation]
+    nodes: dict[NodeKey, Node]
+    tokens: dict[int, Token]
+    quotas: dict[str, Quota]
+    holds: dict[str, Hold]
+
+
+async def _what_stayed(session: DatabaseSession, known: Snapshot) -> _Stayed:
+    """The entries that are known, without those that were removed since."""
+    stayed = _Stayed(
+        dict(known.pools),
+        dict(known.reservations),
+        dict(known.nodes),
+        dict(known.tokens),
+        dict(known.quotas),
+        dict(known.holds),
+    )
+    for kind, cluster, name, _ in await session.fetch(statements.REMOVED_AFTER, known.revision):
+        match kind:
+            case "pool":
+                stayed.pools.pop(name, None)
+            case "reservation":
+                stayed.reservations.pop(int(name), None)
+            case "node":
+                stayed.nodes.pop(NodeKey(cluster, name), None)
+            case "token":
+                stayed.tokens.pop(int(name), None)
+            case "quota":
+                stayed.quotas.pop(name, None)
+            case "hold":
+                stayed.holds.pop(name, None)
+    return stayed
 
 
 async def blocks_between(session: DatabaseSession, pool: str, first: int, last: int) -> list[Block]:
