@@ -12,8 +12,8 @@ from typing_extensions import TypedDict
 
 from ipamd.api.schemas.text import Document, NodeName, Note, Word
 from ipamd.engine.allocation.adoption import Attachment
-from ipamd.engine.census.censuses import Answered, Spoken
 from ipamd.engine.census.receipt import LONGEST
+from ipamd.engine.census.spoken import Answered, Spoken
 from ipamd.engine.census.verdict import Named
 from ipamd.models.address import LONGEST_TEXT, parse_address, parse_network
 from ipamd.models.allocation import Allocation, NetworkNamespace, Workload

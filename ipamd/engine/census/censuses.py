@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,13 +10,15 @@ import structlog
 from msgspec import structs
 
 from ipamd.backends.interface import Backend, Changes, Transaction, WaitForLocks
-from ipamd.engine.allocation.adoption import Attachment
 from ipamd.engine.allocation.allocator import Allocator
 from ipamd.engine.catalogue_cache import CatalogueCache
+from ipamd.engine.census.freeing import Freeing
 from ipamd.engine.census.living import Living
-from ipamd.engine.census.receipt import Receipt, signed, verified, what_is_lacking
+from ipamd.engine.census.receipt import Receipt, what_is_lacking
+from ipamd.engine.census.receipts import Receipts
 from ipamd.engine.census.restoring import Restoring
-from ipamd.engine.census.verdict import ENOUGH, FORMER_BOOT, GONE, Look, Named, Verdict, judge
+from ipamd.engine.census.spoken import Answered, Spoken
+from ipamd.engine.census.verdict import ENOUGH, FORMER_BOOT, GONE, Look, Verdict, judge
 from ipamd.engine.census.word import NOBODY, Speaker, has_rival, released
 from ipamd.engine.clock import Clock
 from ipamd.engine.measures import Measures
@@ -26,57 +27,13 @@ from ipamd.models.census import Census, Conflict
 from ipamd.models.errors import Unavailable
 from ipamd.models.identity import digest_of
 from ipamd.models.instant import SECOND
-from ipamd.models.issued import Issued
 from ipamd.models.node import NodeKey
-from ipamd.models.outcome import Refused, Released
 from ipamd.models.request import Release
 
 LOCKS: Final = WaitForLocks(5.0)
 PAGE: Final = 1000
-AT_ONCE: Final = 256
-"""How many releases of one census wait in the queue: others have calls too."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spoken:
-    """What a node's agent says. `issued` is when its look began.
-
-    `timeline` is the one in which it was told of its allocations, up to the id `told`. `is_whole` says that
-    it sees all that lives, and names it. `receipt` is what ipamd signed for it last.
-    """
-
-    node: NodeKey
-    machine: str
-    issued: Issued
-    dead: Sequence[Named]
-    living: Sequence[Attachment] = ()
-    """What lives, and is not among the allocations that the agent was told of."""
-    timeline: str | None = None
-    told: int = 0
-    is_whole: bool = False
-    receipt: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """What became of it.
-
-    `gone` have ended, `changed` are not what the agent has seen. `waiting` is how many wait for an admin.
-    `adopted` are interfaces that have their addresses in the tables now, `conflicts` those that cannot. The
-    node keeps the `receipt`, and shows it the next time. If the census `is_anew`, the node reads all again:
-    what it knew may have been released.
-    """
-
-    freed: int
-    adopted: int
-    conflicts: Sequence[Conflict]
-    gone: Sequence[int]
-    changed: Sequence[int]
-    waiting: int
-    receipt: str
-    is_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +65,13 @@ class Censuses:
         self._backend = backend
         self._ledger = backend.ledger
         self._allocator = allocator
+        self._freeing = Freeing(allocator, measures)
+        self._receipts = Receipts(backend.ledger, cache)
         self._living = living
         self._restoring = restoring
         self._cache = cache
         self._clock = clock
-        self._measures = measures
         self._grace = round(grace * SECOND)
-        self._receipt_key: bytes | None = None
 
     async def held_on(self, node: NodeKey, after: int, limit: int) -> tuple[str, Sequence[Allocation]]:
         """The timeline, and what a node's containers hold, by id: the rows above `after`. Raises Unavailable.
@@ -130,7 +87,7 @@ class Censuses:
         If the node was told what the database does not know, the database is an older one: then nothing is
         given to anybody new from here on.
         """
-        receipt = await self._shown(spoken)
+        receipt = await self._receipts.shown(spoken)
         order = await self._allocator.order_of(spoken.node, spoken.issued)
         rows = {row.stored_id: row async for row in self._all_on(spoken.node)} if spoken.dead else {}
         speaker = Speaker(spoken.node, spoken.machine, spoken.issued.boot)
@@ -150,8 +107,8 @@ class Censuses:
                 todo="see that they are dead, then run "
                 f"`ipamctl node free-dead {spoken.node.name} --why REASON`",
             )
-        freed = await self._free(spoken, verdict.former, FORMER_BOOT, "boot")
-        freed += await self._free(spoken, verdict.dead, GONE, "namespace")
+        freed = await self._freeing.free(spoken, verdict.former, FORMER_BOOT, "boot")
+        freed += await self._freeing.free(spoken, verdict.dead, GONE, "namespace")
         adopted, conflicts = await self._living.adopt(spoken.living)
         if not spoken.is_whole and not conflicts:
             conflicts = verdict.census.conflicts  # who does not see all does not see that one has ended
@@ -165,7 +122,7 @@ class Censuses:
             gone=verdict.gone,
             changed=verdict.changed,
             waiting=verdict.census.waiting,
-            receipt=await self._signed(verdict.census),
+            receipt=await self._receipts.signed(verdict.census),
             is_anew=verdict.is_anew,
         )
 
@@ -185,7 +142,7 @@ class Censuses:
                     by=by,
                     reason=reason,
                 )
-                freed += await self._release(release, row, "admin")
+                freed += await self._freeing.release(release, row, "admin")
         return freed
 
     async def forget(self, node: NodeKey) -> None:
@@ -248,34 +205,6 @@ class Censuses:
         present = self._cache.catalogue.snapshot.restoration.timeline
         return present if spoken.is_whole and spoken.timeline == present else known
 
-    async def _shown(self, spoken: Spoken) -> Receipt | None:
-        """What the node was told, by the receipt that it shows.
-
-        If another replica told it more than this one knows, this one reads the catalogue first.
-        """
-        receipt = None
-        if spoken.receipt is not None:
-            receipt = verified(await self._key(), spoken.node, spoken.receipt)
-            if receipt is None:
-                log.warning("census", outcome="receipt not ours", node=spoken.node.name)
-        snapshot = self._cache.catalogue.snapshot
-        known = snapshot.restoration.timeline
-        told = {spoken.timeline, receipt.timeline if receipt is not None else None}
-        if told - {None, known} or (receipt is not None and receipt.revision > snapshot.revision):
-            await self._cache.refresh()
-        return receipt
-
-    async def _signed(self, census: Census) -> str:
-        snapshot = self._cache.catalogue.snapshot
-        timeline = snapshot.restoration.timeline
-        receipt = Receipt(timeline, snapshot.revision, census.told_within(timeline))
-        return signed(await self._key(), census.node, receipt)
-
-    async def _key(self) -> bytes:
-        if self._receipt_key is None:
-            self._receipt_key = await self._ledger.receipt_key()
-        return self._receipt_key
-
     async def _note(self, node: NodeKey, conflicts: tuple[Conflict, ...], timeline: str) -> None:
         """Keep that a node has spoken, and what lives on it and cannot have its address."""
         for conflict in conflicts:
@@ -317,45 +246,6 @@ class Censuses:
             for row in rows:
                 yield row
             after = rows[-1].stored_id if len(rows) == PAGE else None
-
-    async def _free(self, spoken: Spoken, rows: Sequence[Allocation], why: str, cause: str) -> int:
-        freed = 0
-        for first in range(0, len(rows), AT_ONCE):
-            releases = [
-                (
-                    Release(
-                        digest=row.digest,
-                        node=spoken.node,
-                        issued=spoken.issued,
-                        ending=Ending.DEAD,
-                        allocation=row.stored_id,
-                        generation=row.generation,
-                        reason=why,
-                    ),
-                    row,
-                )
-                for row in rows[first : first + AT_ONCE]
-            ]
-            done = await asyncio.gather(*(self._release(release, row, cause) for release, row in releases))
-            freed += sum(done)
-        return freed
-
-    async def _release(self, release: Release, row: Allocation, cause: str) -> int:
-        outcome = await self._allocator.submit(release)
-        if isinstance(outcome, Refused):
-            raise outcome.error
-        freed = len(outcome.addresses) if isinstance(outcome, Released) else 0
-        if freed:
-            self._measures.dead[cause] += freed
-            log.info(
-                "release",
-                outcome="dead",
-                allocation=row.stored_id,
-                address=str(row.address),
-                holder=row.held_by,
-                why=release.reason,
-            )
-        return freed
 
 
 def _with_told(
