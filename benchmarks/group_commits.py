@@ -22,7 +22,8 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from benchmarks.pinning import SERVER_CORE
 from ipamd.backends.sql import statements
-from ipamd.backends.sql.rows import allocation_values, block_values
+from ipamd.backends.sql.allocation_rows import allocation_values
+from ipamd.backends.sql.rows import block_values
 from ipamd.backends.sql.schema import ALLOCATION, BLOCK
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession
 from ipamd.backends.sql.sqlite.deferred_terms import BATCHES, FEWEST, MOST, catch_up

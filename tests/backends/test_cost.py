@@ -24,14 +24,16 @@ from ipamd.backends.interface import (
     Undone,
 )
 from ipamd.backends.sql import change_log, leasing, listing, statements
+from ipamd.backends.sql.allocation_rows import allocation_values
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.audit import SqlAudit
 from ipamd.backends.sql.change_log import entry_values
-from ipamd.backends.sql.entries import pool_values
 from ipamd.backends.sql.forgetting import next_piece
+from ipamd.backends.sql.lease_rows import seat_values
 from ipamd.backends.sql.ledger import Reading, SqlLedger
+from ipamd.backends.sql.pool_rows import pool_values
 from ipamd.backends.sql.record import record_of
-from ipamd.backends.sql.rows import allocation_values, block_values, release_values, seat_values
+from ipamd.backends.sql.rows import block_values, release_values
 from ipamd.backends.sql.schema import BLOCK
 from ipamd.backends.sql.sqlite import migrating
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect

@@ -10,10 +10,11 @@ from sqlalchemy import bindparam, select, tuple_
 
 from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, Counted, RowPosition
 from ipamd.backends.sql import statements, tallies
-from ipamd.backends.sql.entries import pool_of
+from ipamd.backends.sql.allocation_rows import allocation_of
 from ipamd.backends.sql.ledger import Reader
+from ipamd.backends.sql.pool_rows import pool_of
 from ipamd.backends.sql.record import record_of
-from ipamd.backends.sql.rows import allocation_of, block_of, number_bytes
+from ipamd.backends.sql.rows import block_of, number_bytes
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, BLOCK
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.backends.sql.statements import BLOCK_COLUMNS

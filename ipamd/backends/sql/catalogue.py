@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 from ipamd.backends.sql import change_log, change_requests, holds, prefixes, samples, statements, tallies
+from ipamd.backends.sql.allocation_rows import allocation_of
 from ipamd.backends.sql.announcing import announce, forget_announced, renew_epochs
 from ipamd.backends.sql.entries import (
     hold_of,
@@ -15,8 +16,6 @@ from ipamd.backends.sql.entries import (
     network_values,
     node_of,
     node_values,
-    pool_of,
-    pool_values,
     quota_of,
     quota_values,
     reservation_of,
@@ -24,7 +23,8 @@ from ipamd.backends.sql.entries import (
     token_of,
     token_values,
 )
-from ipamd.backends.sql.rows import allocation_of, block_of, cursor_bytes, number_bytes
+from ipamd.backends.sql.pool_rows import pool_of, pool_values
+from ipamd.backends.sql.rows import block_of, cursor_bytes, number_bytes
 from ipamd.backends.sql.session import DatabaseSession
 from ipamd.backends.sql.transaction import write_blocks
 from ipamd.models.address import IPAddress

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Select, bindparam, select
 
 from ipamd.backends.sql import statements, terms
-from ipamd.backends.sql.rows import allocation_of
+from ipamd.backends.sql.allocation_rows import allocation_of
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, CENSUS, RECEIPT_KEY, TermKind
 from ipamd.backends.sql.schema.term import WITH_ROWS
 from ipamd.backends.sql.session import DatabaseSession, Statement

@@ -11,7 +11,7 @@ from sqlalchemy import Select, bindparam, case, func, literal_column, not_, null
 
 from ipamd.backends.interface import HoldPosition, HoldSearch, LockedRows
 from ipamd.backends.sql import statements
-from ipamd.backends.sql.rows import allocation_of
+from ipamd.backends.sql.allocation_rows import allocation_of
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS
 from ipamd.backends.sql.session import DatabaseSession, Statement, Values
 from ipamd.models.allocation import HOLD_OWNER

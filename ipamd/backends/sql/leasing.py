@@ -10,7 +10,8 @@ from sqlalchemy import bindparam, delete, func, select, text, true, update
 
 from ipamd.backends.interface import Changes
 from ipamd.backends.sql import statements
-from ipamd.backends.sql.rows import allocation_of, lease_of, lease_values, seat_of, seat_values
+from ipamd.backends.sql.allocation_rows import allocation_of
+from ipamd.backends.sql.lease_rows import lease_of, lease_values, seat_of, seat_values
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, LEASE, LEASE_CONFIGURATION, SEAT
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation

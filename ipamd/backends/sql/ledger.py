@@ -22,10 +22,10 @@ from ipamd.backends.sql import (
     tallies,
 )
 from ipamd.backends.sql.catalogue import blocks_between, load
-from ipamd.backends.sql.entries import pool_of
 from ipamd.backends.sql.holds import uses as uses_of_holds
 from ipamd.backends.sql.listing import Rows
 from ipamd.backends.sql.pages import PageOf, allocations
+from ipamd.backends.sql.pool_rows import pool_of
 from ipamd.backends.sql.rows import block_of, number_bytes
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.backends.sql.tallies import read as read_tallies

@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, func, select, text, tuple_
 
 from ipamd.backends.interface import ConstraintViolated, HeldAddress, OwnerChange
 from ipamd.backends.sql import statements
-from ipamd.backends.sql.rows import allocation_of
+from ipamd.backends.sql.allocation_rows import allocation_of
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import NEVER_CAME, Allocation

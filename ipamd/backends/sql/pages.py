@@ -9,8 +9,9 @@ from itertools import islice
 from typing import Any
 
 from ipamd.backends.sql import listing
+from ipamd.backends.sql.allocation_rows import allocation_of
 from ipamd.backends.sql.prefixes import around_values
-from ipamd.backends.sql.rows import address_of, allocation_of
+from ipamd.backends.sql.rows import address_of
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation
 from ipamd.models.query import AllocationPage

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, LargeBinary, bindparam, func, literal_column, select, update
 
 from ipamd.backends.interface import ConstraintViolated
-from ipamd.backends.sql.rows import allocation_of
+from ipamd.backends.sql.allocation_rows import allocation_of
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, SCHEMA_VERSION
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.address import MAX_LENGTH, IPAddress, address_in

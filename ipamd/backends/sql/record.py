@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, literal_column, or_, select, text
 
 from ipamd.backends.interface import BlockRecord
-from ipamd.backends.sql.rows import allocation_of
+from ipamd.backends.sql.allocation_rows import allocation_of
 from ipamd.backends.sql.schema import ALLOCATION, ALLOCATION_COLUMNS, HISTORY, REMOVED
 from ipamd.backends.sql.session import DatabaseSession, Statement
 from ipamd.models.allocation import Allocation, Ending

@@ -24,19 +24,17 @@ from ipamd.backends.interface import (
     Tallied,
 )
 from ipamd.backends.sql import census, former, holds, leasing, owning, prefixes, statements, tallies
+from ipamd.backends.sql.allocation_rows import allocation_of, allocation_values, repeat_values
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import (
     Row,
-    allocation_of,
-    allocation_values,
     block_of,
     block_values,
     cursor_bytes,
     number_bytes,
     release_of,
     release_values,
-    repeat_values,
 )
 from ipamd.backends.sql.session import DatabaseSession, Statement, Values
 from ipamd.models.allocation import Allocation

@@ -19,20 +19,13 @@ from ipamd.backends.interface import (
     RememberedRelease,
 )
 from ipamd.backends.sql import census, former, leasing, owning, prefixes, statements, tallies
+from ipamd.backends.sql.allocation_rows import allocation_of, allocation_values, repeat_values
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.locking import CARVING_KEY
 from ipamd.backends.sql.record import record_of
-from ipamd.backends.sql.rows import (
-    allocation_of,
-    allocation_values,
-    block_values,
-    cursor_bytes,
-    release_of,
-    release_values,
-    repeat_values,
-)
+from ipamd.backends.sql.rows import block_values, cursor_bytes, release_of, release_values
 from ipamd.backends.sql.session import Statement, Values
 from ipamd.backends.sql.version import SchemaVersion, misfit
 from ipamd.models.allocation import Allocation
