@@ -9,7 +9,7 @@ from ipamd.models.pool import PoolState
 from ipamd.models.query import AllocationQuery
 from tests.properties.history.asking import CONTAINERS, LATE, POOLS, SLOTS, ask, explained_then_asked
 from tests.properties.history.machine import Machine
-from tests.properties.history.model import node_of, workload_of
+from tests.properties.history.values import node_of, workload_of
 
 
 class AllocationRules(Machine):

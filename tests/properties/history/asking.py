@@ -17,7 +17,7 @@ from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Outcome, Refused
 from ipamd.models.pool import Pool
 from ipamd.models.request import AllocationRequest, Release
-from tests.properties.history.model import node_of, workload_of
+from tests.properties.history.values import node_of, workload_of
 
 CONTAINERS = st.integers(0, 5)
 SLOTS = st.sampled_from(

@@ -11,7 +11,7 @@ from ipamd.models.pool import PoolState
 from ipamd.models.query import AllocationQuery
 from tests.properties.history.asking import POOLS
 from tests.properties.history.machine import Machine
-from tests.properties.history.model import Held
+from tests.properties.history.values import Held
 
 
 class HoldRules(Machine):

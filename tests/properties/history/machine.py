@@ -24,8 +24,9 @@ from tests import migrated
 from tests.backends.suite import IN_MEMORY
 from tests.properties.contradictions import contradictions
 from tests.properties.history.asking import POOLS, pool
-from tests.properties.history.model import FIRST_WAITER, Had, Model, first_of
+from tests.properties.history.model import Model
 from tests.properties.history.told import told
+from tests.properties.history.values import FIRST_WAITER, Had, first_of
 from tests.simulation.database import postgres_database, sqlite_file
 from tests.simulation.time import Loop, Time
 

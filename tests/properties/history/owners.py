@@ -19,7 +19,7 @@ from tests.properties.history.asking import (
     owner_named,
 )
 from tests.properties.history.machine import Machine
-from tests.properties.history.model import node_of
+from tests.properties.history.values import node_of
 
 
 class OwnerRules(Machine):

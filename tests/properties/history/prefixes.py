@@ -13,7 +13,7 @@ from ipamd.models.pool import Affinity, PoolState
 from ipamd.models.request import PrefixRequest
 from tests.properties.history.asking import CONTAINERS, LATE, POOLS, SLOTS, ask, explained_then_asked
 from tests.properties.history.machine import Machine
-from tests.properties.history.model import Answer, Had, Moment, node_of, workload_of
+from tests.properties.history.values import Answer, Had, Moment, node_of, workload_of
 
 NOT_HAD = ["address-taken", "address-unavailable"]
 

@@ -8,7 +8,7 @@ from hypothesis.stateful import invariant, precondition, rule
 from ipamd.engine.engine import Engine
 from ipamd.models.quota import Quota
 from tests.properties.history.machine import Machine
-from tests.properties.history.model import Limit
+from tests.properties.history.values import Limit
 
 
 class QuotaRules(Machine):

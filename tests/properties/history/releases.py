@@ -10,7 +10,7 @@ from ipamd.models.address import IPAddress
 from ipamd.models.issued import Issued
 from tests.properties.history.asking import CONTAINERS, LATE, ask, release
 from tests.properties.history.machine import Machine
-from tests.properties.history.model import node_of
+from tests.properties.history.values import node_of
 
 
 class ReleaseRules(Machine):

@@ -9,7 +9,7 @@ from ipamd.models.address import AddressRange
 from ipamd.models.reservation import Reservation
 from tests.properties.history.asking import CONTAINERS
 from tests.properties.history.machine import Machine
-from tests.properties.history.model import Kept, each_of, workload_of
+from tests.properties.history.values import Kept, each_of, workload_of
 
 
 class ReservationRules(Machine):

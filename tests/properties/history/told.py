@@ -15,7 +15,7 @@ from ipamd.models.outcome import Granted, Outcome, Refused, Released
 from ipamd.models.pool import Pool
 from ipamd.models.quota import Quota
 from ipamd.models.reservation import Reservation
-from tests.properties.history.model import Answer, Had
+from tests.properties.history.values import Answer, Had
 
 
 async def told(work: Coroutine[Any, Any, Any]) -> Answer:

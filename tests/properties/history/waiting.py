@@ -16,9 +16,9 @@ from ipamd.models.request import AllocationRequest, Release
 from tests.properties.history.asking import machine
 from tests.properties.history.holds import HoldRules
 from tests.properties.history.machine import A_TRY, Asked
-from tests.properties.history.model import Answer, Waiter, is_machine, workload_of
 from tests.properties.history.owners import OwnerRules
 from tests.properties.history.told import told
+from tests.properties.history.values import Answer, Waiter, is_machine, workload_of
 
 WAITED_FOR = ["tiny", "tiny", "sticky", "sticky", "six", "affine"]
 LONGEST_LINE = 3
