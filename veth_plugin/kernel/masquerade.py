@@ -162,51 +162,50 @@ def _rules() -> list[list[bytes]]:
     The last one names the group that it concerns. A rule that returned for other groups would miss what the
     node itself sends and what a bridge passes on: that came by no interface, and a comparison ends the rule.
     """
-    passing = expression.verdict(expression.RETURN)
-    rules = [
-        [
-            expression.meta(expression.META_MARK),
-            expression.masked(_MARK_OF_KUBE_PROXY),
-            expression.compare(expression.EQUAL, _MARK_OF_KUBE_PROXY),
-            passing,
-        ],
+    marked = [
+        expression.meta(expression.META_MARK),
+        expression.masked(_MARK_OF_KUBE_PROXY),
+        expression.compare(expression.EQUAL, _MARK_OF_KUBE_PROXY),
+        expression.verdict(expression.RETURN),
     ]
-    for number, of in LOCAL.items():
-        size = of.fields[0]
-        source = _SOURCE_AT[number]
-        mask, multicast = _MULTICAST[number]
-        of_family = [
-            expression.meta(expression.META_FAMILY),
-            expression.compare(expression.EQUAL, _FAMILY_BYTES[number]),
-        ]
-        rules.append(
-            of_family
-            + [
-                expression.payload(expression.NETWORK_HEADER, source + size, 1),
-                expression.masked(mask),
-                expression.compare(expression.EQUAL, multicast),
-                passing,
-            ]
-        )
-        rules.append(
-            of_family
-            + [
-                expression.payload(expression.NETWORK_HEADER, source, size, expression.word(0)),
-                expression.payload(
-                    expression.NETWORK_HEADER, source + size, size, expression.word(size // 4)
-                ),
-                expression.lookup(of.name, expression.word(0)),
-                passing,
-            ]
-        )
-    rules.append(
-        [
-            expression.meta(expression.META_IN_GROUP),
-            expression.compare(expression.EQUAL, naming.MASQUERADED.to_bytes(4, "little")),
-            expression.masquerade(expression.FULLY_RANDOM),
-        ]
-    )
-    return rules
+    masqueraded = [
+        expression.meta(expression.META_IN_GROUP),
+        expression.compare(expression.EQUAL, naming.MASQUERADED.to_bytes(4, "little")),
+        expression.masquerade(expression.FULLY_RANDOM),
+    ]
+    within = [rule(number, of) for number, of in LOCAL.items() for rule in (_to_many, _to_local)]
+    return [marked, *within, masqueraded]
+
+
+def _of_family(number: int) -> list[bytes]:
+    return [
+        expression.meta(expression.META_FAMILY),
+        expression.compare(expression.EQUAL, _FAMILY_BYTES[number]),
+    ]
+
+
+def _to_many(number: int, of: Set) -> list[bytes]:
+    """Give the rule for multicast."""
+    mask, multicast = _MULTICAST[number]
+    return [
+        *_of_family(number),
+        expression.payload(expression.NETWORK_HEADER, _SOURCE_AT[number] + of.fields[0], 1),
+        expression.masked(mask),
+        expression.compare(expression.EQUAL, multicast),
+        expression.verdict(expression.RETURN),
+    ]
+
+
+def _to_local(number: int, of: Set) -> list[bytes]:
+    """Give the rule for what stays within a pool: source and destination are looked up together."""
+    size, source = of.fields[0], _SOURCE_AT[number]
+    return [
+        *_of_family(number),
+        expression.payload(expression.NETWORK_HEADER, source, size, expression.word(0)),
+        expression.payload(expression.NETWORK_HEADER, source + size, size, expression.word(size // 4)),
+        expression.lookup(of.name, expression.word(0)),
+        expression.verdict(expression.RETURN),
+    ]
 
 
 def _known(filters: Connection, of: Set) -> list[Element]:
