@@ -174,7 +174,7 @@ def _rules() -> list[list[bytes]]:
         expression.masquerade(expression.FULLY_RANDOM),
     ]
     within = [rule(number, of) for number, of in LOCAL.items() for rule in (_to_many, _to_local)]
-    return [marked, *within, masqueraded]
+    return [marked] + within + [masqueraded]
 
 
 def _of_family(number: int) -> list[bytes]:
@@ -187,8 +187,7 @@ def _of_family(number: int) -> list[bytes]:
 def _to_many(number: int, of: Set) -> list[bytes]:
     """Give the rule for multicast."""
     mask, multicast = _MULTICAST[number]
-    return [
-        *_of_family(number),
+    return _of_family(number) + [
         expression.payload(expression.NETWORK_HEADER, _SOURCE_AT[number] + of.fields[0], 1),
         expression.masked(mask),
         expression.compare(expression.EQUAL, multicast),
@@ -199,8 +198,7 @@ def _to_many(number: int, of: Set) -> list[bytes]:
 def _to_local(number: int, of: Set) -> list[bytes]:
     """Give the rule for what stays within a pool: source and destination are looked up together."""
     size, source = of.fields[0], _SOURCE_AT[number]
-    return [
-        *_of_family(number),
+    return _of_family(number) + [
         expression.payload(expression.NETWORK_HEADER, source, size, expression.word(0)),
         expression.payload(expression.NETWORK_HEADER, source + size, size, expression.word(size // 4)),
         expression.lookup(of.name, expression.word(0)),
