@@ -5,7 +5,8 @@ All that is written here is prefixes, numbers and words of our own: nothing of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -15,6 +16,9 @@ from ipamd.models.pool import DEFAULT_SPACE, Pool
 from ipamd.web.bars import percent
 from ipamd.web.cells import AddressCell, PrefixCell
 from ipamd.web.strips import SpaceCell
+
+ROW: Final = 16
+"""Cells after which a row may begin: the styles put one or two such portions into a row."""
 
 
 def addresses(cells: Sequence[AddressCell], pool: Pool) -> Markup:
@@ -33,10 +37,11 @@ def addresses(cells: Sequence[AddressCell], pool: Pool) -> Markup:
 def prefixes(cells: Sequence[PrefixCell], pool: Pool) -> Markup:
     """Each part as a link to its own picture; what a pool gives as one, to who has it."""
     if cells and cells[0].prefix.length == pool.prefix_length:
-        of_space = _of_space(pool)
-        return _joined(_part(cell, "/ui/addresses/", picture=cell.prefix.start + of_space) for cell in cells)
+        space = _of_space(pool)
+        drawn = [_part(cell, "/ui/addresses/", picture=cell.prefix.start + space) for cell in cells]
+        return _in_rows(cells, drawn)
     way = f"/ui/pools/{quote(pool.name, safe='')}/map?at="
-    return _joined(_part(cell, way) for cell in cells)
+    return _in_rows(cells, [_part(cell, way) for cell in cells])
 
 
 def _of_space(pool: Pool) -> str:
@@ -45,7 +50,8 @@ def _of_space(pool: Pool) -> str:
 
 def parts_of_space(cells: Sequence[SpaceCell], space: str) -> Markup:
     """Each part as a link to its own picture: in its pool if it has one, else in the space."""
-    return _joined(_part_of_space(cell, f"/ui/map?space={quote(space, safe='')}&amp;at=") for cell in cells)
+    way = f"/ui/map?space={quote(space, safe='')}&amp;at="
+    return _in_rows(cells, [_part_of_space(cell, way) for cell in cells])
 
 
 def _part_of_space(cell: SpaceCell, way: str) -> str:
@@ -73,6 +79,18 @@ def _part(cell: PrefixCell, way: str, also: str = "", picture: str | None = None
         f'title="{text}: {cell.taken} of {cell.usable} taken{also}" '
         f'aria-label="{text}, {says} percent taken{also}">{shown}</a>'
     )
+
+
+def _in_rows(cells: Sequence[PrefixCell] | Sequence[SpaceCell], drawn: Sequence[str]) -> Markup:
+    """The cells, each row of them after the address with which it begins."""
+    return _joined(_rows(cells, drawn))
+
+
+def _rows(cells: Sequence[PrefixCell] | Sequence[SpaceCell], drawn: Sequence[str]) -> Iterator[str]:
+    for begin in range(0, len(drawn), ROW):
+        odd = " odd" if begin // ROW % 2 else ""
+        yield f'<span class="begins{odd}" aria-hidden="true">{cells[begin].prefix.start}</span>'
+        yield from drawn[begin : begin + ROW]
 
 
 def _joined(lines: Iterable[str]) -> Markup:

@@ -231,7 +231,8 @@ async def show_tree(request: Request) -> Response:
     given = asked(request, "space", "free", "after", "open", "at")
     by_space = catalogue.pools_by_space
     opened = catalogue.pools.get(given.get("open", ""))
-    space = given.get("space") or (opened.space if opened is not None else next(iter(by_space), None))
+    usual = DEFAULT_SPACE if DEFAULT_SPACE in by_space else next(iter(by_space), None)
+    space = given.get("space") or (opened.space if opened is not None else usual)
     ordered = by_space.get(space or "", ())
     begin = next((place + 1 for place, pool in enumerate(ordered) if pool.name == given.get("after")), 0)
     if opened in ordered and "after" not in given and "free" not in given:

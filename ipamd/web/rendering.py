@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from functools import cache
 from math import log2
@@ -63,6 +64,16 @@ def when(text: str | None) -> Markup:
     return Markup(written)  # noqa: S704  # digits and what stands between them
 
 
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_CODE: Final = re.compile(r"`([^`]+)`")
+
+
+def said(sentence: str) -> Markup:
+    """A sentence of the service: its moments in the reader's zone, and what stands in backticks as code."""
+    written = _MOMENT.sub(lambda found: when(found.group()), markup_escape(escape(sentence)))
+    return Markup(_CODE.sub(r"<code>\1</code>", written))  # noqa: S704  # escaped above
+
+
 def ahead_for(owner: str | None) -> NodeKey | None:
     """The node that holds an address in advance under this owner's name, None of any other owner."""
     return node_of_seats(owner) if owner is not None and owner.startswith(f"{LEASE_OWNER}:") else None
@@ -102,7 +113,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"when": when, "moment": lambda instant: when(rfc3339(instant)), "grouped": grouped}
-    made.filters |= {"as_written": as_written}
+    made.filters |= {"as_written": as_written, "said": said}
     made.globals |= {"asset": asset, "link": link, "ahead_for": ahead_for, "version": __version__}
     made.globals |= {"drawn_addresses": drawing.addresses, "drawn_prefixes": drawing.prefixes}
     made.globals |= {"drawn_space": drawing.parts_of_space}

@@ -71,13 +71,16 @@ def fill(http: httpx.Client) -> None:
     pod = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=orders-db-0"
     owned = {"args": {"cni": {"owner": "orders-db"}}}
     post("/v1/cni/add", call("owned", ipam={"pools": ["six"]}, config=owned, node="n1", args=pod))
+    pod = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=a-pod-of-an-operator-that-gives-it-a-long-name-0"
+    post("/v1/cni/add", call("owned-too", ipam={"pools": ["six"]}, config=owned, node="n2", args=pod))
     asked = post("/v1/requests", {"allocation": {"owner": HOSTILE, "pool": "pods"}, "note": HOSTILE})
     post(f"/v1/requests/{asked['id']}/refuse", {"reason": HOSTILE})
     post("/v1/reservations", {"address": "10.64.0.78", "owner": "\U0001f980 crab", "note": HOSTILE})
     post("/v1/quotas", {"name": "web", "limit": 50, "namespaces": ["web"], "pool": "pods"})
     post("/v1/holds", {"name": "eve", "size": 3, "pool": "pods", "namespaces": ["web"], "seconds": 86400})
     post("/v1/requests", {"reservation": {"address": "10.64.0.77", "owner": "\U0001f980 crab"}})
-    assert http.put("/v1/nodes/default/n1", json={"labels": {"zone": HOSTILE}}).is_success
+    labels = {"zone": HOSTILE, "kubernetes.io/hostname": f"ip-10-0-113-204.{'eu-central-1.' * 4}internal"}
+    assert http.put("/v1/nodes/default/n1", json={"labels": labels}).is_success
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +122,7 @@ VIEWS = {
     "/ui/addresses/10.64.0.255": "Nobody can have it",
     "/ui/addresses/192.0.2.1": "outside",
     "/ui/addresses/fd00::3": "Interface",
+    "/ui/addresses/fd00::5": "for the owner orders-db",
     "/ui/history?node=burnt": "admin: &lt;script",
     "/ui/search?q=front": "Workloads",
     "/ui/search?q=vm-1": "Owners",
@@ -151,7 +155,7 @@ VIEWS = {
     "/ui/allocations?owner=hold:eve": "kept by hold",
     "/ui/waiters": "Nobody waits",
     "/ui/owners": "shop/orders-db",
-    "/ui/release/owner/default/shop/orders-db": "Held by containers now: 1.",
+    "/ui/release/owner/default/shop/orders-db": "Held by containers now: 2.",
     "/ui/tokens": "There is no token yet",
     "/ui/log": "create pool",
     "/ui/requests": "Ask for an address",

@@ -48,6 +48,9 @@ Scheme = Literal["dark", "light"]
 WIDTHS = (360, 1024, 2560)
 """One of each layout of the page: its styles change at 620 and at 1700 pixels."""
 
+ONE_ROW = 1024
+"""The least width at which the menu is one row."""
+
 
 def faults(
     chromium: Browser, home: str, views: list[str], shown: Mapping[int, Scheme], **context: Any
@@ -71,6 +74,8 @@ def faults(
                 wrong = page.evaluate(_FOUND)
             if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                 wrong.append("wider than the window")
+            if width >= ONE_ROW and page.evaluate("document.querySelector('nav').offsetHeight > 40"):
+                wrong.append("the menu has two rows")
             if page.evaluate(_SCROLLS):
                 wrong.append("a table is wider than the window")
             found[f"{path} at {width}"] = wrong

@@ -12,12 +12,15 @@ function draw(place, samples) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name);
   const axis = { stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
+  const latest = samples[0].length - 1;
+  const shown = (chart) => { if (chart.legend.idx == null) chart.setLegend({ idx: latest }, false); };
   return new uPlot({
     width: Math.min(place.clientWidth, WIDEST),
     height: 200,
     tzDate: inUtc() ? (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : (seconds) => new Date(seconds * 1000),
     scales: { y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.1] } },
     axes: [{ ...axis, values: DATES, space: 60 }, axis],
+    hooks: { ready: [shown], setLegend: [shown] },
     series: [
       { label: "hour from", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
       { label: "allocated", stroke: colour("--allocated"), fill: colour("--leased") + "55", width: 2 },
