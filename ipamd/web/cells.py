@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final, NamedTuple
@@ -38,7 +38,10 @@ class CellPrefix(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AddressCell:
-    """One address and its state. `label` is what tells it from its neighbours."""
+    """One address and its state; of a pool of prefixes, one prefix by its first address.
+
+    `label` is what tells it from its neighbours.
+    """
 
     address: IPAddress
     state: str
@@ -63,14 +66,11 @@ class PrefixCell:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Free neighbours."""
+    """Free neighbours from the first address to the last: `size` is a number of addresses, or of prefixes."""
 
     first: IPAddress
     last: IPAddress
-
-    @property
-    def size(self) -> int:
-        return int(self.last) - int(self.first) + 1
+    size: int
 
 
 def cell_length(prefix: IPNetwork, given: int | None = None) -> int:
@@ -136,34 +136,36 @@ def numbers_in(bounds: tuple[int, int], pool: Pool) -> tuple[int, int]:
 def address_cells(
     prefix: IPNetwork, mask: Mask, blocks: Sequence[Block], kept: Mapping[IPAddress, str], cooled: Instant
 ) -> list[AddressCell]:
-    """The addresses of a picture, each with its state. `kept` says which nodes or holds have."""
-    states = _states(blocks, kept, cooled)
+    """What a pool gives in a picture, each with its state. `kept` says which nodes or holds have."""
+    pool, states = mask.pool, _states(blocks, kept, cooled)
+    first, last = numbers_in((int(prefix[0]), int(prefix[-1])), pool)
     made = []
-    for value in range(int(prefix[0]), int(prefix[-1]) + 1):
-        address = address_in(prefix.version, value)
-        made.append(AddressCell(address, _state(value, mask, states), _label(address)))
+    for number in range(first, last + 1):
+        address = pool.address_of(number)
+        made.append(AddressCell(address, _state(number, mask, states), _label(address, pool.given_length)))
     return made
 
 
-def gaps(cells: Sequence[AddressCell]) -> list[Gap]:
+def gaps(cells: Sequence[AddressCell], pool: Pool) -> list[Gap]:
     """Neighbours that are free, in their order."""
-    found: list[Gap] = []
-    for cell in cells:
-        if cell.state != "free":
-            continue
-        if found and int(found[-1].last) + 1 == int(cell.address):
-            found[-1] = Gap(found[-1].first, cell.address)
-        else:
-            found.append(Gap(cell.address, cell.address))
-    return found
+    free = Spans((number, number) for number in _free_numbers(cells, pool))
+    return [_gap(pool, first, last) for first, last in free]
+
+
+def _free_numbers(cells: Sequence[AddressCell], pool: Pool) -> Iterator[int]:
+    return (pool.number_of(cell.address) for cell in cells if cell.state == "free")
+
+
+def _gap(pool: Pool, first: int, last: int) -> Gap:
+    addresses = pool.addresses_of(first, last)
+    return Gap(addresses.first, addresses.last, last - first + 1)
 
 
 def empty_stretches(cells: Sequence[PrefixCell], mask: Mask) -> list[Gap]:
     """Neighbours that anybody may get, in cells of which nothing is taken."""
     pool = mask.pool
     empty = Spans(numbers_in((cell.prefix.first, cell.prefix.last), pool) for cell in cells if not cell.taken)
-    stretches = (pool.addresses_of(first, last) for first, last in mask.assignable.meeting(empty))
-    return [Gap(each.first, each.last) for each in stretches]
+    return [_gap(pool, first, last) for first, last in mask.assignable.meeting(empty)]
 
 
 def state_of(
@@ -195,5 +197,7 @@ def _state(value: int, mask: Mask, states: Mapping[int, str]) -> str:
     return known
 
 
-def _label(address: IPAddress) -> str:
-    return str(address.packed[-1]) if address.version == 4 else f"{address.packed[-1]:02x}"
+def _label(address: IPAddress, length: int) -> str:
+    """The byte in which a prefix of a length ends: of an address its last."""
+    byte = address.packed[(length - 1) // 8]
+    return str(byte) if address.version == 4 else f"{byte:02x}"

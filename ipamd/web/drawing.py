@@ -5,7 +5,7 @@ All that is written here is prefixes, numbers and words of our own: nothing of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -22,26 +22,24 @@ ROW: Final = 16
 
 
 def addresses(cells: Sequence[AddressCell], pool: Pool) -> Markup:
-    """Each address as a link to who has it."""
+    """Each address, or prefix of a pool of them, as a link to who has it."""
     space = _of_space(pool)
-    lines = []
+    length = "" if pool.prefix_length is None else f"/{pool.prefix_length}"
+    lines, starts = [], []
     for cell in cells:
         text, state = text_of(cell.address), cell.state
+        starts.append(text)
         lines.append(
             f'<a id="a-{text}" class="cell c-{state}" href="/ui/addresses/{text}{space}" '
-            f'title="{text}: {state}" aria-label="{text}, {state}">{cell.label}</a>'
+            f'title="{text}{length}: {state}" aria-label="{text}{length}, {state}">{cell.label}</a>'
         )
-    return _joined(lines)
+    return _in_rows(starts, lines) if length else _joined(lines)
 
 
 def prefixes(cells: Sequence[PrefixCell], pool: Pool) -> Markup:
-    """Each part as a link to its own picture; what a pool gives as one, to who has it."""
-    if cells and cells[0].prefix.length == pool.prefix_length:
-        space = _of_space(pool)
-        drawn = [_part(cell, "/ui/addresses/", picture=cell.prefix.start + space) for cell in cells]
-        return _in_rows(cells, drawn)
+    """Each part as a link to its own picture."""
     way = f"/ui/pools/{quote(pool.name, safe='')}/map?at="
-    return _in_rows(cells, [_part(cell, way) for cell in cells])
+    return _in_rows([cell.prefix.start for cell in cells], [_part(cell, way) for cell in cells])
 
 
 def _of_space(pool: Pool) -> str:
@@ -51,7 +49,7 @@ def _of_space(pool: Pool) -> str:
 def parts_of_space(cells: Sequence[SpaceCell], space: str) -> Markup:
     """Each part as a link to its own picture: in its pool if it has one, else in the space."""
     way = f"/ui/map?space={quote(space, safe='')}&amp;at="
-    return _in_rows(cells, [_part_of_space(cell, way) for cell in cells])
+    return _in_rows([cell.prefix.start for cell in cells], [_part_of_space(cell, way) for cell in cells])
 
 
 def _part_of_space(cell: SpaceCell, way: str) -> str:
@@ -81,17 +79,15 @@ def _part(cell: PrefixCell, way: str, also: str = "", picture: str | None = None
     )
 
 
-def _in_rows(cells: Sequence[PrefixCell] | Sequence[SpaceCell], drawn: Sequence[str]) -> Markup:
+def _in_rows(starts: Sequence[str], drawn: Sequence[str]) -> Markup:
     """The cells, each row of them after the address with which it begins."""
-    return _joined(_rows(cells, drawn))
-
-
-def _rows(cells: Sequence[PrefixCell] | Sequence[SpaceCell], drawn: Sequence[str]) -> Iterator[str]:
+    lines: list[str] = []
     for begin in range(0, len(drawn), ROW):
         odd = " odd" if begin // ROW % 2 else ""
-        yield f'<span class="begins{odd}" aria-hidden="true">{cells[begin].prefix.start}</span>'
-        yield from drawn[begin : begin + ROW]
+        lines.append(f'<span class="begins{odd}" aria-hidden="true">{starts[begin]}</span>')
+        lines += drawn[begin : begin + ROW]
+    return _joined(lines)
 
 
-def _joined(lines: Iterable[str]) -> Markup:
+def _joined(lines: Sequence[str]) -> Markup:
     return Markup("\n".join(lines))  # noqa: S704  # nobody's text: see above

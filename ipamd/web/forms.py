@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ipamd.models.csv_table import NONE
+from ipamd.models.pool import DEFAULT_COOLDOWN, DEFAULT_LEASE, DEFAULT_OWNER_KEEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Field:
     choices: tuple[str, ...] = ()
     fixed: bool = False
     """Whether it is given once and never changed."""
+    usual: str = ""
+    """What a new one has where nothing is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,13 @@ POOL: Final = Form(
         Field("ranges", "Ranges", "lines", "One a line, inside the subnet. None: all of it."),
         Field("exclusions", "Exclusions", "lines", "One a line: an address, a prefix, or first-last."),
         Field("gateway", "Gateway", "gateway", "The first usable address, if left out; or none."),
-        Field("gateway_on_link", "Gateway outside the subnet", "yes or no", "Containers get a route to it."),
+        Field(
+            "gateway_on_link",
+            "Gateway outside the subnet",
+            "yes or no",
+            "Containers get a route to it.",
+            usual="no",
+        ),
         Field("routes", "Routes", "routes", "One a line: DESTINATION [GATEWAY] [mtu=1400 …]"),
         Field("dns.nameservers", "Name servers", "lines"),
         Field("dns.domain", "Domain"),
@@ -55,19 +64,36 @@ POOL: Final = Form(
         ),
         Field("prefix_length", "Prefix length", "number", "Such as 64: it gives prefixes, and no addresses."),
         Field("affinity", "Affinity", "choice", "", ("any", "node")),
-        Field("cooldown", "Cooldown in seconds", "number"),
+        Field("cooldown", "Cooldown in seconds", "number", f"{DEFAULT_COOLDOWN}, if left out."),
         Field("state", "State", "choice", "A draining pool gives nothing new.", ("active", "draining")),
-        Field("priority", "Priority", "number"),
-        Field("auto_assign", "Gives addresses unasked", "yes or no"),
-        Field("masquerade", "Masquerade", "yes or no"),
-        Field("borrow", "Borrow", "yes or no", "With affinity node: single addresses of another's block."),
-        Field("lease", "Lease", "number", "Free addresses that a node may hold in advance; 0: none."),
-        Field("sticky", "Sticky", "yes or no", "A workload that comes back gets the address that it had."),
+        Field("priority", "Priority", "number", "Pools with a higher one come first; 0, if left out."),
+        Field("auto_assign", "Gives addresses unasked", "yes or no", usual="yes"),
+        Field("masquerade", "Masquerade", "yes or no", usual="no"),
+        Field(
+            "borrow",
+            "Borrow",
+            "yes or no",
+            "With affinity node: single addresses of another's block.",
+            usual="yes",
+        ),
+        Field(
+            "lease",
+            "Lease",
+            "number",
+            f"Free addresses that a node may hold in advance; {DEFAULT_LEASE}, if left out.",
+        ),
+        Field(
+            "sticky",
+            "Sticky",
+            "yes or no",
+            "A workload that comes back gets the address that it had.",
+            usual="no",
+        ),
         Field(
             "owner_keep",
             "Owner keep in seconds",
             "number",
-            "How long an owner keeps its address without a pod; 0: not at all.",
+            f"How long an owner keeps its address without a pod; {DEFAULT_OWNER_KEEP}, if left out.",
         ),
         Field("selectors.clusters", "Only for clusters", "lines"),
         Field("selectors.networks", "Only for networks", "lines"),
@@ -101,7 +127,7 @@ QUOTA: Final = Form(
         Field("name", "Name", fixed=True),
         Field("limit", "Limit", "number", "How many addresses of each family."),
         Field("namespaces", "Namespaces", "lines", "One a line: a name, a beginning such as team-*, or *."),
-        Field("shared", "They share the limit", "yes or no", "Otherwise each has it for itself."),
+        Field("shared", "They share the limit", "yes or no", "Otherwise each has it for itself.", usual="no"),
         Field("clusters", "Only in clusters", "lines"),
         Field("family", "Only of family", "number", "4 or 6."),
         Field("pool", "Only of pool"),

@@ -6,7 +6,6 @@ Each is a page of REST: it reads as many rows as it shows.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from itertools import islice
@@ -22,7 +21,7 @@ from ipamd.models.address import parse_address, parse_network
 from ipamd.models.pool import DEFAULT_CLUSTER
 from ipamd.models.query import ContactQuery
 from ipamd.web.asking import asked, engine, next_page, rest
-from ipamd.web.forms import POOL, Difference, differences
+from ipamd.web.changed import changed_fields
 from ipamd.web.rendering import HEADERS, render
 from ipamd.web.rest import Refused, Rest
 
@@ -69,7 +68,7 @@ async def search(request: Request) -> Response:
     found = await _found(rest(request), words) if is_name else {}
     names = await _names(request, words) if is_name else {"pools": [], "nodes": []}
     kept = await _kept(rest(request), words) if is_name else []
-    return render(request, "search.html", words=words, found=found, kept=kept, **names)
+    return render(request, "search.html", words=words, found=found, kept=kept, most=FOUND, **names)
 
 
 async def _view_of(request: Request, words: str) -> str | None:
@@ -182,30 +181,10 @@ async def show_log(request: Request) -> Response:
     """Who changed what: each change with what was different before."""
     given = asked(request, "kind", "name", "by", "after", "before", "cursor")
     page = await rest(request).get("/v1/log", {**given, "limit": LIMIT})
-    items = [{**item, "differences": _differences(item)} for item in page["items"]]
+    items = [{**item, "differences": changed_fields(item)} for item in page["items"]]
     return render(
         request, "log.html", items=items, given=given, more=next_page(request.url.path, given, page)
     )
-
-
-def _differences(item: Mapping[str, Any]) -> list[Difference]:
-    """The fields that a change changed, with their lines before and after."""
-    before, after = item["before"] or {}, item["after"] or {}
-    if item["kind"] == POOL.noun:
-        return differences(POOL, before, after)
-    return [
-        (key.replace("_", " ").capitalize(), _lines(before.get(key)), _lines(after.get(key)))
-        for key in sorted({*before, *after})
-        if before.get(key) != after.get(key)
-    ]
-
-
-def _lines(value: Any) -> list[str]:
-    if value in (None, "", [], {}):
-        return []
-    if isinstance(value, Mapping):
-        return [f"{key}={each if isinstance(each, str) else json.dumps(each)}" for key, each in value.items()]
-    return [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)]
 
 
 HISTORY: Final = (

@@ -148,13 +148,13 @@ async def _picture(request: Request, catalogue: Catalogue, pool: Pool, at: IPNet
     mask = catalogue.mask(pool)
     trail = cells.trail(at, pool.subnet, pool.given_length)
     given: dict[str, Any] = {"at": at, "trail": trail, "pool": pool}
-    first, last = int(at[0]), int(at[-1])
-    if last - first < 1 << cells.CELL_BITS and pool.prefix_length is None:
+    first, last = cells.numbers_in((int(at[0]), int(at[-1])), pool)
+    if last - first < 1 << cells.CELL_BITS:
         blocks = await known.queries.blocks(pool.name, first, last)
         kept = await _kept(known, catalogue, pool, blocks, at)
         cooled = known.clock.read().past(pool.cooldown * SECOND)
         addresses = cells.address_cells(at, mask, blocks, kept, cooled)
-        found = cells.gaps(addresses)
+        found = cells.gaps(addresses, pool)
         return {**given, "addresses": addresses, "prefixes": [], "as_of": None, **_largest(found)}
     parts = cells.prefixes_of(at, pool.given_length)
     bounds = [(part.first, part.last) for part in parts]

@@ -57,6 +57,7 @@ async def _list(request: Request, refused: Refused | None, draft: dict[str, str]
     given = asked(request, "state", "by", "cursor")
     page = await rest(request).get("/v1/requests", {**given, "limit": LIMIT})
     status = refused.status if refused is not None else HTTPStatus.OK
+    beside, others = _beside(refused, draft)
     return render(
         request,
         "requests.html",
@@ -64,9 +65,20 @@ async def _list(request: Request, refused: Refused | None, draft: dict[str, str]
         items=page["items"],
         given=given,
         more=next_page("/ui/requests", given, page),
-        refused=refused,
+        beside=beside,
+        others=others,
         draft=draft,
     )
+
+
+def _beside(refused: Refused | None, draft: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What is wrong with which field of the form that asks, and what is said above it."""
+    if refused is None:
+        return {}, []
+    wrong = {where.removeprefix(f"{draft.get('kind')}."): why for where, why in refused.fields.items()}
+    beside = {where: why for where, why in wrong.items() if where in _FIELDS}
+    others = [f"{where}: {why}" for where, why in wrong.items() if where not in beside]
+    return beside, others if beside else [refused.detail]
 
 
 ROUTES: Final = [

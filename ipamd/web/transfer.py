@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -10,6 +12,8 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from ipamd.web.asking import form, rest, visitor
+from ipamd.web.changed import changed_fields
+from ipamd.web.forms import Difference
 from ipamd.web.rendering import HEADERS, render
 from ipamd.web.rest import Refused
 
@@ -78,12 +82,34 @@ async def tables(request: Request) -> Response:
 def _changes(applied: dict[str, Any]) -> dict[str, Any]:
     """What a table changes, also one of allocations, which are given and never changed."""
     if "given" not in applied:
-        return applied
+        return {**applied, "changes": [_change(each) for each in applied["changes"]]}
     left = applied["containers"]
-    warnings = (
-        [f"{left} rows of containers are left alone: these get theirs from their runtime."] if left else []
-    )
-    return {**applied, "changes": applied["given"], "warnings": warnings}
+    warnings = [f"Left alone: {left} of containers, which get theirs from their runtime."] if left else []
+    given = [_given(each) for each in applied["given"]]
+    return {**applied, "changes": given, "warnings": warnings}
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One change of a table: what is done to what, where, and which fields differ."""
+
+    action: str
+    what: str
+    where: str
+    fields: Sequence[Difference] = ()
+
+
+def _given(row: Mapping[str, Any]) -> Changed:
+    return Changed("give", f"{row['address']} to {row['owner']}", f"space {row['space']}")
+
+
+def _change(change: Mapping[str, Any]) -> Changed:
+    """A change as it is shown: of what is made or deleted all fields would be too much."""
+    stated = change["after"] or change["before"]
+    called = stated["address"] if change["kind"] == "reservation" else stated["name"]
+    where = f"space {stated['space']}" if change["kind"] == "reservation" else stated["subnet"]
+    fields = changed_fields(change) if change["action"] == "change" else ()
+    return Changed(change["action"], f"{change['kind']} {called}", where, fields)
 
 
 def _show(

@@ -426,6 +426,27 @@ def test_what_is_asked_for_is_made_when_an_admin_approves(page: Browser, filled:
     assert "approved" in page.get("/ui/requests").text
 
 
+def test_what_is_wrong_with_a_request_is_said_beside_its_field(page: Browser) -> None:
+    refused = page.send("/ui/requests/new", {"kind": "allocation", "pool": "pods"})
+
+    assert refused.status_code == 422
+    assert re.search(r'name="owner"[^>]*value=""[^>]*><span class="why" id="why-owner">', refused.text)
+    assert 'name="pool" value="pods"' in refused.text
+
+
+def test_a_form_says_what_a_new_pool_has_unless_something_is_chosen(
+    page: Browser, filled: IpamdProcess
+) -> None:
+    form = page.get("/ui/new/pool").text
+    made = pool(filled, "pods")
+
+    said = dict(re.findall(r'<select id="f-(\w+)".*?>\n<option value="">the default: (\w+)</option>', form))
+    assert said == {name: "yes" if made[name] else "no" for name in said}
+    assert len(said) == 5
+    for name in ("cooldown", "lease", "owner_keep", "priority"):
+        assert re.search(rf'id="f-{name}-help">[^<]*\b{made[name]}, if left out', form)
+
+
 def test_a_table_is_tried_then_applied_and_conflicts_are_listed(page: Browser, filled: IpamdProcess) -> None:
     table = "\ufeffname;subnet\r\ntabled;10.12.0.0/24\r\n"
     form = {"kind": "pools", "text": table}
@@ -435,6 +456,11 @@ def test_a_table_is_tried_then_applied_and_conflicts_are_listed(page: Browser, f
     assert filled.http.get("/v1/pools/tabled").status_code == 404
     assert "Done." in page.send("/ui/tables", {**form, "do": "apply"}).text
     assert pool(filled, "tabled")["subnet"] == "10.12.0.0/24"
+    again = page.send(
+        "/ui/tables", {"kind": "pools", "text": "name,subnet,cooldown\ntabled,10.12.0.0/24,7\n"}
+    )
+    assert re.search(r"pool tabled<.*Cooldown in seconds</dt><dd><del>60</del> <ins>7</ins>", again.text)
+    assert "owner_keep" not in again.text
 
     refused = page.send(
         "/ui/tables", {"kind": "pools", "text": "name,subnet\nover,10.12.0.0/25\n", "do": "apply"}
@@ -452,7 +478,8 @@ def test_a_table_of_allocations_is_tried_then_given(page: Browser, filled: Ipamd
 
     tried = page.send("/ui/tables", {**form, "do": "try"}).text
     assert "1 change, 0 unchanged" in tried
-    assert "1 rows of containers are left alone" in tried
+    assert "Left alone: 1 of containers" in tried
+    assert "10.64.0.100 to @tabled" in tried
     assert not filled.allocations(owner="@tabled")
     assert "Done." in page.send("/ui/tables", {**form, "do": "apply"}).text
     assert filled.allocations(owner="@tabled")[0]["address"] == "10.64.0.100"

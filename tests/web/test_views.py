@@ -100,6 +100,28 @@ def test_a_picture_tells_each_address_of_a_small_prefix_and_the_gaps(page: Brows
     assert re.search(r"10\.64\.0\.10</a>.*10\.64\.0\.63.*<small>54<", text)
 
 
+def test_a_picture_tells_each_prefix_of_a_pool_of_prefixes(page: Browser, filled: IpamdProcess) -> None:
+    filled.create_pool("routed", "10.40.0.0/16", prefix_length=24, exclusions=["10.40.9.0/24"])
+    assert filled.http.post("/v1/reservations", json={"address": "10.40.8.0/24", "owner": "r"}).is_success
+    given = {"owner": "r", "pool": "routed", "prefix_length": 24}
+    held, kept = (
+        filled.http.post("/v1/allocations", json={**given, "address": f"10.40.{third}.0"}).json()
+        for third in (3, 4)
+    )
+    assert filled.http.delete(f"/v1/allocations/{held['id']}").is_success
+
+    text = page.get("/ui/pools/routed").text
+
+    cells = re.findall(r'href="/ui/addresses/(10\.40\.\d+\.0)"[^>]*aria-label="[^"]+/24, (\w+)">(\d+)<', text)
+    states = {address: state for address, state, _ in cells}
+    assert len(states) == 256
+    assert (states[held["address"]], states[kept["address"]]) == ("cooling", "allocated")
+    assert (states["10.40.8.0"], states["10.40.9.0"]) == ("reserved", "excluded")
+    assert [label for _, _, label in cells] == [str(third) for third in range(256)]
+    assert re.findall(r'aria-hidden="true">(10\.40\.[\d.]+)<', text)[:2] == ["10.40.0.0", "10.40.16.0"]
+    assert re.search(r"10\.40\.5\.0</a>.*10\.40\.7\.255.*<small>3 of /24<", text)
+
+
 def test_what_nodes_hold_in_advance_is_a_state_of_its_own(page: Browser, filled: IpamdProcess) -> None:
     filled.create_pool("held-ahead", "10.21.0.0/24")
     holder = LeaseHolder(filled.http, "held-ahead", free=2)
