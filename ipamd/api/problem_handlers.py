@@ -21,6 +21,7 @@ from ipamd.api.problems import MEDIA_TYPE, Problem, in_doubt
 from ipamd.backends.interface import InDoubt
 from ipamd.models import errors
 from ipamd.models.nearest import unknown
+from ipamd.models.wrong_value import why_wrong
 
 MOST_LISTED: Final = 20
 """How many wrong fields a problem lists. A body may have a million."""
@@ -127,4 +128,4 @@ def _why(each: Mapping[str, Any], route: object) -> str:
     if each["type"] == "extra_forbidden":
         known = fields_at(route, each["loc"]) if isinstance(route, APIRoute) else ()
         return unknown("field", str(each["loc"][-1]), known)
-    return str(each["msg"]).removeprefix("Value error, ")[:500]
+    return why_wrong(each)

@@ -72,7 +72,7 @@ class Wait:
     def _problem(self, error: DomainError) -> Problem:
         problem = Problem.from_domain(error)
         problem.headers = {**problem.headers, **self.headers}
-        if self._waited is not None:
+        if self._waited is not None and self._waited.stood:
             seconds, ahead = round(self._waited.seconds, 1), self._waited.before
             problem.detail += f"; it waited {seconds:g} s, and {_wait(ahead)} before it"
             problem.members = {**problem.members, "waited_seconds": seconds, "waiting_before": ahead}

@@ -142,14 +142,14 @@ class Requested:
 
 
 def _prefix(key: str, given: object) -> PrefixRequest:
-    """`28`, or `POOL/28`."""
+    """`28`, `/28`, or `POOL/28`."""
     written = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
-    pool, slash, length = written.rpartition("/") if isinstance(written, str) else ("", "", "")
+    pool, _, length = written.rpartition("/") if isinstance(written, str) else ("", "", "")
     plain = length.isascii() and length.isdigit() and len(length) <= 3 and length[:1] != "0"
     if not plain or int(length) >= MAX_LENGTH[6]:
         shown = reading.shown(given)
         raise invalid(key, f"{shown} is not the length of a prefix: write one such as 28, or POOL/28")
-    return PrefixRequest(int(length), (reading.pool_name(pool, key),) if slash else ())
+    return PrefixRequest(int(length), (reading.pool_name(pool, key),) if pool else ())
 
 
 def _check_annotations(annotations: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -9,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hosting.foreign_text import escape
 from ipamd.ctl import (
     allocation,
     apply,
@@ -35,6 +38,7 @@ from ipamd.ctl import (
 from ipamd.ctl.failure import CommandFailed
 from ipamd.ctl.render import complain
 from ipamd.ctl.session import SessionOptions, takes
+from ipamd.models.wrong_value import why_wrong
 
 HELP = """Manage the address pools of ipamd, and see who has which address.
 
@@ -64,12 +68,30 @@ Exit codes:
 """
 
 
+@contextmanager
+def _in_own_words() -> Iterator[None]:
+    """Say of a wrong option what REST would say of a wrong field."""
+    try:
+        yield
+    except typer.BadParameter as failure:
+        from pydantic import ValidationError  # loaded already, or nobody raised it
+
+        if isinstance(failure.__cause__, ValidationError):
+            failure.message = escape(why_wrong(failure.__cause__.errors()[0]))
+        raise
+
+
 class _Sentences(TyperGroup):
     """Ends a failing command with one sentence on stderr and its exit code."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with _in_own_words():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _in_own_words():
+                return super().invoke(ctx)
         except CommandFailed as failure:
             complain(failure.sentence)
             for detail in failure.details:

@@ -12,6 +12,7 @@ from ipamd.ctl.local_time import local_time
 from ipamd.ctl.paging import Limit
 from ipamd.ctl.precondition import IfMatch
 from ipamd.ctl.session import CommandSession, command
+from ipamd.models.hold import LONGEST_HOLD
 
 commands = typer.Typer(
     name="hold",
@@ -138,7 +139,11 @@ def seconds_of(span: str) -> int:
     number, unit = (span[:-1], span[-1:]) if span[-1:] in UNITS else (span, "s")
     if not number.isascii() or not number.isdecimal():
         raise typer.BadParameter(f"{span!r} is no span of time: write 90m, 2h or 1d", param_hint="--for")
-    return int(number) * UNITS[unit]
+    seconds = int(number) * UNITS[unit]
+    if not 1 <= seconds <= LONGEST_HOLD:
+        days = LONGEST_HOLD // UNITS["d"]
+        raise typer.BadParameter(f"a hold is for 1s to {days}d, not for {span}", param_hint="--for")
+    return seconds
 
 
 def _path(name: str) -> str:

@@ -264,3 +264,21 @@ def test_the_first_such_pool_shuts_out_code_that_does_not_know_it() -> None:
 
     assert before == same
     assert after == (32,)
+
+
+def test_an_empty_pool_that_becomes_one_of_prefixes_has_their_shape(
+    http: httpx.Client, new_pool: NewPool
+) -> None:
+    path = f"/v1/pools/{new_pool(subnet='10.201.0.0/16')['name']}"
+
+    def changed(**fields: Any) -> tuple[object, ...]:
+        pool = http.patch(path, json=fields).json()
+        return tuple(pool.get(each) for each in ("prefix_length", "block_size", "gateway", "detail"))
+
+    assert changed(prefix_length=28) == (28, 22, None, None)
+    assert changed(prefix_length=26) == (26, 20, None, None)
+    assert changed(prefix_length=None) == (None, 26, "10.201.0.1", None)
+    assert changed(block_size=24, gateway="10.201.9.9") == (None, 24, "10.201.9.9", None)
+    assert changed(prefix_length=28) == (28, 24, "10.201.9.9", None)
+    [*_, why] = changed(prefix_length=16)
+    assert why == "block_size: a block of /16 prefixes is a /6 to a /16, not a /24"

@@ -233,15 +233,17 @@ def test_a_pod_gets_a_prefix_beside_its_address_and_del_frees_both(
     pool, nested = new_pool(subnet="10.231.0.0/24"), new_pool(subnet="10.232.0.0/24", cooldown=0)
 
     beside = add(http, "p1", [pool["name"]], "28")
-    again = add(http, "p1", [pool["name"]], "28")
+    again = add(http, "p1", [pool["name"]], "/28")
     other = add(http, "p2", [pool["name"]], f"{nested['name']}/27")
     by_args = add(http, "p3", [pool["name"]], "", config={"args": {"cni": {"prefix": 29}}})
+    slash = add(http, "p3", [pool["name"]], "", config={"args": {"cni": {"prefix": "/29"}}})
 
     assert [each["address"] for each in beside.json()["ips"]] == ["10.231.0.2/24"]
     assert beside.json()["ipamd.io/prefixes"] == ["10.231.0.112/28"]
     assert again.json() == beside.json()
     assert other.json()["ipamd.io/prefixes"] == ["10.232.0.32/27"]
     assert by_args.json()["ipamd.io/prefixes"] == ["10.231.0.104/29"]
+    assert slash.json() == by_args.json()
     previous = {"config": {"prevResult": beside.json()}}
     checked = http.post("/v1/cni/check", json=call("p1", ipam={"pools": [pool["name"]]}, **previous))
     assert checked.status_code == 204, checked.text
@@ -271,11 +273,12 @@ def test_beside_both_families_the_length_says_of_which_the_prefix_is(
         ("028", 7, "length of a prefix"),
         ("-28", 7, "length of a prefix"),
         ("large", 7, "length of a prefix"),
+        ("/", 7, "length of a prefix"),
+        ("//28", 7, "is not the name of a pool"),
         ("28.0", 7, "length of a prefix"),
         (28, 7, "a string"),
         ("8", 7, "has no /8 in it"),
         ("25", 7, "has no /25 in it"),
-        ("/28", 7, "is empty"),
         ("nowhere/28", 7, "nowhere"),
         ("26", 100, "no /26 is free as a whole"),
     ],

@@ -256,7 +256,7 @@ def test_an_address_that_a_sticky_pool_keeps_is_waited_for(new_pool: NewPool, ht
     refused = sticky.take("vm", 1, address=wanted)
     assert (refused.status_code, refused.json()["code"]) == (409, "address-unavailable")
     assert "is sticky and keeps it until" in refused.json()["detail"]
-    assert "it waited 0 s" in refused.json()["detail"]
+    assert "it waited" not in refused.json()["detail"]
 
     answer = sticky.take("vm", 50, address=wanted)
     assert (answer.status_code, answer.json()["address"].split("/")[0]) == (201, wanted)
@@ -353,7 +353,7 @@ def test_what_cannot_be_had_is_refused_at_once(full: Full) -> None:
         "address-unavailable",
         "address-unavailable",
     ]
-    assert all("it waited 0 s, and nobody waits before it" in answer.json()["detail"] for answer in answers)
+    assert not any("it waited" in answer.text or "waited_seconds" in answer.text for answer in answers)
     assert time.monotonic() - began < SOON
 
 

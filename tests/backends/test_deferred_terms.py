@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ipamd.backends.conformance.examples import NOW, allocation, container
 from ipamd.backends.interface import Backend
 from ipamd.backends.registry import open_backend
-from ipamd.backends.sql.sqlite.deferred_terms import BATCHES
+from ipamd.backends.sql.sqlite.deferred_terms import BATCHES, FEWEST
 from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.query import AllocationQuery, HistoryQuery
 from tests.backends.conftest import begin, end
@@ -100,6 +102,16 @@ async def test_most_rows_have_terms_and_few_wait(sqlite: Backend, database_path:
 
     assert having >= AT_ONCE
     assert 0 < waiting < AT_ONCE + BATCH
+
+
+async def test_a_database_that_is_closed_at_once_says_nothing_of_terms(
+    sqlite: Backend, database_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await begin(sqlite, *(row(number) for number in range(FEWEST)))
+    await sqlite.close()
+
+    assert "terms" not in capsys.readouterr().out
+    assert counted(database_path) == (0, FEWEST)  # whoever opens it next goes on
 
 
 async def test_what_an_older_ipamd_allocated_is_found_too(sqlite: Backend, database_path: Path) -> None:

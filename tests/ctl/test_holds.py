@@ -40,6 +40,13 @@ def test_what_an_option_cannot_mean_is_said(ipamctl: Ipamctl) -> None:
 
     wrong = ipamctl.run("hold", "create", "x", *asked, "a", "--for", "soon")
     assert (wrong.returncode, "write 90m, 2h or 1d" in wrong.stderr) == (2, True)
+    for span in ("400d", "0"):
+        wrong = ipamctl.run("hold", "create", "x", *asked, "a", "--for", span)
+        assert (wrong.returncode, f"a hold is for 1s to 366d, not for {span}" in wrong.stderr) == (2, True)
+    assert "size: Input should be less than or equal to 4096, not 5000" in ipamctl.refused(
+        "hold", "create", "x", "--size", "5000", *asked[2:], "a", "--for", "60"
+    )
+    assert ipamctl.refused("hold", "release", "x").endswith("'x': `ipamctl hold list` shows what there is")
     assert "nothing to change" in ipamctl.run("hold", "edit", "x").stderr
     assert "a * may stand at the end only" in ipamctl.refused(
         "hold", "create", "x", *asked, "a*b", "--for", "60"

@@ -19,6 +19,8 @@ def test_an_owner_is_made_listed_and_released(ipamctl: Ipamctl) -> None:
     released = ipamctl("owner", "release", "team/vm", "--why", "it is gone")
     assert "owner team/vm released: 10.1.0.9" in released
     assert "it is gone" in ipamctl("history", "--owner", "vm")
-    assert "there is no owner 'default/team/vm'" in ipamctl.refused("owner", "release", "team/vm")
+    assert "there is no owner 'team/vm': cluster default has none of that name" in ipamctl.refused(
+        "owner", "release", "team/vm"
+    )
     assert ipamctl.run("owner", "show", "vm").returncode == 2
     assert "'a/b' is not a name of an owner" in ipamctl.refused("owner", "create", "team/a/b")

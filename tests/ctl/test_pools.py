@@ -135,6 +135,16 @@ def test_fields_of_a_pool_can_be_emptied(ipamctl: Ipamctl) -> None:
     assert not any(after["selectors"].values())
 
 
+def test_an_option_that_cannot_be_meant_is_quoted(ipamctl: Ipamctl) -> None:
+    unknown = ipamctl.run("pool", "edit", "p", "--clear", "foo").stderr
+    assert "'--clear': 'foo' is not one of 'ranges', 'exclusions'" in unknown
+    asked = ("allocation", "create", "vm", "--pool", "p")
+    assert 'equal to 600, not "86400"' in ipamctl.run(*asked, "--wait", "86400").stderr
+    length = ipamctl.run(*asked, "--prefix-length", "/28")
+    assert (length.returncode, 'a valid integer, not "/28"' in length.stderr) == (2, True)
+    assert "'xml' is not one of" in ipamctl.run("--output", "xml", "pool", "list").stderr
+
+
 def test_a_subnet_grows(ipamctl: Ipamctl) -> None:
     ipamctl("pool", "create", "p", "--subnet", "10.8.0.0/25")
 

@@ -21,5 +21,7 @@ def test_requests_are_made_listed_approved_and_refused(ipamctl: Ipamctl) -> None
     assert (shown["state"], shown["reason"], shown["outcome"]["pool"]) == ("approved", "fine", "lab")
     assert "vm-7" in ipamctl("allocation", "list")
     assert "was refused by loopback" in ipamctl.refused("request", "approve", other)
-    assert ipamctl.refused("request", "show", "999") == "there is no request '999'"
+    assert ipamctl.refused("request", "show", "999") == (
+        "there is no request '999': `ipamctl request list` shows what there is"
+    )
     assert ipamctl.run("request", "refuse", number).returncode == 2

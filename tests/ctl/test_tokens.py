@@ -47,7 +47,9 @@ def test_tokens_are_listed_and_revoked_by_their_number(admin: Ipamctl, ipamd_pro
     assert text not in listed
     assert said == f"token {number} is revoked\n"
     assert [item["id"] for item in admin.json("token", "list")["items"]] == [1]
-    assert admin.refused("token", "revoke", str(number)) == f"there is no token '{number}'"
+    assert admin.refused("token", "revoke", str(number)) == (
+        f"there is no token '{number}': `ipamctl token list` shows what there is"
+    )
 
 
 def test_without_a_token_one_sentence_says_what_is_missing(admin: Ipamctl, ipamctl: Ipamctl) -> None:
@@ -81,7 +83,9 @@ def test_a_node_that_is_forgotten_joins_anew(admin: Ipamctl, ipamd_process: Ipam
 
     assert said == "node n1 of cluster default is forgotten, and its tokens are revoked\n"
     assert join(b"second").status_code == 201
-    assert admin.refused("node", "forget", "n2") == "there is no node 'n2'"
+    assert admin.refused("node", "forget", "n2") == (
+        "there is no node 'n2': `ipamctl node list` shows what there is"
+    )
 
 
 def test_the_profile_holds_where_ipamd_is_and_the_token(

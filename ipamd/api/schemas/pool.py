@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from ipamd.addressing.block import effective_block_length
 from ipamd.addressing.gateway import default_gateway
 from ipamd.api.schemas.text import Address, Document, Name, Prefix, Range, Word, without_nulls
-from ipamd.models.address import AddressRange, parse_address, parse_network
+from ipamd.models.address import AddressRange, IPAddress, IPNetwork, parse_address, parse_network
 from ipamd.models.documents import pool_document, route_document
 from ipamd.models.errors import InvalidValue
 from ipamd.models.limits import LONGEST_NAME, LONGEST_OWNER_KEEP, MOST_LEASED, MOST_ROUTES
@@ -140,7 +140,7 @@ class NewPool(_Settings):
         if "gateway" in self.model_fields_set:
             gateway = parse_address(self.gateway) if self.gateway is not None else None
         else:
-            gateway = default_gateway(subnet) if self.prefix_length is None else None
+            gateway = _default_gateway(subnet, self.prefix_length)
         with _field("block_size"):
             block_length = effective_block_length(subnet, self.block_size, self.prefix_length)
         if self.sticky and self.cooldown == 0:
@@ -193,6 +193,8 @@ class PoolPatch(_Settings):
             if field in patch and patch[field] != getattr(pool, field):
                 raise InvalidValue(field, "cannot be changed: make another pool, and drain this one")
         merged = _merge(document_of(pool), patch)
+        if self.prefix_length != pool.prefix_length and "prefix_length" in patch:
+            _leave_default_shape(pool, merged, patch)
         if "gateway" in patch:
             merged["gateway"] = patch["gateway"]
         return NewPool.model_validate(merged).value()
@@ -283,6 +285,20 @@ def _selectors(document: SelectorsDocument) -> Selectors:
         node_labels=dict(document.node_labels or {}),
         namespaces=tuple(document.namespaces or ()),
     )
+
+
+def _leave_default_shape(pool: Pool, merged: dict[str, Any], patch: Mapping[str, Any]) -> None:
+    """Give a pool that changes what it gives the new defaults where it has the old ones."""
+    if "block_size" not in patch and pool.block_length == effective_block_length(
+        pool.subnet, None, pool.prefix_length
+    ):
+        del merged["block_size"]
+    if "gateway" not in patch and pool.gateway == _default_gateway(pool.subnet, pool.prefix_length):
+        del merged["gateway"]
+
+
+def _default_gateway(subnet: IPNetwork, prefix_length: int | None) -> IPAddress | None:
+    return default_gateway(subnet) if prefix_length is None else None
 
 
 def _merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

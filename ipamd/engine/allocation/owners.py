@@ -95,7 +95,8 @@ class Owners:
         """What an owner has, by position. Raises NotFound, Unavailable."""
         rows = await self._ledger.held_by(key.owner.digest)
         if not rows:
-            raise NotFound("owner", "/".join(key))
+            none = f"cluster {key.cluster} has none of that name (`ipamctl owner list` shows what there is)"
+            raise NotFound("owner", f"{key.namespace}/{key.name}", none)
         return await self._with_holders(rows)
 
     async def page(self, query: OwnerQuery, after: int | None, limit: int) -> Sequence[OwnedAddress]:

@@ -39,11 +39,15 @@ MakeRequest = Callable[[Catalogue], AllocationRequest]
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """What became of an allocation that might wait: after how many seconds, with how many still before it."""
+    """What became of an allocation that might wait: after how many seconds, with how many still before it.
+
+    `stood` says whether it stood in the line at all.
+    """
 
     outcome: Outcome
     seconds: float = 0.0
     before: int = 0
+    stood: bool = False
 
 
 @dataclass(slots=True)
@@ -102,7 +106,7 @@ class Waiting:
             self._places.leave(place)
         if place.stood:
             self._measures.waits[self._word(own, outcome)] += 1
-        return Waited(outcome, _now() - began, passed_by)
+        return Waited(outcome, _now() - began, passed_by, place.stood)
 
     def end(self) -> None:
         """Let everybody go who waits, now and later: the process ends."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ipamd.models.address import IPAddress
 from ipamd.models.errors.domain_error import DomainError
 from ipamd.models.instant import Instant, rfc3339
+
+_LISTED: Final = frozenset(
+    {"allocation", "hold", "node", "owner", "pool", "quota", "request", "reservation", "token"}
+)
+"""What `ipamctl NOUN list` lists."""
 
 
 class InvalidValue(DomainError):
@@ -31,12 +38,14 @@ class NotAllowed(DomainError):
 
 
 class NotFound(DomainError):
-    """A request names something that does not exist."""
+    """A request names something that does not exist. `hint` says what to do, if no list of `ipamctl` does."""
 
     code = "not-found"
 
-    def __init__(self, what: str, name: str) -> None:
-        super().__init__(f"there is no {what} {name!r}")
+    def __init__(self, what: str, name: str, hint: str = "") -> None:
+        if not hint and what in _LISTED:
+            hint = f"`ipamctl {what} list` shows what there is"
+        super().__init__(f"there is no {what} {name!r}" + (f": {hint}" if hint else ""))
 
 
 class StaleRevision(DomainError):

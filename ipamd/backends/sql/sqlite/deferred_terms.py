@@ -95,10 +95,11 @@ class DeferredTerms:
         self._put_off = put_off
         self._usual = 0.0
         self._catching_up: asyncio.Task[None] | None = None
+        self._closing = False
 
     def note(self, rows: int) -> None:
         """Count the rows of a batch, which may have been written; too many is no harm."""
-        if not rows:
+        if not rows or self._closing:
             return
         self._put_off += rows
         # Under load small batches come between large ones, with what had to wait for a block.
@@ -111,7 +112,7 @@ class DeferredTerms:
         return int(min(max(FEWEST, BATCHES * self._usual), MOST))
 
     async def _catch_up(self) -> None:
-        while self._put_off >= (wanted := self._at_once):
+        while self._put_off >= (wanted := self._at_once) and not self._closing:
             try:
                 written = await self._write(partial(catch_up, wanted))
             except (Unavailable, InDoubt) as error:
@@ -120,7 +121,8 @@ class DeferredTerms:
             self._put_off = self._put_off - written if written >= wanted else 0
 
     async def close(self) -> None:
-        """Wait for what is under way."""
+        """Begin nothing more, and wait for what is under way. Who opens the file next goes on."""
+        self._closing = True
         if self._catching_up is not None:
             await self._catching_up
 
