@@ -193,6 +193,15 @@ def test_an_explanation_says_what_an_owner_would_get(http: httpx.Client) -> None
     found = http.post("/v1/explain", json=pod("new", "vm-6", node="n2")).json()
 
     assert found["result"]["ips"][0]["address"].startswith(address)
+    assert [each["why"] for each in found["pools"] if each["standing"] == "gives"] == [
+        f"it would give {address}, which owner team/vm-6 has"
+    ]
+    add(http, pod("second", "vm-6", node="n2"))
+    full = http.post("/v1/explain", json=pod("third", "vm-6", node="n3")).json()
+    [why] = {each["why"] for each in full["pools"] if each["standing"] == "refuses"}
+    assert why == full["error"]["msg"]
+    assert "and by" in why
+    delete(http, pod("second", "vm-6", node="n2"))
     assert len(http.get("/v1/owners/team/vm-6").json()["items"][0]["holders"]) == 1
 
 

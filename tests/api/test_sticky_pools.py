@@ -49,6 +49,19 @@ def test_pods_of_a_statefulset_keep_their_addresses_over_a_restart_on_other_node
     assert all(len(addresses) == 2 for addresses in had.values())
 
 
+def test_an_explanation_says_that_a_pod_would_have_its_address_again(http: httpx.Client) -> None:
+    def explained(name: str) -> list[str]:
+        found = http.post("/v1/explain", json=pod("explained-new", name)).json()
+        return [each["why"] for each in found["pools"] if each["standing"] == "gives"]
+
+    add(http, "explained-old", "explained-0")
+    delete(http, "explained-old", "explained-0")
+
+    assert all(why.endswith(", which this workload had") for why in explained("explained-0"))
+    assert len(explained("explained-0")) == 2
+    assert not any("which" in why for why in explained("explained-1"))
+
+
 def test_an_interface_has_an_address_of_its_own_again(http: httpx.Client) -> None:
     had = [add(http, "two-old", "two-0", ifname=ifname) for ifname in ("eth0", "eth1")]
     for ifname in ("eth0", "eth1"):

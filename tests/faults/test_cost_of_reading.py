@@ -247,6 +247,20 @@ async def test_a_view_of_the_page_reads_what_it_shows_however_many_allocations_t
     assert steps[MANY] <= 3 * steps[FEW]  # a full block has more to add up than an empty one
 
 
+async def test_a_refusal_says_how_full_a_pool_is_and_counts_no_prefixes(scratch: Path, meter: Meter) -> None:
+    url = f"sqlite:///{scratch / 'full.sqlite'}"
+    await fill(url, FEW)
+    async with served(url) as client:
+        await client.patch("/v1/pools/pods", json={"state": "draining"})
+        meter.reset()
+        answer = await client.post("/v1/allocations", json={"owner": "vm", "pool": "pods"})
+
+        assert "pool pods is draining" in answer.json()["detail"]
+        assert not any("GROUP BY live.pool, live.prefix_length" in each for each in meter.statements)
+        await client.get("/v1/pools/pods/usage")
+        assert any("GROUP BY live.pool, live.prefix_length" in each for each in meter.statements)
+
+
 async def test_usage_reads_blocks_and_no_allocation(databases: dict[int, str], meter: Meter) -> None:
     steps = {}
     for count in (FEW, MANY):

@@ -16,11 +16,13 @@ from ipamd.engine.catalogue import Catalogue
 from ipamd.engine.clock import Reading
 from ipamd.engine.inspection.usage import fullness, shown_hold
 from ipamd.models.address import IPAddress
-from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, Fullness
+from ipamd.models.allocation import Allocation
+from ipamd.models.errors import AddressTaken, AddressUnavailable, DomainError, Fullness, OwnerFull
 from ipamd.models.explanation import Considered, Explanation, PoolStanding
 from ipamd.models.hold import Hold, HoldUse
 from ipamd.models.outcome import Grant, Granted, Refused
 from ipamd.models.pool import Pool, PoolState
+from ipamd.models.query import HistoryQuery
 from ipamd.models.quota import Quota, Tally, quota_weight
 from ipamd.models.request import AllocationRequest
 
@@ -42,7 +44,8 @@ async def explain(
     asked = request.pool_names, context_of(request), catalogue
     quotas = await _quotas_of(request, catalogue, ledger)
     holds = await _holds_for(request, outcome, catalogue, ledger)
-    explaining = _Explaining(request, outcome, catalogue, quotas, holds)
+    before = await _had_before(request, outcome, ledger)
+    explaining = _Explaining(request, outcome, catalogue, quotas, holds, before)
     listed = [*islice(candidates_of(*asked), MOST_LISTED), *explaining.of_prefix()]
     counted = [each.name for each in listed if explaining.counts(each)]
     filled = {each.pool: each for each in await fullness(counted, catalogue, ledger, clock)}
@@ -130,6 +133,34 @@ async def _holds_for(
     )
 
 
+async def _had_before(
+    request: AllocationRequest, outcome: Granted | Refused, ledger: Ledger
+) -> Mapping[IPAddress, str]:
+    """Which addresses of an answer its owner has, or its workload had last in a sticky pool, in words."""
+    granted = outcome.grants if isinstance(outcome, Granted) else ()
+    found: dict[IPAddress, str] = {}
+    if request.for_owner is not None:
+        owned = {row.address: row for row in await ledger.held_by(request.for_owner.digest)}
+        found |= {
+            each.address: f"which {owned[each.address].held_by} has"
+            for each in granted
+            if each.address in owned
+        }
+    for grant in granted if request.workload.name is not None else ():
+        if grant.pool.sticky and grant.address not in found:
+            query = HistoryQuery(address=grant.address, space=grant.pool.space)
+            rows = await ledger.history(query, None, 1)
+            if any(_is_of(row, request) for row in rows):
+                found[grant.address] = "which this workload had"
+    return found
+
+
+def _is_of(row: Allocation, request: AllocationRequest) -> bool:
+    """Whether an allocation is, or was, of the workload that asks."""
+    asking = request.holder.cluster, request.workload.namespace, request.workload.name
+    return asking == (row.holder.cluster, row.workload.namespace, row.workload.name)
+
+
 class _Explaining:
     """One request and its outcome, compared with one pool after another."""
 
@@ -140,9 +171,11 @@ class _Explaining:
         catalogue: Catalogue,
         quotas: Sequence[_QuotaUse],
         holds: _Holds,
+        before: Mapping[IPAddress, str],
     ) -> None:
         self._request = request
         self._holds = holds
+        self._before = before
         self._quotas = [each for each in quotas if not each.quota.counting]
         self._catalogue = catalogue
         self._grants = outcome.grants if isinstance(outcome, Granted) else ()
@@ -199,8 +232,9 @@ class _Explaining:
     def _given(self, grant: Grant) -> str:
         reservation = self._catalogue.mask(grant.pool).reservation_of(grant.address)
         kept = f", which is reserved for {reservation.holder}" if reservation is not None else ""
-        hold = self._holds.having.get(grant.address)
-        return f"it would give {grant.written}{kept}" + (f", out of hold {hold}" if hold is not None else "")
+        hold, before = self._holds.having.get(grant.address), self._before.get(grant.address)
+        of_hold = f", out of hold {hold}" if hold is not None else ""
+        return f"it would give {grant.written}{kept}{of_hold}" + (f", {before}" if before is not None else "")
 
     def _prefix_length_at(self, position: int) -> int | None:
         return self._asked[position].prefix_length if position < len(self._asked) else None
@@ -211,13 +245,15 @@ class _Explaining:
         None if none does.
         """
         length = self._prefix_length_at(position)
+        error = self._error
+        if isinstance(error, OwnerFull) and error.address in pool.subnet:
+            return str(error)
         if length is None and pool.prefix_length is not None:
             return no_addresses(pool)
         weight = quota_weight(pool.family, length)
         for quota, tally, used in self._quotas:
             if used + weight > quota.limit and counts(quota, pool) and tally.family == pool.family:
                 return str(exceeded(quota, tally, used, weight))
-        error = self._error
         if isinstance(error, AddressUnavailable) and error.address.version == pool.family:
             why = why_not_had(error.address, pool, self._request, self._catalogue)
             return str(AddressUnavailable(error.address, why)) if why is not None else None

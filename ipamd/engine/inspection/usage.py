@@ -69,9 +69,19 @@ async def usage_of(
 
     Of pools in `allocated` the caller has added up already what is allocated.
     """
+    return await _added_up(pools, catalogue, ledger, clock, allocated, await ledger.prefixes())
+
+
+async def _added_up(
+    pools: Sequence[Pool],
+    catalogue: Catalogue,
+    ledger: Ledger,
+    clock: Reading,
+    allocated: Mapping[str, int],
+    prefixes: Mapping[str, Mapping[int, int]],
+) -> Mapping[str, Usage]:
     counted = {}
     fills = await ledger.fill([pool.name for pool in pools], allocated)
-    prefixes = await ledger.prefixes()
     holds = await _left_of_holds(pools, catalogue, ledger)
     for begin in range(0, len(pools), AT_ONCE):
         portion = pools[begin : begin + AT_ONCE]
@@ -143,10 +153,10 @@ def _usage(
 async def fullness(
     pools: Sequence[str], catalogue: Catalogue, ledger: Ledger, clock: Reading
 ) -> tuple[Fullness, ...]:
-    """What is said of pools in which nothing may be free."""
+    """What is said of pools in which nothing may be free. No prefix is counted for it."""
     known = [catalogue.pools[name] for name in pools if name in catalogue.pools]
     fills = await ledger.fill([pool.name for pool in known])
-    usages = await usage_of(known, catalogue, ledger, clock)
+    usages = await _added_up(known, catalogue, ledger, clock, NOT_ADDED_UP, {})
     described = []
     for pool in known:
         fill, counted = fills.get(pool.name), usages[pool.name]
