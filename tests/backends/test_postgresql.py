@@ -14,7 +14,7 @@ import pytest
 from ipamd.backends.conformance.examples import allocation
 from ipamd.backends.interface import Backend, BlockId, Changes, Transaction, WaitForLocks
 from ipamd.backends.registry import open_backend
-from ipamd.backends.sql import statements
+from ipamd.backends.sql import audit, listing, record, statements
 from ipamd.backends.sql.postgres import arrays, unit
 from ipamd.backends.sql.postgres.address import Address
 from ipamd.backends.sql.postgres.backend import PostgresReader
@@ -329,6 +329,48 @@ def test_a_batch_finds_rows_by_their_keys_also_if_it_was_planned_for_empty_table
         conditions = sum(line.startswith("Index Cond:") for line in lines)
         assert 1 <= scans == conditions, (name, lines)
         assert not any(line.startswith(("Join Filter:", "Seq Scan")) for line in lines), (name, lines)
+
+
+MANY_ROWS = """
+INSERT INTO allocation (
+    space, address, pool, place, digest, position, cluster, network, node, container_id, ifname, since, until,
+    ending, generation, taken_boot, taken_uptime, repeated_boot, repeated_uptime
+)
+SELECT 'default', decode(lpad(to_hex(n / 2), 8, '0'), 'hex'), 'pods', 0, decode(md5(n::text), 'hex'), 0,
+    'default', 'pods', 'node', 'c', 'eth0', n, CASE WHEN n % 2 = 0 THEN n + 1 END,
+    CASE WHEN n % 2 = 0 THEN 'released' END, 1, 1, 1, 1, 1
+FROM generate_series(1, 20000) AS n;
+ANALYZE allocation
+"""
+"""Ten thousand addresses that are held, and were held once before."""
+
+
+def test_who_has_and_who_had_an_address_is_found_by_indexes(postgres: Postgres, database: str) -> None:
+    postgres.sql(MANY_ROWS, database)
+    of_address = ("space", "address")
+    at = (*of_address, "begun_by", "held_after")
+
+    def page(filters: tuple[str, ...], part: listing.Part) -> Statement:
+        return listing.page(listing.Rows.PAST, filters, part, goes_on=False, ends=False)
+
+    found = {
+        "ended": page(of_address, listing.Part.ENDED),
+        "ended at a moment": page(at, listing.Part.ENDED),
+        "living": page(of_address, listing.Part.LIVING),
+        "all that live": audit.LIVE_FROM,
+        "all that have ended": audit.ENDED_FROM,
+        "a block": record.ENDED_BETWEEN,
+    }
+    indexes = {"allocation_of_address", "allocation_one_in_slot", "allocation_key"}
+    for name, statement in found.items():
+        nothing = ", ".join(["NULL"] * len(ready(statement).arranged(statement.parameters)))
+        prepared = f"PREPARE one AS {ready(statement).text}; EXPLAIN EXECUTE one({nothing})"
+        plan = postgres.sql(f"SET plan_cache_mode = force_generic_plan; {prepared}", database)
+        lines = [line for (line,) in plan]
+        used = [each for line in lines for each in re.findall("using (allocation_[a-z_]+)", line)]
+        assert used and {*used} <= indexes, (name, lines)
+        assert len(used) == sum("Index Cond:" in line for line in lines), (name, lines)
+        assert not any("Seq Scan" in line for line in lines), (name, lines)
 
 
 async def test_a_bad_value_is_not_taken_for_a_database_that_does_not_answer(backend: Backend) -> None:

@@ -150,15 +150,19 @@ async def test_rows_come_by_address_and_of_one_address_by_time_from_where_one_st
     await end(backend, late, NOW + 10)
     [early] = await begin(backend, allocation("10.0.0.1", "c3", since=NOW + 3))
     await end(backend, early, NOW + 4)
+    # It has the address now, and began before another by the clock, which was set back.
+    [now] = await begin(backend, allocation("10.0.0.1", "c5", since=NOW + 5))
     [elsewhere] = await begin(backend, allocation("10.0.0.1", "c4", space="alpha", pool="none"))
 
     whole = await backend.audit.rows(None, MOST)
     rest = await backend.audit.rows(place(late), MOST)
     two = await backend.audit.rows(None, 2)
+    middle = await backend.audit.rows(place(early), 2)
 
-    assert [row.id for row in whole.rows] == [elsewhere.id, early.id, late.id, far.id]
+    assert [row.id for row in whole.rows] == [elsewhere.id, early.id, now.id, late.id, far.id]
     assert [row.id for row in rest.rows] == [late.id, far.id]
     assert [row.id for row in two.rows] == [elsewhere.id, early.id]
+    assert [row.id for row in middle.rows] == [early.id, now.id]
     assert whole.blocks == {BlockId("pods", FIRST)}
     assert whole.revision == revision
 

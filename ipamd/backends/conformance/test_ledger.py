@@ -274,11 +274,18 @@ async def test_history_is_in_the_order_of_time_also_when_the_clock_stepped_back(
     [later] = await begin(backend, allocation("10.0.0.1", "c1", since=NOW + 100))
     [earlier] = await begin(backend, allocation("10.0.0.2", "c2", since=NOW))
     await end(backend, later, NOW + 200)
+    [live] = await begin(backend, allocation("10.0.0.1", "c3", since=NOW + 50))
+    of_one = HistoryQuery(address=ONE)
 
     first = await backend.ledger.history(HistoryQuery(), None, 1)
-    rest = await backend.ledger.history(HistoryQuery(), first[-1].id, 1)
+    rest = await backend.ledger.history(HistoryQuery(), first[-1].id, 2)
+    had_first = await backend.ledger.bounded_history(of_one, None, 1)
+    has_it = await backend.ledger.bounded_history(of_one, had_first.next, 1)
+    at_once = await backend.ledger.history(HistoryQuery(address=ONE, at=NOW + 150), None, 3)
 
-    assert ids([*first, *rest]) == ids([later, earlier])
+    assert ids([*first, *rest]) == ids([later, live, earlier])
+    assert ids([*had_first.rows, *has_it.rows]) == ids([later, live])
+    assert ids(at_once) == ids([later, live])
 
 
 async def test_one_allocation_is_told_by_its_id_live_or_ended(backend: Backend) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import merge
+from itertools import islice
 from typing import Final
 
-from sqlalchemy import bindparam, select, tuple_
+from sqlalchemy import ColumnElement, bindparam, select, tuple_
 
 from ipamd.backends.interface import AuditedBlocks, AuditedRows, BlockId, BlockRecord, Counted, RowPosition
 from ipamd.backends.sql import statements, tallies
-from ipamd.backends.sql.allocation_rows import allocation_of
 from ipamd.backends.sql.ledger import Reader
+from ipamd.backends.sql.pages import allocations
 from ipamd.backends.sql.pool_rows import pool_of
 from ipamd.backends.sql.record import record_of
 from ipamd.backends.sql.rows import block_of, number_bytes
@@ -32,13 +34,21 @@ BLOCKS_AFTER: Final = Statement(
 )
 
 _PLACE: Final = (ALLOCATION.c.space, ALLOCATION.c.address, ALLOCATION.c.since, ALLOCATION.c.id)
-ROWS_FROM: Final = Statement(
-    select(*ALLOCATION_COLUMNS)
-    .where(tuple_(*_PLACE) >= tuple_(*(bindparam(f"of_{column.name}") for column in _PLACE)))
-    .order_by(*_PLACE)
-    .limit(bindparam("most")),
-    (*(f"of_{column.name}" for column in _PLACE), "most"),
-)
+
+
+def _rows_from(condition: ColumnElement[bool]) -> Statement:
+    """The first rows that meet a condition, from a place on."""
+    return Statement(
+        select(*ALLOCATION_COLUMNS)
+        .where(tuple_(*_PLACE) >= tuple_(*(bindparam(f"of_{column.name}") for column in _PLACE)), condition)
+        .order_by(*_PLACE)
+        .limit(bindparam("most")),
+        (*(f"of_{column.name}" for column in _PLACE), "most"),
+    )
+
+
+LIVE_FROM: Final = _rows_from(ALLOCATION.c.until.is_(None))
+ENDED_FROM: Final = _rows_from(ALLOCATION.c.until.is_not(None))
 FIRST_PLACE: Final = RowPosition("", b"", 0, 0)
 
 
@@ -64,8 +74,9 @@ class SqlAudit:
 
     async def rows(self, begin: RowPosition | None, limit: int) -> AuditedRows:
         async def reading(session: DatabaseSession) -> AuditedRows:
-            rows = await session.fetch(ROWS_FROM, *(begin or FIRST_PLACE), limit)
-            found = [allocation_of(row) for row in rows]
+            place = begin or FIRST_PLACE
+            parts = [await allocations(session, each, *place, limit) for each in (LIVE_FROM, ENDED_FROM)]
+            found = list(islice(merge(*parts, key=_position), limit))
             pools = await _pools(session, {row.pool for row in found if row.until is None})
             return AuditedRows(await _revision(session), pools, found, await _existing(session, found))
 
@@ -85,6 +96,10 @@ class SqlAudit:
     async def remembered_after(self, moment: Instant) -> int:
         [(count,)] = await self._reader.read(lambda session: session.fetch(statements.RELEASES_AFTER, moment))
         return int(count)
+
+
+def _position(row: Allocation) -> RowPosition:
+    return RowPosition(row.space, row.address.packed, row.since, row.stored_id)
 
 
 async def _record(session: DatabaseSession, pool: Pool | None, first: int) -> BlockRecord:

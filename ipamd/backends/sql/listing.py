@@ -87,12 +87,15 @@ TERMS: Final[Mapping[Rows, Mapping[str, TermKind]]] = {
 class Part(Enum):
     """Which allocations a statement reads: all, those that have terms, or those that wait for them.
 
-    If an address is asked for, they are those that begin with it, and those of prefixes around it.
+    If an address is asked for, they are those that begin with it, and those of prefixes around it. In
+    history those that have ended and those that live are apart: each have an index of their own.
     """
 
     ALL = "all"
     BY_TERMS = "by terms"
     WAITING = "waiting"
+    ENDED = "ended"
+    LIVING = "living"
     AROUND_4 = "around an IPv4 address"
     AROUND_6 = "around an IPv6 address"
 
@@ -141,7 +144,8 @@ def _with_plus(element: Unindexed, compiler: SQLCompiler, **options: Any) -> str
 def parts(of: Rows, filters: Mapping[str, Any], *, deferred: bool) -> tuple[Part, ...]:
     """What a page is put together from, where terms are deferred, or where there are none."""
     if "address" in filters:
-        return Part.ALL, AROUND[len(filters["address"])]
+        beginning = (Part.ALL,) if of is Rows.LIVE else (Part.ENDED, Part.LIVING)
+        return *beginning, AROUND[len(filters["address"])]
     deferred = deferred and _lead(of, filters) in TERMS[of]
     return (Part.BY_TERMS, Part.WAITING) if deferred else (Part.ALL,)
 
@@ -279,10 +283,12 @@ def _filtered(of: Rows, filters: tuple[str, ...], part: Part) -> Select[Any]:
         query = query.where(is_around(_FAMILIES[part]))
         filters = tuple(name for name in filters if name != "address")
     query = query.where(*(_condition(ALLOCATION.c, name, indexed=name in indexed) for name in filters))
-    if of is Rows.LIVE:
+    if of is Rows.LIVE or part is Part.LIVING:
         return query.where(ALLOCATION.c.until.is_(None))
-    if "held_after" in filters and "address" in filters:
-        query = query.where(ALLOCATION.c.since >= _holder_at("of_held_after"))
+    if part is Part.ENDED:
+        query = query.where(ALLOCATION.c.until.is_not(None))
+        if "held_after" in filters:
+            query = query.where(ALLOCATION.c.since >= _holder_at("of_held_after"))
     return query
 
 
@@ -317,17 +323,19 @@ class _Order:
 
 
 def _order(of: Rows, filters: Collection[str], part: Part) -> _Order:
-    """The order of a list, which no index gives to rows that are few and have no terms, or found by name."""
+    """The order of a list. No index gives it to rows that are few, or found by name."""
     names: tuple[str, ...] = AGE
     if of is Rows.LIVE:
         by_name = "namespace" in filters and "name" not in filters
         names = ("name", "space", "address", "slot") if by_name else ("space", "address", "slot")
-    sorts = part not in (Part.ALL, Part.BY_TERMS) or (of is Rows.LIVE and _lead(of, filters) == "name")
+    sorts = part not in (Part.ALL, Part.BY_TERMS, Part.ENDED) or (
+        of is Rows.LIVE and _lead(of, filters) == "name"
+    )
     return _Order(names, sorts=sorts, falling=of is Rows.PAST)
 
 
 def _holder_at(moment: str) -> ColumnElement[int]:
-    """Since when the earliest of those holds an address who may have had it at a moment.
+    """Since when the earliest of those who ended held an address, if they may have had it at a moment.
 
     By the clock each holder ended before the next began, so that one row would do; some more are read, for
     clocks are set back and replicas' clocks differ.
@@ -338,6 +346,7 @@ def _holder_at(moment: str) -> ColumnElement[int]:
         .where(
             past.c.space == bindparam("of_space"),
             past.c.address == bindparam("of_address"),
+            past.c.until.is_not(None),
             past.c.since <= bindparam(moment),
         )
         .order_by(past.c.since.desc())

@@ -37,7 +37,12 @@ def _ended_between() -> Statement:
     def lowest(beyond: ColumnElement[bool]) -> ScalarSelect[Any]:
         return (
             select(there.c.address)
-            .where(there.c.space == bindparam("in_space"), beyond, there.c.address <= bindparam("last"))
+            .where(
+                there.c.space == bindparam("in_space"),
+                beyond,
+                there.c.address <= bindparam("last"),
+                there.c.until.is_not(None),
+            )
             .order_by(there.c.address)
             .limit(literal_column("1"))
             .scalar_subquery()

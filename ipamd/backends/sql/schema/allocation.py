@@ -199,14 +199,14 @@ partial(
 partial(ALLOCATION, "allocation_seat", ("pool", "owner", "cluster", "node"), "seat IS NOT NULL")
 # What is left of a hold, and what workloads have taken.
 partial(ALLOCATION, "allocation_hold", ("hold", "owner"), "until IS NULL AND hold IS NOT NULL AND slot = 0")
-# History is in the order of time. These hold live and ended rows, so that an ending moves nothing in them.
+# History is in the order of time.
 Index("allocation_since", ALLOCATION.c.since, ALLOCATION.c.id)
+# On SQLite an ADD adds nothing to this one: who has an address is found by the unique index
+# (docs/decisions/0056-pages.md). On PostgreSQL an older ipamd beside this one needs all rows in it.
 Index(
     "allocation_of_address",
-    ALLOCATION.c.space,
-    ALLOCATION.c.address,
-    ALLOCATION.c.since,
-    ALLOCATION.c.id,
+    *(ALLOCATION.c[column] for column in ("space", "address", "since", "id")),
+    sqlite_where=text("until IS NOT NULL"),
 )
 for _column in ("node", "name"):
     partial(
