@@ -86,6 +86,7 @@ class Allocation(Struct, frozen=True, kw_only=True):
     An address that workloads' owner has may be held by two containers beside it: they have `slot` 1 and 2 of
     the address as long as they live, every other row has 0, and `held_for` is the owner's name. `away_since`
     is of such an owner: when its last holder left, `NEVER_CAME` if there was none, None while there is one.
+    Of the first holder of all that came to an owner `free_since` is `NEVER_CAME`.
 
     `hold` is the name of the hold that has the address, or out of which its holder took it. While the hold
     has it, `free_since` says since when the address is free.

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
+import pytest
+
 from ipamd.backends.conformance.examples import save
 from ipamd.backends.memory.backend import MemoryBackend
 from ipamd.engine.allocation.owners import OwnerKey
@@ -310,6 +312,34 @@ def test_an_undo_frees_what_its_add_took_and_nothing_that_another_was_told_of() 
         ("undo c2@n1", "released 10.0.0.3"),
         ("del c4@n2", "released 10.0.0.3"),
         ("who", "vm"),
+    )
+
+
+def test_an_undo_frees_nothing_that_an_admin_was_told_of() -> None:
+    told(
+        ("add c1@n1 for vm", "10.0.0.2"),
+        ("make vm", "10.0.0.2"),
+        ("undo c1@n1", "released 10.0.0.2"),
+        ("who", "vm"),
+        (f"wait {KEEP + 1}", "freed 1"),
+    )
+
+
+@pytest.mark.parametrize("keep", [0, KEEP])
+def test_a_first_add_that_is_undone_leaves_what_an_admin_made_in_advance(keep: int) -> None:
+    """Nobody has come: the next ADD is to get the same address, however late it comes."""
+    told(
+        ("make vm", "10.0.0.2"),
+        ("add c1@n1 for vm", "10.0.0.2"),
+        ("undo c1@n1", "released 10.0.0.2"),
+        (f"wait {10 * KEEP}", "freed 0"),
+        ("add c2@n1 for vm", "10.0.0.2"),
+        ("add c3@n1 for vm", "10.0.0.2"),
+        ("undo c3@n1", "released 10.0.0.2"),
+        ("del c2@n1", "released 10.0.0.2"),
+        (f"wait {KEEP + 1}", f"freed {1 if keep else 0}"),
+        ("who", "nobody"),
+        entries=[replace(PODS, owner_keep=keep)],
     )
 
 

@@ -286,6 +286,8 @@ class Allocations:
         elif begun.holder != owner:
             batch.announce_holders(owned)
             batch.owned.begin_holder(owner, begun)
+        else:
+            batch.owned.tell_owner(owned)
 
     def _is_running_short(self, picked: PickedAddress, node: NodeKey | None) -> bool:
         """Whether a node should have its next block before it has used up this one."""

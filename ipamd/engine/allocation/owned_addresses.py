@@ -174,11 +174,18 @@ class OwnedAddresses:
         if not is_asking:
             self._changes.begun.append(structs.replace(begun, slot=SLOTS[0], held_for=owner.name))
 
+    def tell_owner(self, row: Allocation) -> None:
+        """Note that an owner was told of what it has, who asked for it: no undo frees it from now on."""
+        self._known[_place(row)].generation += 1
+
     def begin_holder(self, owner: Owner, begun: Allocation) -> None:
         """Begin the time of one more holder of an address that was picked here."""
         owned = self._known[_place(begun)]
         slot = next(each for each in SLOTS if each not in owned.holders)
-        holder = structs.replace(begun, slot=slot, held_for=owner.name)
+        is_first = owned.away_since == NEVER_CAME
+        holder = structs.replace(
+            begun, slot=slot, held_for=owner.name, free_since=NEVER_CAME if is_first else None
+        )
         owned.holders[slot] = holder
         owned.away_since, owned.generation = None, owned.generation + 1
         self._changes.begun.append(holder)
@@ -186,7 +193,8 @@ class OwnedAddresses:
     def end(self, row: Allocation, ended: Ended, pool: Pool | None) -> None:
         """End the time of a holder. The owner keeps the address, unless nobody was told of it but this one.
 
-        If its pool keeps nothing for owners, the address is free at once.
+        If its pool keeps nothing for owners, the address is free at once. If the ADD of the first holder of
+        all is undone, nobody ever came.
         """
         self._changes.end(row, ended)
         owned = self._known[_place(row)]
@@ -194,10 +202,13 @@ class OwnedAddresses:
         owner = owned.owner
         if owner is None or owned.holders:
             return
+        is_undone = ended.ending is Ending.UNDONE
+        if is_undone and row.free_since == NEVER_CAME:
+            owned.away_since = NEVER_CAME
+            return
         owned.away_since = self._now
         only = owned.generation == 1 and (owner.taken, owner.since) == (row.taken, row.since)
-        undone = ended.ending is Ending.UNDONE and only
-        if undone or pool is None or not pool.owner_keep:
+        if (is_undone and only) or pool is None or not pool.owner_keep:
             self._end_owner(owner, replace(ended, id=owner.stored_id))
 
     def end_owner(self, row: Allocation, ended: Ended) -> None:

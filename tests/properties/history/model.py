@@ -117,11 +117,12 @@ class Model:
             self._take(pool, address)
             if address not in self.owned:
                 self.owned[address] = Owned(owner, pool, set(), never_held=container is None)
-            elif container is not None:
+            else:
                 self.owned[address].told += 1
             if container is not None:
                 known = self.owned[address]
                 known.holders.add(container)
+                known.first = container if known.never_held else known.first
                 known.away, known.never_held = None, False
         if container is not None:
             self.holdings[container] = Holding(list(addresses), moment, moment, self.wall, owner=owner)
@@ -405,7 +406,11 @@ class Model:
                 address = first_of(had)
                 owned = self.owned[address]
                 owned.holders.remove(container)
-                if not owned.holders:
+                was_first = owned.first == container
+                owned.first = None if was_first else owned.first
+                if not owned.holders and undo and was_first:
+                    owned.never_held = True
+                elif not owned.holders:
                     owned.away = self.now
                     if undo and owned.told == 1:
                         self.end_owner(address)

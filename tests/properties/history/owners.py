@@ -66,6 +66,7 @@ class OwnerRules(Machine):
         [known] = self.model.owned_by(owner, [[name]])
         if known is not None:
             assert answer == ("granted", [known], True)
+            self.model.given_to_owner(None, owner, [(name, known)], (0, 0))
         elif not self.model.open([name]):
             assert answer == ("refused", "quota-exceeded")
         elif not (first := self.model.out_of_a_hold(None, [name], 0)) and not self.model.ready(

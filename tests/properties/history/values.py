@@ -41,6 +41,8 @@ class Owned:
     told: int = 1
     away: Instant | None = None
     never_held: bool = False
+    first: int | None = None
+    """The container that holds it and came first of all."""
 
 
 @dataclass
