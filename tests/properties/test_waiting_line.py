@@ -25,6 +25,7 @@ from ipamd.models.address import AddressRange
 from ipamd.models.allocation import Allocation, Workload
 from ipamd.models.errors import NothingFree, QuotaExceeded, WouldStrand
 from ipamd.models.identity import Owner, digest_of
+from ipamd.models.limits import MOST_WAITERS
 from ipamd.models.outcome import Granted, Refused
 from ipamd.models.pool import Pool
 from ipamd.models.query import AllocationQuery
@@ -221,6 +222,23 @@ class WaitingLine(RuleBasedStateMachine):
             outcome = self.run(engine.allocator.dry_run(each.make(engine.catalogue)))
             assert isinstance(outcome, Refused), (each.owner.name, outcome)
             assert isinstance(outcome.error, NothingFree | QuotaExceeded)
+
+
+def test_a_place_that_its_waiter_never_heard_of_keeps_nobody_waiting() -> None:
+    """The answer to the commit that made it was lost, and its replica lives and has others that wait."""
+    line = WaitingLine()
+    line.open(None)
+    line.wait([(0, ("a",), None, LONG)])
+    [waiter] = line.run(line.backend.line.read())
+    line.leave(0)
+    line.run(line.backend.line.enter(replace(waiter, owner="nobody"), MOST_WAITERS))
+    line.wait([(0, ("a",), None, LONG)])
+
+    line.release(0, 0, SETTLED)
+
+    served = line.line[1].task.done()
+    line.teardown()
+    assert served
 
 
 def narrowed(pool: Pool, size: int) -> Pool:

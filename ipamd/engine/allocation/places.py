@@ -167,8 +167,13 @@ class Places:
             found = await self._line.read()
             dead = self._pulse.dead([one for one in found if one.replica != self._replica], now)
             if dead:
-                await self._line.leave(dead)
                 log.warning("waiters of a replica that is gone left the line", waiters=len(dead))
+            # Whoever was not told its number, for the answer to a commit was lost, would stand here for ever.
+            dead += [
+                one.number for one in found if one.replica == self._replica and one.number not in self._own
+            ]
+            if dead:
+                await self._line.leave(dead)
             self._see([one for one in found if one.number not in dead])
 
     def _see(self, waiters: Sequence[Waiter]) -> None:
