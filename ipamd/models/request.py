@@ -104,8 +104,8 @@ class Release(Struct, frozen=True, kw_only=True):
     since. `delivered` is the moment when a spooled release is delivered. `allocation` restricts it to one
     row, `generation` to rows of which nobody was told since. `issued` orders the calls of `node`. `seat` is
     one that goes back to the pool, unless a container has it, or its lease has another `epoch`. With
-    `away_since` an owner loses only what nobody has held since this very moment. `by` is the principal if an
-    admin releases, and `reason` is why.
+    `away_since` an owner loses only what nobody has held since this very moment, if its pool keeps it no
+    longer. `by` is the principal if an admin releases, and `reason` is why.
     """
 
     digest: Digest

@@ -239,6 +239,24 @@ def test_a_pool_that_keeps_nothing_frees_it_with_the_last_holder() -> None:
     )
 
 
+def test_an_owner_stays_if_its_pool_keeps_it_longer_though_one_replica_has_not_heard_yet() -> None:
+    async def freed() -> int:
+        story = Story()
+        clock = Clock(lambda: story.now, lambda: story.now)
+        here, there = [await Engine.open(story.backend, clock=clock) for _ in range(2)]
+        await here.administration.create_pool(PODS)
+        for step in ("add c1@n1 for vm", "del c1@n1"):
+            await story.step(here, step)
+        story.now += (KEEP + 1) * SECOND
+        await there.administration.edit_pool("pods", lambda known: replace(known, owner_keep=2 * KEEP), None)
+        count = await here.owners.release_away()
+        for engine in (here, there):
+            await engine.close()
+        return count
+
+    assert asyncio.run(freed()) == 0
+
+
 def test_each_namespace_has_its_own_owners() -> None:
     told(
         ("add c1@n1 for vm in team", "10.0.0.2"),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from msgspec import structs
 
 from ipamd.backends.interface import BlockOwner, HoldPosition, HoldSearch, LockedRows
+from ipamd.backends.memory.backend import MemoryBackend
 from ipamd.engine.administration.statements import validate_hold
 from ipamd.engine.allocation.call import Call, Contended, ReleaseCall
 from ipamd.engine.allocation.plan import Plan
 from ipamd.engine.catalogue import Catalogue
-from ipamd.engine.clock import Reading
+from ipamd.engine.clock import Clock, Reading
+from ipamd.engine.engine import Engine
 from ipamd.engine.holds import HoldIndex
 from ipamd.engine.leasing.eligibility import why_not_leased
 from ipamd.models.address import parse_address
@@ -21,6 +25,7 @@ from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.catalogue import Snapshot
 from ipamd.models.errors import DomainError
 from ipamd.models.hold import Hold, HoldState, position_of
+from ipamd.models.instant import SECOND
 from ipamd.models.node import NodeKey
 from ipamd.models.outcome import Granted, Refused, Released
 from ipamd.models.pool import Affinity, Pool, PoolState
@@ -266,6 +271,25 @@ def test_what_is_left_ends_with_its_hold_only() -> None:
     assert said(searched(plan, THERE)) == "held-back"
     plan = Plan([call], found(row), known(), {"pods"}, Reading(NOW))
     assert said(searched(plan, THERE)) == "freed"
+
+
+def test_a_hold_that_lasts_longer_stands_though_one_replica_has_not_heard_yet() -> None:
+    async def state() -> HoldState:
+        now = [NOW]
+        clock = Clock(lambda: now[0], lambda: now[0])
+        backend = MemoryBackend()
+        here, there = [await Engine.open(backend, clock=clock) for _ in range(2)]
+        await here.administration.create_pool(PODS)
+        await here.holds.create(hold(seconds=60))
+        now[0] += 61 * SECOND
+        await there.holds.edit("eve", lambda known: replace(known, seconds=600), None)
+        await here.holds.finish()
+        found = (await there.holds.edit("eve", lambda known: known, None)).state
+        for engine in (here, there):
+            await engine.close()
+        return found
+
+    assert asyncio.run(state()) is HoldState.STANDING
 
 
 def test_a_hold_is_found_by_its_pool_in_any_state_and_by_workloads_while_it_stands() -> None:

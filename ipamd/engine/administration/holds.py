@@ -120,8 +120,9 @@ class Holds(CatalogueWriter):
         reading = self._clock.read()
         for hold in list(self._cache.catalogue.snapshot.holds.values()):
             if hold.state is HoldState.STANDING and hold.since <= reading.past(hold.span):
-                await self._set_state(hold, HoldState.ENDING)
-                log.info("hold", outcome="its time is over", hold=hold.name)
+                found = await self._set_state(hold, HoldState.ENDING)
+                if found is not None and found.state is HoldState.ENDING:
+                    log.info("hold", outcome="its time is over", hold=hold.name)
             elif hold.state is HoldState.FILLING and hold.since <= reading.past(BROKEN_OFF * SECOND):
                 await self._fill_late(hold)
         await self._finish_ending()
@@ -146,12 +147,16 @@ class Holds(CatalogueWriter):
         return standing
 
     async def _set_state(self, hold: Hold, state: HoldState) -> Hold | None:
-        """Go on from the state of a hold to the next, unless another process has. None if it is gone."""
+        """Go on from the state of a hold to the next, unless another process has. None if it is gone.
+
+        One whose time an admin has changed meanwhile stays as it is.
+        """
 
         async def change(catalogue: CatalogueChange) -> Undone[Hold | None] | Hold | None:
             revision, snapshot = await self._begin(catalogue)
             known = snapshot.holds.get(hold.name)
-            if known is None or known.since != hold.since or known.state is not hold.state:
+            same = known is not None and (known.since, known.span) == (hold.since, hold.span)
+            if known is None or not same or known.state is not hold.state:
                 return Undone(known)
             changed = replace(known, state=state, revision=revision)
             await catalogue.save(changed)

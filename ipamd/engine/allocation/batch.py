@@ -30,6 +30,7 @@ class Batch:
         self.found = found
         self.leases, self.pinned = leased.leases, leased.pinned
         self.catalogue = catalogue
+        self.clock = clock
         self.now = clock.now
         self.blocks = BatchBlocks(catalogue, clock)
         self.addresses = AddressSearch(self.blocks, catalogue, carved_out, clock)

@@ -14,6 +14,7 @@ from ipamd.models.allocation import Allocation, Ending
 from ipamd.models.errors import HeldBack, LeaseOver, OwnerHeld, SeatLeased
 from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest
+from ipamd.models.instant import SECOND, Instant
 from ipamd.models.issued import REMEMBERED_FOR
 from ipamd.models.lease import SeatKey
 from ipamd.models.outcome import Refused, Released
@@ -92,10 +93,22 @@ class Releases:
         """Which of owners' addresses a release ends, and how many it spares. Raises OwnerHeld."""
         owned, away_since = self._batch.owned, call.release.away_since
         if away_since is not None:
-            ending = [row for row in rows if row.is_of_owner and owned.is_away(row, away_since)]
+            ending = [
+                row
+                for row in rows
+                if row.is_of_owner and owned.is_away(row, away_since) and self._is_over(row.pool, away_since)
+            ]
             rows, spared = ending, spared + len(rows) - len(ending)
         owned.check_unheld(rows)
         return rows, spared
+
+    def _is_over(self, pool: str, away_since: Instant) -> bool:
+        """Whether a pool keeps nothing any more for an owner who is away since then.
+
+        Whoever looked for such owners may not have heard yet that the pool keeps them for longer now.
+        """
+        keep = self._batch.catalogue.pools[pool].owner_keep
+        return away_since <= self._batch.clock.past(keep * SECOND)
 
     def _carry_out(self, call: ReleaseCall, rows: list[Allocation]) -> None:
         batch, changes, now = self._batch, self._batch.changes, self._batch.now
