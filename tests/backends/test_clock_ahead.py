@@ -167,6 +167,24 @@ async def test_what_came_back_to_a_hold_under_a_clock_ahead_is_given_again_after
     assert await machine.found() == []
 
 
+async def test_a_hold_that_was_made_under_a_clock_ahead_ends_when_its_time_has_passed(
+    machine: Machine,
+) -> None:
+    holds = machine.engine.holds
+    await machine.set(YEARS)
+    await holds.create(Hold(name="eve", size=1, pool="p", namespaces=("team",), since=0, seconds=60))
+    await machine.set(-YEARS)
+
+    await holds.finish()
+    machine.wait(59 * SECOND)
+    await holds.finish()
+    assert "eve" in machine.engine.catalogue.snapshot.holds
+    machine.wait(2 * SECOND)
+    await holds.finish()
+
+    assert "eve" not in machine.engine.catalogue.snapshot.holds
+
+
 async def test_a_workload_that_had_an_address_under_a_clock_ahead_has_the_next_one_again(
     machine: Machine,
 ) -> None:

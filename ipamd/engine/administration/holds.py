@@ -31,7 +31,7 @@ from ipamd.engine.rounds import go_on
 from ipamd.models.block import HELD
 from ipamd.models.errors import DomainError, HoldUnfilled, NotFound, StaleRevision, Unavailable
 from ipamd.models.hold import Hold, HoldState
-from ipamd.models.instant import SECOND
+from ipamd.models.instant import AHEAD, SECOND
 from ipamd.models.outcome import Outcome, Refused
 from ipamd.models.request import AllocationRequest
 
@@ -119,13 +119,29 @@ class Holds(CatalogueWriter):
         """End holds whose time is over, go on with what was broken off. Raises Unavailable, InDoubt."""
         reading = self._clock.read()
         for hold in list(self._cache.catalogue.snapshot.holds.values()):
-            if hold.state is HoldState.STANDING and hold.since <= reading.past(hold.span):
+            if hold.since > reading.now + AHEAD:
+                await self._set_back(hold)
+            elif hold.state is HoldState.STANDING and hold.since <= reading.past(hold.span):
                 found = await self._set_state(hold, HoldState.ENDING)
                 if found is not None and found.state is HoldState.ENDING:
                     log.info("hold", outcome="its time is over", hold=hold.name)
             elif hold.state is HoldState.FILLING and hold.since <= reading.past(BROKEN_OFF * SECOND):
                 await self._fill_late(hold)
         await self._finish_ending()
+
+    async def _set_back(self, hold: Hold) -> None:
+        """Have a hold begin now that was made under a clock that was ahead: it would stand for years."""
+
+        async def change(catalogue: CatalogueChange) -> Undone[None] | None:
+            revision, snapshot = await self._begin(catalogue)
+            known, now = snapshot.holds.get(hold.name), self._clock()
+            if known is None or known.since <= now + AHEAD:
+                return Undone(None)
+            await catalogue.save(replace(known, since=now, revision=revision))
+            return None
+
+        await self._change(change)
+        log.warning("a hold was made under a clock that was ahead: its time begins now", hold=hold.name)
 
     async def _fill_late(self, hold: Hold) -> None:
         """Go on where the process ended that made a hold."""
