@@ -34,7 +34,7 @@ from tests.kubernetes.workload import (
     run_pod,
 )
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(3600)]
 
 DUAL_STACK: Final = True
 NODES: Final = 3
@@ -114,8 +114,10 @@ def wait_for_others(cluster: Cluster, app: str, before: set[str]) -> list[Pod]:
 def cordoned(cluster: Cluster, node: str) -> Iterator[None]:
     """While a node takes no pod, so that those that were there go to others."""
     cluster.kubectl("cordon", node)
-    yield
-    cluster.kubectl("uncordon", node)
+    try:
+        yield
+    finally:
+        cluster.kubectl("uncordon", node)
 
 
 def roll(cluster: Cluster, app: str) -> list[Pod]:
