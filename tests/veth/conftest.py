@@ -7,6 +7,7 @@ import pytest
 from tests.network.conftest import DEBIAN_PLUGINS, ipam, node, plugin_folder
 from tests.network.namespace import MakeNamespace, Namespace
 from tests.node_executable import node_plugin
+from tests.veth.beyond import wire
 from tests.veth.executable import Document, MainPlugin, kinds, put
 from tests.veth.ipam import NAME, ThirdParty
 
@@ -30,6 +31,14 @@ def third_party(plugins: Path, scratch: Path) -> ThirdParty:
 @pytest.fixture
 def container(make_namespace: MakeNamespace) -> Namespace:
     return make_namespace("container")
+
+
+@pytest.fixture
+def beyond(node: Namespace, make_namespace: MakeNamespace) -> Namespace:
+    """A host that the node reaches, and that has no route to any container."""
+    host = make_namespace("beyond")
+    wire(node, host)
+    return host
 
 
 @pytest.fixture(params=["routed", "bridge"])

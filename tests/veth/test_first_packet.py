@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from tests.network.namespace import MakeNamespace, Namespace
-from tests.veth.beyond import BEYOND, NODE, answers, wire
+from tests.veth.beyond import BEYOND, NODE, answers
 from tests.veth.executable import Document, MainPlugin
 from tests.veth.ipam import ThirdParty
 
@@ -27,13 +27,6 @@ def answer(own: tuple[str, str]) -> Document:
 def mode(request: pytest.FixtureRequest) -> Document:
     kinds: dict[str, Document] = {"routed": {}, "bridge": {"mode": "bridge", "isDefaultGateway": True}}
     return {**kinds[request.param], "ipMasq": True}
-
-
-@pytest.fixture
-def beyond(node: Namespace, make_namespace: MakeNamespace) -> Namespace:
-    host = make_namespace("beyond")
-    wire(node, host)
-    return host
 
 
 def test_the_first_packet_after_each_add_is_answered(

@@ -11,7 +11,7 @@ from netlink.connection import NETFILTER, Connection
 from netlink.message import Request
 from tests.network.kernel import connect, socket_in
 from tests.network.namespace import MakeNamespace, Namespace
-from tests.veth.beyond import BEYOND, NODE, answers, elements, wire
+from tests.veth.beyond import BEYOND, NODE, answers, elements
 from tests.veth.executable import Document, MainPlugin
 from tests.veth.ipam import ThirdParty
 
@@ -30,14 +30,6 @@ def answer(last: int, prefix: str = "10.5.0", prefix6: str = "fd05") -> Document
 def mode(request: pytest.FixtureRequest) -> Document:
     kinds: dict[str, Document] = {"routed": {}, "bridge": {"mode": "bridge", "isDefaultGateway": True}}
     return {**kinds[request.param], "ipMasq": True}
-
-
-@pytest.fixture
-def beyond(node: Namespace, make_namespace: MakeNamespace) -> Namespace:
-    """A host that the node reaches, and that has no route to any container."""
-    host = make_namespace("beyond")
-    wire(node, host)
-    return host
 
 
 @pytest.fixture(autouse=True)

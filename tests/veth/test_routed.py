@@ -24,13 +24,11 @@ def mode() -> Document:
 
 
 @pytest.fixture
-def beyond(node: Namespace, make_namespace: MakeNamespace) -> Namespace:
-    """A host that the node reaches; it has routes to the containers."""
-    host = make_namespace("beyond")
-    wire(node, host)
+def beyond(beyond: Namespace) -> Namespace:
+    """It has routes to the containers."""
     for prefix, gateway in (("10.5.0.0/16", NODE[0]), ("fd05::/32", NODE[1])):
-        host.run("ip", "route", "add", prefix, "via", gateway)
-    return host
+        beyond.run("ip", "route", "add", prefix, "via", gateway)
+    return beyond
 
 
 @pytest.fixture(autouse=True)

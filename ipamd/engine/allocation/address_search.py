@@ -83,13 +83,13 @@ class AddressSearch:
         node = asking if pool.affinity is Affinity.NODE else None
         order = self._orders.get((pool.name, node)) or self._order(pool, node)
         blocks = self._blocks
-        opened = blocks.opened(pool.name)
+        opened = blocks.opened.get(pool.name)
         for step in order.steps:
             if isinstance(step, CarvingStep):
                 if pool.name not in self._carved_out:
                     return NeedsBlock(pool.name, node)
                 continue
-            block = blocks.next_in(step, pool, opened) if opened else None
+            block = blocks.turns.next_in(step, pool, opened) if opened else None
             if block is not None:
                 since = block.next_free_since
                 value = block.take_next(order.free_before)
@@ -97,7 +97,7 @@ class AddressSearch:
                     if step.owner in CHANGES_HANDS:
                         blocks.take_over(block, step.owner, node)
                     elif block.next_free_since != since:
-                        blocks.await_turn(block)
+                        blocks.turns.wait(block)
                     return _picked(pool, block, value)
             if step.contended:
                 return NotYet.CONTENDED
@@ -109,7 +109,7 @@ class AddressSearch:
     def _order(self, pool: Pool, node: NodeKey | None) -> _StepOrder:
         """The steps for a node that looks in a pool: the same for the whole batch."""
         steps = tuple(
-            step if isinstance(step, CarvingStep) else self._blocks.step(pool.name, step, node)
+            step if isinstance(step, CarvingStep) else self._blocks.noted.step(pool.name, step, node)
             for step in order_of_steps(pool, node)
         )
         order = self._orders[pool.name, node] = _StepOrder(self._clock.past(pool.cooldown * SECOND), steps)
@@ -172,7 +172,7 @@ class AddressSearch:
         if part.owner is BlockOwner.NONE or not pool.lends:
             self._blocks.take_over(part.block, part.owner, node)
         else:
-            self._blocks.await_turn(part.block)
+            self._blocks.turns.wait(part.block)
         return _picked(pool, part.block, value)
 
 

@@ -223,11 +223,12 @@ class Allocations:
         request = call.request
         if request.seat is not None:
             self._batch.changes.seats.append(_seat(request.seat))
+        grants = []
         for position, picked in enumerate(taken):
             self._begin_time(call, position, picked)
-        grants = tuple(Grant(each.address, each.pool, each.prefix_length) for each in taken)
+            grants.append(Grant(picked.address, picked.pool, picked.prefix_length))
         repeated = request.for_owner == request.holder and all(picked.owned for picked in taken)
-        return Granted(grants, repeated)
+        return Granted(tuple(grants), repeated)
 
     def _begin_time(self, call: AllocateCall, position: int, picked: PickedAddress) -> None:
         """Begin the holder's time with an address, and announce it where it is to be announced."""

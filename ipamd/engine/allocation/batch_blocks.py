@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import Final
+from collections.abc import Iterator, Sequence
 
 from ipamd.addressing.block import OpenBlock, spare
 from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, Locked
 from ipamd.engine.allocation.block_owners import CHANGES_HANDS, not_lent, owner_asked
-from ipamd.engine.allocation.block_search import BatchSearches, SearchStep
+from ipamd.engine.allocation.block_search import BatchSearches
 from ipamd.engine.allocation.block_turns import BlockTurns
 from ipamd.engine.allocation.call import NeedsBlock
 from ipamd.engine.allocation.picked import NotYet, PickedAddress
@@ -21,8 +19,6 @@ from ipamd.models.instant import Instant
 from ipamd.models.node import NodeKey
 from ipamd.models.pool import Affinity, Pool
 
-NONE_OPENED: Final[Mapping[int, OpenBlock]] = MappingProxyType({})
-
 
 class BatchBlocks:
     """The open blocks of a batch, by pool and number; others are noted for the next search."""
@@ -30,82 +26,66 @@ class BatchBlocks:
     def __init__(self, catalogue: Catalogue, clock: Reading) -> None:
         self._catalogue = catalogue
         self._clock = clock
-        self._open: dict[str, dict[int, OpenBlock]] = {}
-        self._turns = BlockTurns(catalogue)
-        self._searches = BatchSearches(catalogue, clock)
+        self.opened: dict[str, dict[int, OpenBlock]] = {}
+        self.turns = BlockTurns(catalogue)
+        self.noted = BatchSearches(catalogue, clock)
         self._handed_over: list[tuple[OpenBlock, NodeKey | None, bool]] = []
         """The blocks that were given to nodes, in turn: whose each was, and whether it had changed."""
-
-    def opened(self, pool: str) -> Mapping[int, OpenBlock]:
-        """The open blocks of a pool, by number."""
-        return self._open.get(pool, NONE_OPENED)
 
     def lacks(self, pool: str, number: int) -> NotYet | None:
         """Why a block is not at hand, None if it is; the next search looks for one that may be had.
 
         Raises StaleCatalogue for one that was searched and does not exist: its pool was made anew.
         """
-        return None if number in self._open.get(pool, ()) else self._searches.want(BlockId(pool, number))
+        return None if number in self.opened.get(pool, ()) else self.noted.want(BlockId(pool, number))
 
     def at(self, pool: str, number: int, node: NodeKey | None) -> OpenBlock | NotYet | NeedsBlock:
         """A certain block, or why it is not at hand."""
-        if self._searches.is_uncarved(BlockId(pool, number)):
+        if self.noted.is_uncarved(BlockId(pool, number)):
             return NeedsBlock(pool, node, number)
-        return self.lacks(pool, number) or self._open[pool][number]
-
-    def step(self, pool: str, owner: BlockOwner, node: NodeKey | None, count: int = 1) -> SearchStep:
-        """One step of a search, as it stands: those who look for the same share it."""
-        return self._searches.step(pool, owner, node, count)
-
-    def next_in(self, step: SearchStep, pool: Pool, opened: Mapping[int, OpenBlock]) -> OpenBlock | None:
-        """The block of a step whose next address has been free longest."""
-        return self._turns.next_in(step, pool, opened)
+        return self.lacks(pool, number) or self.opened[pool][number]
 
     def searches(self) -> list[BlockSearch]:
         """What was noted since the last search."""
-        return self._searches.noted(self.opened)
+        return self.noted.searches(self.opened)
 
     def receive(self, searches: Sequence[BlockSearch], locked: Sequence[Locked]) -> None:
         """Open the blocks that a search found, and remember what it did not find."""
         for search, found in zip(searches, locked, strict=True):
             for block in found.blocks:
                 self._open_block(block)
-            self._searches.receive(search, found)
+            self.noted.receive(search, found)
 
     def _open_block(self, block: Block) -> None:
         pool = self._catalogue.pools.get(block.pool)
         mask = self._catalogue.mask(pool) if pool is not None else None
         if mask is None or not mask.has_block(block):
             raise StaleCatalogue
-        opened = self._open.setdefault(block.pool, {})
+        opened = self.opened.setdefault(block.pool, {})
         if block.first not in opened:
             opened[block.first] = OpenBlock(block, mask.assignable_in(block.first))
-            self._turns.wait(opened[block.first])
-
-    def await_turn(self, block: OpenBlock) -> None:
-        """Have a block wait for its turn, after its next address has become another one."""
-        self._turns.wait(block)
+            self.turns.wait(opened[block.first])
 
     def untake(self, picked: PickedAddress) -> None:
         """Put back an address whose request gets nothing in this round."""
         block = self._block_of(picked)
         for value in range(picked.number, picked.number + picked.size):
             block.untake(value)
-        self._turns.wait(block)
+        self.turns.wait(block)
 
     def give_back(self, row: Allocation) -> None:
         """Release the address of an open block, or all of a prefix."""
-        block, pool = self._open[row.pool][row.block], self._catalogue.pools[row.pool]
+        block, pool = self.opened[row.pool][row.block], self._catalogue.pools[row.pool]
         first = pool.number_of(row.address)
         for value in range(first, first + pool.count_of(row.prefix_length)):
             block.give_back(value, self._clock.now)
-        self._turns.wait(block)
+        self.turns.wait(block)
 
     def put_back(self, row: Allocation) -> None:
         """Release what is left of a hold."""
-        block = self._open[row.pool][row.block]
+        block = self.opened[row.pool][row.block]
         block.put_back(self._number(row), min(row.free_since or NEVER_HELD, self._clock.now))
-        self._turns.wait(block)
+        self.turns.wait(block)
 
     def free_before(self, picked: PickedAddress) -> Instant:
         """Since when a picked address was free."""
@@ -117,21 +97,21 @@ class BatchBlocks:
 
     def begin_seat(self, row: Allocation) -> None:
         """Give the address of a free seat to a container."""
-        self._open[row.pool][row.block].begin()
+        self.opened[row.pool][row.block].begin()
 
     def end_seat(self, row: Allocation, until: Instant) -> None:
         """Make the address of a container a free seat again."""
-        self._open[row.pool][row.block].lease_again(until)
+        self.opened[row.pool][row.block].lease_again(until)
 
     def give_back_seat(self, row: Allocation) -> None:
         """Release the address of a free seat."""
-        block = self._open[row.pool][row.block]
+        block = self.opened[row.pool][row.block]
         block.give_back_seat(self._number(row), row.free_since or NEVER_HELD)
-        self._turns.wait(block)
+        self.turns.wait(block)
 
     def move(self, row: Allocation, pool: Pool, asking: NodeKey | None) -> None:
         """Let a node hold an address that is allocated in an open block. Raises AddressUnavailable."""
-        block = self._open[row.pool][row.block]
+        block = self.opened[row.pool][row.block]
         node = asking if pool.affinity is Affinity.NODE else None
         owner = owner_asked(block.block, node)
         if owner is BlockOwner.ANY and not (pool.lends and row.prefix_length is None):
@@ -146,7 +126,7 @@ class BatchBlocks:
         if owner in CHANGES_HANDS and block.block.node != node:
             self._handed_over.append((block, block.block.node, block.changed))
             block.block.node, block.changed = node, True
-        self._turns.wait(block)
+        self.turns.wait(block)
 
     @property
     def hand_overs(self) -> int:
@@ -161,7 +141,7 @@ class BatchBlocks:
         while len(self._handed_over) > mark:
             block, node, changed = self._handed_over.pop()
             block.block.node, block.changed = node, changed
-            self._turns.wait(block)
+            self.turns.wait(block)
 
     def is_borrowed(self, picked: PickedAddress, node: NodeKey | None) -> bool:
         """Whether a node took an address out of a block that is not its own."""
@@ -176,17 +156,19 @@ class BatchBlocks:
 
     def handed_over(self) -> Iterator[tuple[str, NodeKey | None]]:
         """The pools and nodes that have another block than before, or one less."""
-        for pool, blocks in self._open.items():
+        for pool, blocks in self.opened.items():
             for block in blocks.values():
                 if block.changed and block.block.node != block.owner:
                     yield from ((pool, block.owner), (pool, block.block.node))
 
     def changed(self) -> list[Block]:
         """The blocks to write."""
-        return [block.close() for blocks in self._open.values() for block in blocks.values() if block.changed]
+        return [
+            block.close() for blocks in self.opened.values() for block in blocks.values() if block.changed
+        ]
 
     def _block_of(self, picked: PickedAddress) -> OpenBlock:
-        return self._open[picked.pool.name][picked.block]
+        return self.opened[picked.pool.name][picked.block]
 
     def _number(self, row: Allocation) -> int:
         return self._catalogue.pools[row.pool].number_of(row.address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ipamd.backends.interface import BlockId, BlockOwner, BlockSearch, BlocksWithFree, Locked
@@ -74,8 +74,8 @@ class BatchSearches:
         self._wanted[block] = None
         return NotYet.SEARCHING
 
-    def noted(self, opened: Callable[[str], Iterable[int]]) -> list[BlockSearch]:
-        """What was noted since the last search; `opened` tells the numbers of a pool's open blocks."""
+    def searches(self, opened: Mapping[str, Iterable[int]]) -> list[BlockSearch]:
+        """What was noted since the last search; `opened` has the numbers of each pool's open blocks."""
         searches: list[BlockSearch] = list(self._wanted)
         searches += [self._search(step, opened) for step in self._steps.values() if step.demand]
         self._wanted.clear()
@@ -95,7 +95,7 @@ class BatchSearches:
             step.contended |= found.passed_over
             step.exhausted |= not found.passed_over
 
-    def _search(self, step: SearchStep, opened: Callable[[str], Iterable[int]]) -> BlocksWithFree:
+    def _search(self, step: SearchStep, opened: Mapping[str, Iterable[int]]) -> BlocksWithFree:
         pool = self._catalogue.pools[step.pool]
         limit = step.demand if step.searched else -(-step.demand // FIRST_GUESS)
         if step.count > 1:
@@ -107,6 +107,6 @@ class BatchSearches:
             step.node,
             self._clock.past(pool.cooldown * SECOND),
             min(limit, MOST_BLOCKS),
-            frozenset(opened(step.pool)),
+            frozenset(opened.get(step.pool, ())),
             pool.block_size - step.count if step.count > 1 else None,
         )

@@ -87,7 +87,7 @@ class PrefixSearch:
                 value = block.take_prefix(assignable, count, free_before)
                 if value is not None:
                     return self._picked(block, value, pool, length, each, node)
-            step = self._blocks.step(pool.name, each, node, count)
+            step = self._blocks.noted.step(pool.name, each, node, count)
             if step.contended:
                 return NotYet.CONTENDED
             if not (step.exhausted or (step.searched and not is_carved_out)):
@@ -99,7 +99,7 @@ class PrefixSearch:
         """The open blocks of a step, those that have been free longest first, and of equals the last."""
         opened = [
             block
-            for block in self._blocks.opened(pool.name).values()
+            for block in self._blocks.opened.get(pool.name, {}).values()
             if block.next_free_since is not None
             and (owner is BlockOwner.ANY or owner_asked(block.block, node) is owner)
         ]
