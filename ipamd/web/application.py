@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -136,8 +136,11 @@ async def _read_away(receive: Receive) -> None:
 
 
 def message(request: Request, status: int, title: str, detail: str) -> Response:
-    """A page with one sentence."""
-    return render(request, "message.html", status, title=title, detail=detail)
+    """A page with one sentence, and the way back to the view from which somebody came."""
+    came_from = urlsplit(request.headers.get("referer", ""))
+    is_ours = came_from.netloc == request.headers.get("host") and came_from.path != request.url.path
+    back = signing.own_path(urlunsplit(("", "", *came_from[2:4], ""))) if is_ours else "/"
+    return render(request, "message.html", status, title=title, detail=detail, back=back)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

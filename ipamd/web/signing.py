@@ -18,9 +18,9 @@ from ipamd.web.visitor import sign_out as forget
 async def sign_in(request: Request) -> Response:
     """The form, and what is sent with it. A wrong token changes nothing of an earlier sign-in."""
     if request.method != "POST":
-        return render(request, "sign_in.html", next=_within(request.query_params.get("next")), error=None)
+        return render(request, "sign_in.html", next=own_path(request.query_params.get("next")), error=None)
     given = await form(request)
-    following, token = _within(given.get("next")), given.get("token", "").strip()
+    following, token = own_path(given.get("next")), given.get("token", "").strip()
     if engine(request).is_stale:
         await engine(request).recent()
     try:
@@ -39,7 +39,7 @@ async def sign_out(request: Request) -> Response:
     return answer
 
 
-def _within(where: str | None) -> str:
+def own_path(where: str | None) -> str:
     """Where to go on: a path of this page, never another site."""
     parts = urlsplit(where or "/")
     ours = not parts.scheme and not parts.netloc and (parts.path == "/" or parts.path.startswith("/ui/"))

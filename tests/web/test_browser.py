@@ -74,6 +74,7 @@ def test_a_pool_opens_within_the_tree_and_the_address_can_be_sent_on(watched: Wa
     expect(page.get_by_role("group", name="Addresses of 10.64.0.0/24")).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("window.marked")
     assert "open=pods" in page.url
+    expect(page.locator("#o-pods")).to_be_focused()
 
 
 def test_the_keyboard_alone_finds_an_address_and_releases_it(watched: Watched, filled: IpamdProcess) -> None:

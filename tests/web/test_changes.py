@@ -426,6 +426,24 @@ def test_what_is_asked_for_is_made_when_an_admin_approves(page: Browser, filled:
     assert "approved" in page.get("/ui/requests").text
 
 
+@pytest.mark.parametrize(
+    ("came_from", "back"),
+    [
+        ("/ui/allocations?pool=pods", ["/ui/allocations?pool=pods"]),
+        ("//elsewhere.example/", []),
+        ("/docs", []),
+    ],
+)
+def test_who_chose_nothing_is_led_back_to_a_view_of_the_page(
+    page: Browser, filled: IpamdProcess, came_from: str, back: list[str]
+) -> None:
+    refused = page.send("/ui/bulk/release", {}, Referer=filled.tcp_endpoint + came_from)
+
+    assert refused.status_code == 422
+    assert "Nothing was chosen" in refused.text
+    assert re.findall(r'<a href="([^"]+)">Back</a>', refused.text) == back
+
+
 def test_what_is_wrong_with_a_request_is_said_beside_its_field(page: Browser) -> None:
     refused = page.send("/ui/requests/new", {"kind": "allocation", "pool": "pods"})
 
