@@ -142,7 +142,7 @@ async def _names(request: Request, words: str) -> Mapping[str, Any]:
 
 async def explain(request: Request) -> Response:
     """What a container would get, and why: the question is in the address, so it can be sent on."""
-    names = ("network", "cluster", "node", "namespace", "name", "pools", "addresses")
+    names = ("network", "cluster", "node", "namespace", "name", "pools", "addresses", "owner", "prefix")
     given = asked(request, *names)
     shown = None if asked(request, "all") else SHOWN
     answer, refused = None, None
@@ -162,8 +162,11 @@ def _add(given: Mapping[str, str]) -> dict[str, Any]:
     if "pools" in given:
         ipam["pools"] = given["pools"].replace(",", " ").split()
     config: dict[str, Any] = {"cniVersion": "1.1.0", "name": given.get("network", "default"), "ipam": ipam}
+    wanted: dict[str, Any] = {key: given[key] for key in ("owner", "prefix") if key in given}
     if "addresses" in given:
-        config["args"] = {"cni": {"ips": given["addresses"].replace(",", " ").split()}}
+        wanted["ips"] = given["addresses"].replace(",", " ").split()
+    if wanted:
+        config["args"] = {"cni": wanted}
     workload = {"K8S_POD_NAMESPACE": given.get("namespace"), "K8S_POD_NAME": given.get("name")}
     return {
         "container_id": f"explain-{uuid4()}",

@@ -28,7 +28,9 @@ FILTERS = {
     "/ui/nodes": ("cluster", "cursor"),
     "/ui/reservations": ("space", "namespace", "name", "owner", "address", "cursor"),
     "/ui/log": ("kind", "name", "by", "after", "before", "cursor"),
-    "/ui/explain": ("node", "cluster", "network", "namespace", "name", "pools", "addresses"),
+    "/ui/explain": (
+        *("node", "cluster", "network", "namespace", "name", "pools", "addresses", "owner", "prefix"),
+    ),
     "/ui/requests": ("state", "by", "cursor"),
     "/ui/addresses/10.64.0.9": ("space", "cursor"),
     "/ui/nodes/default/n1": ("cursor",),

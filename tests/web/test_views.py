@@ -34,6 +34,19 @@ def test_each_view_answers_says_what_it_is_for_and_keeps_foreign_markup_out(page
     assert len(answer.content) < 500_000
 
 
+def test_prefixes_are_seen_and_explained_beside_owners(page: Browser) -> None:
+    explained = page.get("/ui/explain?namespace=web&pools=wide&owner=db&prefix=29").text
+    assert re.search(r'It would get <strong class="ip">[0-9./]+</strong> and <strong', explained)
+    assert re.search(r'<strong class="ip">11[0-9.]+/29</strong>', explained)
+    refused = page.get("/ui/explain?namespace=web&pools=wide&owner=a/b").text
+    assert "is not a name of an owner" in refused
+
+    body = {"owner": "vm-of-prefix", "pool": "wide", "prefix_length": 28}
+    made = page.http.post("/v1/allocations", json=body).json()
+    eventually(lambda: "<dt>/28 prefixes</dt><dd>1</dd>" in page.get("/ui/pools/wide").text)
+    assert page.http.delete(f"/v1/allocations/{made['id']}").is_success
+
+
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
