@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ipamd.backends.interface import (
     BlockId,
     BlockOwner,
-    BlockRecord,
     BlockSearch,
     BlocksWithFree,
     CatalogueMoved,
     Changes,
     ConstraintViolated,
     Found,
-    HeldAddress,
     HoldPosition,
     HoldSearch,
     Locked,
@@ -26,7 +24,7 @@ from ipamd.backends.interface import (
 from ipamd.backends.sql import census, former, holds, leasing, owning, prefixes, statements, tallies
 from ipamd.backends.sql.allocation_rows import allocation_of, allocation_values, repeat_values
 from ipamd.backends.sql.announcing import announce
-from ipamd.backends.sql.record import record_of
+from ipamd.backends.sql.reads import SqlReads
 from ipamd.backends.sql.rows import (
     Row,
     block_of,
@@ -39,20 +37,15 @@ from ipamd.backends.sql.rows import (
 from ipamd.backends.sql.session import DatabaseSession, Statement, Values
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
-from ipamd.models.census import Census
-from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest
-from ipamd.models.lease import Lease, SeatKey
-from ipamd.models.node import NodeKey
-from ipamd.models.pool import Pool
 from ipamd.models.quota import Tally
 
 
-class SqlTransaction:
+class SqlTransaction(SqlReads):
     """See `Transaction`. For a database with one writer, where reading is locking."""
 
     def __init__(self, session: DatabaseSession) -> None:
-        self._session = session
+        super().__init__(session)
         self._stored_blocks: dict[tuple[str, int], Row] = {}
 
     async def find(self, digests: Sequence[Digest]) -> Found:
@@ -66,22 +59,6 @@ class SqlTransaction:
                 release = release_of(row)
                 releases[release.digest].append(release)
         return Found(held, releases)
-
-    async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
-        return await leasing.leases_by_node(self._session, nodes)
-
-    async def census(self, node: NodeKey) -> Census | None:
-        found = await census.censuses(self._session, node)
-        return found[0] if found else None
-
-    async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
-        return await leasing.pinned(self._session, seats)
-
-    async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
-        return await owning.of_addresses(self._session, addresses)
-
-    async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
-        return await former.read(self._session, workloads)
 
     async def tallies(self, wanted: Sequence[Tally], counting: Sequence[str]) -> Tallied:
         return Tallied(await tallies.read(self._session, wanted))
@@ -131,9 +108,6 @@ class SqlTransaction:
         block = block_of(row)
         self._stored_blocks[block.pool, block.first] = row
         return block
-
-    async def record(self, pool: Pool, first: int) -> BlockRecord:
-        return await record_of(self._session, pool, first)
 
     async def revision(self) -> int:
         [(revision,)] = await self._session.fetch(statements.REVISION)

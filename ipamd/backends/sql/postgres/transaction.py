@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ipamd.backends.interface import (
-    BlockRecord,
     CatalogueMoved,
     Changes,
     ConstraintViolated,
     Found,
-    HeldAddress,
     RememberedRelease,
 )
 from ipamd.backends.sql import census, former, leasing, owning, prefixes, statements, tallies
@@ -24,26 +22,23 @@ from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.postgres import arrays
 from ipamd.backends.sql.postgres.connection import PostgresSession
 from ipamd.backends.sql.postgres.locking import CARVING_KEY
-from ipamd.backends.sql.record import record_of
+from ipamd.backends.sql.reads import SqlReads
 from ipamd.backends.sql.rows import block_values, cursor_bytes, release_of, release_values
 from ipamd.backends.sql.session import Statement, Values
 from ipamd.backends.sql.version import SchemaVersion, misfit
 from ipamd.models.allocation import Allocation
 from ipamd.models.block import Block
-from ipamd.models.census import Census
 from ipamd.models.errors import Unavailable
-from ipamd.models.former_address import FormerAddress
 from ipamd.models.identity import Digest
-from ipamd.models.lease import Lease, SeatKey
-from ipamd.models.node import NodeKey
-from ipamd.models.pool import Pool
 
 
-class PostgresTransaction:
+class PostgresTransaction(SqlReads):
     """See `Transaction`, but for `find` and `lock`."""
 
+    _session: PostgresSession
+
     def __init__(self, session: PostgresSession) -> None:
-        self._session = session
+        super().__init__(session)
         self._carving = False
 
     async def _found(self, keys: Mapping[Digest, int]) -> Found:
@@ -59,25 +54,6 @@ class PostgresTransaction:
         for digest in busy:
             held[digest], releases[digest] = [], []
         return Found(held, releases, busy)
-
-    async def leases(self, nodes: Sequence[NodeKey]) -> Mapping[NodeKey, Lease]:
-        return await leasing.leases_by_node(self._session, nodes)
-
-    async def census(self, node: NodeKey) -> Census | None:
-        found = await census.censuses(self._session, node)
-        return found[0] if found else None
-
-    async def pinned(self, seats: Sequence[SeatKey]) -> Sequence[Allocation]:
-        return await leasing.pinned(self._session, seats)
-
-    async def of_addresses(self, addresses: Sequence[HeldAddress]) -> Sequence[Allocation]:
-        return await owning.of_addresses(self._session, addresses)
-
-    async def former(self, workloads: Sequence[Digest]) -> Mapping[Digest, Sequence[FormerAddress]]:
-        return await former.read(self._session, workloads)
-
-    async def record(self, pool: Pool, first: int) -> BlockRecord:
-        return await record_of(self._session, pool, first)
 
     async def revision(self) -> int:
         return await fitting_revision(self._session, arrays.REVISION)
