@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hosting.foreign_text import escape
 from ipamd.ctl import (
     allocation,
     apply,
@@ -36,7 +35,7 @@ from ipamd.ctl import (
     token,
 )
 from ipamd.ctl.failure import CommandFailed
-from ipamd.ctl.render import complain
+from ipamd.ctl.render import as_text, complain
 from ipamd.ctl.session import SessionOptions, takes
 from ipamd.models.wrong_value import why_wrong
 
@@ -77,7 +76,7 @@ def _in_own_words() -> Iterator[None]:
         from pydantic import ValidationError  # loaded already, or nobody raised it
 
         if isinstance(failure.__cause__, ValidationError):
-            failure.message = escape(why_wrong(failure.__cause__.errors()[0]))
+            failure.message = as_text(why_wrong(failure.__cause__.errors()[0]))
         raise
 
 
