@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from ipamd.cni.additions import Additions
@@ -80,6 +80,7 @@ def test_any_bytes_are_refused_in_words(read: Any, raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("read", READERS)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(call=calls)
 def test_any_json_is_read_or_refused_in_words(read: Any, call: Any) -> None:
     answer(read, json.dumps(call).encode())
