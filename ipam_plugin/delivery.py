@@ -1,4 +1,4 @@
-"""Deliver what waits in the spool, after a call has written its own answer."""
+"""Deliver what waits in the spool: after a call has answered, and of an ADD's own pod before it asks."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _ENTRIES = 16
 _SECONDS = 0.2
+_NEWEST = 64
+_SHARES = 4  # of an ADD's time, of which its pod's releases may take one
+_POD = ("K8S_POD_NAMESPACE", "K8S_POD_NAME")
 
 
 class _Unreadable(ValueError):
@@ -48,6 +51,46 @@ def deliver(spool: Spool, skip: str, own: Destination | None, seconds: float = _
                 return
     finally:
         platform.close(lock)
+
+
+def deliver_of_pod(spool: Spool, args: str, own: Destination, deadline: clock.Deadline) -> None:
+    """Deliver the releases of a pod, of which `args` tell, before its ADD asks.
+
+    Else ipamd takes the pod's last sandbox for a living one: a sticky pool gives another address, and a quota
+    counts both. The runtime asks soon after the last sandbox has gone, so its release is one of the newest.
+    It waits for no other call that delivers: ipamd bears a release twice.
+    """
+    pod = _pod(args)
+    limit = deadline.share(_SHARES)
+    try:
+        if not pod or not spool.is_own():
+            return
+        names = sorted(spool.names(), reverse=True)
+    except (OSError, ValueError):
+        return
+    for name in names[:_NEWEST]:
+        if _is_of(spool, name, pod) and (
+            limit.left_ms() == 0 or not _deliver_one(spool, name, own, limit, len(names))
+        ):
+            return
+
+
+def _pod(args: str) -> list[str]:
+    """Give the pairs of CNI_ARGS that name a pod, none if they do not."""
+    found = [pair for pair in args.split(";") if pair.partition("=")[0] in _POD]
+    return sorted(found) if len(found) == len(_POD) else []
+
+
+def _is_of(spool: Spool, name: str, pod: list[str]) -> bool:
+    """Tell whether an entry is of a pod."""
+    try:
+        entry = spool.read(name)
+        if any(entry.find(pair.encode()) < 0 for pair in pod):
+            return False  # most are of others, and a look at the bytes is cheaper than reading JSON
+        asked = parse_object(entry).get("request")
+    except (OSError, ValueError):
+        return False
+    return isinstance(asked, dict) and _pod(str(asked.get("args"))) == pod
 
 
 def _deliver_one(

@@ -133,10 +133,14 @@ def _is_checked_here(execution: Execution) -> bool:
 def _ask(execution: Execution, kept: bytes) -> Attempt:
     from ipam_plugin.ask import ask  # not needed by a STATUS that asks nobody, the most frequent verb
 
-    whom = execution.settings.destination
-    return ask(
-        whom, execution.invocation.verb, execution.trace, kept, execution.deadline, execution.spool.count()
-    )
+    whom, spool, invocation = execution.settings.destination, execution.spool, execution.invocation
+    waiting = spool.count()
+    if waiting and invocation.verb == "ADD":
+        from ipam_plugin import delivery
+
+        delivery.deliver_of_pod(spool, invocation.args, whom, execution.deadline)
+        waiting = spool.count()
+    return ask(whom, invocation.verb, execution.trace, kept, execution.deadline, waiting)
 
 
 def _ask_until_answered(execution: Execution) -> Attempt:

@@ -10,17 +10,23 @@ import pytest
 from tests.cni.executable import Plugin
 from tests.cni.peer import Peer, Step, error, granted, nobody, refused, reply, silence
 
+ADD = "/v1/cni/add"
 DEL = "/v1/cni/del"
 
 
-def spool_releases(plugin: Plugin, count: int) -> list[Path]:
+def spool_releases(plugin: Plugin, count: int, args: str = "") -> list[Path]:
     """Leave releases to `peer` in the spool, as calls do that it did not answer; give their files."""
     plugin.state.mkdir(exist_ok=True)
     plugin.spool.mkdir(mode=0o700, exist_ok=True)
     paths = []
     for number in range(count):
         issued = {"boot": "before", "uptime_ns": number, "time": "2026-01-01T00:00:00Z"}
-        request = {"container_id": f"old{number}", "issued": issued, "config": plugin.config()}
+        request = {
+            "container_id": f"old{number}",
+            "args": args.format(number=number),
+            "issued": issued,
+            "config": plugin.config(),
+        }
         entry = {"endpoint": [plugin.config()["ipam"]["endpoint"]], "request": request}
         path = plugin.spool / f"{number:04}.json"
         path.write_text(json.dumps(entry, separators=(",", ":")))
@@ -46,6 +52,46 @@ def test_every_call_delivers_what_waits(plugin: Plugin, peer: Peer, verb: str) -
     assert delivered(peer) == {"old0", "old1", "old2"}
     assert plugin.waiting() == []
     assert peer.requests[-1].path == DEL
+
+
+def test_an_add_comes_after_the_releases_of_its_own_pod(plugin: Plugin, peer: Peer) -> None:
+    pod = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=db-{number}"
+    spool_releases(plugin, 20, pod)
+    peer.will(reply(204), granted(), reply(204))
+
+    assert plugin.call("ADD", CNI_ARGS=f"{pod.format(number=7)};K8S_POD_INFRA_CONTAINER_ID=c1").code == 0
+
+    assert [one.path for one in peer.requests[:2]] == [DEL, ADD]
+    assert peer.requests[0].json["container_id"] == "old7"
+    assert peer.requests[1].json["spooled"] == 19
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        pytest.param("K8S_POD_NAMESPACE=shop;K8S_POD_NAME=db", id="a name that begins alike"),
+        pytest.param("K8S_POD_NAMESPACE=test;K8S_POD_NAME=db-7", id="another namespace"),
+        pytest.param("K8S_POD_NAME=db-7", id="no namespace"),
+        pytest.param("", id="no pod"),
+    ],
+)
+def test_an_add_waits_for_no_release_of_others(plugin: Plugin, peer: Peer, own: str) -> None:
+    spool_releases(plugin, 20, "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=db-{number}")
+    peer.will(granted(), reply(204))
+
+    assert plugin.call("ADD", CNI_ARGS=own).code == 0
+
+    assert peer.requests[0].path == ADD
+
+
+def test_an_add_asks_in_time_though_the_release_of_its_pod_hangs(plugin: Plugin, peer: Peer) -> None:
+    pod = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=db-0"
+    spool_releases(plugin, 3, pod)
+    peer.will(silence(), granted(), reply(204))
+
+    assert plugin.call("ADD", plugin.config(timeout=4), CNI_ARGS=pod).code == 0
+
+    assert [one.path for one in peer.requests[:2]] == [DEL, ADD]
 
 
 def test_a_call_that_failed_delivers_too(plugin: Plugin, peer: Peer) -> None:
