@@ -284,6 +284,21 @@ async def test_what_was_committed_survives_a_kill(database_path: Path, *, until_
     assert len({row.address for row in rows}) == len(rows)
 
 
+async def test_the_journal_is_laid_out_while_nobody_else_writes(database_path: Path) -> None:
+    backend = await open_backend(f"sqlite:///{database_path}")
+    with contextlib.closing(sqlite3.connect(database_path, isolation_level=None)) as by_hand:
+        by_hand.execute("BEGIN IMMEDIATE")
+        before = journal_of(database_path).stat().st_size
+        await asyncio.sleep(0.3)
+        while_locked = journal_of(database_path).stat().st_size
+        by_hand.execute("COMMIT")
+        while journal_of(database_path).stat().st_size < JOURNAL_LENGTH:
+            await asyncio.sleep(0.05)
+    await backend.close()
+
+    assert before == while_locked < JOURNAL_LENGTH
+
+
 async def test_where_the_disk_has_little_room_the_journal_takes_none_of_it_in_advance(scratch: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", scratch], check=True)
     try:

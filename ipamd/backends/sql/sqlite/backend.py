@@ -126,13 +126,14 @@ class SqliteBackend:
         return result
 
     async def _lengthen_journal(self) -> None:
+        async def by_a_piece(_: DatabaseSession) -> bool:
+            return journal.lengthen(self._file.path, JOURNAL_LENGTH)
+
         try:
-            while await self._writer.run(lambda: journal.lengthen(self._file.path, JOURNAL_LENGTH)):
+            while await self._write(by_a_piece):
                 pass
-        except OSError as error:
-            log.warning(
-                "the journal could not be allocated in advance: commits are slower", why=error.strerror
-            )
+        except (OSError, Unavailable) as error:
+            log.warning("the journal could not be allocated in advance: commits are slower", why=str(error))
 
     async def record_contacts(self, contacts: Mapping[NodeKey, Instant]) -> None:
         rows = [(*node, heard) for node, heard in contacts.items()]
@@ -201,8 +202,8 @@ class SqliteBackend:
         if self._closed:
             return
         self._closed = True
-        await self._deferred.close()
         self._lengthening.cancel()
+        await self._deferred.close()
         await self._checkpoints.close()
         await asyncio.to_thread(self._reader.close)
         await self._writer.run(self._connection.close)  # the last one moves the journal into the file

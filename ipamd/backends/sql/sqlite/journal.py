@@ -23,8 +23,8 @@ SUFFIX: Final = "-wal"
 def lengthen(database: Path, length: int) -> bool:
     """Lengthen the journal by a piece of zeros towards `length` bytes; whether it has to go on.
 
-    For the thread that writes, between two units of work: nobody else writes to the file. Where the disk has
-    little room it is left as it is. Raises OSError.
+    For a unit of work, whose lock keeps everybody else from writing: the zeros would overwrite what another
+    sqlite3 on the database commits now. Where the disk has little room it is left as it is. Raises OSError.
     """
     journal = os.open(database.with_name(database.name + SUFFIX), os.O_WRONLY | os.O_CLOEXEC)
     try:
