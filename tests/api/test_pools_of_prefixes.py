@@ -248,7 +248,7 @@ def test_the_page_draws_a_pool_of_prefixes_by_its_prefixes(http: httpx.Client, n
     free = http.get("/ui/addresses/fd00:309:0:2::77").text
 
     assert "fd00:309::/56: 1 of 256 taken" in whole
-    assert "fd00:309:0:1::/64: 1 of 1 taken" in part
+    assert "fd00:309:0:1::/64: allocated" in part
     assert '/ui/addresses/fd00:309:0:1::"' in part
     assert "vm" in one
     assert "/ui/new/reservation?address=fd00:309:0:2::/64&amp;" in free
