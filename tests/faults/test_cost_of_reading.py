@@ -23,7 +23,7 @@ from ipamd.backends.drive import run_to_end
 from ipamd.backends.interface import Backend, Changes, Transaction
 from ipamd.backends.registry import open_backend
 from ipamd.backends.sql.listing import READ_AT_ONCE
-from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect
+from ipamd.backends.sql.sqlite.connection import JOURNAL_LENGTH, WRITER_SETTINGS, SqliteSession, connect
 from ipamd.backends.sql.sqlite.deferred_terms import catch_up
 from ipamd.engine.engine import Engine
 from ipamd.models.allocation import Allocation, Workload
@@ -127,11 +127,18 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
     return meter
 
 
+async def laid_out(journal: Path) -> None:
+    async with asyncio.timeout(60):
+        while journal.stat().st_size < JOURNAL_LENGTH:
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def served(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """REST over a database, in this process."""
+    """REST over a database, in this process, once its journal is laid out: that takes steps too."""
     engine = await Engine.open(await open_backend(url))
     try:
+        await laid_out(Path(f"{url.removeprefix('sqlite:///')}-wal"))
         access = Access(engine)
         calls = Calls(engine, access, CallMeasures())
         transport = httpx.ASGITransport(Application(engine, access, calls, make_page))
@@ -217,7 +224,7 @@ VIEWS: dict[str, tuple[int, set[str]]] = {
     "/ui/pools/pods": (8, {"usage_sample"}),
     "/ui/pools/pods/map?at=10.0.0.0/16": (3, {"block"}),
     "/ui/pools/pods/map?at=10.0.0.0/24": (4, {"block"}),
-    "/ui/addresses/10.0.0.0": (5, {"block", "allocation"}),
+    "/ui/addresses/10.0.0.0": (6, {"block", "allocation"}),  # who lives and who ended are two questions
     "/ui/allocations?pool=pods": (4, {"allocation", "pool"}),
     "/ui/allocations?namespace=web": (6, {"allocation"}),
     "/ui/tree?open=pods": (5, set()),
