@@ -132,16 +132,16 @@ class Holds(CatalogueWriter):
     async def _set_back(self, hold: Hold) -> None:
         """Have a hold begin now that was made under a clock that was ahead: it would stand for years."""
 
-        async def change(catalogue: CatalogueChange) -> Undone[None] | None:
+        async def change(catalogue: CatalogueChange) -> Undone[bool] | bool:
             revision, snapshot = await self._begin(catalogue)
             known, now = snapshot.holds.get(hold.name), self._clock()
             if known is None or known.since <= now + AHEAD:
-                return Undone(None)
+                return Undone(False)
             await catalogue.save(replace(known, since=now, revision=revision))
-            return None
+            return True
 
-        await self._change(change)
-        log.warning("a hold was made under a clock that was ahead: its time begins now", hold=hold.name)
+        if await self._change(change):
+            log.warning("a hold was made under a clock that was ahead: its time begins now", hold=hold.name)
 
     async def _fill_late(self, hold: Hold) -> None:
         """Go on where the process ended that made a hold."""

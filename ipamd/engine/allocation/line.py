@@ -166,10 +166,10 @@ def _empty(error: NothingFree, taken: Sequence[str]) -> tuple[str, ...]:
     limits = _limits(error.closed_by, taken) if error.closed_by is not None else ()
     if error.prefix_length is not None and not certain:
         wanted = [_whole(error.prefix_length, pool) for pool in error.pools]
-        return tuple(name for name in taken if name in wanted or name in limits)
-    wanted = [_POOL + pool for pool in error.pools]
-    # A hold that lacks one certain address may have others.
-    wanted += [] if certain else [name for name in taken if _pool_of_hold(name) in error.pools]
+    else:
+        wanted = [_POOL + pool for pool in error.pools]
+        # A hold that lacks one certain address may have others.
+        wanted += [] if certain else [name for name in taken if _pool_of_hold(name) in error.pools]
     return tuple(name for name in taken if name in wanted or name in limits)
 
 
