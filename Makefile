@@ -1,5 +1,7 @@
 # Daily life. On a fresh Debian or Ubuntu machine each target first installs what it needs (as root).
-PYTHON ?= python3
+# The image and the packages run Debian's Python, which is built with profiles; others on the path may be slower.
+PYTHON ?= $(shell /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+    && echo /usr/bin/python3 || echo python3)
 export PYTHON
 PYTEST := .venv/bin/python -m pytest
 # Some tests wait while others compute, so there is one worker more than processors. Each begins with its share of the

@@ -7,9 +7,10 @@ import contextlib
 import gc
 import json
 import os
+import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final, NamedTuple, cast
@@ -164,7 +165,7 @@ class Load:
                 self._send(self._idle.popleft(), time.perf_counter())
         else:
             self._paced = True
-            await self._pace(began, rate)
+            self._pace(began + number / rate for number in range(len(self._requests)))
         await self.done
         self.outcome.seconds = time.perf_counter() - began
         self._left = 0
@@ -172,16 +173,30 @@ class Load:
             connection.close()
         return self.outcome
 
-    async def _pace(self, began: float, rate: float) -> None:
-        """Spins, for the core is the load's own and timers are coarse."""
-        for number in range(len(self._requests)):
-            due = began + number / rate
-            while time.perf_counter() < due:  # noqa: ASYNC110 - what it waits for is an instant
-                await asyncio.sleep(0)
-            if self._idle:
-                self._send(self._idle.popleft(), due)
-            else:
-                self._due.append(due)
+    def _pace(self, dues: Iterator[float]) -> None:
+        """Send each call when it is due. The kernel's timer tells: the loop's own are coarse.
+
+        The load does not spin, for PostgreSQL and what writes to the disk share its core.
+        """
+        loop = asyncio.get_running_loop()
+        due = next(dues)
+
+        def send_due() -> None:
+            nonlocal due
+            while (early := due - time.perf_counter()) <= 0:
+                if self._idle:
+                    self._send(self._idle.popleft(), due)
+                else:
+                    self._due.append(due)
+                following = next(dues, None)
+                if following is None:
+                    loop.remove_signal_handler(signal.SIGALRM)
+                    return
+                due = following
+            signal.setitimer(signal.ITIMER_REAL, early)
+
+        loop.add_signal_handler(signal.SIGALRM, send_due)
+        send_due()
 
     def _send(self, connection: Connection, due: float) -> None:
         self._began[connection] = due

@@ -13,6 +13,7 @@ from benchmarks.etcd import running_etcd, writes
 from benchmarks.filled import check_held, held
 from benchmarks.kea import in_file, in_postgres, running_kea
 from benchmarks.pinning import LOAD_CORE, SERVER_CORE, running_ipamd
+from benchmarks.quiet import until_quiet
 from benchmarks.rounds import measured
 from benchmarks.table import Bar, Row, Scale, Table, figure
 from tests.postgres import running_postgres
@@ -22,6 +23,7 @@ NAME: Final = "peers"
 ABOUT: Final = """\
 Durable ADDs a second, 128 at once, beside Kea (Debian's `kea-dhcp4`, loaded by its own `perfdhcp`) and etcd
 (Debian's, one member), in turns. Each server has one core, each load the other; PostgreSQL runs on both.
+What one has put off is done before the next begins.
 A machine may be four times slower than another, so what counts is the ratio of one run."""
 NOTES: Final = (
     "Kea: a lease is four UDP packets through a veth pair; an ADD is one request and its answer over "
@@ -68,9 +70,11 @@ def measure(scale: Scale) -> Table:
 
         def rates_of_each() -> dict[str, float]:
             found = {name: _adds(service, calls) for name, service in services.items()}
+            until_quiet()
             found[ETCD] = writes(etcd, calls, AT_ONCE)
             for name, place in leases.items():
                 with running_kea(folder, place) as kea:
+                    until_quiet()
                     found[name] = kea.rate(seconds)
             return found
 
@@ -87,6 +91,7 @@ def measure(scale: Scale) -> Table:
 
 def _adds(service: IpamdProcess, calls: int) -> float:
     before = held(service, POOL)
+    until_quiet()
     rate = load.add(service.port, [[POOL]] * calls, AT_ONCE).rate
     check_held(service, POOL, before + calls)
     return rate

@@ -15,6 +15,7 @@ from benchmarks.empty_route import running_empty_route
 from benchmarks.filled import check_held, held
 from benchmarks.load import HTTP_OK, NO_CONTENT, Outcome, body, request
 from benchmarks.pinning import LOAD_CORE, SERVER_CORE, running_ipamd
+from benchmarks.quiet import until_quiet
 from benchmarks.rounds import measured
 from benchmarks.table import Bar, Row, Scale, Table, figure
 from tests.postgres import Postgres, running_postgres
@@ -26,6 +27,7 @@ ADDs of pods that nobody has heard of, over HTTP on loopback, from 100 nodes, in
 every answer durable but for memory (SQLite: WAL, synchronous=FULL; PostgreSQL: fsync and
 synchronous_commit on). ipamd has one core, the load the other; PostgreSQL runs on both. At a fixed rate
 calls come whether or not the last was answered (open loop), and a call's time begins when it was due.
+What one service has put off is done before the next is asked.
 Limits of the same run, in the same rounds: the same server with a route that decides and stores nothing,
 and a bare loop of group commits of the same rows into the same tables."""
 KEA: Final = (
@@ -101,6 +103,7 @@ def _outcomes(
     for name, service in services.items():
         quarter = found[name, ADDING.format(FULL_LOAD)].rate / 4
         asked = [["bench"]] * int(seconds * quarter)
+        until_quiet()
         found[name, AT_A_QUARTER] = load.add(service.port, asked, PACED, rate=quarter)
     return found
 
@@ -145,6 +148,7 @@ def _migrated(name: str, postgres: Postgres) -> Iterator[str]:
 def _run(service: IpamdProcess, kind: str, calls: int, seconds: float) -> Outcome:
     """One load of a kind; raises if an address was lost."""
     before = {pool: held(service, pool) for pool in POOLS}
+    until_quiet()
     outcome = _loaded(service.port, kind, calls, seconds)
     granted = outcome.statuses.get(HTTP_OK, 0)
     # In the mixed load as many are released as are granted.
