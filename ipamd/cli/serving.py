@@ -23,7 +23,7 @@ from ipamd.web import make_page
 
 __all__ = ["ServeSettings", "TlsFiles", "TokenFile", "serve_until_told_to_end"]
 
-COLLECT_AFTER: Final = 50_000
+COLLECT_AFTER: Final = 10_000
 """The collector looks for cycles when this many more objects were made than freed."""
 
 

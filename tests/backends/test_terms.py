@@ -22,7 +22,7 @@ from ipamd.backends.sql.schema import ALLOCATION_COLUMNS
 from ipamd.backends.sql.session import Statement
 from ipamd.backends.sql.sqlite import migrating
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect
-from ipamd.backends.sql.sqlite.deferred_terms import catch_up
+from ipamd.backends.sql.sqlite.deferred_terms import catch_up, merge
 from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.identity import Identity
@@ -45,7 +45,7 @@ WORKLOADS = (
 PAGE = 3
 
 CHOICE = st.integers(0, 1_000)
-KINDS = ("begin", "begin", "end", "drop", "set back", "forget", "rename", "catch up")
+KINDS = ("begin", "begin", "end", "drop", "set back", "forget", "rename", "catch up", "merge")
 ACTIONS = st.lists(st.tuples(st.sampled_from(KINDS), st.lists(CHOICE, min_size=1, max_size=4)), max_size=20)
 
 
@@ -103,6 +103,8 @@ class Database:
                     self.connection.execute("DELETE FROM allocation WHERE id = ?", (gone.stored_id,))
             case "catch up":
                 self.catch_up(1 + choices[0] % 6)
+            case "merge":
+                self.session.whole("BEGIN IMMEDIATE", merge(1 + choices[0] % 6, self.session))
 
     def new(self, choice: int) -> Allocation:
         number = next(self._numbers)

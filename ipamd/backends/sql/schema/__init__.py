@@ -24,7 +24,7 @@ from ipamd.backends.sql.schema.term import TERM, TermKind
 from ipamd.backends.sql.schema.token import TOKEN, TOKEN_USE
 from ipamd.backends.sql.schema.waiter import WAITER
 
-REVISION: Final = 33
+REVISION: Final = 34
 """The revision of the schema that this code was written for: the number of the latest migration."""
 
 __all__ = [

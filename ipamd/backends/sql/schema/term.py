@@ -121,6 +121,8 @@ _MOVED: Final = (
 CREATE: Final = (
     "CREATE VIRTUAL TABLE listing USING fts5("
     "terms, content='', columnsize=0, detail=none, tokenize=\"ascii tokenchars '.'\")",
+    # FTS5 merges by itself only where many segments are of one size: `deferred_terms.py` merges before.
+    "INSERT INTO listing (listing, rank) VALUES ('automerge', 0)",
     "CREATE VIRTUAL TABLE listing_term USING fts5vocab(listing, instance)",
     "CREATE TABLE listing_reached (id INTEGER PRIMARY KEY CHECK (id = 1), reached INTEGER NOT NULL)",
     "INSERT INTO listing_reached SELECT 1, coalesce(max(id), 0) FROM allocation",

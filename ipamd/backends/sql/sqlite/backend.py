@@ -44,6 +44,7 @@ from ipamd.backends.sql.sqlite.connection import (
 )
 from ipamd.backends.sql.sqlite.deferred_terms import PUT_OFF, DeferredTerms, DeferringTransaction
 from ipamd.backends.sql.sqlite.file import DatabaseFile, path_of
+from ipamd.backends.sql.sqlite.lull import Lull
 from ipamd.backends.sql.sqlite.writer import Writer
 from ipamd.backends.sql.version import misfit
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit, Unavailable
@@ -53,6 +54,9 @@ from ipamd.models.node import NodeKey
 T = TypeVar("T")
 
 READERS: Final = 2
+BEGIN: Final = "BEGIN IMMEDIATE"
+"""The lock is taken at the beginning: one taken between reading and writing could be refused."""
+
 FORGOTTEN_AT_ONCE: Final = 1000
 
 log = structlog.get_logger()
@@ -102,7 +106,8 @@ class SqliteBackend:
         self._closed = False
         self._lengthening = asyncio.create_task(self._lengthen_journal())
         self._checkpoints = Checkpoints(file.path)
-        self._deferred = DeferredTerms(self._write, put_off)
+        self._deferred = DeferredTerms(self._write_terms, put_off)
+        self._lull = Lull(self._finish)
         self.ledger: Ledger = SqlLedger(self._reader, deferred=True)
         self.audit: Audit = SqlAudit(self._reader, deferred=True)
         self.line: Line = SqlLine(self._reader, self._write)
@@ -113,17 +118,29 @@ class SqliteBackend:
             return await self._write(lambda _: work(transaction))
         finally:
             self._deferred.note(transaction.put_off)
+            self._lull.note()
 
     async def change(self, work: Change[T]) -> T:
         return await self._write(lambda session: work(SqlCatalogueChange(session)))
 
     async def _write(self, work: Callable[[DatabaseSession], Coroutine[Any, Any, T | Undone[T]]]) -> T:
+        return await self._committed(lambda: self._session.whole(BEGIN, work(self._session)))
+
+    async def _write_terms(self, work: Callable[[DatabaseSession], Coroutine[Any, Any, int]]) -> int:
+        return await self._committed(lambda: self._session.whole_not_synced(BEGIN, work(self._session)))
+
+    async def _committed(self, unit: Callable[[], T]) -> T:
+        """What a unit of work finds, once the thread that writes has committed it."""
         if self._closed:
             raise Unavailable("the database is closed")
-        # The lock is taken at the beginning: one taken between reading and writing could be refused.
-        result = await self._writer.run(lambda: self._session.whole("BEGIN IMMEDIATE", work(self._session)))
+        result = await self._writer.run(unit)
         self._checkpoints.note()
         return result
+
+    async def _finish(self) -> None:
+        """Do what was put off, so that the next burst begins with nothing to do."""
+        await self._deferred.finish(self._lull)
+        self._checkpoints.finish()
 
     async def _lengthen_journal(self) -> None:
         async def by_a_piece(_: DatabaseSession) -> bool:
@@ -203,6 +220,7 @@ class SqliteBackend:
             return
         self._closed = True
         self._lengthening.cancel()
+        await self._lull.close()
         await self._deferred.close()
         await self._checkpoints.close()
         await asyncio.to_thread(self._reader.close)

@@ -23,6 +23,9 @@ T = TypeVar("T")
 PIECE: Final = 2000
 """So many pages of the journal are moved at once, as far as that can be foreseen."""
 
+LEFT: Final = 4
+"""In a lull a piece is moved that is this part of one."""
+
 MOST_COMMITS: Final = 500
 """Between two pieces, however small the commits are; half as many before the first."""
 
@@ -44,7 +47,14 @@ class Checkpoints:
     def note(self) -> None:
         """Count a unit of work."""
         self._commits += 1
-        if self._commits >= self._between and (self._moving is None or self._moving.done()):
+        self._begin(self._between)
+
+    def finish(self) -> None:
+        """Move what is left where it is worth its two syncs."""
+        self._begin(self._between // LEFT)
+
+    def _begin(self, after: int) -> None:
+        if self._commits >= after and (self._moving is None or self._moving.done()):
             self._moving = asyncio.create_task(self._move())
 
     async def close(self) -> None:

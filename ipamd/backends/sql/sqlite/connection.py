@@ -32,16 +32,22 @@ CHECKPOINT_PAGES: Final = 8000
 JOURNAL_LENGTH: Final = CHECKPOINT_PAGES * (4096 + 24) + 4 * (1 << 20)
 """In bytes: the pages with their headers, and what the commit adds that goes beyond."""
 
+SYNCED: Final = "PRAGMA synchronous=FULL"
+"""A commit that was answered survives a loss of power."""
+
+NOT_SYNCED: Final = "PRAGMA synchronous=NORMAL"
+"""A commit waits for no disk: it is lost with the power, unless a later one was synced or the journal moved."""
+
 WRITER_SETTINGS: Final = (
     "PRAGMA journal_mode=WAL",  # readers never wait for the writer, nor it for them
-    "PRAGMA synchronous=FULL",  # a commit that was answered survives a loss of power
+    SYNCED,
     "PRAGMA foreign_keys=OFF",  # history outlives its pool
     "PRAGMA cache_size=-65536",  # KiB
     "PRAGMA temp_store=MEMORY",
     f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
     "PRAGMA journal_size_limit=67108864",
 )
-CHECKPOINT_SETTINGS: Final = ("PRAGMA synchronous=FULL",)
+CHECKPOINT_SETTINGS: Final = (SYNCED,)
 READER_SETTINGS: Final = (
     "PRAGMA query_only=ON",
     "PRAGMA cache_size=-16384",
@@ -115,6 +121,14 @@ class SqliteSession:
         finally:
             work.close()
         return result
+
+    def whole_not_synced(self, begin: str, work: Coroutine[Any, Any, T | Undone[T]]) -> T:
+        """The same for what may be lost with the power, since it would be done again."""
+        self._connection.execute(NOT_SYNCED)
+        try:
+            return self.whole(begin, work)
+        finally:
+            self._connection.execute(SYNCED)
 
     def _commit(self) -> None:
         try:

@@ -3,6 +3,9 @@
 FTS5 writes several pages for one entry, and hardly more for hundreds (docs/decisions/0052-terms.md). Until
 then a list finds the latest rows among those that wait, which are few, and leaves out what has ended. The
 constraints are not deferred: they hold from the row's own commit on.
+
+What was written together is a segment of the index. Segments are merged in small pieces, each a unit of work,
+so that no call waits for more than one piece (docs/decisions/0057-tail.md).
 """
 
 from __future__ import annotations
@@ -18,11 +21,12 @@ from sqlalchemy import text
 from ipamd.backends.interface import Changes, InDoubt
 from ipamd.backends.sql.schema.term import REACHED, always, living
 from ipamd.backends.sql.session import DatabaseSession, Statement
+from ipamd.backends.sql.sqlite.lull import Lull
 from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.errors import Unavailable
 
 BATCHES: Final = 16
-FEWEST: Final = 256
+FEWEST: Final = 64
 MOST: Final = 1024
 """As many rows as so many of the larger batches lately had, within these bounds, are taken at once.
 
@@ -62,6 +66,19 @@ LEAVE: Final = Statement(
     ("most",),
 )
 FORGET: Final = Statement(text(f"DELETE FROM listing_gone WHERE id IN ({_GONE})"), ("most",))
+STEPS: Final = 4
+"""While as many rows come as are taken at once, they are taken in one step, and the others merge segments."""
+
+ROWS_TO_A_PAGE: Final = 8
+"""A step merges one page of the index for so many rows that are taken at once."""
+
+MERGE: Final = Statement(
+    text("INSERT INTO listing (listing, rank) VALUES ('merge', :pages)"),
+    ("pages",),
+)
+"""Where four segments or more are of one size; and what has begun goes on."""
+
+CHANGES: Final = Statement(text("SELECT total_changes()"), ())
 PUT_OFF: Final = Statement(
     text(
         f"SELECT (SELECT count(*) FROM allocation WHERE id > {REACHED}) + (SELECT count(*) FROM listing_gone)"
@@ -88,13 +105,15 @@ class DeferringTransaction(SqlTransaction):
 
 
 class DeferredTerms:
-    """Writes what was put off, in units of work of its own, whenever enough was."""
+    """Writes what was put off, in units of work of its own, a step whenever so many rows have come."""
 
     def __init__(self, write: Write, put_off: int) -> None:
         self._write = write
         self._put_off = put_off
+        self._since_step = put_off
         self._usual = 0.0
-        self._catching_up: asyncio.Task[None] | None = None
+        self._is_merged = False
+        self._task: asyncio.Task[None] | None = None
         self._closing = False
 
     def note(self, rows: int) -> None:
@@ -102,29 +121,57 @@ class DeferredTerms:
         if not rows or self._closing:
             return
         self._put_off += rows
+        self._since_step += rows
         # Under load small batches come between large ones, with what had to wait for a block.
         self._usual = max(rows, REMAINING * self._usual)
-        if self._put_off >= self._at_once and (self._catching_up is None or self._catching_up.done()):
-            self._catching_up = asyncio.create_task(self._catch_up())
+        if self._since_step >= self._at_once // STEPS and (self._task is None or self._task.done()):
+            self._since_step = 0
+            self._task = asyncio.create_task(self._try(self._step()))
+
+    async def finish(self, lull: Lull) -> None:
+        """Do what a burst left before the next one comes, in the smallest steps: a call may come."""
+        if self._task is not None:
+            await self._task
+        self._usual = 0
+        await self._try(self._finish(lull))
 
     @property
     def _at_once(self) -> int:
         return int(min(max(FEWEST, BATCHES * self._usual), MOST))
 
-    async def _catch_up(self) -> None:
-        while self._put_off >= (wanted := self._at_once) and not self._closing:
-            try:
-                written = await self._write(partial(catch_up, wanted))
-            except (Unavailable, InDoubt) as error:
-                log.warning("the latest allocations have no terms for lists yet", why=str(error))
+    async def _try(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except (Unavailable, InDoubt) as error:
+            log.warning("the latest allocations have no terms for lists yet", why=str(error))
+
+    async def _finish(self, lull: Lull) -> None:
+        while lull.lasts and (self._put_off >= FEWEST or not self._is_merged):
+            await self._step()
+
+    async def _step(self) -> None:
+        """Take rows if enough wait, or merge a piece; both in turn while many more wait."""
+        while self._put_off >= self._at_once and not self._closing:
+            await self._take(self._at_once)
+            if self._put_off < self._at_once:
                 return
-            self._put_off = self._put_off - written if written >= wanted else 0
+            await self._merge()
+        await self._merge()
+
+    async def _take(self, wanted: int) -> None:
+        written = await self._write(partial(catch_up, wanted))
+        self._put_off = self._put_off - written if written >= wanted else 0
+        self._is_merged = False
+
+    async def _merge(self) -> None:
+        if not self._is_merged and not self._closing:
+            self._is_merged = not await self._write(partial(merge, self._at_once // ROWS_TO_A_PAGE))
 
     async def close(self) -> None:
         """Begin nothing more, and wait for what is under way. Who opens the file next goes on."""
         self._closing = True
-        if self._catching_up is not None:
-            await self._catching_up
+        if self._task is not None:
+            await self._task
 
 
 async def catch_up(most: int, session: DatabaseSession) -> int:
@@ -135,3 +182,11 @@ async def catch_up(most: int, session: DatabaseSession) -> int:
         await session.run(REACH, last)
     await session.run(LEAVE, most)
     return int(waiting) + await session.run(FORGET, most)
+
+
+async def merge(pages: int, session: DatabaseSession) -> bool:
+    """Merge segments by about so many pages; whether there was anything to merge."""
+    [(before,)] = await session.fetch(CHANGES)
+    await session.run(MERGE, pages)
+    [(after,)] = await session.fetch(CHANGES)
+    return int(after) - int(before) > 1  # one is the statement itself
