@@ -1,7 +1,8 @@
 """That listings tell the same of what was allocated a moment ago and long before, in pages of any size."""
 
+import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,12 @@ AT_ONCE = BATCHES * (BATCH + 1)
 ROWS = 4 * AT_ONCE + AT_ONCE // 2
 PAGE = 7
 
+ENOUGH_TO_MERGE = 4
+"""Segments of one level."""
+
+MANY = 12 * BATCHES * BATCH
+"""Of 16 segments and more FTS5 makes one by itself."""
+
 LISTINGS: list[dict[str, Any]] = [
     {"node": "node-1"},
     {"node": "node-1", "cluster": "default"},
@@ -37,7 +44,7 @@ LISTINGS: list[dict[str, Any]] = [
 def row(number: int) -> Allocation:
     """One of many, whose order by time is not that by address."""
     return allocation(
-        f"10.0.{number % 16}.{number // 16}",
+        f"10.0.{number % 64}.{number // 64}",
         holder=container(f"c{number}", node=f"node-{number % 3}"),
         workload=Workload(f"ns-{number % 5}", f"pod-{number % 7}", None),
         since=NOW + number // 3,
@@ -81,6 +88,31 @@ def counted(path: Path) -> tuple[int, int]:
     return having, waiting
 
 
+def segments(path: Path) -> list[int]:
+    """How many segments the index has on each level; see FTS5's own description of its structure record."""
+    with closing(sqlite3.connect(path)) as connection:
+        [(record,)] = connection.execute("SELECT block FROM listing_data WHERE id = 10")
+    numbers = varints(record[4:])
+    levels, _, _ = next(numbers), next(numbers), next(numbers)
+    found = []
+    for _ in range(levels):
+        _, here = next(numbers), next(numbers)
+        found.append(here)
+        for _ in range(3 * here):
+            next(numbers)
+    return found
+
+
+def varints(record: bytes) -> Iterator[int]:
+    """Numbers of SQLite's kind: seven bits a byte, the highest first; where the eighth is set more follow."""
+    number = 0
+    for byte in record:
+        number = number << 7 | byte & 0x7F
+        if byte < 0x80:
+            yield number
+            number = 0
+
+
 async def test_pages_are_whole_and_in_order_whatever_has_terms(sqlite: Backend) -> None:
     stored = await filled(sqlite)
 
@@ -102,6 +134,24 @@ async def test_most_rows_have_terms_and_few_wait(sqlite: Backend, database_path:
 
     assert having >= AT_ONCE
     assert 0 < waiting < AT_ONCE + BATCH
+
+
+async def test_what_a_burst_leaves_is_done_in_the_lull_behind_it(
+    sqlite: Backend, database_path: Path
+) -> None:
+    await filled(sqlite)
+
+    async with asyncio.timeout(60):  # a busy machine's
+        while counted(database_path)[1] >= FEWEST or max(segments(database_path)) >= ENOUGH_TO_MERGE:
+            await asyncio.sleep(0.02)
+
+
+async def test_segments_are_merged_while_calls_come(sqlite: Backend, database_path: Path) -> None:
+    for first in range(0, MANY, BATCH):
+        await begin(sqlite, *(row(number) for number in range(first, first + BATCH)))
+    await sqlite.close()
+
+    assert len(segments(database_path)) > 1
 
 
 async def test_a_database_that_is_closed_at_once_says_nothing_of_terms(

@@ -9,19 +9,20 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from stat import S_IMODE
+from typing import Any
 
 import pytest
 
 from ipamd.backends.conformance.examples import NOW, allocation
 from ipamd.backends.drive import run_to_end
-from ipamd.backends.interface import Backend, Changes, Transaction
+from ipamd.backends.interface import Backend, Changes, ConstraintViolated, Transaction
 from ipamd.backends.registry import open_backend
 from ipamd.backends.sql.schema import REVISION
 from ipamd.backends.sql.sqlite.checkpoints import MOST_COMMITS
-from ipamd.backends.sql.sqlite.connection import JOURNAL_LENGTH, WRITER_SETTINGS, connect
+from ipamd.backends.sql.sqlite.connection import JOURNAL_LENGTH, WRITER_SETTINGS, SqliteSession, connect
 from ipamd.models.allocation import Idempotency
 from ipamd.models.block import new_block
 from ipamd.models.errors import DatabaseUnfit, SchemaUnfit
@@ -241,6 +242,23 @@ def test_a_commit_waits_for_the_disk(scratch: Path) -> None:
         journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
 
     assert (synchronous, journal) == (2, "wal")  # 2 is FULL
+
+
+async def _failing(_: int) -> None:
+    raise ConstraintViolated("no")
+
+
+async def _done(_: int) -> None:
+    """Nothing to write."""
+
+
+@pytest.mark.parametrize("work", [_done, _failing])
+def test_only_what_may_be_lost_waits_for_no_disk(scratch: Path, work: Callable[[int], Any]) -> None:
+    with contextlib.closing(connect(scratch / "x.sqlite", WRITER_SETTINGS)) as connection:
+        with contextlib.suppress(ConstraintViolated):
+            SqliteSession(connection).whole_not_synced("BEGIN IMMEDIATE", work(0))
+
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 def journal_of(database: Path) -> Path:

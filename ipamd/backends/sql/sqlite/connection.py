@@ -36,7 +36,7 @@ SYNCED: Final = "PRAGMA synchronous=FULL"
 """A commit that was answered survives a loss of power."""
 
 NOT_SYNCED: Final = "PRAGMA synchronous=NORMAL"
-"""A commit waits for no disk: it is lost with the power, unless a later one was synced or the journal moved."""
+"""A commit does not wait for the disk. A loss of power takes it, unless what came later was synced."""
 
 WRITER_SETTINGS: Final = (
     "PRAGMA journal_mode=WAL",  # readers never wait for the writer, nor it for them
