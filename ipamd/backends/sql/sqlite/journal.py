@@ -12,7 +12,13 @@ from typing import Final
 
 MEBIBYTE: Final = 1 << 20
 PIECE: Final = 2 * MEBIBYTE
-"""So much is written at once: calls come between two pieces."""
+"""So much is laid out at once: calls come between two pieces."""
+
+WRITTEN_AT_ONCE: Final = 64 * 1024
+"""Linux keeps what was written in one call as one folio, and looks at all of it whenever a part is written anew.
+
+With 2 MiB a page of the journal costs 9 microseconds of CPU, with 64 KiB 3 (docs/decisions/0057-tail.md).
+"""
 
 SHARE: Final = 16
 """The journal takes one part in so many of what is free on the disk at most."""
@@ -33,7 +39,9 @@ def lengthen(database: Path, length: int) -> bool:
         if reached >= length or room.f_bavail * room.f_frsize < SHARE * (length - reached):
             return False
         # Written, not only allocated: the first write to what was allocated changes the file's extents.
-        os.pwrite(journal, bytes(min(PIECE, length - reached)), reached)
+        end = min(reached + PIECE, length)
+        for at in range(reached, end, WRITTEN_AT_ONCE):
+            os.pwrite(journal, bytes(min(WRITTEN_AT_ONCE, end - at)), at)
         os.fdatasync(journal)
         return True
     finally:
