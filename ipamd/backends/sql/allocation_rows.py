@@ -7,6 +7,7 @@ from typing import Final
 from ipamd.backends.interface import Repeated
 from ipamd.backends.sql.rows import Row, address_of
 from ipamd.backends.sql.session import Values
+from ipamd.backends.sql.statements import BEGIN_ALLOCATION, USUAL_COLUMNS
 from ipamd.models.allocation import Allocation, Ending, Idempotency, NetworkNamespace, SeatPosition, Workload
 from ipamd.models.identity import Identity, Owner
 from ipamd.models.issued import CallOrder
@@ -14,6 +15,9 @@ from ipamd.models.issued import CallOrder
 OFFSET_BITS: Final = 32
 LARGEST_OFFSET: Final = (1 << OFFSET_BITS) - 1
 _NO_IDENTITY: Final = (None, None, None, None, None)
+_NOTHING_RARE: Final = tuple(
+    {"borrowed": False, "slot": 0}.get(name) for name in BEGIN_ALLOCATION.parameters[USUAL_COLUMNS:]
+)
 
 
 def allocation_values(allocation: Allocation) -> Values:
@@ -63,6 +67,11 @@ def allocation_values(allocation: Allocation) -> Values:
         allocation.prefix_length,
         None if allocation.prefix_length is None else allocation.addresses.last.packed,
     )
+
+
+def has_nothing_rare(values: Values) -> bool:
+    """Whether a row to add is empty behind the usual columns, as the table makes it by itself."""
+    return values[USUAL_COLUMNS:] == _NOTHING_RARE
 
 
 def place_of(value: int, block: int) -> int:

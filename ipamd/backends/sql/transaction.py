@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import groupby
 
 from ipamd.backends.interface import (
     BlockId,
@@ -22,7 +23,12 @@ from ipamd.backends.interface import (
     Tallied,
 )
 from ipamd.backends.sql import census, former, holds, leasing, owning, prefixes, statements, tallies
-from ipamd.backends.sql.allocation_rows import allocation_of, allocation_values, repeat_values
+from ipamd.backends.sql.allocation_rows import (
+    allocation_of,
+    allocation_values,
+    has_nothing_rare,
+    repeat_values,
+)
 from ipamd.backends.sql.announcing import announce
 from ipamd.backends.sql.reads import SqlReads
 from ipamd.backends.sql.rows import (
@@ -136,8 +142,7 @@ class SqlTransaction(SqlReads):
         for earlier in changes.set_back:
             await self._session.run(statements.SET_BACK_ALLOCATION, earlier.since, earlier.until, earlier.id)
         if changes.begun:
-            begun = [allocation_values(allocation) for allocation in changes.begun]
-            await self._session.run_many(statements.BEGIN_ALLOCATION, begun)
+            await self._begin(changes.begun)
             begun_prefixes = [row for row in changes.begun if row.prefix_length is not None]
             if begun_prefixes:
                 await prefixes.refuse_overlaps(self._session, begun_prefixes)
@@ -146,6 +151,15 @@ class SqlTransaction(SqlReads):
         await self._write_what_is_rare(changes)
         if changes.announced:
             await announce(self._session, changes.announced)
+
+    async def _begin(self, begun: Sequence[Allocation]) -> None:
+        """Add rows, in their order. The driver takes four times as long for a null as for a number."""
+        for is_usual, rows in groupby(map(allocation_values, begun), has_nothing_rare):
+            if is_usual:
+                usual = [row[: statements.USUAL_COLUMNS] for row in rows]
+                await self._session.run_many(statements.BEGIN_USUAL_ALLOCATION, usual)
+            else:
+                await self._session.run_many(statements.BEGIN_ALLOCATION, list(rows))
 
     async def _write_what_is_rare(self, changes: Changes) -> None:
         """Write what an ADD has only by a release, a lease, a census, a sticky pool or a quota."""

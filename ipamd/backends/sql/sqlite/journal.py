@@ -15,7 +15,7 @@ PIECE: Final = 2 * MEBIBYTE
 """So much is laid out at once: calls come between two pieces."""
 
 WRITTEN_AT_ONCE: Final = 64 * 1024
-"""Linux keeps what was written in one call as one folio, and looks at all of it whenever a part is written anew.
+"""Linux may keep what one call wrote as one folio, and looks at all of it whenever a part is written anew.
 
 With 2 MiB a page of the journal costs 9 microseconds of CPU, with 64 KiB 3 (docs/decisions/0057-tail.md).
 """

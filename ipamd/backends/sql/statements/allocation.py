@@ -14,6 +14,14 @@ from ipamd.backends.sql.statements.writing import added, lowered
 
 BEGIN_ALLOCATION: Final = added(ALLOCATION, "id", "listed")
 
+_FIRST_RARE: Final = "idempotency_key"
+USUAL_COLUMNS: Final = BEGIN_ALLOCATION.parameters.index(_FIRST_RARE)
+"""So many of the columns say something of every row. Those behind are empty but for a few."""
+
+BEGIN_USUAL_ALLOCATION: Final = added(
+    ALLOCATION, "id", "listed", *BEGIN_ALLOCATION.parameters[USUAL_COLUMNS:]
+)
+
 END_ALLOCATION: Final = Statement(
     update(ALLOCATION)
     .where(ALLOCATION.c.id == bindparam("row"), ALLOCATION.c.until.is_(None))
