@@ -117,8 +117,11 @@ class SqliteBackend:
         try:
             return await self._write(lambda _: work(transaction))
         finally:
-            self._deferred.note(transaction.put_off)
-            self._lull.note()
+            self._put_off(transaction.put_off)
+
+    def _put_off(self, rows: int) -> None:
+        self._deferred.note(rows)
+        self._lull.note()
 
     async def change(self, work: Change[T]) -> T:
         return await self._write(lambda session: work(SqlCatalogueChange(session)))
@@ -180,7 +183,7 @@ class SqliteBackend:
         piece = await self._reader.read(lambda session: forgetting.next_piece(session, before, after))
         if piece.old:
             await self._write(lambda session: forgetting.drop(session, piece, before))
-            self._deferred.note(len(piece.old))
+            self._put_off(len(piece.old))
         return piece.reached
 
     async def forget_log(self, before: Instant) -> bool:

@@ -132,7 +132,6 @@ class DeferredTerms:
         """Do what a burst left before the next one comes, in the smallest steps: a call may come."""
         if self._task is not None:
             await self._task
-        self._usual = 0
         await self._try(self._finish(lull))
 
     @property
@@ -146,8 +145,10 @@ class DeferredTerms:
             log.warning("the latest allocations have no terms for lists yet", why=str(error))
 
     async def _finish(self, lull: Lull) -> None:
-        while lull.lasts and (self._put_off >= FEWEST or not self._is_merged):
-            await self._step()
+        while lull.lasts and self._put_off >= FEWEST:
+            await self._take(FEWEST)
+        while lull.lasts and not self._is_merged:
+            await self._merge(FEWEST)
 
     async def _step(self) -> None:
         """Take rows if enough wait, or merge a piece; both in turn while many more wait."""
@@ -155,17 +156,17 @@ class DeferredTerms:
             await self._take(self._at_once)
             if self._put_off < self._at_once:
                 return
-            await self._merge()
-        await self._merge()
+            await self._merge(self._at_once)
+        if not self._is_merged and not self._closing:
+            await self._merge(self._at_once)
 
-    async def _take(self, wanted: int) -> None:
-        written = await self._write(partial(catch_up, wanted))
-        self._put_off = self._put_off - written if written >= wanted else 0
+    async def _take(self, rows: int) -> None:
+        written = await self._write(partial(catch_up, rows))
+        self._put_off = self._put_off - written if written >= rows else 0
         self._is_merged = False
 
-    async def _merge(self) -> None:
-        if not self._is_merged and not self._closing:
-            self._is_merged = not await self._write(partial(merge, self._at_once // ROWS_TO_A_PAGE))
+    async def _merge(self, rows: int) -> None:
+        self._is_merged = not await self._write(partial(merge, rows // ROWS_TO_A_PAGE))
 
     async def close(self) -> None:
         """Begin nothing more, and wait for what is under way. Who opens the file next goes on."""
