@@ -87,6 +87,7 @@ class SqliteSession:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._setting = SYNCED
 
     async def fetch(self, statement: Statement, *values: Any) -> Sequence[Sequence[Any]]:
         ready = _ready(statement)
@@ -104,7 +105,17 @@ class SqliteSession:
 
     def whole(self, begin: str, work: Coroutine[Any, Any, T | Undone[T]]) -> T:
         """Run a unit of work between `begin` and its commit; `Undone` or an exception undoes it."""
+        return self._whole(SYNCED, begin, work)
+
+    def whole_not_synced(self, begin: str, work: Coroutine[Any, Any, T | Undone[T]]) -> T:
+        """The same for what may be lost with the power, since it would be done again."""
+        return self._whole(NOT_SYNCED, begin, work)
+
+    def _whole(self, setting: str, begin: str, work: Coroutine[Any, Any, T | Undone[T]]) -> T:
         try:
+            if setting != self._setting:
+                self._connection.execute(setting)
+                self._setting = setting
             self._connection.execute(begin)
             result = run_to_end(work)
             if isinstance(result, Undone):
@@ -121,14 +132,6 @@ class SqliteSession:
         finally:
             work.close()
         return result
-
-    def whole_not_synced(self, begin: str, work: Coroutine[Any, Any, T | Undone[T]]) -> T:
-        """The same for what may be lost with the power, since it would be done again."""
-        self._connection.execute(NOT_SYNCED)
-        try:
-            return self.whole(begin, work)
-        finally:
-            self._connection.execute(SYNCED)
 
     def _commit(self) -> None:
         try:

@@ -66,8 +66,9 @@ LEAVE: Final = Statement(
     ("most",),
 )
 FORGET: Final = Statement(text(f"DELETE FROM listing_gone WHERE id IN ({_GONE})"), ("most",))
+
 STEPS: Final = 4
-"""While as many rows come as are taken at once, they are taken in one step, and the others merge segments."""
+"""So many steps fall to as many rows as are taken at once: one takes them, and the others merge segments."""
 
 ROWS_TO_A_PAGE: Final = 8
 """A step merges one page of the index for so many rows that are taken at once."""
