@@ -18,11 +18,12 @@ _STAT: Final = Path("/proc/stat")
 
 
 def until_quiet() -> None:
-    """Wait until both cores have nothing to do; say so if they never had.
+    """Wait until what was written is on the disk and both cores have nothing to do; say so if they never had.
 
-    Several services share a core. Each leaves work behind its last answer: a journal to move, rows to vacuum,
-    pages to write. It would be counted against whoever comes next.
+    Several services share a core and a disk. Each leaves work behind its last answer: a journal to move, rows
+    to vacuum, pages to write. It would be counted against whoever comes next.
     """
+    os.sync()
     end = time.monotonic() + MOST_SECONDS
     while (busy := _busiest()) > BUSY:
         if time.monotonic() > end:
