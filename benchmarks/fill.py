@@ -14,7 +14,7 @@ from typing import Final
 from ipamd.backends.drive import run_to_end
 from ipamd.backends.sql.rows import cursor_bytes, number_bytes
 from ipamd.backends.sql.sqlite.connection import SqliteSession
-from ipamd.backends.sql.sqlite.deferred_terms import ROWS_TO_A_PAGE, catch_up, merge
+from ipamd.backends.sql.sqlite.deferred_terms import catch_up, merge
 from ipamd.models.block import HELD, NEVER_HELD
 
 BLOCK_SIZE: Final = 64
@@ -154,7 +154,7 @@ def fill_sqlite(
             connection.execute(statement)
         session = SqliteSession(connection)
         while run_to_end(catch_up(TERMS_AT_ONCE, session)):
-            while run_to_end(merge(TERMS_AT_ONCE // ROWS_TO_A_PAGE, session)):
+            while run_to_end(merge(TERMS_AT_ONCE, session)):
                 pass
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode=WAL")

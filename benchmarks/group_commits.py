@@ -26,7 +26,7 @@ from ipamd.backends.sql.allocation_rows import allocation_values
 from ipamd.backends.sql.rows import block_values
 from ipamd.backends.sql.schema import ALLOCATION, BLOCK
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession
-from ipamd.backends.sql.sqlite.deferred_terms import BATCHES, FEWEST, MOST, ROWS_TO_A_PAGE, catch_up, merge
+from ipamd.backends.sql.sqlite.deferred_terms import at_once, catch_up, merge
 from ipamd.backends.sql.sqlite.file import path_of
 from ipamd.models.allocation import Allocation, NetworkNamespace, Workload
 from ipamd.models.block import HELD, Block, new_block
@@ -114,10 +114,10 @@ def _sqlite(url: str, made: list[Batch]) -> float:
         connection.executemany(f"INSERT OR REPLACE INTO block VALUES ({marks})", map(block_values, blocks))
         connection.execute("COMMIT")
         put_off += len(rows)
-        most = min(max(FEWEST, BATCHES * len(rows)), MOST)
+        most = at_once(len(rows))
         if put_off >= most:
             session.whole("BEGIN IMMEDIATE", catch_up(most, session))
-            while session.whole("BEGIN IMMEDIATE", merge(most // ROWS_TO_A_PAGE, session)):
+            while session.whole("BEGIN IMMEDIATE", merge(most, session)):
                 pass
             put_off -= most
     seconds = time.perf_counter() - began

@@ -26,10 +26,10 @@ ROWS = 4 * AT_ONCE + AT_ONCE // 2
 PAGE = 7
 
 ENOUGH_TO_MERGE = 4
-"""Segments of one level."""
+"""So many segments of one level are merged."""
 
 MANY = 12 * BATCHES * BATCH
-"""Of 16 segments and more FTS5 makes one by itself."""
+"""Rows of twelve segments: of sixteen FTS5 would make one by itself."""
 
 LISTINGS: list[dict[str, Any]] = [
     {"node": "node-1"},

@@ -22,7 +22,7 @@ from ipamd.backends.sql.schema import ALLOCATION_COLUMNS
 from ipamd.backends.sql.session import Statement
 from ipamd.backends.sql.sqlite import migrating
 from ipamd.backends.sql.sqlite.connection import WRITER_SETTINGS, SqliteSession, connect
-from ipamd.backends.sql.sqlite.deferred_terms import catch_up, merge
+from ipamd.backends.sql.sqlite.deferred_terms import ROWS_TO_A_PAGE, catch_up, merge
 from ipamd.backends.sql.transaction import SqlTransaction
 from ipamd.models.allocation import Allocation, Ending, Workload
 from ipamd.models.identity import Identity
@@ -104,7 +104,8 @@ class Database:
             case "catch up":
                 self.catch_up(1 + choices[0] % 6)
             case "merge":
-                self.session.whole("BEGIN IMMEDIATE", merge(1 + choices[0] % 6, self.session))
+                pages = 1 + choices[0] % 6
+                self.session.whole("BEGIN IMMEDIATE", merge(pages * ROWS_TO_A_PAGE, self.session))
 
     def new(self, choice: int) -> Allocation:
         number = next(self._numbers)

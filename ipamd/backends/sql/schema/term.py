@@ -149,5 +149,5 @@ again, and no row is added before another.
 """
 
 for _statement in CREATE:
-    _made = DDL(_statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
+    _made = DDL(_statement.replace("%", "%%"))  # type: ignore[no-untyped-call]  # SQLAlchemy's own
     event.listen(ALLOCATION, "after_create", _made.execute_if(dialect="sqlite"))

@@ -24,7 +24,7 @@ PIECE: Final = 2000
 """So many pages of the journal are moved at once, as far as that can be foreseen."""
 
 LEFT: Final = 4
-"""In a lull a piece is moved that is this part of one."""
+"""In a lull what is left is moved if it is one part in so many of a piece, or more."""
 
 MOST_COMMITS: Final = 500
 """Between two pieces, however small the commits are; half as many before the first."""

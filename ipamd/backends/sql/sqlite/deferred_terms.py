@@ -77,7 +77,7 @@ MERGE: Final = Statement(
     text("INSERT INTO listing (listing, rank) VALUES ('merge', :pages)"),
     ("pages",),
 )
-"""Where four segments or more are of one size; and what has begun goes on."""
+"""Merge segments where four or more are of one size, or go on with what was begun."""
 
 CHANGES: Final = Statement(text("SELECT total_changes()"), ())
 PUT_OFF: Final = Statement(
@@ -137,7 +137,7 @@ class DeferredTerms:
 
     @property
     def _at_once(self) -> int:
-        return int(min(max(FEWEST, BATCHES * self._usual), MOST))
+        return at_once(self._usual)
 
     async def _try(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -167,13 +167,18 @@ class DeferredTerms:
         self._is_merged = False
 
     async def _merge(self, rows: int) -> None:
-        self._is_merged = not await self._write(partial(merge, rows // ROWS_TO_A_PAGE))
+        self._is_merged = not await self._write(partial(merge, rows))
 
     async def close(self) -> None:
         """Begin nothing more, and wait for what is under way. Who opens the file next goes on."""
         self._closing = True
         if self._task is not None:
             await self._task
+
+
+def at_once(usual: float) -> int:
+    """How many rows are taken at once where batches have so many."""
+    return int(min(max(FEWEST, BATCHES * usual), MOST))
 
 
 async def catch_up(most: int, session: DatabaseSession) -> int:
@@ -186,9 +191,9 @@ async def catch_up(most: int, session: DatabaseSession) -> int:
     return int(waiting) + await session.run(FORGET, most)
 
 
-async def merge(pages: int, session: DatabaseSession) -> bool:
-    """Merge segments by about so many pages; whether there was anything to merge."""
+async def merge(rows: int, session: DatabaseSession) -> bool:
+    """Merge segments by the pages that fall to so many rows; whether there was anything to merge."""
     [(before,)] = await session.fetch(CHANGES)
-    await session.run(MERGE, pages)
+    await session.run(MERGE, rows // ROWS_TO_A_PAGE)
     [(after,)] = await session.fetch(CHANGES)
     return int(after) - int(before) > 1  # one is the statement itself

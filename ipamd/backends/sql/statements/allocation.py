@@ -14,8 +14,7 @@ from ipamd.backends.sql.statements.writing import added, lowered
 
 BEGIN_ALLOCATION: Final = added(ALLOCATION, "id", "listed")
 
-_FIRST_RARE: Final = "idempotency_key"
-USUAL_COLUMNS: Final = BEGIN_ALLOCATION.parameters.index(_FIRST_RARE)
+USUAL_COLUMNS: Final = BEGIN_ALLOCATION.parameters.index("idempotency_key")
 """So many of the columns say something of every row. Those behind are empty but for a few."""
 
 BEGIN_USUAL_ALLOCATION: Final = added(
